@@ -1,9 +1,8 @@
+//go:build purego || !(amd64 || arm64)
+
 package aegis
-
-type implementation uint8
-
-const generic implementation = 0
 
 func fastest() implementation { return generic }
 
+// absorb absorbs p, whose size is a multiple of blockSize.
 func (implementation) absorb(s *state, p []byte) { absorbGeneric(s, p) }

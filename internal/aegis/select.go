@@ -1,0 +1,15 @@
+package aegis
+
+// implementation is a way to absorb blocks. It is a number and not a function
+// value, so that the compiler sees that no buffer escapes.
+type implementation uint8
+
+// generic is in Go alone and works on every machine. The others are named
+// where there is one.
+const generic implementation = 0
+
+// chunkSize is the most that one call of assembly absorbs, in bytes. The
+// scheduler cannot interrupt a goroutine inside assembly, and the garbage
+// collector waits for all of them: 128 KiB take some 10 µs, in which the cost
+// of the call is lost.
+const chunkSize = 128 << 10
