@@ -1,0 +1,157 @@
+package multiversion
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// CPU types of the fat header: the two real ones, and the four obsolete ones
+// that upstream uses to carry body and header of each.
+const (
+	machoCPUAArch64       = 0x0100000c
+	machoCPUX86_64        = 0x01000007
+	machoCPUBodyAArch64   = 1 // VAX
+	machoCPUHeaderAArch64 = 2 // ROMP
+	machoCPUBodyX86_64    = 4 // NS32032
+	machoCPUHeaderX86_64  = 5 // NS32332
+
+	machoFatHeaderSize = 8
+	machoFatEntrySize  = 20
+	machoFatCount      = 6
+)
+
+// machoPart collects what the fat header gives for one architecture.
+type machoPart struct {
+	body, header, executable *Extent
+}
+
+// locateMachO reads the big-endian fat header (Apple's mach-o/fat.h).
+func locateMachO(file reader) (Layout, error) {
+	count, err := readMachOCount(file)
+	if err != nil {
+		return Layout{}, err
+	}
+	if count != machoFatCount {
+		failure := broken(RuleMachOCount, 4, fmt.Sprintf("%d architectures", machoFatCount), "%d architectures", count)
+		failure.Arch = ArchUniversal
+		return Layout{}, failure
+	}
+	table := Extent{Offset: machoFatHeaderSize, Size: machoFatCount * machoFatEntrySize}
+	if table.End() > file.size {
+		return Layout{}, broken(RuleMachOEntry, table.Offset, fmt.Sprintf("at least %d bytes", table.End()), "the file has %d bytes", file.size)
+	}
+	buffer := make([]byte, table.Size)
+	if err := file.read(buffer, table.Offset); err != nil {
+		return Layout{}, err
+	}
+	parts, err := readMachOEntries(buffer)
+	if err != nil {
+		return Layout{}, err
+	}
+	layout := Layout{Format: FormatMachO, Size: file.size, SectionTable: Extent{Size: table.End()}}
+	for index, arch := range [2]Arch{ArchAArch64, ArchX86_64} {
+		image, err := parts[index].image(arch, file.size)
+		if err != nil {
+			return Layout{}, err
+		}
+		layout.Images = append(layout.Images, image)
+	}
+	return layout, nil
+}
+
+func identifyMachO(file reader) (Arch, error) {
+	var head [8]byte
+	if file.size < int64(len(head)) {
+		return "", broken(RuleMachOShort, 0, fmt.Sprintf("at least %d bytes", len(head)), "%d bytes", file.size)
+	}
+	if err := file.read(head[:], 0); err != nil {
+		return "", err
+	}
+	if magic := binary.BigEndian.Uint32(head[:]); magic == magicMachOFat || magic == magicMachOFat64 {
+		return ArchUniversal, nil
+	}
+	switch cpu := binary.LittleEndian.Uint32(head[4:]); cpu {
+	case machoCPUAArch64:
+		return ArchAArch64, nil
+	case machoCPUX86_64:
+		return ArchX86_64, nil
+	default:
+		return Arch(fmt.Sprintf("machine-%#x", cpu)), nil
+	}
+}
+
+// readMachOCount returns the number of architectures in the fat header.
+func readMachOCount(file reader) (uint32, error) {
+	arch, err := identifyMachO(file)
+	if err != nil {
+		return 0, err
+	}
+	if arch != ArchUniversal {
+		failure := broken(RuleNoSections, 0, "a universal file", "a single-architecture Mach-O file")
+		failure.Arch = arch
+		return 0, failure
+	}
+	var head [machoFatHeaderSize]byte
+	if err := file.read(head[:], 0); err != nil {
+		return 0, err
+	}
+	if magic := binary.BigEndian.Uint32(head[:]); magic != magicMachOFat {
+		return 0, broken(RuleMachOThin, 0, fmt.Sprintf("%#x", magicMachOFat), "magic %#x", magic)
+	}
+	return binary.BigEndian.Uint32(head[4:]), nil
+}
+
+// readMachOEntries returns what the entries give for aarch64 and x86_64.
+func readMachOEntries(table []byte) ([2]machoPart, error) {
+	var parts [2]machoPart
+	slots := map[uint32]**Extent{
+		machoCPUBodyAArch64:   &parts[0].body,
+		machoCPUHeaderAArch64: &parts[0].header,
+		machoCPUBodyX86_64:    &parts[1].body,
+		machoCPUHeaderX86_64:  &parts[1].header,
+	}
+	executables := map[uint32]**Extent{
+		machoCPUAArch64: &parts[0].executable,
+		machoCPUX86_64:  &parts[1].executable,
+	}
+	for index := range machoFatCount {
+		entry := table[index*machoFatEntrySize:][:machoFatEntrySize]
+		cpu := binary.BigEndian.Uint32(entry)
+		extent := &Extent{
+			Offset: int64(binary.BigEndian.Uint32(entry[8:])),
+			Size:   int64(binary.BigEndian.Uint32(entry[12:])),
+		}
+		if slot, ok := executables[cpu]; ok && *slot == nil {
+			*slot = extent
+		}
+		slot, ok := slots[cpu]
+		if !ok {
+			continue
+		}
+		if *slot != nil {
+			at := int64(machoFatHeaderSize + index*machoFatEntrySize)
+			return parts, broken(RuleMachOTwice, at, "each data CPU type once", "CPU type %d again", cpu)
+		}
+		*slot = extent
+	}
+	return parts, nil
+}
+
+func (p machoPart) image(arch Arch, size int64) (ImageLayout, error) {
+	if p.header == nil {
+		err := broken(RuleNoHeader, machoFatHeaderSize, "a header for "+string(arch), "no entry that carries it")
+		err.Arch = arch
+		return ImageLayout{}, err
+	}
+	if p.body == nil {
+		err := broken(RuleNoBody, machoFatHeaderSize, "a body for "+string(arch), "no entry that carries it")
+		err.Arch = arch
+		return ImageLayout{}, err
+	}
+	// Upstream reads 8192 bytes of header whatever the entry's size says.
+	image := ImageLayout{Arch: arch, Body: *p.body, Header: Extent{Offset: p.header.Offset, Size: HeaderSize}}
+	if p.executable != nil && p.executable.End() <= size {
+		image.Executable = *p.executable
+	}
+	return image, nil
+}
