@@ -44,7 +44,7 @@ const (
 type state [stateSize]byte
 
 // Hash is the checksum of a stream of bytes. Make one with [New]: the zero
-// value is not usable. A Hash may be copied to continue from one beginning in
+// value computes something else. A Hash may be copied to continue from one beginning in
 // two ways. It must not be used by two goroutines at the same time.
 type Hash struct {
 	state state

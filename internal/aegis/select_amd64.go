@@ -22,20 +22,14 @@ func fastest() implementation {
 	}
 }
 
-// absorb absorbs p, whose size is a multiple of blockSize.
-func (i implementation) absorb(s *state, p []byte) {
-	if i == generic {
+func (i implementation) absorbChunk(s *state, p []byte) {
+	switch i {
+	case avx:
+		absorbAVX(s, p)
+	case sse:
+		absorbSSE(s, p)
+	default:
 		absorbGeneric(s, p)
-		return
-	}
-	for len(p) > 0 {
-		chunk := p[:min(len(p), chunkSize)]
-		p = p[len(chunk):]
-		if i == avx {
-			absorbAVX(s, chunk)
-		} else {
-			absorbSSE(s, chunk)
-		}
 	}
 }
 

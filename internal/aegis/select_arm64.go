@@ -15,16 +15,11 @@ func fastest() implementation {
 	return generic
 }
 
-// absorb absorbs p, whose size is a multiple of blockSize.
-func (i implementation) absorb(s *state, p []byte) {
-	if i == generic {
+func (i implementation) absorbChunk(s *state, p []byte) {
+	if i == neon {
+		absorbNEON(s, p)
+	} else {
 		absorbGeneric(s, p)
-		return
-	}
-	for len(p) > 0 {
-		chunk := p[:min(len(p), chunkSize)]
-		p = p[len(chunk):]
-		absorbNEON(s, chunk)
 	}
 }
 

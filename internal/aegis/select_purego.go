@@ -4,5 +4,4 @@ package aegis
 
 func fastest() implementation { return generic }
 
-// absorb absorbs p, whose size is a multiple of blockSize.
-func (implementation) absorb(s *state, p []byte) { absorbGeneric(s, p) }
+func (implementation) absorbChunk(s *state, p []byte) { absorbGeneric(s, p) }
