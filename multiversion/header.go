@@ -3,6 +3,8 @@ package multiversion
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
+	"fmt"
 )
 
 // Sizes of the header (MultiversionHeader in upstream's src/multiversion.zig).
@@ -60,6 +62,23 @@ func (c Commit) String() string { return hex.EncodeToString(c[:]) }
 // MarshalText implements [encoding.TextMarshaler].
 func (c Commit) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
+// ErrCommit is matched by every error of [Commit.UnmarshalText].
+var ErrCommit = errors.New("not a git commit")
+
+// UnmarshalText implements [encoding.TextUnmarshaler]: 40 hexadecimal digits. On
+// error, which matches [ErrCommit], c is unchanged.
+func (c *Commit) UnmarshalText(text []byte) error {
+	var commit Commit
+	if len(text) != hex.EncodedLen(len(commit)) {
+		return fmt.Errorf("%w: %q: want 40 hexadecimal digits", ErrCommit, clip(string(text)))
+	}
+	if _, err := hex.Decode(commit[:], text); err != nil {
+		return fmt.Errorf("%w: %q: %w", ErrCommit, clip(string(text)), err)
+	}
+	*c = commit
+	return nil
+}
+
 // Header is the decoded header of one architecture.
 type Header struct {
 	Checksum       Checksum `json:"checksum_header"`                // of the header's bytes behind this field
@@ -88,8 +107,8 @@ type Current struct {
 	Checksum Checksum `json:"checksum"`
 
 	// Commit and ClientMin are zero up to release 0.15.4.
-	Commit    Commit  `json:"git_commit"`
-	ClientMin Release `json:"release_client_min"`
+	Commit    Commit  `json:"git_commit,omitzero"`
+	ClientMin Release `json:"release_client_min,omitzero"`
 }
 
 // Past describes one past release.
@@ -169,11 +188,13 @@ func DecodeHeader(raw *[HeaderSize]byte, at int64) (Header, error) {
 	if failures := CheckHeader(raw, at); len(failures) > 0 {
 		return Header{}, failures[0]
 	}
-	return decode(raw), nil
+	return DecodeUnchecked(raw), nil
 }
 
-// decode reads the fields, whatever they say.
-func decode(raw *[HeaderSize]byte) Header {
+// DecodeUnchecked reads the fields of a header whatever they say, for a report
+// on a damaged file: nothing in the result may be trusted. At most [PastMax] past
+// releases are read.
+func DecodeUnchecked(raw *[HeaderSize]byte) Header {
 	flags := raw[offsetCurrentFlags]
 	header := Header{
 		Checksum:       Checksum(raw[offsetChecksumHeader:][:16]),

@@ -3,6 +3,7 @@ package multiversion
 import (
 	"encoding/binary"
 	"fmt"
+	"io"
 )
 
 // CPU types of the fat header: the two real ones, and the four obsolete ones
@@ -70,14 +71,7 @@ func identifyMachO(file reader) (Arch, error) {
 	if magic := binary.BigEndian.Uint32(head[:]); magic == magicMachOFat || magic == magicMachOFat64 {
 		return ArchUniversal, nil
 	}
-	switch cpu := binary.LittleEndian.Uint32(head[4:]); cpu {
-	case machoCPUAArch64:
-		return ArchAArch64, nil
-	case machoCPUX86_64:
-		return ArchX86_64, nil
-	default:
-		return Arch(fmt.Sprintf("machine-%#x", cpu)), nil
-	}
+	return machoArch(binary.LittleEndian.Uint32(head[4:])), nil
 }
 
 // readMachOCount returns the number of architectures in the fat header.
@@ -154,4 +148,49 @@ func (p machoPart) image(arch Arch, size int64) (ImageLayout, error) {
 		image.Executable = *p.executable
 	}
 	return image, nil
+}
+
+// UniversalArchs returns the architectures of a Mach-O universal file in the
+// order of its fat header, with or without multiversion sections. A processor other
+// than TigerBeetle's is named as its number. The error is a [*FormatError]:
+// [RuleMachOCount] for more than 64 of them.
+func UniversalArchs(r io.ReaderAt, size int64) ([]Arch, error) {
+	const countMax = 64
+	file := reader{r: r, size: size}
+	if format, err := file.format(); err != nil {
+		return nil, err
+	} else if format != FormatMachO {
+		return nil, broken(RuleKind, 0, "a Mach-O universal file", "%s", format)
+	}
+	count, err := readMachOCount(file)
+	if err != nil {
+		return nil, err
+	}
+	if count > countMax {
+		return nil, broken(RuleMachOCount, 4, fmt.Sprintf("at most %d architectures", countMax), "%d architectures", count)
+	}
+	table := make([]byte, machoFatEntrySize*count)
+	if !file.within(machoFatHeaderSize, uint64(len(table))) {
+		return nil, broken(RuleMachOEntry, machoFatHeaderSize, fmt.Sprintf("at least %d bytes", machoFatHeaderSize+len(table)), "the file has %d bytes", size)
+	}
+	if err := file.read(table, machoFatHeaderSize); err != nil {
+		return nil, err
+	}
+	archs := make([]Arch, count)
+	for index := range archs {
+		archs[index] = machoArch(binary.BigEndian.Uint32(table[machoFatEntrySize*index:]))
+	}
+	return archs, nil
+}
+
+// machoArch names a CPU type.
+func machoArch(cpu uint32) Arch {
+	switch cpu {
+	case machoCPUAArch64:
+		return ArchAArch64
+	case machoCPUX86_64:
+		return ArchX86_64
+	default:
+		return Arch(fmt.Sprintf("machine-%#x", cpu))
+	}
 }
