@@ -1,0 +1,65 @@
+package datafile
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// Why a file has no superblock to go by. ErrNoCopy and ErrFileKind say that it
+// is likely not a data file; with the others it is one that a replica would refuse.
+var (
+	ErrNoCopy       = errors.New("no valid copy of a superblock")
+	ErrNoQuorum     = errors.New("no two copies of the superblock agree")
+	ErrFork         = errors.New("two superblocks with the same sequence")
+	ErrSkipped      = errors.New("a copy is ahead of the others by more than one sequence")
+	ErrDisconnected = errors.New("the superblock does not follow from the one before it")
+	ErrNoRelease    = errors.New("the superblock names no release")
+	ErrDevelopment  = errors.New("data file of a development build")
+	ErrFileKind     = errors.New("neither a regular file nor a block device")
+)
+
+// QuorumError says that the four copies do not make a superblock. It matches
+// its Reason, one of ErrNoCopy, ErrNoQuorum, ErrFork, ErrSkipped and ErrDisconnected.
+type QuorumError struct {
+	Reason error
+	Copies [CopiesCount]CopyState
+}
+
+// Error says the reason and the state of each copy.
+func (e *QuorumError) Error() string {
+	text := e.Reason.Error() + ":"
+	for index, state := range e.Copies {
+		if index > 0 {
+			text += ","
+		}
+		if state.Valid {
+			text += fmt.Sprintf(" copy %d: sequence %d", index, state.Sequence)
+		} else {
+			text += fmt.Sprintf(" copy %d: %s", index, state.Problem)
+		}
+	}
+	return text
+}
+
+// Unwrap returns the reason.
+func (e *QuorumError) Unwrap() error { return e.Reason }
+
+// VersionError says that the superblock has a layout in which the place of the
+// checkpoint's release is not known. It matches ErrDevelopment if the version is 0.
+type VersionError struct {
+	Version       uint16
+	ReleaseFormat multiversion.Release
+}
+
+// Error names the version.
+func (e *VersionError) Error() string {
+	if e.Version == 0 {
+		return fmt.Sprintf("%v: superblock version 0", ErrDevelopment)
+	}
+	return fmt.Sprintf("superblock version %d (formatted by release %s), want 1 or 2: a newer tbctl may read it", e.Version, e.ReleaseFormat)
+}
+
+// Is reports whether target is ErrDevelopment and the version 0.
+func (e *VersionError) Is(target error) bool { return target == ErrDevelopment && e.Version == 0 }

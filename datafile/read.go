@@ -1,0 +1,172 @@
+package datafile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
+	"time"
+)
+
+const (
+	attemptsDefault = 5
+	pauseDefault    = 20 * time.Millisecond
+)
+
+// Options say how patient [Read] is. The zero value is right for use.
+type Options struct {
+	// Attempts is how often copies that do not agree are read in all, because
+	// a replica may be writing them. 0 stands for 5, a negative number for 1.
+	Attempts int
+
+	// Pause is the time between two attempts. 0 stands for 20 ms, a negative
+	// duration for none.
+	Pause time.Duration
+}
+
+func (o Options) attempts() int {
+	if o.Attempts == 0 {
+		return attemptsDefault
+	}
+	return max(1, o.Attempts)
+}
+
+func (o Options) pause() time.Duration {
+	if o.Pause == 0 {
+		return pauseDefault
+	}
+	return max(0, o.Pause)
+}
+
+// Read returns the superblock that a replica would open the data file with. It
+// reads 32 KiB, several times if need be, and nothing else of the file.
+//
+// The error is a [*QuorumError], a [*VersionError], ErrNoRelease, the reader's
+// or the context's. With a VersionError and ErrNoRelease the fields that every
+// version has are set: Version, Sequence, Cluster, ReleaseFormat and Copies.
+func Read(ctx context.Context, r io.ReaderAt, options Options) (Superblock, error) {
+	for attempt := 1; ; attempt++ {
+		superblock, err := readOnce(r)
+		failure, torn := errors.AsType[*QuorumError](err)
+		// A file without any valid copy is not in the middle of being written.
+		if !torn || failure.Reason == ErrNoCopy || attempt >= options.attempts() {
+			return superblock, err
+		}
+		if err := sleep(ctx, options.pause()); err != nil {
+			return Superblock{}, fmt.Errorf("%w, while waiting to read again: %w", err, failure)
+		}
+	}
+}
+
+func sleep(ctx context.Context, pause time.Duration) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+func readOnce(r io.ReaderAt) (Superblock, error) {
+	var headers [CopiesCount]header
+	var copies [CopiesCount]CopyState
+	for place := range CopiesCount {
+		count, err := r.ReadAt(headers[place][:], int64(place)*CopyStride)
+		switch {
+		case count == HeaderSize:
+			copies[place] = headers[place].check(place)
+		case err == nil || errors.Is(err, io.EOF):
+			copies[place].Problem = "past the end of the file"
+		case errors.Is(err, syscall.EIO):
+			copies[place].Problem = err.Error() // a replica would go on with the others
+		default:
+			return Superblock{}, fmt.Errorf("read copy %d of the superblock: %w", place, err)
+		}
+	}
+	place, reason := working(&headers, &copies)
+	if reason != nil {
+		return Superblock{}, &QuorumError{Reason: reason, Copies: copies}
+	}
+	superblock, err := headers[place].decode()
+	for index := range copies {
+		copies[index].Agrees = copies[index].Valid && copies[index].Checksum == superblock.Checksum
+	}
+	superblock.Copies = copies
+	return superblock, err
+}
+
+// Looks reports whether the start of a file holds a valid copy of a superblock.
+// A prefix of [HeaderSize] bytes will do unless the first copy is damaged;
+// [ZoneSize] shows them all.
+func Looks(prefix []byte) bool {
+	for place := range CopiesCount {
+		offset := place * CopyStride
+		if len(prefix) < offset+HeaderSize {
+			return false
+		}
+		copied := header(prefix[offset:][:HeaderSize])
+		if copied.check(place).Valid {
+			return true
+		}
+	}
+	return false
+}
+
+// Open opens a data file for reading. It takes no lock, because a replica
+// that finds its file locked gives up, and does not wait on a pipe. The error says
+// what the system refused, or matches ErrFileKind for all but regular files and block
+// devices.
+func Open(name string) (*os.File, error) {
+	// Opening some devices does something to them, so look first; and
+	// look again, because the name may have been given to another file.
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkKind(name, info); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err = file.Stat()
+	if err == nil {
+		err = checkKind(name, info)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+func checkKind(name string, info os.FileInfo) error {
+	kind := info.Mode().Type()
+	if kind == 0 || kind&os.ModeDevice != 0 && kind&os.ModeCharDevice == 0 {
+		return nil
+	}
+	return fmt.Errorf("open %s: %w", name, ErrFileKind)
+}
+
+// ReadFile opens the named data file and reads its superblock. Errors are
+// those of [Open] and [Read].
+func ReadFile(ctx context.Context, name string, options Options) (Superblock, error) {
+	file, err := Open(name)
+	if err != nil {
+		return Superblock{}, err
+	}
+	defer file.Close()
+	superblock, err := Read(ctx, file, options)
+	if err != nil {
+		return superblock, fmt.Errorf("superblock of %s: %w", name, err)
+	}
+	return superblock, nil
+}
