@@ -1,0 +1,123 @@
+package fsatomic
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Check returns every problem that replacing the target with a file of size
+// bytes and the attributes attrs would meet, as far as it can be known without
+// changing anything; none means nil. The errors match [ErrReadOnly],
+// [ErrNoExec], [ErrImmutable], [ErrDirNotWritable], [ErrSticky],
+// [ErrMountPoint], [ErrNoSpace] (a [SpaceError]), [ErrNoInodes], [ErrOwner],
+// [ErrAttribute] (an [AttributeError]), [ErrOldKind] or [ErrNotSupported].
+// Other hard links to the file are no problem for the swap: they keep the
+// previous file, see [Info].Links.
+func (t Target) Check(size int64, attrs Attributes) []error {
+	var problems []error
+	add := func(path string, err error) {
+		problems = append(problems, &PathError{"replace", path, err})
+	}
+	if t.Dir.Inode == 0 {
+		add(t.Path, fmt.Errorf("%w: this system has no inode numbers", ErrNotSupported))
+	}
+	if t.Volume.NoExec && attrs.Mode&0o111 != 0 {
+		add(t.dirPath(), ErrNoExec)
+	}
+	problems = append(problems, t.checkDir()...)
+	problems = append(problems, t.checkEntries()...)
+	if t.Volume.FreeBytes < size {
+		problems = append(problems, &SpaceError{t.dirPath(), size, t.Volume.FreeBytes})
+	}
+	if t.Volume.FreeInodes == 0 {
+		add(t.dirPath(), ErrNoInodes)
+	}
+	return append(problems, t.checkAttributes(attrs)...)
+}
+
+// checkDir finds what hinders changes in the directory as such. A reason that
+// explains another is named alone.
+func (t Target) checkDir() []error {
+	dir := t.dirPath()
+	switch {
+	case t.Volume.ReadOnly:
+		return []error{&PathError{"replace", dir, ErrReadOnly}}
+	case t.Dir.Immutable || t.Dir.AppendOnly:
+		return []error{&PathError{"replace", dir, ErrImmutable}}
+	case !t.DirWritable:
+		return []error{&PathError{"replace", dir, fmt.Errorf("%w: %s", ErrDirNotWritable, t.DirProblem)}}
+	}
+	return nil
+}
+
+// checkEntries finds what hinders replacing the file and the previous one.
+func (t Target) checkEntries() []error {
+	var problems []error
+	entry := func(path string, info Info) {
+		if info.Immutable || info.AppendOnly {
+			problems = append(problems, &PathError{"replace", path, ErrImmutable})
+		}
+		if info.MountPoint {
+			problems = append(problems, &PathError{"replace", path, ErrMountPoint})
+		}
+		if t.Dir.Mode&0o1000 != 0 && !t.Self.AnyFile && t.Self.UID != t.Dir.UID && t.Self.UID != info.UID {
+			problems = append(problems, &PathError{"replace", path, ErrSticky})
+		}
+	}
+	if t.Exists {
+		entry(t.Path, t.File)
+	}
+	if t.OldExists {
+		if t.Old.Kind != KindFile {
+			problems = append(problems, &PathError{"replace", t.OldPath, fmt.Errorf("%w: it is a %s", ErrOldKind, t.Old.Kind)})
+		} else {
+			entry(t.OldPath, t.Old)
+		}
+	}
+	return problems
+}
+
+// checkAttributes finds the attributes that this process cannot give.
+func (t Target) checkAttributes(attrs Attributes) []error {
+	var problems []error
+	refuse := func(attribute, why string) {
+		problems = append(problems, &AttributeError{t.Path, attribute, errors.New(why)})
+	}
+	self := t.Self
+	if attrs.Mode&^ModeMax != 0 {
+		refuse(AttributeMode, "not a file mode")
+	}
+	if !self.Chown {
+		if attrs.UID != OwnerUnchanged && attrs.UID != self.UID {
+			refuse(AttributeOwner, fmt.Sprintf("user %d cannot give files to user %d", self.UID, attrs.UID))
+		} else if attrs.GID != OwnerUnchanged && !self.inGroup(attrs.GID) && attrs.GID != t.inheritedGID() {
+			refuse(AttributeOwner, fmt.Sprintf("user %d is not in group %d", self.UID, attrs.GID))
+		}
+	}
+	for _, name := range attrs.xattrOrder() {
+		switch {
+		case !carried(name):
+			refuse(name, "is not one that is carried over")
+		case !t.Volume.Xattrs:
+			refuse(name, "the file system has no extended attributes")
+		case len(attrs.Xattrs[name]) > xattrValueSizeMax:
+			refuse(name, "value is too large")
+		case name == XattrCapability && !self.SetFCaps:
+			refuse(name, "needs root or CAP_SETFCAP")
+		case name == XattrSELinux && !self.Security:
+			refuse(name, "needs root or CAP_SYS_ADMIN")
+		case strings.HasPrefix(name, XattrUserPrefix) && attrs.UID != OwnerUnchanged && attrs.UID != self.UID && !self.AnyFile:
+			refuse(name, "the file will belong to someone else")
+		}
+	}
+	return problems
+}
+
+// inheritedGID is the group that a new file gets.
+func (t Target) inheritedGID() int {
+	if t.Dir.Mode&0o2000 != 0 {
+		return t.Dir.GID
+	}
+	return t.Self.GID
+}

@@ -1,0 +1,174 @@
+package fsatomic
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+)
+
+// CommitOptions says how to commit. The zero value keeps the previous file.
+type CommitOptions struct {
+	// DropOld replaces the file without keeping it. What was kept earlier stays.
+	DropOld bool
+}
+
+// Method is how a file was put in place.
+type Method string
+
+// The methods.
+const (
+	// MethodCreated: there was no file.
+	MethodCreated Method = "created"
+	// MethodExchanged: both files changed places in one step.
+	MethodExchanged Method = "exchanged"
+	// MethodRenamed: the file system cannot exchange. The previous file was
+	// kept by a second name or a copy, and then replaced.
+	MethodRenamed Method = "renamed"
+	// MethodReplaced: the previous file was not kept.
+	MethodReplaced Method = "replaced"
+)
+
+// Committed says what stands at the target now, durably.
+type Committed struct {
+	Path   string `json:"path"`
+	File   Info   `json:"file"`          // as it was after the last step: what a watcher sees
+	Old    string `json:"old,omitempty"` // where the previous file is; empty when none was kept
+	Method Method `json:"method"`
+}
+
+// Commit makes the staged file the target and keeps the previous one as
+// OldPath. The attributes must have been set. Commit syncs the file, checks that
+// the target is still what the plan saw, swaps, and syncs the directory.
+//
+// Before the swap ctx is obeyed, and on every error the target is untouched and
+// the staged file removed: [ErrChanged], [ErrNoAttributes], [ErrOldKind],
+// [SyncError], the context's, or the operating system's. From the swap on nothing
+// interrupts it, and errors are an [UnknownStateError]. After a crash the target
+// is the previous file or the new one, whole and with its attributes.
+func (s *Staged) Commit(ctx context.Context, options CommitOptions) (Committed, error) {
+	if s.done {
+		return Committed{}, &PathError{"commit", s.target.Path, ErrClosed}
+	}
+	result, err := s.commit(ctx, options)
+	var unknown *UnknownStateError
+	if err == nil || errors.As(err, &unknown) {
+		// From here on its name belongs to another file, or nobody knows.
+		s.done = true
+		s.file.Close() // nothing is unwritten: it was synced
+		return result, err
+	}
+	return Committed{}, joined(err, s.Abort())
+}
+
+func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, error) {
+	if !s.attributed {
+		return Committed{}, &PathError{"commit", s.target.Path, ErrNoAttributes}
+	}
+	if err := s.Sync(); err != nil {
+		return Committed{}, err
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return Committed{}, &PathError{"commit", s.target.Path, err}
+	}
+	if info.Links != 1 || info.Size != s.size {
+		return Committed{}, &PathError{"commit", s.Path(), fmt.Errorf("%w: it has %d bytes and %d links, %d bytes were written",
+			ErrChanged, info.Size, info.Links, s.size)}
+	}
+	ready := inodeName(s.lock.base(), kindReady, info.Inode)
+	if err := s.lock.dir.Rename(s.name, ready); err != nil {
+		return Committed{}, &PathError{"commit", s.target.Path, err}
+	}
+	s.name = ready
+	// The name must be on the disk before the swap that it is to explain. And a
+	// directory that cannot be synced is found out while nothing has happened.
+	if err := s.lock.sync(false); err != nil {
+		return Committed{}, err
+	}
+	if err := ctx.Err(); err != nil {
+		return Committed{}, &PathError{"commit", s.target.Path, err}
+	}
+	swap := swap{lock: s.lock, target: s.target, from: ready, file: info}
+	return swap.run(options.DropOld)
+}
+
+// SwapBack exchanges the target with the previous file kept as OldPath: the way
+// back, and forth again. target must have been looked up such that both are seen
+// as they are now; their contents and attributes are the caller's to judge. Like
+// [Staged.Commit] it makes one visible change, is durable, obeys ctx before the
+// swap only, and leaves the target untouched on every error that is not an
+// [UnknownStateError]: [ErrNoOld], [ErrSameFile], [ErrChanged], [ErrOldKind],
+// [ErrNotRecovered], or the operating system's.
+func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error) {
+	err := lock.admits(target)
+	switch {
+	case err != nil:
+	case !target.Exists || !target.OldExists:
+		err = ErrNoOld
+	case target.Old.Kind != KindFile:
+		err = fmt.Errorf("%w: it is a %s", ErrOldKind, target.Old.Kind)
+	case target.Old.SameFile(target.File):
+		err = fmt.Errorf("%s %w", target.OldPath, ErrSameFile)
+	default:
+		err = ctx.Err()
+	}
+	if err != nil {
+		return Committed{}, &PathError{"swap back", target.Path, err}
+	}
+	swap := swap{lock: lock, target: target, from: filepath.Base(target.OldPath), file: target.Old}
+	return swap.run(false)
+}
+
+// Installed is a committed file, opened again at its path.
+type Installed struct {
+	file File
+	// Info is what the descriptor says of it.
+	Info Info
+}
+
+// ReadBack opens the file at the target's path again, for the caller to read
+// and compare: the proof that what was installed is there. [ErrChanged] when the
+// path leads elsewhere by now. Reading changes at most the access time.
+func ReadBack(fsys FS, committed Committed) (*Installed, error) {
+	dir, err := fsys.OpenDir(filepath.Dir(committed.Path))
+	if err != nil {
+		return nil, &PathError{"read back", committed.Path, err}
+	}
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(committed.Path))
+	if err != nil {
+		return nil, &PathError{"read back", committed.Path, err}
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Unchanged(committed.File) {
+		err = ErrChanged
+	}
+	if err != nil {
+		file.Close()
+		return nil, &PathError{"read back", committed.Path, err}
+	}
+	file.DropCache()
+	return &Installed{file, info}, nil
+}
+
+// ReadAt implements [io.ReaderAt].
+func (i *Installed) ReadAt(data []byte, offset int64) (int, error) {
+	return i.file.ReadAt(data, offset)
+}
+
+// Attributes reads the attributes that are carried over.
+func (i *Installed) Attributes() (Attributes, error) {
+	attrs, _, err := readAttributes(i.file, i.Info)
+	return attrs, err
+}
+
+// Close closes the file.
+func (i *Installed) Close() error { return i.file.Close() }
+
+var (
+	_ io.Writer   = (*Staged)(nil)
+	_ io.ReaderAt = (*Staged)(nil)
+	_ io.ReaderAt = (*Installed)(nil)
+)

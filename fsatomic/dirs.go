@@ -1,0 +1,160 @@
+package fsatomic
+
+import (
+	"errors"
+	"io/fs"
+	"path/filepath"
+)
+
+const (
+	tempDirMode     Mode = 0o700
+	tempEntriesMax       = 100_000
+	tempDirLabel         = "dir"
+	pathElementsMax      = 4096
+)
+
+// openParent opens the directory of name, with make also making it.
+func openParent(fsys FS, name string, make bool) (Dir, string, error) {
+	path, err := absolute(name)
+	if err != nil {
+		return nil, "", err
+	}
+	parent, base := splitPath(path)
+	if err := checkName(base); err != nil {
+		return nil, "", err
+	}
+	if make {
+		if err := MkdirAll(fsys, parent, journalDirMode); err != nil {
+			return nil, "", err
+		}
+	}
+	dir, err := fsys.OpenDir(parent)
+	return dir, base, err
+}
+
+// MkdirAll makes a directory and the ones above it that do not exist, each with
+// exactly mode, whatever the umask, and durably. Directories that exist are left
+// alone. On error some may have been made.
+func MkdirAll(fsys FS, name string, mode Mode) error {
+	path, err := absolute(name)
+	if err == nil {
+		err = mkdirAll(fsys, path, mode, pathElementsMax)
+	}
+	if err != nil {
+		return &PathError{"make directory", name, err}
+	}
+	return nil
+}
+
+func mkdirAll(fsys FS, path string, mode Mode, depth int) error {
+	dir, err := fsys.OpenDir(path)
+	if err == nil {
+		return dir.Close()
+	}
+	parentPath, base := splitPath(filepath.Clean(path))
+	if !errors.Is(err, fs.ErrNotExist) || base == "" || depth == 0 {
+		return err
+	}
+	if err := mkdirAll(fsys, parentPath, mode, depth-1); err != nil {
+		return err
+	}
+	parent, err := fsys.OpenDir(parentPath)
+	if err != nil {
+		return err
+	}
+	defer parent.Close()
+	return mkdir(fsys, parent, path, base, mode)
+}
+
+// mkdir makes one directory; one that somebody else just made is as good.
+func mkdir(fsys FS, parent Dir, path, base string, mode Mode) error {
+	err := parent.Mkdir(base, mode)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	made, err := fsys.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(made.Chmod(mode), made.Close())
+	if err != nil {
+		return err
+	}
+	if err := parent.Sync(); err != nil {
+		return &SyncError{Path: path, Err: err}
+	}
+	return nil
+}
+
+// Remove removes a file or symbolic link, durably.
+func Remove(fsys FS, name string) error {
+	dir, base, err := openParent(fsys, name, false)
+	if err != nil {
+		return &PathError{"remove", name, err}
+	}
+	defer dir.Close()
+	if err := dir.Remove(base); err != nil {
+		return &PathError{"remove", name, err}
+	}
+	if err := dir.Sync(); err != nil {
+		return &SyncError{Path: name, Err: err}
+	}
+	return nil
+}
+
+// TempDir is a directory for files that nobody else needs, mode 0700.
+type TempDir struct {
+	fsys FS
+	path string
+}
+
+// MkdirTemp makes a directory with a new name in parent, which exists.
+func MkdirTemp(fsys FS, parent string) (*TempDir, error) {
+	path, err := absolute(parent)
+	if err != nil {
+		return nil, &PathError{"make temporary directory in", parent, err}
+	}
+	dir, err := fsys.OpenDir(path)
+	if err != nil {
+		return nil, &PathError{"make temporary directory in", parent, err}
+	}
+	defer dir.Close()
+	name := randomName(tempDirLabel, kindTemp)
+	if err := dir.Mkdir(name, tempDirMode); err != nil {
+		return nil, &PathError{"make temporary directory in", parent, err}
+	}
+	return &TempDir{fsys, filepath.Join(path, name)}, nil
+}
+
+// Path returns the directory's absolute path.
+func (t *TempDir) Path() string { return t.path }
+
+// Remove removes the directory and the files in it, but no directories in it.
+// On nil it does nothing. On error some may be left.
+func (t *TempDir) Remove() error {
+	if t == nil {
+		return nil
+	}
+	dir, err := t.fsys.OpenDir(t.path)
+	if err != nil {
+		return &PathError{"remove", t.path, err}
+	}
+	names, err := dir.List("", tempEntriesMax)
+	for _, name := range names {
+		err = errors.Join(err, dir.Remove(name))
+	}
+	dir.Close()
+	if err == nil {
+		var parent Dir
+		if parent, err = t.fsys.OpenDir(filepath.Dir(t.path)); err == nil {
+			err = errors.Join(parent.RemoveDir(filepath.Base(t.path)), parent.Close())
+		}
+	}
+	if err != nil {
+		return &PathError{"remove", t.path, err}
+	}
+	return nil
+}

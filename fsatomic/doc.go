@@ -1,0 +1,94 @@
+// Package fsatomic puts a file in the place of another one such that at every
+// moment, through every crash and power cut, one of the two stands there, whole
+// and with its attributes. It knows nothing of what the files contain. It is the
+// only package of tbctl that changes the disk, and so it also writes ordinary
+// files, journals and partial downloads.
+//
+// # The protocol
+//
+// A replica of TigerBeetle stats its binary once a second and reads it again
+// when anything but the access time differs. So a replacement is one visible
+// change, and nothing touches the new file after it. The steps, for a target
+// NAME in a directory that is held open throughout:
+//
+//  1. [Lookup] says what stands there and [Target.Check] what hinders; nothing
+//     is changed. Symbolic links are followed: the file is replaced where it is.
+//  2. [Acquire] locks .NAME.tbctl-lock, a file of its own that is never removed.
+//  3. [Recover] deals with what earlier, interrupted runs left.
+//  4. [Stage] makes .NAME.tbctl-stage-RANDOM with mode 0600. The caller writes
+//     it, reads it back through the descriptor and judges it.
+//  5. [Staged.SetAttributes] sets owner, mode, ACL, capabilities, label and user
+//     attributes, in this order, and reads each back.
+//  6. [Staged.Commit] syncs the file; renames it to .NAME.tbctl-ready-INODE,
+//     where INODE is its own inode number; syncs the directory; checks that NAME
+//     still is exactly what the plan saw; and exchanges the two names in one
+//     step (RENAME_EXCHANGE). That is the visible change: the previous file is
+//     not touched before it, the new one not after it. It syncs the directory,
+//     renames the previous file, which now has the ready name, to NAME-old, and
+//     syncs the directory again.
+//  7. [ReadBack] opens NAME again for the caller to compare.
+//
+// Where the file system cannot exchange, the previous file gets a second place
+// .NAME.tbctl-prev-INODE before the swap, by a reflink, else a hard link, else a
+// copy, and the directory is synced; then the ready file is renamed over NAME,
+// and after the next sync prev to NAME-old. The hard link alters the previous
+// file's link count and change time: a watcher sees one change more, of the same
+// contents. Where there is no file yet, the ready file is renamed to NAME without
+// replacing what may have appeared there.
+//
+// # After a crash
+//
+// No journal is needed, since the names say how far it got:
+//
+//   - stage: incomplete. It is removed.
+//   - ready-N whose own inode is N: never swapped. It is removed.
+//   - ready-N or prev-N, and the target's inode is N: swapped. It is the previous
+//     file and becomes NAME-old.
+//   - prev-N with ready-N still there, or that is the target itself: never
+//     swapped. It is removed.
+//   - ready-N or prev-N, and N is nowhere: somebody else replaced the target
+//     afterwards. It becomes NAME-old if there is none, else it is left and
+//     reported.
+//
+// # Errors
+//
+// Before the swap an error means: the target is untouched, and the staged file is
+// gone as far as it could be removed. From the swap on it is an
+// [UnknownStateError], which says what is certain. A failed fsync is a
+// [SyncError] and never tried again.
+//
+// # What is exported
+//
+// Looking and judging, read-only:
+//
+//	OS() FS
+//	Lookup(fsys FS, name string) (Target, error)
+//	Target.Check(size int64, attrs Attributes) []error
+//	Residue(fsys FS, target Target) (Recovery, error)
+//	Info.SameFile, Info.Unchanged
+//
+// Replacing a target:
+//
+//	Acquire(ctx, fsys, target Target, LockOptions) (*Lock, error);  Lock.Release
+//	Recover(lock *Lock) (Recovery, error)
+//	Stage(lock *Lock, target Target, size int64) (*Staged, error)
+//	Staged: Write, ReadAt, Size, Path, SetAttributes, Sync, Commit, Abort
+//	Staged.Commit(ctx, CommitOptions) (Committed, error)
+//	ReadBack(fsys FS, committed Committed) (*Installed, error)
+//	Installed: ReadAt, Info, Attributes, Close
+//	SwapBack(ctx, lock *Lock, target Target) (Committed, error)
+//
+// Ordinary files:
+//
+//	WriteFile(fsys, name, mode, overwrite, fill) error
+//	Create(fsys, name, mode, overwrite) (*Output, error)
+//	Output: Write, ReadAt, Size, Path, Commit, Abort
+//	Append(ctx, fsys, name, line) error
+//	ReadJournal(fsys, name, sizeMax) (lines [][]byte, all bool, err error)
+//	OpenPartial(fsys, name) (*Partial, error)
+//	Partial: Write, ReadAt, Size, Path, Truncate, Sync, Close, Remove, Publish
+//	MkdirAll, Remove, MkdirTemp, TempDir
+//
+// A symbolic link counts as what it leads to for Lookup, Create and WriteFile;
+// Append and OpenPartial refuse it.
+package fsatomic

@@ -1,0 +1,219 @@
+package fsatomic
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+)
+
+// FS is the file system that this package works on: [OS] in production, the
+// in-memory one of package memfs in tests of crashes and faults. Errors of an
+// FS wrap the sentinels of package io/fs (ErrExist, ErrNotExist,
+// ErrPermission) and, for what a file system cannot do, [ErrNotSupported].
+type FS interface {
+	// OpenDir opens a directory, following symbolic links. All changes go
+	// through the handle, so that a directory renamed meanwhile stays the one
+	// that was looked at.
+	OpenDir(name string) (Dir, error)
+	// RealPath returns the absolute path of an existing directory, without
+	// symbolic links.
+	RealPath(name string) (string, error)
+	// Self returns who the process is and what it may do.
+	Self() Self
+}
+
+// Dir is an open directory. Names are single path elements in it; none of the
+// methods follows a symbolic link.
+type Dir interface {
+	// Lstat describes an entry; "." is the directory itself.
+	Lstat(name string) (Info, error)
+	// Readlink returns the text of a symbolic link.
+	Readlink(name string) (string, error)
+	// Open opens a file for reading. It does not block on a FIFO.
+	Open(name string) (File, error)
+	// OpenAppend opens an existing file for reading and for writing at its end.
+	OpenAppend(name string) (File, error)
+	// Create creates a file that must not exist and opens it for reading and
+	// for writing at its end. The umask may take bits away from mode.
+	Create(name string, mode Mode) (File, error)
+	// Clone creates name, which must not exist, as a file that shares the
+	// contents of source. Owner and mode are those of a new file with mode
+	// 0600, unless the system copies them.
+	Clone(source File, name string) (File, error)
+	// Mkdir creates a directory that must not exist.
+	Mkdir(name string, mode Mode) error
+	// Rename renames from to to, replacing a file there. When both are links to
+	// one file it does nothing, as rename(2) does.
+	Rename(from, to string) error
+	// RenameNoReplace renames from to to, which must not exist.
+	RenameNoReplace(from, to string) error
+	// Exchange swaps two existing entries in one step.
+	Exchange(a, b string) error
+	// Link makes another link to a file. The new name must not exist.
+	Link(from, to string) error
+	// Remove removes a file or a link, not a directory.
+	Remove(name string) error
+	// RemoveDir removes an empty directory.
+	RemoveDir(name string) error
+	// List returns the sorted names that start with prefix, at most limit.
+	List(prefix string, limit int) ([]string, error)
+	// Chmod sets the directory's own mode.
+	Chmod(mode Mode) error
+	// Access returns an error unless this process may make and remove entries.
+	Access() error
+	// Volume describes the mounted file system.
+	Volume() (Volume, error)
+	// Sync makes all earlier changes of entries durable.
+	Sync() error
+	// Close releases the handle.
+	Close() error
+}
+
+// File is an open file.
+type File interface {
+	io.Writer
+	io.ReaderAt
+	// Truncate sets the size in bytes.
+	Truncate(size int64) error
+	// Allocate reserves space for size bytes, without changing the file's size.
+	Allocate(size int64) error
+	// Chown sets owner and group; -1 leaves one as it is.
+	Chown(uid, gid int) error
+	// Chmod sets the mode exactly, whatever the umask.
+	Chmod(mode Mode) error
+	// Xattrs returns the sorted names of the extended attributes.
+	Xattrs() ([]string, error)
+	// Xattr returns an extended attribute; [ErrNoXattr] when there is none.
+	Xattr(name string) ([]byte, error)
+	// SetXattr creates or replaces an extended attribute.
+	SetXattr(name string, value []byte) error
+	// RemoveXattr removes an extended attribute; [ErrNoXattr] when there is none.
+	RemoveXattr(name string) error
+	// Stat describes the open file, wherever its name went.
+	Stat() (Info, error)
+	// TryLock takes the exclusive lock on the open file, which other handles
+	// respect, or returns [ErrLocked]. The lock goes with the handle, also when
+	// the process dies.
+	TryLock() error
+	// Unlock gives the lock back.
+	Unlock() error
+	// DropCache asks the system to read the contents from the device next time.
+	// It is a wish: nothing depends on it.
+	DropCache()
+	// Sync makes contents and attributes durable.
+	Sync() error
+	// Close releases the handle.
+	Close() error
+}
+
+// Kind is what an entry of a directory is.
+type Kind string
+
+// The kinds of entries.
+const (
+	KindFile      Kind = "file"
+	KindDirectory Kind = "directory"
+	KindSymlink   Kind = "symlink"
+	KindDevice    Kind = "device"
+	KindPipe      Kind = "pipe"
+	KindSocket    Kind = "socket"
+	KindOther     Kind = "other"
+)
+
+// Mode holds the twelve permission bits of a file: rwx for owner, group and
+// others, setuid (04000), setgid (02000) and sticky (01000). Its text form is
+// octal.
+type Mode uint32
+
+// ModeMax has every bit of a [Mode].
+const ModeMax Mode = 0o7777
+
+// String returns four octal digits.
+func (m Mode) String() string { return fmt.Sprintf("%04o", uint32(m)) }
+
+// MarshalText implements [encoding.TextMarshaler].
+func (m Mode) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler]. On error m is unchanged.
+func (m *Mode) UnmarshalText(text []byte) error {
+	number, err := strconv.ParseUint(string(text), 8, 12)
+	if err != nil {
+		return fmt.Errorf("file mode %.16q: want octal digits up to %s", text, ModeMax)
+	}
+	*m = Mode(number)
+	return nil
+}
+
+// Info describes an entry of a directory. Windows knows no owner, no link
+// count, no change time and no numbers of device and inode: they are zero
+// there.
+type Info struct {
+	Kind       Kind      `json:"kind"`
+	Size       int64     `json:"size"` // bytes
+	Mode       Mode      `json:"mode"`
+	UID        int       `json:"uid"`
+	GID        int       `json:"gid"`
+	Links      uint64    `json:"links"` // hard links to the file
+	Device     uint64    `json:"device"`
+	Inode      uint64    `json:"inode"`
+	Modified   time.Time `json:"modified"`
+	Changed    time.Time `json:"changed"` // inode change time
+	Immutable  bool      `json:"immutable,omitempty"`
+	AppendOnly bool      `json:"append_only,omitempty"`
+	MountPoint bool      `json:"mount_point,omitempty"` // something is mounted on this entry
+}
+
+// SameFile reports whether both are links to one inode. What has no inode
+// number is the same file as nothing.
+func (i Info) SameFile(other Info) bool {
+	return i.Inode != 0 && i.Device == other.Device && i.Inode == other.Inode
+}
+
+// Unchanged reports whether other shows the same inode with nothing changed
+// but its access time: what a replica that watches its binary looks at.
+func (i Info) Unchanged(other Info) bool {
+	return i.sameContents(other) && i.Links == other.Links && i.Changed.Equal(other.Changed)
+}
+
+// sameContents is Unchanged without the link count and the change time, which
+// a new link to the file alters.
+func (i Info) sameContents(other Info) bool {
+	return i.SameFile(other) && i.Kind == other.Kind && i.Size == other.Size && i.Mode == other.Mode &&
+		i.UID == other.UID && i.GID == other.GID && i.Modified.Equal(other.Modified)
+}
+
+// Volume describes a mounted file system.
+type Volume struct {
+	FreeBytes  int64 `json:"free_bytes"`  // for an unprivileged user
+	FreeInodes int64 `json:"free_inodes"` // -1: the file system has no limit
+	ReadOnly   bool  `json:"read_only"`
+	NoExec     bool  `json:"no_exec"`
+	NoSUID     bool  `json:"no_suid"` // setuid bits and file capabilities have no effect
+	Xattrs     bool  `json:"xattrs"`  // extended attributes exist here
+}
+
+// Self is who this process is and what it may do to files.
+type Self struct {
+	UID    int   `json:"uid"` // effective
+	GID    int   `json:"gid"` // effective
+	Groups []int `json:"groups"`
+
+	Chown    bool `json:"chown"`     // may give files away (CAP_CHOWN)
+	AnyFile  bool `json:"any_file"`  // may act on files of others (CAP_FOWNER)
+	SetFCaps bool `json:"set_fcaps"` // may set file capabilities (CAP_SETFCAP)
+	Security bool `json:"security"`  // may set security attributes (CAP_SYS_ADMIN, or a security module decides)
+}
+
+// inGroup reports whether the process is a member of the group.
+func (s Self) inGroup(gid int) bool {
+	if gid == s.GID {
+		return true
+	}
+	for _, group := range s.Groups {
+		if gid == group {
+			return true
+		}
+	}
+	return false
+}

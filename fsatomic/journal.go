@@ -1,0 +1,188 @@
+package fsatomic
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+)
+
+const (
+	// LineSizeMax is the most bytes of a line of a journal.
+	LineSizeMax = 1 << 20
+	// JournalReadMax is the most bytes that [ReadJournal] reads.
+	JournalReadMax = 64 << 20
+
+	journalMode    Mode = 0o644
+	journalDirMode Mode = 0o755
+)
+
+// Append adds one line to a journal, durably: on nil it is on the disk. The
+// line must not contain a newline. The journal and its directories are made if
+// need be, the file with mode 0644; a symbolic link is not followed. Concurrent
+// writers wait for each other, until ctx ends. A last line that a crash tore is
+// left as it is, and the new one begins on a line of its own.
+//
+// Errors: [ErrTooLarge], [ErrNotRegular], a [SyncError], the context's with a
+// [BusyError], or the operating system's. On error the line may be there, or a
+// part of it.
+func Append(ctx context.Context, fsys FS, name string, line []byte) error {
+	if len(line) > LineSizeMax {
+		return &PathError{"append to", name, fmt.Errorf("%w: a line of %d bytes, at most %d", ErrTooLarge, len(line), LineSizeMax)}
+	}
+	if bytes.IndexByte(line, '\n') >= 0 {
+		return &PathError{"append to", name, errors.New("the line contains a newline")}
+	}
+	dir, base, err := openParent(fsys, name, true)
+	if err != nil {
+		return &PathError{"append to", name, err}
+	}
+	defer dir.Close()
+	file, err := openJournal(dir, base)
+	if err != nil {
+		return &PathError{"append to", name, noSpace(err)}
+	}
+	defer file.Close()
+	if err := lockWaiting(ctx, file, name); err != nil {
+		return &PathError{"append to", name, err}
+	}
+	defer file.Unlock()
+	return appendLocked(dir, file, name, line)
+}
+
+// openJournal opens the journal, making it if there is none.
+func openJournal(dir Dir, base string) (File, error) {
+	file, _, err := openOrCreate(dir, base, journalMode)
+	return file, err
+}
+
+// openOrCreate opens a regular file for appending, or makes it with mode.
+func openOrCreate(dir Dir, base string, mode Mode) (file File, created bool, err error) {
+	for range lockRacesMax {
+		if info, err := dir.Lstat(base); err == nil && info.Kind != KindFile {
+			return nil, false, regular(info)
+		}
+		file, err = dir.OpenAppend(base)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return file, false, err
+		}
+		file, err = dir.Create(base, mode)
+		if err == nil {
+			if err = file.Chmod(mode); err != nil {
+				file.Close()
+				return nil, false, err
+			}
+			return file, true, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, false, err
+		}
+	}
+	return nil, false, ErrChanged
+}
+
+// lockWaiting locks the file, waiting for its holder until ctx ends.
+func lockWaiting(ctx context.Context, file File, name string) error {
+	pause := lockPollFirst
+	for {
+		err := file.TryLock()
+		if !errors.Is(err, ErrLocked) {
+			return err
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return errors.Join(err, &BusyError{Path: name})
+		}
+		pause = min(2*pause, lockPollLongest)
+	}
+}
+
+// appendLocked writes the line, after a newline if the last one has none.
+func appendLocked(dir Dir, file File, name string, line []byte) error {
+	info, err := file.Stat()
+	if err == nil && info.Kind != KindFile {
+		err = regular(info)
+	}
+	if err != nil {
+		return &PathError{"append to", name, err}
+	}
+	text := make([]byte, 0, len(line)+2)
+	if info.Size > 0 {
+		var last [1]byte
+		if _, err := file.ReadAt(last[:], info.Size-1); err != nil && err != io.EOF {
+			return &PathError{"append to", name, err}
+		}
+		if last[0] != '\n' {
+			text = append(text, '\n')
+		}
+	}
+	text = append(append(text, line...), '\n')
+	if _, err := file.Write(text); err != nil {
+		_ = file.Truncate(info.Size) // a wish: the next line can cope with a torn one
+		return &PathError{"append to", name, noSpace(err)}
+	}
+	if err := file.Sync(); err != nil {
+		return &SyncError{Path: name, Err: noSpace(err)}
+	}
+	if info.Size == 0 { // whoever made the file may have died before its name was durable
+		if err := dir.Sync(); err != nil {
+			return &SyncError{Path: name, Err: err}
+		}
+	}
+	return nil
+}
+
+// ReadJournal returns the complete lines of a journal, oldest first, without
+// their newlines: those in its last sizeMax bytes (0 or too much:
+// [JournalReadMax]). all is false when older ones were left out. A last line
+// without newline is left out: it is torn, or just being written. A line that a
+// crash tore in the middle of the journal is returned like any other. A journal
+// that does not exist is fs.ErrNotExist.
+func ReadJournal(fsys FS, name string, sizeMax int64) (lines [][]byte, all bool, err error) {
+	if sizeMax <= 0 || sizeMax > JournalReadMax {
+		sizeMax = JournalReadMax
+	}
+	dir, base, err := openParent(fsys, name, false)
+	if err != nil {
+		return nil, false, &PathError{"read journal", name, err}
+	}
+	defer dir.Close()
+	file, err := dir.Open(base)
+	if err != nil {
+		return nil, false, &PathError{"read journal", name, err}
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err == nil {
+		err = regular(info)
+	}
+	if err != nil {
+		return nil, false, &PathError{"read journal", name, err}
+	}
+	start := max(0, info.Size-sizeMax)
+	text, err := io.ReadAll(io.NewSectionReader(file, start, info.Size-start))
+	if err != nil {
+		return nil, false, &PathError{"read journal", name, err}
+	}
+	return splitLines(text, start > 0), start == 0, nil
+}
+
+// splitLines returns the complete lines; of a text that begins anywhere, those
+// after the first newline.
+func splitLines(text []byte, clipped bool) [][]byte {
+	if clipped {
+		_, text, _ = bytes.Cut(text, []byte{'\n'})
+	}
+	var lines [][]byte
+	for {
+		line, rest, found := bytes.Cut(text, []byte{'\n'})
+		if !found {
+			return lines
+		}
+		if len(line) > 0 {
+			lines = append(lines, line)
+		}
+		text = rest
+	}
+}

@@ -1,0 +1,257 @@
+package fsatomic
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	lockMode        Mode = 0o644
+	holderSizeMax        = 4 << 10 // bytes of a lock file that are read
+	commandSizeMax       = 1 << 10 // bytes of a command that are written
+	lockPollFirst        = 10 * time.Millisecond
+	lockPollLongest      = 250 * time.Millisecond
+	lockRacesMax         = 100 // lock files removed under our hands
+)
+
+// Holder is who has a lock, as the lock file says.
+type Holder struct {
+	PID     int       `json:"pid"`
+	Command string    `json:"command"`
+	Host    string    `json:"host"`
+	Start   time.Time `json:"start"`
+}
+
+// WaitForever as a time to wait for a lock means until the context ends.
+const WaitForever time.Duration = -1
+
+// LockOptions says how to take a lock. The zero value does not wait.
+type LockOptions struct {
+	Command string        // what the holder does, for others to read
+	Wait    time.Duration // how long to wait for another holder; [WaitForever]
+}
+
+// Lock is the exclusive right to change a target and the names beside it. It
+// is an flock(2) on a file beside the target, which stays there for ever: when
+// the holder dies, however it dies, the lock is free. Anybody who may read the
+// lock file may hold it.
+//
+// A Lock keeps the target's directory open; all changes go through it. It must
+// not be used by two goroutines at once.
+type Lock struct {
+	fsys      FS
+	dir       Dir
+	dirInfo   Info
+	path      string // the target's path, without symbolic links
+	file      File
+	writable  bool // the lock file could be opened for writing
+	recovered bool
+}
+
+// Path returns the path of the target, without symbolic links.
+func (l *Lock) Path() string { return l.path }
+
+func (l *Lock) base() string            { return filepath.Base(l.path) }
+func (l *Lock) join(name string) string { return filepath.Join(filepath.Dir(l.path), name) }
+func (l *Lock) lockPath() string        { return l.join(lockName(l.base())) }
+func (l *Lock) held() bool              { return l.file != nil }
+func (l *Lock) sync(swapped bool) error {
+	if err := l.dir.Sync(); err != nil {
+		return &SyncError{filepath.Dir(l.path), swapped, err}
+	}
+	return nil
+}
+
+// Acquire takes the lock of the target. While another process or goroutine has
+// it, Acquire waits as long as the options say and then returns a [BusyError].
+// Errors: also [ErrLockFile], [ErrChanged] when the directory is no longer the
+// one that was looked up, [ErrNotSupported], the context's, or the operating
+// system's. On error nothing is held; the lock file may have been made.
+func Acquire(ctx context.Context, fsys FS, target Target, options LockOptions) (*Lock, error) {
+	if target.Dir.Inode == 0 {
+		return nil, &PathError{"lock", target.Path, fmt.Errorf("%w: this system has no inode numbers", ErrNotSupported)}
+	}
+	dir, err := fsys.OpenDir(target.dirPath())
+	if err != nil {
+		return nil, &PathError{"lock", target.Path, err}
+	}
+	lock := &Lock{fsys: fsys, dir: dir, path: target.Path}
+	if lock.dirInfo, err = dir.Lstat("."); err == nil && !lock.dirInfo.SameFile(target.Dir) {
+		err = ErrChanged
+	}
+	if err == nil {
+		err = lock.take(ctx, options.Wait)
+	}
+	if err != nil {
+		dir.Close()
+		return nil, &PathError{"lock", target.Path, err}
+	}
+	lock.writeHolder(options.Command)
+	return lock, nil
+}
+
+// take opens and locks the lock file, waiting for others.
+func (l *Lock) take(ctx context.Context, wait time.Duration) error {
+	deadline := time.Now().Add(wait)
+	pause := lockPollFirst
+	races := 0
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		file, writable, err := openLockFile(l.dir, lockName(l.base()))
+		if err != nil {
+			return err
+		}
+		err = file.TryLock()
+		if err == nil {
+			current, err := isCurrent(l.dir, lockName(l.base()), file)
+			if err != nil {
+				file.Close()
+				return err
+			}
+			if current {
+				l.file, l.writable = file, writable
+				return nil
+			}
+			// Somebody removed the lock file: what we have locks nobody out.
+			file.Close()
+			if races++; races > lockRacesMax {
+				return fmt.Errorf("%w: it is removed again and again", ErrLockFile)
+			}
+			continue
+		}
+		holder := readHolder(file)
+		file.Close()
+		if !errors.Is(err, ErrLocked) {
+			return err
+		}
+		if wait >= 0 && !time.Now().Add(pause).Before(deadline) {
+			return &BusyError{l.lockPath(), holder}
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return errors.Join(err, &BusyError{l.lockPath(), holder})
+		}
+		pause = min(2*pause, lockPollLongest)
+	}
+}
+
+// openLockFile opens the lock file, making it if there is none. A file that
+// belongs to someone else may be open for reading only.
+func openLockFile(dir Dir, name string) (file File, writable bool, err error) {
+	for range lockRacesMax {
+		file, err = dir.OpenAppend(name)
+		if err == nil {
+			return checkLockFile(file, true)
+		}
+		if errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrReadOnly) {
+			if file, err := dir.Open(name); err == nil {
+				return checkLockFile(file, false)
+			}
+			return nil, false, err
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			return nil, false, err
+		}
+		file, err = dir.Create(name, lockMode)
+		if err == nil {
+			if err := file.Chmod(lockMode); err != nil { // whatever the umask
+				file.Close()
+				return nil, false, err
+			}
+			return file, true, nil
+		}
+		if !errors.Is(err, fs.ErrExist) {
+			return nil, false, err
+		}
+	}
+	return nil, false, fmt.Errorf("%w: it is removed again and again", ErrLockFile)
+}
+
+// checkLockFile refuses what somebody may have put at the lock's name so that
+// the holder's line is written elsewhere.
+func checkLockFile(file File, writable bool) (File, bool, error) {
+	info, err := file.Stat()
+	if err == nil && (info.Kind != KindFile || info.Links > 1) {
+		err = fmt.Errorf("%w: it is a %s with %d links", ErrLockFile, info.Kind, info.Links)
+	}
+	if err != nil {
+		file.Close()
+		return nil, false, err
+	}
+	return file, writable, nil
+}
+
+// isCurrent reports whether file is what stands at name.
+func isCurrent(dir Dir, name string, file File) (bool, error) {
+	opened, err := file.Stat()
+	if err != nil {
+		return false, err
+	}
+	there, exists, err := lstatMaybe(dir, name)
+	return exists && there.SameFile(opened), err
+}
+
+// writeHolder says who we are, for [BusyError]. Nothing but that message
+// depends on it, so that an error of it is none.
+func (l *Lock) writeHolder(command string) {
+	if !l.writable {
+		return
+	}
+	if len(command) > commandSizeMax {
+		command = command[:commandSizeMax]
+	}
+	host, _ := os.Hostname()
+	line, err := json.Marshal(Holder{os.Getpid(), command, host, time.Now().UTC().Truncate(time.Second)})
+	if err != nil || l.file.Truncate(0) != nil {
+		return
+	}
+	_, _ = l.file.Write(append(line, '\n'))
+}
+
+// readHolder returns what the lock file says, or zero.
+func readHolder(file File) Holder {
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, holderSizeMax))
+	var holder Holder
+	if err != nil || json.Unmarshal(text, &holder) != nil {
+		return Holder{}
+	}
+	return holder
+}
+
+// Release gives the lock back and closes the directory. On nil it does
+// nothing; so it does the second time. On error the lock is free all the same.
+func (l *Lock) Release() error {
+	if l == nil || l.file == nil {
+		return nil
+	}
+	if l.writable {
+		_ = l.file.Truncate(0) // the next holder may be unable to write its own name
+	}
+	// Unlock, not only close: a child process may have inherited the descriptor.
+	err := errors.Join(l.file.Unlock(), l.file.Close(), l.dir.Close())
+	l.file = nil
+	if err != nil {
+		return &PathError{"unlock", l.path, err}
+	}
+	return nil
+}
+
+// sleep waits for the time to pass or for the context to end.
+func sleep(ctx context.Context, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

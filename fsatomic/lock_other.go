@@ -1,0 +1,9 @@
+//go:build !linux && !darwin && !windows
+
+package fsatomic
+
+import "os"
+
+func tryLock(*os.File) error { return ErrNotSupported }
+
+func unlock(*os.File) error { return nil }

@@ -1,0 +1,225 @@
+package fsatomic
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+)
+
+const tempSweepMax = 100 // stale temporary files that are removed at a time
+
+// Output is an ordinary file in the making: it appears at its name complete, or
+// not at all. Whoever stands at the name already keeps standing there until
+// Commit. Unlike a [Staged] file it takes no attributes over and needs no lock.
+// It must not be used by two goroutines at once, except for ReadAt.
+//
+// After a crash the temporary file is left over; the next Create of the same
+// name removes it.
+type Output struct {
+	dir       Dir
+	dirPath   string
+	base      string
+	mode      Mode
+	overwrite bool
+	file      File
+	temp      string
+	info      Info
+	size      int64
+	done      bool
+}
+
+// Create begins the file name with exactly mode, whatever the umask. Without
+// overwrite it must not exist (fs.ErrExist), now or at Commit. With overwrite a
+// regular file is replaced, at the end of a chain of symbolic links if there is
+// one. Errors: those of [Lookup] for paths that cannot be a target, or the
+// operating system's.
+func Create(fsys FS, name string, mode Mode, overwrite bool) (*Output, error) {
+	at, err := resolve(fsys, name)
+	if err != nil {
+		return nil, &PathError{"create", name, err}
+	}
+	dir, err := fsys.OpenDir(at.dir)
+	if err != nil {
+		return nil, &PathError{"create", name, err}
+	}
+	o := &Output{dir: dir, dirPath: at.dir, base: at.base, mode: mode, overwrite: overwrite}
+	info, exists, err := lstatMaybe(dir, at.base)
+	if err == nil && exists {
+		if err = regular(info); err == nil && !overwrite {
+			err = fs.ErrExist
+		}
+	}
+	if err == nil {
+		sweepTemp(dir, at.base)
+		err = o.open()
+	}
+	if err != nil {
+		dir.Close()
+		return nil, &PathError{"create", name, noSpace(err)}
+	}
+	return o, nil
+}
+
+// open makes the temporary file and locks it, so that others see it is in use.
+func (o *Output) open() error {
+	for range lockRacesMax {
+		name := randomName(o.base, kindTemp)
+		file, err := o.dir.Create(name, stageMode)
+		if err != nil {
+			return err
+		}
+		if o.info, err = file.Stat(); err == nil {
+			err = file.Chmod(stageMode)
+		}
+		if err != nil {
+			return errors.Join(err, file.Close(), o.dir.Remove(name))
+		}
+		lockErr := file.TryLock()
+		current, err := isCurrent(o.dir, name, file)
+		if o.info.Inode == 0 || (err == nil && current && !errors.Is(lockErr, ErrLocked)) {
+			o.file, o.temp = file, name
+			return nil
+		}
+		file.Close()
+		if err != nil {
+			return errors.Join(err, o.dir.Remove(name))
+		}
+		// Another Create took it for a stale one before it was locked.
+	}
+	return fmt.Errorf("%w: temporary files are removed again and again", ErrChanged)
+}
+
+// sweepTemp removes the temporary files of dead writers: nobody has their
+// locks. It does what it can; its errors are no errors.
+func sweepTemp(dir Dir, base string) {
+	names, err := dir.List(hiddenPrefix(base)+kindTemp, tempSweepMax)
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if kind, _, ok := parseName(base, name); !ok || kind != kindTemp {
+			continue
+		}
+		info, err := dir.Lstat(name)
+		if err != nil || info.Kind != KindFile || info.Inode == 0 {
+			continue
+		}
+		file, err := dir.Open(name)
+		if err != nil {
+			continue
+		}
+		if current, err := isCurrent(dir, name, file); err == nil && current && file.TryLock() == nil {
+			_ = dir.Remove(name)
+		}
+		file.Close()
+	}
+}
+
+// Path returns where the file will be.
+func (o *Output) Path() string { return filepath.Join(o.dirPath, o.base) }
+
+// Size returns how many bytes were written.
+func (o *Output) Size() int64 { return o.size }
+
+// Write appends to the file. A full disk is [ErrNoSpace].
+func (o *Output) Write(data []byte) (int, error) {
+	if o.done {
+		return 0, &PathError{"write", o.Path(), ErrClosed}
+	}
+	count, err := o.file.Write(data)
+	o.size += int64(count)
+	if err != nil {
+		return count, &PathError{"write", o.Path(), noSpace(err)}
+	}
+	return count, nil
+}
+
+// ReadAt reads what was written, through the descriptor.
+func (o *Output) ReadAt(data []byte, offset int64) (int, error) { return o.file.ReadAt(data, offset) }
+
+// Commit makes the file durable and then visible at its name, and that durable.
+// On error it is not there and what was there is untouched, unless it is a
+// [SyncError] with Swapped: then it is there, and may be gone after a power cut.
+// Afterwards the Output is closed.
+func (o *Output) Commit() error {
+	if o.done {
+		return &PathError{"commit", o.Path(), ErrClosed}
+	}
+	err := o.file.Chmod(o.mode)
+	if err != nil {
+		err = &PathError{"commit", o.Path(), err}
+	} else if err = o.file.Sync(); err != nil {
+		err = &SyncError{o.Path(), false, noSpace(err)}
+	}
+	if err != nil {
+		return joined(err, o.Abort())
+	}
+	if o.info.Inode == 0 { // a system on which an open file cannot be renamed
+		o.file.Close()
+	}
+	if err := publish(o.dir, o.temp, o.base, o.overwrite); err != nil {
+		return joined(&PathError{"commit", o.Path(), err}, o.Abort())
+	}
+	o.done = true
+	err = o.dir.Sync()
+	o.file.Close()
+	o.dir.Close()
+	if err != nil {
+		return &SyncError{o.dirPath, true, err}
+	}
+	return nil
+}
+
+// Abort removes the file. On nil and after Commit or another Abort it does
+// nothing.
+func (o *Output) Abort() error {
+	if o == nil || o.done {
+		return nil
+	}
+	o.done = true
+	o.file.Close()
+	err := o.dir.Remove(o.temp)
+	o.dir.Close()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &PathError{"remove", filepath.Join(o.dirPath, o.temp), err}
+	}
+	return nil
+}
+
+// publish renames from to its lasting name: over a file only with overwrite,
+// otherwise never, as far as the file system lets it.
+func publish(dir Dir, from, to string, overwrite bool) error {
+	if overwrite {
+		return dir.Rename(from, to)
+	}
+	err := dir.RenameNoReplace(from, to)
+	if !errors.Is(err, ErrNotSupported) {
+		return err
+	}
+	if err = dir.Link(from, to); err == nil {
+		return dir.Remove(from)
+	}
+	if !noLinks(err) {
+		return err
+	}
+	if _, exists, err := lstatMaybe(dir, to); err != nil || exists {
+		return errors.Join(fs.ErrExist, err)
+	}
+	return dir.Rename(from, to)
+}
+
+// WriteFile creates or, with overwrite, replaces an ordinary file in one durable
+// step, see [Create] and [Output.Commit]. An error of fill is returned as it is,
+// and nothing is changed.
+func WriteFile(fsys FS, name string, mode Mode, overwrite bool, fill func(io.Writer) error) error {
+	output, err := Create(fsys, name, mode, overwrite)
+	if err != nil {
+		return err
+	}
+	if err := fill(output); err != nil {
+		return joined(err, output.Abort())
+	}
+	return output.Commit()
+}

@@ -1,0 +1,195 @@
+package fsatomic
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+const partialMode Mode = 0o600
+
+// Partial is a file that grows over several runs, such as a download that is
+// resumed. It is locked against other processes while it is open. It must not
+// be used by two goroutines at once, except for ReadAt.
+//
+// After a crash its size and contents since the last Sync may be anything: who
+// resumes must check all of it.
+type Partial struct {
+	dir  Dir
+	file File
+	path string
+	size int64
+
+	failed error // the first failed fsync: final
+}
+
+// OpenPartial opens name, or creates it with mode 0600 in a directory that
+// exists. A symbolic link is not followed. While another process has it open it
+// is a [BusyError]. Other errors: [ErrNotRegular], or the operating system's.
+func OpenPartial(fsys FS, name string) (*Partial, error) {
+	dir, base, err := openParent(fsys, name, false)
+	if err != nil {
+		return nil, &PathError{"open", name, err}
+	}
+	p := &Partial{dir: dir, path: name}
+	if err := p.open(base); err != nil {
+		dir.Close()
+		return nil, &PathError{"open", name, noSpace(err)}
+	}
+	return p, nil
+}
+
+func (p *Partial) open(base string) error {
+	for range lockRacesMax {
+		file, _, err := openOrCreate(p.dir, base, partialMode)
+		if err != nil {
+			return err
+		}
+		err = file.TryLock()
+		if errors.Is(err, ErrLocked) {
+			err = &BusyError{Path: p.path}
+		}
+		var info Info
+		if err == nil {
+			info, err = file.Stat()
+		}
+		if err == nil && info.Links > 1 {
+			err = fmt.Errorf("%w: it has %d links", ErrNotRegular, info.Links)
+		}
+		current := false
+		if err == nil {
+			current, err = isCurrent(p.dir, base, file)
+		}
+		if err != nil {
+			file.Close()
+			return err
+		}
+		if current || info.Inode == 0 {
+			p.file, p.size = file, info.Size
+			return nil
+		}
+		file.Close() // its holder removed or published it
+	}
+	return ErrChanged
+}
+
+func (p *Partial) base() string { return filepath.Base(p.path) }
+
+// Path returns the name it was opened with.
+func (p *Partial) Path() string { return p.path }
+
+// Size returns the size in bytes.
+func (p *Partial) Size() int64 { return p.size }
+
+// Write appends. A full disk is [ErrNoSpace].
+func (p *Partial) Write(data []byte) (int, error) {
+	count, err := p.file.Write(data)
+	p.size += int64(count)
+	if err != nil {
+		return count, &PathError{"write", p.path, noSpace(err)}
+	}
+	return count, nil
+}
+
+// ReadAt implements [io.ReaderAt].
+func (p *Partial) ReadAt(data []byte, offset int64) (int, error) { return p.file.ReadAt(data, offset) }
+
+// Truncate cuts the file to size bytes, which must not be more than it has.
+func (p *Partial) Truncate(size int64) error {
+	if size < 0 || size > p.size {
+		return &PathError{"truncate", p.path, fmt.Errorf("to %d of %d bytes: %w", size, p.size, fs.ErrInvalid)}
+	}
+	if err := p.file.Truncate(size); err != nil {
+		return &PathError{"truncate", p.path, err}
+	}
+	p.size = size
+	return nil
+}
+
+// Sync makes the contents and the name durable. A failure is a [SyncError] and
+// final: every later Sync and Publish fails with it too.
+func (p *Partial) Sync() error {
+	if p.failed == nil {
+		p.failed = syncBoth(p.path, p.file, p.dir)
+	}
+	return p.failed
+}
+
+func syncBoth(path string, file File, dir Dir) error {
+	if err := file.Sync(); err != nil {
+		return &SyncError{Path: path, Err: noSpace(err)}
+	}
+	if err := dir.Sync(); err != nil {
+		return &SyncError{Path: path, Err: err}
+	}
+	return nil
+}
+
+// Close leaves the file for the next run. The second time it does nothing.
+func (p *Partial) Close() error {
+	if p.file == nil {
+		return nil
+	}
+	err := p.file.Close()
+	if errors.Is(err, fs.ErrClosed) {
+		err = nil
+	}
+	err = errors.Join(err, p.dir.Close())
+	p.file = nil
+	if err != nil {
+		return &PathError{"close", p.path, err}
+	}
+	return nil
+}
+
+// Remove removes the file and closes it.
+func (p *Partial) Remove() error {
+	if p.file == nil {
+		return &PathError{"remove", p.path, ErrClosed}
+	}
+	info, err := p.file.Stat()
+	if err == nil && info.Inode == 0 { // a system on which an open file cannot be removed
+		p.file.Close()
+	}
+	if err == nil {
+		err = p.dir.Remove(p.base())
+	}
+	err = errors.Join(err, p.Close())
+	if err != nil {
+		return &PathError{"remove", p.path, err}
+	}
+	return nil
+}
+
+// Publish makes the file durable, gives it mode, renames it to base in the same
+// directory, makes that durable, and closes it. Without overwrite base must not
+// exist. On error the partial file is still there, unless it is a [SyncError]
+// with Swapped: then it has its new name, and may lose it in a power cut.
+func (p *Partial) Publish(base string, mode Mode, overwrite bool) error {
+	if p.file == nil {
+		return &PathError{"publish", p.path, ErrClosed}
+	}
+	err := checkName(base)
+	if err == nil {
+		err = p.file.Chmod(mode)
+	}
+	if err != nil {
+		return &PathError{"publish", p.path, err}
+	}
+	if err := p.Sync(); err != nil {
+		return err
+	}
+	if info, err := p.file.Stat(); err == nil && info.Inode == 0 {
+		p.file.Close() // a system on which an open file cannot be renamed
+	}
+	if err := publish(p.dir, p.base(), base, overwrite); err != nil {
+		return &PathError{"publish", p.path, err}
+	}
+	err = p.dir.Sync()
+	p.Close()
+	if err != nil {
+		return &SyncError{filepath.Join(filepath.Dir(p.path), base), true, err}
+	}
+	return nil
+}

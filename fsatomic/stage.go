@@ -1,0 +1,195 @@
+package fsatomic
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"syscall"
+)
+
+const stageMode Mode = 0o600 // nobody else may see or run an incomplete file
+
+// Staged is a file in the making, in the directory of the target that it will
+// replace. It is written, given its attributes, and committed or aborted. Until
+// its attributes are set it has mode 0600. It must not be used by two goroutines
+// at once, except for ReadAt.
+//
+// After a crash it is left over; the next [Recover] removes it.
+type Staged struct {
+	lock       *Lock
+	target     Target
+	file       File
+	name       string // in the lock's directory
+	info       Info   // only what never changes: device and inode
+	size       int64  // bytes written
+	allocated  int64  // bytes reserved
+	attributed bool   // attributes are set and hold
+	synced     bool
+	failed     error // the first failed fsync
+	done       bool
+}
+
+// Stage creates a file that is to replace target, and reserves space for size
+// bytes where the file system can (0: unknown). The lock must be the target's,
+// and [Recover] must have been called under it. Errors: [ErrNoSpace] (a
+// [SpaceError]), [ErrChanged], [ErrNotRecovered], [ErrClosed], or the operating
+// system's. On error nothing is left behind.
+func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
+	if err := lock.admits(target); err != nil {
+		return nil, &PathError{"stage", target.Path, err}
+	}
+	name := randomName(lock.base(), kindStage)
+	file, err := lock.dir.Create(name, stageMode)
+	if err != nil {
+		return nil, &PathError{"stage", target.Path, noSpace(err)}
+	}
+	s := &Staged{lock: lock, target: target, file: file, name: name}
+	if s.info, err = file.Stat(); err == nil {
+		err = file.Chmod(stageMode) // a umask may even take the owner's own bits away
+	}
+	if err == nil && size > 0 {
+		err = s.reserve(size)
+	}
+	if err != nil {
+		return nil, joined(&PathError{"stage", target.Path, err}, s.Abort())
+	}
+	return s, nil
+}
+
+// admits reports whether target may be changed under the lock.
+func (l *Lock) admits(target Target) error {
+	switch {
+	case !l.held():
+		return ErrClosed
+	case target.Path != l.path || !target.Dir.SameFile(l.dirInfo):
+		return fmt.Errorf("%w: the lock is for %s", ErrChanged, l.path)
+	case !l.recovered:
+		return ErrNotRecovered
+	}
+	return nil
+}
+
+// reserve takes the space before the first byte comes.
+func (s *Staged) reserve(size int64) error {
+	err := s.file.Allocate(size)
+	switch {
+	case err == nil:
+		s.allocated = size
+	case errors.Is(err, syscall.ENOSPC):
+		have := int64(0)
+		if volume, err := s.lock.dir.Volume(); err == nil {
+			have = volume.FreeBytes
+		}
+		return &SpaceError{s.lock.join("."), size, have}
+	case errors.Is(err, ErrNotSupported):
+	default:
+		return fmt.Errorf("reserve %d bytes: %w", size, err)
+	}
+	return nil
+}
+
+// Path returns where the staged file is now.
+func (s *Staged) Path() string { return s.lock.join(s.name) }
+
+// Size returns how many bytes were written.
+func (s *Staged) Size() int64 { return s.size }
+
+// Write appends to the file. It takes away what SetAttributes gave, since
+// writing clears capabilities. A full disk is [ErrNoSpace].
+func (s *Staged) Write(data []byte) (int, error) {
+	if s.done {
+		return 0, &PathError{"write", s.Path(), ErrClosed}
+	}
+	s.attributed, s.synced = false, false
+	count, err := s.file.Write(data)
+	s.size += int64(count)
+	if err != nil {
+		return count, &PathError{"write", s.Path(), noSpace(err)}
+	}
+	return count, nil
+}
+
+// ReadAt reads what was written, through the descriptor.
+func (s *Staged) ReadAt(data []byte, offset int64) (int, error) {
+	count, err := s.file.ReadAt(data, offset)
+	if err != nil && err != io.EOF {
+		err = &PathError{"read", s.Path(), err}
+	}
+	return count, err
+}
+
+// SetAttributes gives the complete file its owner, mode, ACL, capabilities,
+// label and user attributes, in this order, and reads each of them back through
+// the descriptor. What did not hold is an [AttributeError].
+func (s *Staged) SetAttributes(attrs Attributes) error {
+	if s.done {
+		return &PathError{"set attributes", s.Path(), ErrClosed}
+	}
+	s.attributed, s.synced = false, false
+	if s.allocated > s.size {
+		if err := s.file.Truncate(s.size); err != nil { // gives the rest of the reserved space back
+			return &PathError{"truncate", s.Path(), err}
+		}
+		s.allocated = s.size
+	}
+	if err := setAttributes(s.file, s.Path(), attrs); err != nil {
+		return err
+	}
+	s.attributed = true
+	return nil
+}
+
+// Sync makes contents and attributes durable. A failure is a [SyncError] and
+// final: every later Sync and Commit fails with it too.
+func (s *Staged) Sync() error {
+	switch {
+	case s.done:
+		return &PathError{"sync", s.Path(), ErrClosed}
+	case s.failed != nil:
+		return s.failed
+	case s.synced:
+		return nil
+	}
+	if err := s.file.Sync(); err != nil {
+		s.failed = &SyncError{s.Path(), false, noSpace(err)}
+		return s.failed
+	}
+	s.synced = true
+	return nil
+}
+
+// Abort removes the file. On nil and after a commit or another Abort it does
+// nothing. On error the file may be left; the next [Recover] removes it.
+func (s *Staged) Abort() error {
+	if s == nil || s.done {
+		return nil
+	}
+	s.done = true
+	err := s.file.Close()
+	// Only what we made: after a swap something else may stand at the name.
+	if info, statErr := s.lock.dir.Lstat(s.name); statErr != nil {
+		err = errors.Join(err, statErr)
+	} else if info.SameFile(s.info) {
+		err = errors.Join(err, s.lock.dir.Remove(s.name))
+	}
+	if err != nil {
+		return &PathError{"remove", s.Path(), err}
+	}
+	return nil
+}
+
+// joined adds a second error to a first one, if there is a second.
+func joined(err, second error) error {
+	if second == nil {
+		return err
+	}
+	return errors.Join(err, second)
+}
+
+// noSpace marks the errors of a full disk or quota as [ErrNoSpace].
+func noSpace(err error) error {
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+	}
+	return err
+}

@@ -1,0 +1,292 @@
+package fsatomic
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+)
+
+// swap puts a complete, durable file in the target's place. The same steps
+// serve an installation, where from is the ready name, and the way back, where
+// it is the previous file's.
+type swap struct {
+	lock   *Lock
+	target Target // what the plan saw
+	from   string // the name of the new file
+	file   Info   // the new file
+	prev   string // the second name or copy of the target, where exchange is not possible
+}
+
+func (w *swap) oldName() string { return filepath.Base(w.target.OldPath) }
+
+// fail is an error from before the swap.
+func (w *swap) fail(step string, err error) error {
+	return &PathError{"replace", w.target.Path, fmt.Errorf("%s: %w", step, err)}
+}
+
+// unknown is an error from after the swap. previous is a name, or empty.
+func (w *swap) unknown(step string, visible, durable bool, previous string, err error) error {
+	if previous != "" {
+		previous = w.lock.join(previous)
+	}
+	return &UnknownStateError{w.target.Path, step, visible, durable, previous, err}
+}
+
+func (w *swap) run(dropOld bool) (Committed, error) {
+	if err := w.recheck(); err != nil {
+		return Committed{}, w.fail("check", err)
+	}
+	method, err := w.put(dropOld)
+	if err != nil {
+		return Committed{}, err
+	}
+	old := ""
+	if method == MethodExchanged || method == MethodRenamed {
+		old = w.target.OldPath
+	}
+	info, err := w.lock.dir.Lstat(w.lock.base())
+	if err == nil && !info.SameFile(w.file) {
+		err = ErrChanged
+	}
+	if err != nil {
+		return Committed{}, w.unknown("look at the result", false, true, filepath.Base(old), err)
+	}
+	return Committed{Path: w.target.Path, File: info, Old: old, Method: method}, nil
+}
+
+// put makes the swap, its durability, and the previous file's name.
+func (w *swap) put(dropOld bool) (Method, error) {
+	switch {
+	case !w.target.Exists:
+		return MethodCreated, w.create()
+	case dropOld:
+		return MethodReplaced, w.rename("")
+	}
+	err := w.lock.dir.Exchange(w.from, w.lock.base())
+	switch {
+	case errors.Is(err, ErrNotSupported):
+		return MethodRenamed, w.keepAndRename()
+	case err != nil:
+		return "", w.failed("exchange", err)
+	}
+	return MethodExchanged, w.exchanged()
+}
+
+// recheck compares everything that the plan saw with what is there now.
+func (w *swap) recheck() error {
+	base, dir := w.lock.base(), w.lock.dir
+	at, err := resolve(w.lock.fsys, w.target.Name)
+	if err != nil {
+		return err
+	}
+	if filepath.Join(at.dir, at.base) != w.target.Path {
+		return fmt.Errorf("%s: %w: it leads to %s", w.target.Name, ErrChanged, filepath.Join(at.dir, at.base))
+	}
+	there, err := w.lock.fsys.OpenDir(at.dir)
+	if err != nil {
+		return err
+	}
+	defer there.Close()
+	if info, err := there.Lstat("."); err != nil || !info.SameFile(w.lock.dirInfo) {
+		return errors.Join(fmt.Errorf("%s: %w", at.dir, ErrChanged), err)
+	}
+	info, exists, err := lstatMaybe(dir, base)
+	if err != nil {
+		return err
+	}
+	if exists != w.target.Exists || (exists && !info.Unchanged(w.target.File)) {
+		return ErrChanged
+	}
+	return w.recheckNames()
+}
+
+// recheckNames looks at the new file and at the previous one's name.
+func (w *swap) recheckNames() error {
+	info, err := w.lock.dir.Lstat(w.from)
+	if err != nil {
+		return err
+	}
+	if !info.sameContents(w.file) {
+		return fmt.Errorf("%s: %w", w.lock.join(w.from), ErrChanged)
+	}
+	old, exists, err := lstatMaybe(w.lock.dir, w.oldName())
+	if err != nil {
+		return err
+	}
+	if exists && old.Kind != KindFile {
+		return fmt.Errorf("%s: %w: it is a %s", w.target.OldPath, ErrOldKind, old.Kind)
+	}
+	return nil
+}
+
+// exchanged makes sure of an exchange, by which the previous file got the new
+// one's name: that it displaced what the plan saw, and that it lasts.
+func (w *swap) exchanged() error {
+	displaced, err := w.lock.dir.Lstat(w.from)
+	if err != nil {
+		return w.unknown("look at the previous file", true, false, w.from, err)
+	}
+	if !displaced.sameContents(w.target.File) {
+		return w.giveBack()
+	}
+	if err := w.lock.sync(true); err != nil {
+		return w.unknown("sync the directory", true, false, w.from, err)
+	}
+	return w.nameOld(w.from)
+}
+
+// giveBack undoes an exchange that displaced a file which somebody put there
+// between the check and the swap.
+func (w *swap) giveBack() error {
+	if err := w.lock.dir.Exchange(w.from, w.lock.base()); err != nil {
+		return w.unknown("give back a file that appeared meanwhile", false, false, w.from, err)
+	}
+	if err := w.lock.sync(false); err != nil {
+		return w.unknown("give back a file that appeared meanwhile", false, false, "", err)
+	}
+	return w.fail("exchange", ErrChanged)
+}
+
+// failed judges an error of the swapping call itself: if the new file is still
+// where it was, nothing happened.
+func (w *swap) failed(step string, err error) error {
+	if info, statErr := w.lock.dir.Lstat(w.from); statErr == nil && info.SameFile(w.file) {
+		return w.fail(step, err)
+	}
+	visible, previous := false, w.prev
+	if info, statErr := w.lock.dir.Lstat(w.lock.base()); statErr == nil {
+		visible = info.SameFile(w.file)
+	}
+	if info, statErr := w.lock.dir.Lstat(w.from); statErr == nil && info.SameFile(w.target.File) {
+		previous = w.from
+	}
+	return w.unknown(step, visible, false, previous, err)
+}
+
+// keepAndRename is the way without exchange: the previous file gets a name or
+// copy that says which inode replaces it, durably, and then is renamed over.
+func (w *swap) keepAndRename() error {
+	err := w.keep()
+	if err == nil {
+		err = w.lock.sync(false)
+	}
+	if err == nil {
+		err = w.recheckKept()
+	}
+	if err == nil {
+		err = w.rename(w.prev)
+	}
+	var unknown *UnknownStateError
+	if err != nil && !errors.As(err, &unknown) {
+		return joined(err, w.unkeep())
+	}
+	if err != nil {
+		return err
+	}
+	return w.nameOld(w.prev)
+}
+
+// recheckKept is recheck for a target that may have got another link from us.
+func (w *swap) recheckKept() error {
+	info, err := w.lock.dir.Lstat(w.lock.base())
+	if err == nil && !info.sameContents(w.target.File) {
+		err = ErrChanged
+	}
+	if err != nil {
+		return w.fail("check", err)
+	}
+	return nil
+}
+
+// rename replaces the target; previous is where else the previous file is.
+func (w *swap) rename(previous string) error {
+	if err := w.lock.dir.Rename(w.from, w.lock.base()); err != nil {
+		return w.failed("rename", err)
+	}
+	if err := w.lock.sync(true); err != nil {
+		return w.unknown("sync the directory", true, false, previous, err)
+	}
+	return nil
+}
+
+// create puts the file where nothing was, and never over what appeared there.
+func (w *swap) create() error {
+	base, dir := w.lock.base(), w.lock.dir
+	err := dir.RenameNoReplace(w.from, base)
+	if errors.Is(err, ErrNotSupported) {
+		return w.createByLink()
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return w.fail("create", ErrChanged)
+	}
+	if err != nil {
+		return w.failed("create", err)
+	}
+	if err := w.lock.sync(true); err != nil {
+		return w.unknown("sync the directory", true, false, "", err)
+	}
+	return nil
+}
+
+// createByLink is create for a file system that cannot rename without
+// replacing. Where it has no links either, the check just made is all there is.
+func (w *swap) createByLink() error {
+	base, dir := w.lock.base(), w.lock.dir
+	err := dir.Link(w.from, base)
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return w.fail("create", ErrChanged)
+	case noLinks(err):
+		return w.rename("")
+	case err != nil:
+		if info, statErr := dir.Lstat(base); statErr == nil && info.SameFile(w.file) {
+			return w.unknown("create", true, false, "", err)
+		}
+		return w.fail("create", err)
+	}
+	if err := w.lock.sync(true); err != nil {
+		return w.unknown("sync the directory", true, false, "", err)
+	}
+	if err := dir.Remove(w.from); err != nil {
+		return w.unknown("remove the second name", true, true, "", err)
+	}
+	if err := w.lock.sync(true); err != nil {
+		return w.unknown("sync the directory", true, true, "", err)
+	}
+	return nil
+}
+
+// nameOld gives the previous file, now at from, its lasting name.
+func (w *swap) nameOld(from string) error {
+	if from == w.oldName() {
+		return nil
+	}
+	if err := nameOld(w.lock.dir, from, w.oldName()); err != nil {
+		return w.unknown("rename the previous file", true, true, from, err)
+	}
+	if err := w.lock.sync(true); err != nil {
+		return w.unknown("sync the directory", true, true, w.oldName(), err)
+	}
+	return nil
+}
+
+// nameOld renames from to old. When both are links to one file, rename(2) would
+// do nothing and leave both names.
+func nameOld(dir Dir, from, old string) error {
+	there, exists, err := lstatMaybe(dir, old)
+	if err != nil {
+		return err
+	}
+	info, err := dir.Lstat(from)
+	if err != nil {
+		return err
+	}
+	if exists && there.Kind != KindFile {
+		return fmt.Errorf("%w: it is a %s", ErrOldKind, there.Kind)
+	}
+	if exists && there.SameFile(info) {
+		return dir.Remove(from)
+	}
+	return dir.Rename(from, old)
+}
