@@ -1,0 +1,288 @@
+package verify
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// Releases from which on a running replica behaves better when its file is replaced.
+const (
+	releaseNoticesAtStart multiversion.Release = 16<<8 | 30
+	releaseSurvivesSecond multiversion.Release = 16<<8 | 29
+)
+
+// fit compares the headers of one architecture.
+type fit struct {
+	next      *multiversion.Header
+	before    *multiversion.Header // of the installed file, or nil
+	installed Installed
+	options   ReplaceOptions
+
+	findings findings
+	paths    []Path
+}
+
+func (f *fit) judge() {
+	for _, need := range f.options.Needs {
+		f.need(need)
+	}
+	switch {
+	case f.installed.Err != nil:
+		f.unreadable()
+	case f.installed.Plain != nil:
+		f.plain(*f.installed.Plain)
+	case f.before != nil:
+		if len(f.options.Needs) == 0 {
+			f.overlap()
+		}
+		f.downgrade()
+		f.sameRelease()
+	}
+}
+
+// need holds rules 1 to 3 of an upgrade: what runs and what the data was written
+// with must be in the file, and so must what has been offered already.
+func (f *fit) need(need Need) {
+	finding := Finding{Name: CheckRunning, Status: statusOf(f.next.Contains(need.Release)), Release: need.Release, Expected: need.Release.String(), Found: releasesText(f.next.Releases())}
+	if finding.Status == Failed {
+		finding.Rule = RuleRunningNotIncluded
+		finding.Detail = fmt.Sprintf("the new file lacks release %s, %s", need.Release, need.reason())
+	}
+	f.findings.add(finding)
+	if finding.Status == Failed {
+		f.findings.add(Finding{Name: CheckOffered, Status: NotChecked, Release: need.Release, Detail: "the new file lacks the release that runs"})
+		return
+	}
+	f.offered(need)
+	f.path(need.Release)
+	if !f.options.Stopped {
+		f.notices(need.Release)
+	}
+}
+
+func (n Need) reason() string {
+	text := "which a replica runs"
+	if n.Why == NeedData {
+		text = "which the data file was last checkpointed with"
+	}
+	if n.Source != "" {
+		text += " (" + n.Source + ")"
+	}
+	return text
+}
+
+// offered requires that the new file offers what a replica has offered at or
+// above the release that it runs.
+func (f *fit) offered(need Need) {
+	finding := Finding{Name: CheckOffered, Release: need.Release}
+	offered := need.Armed
+	switch {
+	case f.options.Stopped:
+		finding.Status, finding.Detail = NotChecked, "no replica runs: nothing has been offered"
+	case offered == nil && f.before == nil:
+		finding.Status, finding.Detail = NotChecked, "what the replica has offered is not known"
+	default:
+		if offered == nil {
+			offered = f.before.Advertisable(need.Release)
+		}
+		missing := notOffered(f.next, need.Release, offered)
+		finding.Status = statusOf(len(missing) == 0)
+		finding.Expected, finding.Found = releasesText(offered), releasesText(f.next.Advertisable(need.Release))
+		if len(missing) > 0 {
+			finding.Rule = RuleNotSuperset
+			finding.Detail = fmt.Sprintf("a replica that runs %s has offered %s already, and would not offer it from the new file", need.Release, releasesText(missing))
+		}
+	}
+	f.findings.add(finding)
+}
+
+// notOffered returns those of offered, at or above running, that a replica
+// would not offer from the new file.
+func notOffered(next *multiversion.Header, running multiversion.Release, offered []multiversion.Release) []multiversion.Release {
+	var missing []multiversion.Release
+	now := next.Advertisable(running)
+	for _, release := range offered {
+		if release >= running && !slices.Contains(now, release) {
+			missing = append(missing, release)
+		}
+	}
+	return missing
+}
+
+// path records the hops from a release, and remarks on stops.
+func (f *fit) path(from multiversion.Release) {
+	path := Path{From: from}
+	for at := from; at < f.next.Current.Release; {
+		stop, visit := f.next.VisitStop(at)
+		if !visit {
+			stop = f.next.Current.Release
+		}
+		path.Hops = append(path.Hops, Hop{Release: stop, Visit: visit})
+		at = stop
+	}
+	if !slices.ContainsFunc(f.paths, func(known Path) bool { return known.From == from }) {
+		f.paths = append(f.paths, path)
+	}
+	finding := Finding{Name: CheckPath, Status: Held, Release: from, Found: path.String()}
+	if len(path.Hops) > 1 {
+		finding.Status = Remarked
+		finding.Detail = "the cluster stops on its way: " + path.String()
+	}
+	f.findings.add(finding)
+}
+
+// notices remarks on releases that do not see a new file, or not always.
+func (f *fit) notices(running multiversion.Release) {
+	finding := Finding{Name: CheckRestart, Status: Remarked, Release: running}
+	switch {
+	case running <= multiversion.ReleaseEpoch:
+		finding.Detail = fmt.Sprintf("a replica that runs %s cannot read its own binary: it must be restarted", running)
+	case running < releaseSurvivesSecond:
+		finding.Detail = fmt.Sprintf("a replica that runs %s misses a new file while it starts, and can crash on a second one in the middle of an upgrade (mended in %s and %s)",
+			running, releaseNoticesAtStart, releaseSurvivesSecond)
+	case running < releaseNoticesAtStart:
+		finding.Detail = fmt.Sprintf("a replica that runs %s misses a new file while it starts (mended in %s)", running, releaseNoticesAtStart)
+	default:
+		return
+	}
+	f.findings.add(finding)
+}
+
+// overlap judges by the installed file alone, when nothing says what runs: its
+// current release must be held, and any other of its releases may be the one that runs.
+func (f *fit) overlap() {
+	current := f.before.Current.Release
+	finding := Finding{Name: CheckOverlap, Status: statusOf(f.next.Contains(current)), Release: current, Expected: current.String(), Found: releasesText(f.next.Releases())}
+	if finding.Status == Failed {
+		finding.Rule = RuleRunningNotIncluded
+		finding.Detail = fmt.Sprintf("the new file lacks release %s, the installed file's current one", current)
+	}
+	f.findings.add(finding)
+	f.dropped()
+	if finding.Status == Held {
+		f.path(current)
+	}
+	f.notices(current)
+}
+
+// dropped remarks on the releases that would be refused if one of them runs.
+func (f *fit) dropped() {
+	var lacking, narrower []multiversion.Release
+	for _, past := range f.before.Past {
+		switch release := past.Release; {
+		case !f.next.Contains(release):
+			lacking = append(lacking, release)
+		case len(notOffered(f.next, release, f.before.Advertisable(release))) > 0:
+			narrower = append(narrower, release)
+		}
+	}
+	if len(lacking) == 0 && len(narrower) == 0 {
+		f.findings.add(Finding{Name: CheckDropped, Status: Held})
+		return
+	}
+	if len(lacking) > 0 {
+		f.findings.add(Finding{
+			Name: CheckDropped, Status: Remarked, Rule: RuleRunningNotIncluded, Expected: releasesText(lacking), Found: "none of them",
+			Detail: fmt.Sprintf("the new file no longer holds %s: if the cluster still runs one of them, replicas refuse the file", releasesText(lacking)),
+		})
+	}
+	if len(narrower) > 0 {
+		f.findings.add(Finding{
+			Name: CheckDropped, Status: Remarked, Rule: RuleNotSuperset, Expected: releasesText(narrower),
+			Detail: fmt.Sprintf("if the cluster still runs %s, replicas refuse the file: it offers less than they have offered already", releasesText(narrower)),
+		})
+	}
+}
+
+func (f *fit) downgrade() {
+	before, next := f.before.Current.Release, f.next.Current.Release
+	finding := Finding{Name: CheckDowngrade, Status: Held, Release: next, Expected: before.String() + " or newer", Found: next.String()}
+	if next < before {
+		finding.Status = Failed
+		finding.Detail = fmt.Sprintf("the new file's current release %s is older than the installed %s", next, before)
+		if f.options.AllowDowngrade {
+			finding.Status = Remarked
+		}
+	}
+	f.findings.add(finding)
+}
+
+// sameRelease remarks on releases of the same number whose bytes differ: a hot
+// fix may carry the number of the release that it replaces.
+func (f *fit) sameRelease() {
+	known := map[multiversion.Release]multiversion.Checksum{f.before.Current.Release: f.before.Current.Checksum}
+	for _, past := range f.before.Past {
+		known[past.Release] = past.Checksum
+	}
+	compare := func(release multiversion.Release, checksum multiversion.Checksum) {
+		if before, ok := known[release]; ok && before != checksum {
+			f.findings.add(Finding{
+				Name: CheckSame, Status: Remarked, Release: release, Expected: before.String(), Found: checksum.String(),
+				Detail: fmt.Sprintf("release %s is not the same executable in the two files: it was built again under its old number", release),
+			})
+		}
+	}
+	for _, past := range f.next.Past {
+		compare(past.Release, past.Checksum)
+	}
+	compare(f.next.Current.Release, f.next.Current.Checksum)
+}
+
+// plain judges the step from an executable without multiversion sections.
+func (f *fit) plain(plain Plain) {
+	if len(f.options.Needs) == 0 {
+		f.plainOverlap(plain)
+	}
+	if !f.options.Stopped {
+		f.findings.add(Finding{
+			Name: CheckRestart, Status: Remarked, Release: plain.Release,
+			Detail: "the installed file has no multiversion sections: a replica that runs from it does not notice the new file and must be restarted",
+		})
+	}
+}
+
+func (f *fit) plainOverlap(plain Plain) {
+	if plain.Release == 0 {
+		f.unknown(CheckOverlap, "the installed file has no multiversion sections, so its release is not known")
+		return
+	}
+	finding := Finding{Name: CheckOverlap, Status: statusOf(f.next.Contains(plain.Release)), Release: plain.Release, Expected: plain.Release.String(), Found: releasesText(f.next.Releases())}
+	if finding.Status == Failed {
+		finding.Rule = RuleRunningNotIncluded
+		finding.Detail = fmt.Sprintf("the new file lacks release %s, which the installed executable is", plain.Release)
+	}
+	f.findings.add(finding)
+	if finding.Status == Held {
+		f.path(plain.Release)
+	}
+}
+
+// unreadable judges the replacement of a file that says nothing.
+func (f *fit) unreadable() {
+	detail := fmt.Sprintf("the installed file cannot be compared with: %v", f.installed.Err)
+	if len(f.options.Needs) > 0 {
+		f.findings.add(Finding{Name: CheckInstalled, Status: Remarked, Detail: detail})
+		return
+	}
+	f.unknown(CheckInstalled, detail)
+}
+
+// unknown is a check that must be made but cannot be.
+func (f *fit) unknown(check Check, detail string) {
+	finding := Finding{Name: check, Status: NotChecked, Detail: detail}
+	if f.options.AllowUnknown {
+		finding.Status = Remarked
+	}
+	f.findings.add(finding)
+}
+
+func releasesText(releases []multiversion.Release) string {
+	var names []string
+	for _, release := range releases {
+		names = append(names, release.String())
+	}
+	return strings.Join(names, ", ")
+}

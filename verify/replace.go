@@ -1,0 +1,282 @@
+package verify
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// The checks of [Replace].
+const (
+	CheckPlatform  Check = "platform"       // the same format and architecture as the installed file and the host
+	CheckRunning   Check = "running"        // the file holds each release that runs or that data needs
+	CheckOffered   Check = "offered"        // it offers all that a running replica has offered already
+	CheckOverlap   Check = "overlap"        // nothing known to run: it holds the installed current release
+	CheckDropped   Check = "dropped"        // releases of the installed file that the new one lacks
+	CheckDowngrade Check = "downgrade"      // its current release is not older than the installed one
+	CheckSame      Check = "same-release"   // releases of the same number are the same bytes
+	CheckBuild     Check = "build-mode"     // both release builds or both debug builds
+	CheckRestart   Check = "restart"        // the running replica notices the new file by itself
+	CheckPath      Check = "upgrade-path"   // the releases that the upgrade goes through
+	CheckInstalled Check = "installed-file" // the installed file is good enough to compare with
+)
+
+// Upstream's names for the two reasons for which a replica refuses a new file.
+const (
+	RuleRunningNotIncluded = "RunningVersionNotIncluded"
+	RuleNotSuperset        = "NotSuperset"
+)
+
+// NeedKind says why a release is needed.
+type NeedKind string
+
+// The kinds of needs.
+const (
+	NeedRunning NeedKind = "running"   // a process runs it
+	NeedData    NeedKind = "data-file" // a data file was last checkpointed with it
+)
+
+// Need is a release that the new file must hold.
+type Need struct {
+	Release multiversion.Release `json:"release"`
+	Why     NeedKind             `json:"why"`
+	Source  string               `json:"source,omitempty"` // for messages: the process, the data file, the flag
+
+	// Armed are the releases that the process is known to have offered, from
+	// the header in its memory. Nil stands for what it offers of the installed file.
+	Armed []multiversion.Release `json:"armed,omitempty"`
+}
+
+// Installed is what stands at the path of the binary now. The zero value says
+// that nothing does.
+type Installed struct {
+	Binary *multiversion.Binary // a multiversion binary
+	Plain  *Plain               // an executable without multiversion sections
+	Err    error                // something else, or a damaged file
+}
+
+// Plain is an executable without multiversion sections, such as 0.15.3.
+type Plain struct {
+	Format  multiversion.Format
+	Arch    multiversion.Arch
+	Release multiversion.Release // what the caller knows, or 0
+}
+
+// InstalledFrom looks at the installed file of size bytes. If it is an executable
+// without multiversion sections, fromPlain is its release, or 0 if that is not known.
+// It never fails: what cannot be parsed is kept in Err.
+func InstalledFrom(r io.ReaderAt, size int64, fromPlain multiversion.Release) Installed {
+	binary, err := multiversion.Parse(r, size)
+	if err == nil {
+		return Installed{Binary: binary}
+	}
+	if !multiversion.IsPlain(err) {
+		return Installed{Err: err}
+	}
+	format, arch, err := multiversion.Identify(r, size)
+	if err != nil {
+		return Installed{Err: err}
+	}
+	return Installed{Plain: &Plain{Format: format, Arch: arch, Release: fromPlain}}
+}
+
+// ReplaceOptions say what is known of the cluster and what the caller takes upon
+// itself. The zero value knows nothing and allows nothing.
+type ReplaceOptions struct {
+	// Needs are the releases known to be needed. If there is none, the installed
+	// file's current release is, and its past ones may be.
+	Needs []Need
+
+	// Stopped says that no replica runs from the installed file: what was
+	// offered before is forgotten.
+	Stopped bool
+
+	// Host is the platform that the file shall run on, or "" if that does not matter.
+	Host multiversion.Platform
+
+	// AllowDowngrade makes an older current release a remark.
+	AllowDowngrade bool
+
+	// AllowUnknown makes it a remark that nothing tells which release is needed.
+	AllowUnknown bool
+}
+
+// Hop is one step of an upgrade.
+type Hop struct {
+	Release multiversion.Release `json:"release"`
+	Visit   bool                 `json:"visit"` // the cluster must run it before it goes on
+}
+
+// Path is the way that a cluster takes to the new file's current release.
+type Path struct {
+	From multiversion.Release `json:"from"`
+	Hops []Hop                `json:"hops"` // none if it runs that release already
+	Arch multiversion.Arch    `json:"arch,omitempty"`
+}
+
+// String shows the path: "0.17.6 → 0.17.7 (visit) → 0.17.8".
+func (p Path) String() string {
+	var text strings.Builder
+	text.WriteString(p.From.String())
+	for _, hop := range p.Hops {
+		text.WriteString(" → " + hop.Release.String())
+		if hop.Visit {
+			text.WriteString(" (visit)")
+		}
+	}
+	return text.String()
+}
+
+// ReplaceReport is the judgement of whether one file may replace another.
+type ReplaceReport struct {
+	// Ok is whether nothing failed and everything needed was known.
+	Ok bool `json:"ok"`
+
+	// Diagnosis is the first reason why not, in one line. It is empty if Ok.
+	Diagnosis string `json:"diagnosis,omitempty"`
+
+	// Identical is whether the installed file has the same bytes, by its checksums.
+	Identical bool `json:"identical"`
+
+	Paths    []Path    `json:"paths,omitempty"`
+	Findings []Finding `json:"findings"`
+}
+
+// Replace judges whether next may take the place of the installed file. Both
+// should have passed [File]: only headers are compared here, and nothing is read.
+func Replace(next *multiversion.Binary, installed Installed, options ReplaceOptions) ReplaceReport {
+	c := comparison{next: next, installed: installed, options: options}
+	c.platform()
+	c.sizeLimit()
+	c.releases()
+	c.sameFile()
+	report := ReplaceReport{Identical: c.identical, Paths: c.paths, Findings: c.findings, Ok: true}
+	for _, finding := range c.findings {
+		required := finding.Name == CheckRunning || finding.Name == CheckOverlap || finding.Name == CheckInstalled
+		if finding.Status == Failed || (finding.Status == NotChecked && required) {
+			report.Ok = false
+			report.Diagnosis = finding.Detail
+			if finding.Rule != "" {
+				report.Diagnosis = finding.Rule + ": " + finding.Detail
+			}
+			break
+		}
+	}
+	return report
+}
+
+// comparison is one run of Replace.
+type comparison struct {
+	next      *multiversion.Binary
+	installed Installed
+	options   ReplaceOptions
+
+	findings  findings
+	paths     []Path
+	identical bool
+}
+
+func (c *comparison) platform() {
+	next := c.next.Platform()
+	compare := func(with multiversion.Platform, whose string) {
+		finding := Finding{Name: CheckPlatform, Status: statusOf(next == with), Expected: string(with), Found: string(next)}
+		if finding.Status == Failed {
+			finding.Detail = fmt.Sprintf("the new file is for %s, but %s is %s", next, whose, with)
+		}
+		c.findings.add(finding)
+	}
+	if c.options.Host != "" {
+		compare(c.options.Host, "this host")
+	}
+	if binary := c.installed.Binary; binary != nil {
+		compare(binary.Platform(), "the installed file")
+	}
+	if plain := c.installed.Plain; plain != nil {
+		compare(multiversion.PlatformOf(plain.Format, plain.Arch), "the installed file")
+	}
+}
+
+// sizeLimit takes the limit of the replica that will read the file: the one that
+// runs from the installed file, and later the new one itself.
+func (c *comparison) sizeLimit() {
+	debug := isDebug(c.next)
+	if binary := c.installed.Binary; binary != nil {
+		debug = debug && isDebug(binary)
+	}
+	limit := multiversion.SizeLimit(c.next.Format, debug)
+	finding := Finding{
+		Name: CheckSizeLimit, Status: statusOf(c.next.Size < limit),
+		Expected: fmt.Sprintf("less than %d bytes", limit), Found: fmt.Sprintf("%d bytes", c.next.Size),
+	}
+	if finding.Status == Failed {
+		finding.Detail = fmt.Sprintf("a running replica crashes on a file of %d bytes or more, and the new file has %d", limit, c.next.Size)
+	}
+	c.findings.add(finding)
+}
+
+func isDebug(binary *multiversion.Binary) bool {
+	return slices.ContainsFunc(binary.Images, func(image multiversion.Image) bool { return image.Header.Current.Debug })
+}
+
+// releases compares the headers of each architecture. Where all give the same
+// findings, as they do in every universal file that upstream builds, they are reported once.
+func (c *comparison) releases() {
+	var judged []fit
+	for index := range c.next.Images {
+		f := fit{next: &c.next.Images[index].Header, installed: c.installed, options: c.options}
+		if binary := c.installed.Binary; binary != nil {
+			image := binary.Image(c.next.Images[index].Arch())
+			if image == nil {
+				image = &binary.Images[0] // of another platform, which is a finding already
+			}
+			f.before = &image.Header
+		}
+		f.judge()
+		judged = append(judged, f)
+	}
+	last := judged[len(judged)-1]
+	if slices.Equal(judged[0].findings, last.findings) {
+		c.findings = append(c.findings, judged[0].findings...)
+		c.paths = judged[0].paths
+		return
+	}
+	for index, f := range judged {
+		arch := c.next.Images[index].Arch()
+		for _, finding := range f.findings {
+			finding.Arch = arch
+			c.findings.add(finding)
+		}
+		for _, path := range f.paths {
+			path.Arch = arch
+			c.paths = append(c.paths, path)
+		}
+	}
+}
+
+// sameFile recognizes the file that is installed already, and a change between
+// release and debug builds.
+func (c *comparison) sameFile() {
+	binary := c.installed.Binary
+	if binary == nil {
+		return
+	}
+	c.identical = c.next.Size == binary.Size && slices.EqualFunc(c.next.Images, binary.Images, func(a, b multiversion.Image) bool {
+		return a.Header.Checksum == b.Header.Checksum && a.Header.ChecksumBinary == b.Header.ChecksumBinary
+	})
+	if a, b := isDebug(c.next), isDebug(binary); a != b {
+		c.findings.add(Finding{
+			Name: CheckBuild, Status: Remarked, Expected: buildText(b), Found: buildText(a),
+			Detail: fmt.Sprintf("the new file is a %s, the installed one a %s", buildText(a), buildText(b)),
+		})
+	}
+}
+
+func buildText(debug bool) string {
+	if debug {
+		return "debug build"
+	}
+	return "release build"
+}
