@@ -123,7 +123,7 @@ func (j *judge) currentChecksum(found *image) {
 	case !found.schema:
 		finding.Status, finding.Detail = NotChecked, fmt.Sprintf("schema version %d is not known", header.SchemaVersion)
 	case found.current == nil:
-		finding.Status, finding.Detail = NotChecked, found.why.Error()
+		finding.Status, finding.Detail = NotChecked, found.why
 	default:
 		finding.Found = found.current.Checksum().String()
 		finding.Status = statusOf(finding.Expected == finding.Found)

@@ -44,7 +44,8 @@ type Report struct {
 }
 
 // File checks a file of size bytes: every finding, not only the first that
-// failed. It reads the file once, in buffers of 256 KiB, 2 MiB of them at most.
+// failed. It reads the file once, in buffers of 256 KiB, 2 MiB of them at most,
+// and of an ELF or PE file the current executable a second time beside it.
 //
 // A file that is no good is no error: Report.Ok is false then, and the error is nil.
 // The error is the context's or the reader's, wrapped; the report then says nothing.
@@ -95,7 +96,7 @@ type image struct {
 	schema   bool // the header's schema is known
 	past     []*multiversion.Hash
 	current  *multiversion.Hash
-	why      error // why current is nil
+	why      string // current is nil
 }
 
 func (j *judge) run(ctx context.Context) error {
@@ -208,11 +209,37 @@ func (j *judge) packFits(found *image) {
 	j.findings.add(finding)
 }
 
-// read computes all checksums in one pass over the file.
+// read computes all checksums: in one pass over the file, and beside it the
+// current executable of an ELF or PE file, a small part of it, for itself.
 func (j *judge) read(ctx context.Context) error {
 	if j.size >= multiversion.SizeMax {
 		return ctx.Err()
 	}
+	streams := j.streams()
+	if len(streams) == 0 {
+		return ctx.Err()
+	}
+	waitCurrent := func() error { return nil }
+	if j.located && j.layout.Format != multiversion.FormatMachO {
+		executable, why, err := j.rebuild()
+		if err != nil {
+			return err
+		}
+		j.images[0].why = why
+		if executable != nil {
+			j.images[0].current = multiversion.NewHash()
+			waitCurrent = startCurrent(ctx, executable, j.images[0].current)
+		}
+	}
+	err := readOnce(ctx, j.r, j.size, streams)
+	if currentErr := waitCurrent(); err == nil {
+		err = currentErr
+	}
+	return err
+}
+
+// streams are the messages that one pass over the file gives.
+func (j *judge) streams() []*stream {
 	var streams []*stream
 	if j.located {
 		j.file = multiversion.NewHash()
@@ -228,10 +255,7 @@ func (j *judge) read(ctx context.Context) error {
 		stream.cost *= costSHA256
 		streams = append(streams, stream)
 	}
-	if len(streams) == 0 {
-		return ctx.Err()
-	}
-	return readOnce(ctx, j.r, j.size, streams)
+	return streams
 }
 
 // fileStream is the whole file with each header zeroed.
@@ -255,7 +279,7 @@ func (j *judge) fileStream() *stream {
 	return s
 }
 
-// imageStreams are the past executables and the current one.
+// imageStreams are the past executables and, in a universal file, the current one.
 func (j *judge) imageStreams(found *image) []*stream {
 	var streams []*stream
 	if found.readable {
@@ -269,17 +293,15 @@ func (j *judge) imageStreams(found *image) []*stream {
 			streams = append(streams, fileStream(sum, extent))
 		}
 	}
-	pieces, err := currentPieces(j.r, j.layout, found)
-	if err != nil {
-		found.why = err
+	if j.layout.Format != multiversion.FormatMachO {
+		return streams
+	}
+	if found.Layout.Executable.Size == 0 {
+		found.why = "the fat header gives no executable inside the file"
 		return streams
 	}
 	found.current = multiversion.NewHash()
-	current := &stream{sink: found.current, pieces: pieces}
-	for _, piece := range pieces {
-		current.cost += piece.extent.Size
-	}
-	return append(streams, current)
+	return append(streams, fileStream(found.current, found.Layout.Executable))
 }
 
 func (j *judge) sha256Text() string {
