@@ -77,7 +77,7 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 		return Committed{}, &PathError{"commit", s.Path(), fmt.Errorf("%w: it has %d bytes and %d links, %d bytes were written",
 			ErrChanged, info.Size, info.Links, s.size)}
 	}
-	ready := inodeName(s.lock.base(), kindReady, info.Inode)
+	ready := readyName(s.lock.base(), info.Inode)
 	if err := s.lock.dir.Rename(s.name, ready); err != nil {
 		return Committed{}, &PathError{"commit", s.target.Path, err}
 	}

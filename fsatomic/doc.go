@@ -29,7 +29,7 @@
 //  7. [ReadBack] opens NAME again for the caller to compare.
 //
 // Where the file system cannot exchange, the previous file gets a second place
-// .NAME.tbctl-prev-INODE before the swap, by a reflink, else a hard link, else a
+// .NAME.tbctl-prev-INODE-OTHER, OTHER being its inode number, before the swap, by a reflink, else a hard link, else a
 // copy, and the directory is synced; then the ready file is renamed over NAME,
 // and after the next sync prev to NAME-old. The hard link alters the previous
 // file's link count and change time: a watcher sees one change more, of the same
@@ -42,12 +42,11 @@
 //
 //   - stage: incomplete. It is removed.
 //   - ready-N whose own inode is N: never swapped. It is removed.
-//   - ready-N or prev-N, and the target's inode is N: swapped. It is the previous
-//     file and becomes NAME-old.
-//   - prev-N with ready-N still there, or that is the target itself: never
-//     swapped. It is removed.
-//   - ready-N or prev-N, and N is nowhere: somebody else replaced the target
-//     afterwards. It becomes NAME-old if there is none, else it is left and
+//   - ready-N or prev-N-O, and the target's inode is N: swapped. It is the
+//     previous file and becomes NAME-old.
+//   - prev-N-O, and the target's inode is O: never swapped. It is removed.
+//   - ready-N or prev-N-O, and none of them is the target: somebody else replaced
+//     it afterwards. It becomes NAME-old if there is none, else it is left and
 //     reported.
 //
 // # Errors

@@ -12,7 +12,7 @@ import (
 // systems that cannot exchange: a reflink, which does not touch the file, else a
 // link, which changes its link count and so shows to a watcher, else a copy.
 func (w *swap) keep() error {
-	w.prev = inodeName(w.lock.base(), kindPrev, w.file.Inode)
+	w.prev = prevName(w.lock.base(), w.file.Inode, w.target.File.Inode)
 	err := w.keepCopy(func(source File, name string) (File, error) {
 		return w.lock.dir.Clone(source, name)
 	})

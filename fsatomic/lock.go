@@ -151,7 +151,7 @@ func openLockFile(dir Dir, name string) (file File, writable bool, err error) {
 		if err == nil {
 			return checkLockFile(file, true)
 		}
-		if errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrReadOnly) {
+		if errors.Is(err, fs.ErrPermission) {
 			if file, err := dir.Open(name); err == nil {
 				return checkLockFile(file, false)
 			}

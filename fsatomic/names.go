@@ -15,7 +15,7 @@ const (
 	kindLock  = "lock"  // .NAME.tbctl-lock: the lock, never removed
 	kindStage = "stage" // .NAME.tbctl-stage-RANDOM: a file in the making
 	kindReady = "ready" // .NAME.tbctl-ready-INODE: complete; INODE is its own number
-	kindPrev  = "prev"  // .NAME.tbctl-prev-INODE: another link to or copy of the file that INODE replaces
+	kindPrev  = "prev"  // .NAME.tbctl-prev-INODE-OTHER: a link to or copy of OTHER, which INODE is to replace
 	kindTemp  = "temp"  // .NAME.tbctl-temp-RANDOM: an ordinary file in the making
 
 	oldSuffix   = "-old"
@@ -34,31 +34,55 @@ func randomName(name, kind string) string {
 	return hiddenPrefix(name) + kind + "-" + hex.EncodeToString(random[:])
 }
 
-func inodeName(name, kind string, inode uint64) string {
-	return hiddenPrefix(name) + kind + "-" + strconv.FormatUint(inode, 10)
+func readyName(name string, inode uint64) string {
+	return hiddenPrefix(name) + kindReady + "-" + strconv.FormatUint(inode, 10)
 }
 
-// parseName takes apart the name of a file beside the target called name.
-// inode is 0 for kinds that carry none. Names that this package did not make
-// are not ok.
-func parseName(name, entry string) (kind string, inode uint64, ok bool) {
+func prevName(name string, inode, other uint64) string {
+	return hiddenPrefix(name) + kindPrev + "-" + strconv.FormatUint(inode, 10) + "-" + strconv.FormatUint(other, 10)
+}
+
+// beside is what the name of a file beside a target says.
+type beside struct {
+	kind  string
+	inode uint64 // ready, prev: the file that is, or was, to be put in place
+	other uint64 // prev: the file that was to be replaced
+}
+
+// parseName takes apart the name of a file beside the target called name. What
+// this package did not make is not ok.
+func parseName(name, entry string) (beside, bool) {
 	rest, found := strings.CutPrefix(entry, hiddenPrefix(name))
 	if !found {
-		return "", 0, false
+		return beside{}, false
 	}
-	kind, number, found := strings.Cut(rest, "-")
+	kind, text, found := strings.Cut(rest, "-")
 	if !found {
-		return "", 0, false
+		return beside{}, false
 	}
+	var b beside
 	switch kind {
 	case kindStage, kindTemp:
-		random, err := hex.DecodeString(number)
-		return kind, 0, err == nil && len(random) == randomSize
-	case kindReady, kindPrev:
-		inode, err := strconv.ParseUint(number, 10, 64)
-		return kind, inode, err == nil && inode != 0 && strconv.FormatUint(inode, 10) == number
+		random, err := hex.DecodeString(text)
+		return beside{kind: kind}, err == nil && len(random) == randomSize
+	case kindReady:
+		b = beside{kind, parseInode(text), 0}
+		return b, entry == readyName(name, b.inode) && b.inode != 0
+	case kindPrev:
+		first, second, _ := strings.Cut(text, "-")
+		b = beside{kind, parseInode(first), parseInode(second)}
+		return b, entry == prevName(name, b.inode, b.other) && b.inode != 0 && b.other != 0
 	}
-	return "", 0, false
+	return beside{}, false
+}
+
+// parseInode returns 0 for what is no number of an inode.
+func parseInode(text string) uint64 {
+	inode, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return inode
 }
 
 // checkName refuses what cannot be the last element of a path of a file.

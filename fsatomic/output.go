@@ -99,7 +99,7 @@ func sweepTemp(dir Dir, base string) {
 		return
 	}
 	for _, name := range names {
-		if kind, _, ok := parseName(base, name); !ok || kind != kindTemp {
+		if beside, ok := parseName(base, name); !ok || beside.kind != kindTemp {
 			continue
 		}
 		info, err := dir.Lstat(name)

@@ -95,10 +95,9 @@ func Recover(lock *Lock) (Recovery, error) {
 
 // entry is a leftover with what its name says.
 type entry struct {
-	name  string
-	kind  string
-	inode uint64 // from the name
-	info  Info
+	beside
+	name string
+	info Info
 }
 
 // recoveryPlan judges leftovers. Only names and inode numbers are needed, no
@@ -106,7 +105,6 @@ type entry struct {
 type recoveryPlan struct {
 	path      string
 	target    Info // zero when there is none
-	old       Info // zero when there is none
 	oldTaken  bool // there is, or will be, something at the previous file's name
 	oldIsFile bool // or nothing
 	entries   []entry
@@ -123,13 +121,14 @@ func planRecovery(dir Dir, path string) (*recoveryPlan, error) {
 	if plan.target, _, err = lstatMaybe(dir, base); err != nil {
 		return nil, err
 	}
-	if plan.old, plan.oldTaken, err = lstatMaybe(dir, base+oldSuffix); err != nil {
+	var old Info
+	if old, plan.oldTaken, err = lstatMaybe(dir, base+oldSuffix); err != nil {
 		return nil, err
 	}
-	plan.oldIsFile = !plan.oldTaken || plan.old.Kind == KindFile
+	plan.oldIsFile = !plan.oldTaken || old.Kind == KindFile
 	for _, name := range names {
-		kind, inode, ok := parseName(base, name)
-		if !ok || kind == kindTemp {
+		beside, ok := parseName(base, name)
+		if !ok || beside.kind == kindTemp {
 			continue // temp files belong to Create, which has its own lock on each
 		}
 		info, exists, err := lstatMaybe(dir, name)
@@ -137,26 +136,30 @@ func planRecovery(dir Dir, path string) (*recoveryPlan, error) {
 			return nil, err
 		}
 		if exists && info.Kind == KindFile {
-			plan.entries = append(plan.entries, entry{name, kind, inode, info})
+			plan.entries = append(plan.entries, entry{beside, name, info})
 		}
 	}
 	plan.judge()
 	return plan, nil
 }
 
-// judge decides in an order in which every step leaves a state that the next
-// run judges alike: the unfinished swap, then what only looks like one, and last
-// what the others are recognised by.
+// judge decides, the unfinished swap first: what else may become the previous
+// file has to stand back behind it.
 func (p *recoveryPlan) judge() {
 	var orphans []entry
 	for _, e := range p.entries {
 		switch {
-		case e.kind == kindStage || p.unused(e) || p.redundant(e):
-		case p.swapped(e) && p.oldIsFile:
+		case e.kind == kindStage:
+			p.add(e, ActionRemoved, "it is incomplete")
+		case e.kind == kindReady && e.info.Inode == e.inode:
+			p.add(e, ActionRemoved, "it was complete but never installed")
+		case e.inode == p.target.Inode && p.oldIsFile:
 			p.add(e, ActionKept, "it is the previous file of an installation that was interrupted after its swap")
 			p.oldTaken = true
-		case p.swapped(e):
+		case e.inode == p.target.Inode:
 			p.add(e, ActionLeft, "it is the previous file, but its name is taken by something else than a file")
+		case e.kind == kindPrev && e.other == p.target.Inode:
+			p.add(e, ActionRemoved, "it is a link to or a copy of the target, for a swap that never happened")
 		default:
 			orphans = append(orphans, e)
 		}
@@ -169,46 +172,6 @@ func (p *recoveryPlan) judge() {
 		p.add(e, ActionKept, "the target was replaced after an interrupted installation, and there is no previous file")
 		p.oldTaken = true
 	}
-	for _, e := range p.entries {
-		if p.redundant(e) {
-			p.add(e, ActionRemoved, "it is a second name or copy of the target, for a swap that never happened")
-		}
-	}
-	for _, e := range p.entries {
-		switch {
-		case p.unused(e):
-			p.add(e, ActionRemoved, "it was complete but never installed")
-		case e.kind == kindStage:
-			p.add(e, ActionRemoved, "it is incomplete")
-		}
-	}
-}
-
-// unused: a ready file that is the new one itself never changed places.
-func (p *recoveryPlan) unused(e entry) bool {
-	return e.kind == kindReady && e.info.Inode == e.inode
-}
-
-// swapped: the new file is at the target, so that this is what it displaced.
-func (p *recoveryPlan) swapped(e entry) bool {
-	return e.inode == p.target.Inode && p.target.Inode != 0 && !p.unused(e) && e.kind != kindStage
-}
-
-// redundant: a prev file whose successor is not at the target but still waits,
-// or that is the target's own file.
-func (p *recoveryPlan) redundant(e entry) bool {
-	if e.kind != kindPrev || p.swapped(e) {
-		return false
-	}
-	if e.info.SameFile(p.target) || p.old.Inode == e.inode {
-		return true
-	}
-	for _, other := range p.entries {
-		if other.inode == e.inode && p.unused(other) {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *recoveryPlan) add(e entry, action Action, reason string) {

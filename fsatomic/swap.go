@@ -41,16 +41,16 @@ func (w *swap) run(dropOld bool) (Committed, error) {
 	if err != nil {
 		return Committed{}, err
 	}
-	old := ""
+	old, oldName := "", ""
 	if method == MethodExchanged || method == MethodRenamed {
-		old = w.target.OldPath
+		old, oldName = w.target.OldPath, w.oldName()
 	}
 	info, err := w.lock.dir.Lstat(w.lock.base())
 	if err == nil && !info.SameFile(w.file) {
 		err = ErrChanged
 	}
 	if err != nil {
-		return Committed{}, w.unknown("look at the result", false, true, filepath.Base(old), err)
+		return Committed{}, w.unknown("look at the result", false, true, oldName, err)
 	}
 	return Committed{Path: w.target.Path, File: info, Old: old, Method: method}, nil
 }
@@ -263,6 +263,9 @@ func (w *swap) nameOld(from string) error {
 		return nil
 	}
 	if err := nameOld(w.lock.dir, from, w.oldName()); err != nil {
+		if _, exists, statErr := lstatMaybe(w.lock.dir, from); statErr == nil && !exists {
+			from = w.oldName() // it was renamed all the same
+		}
 		return w.unknown("rename the previous file", true, true, from, err)
 	}
 	if err := w.lock.sync(true); err != nil {

@@ -1,0 +1,404 @@
+package memfs
+
+import (
+	"io/fs"
+	"maps"
+	"math"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/tbctl/tbctl/fsatomic"
+)
+
+// dir is an open directory.
+type dir struct {
+	fs    *FS
+	node  *inode
+	path  string
+	epoch int
+}
+
+// OpenDir implements [fsatomic.FS].
+func (m *FS) OpenDir(name string) (fsatomic.Dir, error) {
+	d := &dir{fs: m, path: name, epoch: m.currentEpoch()}
+	err := m.do(operation{name: "opendir", path: name, epoch: d.epoch, run: func() (err error) {
+		d.node, _, err = m.find(name)
+		return err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// RealPath implements [fsatomic.FS].
+func (m *FS) RealPath(name string) (real string, err error) {
+	err = m.do(operation{name: "realpath", path: name, epoch: m.currentEpoch(), run: func() (err error) {
+		_, real, err = m.find(name)
+		return err
+	}})
+	return real, err
+}
+
+func (m *FS) currentEpoch() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.epoch
+}
+
+func (d *dir) read(op, name string, run func() error) error {
+	return d.fs.do(operation{name: op, path: path.Join(d.path, name), epoch: d.epoch, run: run})
+}
+
+func (d *dir) change(op, name string, run func() error) error {
+	return d.fs.do(operation{name: op, path: path.Join(d.path, name), epoch: d.epoch, changes: true, run: func() error {
+		if d.node.immutable {
+			return syscall.EPERM
+		}
+		return run()
+	}})
+}
+
+// file returns what stands at name and is no directory.
+func (d *dir) file(name string) (*inode, error) {
+	node := d.node.entries[name]
+	switch {
+	case node == nil:
+		return nil, fs.ErrNotExist
+	case node.kind == fsatomic.KindDirectory:
+		return nil, syscall.EISDIR
+	}
+	return node, nil
+}
+
+// movable returns an error for an entry that must not be renamed or removed.
+func movable(node *inode) error {
+	switch {
+	case node.immutable || node.appendOnly:
+		return syscall.EPERM
+	case node.mountPoint:
+		return syscall.EBUSY
+	}
+	return nil
+}
+
+func (d *dir) Lstat(name string) (info fsatomic.Info, err error) {
+	err = d.read("lstat", name, func() error {
+		node := d.node
+		if name != "." {
+			if node = d.node.entries[name]; node == nil {
+				return fs.ErrNotExist
+			}
+		}
+		info = node.info()
+		return nil
+	})
+	return info, err
+}
+
+func (d *dir) Readlink(name string) (text string, err error) {
+	err = d.read("readlink", name, func() error {
+		node, err := d.file(name)
+		if err == nil && node.kind != fsatomic.KindSymlink {
+			err = syscall.EINVAL
+		}
+		if err == nil {
+			text = node.text
+		}
+		return err
+	})
+	return text, err
+}
+
+func (d *dir) open(op, name string, writable bool) (fsatomic.File, error) {
+	f := &file{fs: d.fs, path: path.Join(d.path, name), epoch: d.epoch, writable: writable}
+	err := d.read(op, name, func() (err error) {
+		if f.node, err = d.file(name); err != nil {
+			return err
+		}
+		if f.node.kind == fsatomic.KindSymlink {
+			return syscall.ELOOP
+		}
+		if writable && d.fs.options.ReadOnly {
+			return syscall.EROFS
+		}
+		if writable && f.node.immutable {
+			return syscall.EPERM
+		}
+		return d.fs.mayOpen(f.node, writable)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// mayOpen checks the mode's bits for the user.
+func (m *FS) mayOpen(node *inode, writable bool) error {
+	self := m.Self()
+	if self.AnyFile {
+		return nil
+	}
+	need := fsatomic.Mode(0o4)
+	if writable {
+		need = 0o6
+	}
+	bits := node.mode
+	switch {
+	case self.UID == node.uid:
+		bits >>= 6
+	case self.GID == node.gid || slices.Contains(self.Groups, node.gid):
+		bits >>= 3
+	}
+	if bits&need != need {
+		return syscall.EACCES
+	}
+	return nil
+}
+
+func (d *dir) Open(name string) (fsatomic.File, error)       { return d.open("open", name, false) }
+func (d *dir) OpenAppend(name string) (fsatomic.File, error) { return d.open("open", name, true) }
+
+// add makes a new inode at name.
+func (d *dir) add(name string, kind fsatomic.Kind, mode fsatomic.Mode) (*inode, error) {
+	if d.node.entries[name] != nil {
+		return nil, fs.ErrExist
+	}
+	if err := d.fs.roomForInode(); err != nil {
+		return nil, err
+	}
+	node := d.fs.newInode(kind, mode&^d.fs.options.Umask)
+	node.links = 1
+	d.node.set(change{name: node})
+	d.touch()
+	return node, nil
+}
+
+// touch gives the directory a new time.
+func (d *dir) touch() {
+	d.node.changed = d.fs.tick()
+	d.node.modified = d.node.changed
+}
+
+func (d *dir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+	f := &file{fs: d.fs, path: path.Join(d.path, name), epoch: d.epoch, writable: true}
+	err := d.change("create", name, func() (err error) {
+		f.node, err = d.add(name, fsatomic.KindFile, mode)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (d *dir) Clone(source fsatomic.File, name string) (fsatomic.File, error) {
+	f := &file{fs: d.fs, path: path.Join(d.path, name), epoch: d.epoch, writable: true}
+	err := d.change("clone", name, func() (err error) {
+		from, ok := source.(*file)
+		if !ok || !d.fs.options.Clone {
+			return fsatomic.ErrNotSupported
+		}
+		if f.node, err = d.add(name, fsatomic.KindFile, 0o600); err == nil {
+			f.node.data = slices.Clone(from.node.data)
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+func (d *dir) Mkdir(name string, mode fsatomic.Mode) error {
+	return d.change("mkdir", name, func() error {
+		node, err := d.add(name, fsatomic.KindDirectory, mode)
+		if err == nil {
+			node.saved = node.state.clone()
+		}
+		return err
+	})
+}
+
+// rename is Rename for checked options.
+func (d *dir) rename(from, to string) error {
+	node := d.node.entries[from]
+	if node == nil {
+		return fs.ErrNotExist
+	}
+	if err := movable(node); err != nil {
+		return err
+	}
+	if there := d.node.entries[to]; there != nil {
+		if there == node {
+			return nil
+		}
+		if err := movable(there); err != nil {
+			return err
+		}
+		if there.kind == fsatomic.KindDirectory {
+			return syscall.EISDIR
+		}
+		there.links--
+		there.changed = d.fs.tick()
+	}
+	node.changed = d.fs.tick()
+	d.node.set(change{from: nil, to: node})
+	d.touch()
+	return nil
+}
+
+func (d *dir) Rename(from, to string) error {
+	return d.change("rename", from+" > "+to, func() error { return d.rename(from, to) })
+}
+
+func (d *dir) RenameNoReplace(from, to string) error {
+	return d.change("rename-noreplace", from+" > "+to, func() error {
+		switch {
+		case d.fs.options.NoNoReplace:
+			return fsatomic.ErrNotSupported
+		case d.node.entries[to] != nil:
+			return fs.ErrExist
+		}
+		return d.rename(from, to)
+	})
+}
+
+func (d *dir) Exchange(a, b string) error {
+	return d.change("exchange", a+" <> "+b, func() error {
+		one, two := d.node.entries[a], d.node.entries[b]
+		switch {
+		case d.fs.options.NoExchange:
+			return fsatomic.ErrNotSupported
+		case one == nil || two == nil:
+			return fs.ErrNotExist
+		}
+		for _, node := range []*inode{one, two} {
+			if err := movable(node); err != nil {
+				return err
+			}
+		}
+		one.changed, two.changed = d.fs.tick(), d.fs.tick()
+		d.node.set(change{a: two, b: one})
+		d.touch()
+		return nil
+	})
+}
+
+func (d *dir) Link(from, to string) error {
+	return d.change("link", from+" > "+to, func() error {
+		if d.fs.options.NoLinks {
+			return syscall.EPERM
+		}
+		node, err := d.file(from)
+		if err != nil {
+			return err
+		}
+		if d.node.entries[to] != nil {
+			return fs.ErrExist
+		}
+		node.links++
+		node.changed = d.fs.tick()
+		d.node.set(change{to: node})
+		d.touch()
+		return nil
+	})
+}
+
+func (d *dir) Remove(name string) error {
+	return d.change("remove", name, func() error {
+		node, err := d.file(name)
+		if err != nil {
+			return err
+		}
+		return d.drop(name, node)
+	})
+}
+
+func (d *dir) RemoveDir(name string) error {
+	return d.change("rmdir", name, func() error {
+		node := d.node.entries[name]
+		switch {
+		case node == nil:
+			return fs.ErrNotExist
+		case node.kind != fsatomic.KindDirectory:
+			return syscall.ENOTDIR
+		case len(node.entries) > 0:
+			return syscall.ENOTEMPTY
+		}
+		return d.drop(name, node)
+	})
+}
+
+func (d *dir) drop(name string, node *inode) error {
+	if err := movable(node); err != nil {
+		return err
+	}
+	node.links--
+	node.changed = d.fs.tick()
+	d.node.set(change{name: nil})
+	d.touch()
+	return nil
+}
+
+func (d *dir) List(prefix string, limit int) (names []string, err error) {
+	err = d.read("list", prefix, func() error {
+		for _, name := range slices.Sorted(maps.Keys(d.node.entries)) {
+			if strings.HasPrefix(name, prefix) && len(names) < limit {
+				names = append(names, name)
+			}
+		}
+		return nil
+	})
+	return names, err
+}
+
+func (d *dir) Chmod(mode fsatomic.Mode) error {
+	return d.change("chmod", ".", func() error {
+		d.node.mode = mode
+		d.node.changed = d.fs.tick()
+		return nil
+	})
+}
+
+func (d *dir) Access() error {
+	return d.read("access", ".", func() error {
+		if d.fs.options.ReadOnly {
+			return syscall.EROFS
+		}
+		if d.fs.mayOpen(d.node, true) != nil {
+			return syscall.EACCES
+		}
+		return nil
+	})
+}
+
+func (d *dir) Volume() (volume fsatomic.Volume, err error) {
+	err = d.read("statfs", ".", func() error {
+		free := int64(math.MaxInt64)
+		if d.fs.options.FreeBytes > 0 {
+			free = max(0, d.fs.options.FreeBytes-d.fs.used())
+		}
+		volume = fsatomic.Volume{
+			FreeBytes: free, FreeInodes: d.fs.freeInodes(),
+			ReadOnly: d.fs.options.ReadOnly, NoExec: d.fs.options.NoExec, Xattrs: !d.fs.options.NoXattrs,
+		}
+		return nil
+	})
+	return volume, err
+}
+
+func (d *dir) Sync() error {
+	return d.fs.do(operation{
+		name: "syncdir", path: d.path, epoch: d.epoch, changes: true, readOnly: true,
+		run: func() error {
+			d.node.commit()
+			return nil
+		},
+		onFault: d.node.loseLog,
+	})
+}
+
+func (d *dir) Close() error { return nil }
