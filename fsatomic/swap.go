@@ -46,11 +46,11 @@ func (w *swap) run(dropOld bool) (Committed, error) {
 		old, oldName = w.target.OldPath, w.oldName()
 	}
 	info, err := w.lock.dir.Lstat(w.lock.base())
-	if err == nil && !info.SameFile(w.file) {
-		err = ErrChanged
-	}
 	if err != nil {
-		return Committed{}, w.unknown("look at the result", false, true, oldName, err)
+		return Committed{}, w.unknown("look at the result", true, true, oldName, err)
+	}
+	if !info.SameFile(w.file) { // somebody without the lock was faster
+		return Committed{}, w.unknown("look at the result", false, false, oldName, ErrChanged)
 	}
 	return Committed{Path: w.target.Path, File: info, Old: old, Method: method}, nil
 }

@@ -112,20 +112,23 @@ func (c *chooser) survivor(node *inode) *state {
 	return result
 }
 
-// contents returns what data that was not synced may come back as.
+// contents returns what data that was not synced may come back as. What both
+// begin with, such as the file before something was appended, is safe.
 func (c *chooser) contents(saved, seen []byte) []byte {
-	if bytes.Equal(saved, seen) {
-		return bytes.Clone(saved)
+	same := 0
+	for same < min(len(saved), len(seen)) && saved[same] == seen[same] {
+		same++
 	}
+	tail := seen[same:]
 	switch c.random.IntN(5) {
 	case 0:
 		return bytes.Clone(saved)
-	case 1:
-		return bytes.Clone(seen)
-	case 2: // the size is there, the data is not
-		return make([]byte, len(seen))
-	case 3: // cut off
-		return bytes.Clone(seen[:c.random.IntN(len(seen)+1)])
+	case 1: // the size is there, the data is not
+		tail = make([]byte, len(tail))
+	case 2: // cut off
+		tail = tail[:c.random.IntN(len(tail)+1)]
+	case 3:
+		tail = nil
 	}
-	return nil
+	return append(bytes.Clone(seen[:same]), tail...)
 }

@@ -1,0 +1,207 @@
+package fsatomic_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/fsatomic/memfs"
+)
+
+func lockOf(name string) string {
+	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".tbctl-lock")
+}
+
+// TestLockProcess: another process has the lock, says who it is, and loses it
+// when it is killed.
+func TestLockProcess(t *testing.T) {
+	t.Parallel()
+	fsys := fsatomic.OS()
+	name := filepath.Join(t.TempDir(), "binary")
+	command := helperCommand(t, "hold", name)
+	started(t, command)
+	target, err := fsatomic.Lookup(fsys, name)
+	check(t, err)
+	_, err = fsatomic.Acquire(t.Context(), fsys, target, fsatomic.LockOptions{})
+	var busy *fsatomic.BusyError
+	if !errors.As(err, &busy) || !errors.Is(err, fsatomic.ErrBusy) {
+		t.Fatalf("error %v, want busy", err)
+	}
+	if busy.Holder.PID != command.Process.Pid || busy.Holder.Command != "hold for a test" || busy.Path != lockOf(target.Path) {
+		t.Fatalf("holder %+v of %s, want process %d", busy.Holder, busy.Path, command.Process.Pid)
+	}
+	if !strings.Contains(err.Error(), "hold for a test") {
+		t.Fatalf("message %q does not say who", err)
+	}
+	check(t, command.Process.Kill())
+	_ = command.Wait()
+	lock, err := fsatomic.Acquire(t.Context(), fsys, target, fsatomic.LockOptions{Wait: time.Minute})
+	check(t, err)
+	check(t, lock.Release())
+	check(t, lock.Release())
+	info, err := os.Stat(lockOf(name))
+	check(t, err)
+	if info.Size() != 0 || info.Mode() != 0o644 {
+		t.Fatalf("released lock file: %d bytes, %s", info.Size(), info.Mode())
+	}
+}
+
+// TestLockGoroutines: one holder at a time, also within a process.
+func TestLockGoroutines(t *testing.T) {
+	t.Parallel()
+	fsys := fsatomic.OS()
+	name := filepath.Join(t.TempDir(), "binary")
+	target, err := fsatomic.Lookup(fsys, name)
+	check(t, err)
+	var wait sync.WaitGroup
+	var inside sync.Mutex
+	for range 4 {
+		wait.Go(func() {
+			for range 10 {
+				lock, err := fsatomic.Acquire(t.Context(), fsys, target, fsatomic.LockOptions{Wait: fsatomic.WaitForever})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if !inside.TryLock() {
+					t.Error("two holders")
+					return
+				}
+				inside.Unlock()
+				if err := lock.Release(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wait.Wait()
+}
+
+// TestLockWait: waiting ends with the time, with the context, or with success.
+func TestLockWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := scenario{}.setUp(t, memfs.Options{})
+		target, err := fsatomic.Lookup(m, testName)
+		check(t, err)
+		holder, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{Command: "first"})
+		check(t, err)
+
+		start := time.Now()
+		_, err = fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{Wait: time.Minute})
+		var busy *fsatomic.BusyError
+		if !errors.As(err, &busy) || busy.Holder.Command != "first" {
+			t.Fatalf("error %v, want busy", err)
+		}
+		if waited := time.Since(start); waited > time.Minute || waited < 59*time.Second {
+			t.Fatalf("waited %v, want a minute", waited)
+		}
+
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		_, err = fsatomic.Acquire(ctx, m, target, fsatomic.LockOptions{Wait: fsatomic.WaitForever})
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.As(err, &busy) {
+			t.Fatalf("error %v, want the context's", err)
+		}
+
+		got := make(chan error)
+		go func() {
+			lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{Wait: fsatomic.WaitForever})
+			if err == nil {
+				err = lock.Release()
+			}
+			got <- err
+		}()
+		time.Sleep(time.Hour)
+		check(t, holder.Release())
+		check(t, <-got)
+	})
+}
+
+// TestLockFile: what may stand at the lock's name.
+func TestLockFile(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		make func(t *testing.T, name, lock string)
+		want error // nil: lockable
+	}{
+		{"stale text", func(t *testing.T, _, lock string) { check(t, os.WriteFile(lock, []byte(`{"pid":`), 0o644)) }, nil},
+		{"read-only", func(t *testing.T, _, lock string) { check(t, os.WriteFile(lock, nil, 0o444)) }, nil},
+		{"symbolic link", func(t *testing.T, name, lock string) { check(t, os.Symlink(name, lock)) }, errAny},
+		{"directory", func(t *testing.T, _, lock string) { check(t, os.Mkdir(lock, 0o755)) }, errAny},
+		{"second link", func(t *testing.T, name, lock string) { check(t, os.Link(name, lock)) }, fsatomic.ErrLockFile},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			name := filepath.Join(t.TempDir(), "binary")
+			check(t, os.WriteFile(name, []byte("contents"), 0o755))
+			test.make(t, name, lockOf(name))
+			target, err := fsatomic.Lookup(fsatomic.OS(), name)
+			check(t, err)
+			lock, err := fsatomic.Acquire(t.Context(), fsatomic.OS(), target, fsatomic.LockOptions{})
+			if (err == nil) != (test.want == nil) || (test.want != errAny && !errors.Is(err, test.want)) {
+				t.Fatalf("error %v, want %v", err, test.want)
+			}
+			check(t, lock.Release())
+			if contents, err := os.ReadFile(name); err != nil || string(contents) != "contents" {
+				t.Fatalf("the target holds %q, %v", contents, err)
+			}
+		})
+	}
+}
+
+// errAny stands for any error in tables.
+var errAny = errors.New("any")
+
+// TestLockRemoved: a lock file removed under a holder does not let two in.
+func TestLockRemoved(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	first, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
+	check(t, err)
+	check(t, fsatomic.Remove(m, lockOf(testName)))
+	// The second gets a new lock file: that is why nobody may remove it. The
+	// first notices nothing, and the swap's own checks are what is left.
+	second, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
+	check(t, err)
+	check(t, errors.Join(first.Release(), second.Release()))
+}
+
+// TestLockOrder: without the lock, or before the recovery, nothing is staged.
+func TestLockOrder(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
+	check(t, err)
+	if _, err := fsatomic.Stage(lock, target, 0); !errors.Is(err, fsatomic.ErrNotRecovered) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := fsatomic.SwapBack(t.Context(), lock, target); !errors.Is(err, fsatomic.ErrNotRecovered) {
+		t.Fatalf("error %v", err)
+	}
+	other := target
+	other.Path += "-2"
+	if _, err := fsatomic.Stage(lock, other, 0); !errors.Is(err, fsatomic.ErrChanged) {
+		t.Fatalf("error %v", err)
+	}
+	check(t, lock.Release())
+	if _, err := fsatomic.Recover(lock); !errors.Is(err, fsatomic.ErrClosed) {
+		t.Fatalf("error %v", err)
+	}
+	if _, err := fsatomic.Stage(lock, target, 0); !errors.Is(err, fsatomic.ErrClosed) {
+		t.Fatalf("error %v", err)
+	}
+}

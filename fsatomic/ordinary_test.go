@@ -1,0 +1,409 @@
+package fsatomic_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/fsatomic/memfs"
+)
+
+const appendLines = 50
+
+func writeString(text string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	}
+}
+
+func TestWriteFileOS(t *testing.T) {
+	t.Parallel()
+	fsys, dir := fsatomic.OS(), t.TempDir()
+	name := filepath.Join(dir, "file")
+	check(t, fsatomic.WriteFile(fsys, name, 0o640, false, writeString("one")))
+	if err := fsatomic.WriteFile(fsys, name, 0o644, false, writeString("two")); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("error %v, want that it exists", err)
+	}
+	if err := fsatomic.WriteFile(fsys, name, 0o644, true, func(io.Writer) error { return errInjected }); !errors.Is(err, errInjected) {
+		t.Fatalf("error %v", err)
+	}
+	contents, err := os.ReadFile(name)
+	if err != nil || string(contents) != "one" {
+		t.Fatalf("contents %q, %v", contents, err)
+	}
+	link := filepath.Join(dir, "link")
+	check(t, os.Symlink("file", link))
+	check(t, fsatomic.WriteFile(fsys, link, 0o604, true, writeString("three")))
+	contents, err = os.ReadFile(name)
+	if err != nil || string(contents) != "three" {
+		t.Fatalf("contents through a link %q, %v", contents, err)
+	}
+	info, err := os.Lstat(name)
+	check(t, err)
+	if info.Mode() != 0o604 {
+		t.Fatalf("mode %s", info.Mode())
+	}
+	for _, device := range []string{os.DevNull, dir} {
+		err := fsatomic.WriteFile(fsys, device, 0o644, true, writeString("x"))
+		if !errors.Is(err, fsatomic.ErrNotRegular) && !errors.Is(err, fsatomic.ErrDirectory) {
+			t.Fatalf("%s: error %v", device, err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Fatalf("left over: %v, %v", entries, err)
+	}
+}
+
+// TestOutputLive: a file in the making is not taken for a dead writer's.
+func TestOutputLive(t *testing.T) {
+	t.Parallel()
+	fsys, dir := fsatomic.OS(), t.TempDir()
+	name := filepath.Join(dir, "file")
+	stale := filepath.Join(dir, ".file.tbctl-temp-0011223344556677")
+	check(t, os.WriteFile(stale, nil, 0o600))
+	strange := filepath.Join(dir, ".file.tbctl-temp-mine")
+	check(t, os.WriteFile(strange, nil, 0o600))
+	first, err := fsatomic.Create(fsys, name, 0o644, false)
+	check(t, err)
+	second, err := fsatomic.Create(fsys, name, 0o644, false)
+	check(t, err)
+	check(t, writeString("first")(first))
+	check(t, writeString("second")(second))
+	buffer := make([]byte, 5)
+	if _, err := first.ReadAt(buffer, 0); err != nil || string(buffer) != "first" || first.Size() != 5 {
+		t.Fatalf("read %q, %v", buffer, err)
+	}
+	check(t, second.Commit())
+	if err := first.Commit(); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("error %v, want that it exists", err)
+	}
+	if err := first.Commit(); !errors.Is(err, fsatomic.ErrClosed) {
+		t.Fatalf("error %v, want closed", err)
+	}
+	if _, err := first.Write(nil); !errors.Is(err, fsatomic.ErrClosed) {
+		t.Fatalf("error %v, want closed", err)
+	}
+	check(t, first.Abort())
+	entries, err := os.ReadDir(dir)
+	check(t, err)
+	if len(entries) != 2 || entries[0].Name() != filepath.Base(strange) || entries[1].Name() != "file" {
+		t.Fatalf("left over: %v", entries)
+	}
+}
+
+// TestWriteFileCrash: after every operation the file is the old one or the new.
+func TestWriteFileCrash(t *testing.T) {
+	t.Parallel()
+	const before, after = "before", "after, and longer"
+	for name, options := range systems() {
+		for _, overwrite := range []bool{true, false} {
+			run := func(m *memfs.FS) error {
+				return fsatomic.WriteFile(m, testName, 0o644, overwrite, writeString(after))
+			}
+			setUp := func() *memfs.FS {
+				m := scenario{}.setUp(t, options)
+				if overwrite {
+					check(t, fsatomic.WriteFile(m, testName, 0o644, true, writeString(before)))
+				}
+				m.CrashAt(0)
+				return m
+			}
+			m := setUp()
+			check(t, run(m))
+			for number := range m.Count() {
+				for seed := range uint64(crashSeeds) {
+					m := setUp()
+					m.CrashAt(number + 1)
+					_ = run(m)
+					m.Restart(memfs.Random(seed))
+					got, exists := contentsOf(t, m, testName)
+					if got != after && (exists || overwrite) && (!overwrite || got != before) {
+						t.Fatalf("%s: operation %d, seed %d: %q", name, number+1, seed, got)
+					}
+					check(t, fsatomic.WriteFile(m, testName, 0o644, true, writeString(after)))
+					names, err := openDir(t, m).List("", 10)
+					if err != nil || !slices.Equal(names, []string{"tigerbeetle"}) {
+						t.Fatalf("%s: operation %d, seed %d: left over: %q", name, number+1, seed, names)
+					}
+				}
+				m := setUp()
+				m.FailAt(number+1, errInjected)
+				err := run(m)
+				var failed *fsatomic.SyncError
+				got, _ := contentsOf(t, m, testName)
+				if swapped := errors.As(err, &failed) && failed.Swapped; (err == nil || swapped) != (got == after) {
+					t.Fatalf("%s: operation %d: %q with error %v", name, number+1, got, err)
+				}
+			}
+			m = setUp()
+			check(t, run(m))
+			m.Restart(memfs.None())
+			if got, _ := contentsOf(t, m, testName); got != after {
+				t.Fatalf("%s: after success and a power cut: %q", name, got)
+			}
+		}
+	}
+}
+
+func contentsOf(t *testing.T, fsys fsatomic.FS, name string) (string, bool) {
+	t.Helper()
+	dir, err := fsys.OpenDir(filepath.Dir(name))
+	check(t, err)
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false
+	}
+	check(t, err)
+	defer file.Close()
+	info, err := file.Stat()
+	check(t, err)
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, info.Size))
+	check(t, err)
+	return string(text), true
+}
+
+func TestJournalOS(t *testing.T) {
+	t.Parallel()
+	fsys := fsatomic.OS()
+	name := filepath.Join(t.TempDir(), "a", "b", "journal")
+	if _, _, err := fsatomic.ReadJournal(fsys, name, 0); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("error %v", err)
+	}
+	check(t, fsatomic.Append(t.Context(), fsys, name, []byte("one")))
+	check(t, os.WriteFile(name, []byte("one\ntor"), 0o644))
+	lines, all, err := fsatomic.ReadJournal(fsys, name, 0)
+	if err != nil || !all || len(lines) != 1 {
+		t.Fatalf("lines %q, %v, %v", lines, all, err)
+	}
+	check(t, fsatomic.Append(t.Context(), fsys, name, []byte("two")))
+	contents, err := os.ReadFile(name)
+	if err != nil || string(contents) != "one\ntor\ntwo\n" {
+		t.Fatalf("contents %q, %v", contents, err)
+	}
+	lines, all, err = fsatomic.ReadJournal(fsys, name, 7)
+	if err != nil || all || len(lines) != 1 || string(lines[0]) != "two" {
+		t.Fatalf("lines %q, %v, %v", lines, all, err)
+	}
+	if err := fsatomic.Append(t.Context(), fsys, name, []byte("a\nb")); err == nil {
+		t.Fatal("a line with a newline was taken")
+	}
+	if err := fsatomic.Append(t.Context(), fsys, name, make([]byte, fsatomic.LineSizeMax+1)); !errors.Is(err, fsatomic.ErrTooLarge) {
+		t.Fatalf("error %v", err)
+	}
+	if err := fsatomic.Append(t.Context(), fsys, filepath.Dir(name), nil); !errors.Is(err, fsatomic.ErrDirectory) {
+		t.Fatalf("error %v", err)
+	}
+	link := name + "-link"
+	check(t, os.Symlink(name, link))
+	if err := fsatomic.Append(t.Context(), fsys, link, nil); !errors.Is(err, fsatomic.ErrNotRegular) {
+		t.Fatalf("error %v", err)
+	}
+}
+
+// TestJournalConcurrent: lines of several processes and goroutines stay whole.
+func TestJournalConcurrent(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "new", "journal")
+	var wait sync.WaitGroup
+	for _, who := range []string{"a", "b"} {
+		command := helperCommand(t, "append", name, who)
+		wait.Go(func() {
+			if output, err := command.CombinedOutput(); err != nil {
+				t.Errorf("%v: %s", err, output)
+			}
+		})
+	}
+	for _, who := range []string{"c", "d"} {
+		wait.Go(func() {
+			if err := helperAppend([]string{name, who}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	lines, _, err := fsatomic.ReadJournal(fsatomic.OS(), name, 0)
+	check(t, err)
+	next := map[string]int{}
+	for _, line := range lines {
+		var who, tail string
+		var number int
+		_, _ = fmt.Sscan(string(line), &who, &number, &tail)
+		if number != next[who] || tail != strings.Repeat("x", number%100) {
+			t.Fatalf("line %q, want number %d", line, next[who])
+		}
+		next[who]++
+	}
+	if len(lines) != 4*appendLines {
+		t.Fatalf("%d lines", len(lines))
+	}
+}
+
+// TestJournalCrash: what was appended with nil is there after every crash.
+func TestJournalCrash(t *testing.T) {
+	t.Parallel()
+	const name = testDir + "/log/journal"
+	lines := [][]byte{[]byte("first"), []byte("second"), []byte("third")}
+	run := func(m *memfs.FS) (done int) {
+		for _, line := range lines {
+			if fsatomic.Append(context.Background(), m, name, line) != nil {
+				return done
+			}
+			done++
+		}
+		return done
+	}
+	setUp := func() *memfs.FS {
+		m := scenario{}.setUp(t, memfs.Options{})
+		m.CrashAt(0)
+		return m
+	}
+	m := setUp()
+	if run(m) != len(lines) {
+		t.Fatal("undisturbed run failed")
+	}
+	for number := range m.Count() {
+		for seed := range uint64(20) {
+			m := setUp()
+			m.CrashAt(number + 1)
+			done := run(m)
+			m.Restart(memfs.Random(seed))
+			check(t, fsatomic.Append(t.Context(), m, name, []byte("last")))
+			got, all, err := fsatomic.ReadJournal(m, name, 0)
+			if err != nil || !all || len(got) < done+1 || string(got[len(got)-1]) != "last" {
+				t.Fatalf("operation %d, seed %d: %q, %v, after %d", number+1, seed, got, err, done)
+			}
+			for i := range done {
+				if !bytes.Equal(got[i], lines[i]) {
+					t.Fatalf("operation %d, seed %d: %q after %d", number+1, seed, got, done)
+				}
+			}
+		}
+	}
+}
+
+func TestJournalFull(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{FreeBytes: 1 << 20})
+	name := testDir + "/journal"
+	check(t, fsatomic.Append(t.Context(), m, name, []byte("one")))
+	m.SetFree(3)
+	if err := fsatomic.Append(t.Context(), m, name, []byte("too long")); !errors.Is(err, fsatomic.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("error %v, want no space", err)
+	}
+	if got, _ := contentsOf(t, m, name); got != "one\n" {
+		t.Fatalf("contents %q", got)
+	}
+}
+
+func TestPartialOS(t *testing.T) {
+	t.Parallel()
+	fsys, dir := fsatomic.OS(), t.TempDir()
+	name := filepath.Join(dir, "download")
+	p, err := fsatomic.OpenPartial(fsys, name)
+	check(t, err)
+	if _, err := fsatomic.OpenPartial(fsys, name); !errors.Is(err, fsatomic.ErrBusy) {
+		t.Fatalf("error %v, want busy", err)
+	}
+	check(t, writeString("hello wrong")(p))
+	check(t, p.Close())
+	check(t, p.Close())
+
+	p, err = fsatomic.OpenPartial(fsys, name)
+	check(t, err)
+	if p.Size() != 11 {
+		t.Fatalf("size %d", p.Size())
+	}
+	if err := p.Truncate(12); !errors.Is(err, fs.ErrInvalid) {
+		t.Fatalf("error %v", err)
+	}
+	check(t, p.Truncate(6))
+	check(t, writeString("world")(p))
+	check(t, p.Sync())
+	check(t, os.WriteFile(filepath.Join(dir, "taken"), nil, 0o644))
+	if err := p.Publish("taken", 0o755, false); !errors.Is(err, fs.ErrExist) {
+		t.Fatalf("error %v", err)
+	}
+	if err := p.Publish("../taken", 0o755, true); !errors.Is(err, fsatomic.ErrName) {
+		t.Fatalf("error %v", err)
+	}
+	check(t, p.Publish("taken", 0o755, true))
+	contents, err := os.ReadFile(filepath.Join(dir, "taken"))
+	if err != nil || string(contents) != "hello world" {
+		t.Fatalf("contents %q, %v", contents, err)
+	}
+	if err := p.Publish("again", 0o755, true); !errors.Is(err, fsatomic.ErrClosed) {
+		t.Fatalf("error %v", err)
+	}
+
+	p, err = fsatomic.OpenPartial(fsys, name)
+	check(t, err)
+	check(t, p.Remove())
+	if _, err := os.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("error %v", err)
+	}
+	check(t, os.Link(filepath.Join(dir, "taken"), name))
+	if _, err := fsatomic.OpenPartial(fsys, name); !errors.Is(err, fsatomic.ErrNotRegular) {
+		t.Fatalf("error %v", err)
+	}
+}
+
+// TestPartialSync: a failed fsync is final.
+func TestPartialSync(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{})
+	p, err := fsatomic.OpenPartial(m, testName)
+	check(t, err)
+	check(t, writeString("data")(p))
+	m.FailAt(1, errInjected)
+	var failed *fsatomic.SyncError
+	if err := p.Sync(); !errors.As(err, &failed) || failed.Swapped {
+		t.Fatalf("error %v", err)
+	}
+	if err := p.Publish("done", 0o644, false); !errors.Is(err, errInjected) {
+		t.Fatalf("error %v", err)
+	}
+	if _, exists := contentsOf(t, m, testDir+"/done"); exists {
+		t.Fatal("published")
+	}
+}
+
+func TestDirectories(t *testing.T) {
+	t.Parallel()
+	fsys, root := fsatomic.OS(), t.TempDir()
+	name := filepath.Join(root, "a", "b", "c")
+	check(t, fsatomic.MkdirAll(fsys, name, 0o751))
+	check(t, fsatomic.MkdirAll(fsys, name, 0o700))
+	info, err := os.Stat(filepath.Dir(name))
+	check(t, err)
+	if info.Mode().Perm() != 0o751 {
+		t.Fatalf("mode %s", info.Mode())
+	}
+	check(t, os.WriteFile(filepath.Join(root, "file"), nil, 0o644))
+	if err := fsatomic.MkdirAll(fsys, filepath.Join(root, "file", "x"), 0o755); err == nil {
+		t.Fatal("made a directory in a file")
+	}
+	temp, err := fsatomic.MkdirTemp(fsys, root)
+	check(t, err)
+	check(t, os.WriteFile(filepath.Join(temp.Path(), "x"), nil, 0o400))
+	check(t, temp.Remove())
+	if _, err := os.Stat(temp.Path()); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("error %v", err)
+	}
+	check(t, fsatomic.Remove(fsys, filepath.Join(root, "file")))
+	if err := fsatomic.Remove(fsys, filepath.Join(root, "file")); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("error %v", err)
+	}
+}

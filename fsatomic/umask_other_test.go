@@ -1,0 +1,5 @@
+//go:build !unix
+
+package fsatomic_test
+
+func umask(int) {}
