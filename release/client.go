@@ -1,0 +1,208 @@
+package release
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+)
+
+const (
+	redirectsMax = 10
+	caFileMax    = 4 << 20 // bytes
+)
+
+// A client makes requests the way this package promises: with the proxy and certificates that the
+// environment asks for, no credentials to strangers, an idle timeout and no other.
+type client struct {
+	http      *http.Client
+	transport *http.Transport // nil when the caller brought one
+	userAgent string
+	idle      time.Duration
+}
+
+func newClient(o Options) (*client, error) {
+	c := &client{userAgent: o.UserAgent, idle: o.Retry.IdleTimeout}
+	transport := o.Transport
+	if transport == nil {
+		var err error
+		if c.transport, err = newTransport(o); err != nil {
+			return nil, err
+		}
+		transport = c.transport
+	}
+	c.http = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	return c, nil
+}
+
+func newTransport(o Options) (*http.Transport, error) {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.Proxy = http.ProxyFromEnvironment
+	t.DisableCompression = true // the asset's own bytes are hashed and resumed
+	t.ReadBufferSize = 64 << 10
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	t.OnProxyConnectResponse = checkProxy
+	if o.CAFile == "" {
+		return t, nil
+	}
+	pem, err := readFileBounded(o.CAFile, caFileMax)
+	if err != nil {
+		return nil, fmt.Errorf("%w: the CA file: %w", ErrOption, err)
+	}
+	pool, err := x509.SystemCertPool()
+	if err != nil {
+		pool = x509.NewCertPool()
+	}
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%w: the CA file %s has no certificate in PEM", ErrOption, o.CAFile)
+	}
+	t.TLSClientConfig.RootCAs = pool
+	return t, nil
+}
+
+// checkProxy keeps what a proxy says when it does not connect.
+func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	detail := meaning(resp.StatusCode)
+	if detail == "" || resp.StatusCode == http.StatusForbidden {
+		detail = "the proxy does not connect"
+	}
+	return &HTTPError{URL: redacted(proxy), Status: resp.StatusCode, Detail: detail, RetryAfter: retryAfter(resp.Header, time.Now())}
+}
+
+func (c *client) close() {
+	if c.transport != nil {
+		c.transport.CloseIdleConnections()
+	}
+}
+
+// checkRedirect keeps redirects few and encrypted, and takes away what is not for another host.
+func checkRedirect(req *http.Request, via []*http.Request) error {
+	last := via[len(via)-1]
+	switch {
+	case len(via) > redirectsMax:
+		return fmt.Errorf("%w: more than %d in a row", ErrRedirect, redirectsMax)
+	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
+		return fmt.Errorf("%w: to the scheme %.20q", ErrRedirect, req.URL.Scheme)
+	case last.URL.Scheme == "https" && req.URL.Scheme != "https":
+		return fmt.Errorf("%w: from https to plain http on %s", ErrRedirect, req.URL.Host)
+	}
+	// The previous URL's query may hold a secret.
+	req.Header.Del("Referer")
+	// Once a request has been to another host its credentials stay away, even if it comes back.
+	for _, earlier := range via {
+		if earlier.URL.Host != req.URL.Host || earlier.URL.Scheme != req.URL.Scheme {
+			req.Header.Del("Authorization")
+			req.Header.Del("Cookie")
+			break
+		}
+	}
+	return nil
+}
+
+// get starts a request. The answer's body must be closed; reading it fails with ErrIdle when nothing
+// comes for the idle timeout, which holds for the time before the answer too.
+func (c *client) get(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
+	return c.do(ctx, http.MethodGet, u, header)
+}
+
+func (c *client) do(ctx context.Context, method string, u *url.URL, header http.Header) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(c.idle, func() { cancel(ErrIdle) })
+	bare := *u
+	bare.User = nil
+	req, err := http.NewRequestWithContext(ctx, method, bare.String(), nil)
+	if err != nil {
+		timer.Stop()
+		cancel(nil)
+		return nil, fmt.Errorf("request %s: %w", redacted(u), err)
+	}
+	for key, values := range header {
+		req.Header[key] = values
+	}
+	req.Header.Set("User-Agent", c.userAgent)
+	req.Header.Set("Accept-Encoding", "identity")
+	if u.User != nil {
+		password, _ := u.User.Password()
+		token := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
+		req.Header.Set("Authorization", "Basic "+token)
+	}
+	resp, err := c.http.Do(req)
+	timer.Stop()
+	if err != nil {
+		err = withoutURL(ctx, err)
+		cancel(nil)
+		return nil, err
+	}
+	resp.Body = &idleBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, idle: c.idle}
+	return resp, nil
+}
+
+// withoutURL takes the URL out of an error of net/http, and names the real cause of a cancelled one.
+func withoutURL(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	var wrapped *url.Error
+	if errors.As(err, &wrapped) {
+		return wrapped.Err
+	}
+	return err
+}
+
+// An idleBody ends a transfer in which nothing comes. Its clock runs only while someone waits for
+// bytes, so a slow reader is not mistaken for a slow server.
+type idleBody struct {
+	body   io.ReadCloser
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+	timer  *time.Timer
+	idle   time.Duration
+}
+
+func (b *idleBody) Read(p []byte) (int, error) {
+	b.timer.Reset(b.idle)
+	n, err := b.body.Read(p)
+	b.timer.Stop()
+	if err != nil && err != io.EOF {
+		err = withoutURL(b.ctx, err)
+	}
+	return n, err
+}
+
+func (b *idleBody) Close() error {
+	b.timer.Stop()
+	b.cancel(nil)
+	return b.body.Close()
+}
+
+// readFileBounded reads a small file.
+func readFileBounded(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(f, most)
+}
+
+// readBounded reads all of r, at most so many bytes. The error for more matches ErrTooLarge.
+func readBounded(r io.Reader, most int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, most+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > most {
+		return nil, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, most)
+	}
+	return b, nil
+}

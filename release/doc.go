@@ -1,0 +1,35 @@
+// Package release finds a TigerBeetle release and fetches its executable.
+//
+// [Resolve] turns what an operator types (a tag, a URL, a path, "-") into an [Artifact] without
+// touching the network. [Artifact.Fetch] streams the executable to a writer: download, inflating,
+// hashing and writing overlap, in a few MiB of memory whatever the size.
+//
+//	Resolve ─► Artifact ─► Fetch
+//	                        ├─ claims     what the bytes should be: --sha256, SHA256SUMS, GitHub's digest, minisign
+//	                        ├─ asset      download (retries, resumes) | file | standard input
+//	                        ├─ unpacking  zip entry, or the executable itself
+//	                        └─ judgement  claims against what came: Evidence, or a TrustError
+//
+// # What is trusted
+//
+// Nothing that was written to the destination is to be trusted before Fetch has returned nil. Even
+// then the bytes are only as good as the evidence that held ([Fetched.Trusted]): without any, TLS and
+// the zip's CRC-32 find damage, not forgery.
+//
+// # A download that finishes
+//
+// A transfer that is cut goes on where it stopped, within one Fetch and, when a cache directory is
+// given, in a later process too. What is missing is asked for with Range and If-Range, only under a
+// validator that identifies bytes (a strong ETag, or a Last-Modified that is old enough). When a
+// server sends everything again, the part already handed out is compared by its hash and passed
+// over, so that the destination never sees a byte twice. When it turns out to be another file, the
+// destination is reset and everything begins anew.
+//
+// There is no limit on the time that a transfer takes, only on the time in which nothing comes.
+//
+// # What leaves this host
+//
+// Credentials go to the host that they were given for, and never along with a redirect to another
+// one; no redirect may leave https. Error messages and results show URLs without user names,
+// passwords, queries and fragments, because that is where secrets are.
+package release

@@ -1,0 +1,153 @@
+package release
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/tbctl/tbctl/internal/archive"
+)
+
+// Errors that a caller may branch on.
+var (
+	// ErrTag says that a text is not a release tag.
+	ErrTag = errors.New("not a release tag")
+	// ErrPlatform says that there is no release for a platform.
+	ErrPlatform = errors.New("no such platform")
+	// ErrNotFound says that the source does not have what was asked for.
+	ErrNotFound = errors.New("not found")
+	// ErrOption says that an option cannot be used, or not with this source.
+	ErrOption = errors.New("unusable option")
+	// ErrChanged says that the source's file changed during the transfer and the destination could not
+	// start over.
+	ErrChanged = errors.New("the file changed during the transfer")
+	// ErrTooLarge says that a source holds more than may be read.
+	ErrTooLarge = errors.New("too large")
+	// ErrRedirect says that a server redirected to where this package does not go.
+	ErrRedirect = errors.New("redirect refused")
+	// ErrIdle says that nothing came for the idle timeout.
+	ErrIdle = errors.New("nothing received within the idle timeout")
+	// ErrNotListable says that a source cannot tell which releases it has.
+	ErrNotListable = errors.New("this source cannot list releases")
+)
+
+// An HTTPError is a final answer other than success.
+type HTTPError struct {
+	URL    string `json:"url"` // without credentials and query
+	Status int    `json:"status"`
+	// Detail is what the status means here, for people. It may be empty.
+	Detail string `json:"detail,omitempty"`
+	// RetryAfter is how long the server asked to wait, 0 if it did not.
+	RetryAfter time.Duration `json:"retry_after,omitempty"`
+}
+
+func (e *HTTPError) Error() string {
+	text := fmt.Sprintf("%s: server answered %d %s", e.URL, e.Status, http.StatusText(e.Status))
+	if e.Detail != "" {
+		text += ": " + e.Detail
+	}
+	if e.RetryAfter > 0 {
+		text += fmt.Sprintf(" (it asks to wait for %v)", e.RetryAfter)
+	}
+	return text
+}
+
+// Is makes a 404 or 410 match ErrNotFound.
+func (e *HTTPError) Is(target error) bool {
+	return target == ErrNotFound && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
+}
+
+// A TransferError is a download that did not finish although it was tried again.
+type TransferError struct {
+	URL      string `json:"url"`
+	Received int64  `json:"received"` // bytes
+	Total    int64  `json:"total"`    // bytes, -1 if unknown
+	Attempts int    `json:"attempts"`
+	// Kept says that a later Fetch continues where this one stopped.
+	Kept bool  `json:"kept"`
+	Err  error `json:"-"`
+}
+
+func (e *TransferError) Error() string {
+	of := ""
+	if e.Total >= 0 {
+		of = fmt.Sprintf(" of %d", e.Total)
+	}
+	kept := ""
+	if e.Kept {
+		kept = "; what came is kept and the next try continues there"
+	}
+	return fmt.Sprintf("download %s: %d%s bytes after %d attempts%s: %v", e.URL, e.Received, of, e.Attempts, kept, e.Err)
+}
+
+func (e *TransferError) Unwrap() error { return e.Err }
+
+// A KindError is a source that serves something else than a zip or an executable: most often an
+// error page, or another kind of archive.
+type KindError struct {
+	Location    string       `json:"location"`
+	Kind        archive.Kind `json:"kind"`
+	ContentType string       `json:"content_type,omitempty"` // as the server stated it
+}
+
+func (e *KindError) Error() string {
+	text := fmt.Sprintf("%s is %s, neither a zip archive nor an executable", e.Location, e.Kind)
+	if e.ContentType != "" {
+		text += fmt.Sprintf(" (served as %.80q)", e.ContentType)
+	}
+	return text
+}
+
+// A TrustError says that the bytes are not what they should be, or that nothing proves that they
+// are although that was required.
+type TrustError struct {
+	Location string     `json:"location"`
+	Require  Require    `json:"require,omitempty"`
+	Evidence []Evidence `json:"evidence"`
+}
+
+func (e *TrustError) Error() string {
+	for _, evidence := range e.Evidence {
+		if evidence.Status == StatusFailed {
+			return fmt.Sprintf("%s cannot be trusted: %s: %s", e.Location, evidence.Kind, evidence.Detail)
+		}
+	}
+	text := fmt.Sprintf("%s cannot be trusted: a %s is required and none held", e.Location, e.Require)
+	for _, evidence := range e.Evidence {
+		text += fmt.Sprintf("; %s %s: %s", evidence.Kind, evidence.Status, evidence.Detail)
+	}
+	return text
+}
+
+// Failed reports whether a check was made and failed, as opposed to none being possible.
+func (e *TrustError) Failed() bool {
+	for _, evidence := range e.Evidence {
+		if evidence.Status == StatusFailed {
+			return true
+		}
+	}
+	return false
+}
+
+// A RateLimitError is GitHub's refusal to answer more requests for a while. Direct downloads are not
+// counted against this limit.
+type RateLimitError struct {
+	Limit         int       `json:"limit"` // requests an hour, 0 if not stated
+	Reset         time.Time `json:"reset"` // zero if not stated
+	Authenticated bool      `json:"authenticated"`
+}
+
+func (e *RateLimitError) Error() string {
+	text := "the API's rate limit is used up"
+	if e.Limit > 0 {
+		text = fmt.Sprintf("the API's rate limit of %d requests an hour is used up", e.Limit)
+	}
+	if !e.Reset.IsZero() {
+		text += " until " + e.Reset.UTC().Format(time.RFC3339)
+	}
+	if !e.Authenticated {
+		text += " (no token was given; with one it is higher)"
+	}
+	return text
+}

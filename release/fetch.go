@@ -1,0 +1,200 @@
+package release
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"strings"
+
+	"github.com/tbctl/tbctl/internal/archive"
+)
+
+// restartsMax is how often a Fetch begins anew because the file turned out to be another one.
+const restartsMax = 3
+
+// Fetched says what came, and from where.
+type Fetched struct {
+	Source Source `json:"source"`
+	// Tag is the release, empty when it is not known. For "latest" it is the one that it stood for.
+	Tag      Tag    `json:"tag,omitempty"`
+	Asset    string `json:"asset,omitempty"`
+	Location string `json:"location"`
+	// FinalURL is where redirects led, without credentials and query. Empty for local sources.
+	FinalURL string `json:"final_url,omitempty"`
+	// Kind is what the asset is: "zip" or a kind of executable.
+	Kind archive.Kind `json:"kind"`
+
+	AssetSize        int64       `json:"asset_size"` // bytes
+	AssetSHA256      string      `json:"asset_sha256"`
+	ExecutableSize   int64       `json:"executable_size"` // bytes
+	ExecutableSHA256 string      `json:"executable_sha256"`
+	EntryName        string      `json:"entry_name,omitempty"` // in the zip
+	EntryMode        fs.FileMode `json:"entry_mode,omitempty"` // in the zip, 0 if it states none
+
+	// Validator is the strong ETag or the Last-Modified under which the server gave the bytes.
+	Validator    string `json:"validator,omitempty"`
+	BytesFetched int64  `json:"bytes_fetched"` // over the network, repetitions included
+	BytesResumed int64  `json:"bytes_resumed"` // received by an earlier run
+	Attempts     int    `json:"attempts"`      // requests for the asset
+	Restarts     int    `json:"restarts"`      // how often everything began anew
+	// CacheNote says why nothing could be kept for a later run, empty when there was no obstacle.
+	CacheNote string `json:"cache_note,omitempty"`
+
+	Evidence []Evidence `json:"evidence"`
+	// Trusted says that at least one piece of evidence held. Without it nothing but TLS and checksums in
+	// the files themselves stands behind the bytes: those find damage, not forgery.
+	Trusted bool `json:"trusted"`
+}
+
+// Fetch streams the executable to dst: out of the zip while that arrives, or as it is when the source
+// is the executable itself. It keeps to a few MiB of memory.
+//
+// On nil dst has received the whole executable, everything stated about it has held, and what is
+// required did. On an error dst has received any part of anything, and must not be used; the result
+// then tells how far it came. After an interrupted download what came is kept in Options.CacheDir, for
+// the next Fetch of the same URL.
+//
+// When the bytes turn out to be another file's half way, dst starts over if it has a method
+// Reset() error, which must make it empty; without one the error matches [ErrChanged].
+//
+// Errors: [*TransferError] (it wraps [*HTTPError] and others), [*KindError], [*archive.FormatError],
+// [*TrustError], [ErrNotFound], the context's, and what dst returned. dst is written to from another
+// goroutine, but never after Fetch has returned. A read of Options.Stdin may outlast an error.
+func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
+	f := Fetched{Source: a.Source, Tag: a.Tag, Asset: a.Asset, Location: a.Location, Evidence: []Evidence{}}
+	if f.Tag == Latest {
+		f.Tag = ""
+	}
+	if a.url == nil && a.path == "" && a.Source != SourceStdin {
+		return f, fmt.Errorf("%w: the artifact was not made by Resolve", ErrOption)
+	}
+	s, err := newSession(a.options)
+	if err != nil {
+		return f, err
+	}
+	defer s.close()
+	a.pinLatest(ctx, s, &f)
+	claims, err := a.claims(ctx, s)
+	if err != nil {
+		return f, trustEvidence(&f, err)
+	}
+	out := &output{dst: dst}
+	for {
+		err := a.fetchOnce(ctx, s, claims, out, &f)
+		if err == nil {
+			return f, nil
+		}
+		if f.Restarts >= restartsMax || !a.worthRestart(err, &f) || ctx.Err() != nil {
+			return f, trustEvidence(&f, err)
+		}
+		if reset := out.reset(); reset != nil {
+			return f, fmt.Errorf("%w (after: %w)", reset, err)
+		}
+		f.Restarts++
+		f.BytesResumed = 0
+	}
+}
+
+// trustEvidence copies the evidence of a TrustError to the result.
+func trustEvidence(f *Fetched, err error) error {
+	var trust *TrustError
+	if errors.As(err, &trust) {
+		f.Evidence = trust.Evidence
+	}
+	return err
+}
+
+// worthRestart reports whether beginning anew may help: the server's file changed, or what an earlier
+// run left is damaged.
+func (a *Artifact) worthRestart(err error, f *Fetched) bool {
+	var restart *errRestart
+	if errors.As(err, &restart) {
+		return true
+	}
+	var (
+		format *archive.FormatError
+		kind   *KindError
+		trust  *TrustError
+	)
+	return f.BytesResumed > 0 && (errors.As(err, &format) || errors.As(err, &kind) || errors.As(err, &trust) && trust.Failed())
+}
+
+// fetchOnce is one try from the first byte to the last.
+func (a *Artifact) fetchOnce(ctx context.Context, s *session, claims []claim, out *output, f *Fetched) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	src, err := a.open(ctx, s, f)
+	if err != nil {
+		return err
+	}
+	out.sum = sha256.New()
+	err = a.stream(ctx, cancel, src, out, f)
+	if err == nil {
+		f.AssetSize, f.AssetSHA256 = src.size, hexSum(src.sum)
+		f.ExecutableSize, f.ExecutableSHA256 = out.written, hexSum(out.sum)
+		f.Evidence, err = a.judge(claims, measured{
+			assetSHA256: f.AssetSHA256, executableSHA256: f.ExecutableSHA256,
+			assetSize: f.AssetSize, executableSize: f.ExecutableSize, message: src.message,
+		})
+		f.Trusted = err == nil && describe(f.Evidence) != ""
+	}
+	a.finish(src, f, err)
+	return err
+}
+
+// finish closes the source and notes what the download was. Bytes that were wrong are not kept.
+func (a *Artifact) finish(src *asset, f *Fetched, err error) {
+	keep := false
+	if err != nil {
+		var (
+			format  *archive.FormatError
+			kind    *KindError
+			trust   *TrustError
+			restart *errRestart
+		)
+		keep = !errors.As(err, &format) && !errors.As(err, &kind) && !errors.As(err, &trust) && !errors.As(err, &restart)
+	}
+	d := src.download
+	if d == nil {
+		src.close(keep)
+		return
+	}
+	f.BytesFetched += d.fetched
+	f.BytesResumed = d.resumed
+	f.Attempts += d.attempts
+	f.Validator = d.validator
+	if d.answer != nil {
+		f.FinalURL = redacted(d.answer.Request.URL)
+		if tag := tagOnTheWay(d.answer); tag != "" && a.Tag == Latest {
+			f.Tag = tag
+		}
+	}
+	if d.partial != nil && d.partial.err != nil {
+		f.CacheNote = d.partial.err.Error()
+	}
+	kept := d.close(keep)
+	var transfer *TransferError
+	if errors.As(err, &transfer) {
+		transfer.Kept = kept
+	}
+}
+
+// tagOnTheWay finds the tag in the URLs that led to an answer: GitHub redirects from latest to a tag.
+func tagOnTheWay(resp *http.Response) Tag {
+	for req := resp.Request; req != nil; req = req.Response.Request {
+		_, rest, found := strings.Cut(req.URL.Path, "/releases/download/")
+		if text, _, _ := strings.Cut(rest, "/"); found {
+			if tag, err := ParseTag(text); err == nil && tag != Latest {
+				return tag
+			}
+		}
+		if req.Response == nil {
+			break
+		}
+	}
+	return ""
+}

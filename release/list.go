@@ -1,0 +1,222 @@
+package release
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	listedMax         = apiPagesMax * apiPageSize
+	directoryEntryMax = 4096
+)
+
+// A Listing is what a source has, newest first.
+type Listing struct {
+	Source   Source   `json:"source"`
+	Location string   `json:"location"`
+	Releases []Listed `json:"releases"`
+	// Truncated says that there are more, older ones.
+	Truncated bool `json:"truncated"`
+	// Skipped counts releases whose tags are not of a form known here.
+	Skipped int `json:"skipped"`
+}
+
+// A Listed release is one that a source has.
+type Listed struct {
+	// Tag is empty for assets that stand directly in a directory.
+	Tag        Tag           `json:"tag"`
+	Release    string        `json:"release"` // the number without a re-release's suffix
+	Published  time.Time     `json:"published,omitzero"`
+	Prerelease bool          `json:"prerelease"`
+	Assets     []ListedAsset `json:"assets"`
+	Advisories []Advisory    `json:"advisories,omitempty"`
+}
+
+// A ListedAsset is one file of a release.
+type ListedAsset struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`             // bytes
+	SHA256 string `json:"sha256,omitempty"` // empty if not known
+}
+
+// List says which releases there are: on GitHub, by its API, or in the directory that Options.Mirror
+// names. With a cache directory, answers that have not changed are not counted against the rate limit.
+//
+// Errors: [ErrNotListable] for any other mirror, [*RateLimitError], [*HTTPError], the transport's.
+func List(ctx context.Context, options Options) (Listing, error) {
+	if err := options.check(); err != nil {
+		return Listing{}, err
+	}
+	if directory, ok, err := mirrorDirectory(options.Mirror); err != nil {
+		return Listing{}, err
+	} else if ok {
+		releases, err := listDirectory(directory)
+		return Listing{Source: SourceDirectory, Location: directory, Releases: releases}, err
+	}
+	if options.Mirror != "" {
+		return Listing{}, fmt.Errorf("%w: a mirror has no index of its releases", ErrNotListable)
+	}
+	s, err := newSession(options)
+	if err != nil {
+		return Listing{}, err
+	}
+	defer s.close()
+	return s.listGitHub(ctx)
+}
+
+// mirrorDirectory reports whether a mirror is a directory, and which.
+func mirrorDirectory(mirror string) (string, bool, error) {
+	if mirror == "" || strings.Contains(mirror, "://") && !strings.HasPrefix(mirror, "file:") {
+		return "", false, nil
+	}
+	if !strings.HasPrefix(mirror, "file:") {
+		return mirror, true, nil
+	}
+	base, _, _ := strings.Cut(mirror, "{")
+	u, err := parseURL(strings.TrimRight(base, "/"))
+	if err != nil {
+		return "", false, err
+	}
+	directory, err := filePath(u)
+	return directory, err == nil, err
+}
+
+func (s *session) listGitHub(ctx context.Context) (Listing, error) {
+	api, err := parseURL(s.options.APIURL)
+	if err != nil {
+		return Listing{}, err
+	}
+	listing := Listing{Source: SourceGitHub, Location: redacted(api), Releases: []Listed{}}
+	next := s.options.APIURL + apiListPrefix + strconv.Itoa(apiPageSize)
+	for page := 0; next != ""; page++ {
+		if page == apiPagesMax {
+			listing.Truncated = true
+			break
+		}
+		// The token must not follow a link to somewhere else.
+		if u, err := parseURL(next); err != nil || u.Host != api.Host || u.Scheme != api.Scheme {
+			return listing, protocolError("the API's next page is on another host")
+		}
+		answer, err := s.api(ctx, next)
+		if err != nil {
+			return listing, err
+		}
+		var releases []githubRelease
+		if err := json.Unmarshal(answer.Body, &releases); err != nil {
+			return listing, protocolError("the API's answer: %v", err)
+		}
+		for i := range releases {
+			listing.add(&releases[i])
+		}
+		next = answer.Next
+	}
+	sortListed(listing.Releases)
+	return listing, nil
+}
+
+func (l *Listing) add(r *githubRelease) {
+	tag, err := ParseTag(r.TagName)
+	if r.Draft || err != nil || tag == Latest || len(l.Releases) == listedMax {
+		l.Skipped++
+		return
+	}
+	listed := listedOf(tag)
+	listed.Published, listed.Prerelease = r.PublishedAt, r.Prerelease
+	for _, asset := range r.Assets[:min(len(r.Assets), apiAssetsMax)] {
+		a := ListedAsset{Name: asset.Name, Size: asset.Size}
+		if asset.Digest != nil {
+			if sum, err := parseSHA256(*asset.Digest); err == nil {
+				a.SHA256 = sum
+			}
+		}
+		listed.Assets = append(listed.Assets, a)
+	}
+	l.Releases = append(l.Releases, listed)
+}
+
+func listedOf(tag Tag) Listed {
+	return Listed{Tag: tag, Release: tag.Release(), Assets: []ListedAsset{}, Advisories: AdvisoriesFor(tag)}
+}
+
+func sortListed(releases []Listed) {
+	slices.SortStableFunc(releases, func(a, b Listed) int { return b.Tag.Compare(a.Tag) })
+}
+
+// listDirectory lists DIR/TAG/ASSET, and DIR/ASSET as a release without a tag. Other names are not
+// its business.
+func listDirectory(directory string) ([]Listed, error) {
+	entries, err := readDirectory(directory)
+	if err != nil {
+		return nil, err
+	}
+	releases := []Listed{}
+	here := Listed{Assets: listedAssets(directory, entries)}
+	for _, entry := range entries {
+		tag, err := ParseTag(entry.Name())
+		if err != nil || tag == Latest {
+			continue
+		}
+		inside, err := readDirectory(filepath.Join(directory, entry.Name()))
+		if err != nil {
+			continue // a file, or not for us
+		}
+		listed := listedOf(tag)
+		if listed.Assets = listedAssets(filepath.Join(directory, entry.Name()), inside); len(listed.Assets) > 0 {
+			releases = append(releases, listed)
+		}
+	}
+	sortListed(releases)
+	if len(here.Assets) > 0 {
+		releases = append(releases, here)
+	}
+	return releases, nil
+}
+
+func readDirectory(directory string) ([]os.DirEntry, error) {
+	f, err := os.Open(directory)
+	if err != nil {
+		if os.IsNotExist(err) {
+			return nil, fmt.Errorf("%w: there is no directory %s", ErrNotFound, directory)
+		}
+		return nil, fmt.Errorf("list releases: %w", err)
+	}
+	defer f.Close()
+	entries, err := f.ReadDir(directoryEntryMax)
+	if err != nil && len(entries) == 0 {
+		if info, failed := f.Stat(); failed == nil && info.IsDir() {
+			return nil, nil // it is empty
+		}
+		return nil, fmt.Errorf("list releases: %w", err)
+	}
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	return entries, nil
+}
+
+func listedAssets(directory string, entries []os.DirEntry) []ListedAsset {
+	assets := []ListedAsset{}
+	for _, entry := range entries {
+		if !isAssetName(entry.Name()) {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(directory, entry.Name())); err == nil && info.Mode().IsRegular() {
+			assets = append(assets, ListedAsset{Name: entry.Name(), Size: info.Size()})
+		}
+	}
+	return assets
+}
+
+func isAssetName(name string) bool {
+	for _, p := range Platforms() {
+		if name == AssetName(p, false) || name == AssetName(p, true) {
+			return true
+		}
+	}
+	return false
+}

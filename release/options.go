@@ -1,0 +1,182 @@
+package release
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+
+	"aead.dev/minisign"
+
+	"github.com/tbctl/tbctl/internal/archive"
+)
+
+// Where upstream publishes.
+const (
+	BaseURLDefault = "https://github.com/tigerbeetle/tigerbeetle"
+	APIURLDefault  = "https://api.github.com/repos/tigerbeetle/tigerbeetle"
+)
+
+// AssetSizeMax is the largest asset in bytes that is downloaded or read: the largest executable and
+// some room for what stands around it.
+const AssetSizeMax = archive.SizeMaxDefault + 32<<20
+
+// A Require says what must have held before bytes may be used.
+type Require string
+
+// The requirements. A digest may be one that the caller gave, one in SHA256SUMS, or GitHub's; a
+// signature satisfies RequireDigest too.
+const (
+	RequireNothing   Require = ""
+	RequireDigest    Require = "digest"
+	RequireSignature Require = "signature"
+)
+
+// Options say where to find a release and what must hold. The zero value is upstream's release for
+// this host, over the network, without a cache.
+type Options struct {
+	Platform Platform // empty: the host's
+	Debug    bool     // the debug build
+
+	BaseURL string // of the GitHub project, empty: upstream's
+	APIURL  string // of the project in GitHub's API, empty: upstream's
+	// Token authenticates against the API, and is sent nowhere else.
+	Token string
+	// Mirror takes GitHub's place for tags: an http, https or file URL in which {tag} and {asset} are
+	// replaced (appended as /{tag}/{asset} when it has neither), or a directory that has TAG/ASSET or ASSET.
+	Mirror string
+	// Stdin is read for "-".
+	Stdin io.Reader
+
+	// SHA256 is what the asset, or the executable in it, must hash to: 64 hexadecimal digits.
+	SHA256 string
+	// PublicKey is a minisign public key, either its base64 line or the whole file. When given, a
+	// signature beside the asset is required.
+	PublicKey string
+	// AskGitHub asks GitHub's API for the asset's digest. A Token implies it.
+	AskGitHub bool
+	// Require refuses bytes for which no evidence of that strength held.
+	Require Require
+
+	// CacheDir keeps what interrupted downloads have received, and answers of the API. Empty: nothing is kept.
+	CacheDir string
+	// CAFile is a PEM file of certificates that are trusted besides the system's.
+	CAFile string
+	// Transport replaces the network, with its proxy settings and CAFile. Nil: HTTP_PROXY, HTTPS_PROXY
+	// and NO_PROXY are honoured.
+	Transport http.RoundTripper
+	// UserAgent is what servers are told. Empty: "tbctl".
+	UserAgent string
+	Retry     Retry
+
+	// Progress is called while bytes come in, at most once every ProgressEvery (0: 100 ms), and whenever
+	// a wait begins. It is called from another goroutine than Fetch's, never twice at once, and not after
+	// Fetch has returned.
+	Progress      func(Progress)
+	ProgressEvery time.Duration
+}
+
+// Retry says how patient a download is. A zero field means its default.
+type Retry struct {
+	// IdleTimeout ends an attempt in which no byte came for that long. Default 30 s.
+	IdleTimeout time.Duration
+	// Attempts is how often in a row may fail without progress. Default 6.
+	Attempts int
+	// AttemptsMax is how often may fail altogether. Default 100.
+	AttemptsMax int
+	// WaitMin and WaitMax bound the pauses, which grow from one to the other. Default 0.5 s and 30 s.
+	WaitMin, WaitMax time.Duration
+	// RetryAfterMax is the longest pause that a server may ask for; asked for more, Fetch gives up and
+	// says so. Default 2 min.
+	RetryAfterMax time.Duration
+}
+
+func (r Retry) withDefaults() Retry {
+	r.IdleTimeout = positive(r.IdleTimeout, 30*time.Second)
+	r.WaitMin = positive(r.WaitMin, 500*time.Millisecond)
+	r.WaitMax = max(positive(r.WaitMax, 30*time.Second), r.WaitMin)
+	r.RetryAfterMax = positive(r.RetryAfterMax, 2*time.Minute)
+	r.Attempts = positive(r.Attempts, 6)
+	r.AttemptsMax = max(positive(r.AttemptsMax, 100), r.Attempts)
+	return r
+}
+
+func positive[T int | time.Duration](n, otherwise T) T {
+	if n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// Progress is how far a Fetch has come.
+type Progress struct {
+	Done    int64 `json:"done"`    // bytes of the asset, resumed ones included
+	Total   int64 `json:"total"`   // bytes of the asset, -1 if unknown
+	Resumed int64 `json:"resumed"` // bytes that an earlier run had received
+	Attempt int   `json:"attempt"` // requests so far, 0 for what is not downloaded
+	// WaitUntil is when the next attempt begins, zero while bytes flow. Err is what made it necessary.
+	WaitUntil time.Time `json:"wait_until,omitzero"`
+	Err       error     `json:"-"`
+}
+
+// check applies the defaults and refuses what cannot be used. The errors match ErrOption or ErrPlatform.
+func (o *Options) check() (err error) {
+	if o.Platform == "" {
+		if o.Platform, err = HostPlatform(); err != nil {
+			return err
+		}
+	} else if _, err = ParsePlatform(string(o.Platform)); err != nil {
+		return err
+	}
+	if o.BaseURL == "" {
+		o.BaseURL = BaseURLDefault
+	}
+	if o.APIURL == "" {
+		o.APIURL = APIURLDefault
+	}
+	if o.UserAgent == "" {
+		o.UserAgent = "tbctl"
+	}
+	if o.SHA256 != "" {
+		if o.SHA256, err = parseSHA256(o.SHA256); err != nil {
+			return fmt.Errorf("%w: the expected SHA-256: %w", ErrOption, err)
+		}
+	}
+	if o.PublicKey != "" {
+		if _, err := parsePublicKey(o.PublicKey); err != nil {
+			return fmt.Errorf("%w: the public key: %w", ErrOption, err)
+		}
+		o.Require = RequireSignature
+	}
+	switch o.Require {
+	case RequireNothing, RequireDigest:
+	case RequireSignature:
+		if o.PublicKey == "" {
+			return fmt.Errorf("%w: a signature is required, but no public key given", ErrOption)
+		}
+	default:
+		return fmt.Errorf("%w: %q is neither %q nor %q", ErrOption, o.Require, RequireDigest, RequireSignature)
+	}
+	o.Retry = o.Retry.withDefaults()
+	o.ProgressEvery = positive(o.ProgressEvery, 100*time.Millisecond)
+	return nil
+}
+
+// parseSHA256 accepts hexadecimal digits of either case, with "sha256:" in front or not.
+func parseSHA256(text string) (string, error) {
+	digits := strings.ToLower(strings.TrimSpace(text))
+	digits = strings.TrimPrefix(digits, "sha256:")
+	if b, err := hex.DecodeString(digits); err != nil || len(b) != sha256.Size {
+		return "", fmt.Errorf("%.80q is not 64 hexadecimal digits", text)
+	}
+	return digits, nil
+}
+
+func parsePublicKey(text string) (minisign.PublicKey, error) {
+	var key minisign.PublicKey
+	err := key.UnmarshalText([]byte(strings.TrimSpace(text)))
+	return key, err
+}

@@ -1,0 +1,179 @@
+package release
+
+import (
+	"context"
+	"io"
+	"sync"
+)
+
+const (
+	chunkSize  = 256 << 10 // bytes
+	chunkCount = 4         // in a pipe, so that neither end waits for the other's every move
+)
+
+// A pipe joins two goroutines through a few reused buffers. What one of them returned as an error
+// reaches the other after the data in front of it.
+//
+// One goroutine reads and one writes; either may stop at any time.
+type pipe struct {
+	ctx        context.Context
+	full, free chan []byte
+	stop       chan struct{} // closed when the reader needs no more
+	stopOnce   sync.Once
+	err        error // of the writer, set before full is closed
+	failure    error // of the reader, set before stop is closed
+
+	filling []byte // the writer's buffer
+	rest    []byte // of the reader's buffer
+	reading []byte
+}
+
+// newPipe makes a pipe whose reader stops waiting when ctx ends.
+func newPipe(ctx context.Context) *pipe {
+	p := &pipe{ctx: ctx, full: make(chan []byte, chunkCount), free: make(chan []byte, chunkCount), stop: make(chan struct{})}
+	for range chunkCount {
+		p.free <- make([]byte, 0, chunkSize)
+	}
+	return p
+}
+
+// buffer returns the writer's buffer, empty or not yet full. It fails when the reader has stopped.
+func (p *pipe) buffer() ([]byte, error) {
+	if p.filling == nil {
+		select {
+		case p.filling = <-p.free:
+		case <-p.stop:
+			return nil, p.failure
+		}
+	}
+	return p.filling, nil
+}
+
+// flush hands the buffer to the reader.
+func (p *pipe) flush() error {
+	if len(p.filling) == 0 {
+		return nil
+	}
+	select {
+	case p.full <- p.filling:
+		p.filling = nil
+		return nil
+	case <-p.stop:
+		return p.failure
+	}
+}
+
+// Write copies b. It returns the reader's error when that has stopped.
+func (p *pipe) Write(b []byte) (int, error) {
+	written := 0
+	for written < len(b) {
+		buffer, err := p.buffer()
+		if err != nil {
+			return written, err
+		}
+		n := min(len(b)-written, cap(buffer)-len(buffer))
+		p.filling = append(buffer, b[written:written+n]...)
+		written += n
+		if len(p.filling) == cap(p.filling) {
+			if err := p.flush(); err != nil {
+				return written, err
+			}
+		}
+	}
+	return written, nil
+}
+
+// fill writes everything that src has. It returns what ended src, nil at its end, and tells the reader.
+func (p *pipe) fill(src io.Reader) {
+	for {
+		buffer, err := p.buffer()
+		if err != nil {
+			p.finish(err)
+			return
+		}
+		n, err := src.Read(buffer[len(buffer):cap(buffer)])
+		p.filling = buffer[:len(buffer)+n]
+		// A slow source's bytes are passed on as they come; a fast one fills the buffer first.
+		if len(p.filling) == cap(p.filling) || err != nil || len(p.full) == 0 {
+			if failed := p.flush(); failed != nil {
+				err = failed
+			}
+		}
+		if err != nil {
+			p.finish(err)
+			return
+		}
+	}
+}
+
+// finish ends the writer's side. The reader gets what is in the buffers, then err, io.EOF for nil.
+func (p *pipe) finish(err error) {
+	if err == nil {
+		err = p.flush()
+	}
+	if err == nil {
+		err = io.EOF
+	}
+	p.err = err
+	close(p.full)
+}
+
+// next returns the next buffer's bytes, which are valid until it is called again.
+func (p *pipe) next() ([]byte, error) {
+	if p.reading != nil {
+		p.free <- p.reading[:0] // never blocks: there are as many places as buffers
+		p.reading = nil
+	}
+	select {
+	case b, ok := <-p.full:
+		if !ok {
+			return nil, p.err
+		}
+		p.reading = b
+		return b, nil
+	case <-p.ctx.Done():
+		return nil, context.Cause(p.ctx)
+	}
+}
+
+// drain writes everything to dst. On an error the writer is told and drain returns it.
+func (p *pipe) drain(dst io.Writer) error {
+	for {
+		b, err := p.next()
+		if err == io.EOF {
+			return nil
+		}
+		if err == nil {
+			_, err = dst.Write(b)
+		}
+		if err != nil {
+			p.abandon(err)
+			return err
+		}
+	}
+}
+
+// Read reads what was written.
+func (p *pipe) Read(b []byte) (int, error) {
+	if len(p.rest) == 0 {
+		next, err := p.next()
+		if err != nil {
+			return 0, err
+		}
+		p.rest = next
+	}
+	n := copy(b, p.rest)
+	p.rest = p.rest[n:]
+	return n, nil
+}
+
+// abandon tells the writer that nothing more is read, and why.
+func (p *pipe) abandon(err error) {
+	p.stopOnce.Do(func() {
+		if err == nil {
+			err = io.ErrClosedPipe
+		}
+		p.failure = err
+		close(p.stop)
+	})
+}

@@ -1,0 +1,158 @@
+package release
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+)
+
+// progressWorth is how many bytes must come before earlier failures are forgiven.
+const progressWorth = 64 << 10
+
+// A patience decides whether to try again, and when.
+type patience struct {
+	policy   Retry
+	growing  backoff.ExponentialBackOff
+	failed   int   // in a row, without progress
+	total    int   // altogether
+	progress int64 // bytes since the last failure that counted
+}
+
+func newPatience(policy Retry) *patience {
+	return &patience{policy: policy, growing: backoff.ExponentialBackOff{
+		InitialInterval: policy.WaitMin, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: policy.WaitMax,
+	}}
+}
+
+// received notes bytes that came.
+func (p *patience) received(n int) {
+	p.progress += int64(n)
+	if p.progress >= progressWorth {
+		p.failed, p.progress = 0, 0
+		p.growing.Reset()
+	}
+}
+
+// again returns how long to wait before another attempt, or false when err is final or there have
+// been enough.
+func (p *patience) again(err error) (time.Duration, bool) {
+	p.failed++
+	p.total++
+	p.progress = 0
+	if !passing(err) || p.failed >= p.policy.Attempts || p.total >= p.policy.AttemptsMax {
+		return 0, false
+	}
+	wait := min(p.growing.NextBackOff(), p.policy.WaitMax)
+	var answer *HTTPError
+	if errors.As(err, &answer) && answer.RetryAfter > 0 {
+		if answer.RetryAfter > p.policy.RetryAfterMax {
+			return 0, false
+		}
+		wait = max(wait, answer.RetryAfter)
+	}
+	return wait, true
+}
+
+// passing reports whether an error may be gone next time.
+func passing(err error) bool {
+	var (
+		answer      *HTTPError
+		certificate *tls.CertificateVerificationError
+		unknown     x509.UnknownAuthorityError
+		hostname    x509.HostnameError
+		record      tls.RecordHeaderError
+		dns         *net.DNSError
+		limit       *RateLimitError
+	)
+	switch {
+	case errors.Is(err, ErrRedirect), errors.Is(err, ErrTooLarge), errors.Is(err, errProtocol), errors.Is(err, http.ErrSchemeMismatch):
+		return false
+	case errors.As(err, &limit):
+		return false
+	case errors.As(err, &answer):
+		return passingStatus(answer.Status)
+	case errors.As(err, &certificate), errors.As(err, &unknown), errors.As(err, &hostname), errors.As(err, &record):
+		return false
+	case errors.As(err, &dns):
+		return !dns.IsNotFound
+	}
+	return true
+}
+
+func passingStatus(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	}
+	return status >= 500
+}
+
+// retryAfter reads the header of that name: seconds, or a date. 0 means that there is none.
+func retryAfter(header http.Header, now time.Time) time.Duration {
+	text := strings.TrimSpace(header.Get("Retry-After"))
+	if text == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(text, 10, 31); err == nil {
+		return time.Duration(seconds) * time.Second
+	}
+	if at, err := http.ParseTime(text); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return 0
+}
+
+// answerError describes a final answer that is no success.
+func answerError(resp *http.Response, detail string) *HTTPError {
+	e := &HTTPError{
+		URL: redacted(resp.Request.URL), Status: resp.StatusCode, Detail: detail,
+		RetryAfter: retryAfter(resp.Header, time.Now()),
+	}
+	if e.Detail == "" {
+		e.Detail = meaning(resp.StatusCode)
+	}
+	return e
+}
+
+// meaning says what a status most often means for a download.
+func meaning(status int) string {
+	switch status {
+	case http.StatusUnauthorized:
+		return "it wants credentials"
+	case http.StatusForbidden:
+		return "it does not allow this download, or a proxy or a signed URL that has expired stands in the way"
+	case http.StatusNotFound, http.StatusGone:
+		return "there is no such file"
+	case http.StatusProxyAuthRequired:
+		return "the proxy wants credentials"
+	}
+	return ""
+}
+
+// wait sleeps, or returns the context's error.
+func wait(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// errProtocol says that a server answered what HTTP does not allow.
+var errProtocol = errors.New("the server's answer makes no sense")
+
+func protocolError(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", errProtocol, fmt.Sprintf(format, args...))
+}
