@@ -1,0 +1,156 @@
+//go:build linux
+
+package standin
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	hostArch = runtime.GOARCH
+
+	// waitMax is how long a test waits for what it expects; it takes milliseconds.
+	waitMax = 20 * time.Second
+)
+
+// Options say how a stand-in behaves. The zero value polls and arms itself,
+// but never upgrades.
+type Options struct {
+	// Upgrade says when it changes to the newest release on offer: "now", "never",
+	// or the path of a file: once that exists.
+	Upgrade string
+
+	// Die is RELEASE:STEP, where the process kills itself. The steps are
+	// listening, armed, superblock-0 to superblock-3 (before that copy is written),
+	// checkpointed, execute-current and execute-past.
+	Die string
+
+	// Poll is the time between two looks at the binary. 0 stands for 20 ms.
+	Poll time.Duration
+
+	// Args are the words between start and the data file. Nil stands for
+	// --addresses=3000.
+	Args []string
+}
+
+// Process is a running stand-in. It is killed when its test ends.
+type Process struct {
+	tb   testing.TB
+	cmd  *exec.Cmd
+	mu   sync.Mutex
+	log  strings.Builder
+	more chan struct{} // closed and made anew with every line
+	done chan struct{} // closed when the process has ended
+}
+
+// Start starts the binary at path as a replica of the data file, and returns when it listens or
+// has ended.
+func Start(tb testing.TB, path, dataFile string, options Options) *Process {
+	tb.Helper()
+	args := options.Args
+	if args == nil {
+		args = []string{"--addresses=3000"}
+	}
+	p := Run(tb, path, options, append(append([]string{"start"}, args...), dataFile)...)
+	p.Wait("listening")
+	return p
+}
+
+// Run starts the binary at path with other arguments, and waits for nothing.
+func Run(tb testing.TB, path string, options Options, args ...string) *Process {
+	tb.Helper()
+	p := &Process{tb: tb, cmd: exec.Command(path, args...), more: make(chan struct{}), done: make(chan struct{})}
+	p.cmd.Env = append(os.Environ(), "STANDIN_UPGRADE="+options.Upgrade, "STANDIN_DIE="+options.Die)
+	if options.Poll > 0 {
+		p.cmd.Env = append(p.cmd.Env, "STANDIN_POLL="+options.Poll.String())
+	}
+	output, err := p.cmd.StderrPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := p.cmd.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	go p.follow(output)
+	tb.Cleanup(p.Kill)
+	return p
+}
+
+func (p *Process) follow(output io.Reader) {
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		p.mu.Lock()
+		p.log.WriteString(lines.Text() + "\n")
+		close(p.more)
+		p.more = make(chan struct{})
+		p.mu.Unlock()
+	}
+	p.cmd.Wait() // its result is in ProcessState
+	close(p.done)
+}
+
+// PID returns the process's id, which an upgrade does not change.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// Log returns what it has said so far.
+func (p *Process) Log() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.log.String()
+}
+
+// Wait waits until the log holds the text, or the process has ended, and reports whether
+// the log holds it. It fails the test if neither comes.
+func (p *Process) Wait(text string) bool {
+	p.tb.Helper()
+	deadline := time.After(waitMax)
+	for {
+		p.mu.Lock()
+		found, more := strings.Contains(p.log.String(), text), p.more
+		p.mu.Unlock()
+		if found {
+			return true
+		}
+		select {
+		case <-more:
+		case <-p.done:
+			return strings.Contains(p.Log(), text)
+		case <-deadline:
+			p.tb.Fatalf("process %d does not say %q; it said:\n%s", p.PID(), text, p.Log())
+		}
+	}
+}
+
+// Must waits as Wait does, and fails the test if the process ends without the text.
+func (p *Process) Must(text string) {
+	p.tb.Helper()
+	if !p.Wait(text) {
+		p.tb.Fatalf("process %d ended without %q; it said:\n%s", p.PID(), text, p.Log())
+	}
+}
+
+// Exit waits for the end of the process and returns its exit code, -1 for a signal.
+func (p *Process) Exit() int {
+	p.tb.Helper()
+	select {
+	case <-p.done:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(waitMax):
+		p.tb.Fatalf("process %d does not end; it said:\n%s", p.PID(), p.Log())
+		return 0
+	}
+}
+
+// Kill kills the process and waits for its end.
+func (p *Process) Kill() {
+	p.cmd.Process.Kill() // it may have ended
+	<-p.done
+}

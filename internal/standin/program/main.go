@@ -1,0 +1,136 @@
+//go:build linux
+
+// Command program is a stand-in for a TigerBeetle replica: it treats its binary
+// and its data file as a replica does, and does nothing else. Package standin
+// builds it, and says how it is told what to do.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// stamp holds the release in its last 8 hexadecimal digits. The builder
+// writes it into the finished executable.
+var stamp = "stand-in replica of release ........"
+
+func release() multiversion.Release {
+	number, err := strconv.ParseUint(stamp[len(stamp)-8:], 16, 32)
+	if err != nil {
+		return 0
+	}
+	return multiversion.Release(number)
+}
+
+func main() { os.Exit(run(os.Args)) }
+
+func run(args []string) int {
+	if len(args) < 2 {
+		fmt.Fprintln(os.Stderr, "usage: start|format|version|wait")
+		return 2
+	}
+	var err error
+	switch args[1] {
+	case "version":
+		fmt.Printf("TigerBeetle version %s\n", release())
+	case "format":
+		err = format(args[2:])
+	case "start":
+		err = start(args[2:])
+	case "wait": // a process that is no replica
+		fmt.Fprintln(os.Stderr, "waiting")
+		time.Sleep(time.Hour)
+	default:
+		err = fmt.Errorf("unknown subcommand %q", args[1])
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "panic:", err)
+		return 1
+	}
+	return 0
+}
+
+// flags returns the values of --name=value by name, and the last other word.
+func flags(args []string) (map[string]string, string) {
+	values := make(map[string]string)
+	var positional string
+	for _, arg := range args {
+		if name, ok := strings.CutPrefix(arg, "--"); ok {
+			name, value, _ := strings.Cut(name, "=")
+			values[name] = value
+		} else {
+			positional = arg
+		}
+	}
+	return values, positional
+}
+
+func number(text string, fallback uint64) uint64 {
+	if value, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return value
+	}
+	return fallback
+}
+
+// format creates a data file of this release.
+func format(args []string) error {
+	values, path := flags(args)
+	superblock := datafile.Superblock{
+		Version: 2, Sequence: 1, Cluster: datafile.NewID(number(values["cluster"], 0)),
+		ReplicaIndex: int(number(values["replica"], 0)), ReplicaCount: uint8(number(values["replica-count"], 1)),
+		ReplicaID:     datafile.NewID(1000 + number(values["replica"], 0)),
+		ReleaseFormat: release(), Release: release(),
+	}
+	zone, err := superblock.Encode()
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(zone[:])
+	return errors.Join(err, file.Close())
+}
+
+// checkpoint writes the superblock that follows, with another release, as a
+// replica does when the cluster has agreed on an upgrade.
+func (r *replica) checkpoint(target multiversion.Release) error {
+	superblock, err := datafile.ReadFile(context.Background(), r.dataFile, datafile.Options{})
+	if err != nil {
+		return err
+	}
+	superblock.Parent = superblock.Checksum
+	superblock.Sequence++
+	superblock.Release = target
+	superblock.CheckpointOp += 960
+	superblock.CommitMax = superblock.CheckpointOp
+	zone, err := superblock.Encode()
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(r.dataFile, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for place := range datafile.CopiesCount {
+		r.step(fmt.Sprintf("superblock-%d", place))
+		offset := place * datafile.CopyStride
+		if _, err := file.WriteAt(zone[offset:offset+datafile.CopyStride], int64(offset)); err != nil {
+			return err
+		}
+		if err := file.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
