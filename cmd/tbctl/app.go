@@ -1,0 +1,229 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/tbctl/tbctl/internal/term"
+)
+
+// streams are the three standard streams.
+type streams struct {
+	in  io.Reader
+	out io.Writer
+	err io.Writer
+}
+
+// app is what a command's Run gets: streams, context and the global flags. It
+// collects what the command has to say and prints it once, in the form asked for.
+type app struct {
+	ctx    context.Context
+	in     io.Reader
+	out    *term.Stream // results
+	err    *term.Stream // everything else
+	getenv func(string) string
+	global globals
+
+	command  string // such as "install"
+	line     []string
+	result   any // for --json; nil until the command has one
+	warnings []string
+	progress *term.Progress
+
+	config        *config
+	flags         []*kong.Flag    // of the command and the global ones
+	onCommandLine map[string]bool // flags that were given
+}
+
+// globals are the flags of every command.
+type globals struct {
+	JSON     bool       `help:"Print one JSON document on standard output, on failure too." group:"output"`
+	Quiet    bool       `short:"q" help:"No progress and no notes on standard error; warnings and errors stay." group:"output"`
+	Color    term.Color `enum:"auto,always,never" default:"auto" help:"Colour: ${enum}. NO_COLOR is honoured." group:"output"`
+	StateDir string     `placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
+}
+
+// signalCause is the cause of a context that a signal ended.
+type signalCause struct{ signal os.Signal }
+
+func (c *signalCause) Error() string { return fmt.Sprintf("interrupted by signal %s", c.signal) }
+
+// run parses the arguments, runs the command and returns the exit code.
+func run(args []string, std streams, getenv func(string) string) int {
+	a := &app{in: std.in, getenv: getenv, line: args}
+	a.global.Color = earlyColor(args)
+	a.global.JSON = earlyFlag(args, "--json")
+	a.openStreams(std)
+	ctx, stop := withSignals(context.Background())
+	defer stop()
+	a.ctx = ctx
+	err := a.dispatch(args)
+	return a.finish(err)
+}
+
+// openStreams makes the two output streams.
+func (a *app) openStreams(std streams) {
+	a.out = term.New(std.out, a.global.Color, a.getenv)
+	a.err = term.New(std.err, a.global.Color, a.getenv)
+}
+
+// earlyFlag looks for a flag before the arguments are parsed, so that a usage
+// error is printed in the form that was asked for.
+func earlyFlag(args []string, flag string) bool {
+	for _, arg := range args {
+		if arg == "--" {
+			return false
+		}
+		if arg == flag {
+			return true
+		}
+	}
+	return false
+}
+
+func earlyColor(args []string) term.Color {
+	for index, arg := range args {
+		value, ok := strings.CutPrefix(arg, "--color=")
+		if !ok && arg == "--color" && index+1 < len(args) {
+			value, ok = args[index+1], true
+		}
+		if ok && (value == string(term.ColorAlways) || value == string(term.ColorNever)) {
+			return term.Color(value)
+		}
+	}
+	return term.ColorAuto
+}
+
+// withSignals returns a context that ends at SIGINT, SIGTERM or SIGHUP with a
+// [signalCause]. A closed pipe must not kill the process in the middle of a swap:
+// the write returns EPIPE instead.
+func withSignals(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	received := make(chan os.Signal, 1)
+	signal.Notify(received, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case got := <-received:
+			cancel(&signalCause{signal: got})
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		close(done)
+		signal.Stop(received)
+		signal.Stop(pipe)
+		cancel(nil)
+	}
+}
+
+// note says something to a person on standard error, unless --quiet or --json.
+func (a *app) note(format string, args ...any) {
+	if !a.global.Quiet && !a.global.JSON {
+		a.err.Printf("tbctl: "+format+"\n", args...)
+	}
+}
+
+// warn says something that an operator must not miss. With --json it stands in
+// the document.
+func (a *app) warn(format string, args ...any) {
+	text := fmt.Sprintf(format, args...)
+	a.warnings = append(a.warnings, text)
+	if !a.global.JSON {
+		a.err.Printf("tbctl: %s %s\n", a.err.Styles().Warn.Render("warning:"), text)
+	}
+}
+
+// emit is the command's result: the value for --json, and how a person sees it.
+// A command may emit a result and still return an error.
+func (a *app) emit(result any, render func(*term.Stream)) {
+	a.result = result
+	if !a.global.JSON && render != nil {
+		render(a.out)
+	}
+}
+
+// document is what --json prints: one for each run, on failure too.
+type document struct {
+	Version  int            `json:"version"` // of this envelope and of the result: 1
+	Command  string         `json:"command"`
+	OK       bool           `json:"ok"`
+	ExitCode int            `json:"exit_code"`
+	Result   any            `json:"result"`
+	Error    *documentError `json:"error"`
+	Warnings []string       `json:"warnings"`
+}
+
+type documentError struct {
+	Kind    string `json:"kind"` // what the exit code stands for
+	Message string `json:"message"`
+	Hint    string `json:"hint,omitempty"`
+	Detail  any    `json:"detail,omitempty"`
+}
+
+const documentVersion = 1
+
+// finish prints the error or the document and returns the exit code.
+func (a *app) finish(err error) int {
+	if err == nil && a.out.Err() != nil && !a.global.JSON {
+		err = fmt.Errorf("write the result: %w", a.out.Err())
+	}
+	failure := classify(a, err)
+	if a.global.JSON {
+		if writeErr := a.writeDocument(failure); writeErr != nil && failure.code == exitDone {
+			failure = classify(a, fmt.Errorf("write the result: %w", writeErr))
+		} else {
+			return int(failure.code)
+		}
+	}
+	if failure.code != exitDone && failure.message != "" {
+		a.err.Printf("tbctl: %s %s\n", a.err.Styles().Bad.Render("error:"), failure.message)
+		if failure.hint != "" {
+			a.err.Printf("tbctl: %s %s\n", a.err.Styles().Accent.Render("hint:"), failure.hint)
+		}
+	}
+	return int(failure.code)
+}
+
+func (a *app) writeDocument(failure failure) error {
+	doc := document{
+		Version: documentVersion, Command: a.command, OK: failure.code == exitDone,
+		ExitCode: int(failure.code), Result: a.result, Warnings: a.warnings,
+	}
+	if doc.Warnings == nil {
+		doc.Warnings = []string{}
+	}
+	if failure.code != exitDone {
+		doc.Error = &documentError{Kind: failure.code.kind(), Message: failure.message, Hint: failure.hint, Detail: failure.detail}
+	}
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", "  ")
+	if err := encoder.Encode(doc); err != nil {
+		return err
+	}
+	_, err := a.out.Write(buffer.Bytes())
+	return err
+}
+
+// interrupted returns the cause of an ended context, or nil.
+func interrupted(ctx context.Context) *signalCause {
+	var cause *signalCause
+	if errors.As(context.Cause(ctx), &cause) {
+		return cause
+	}
+	return nil
+}

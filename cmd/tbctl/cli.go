@@ -1,0 +1,115 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/term"
+)
+
+// cli is the whole grammar: global flags and one field a command. Only leaves
+// have a Run.
+type cli struct {
+	Globals globals `embed:""`
+
+	Install  installCmd  `cmd:"" group:"change" help:"Install a release: fetch, verify, swap atomically, keep the old one."`
+	Rollback rollbackCmd `cmd:"" group:"change" help:"Put the previous binary back."`
+
+	Inspect inspectCmd `cmd:"" group:"look" help:"Show what a binary, a release archive or a data file says of itself."`
+	Verify  verifyCmd  `cmd:"" group:"look" help:"Check that a binary is whole, and whether it may replace another."`
+	History historyCmd `cmd:"" group:"look" help:"Show what tbctl did on this host."`
+	Config  configCmd  `cmd:"" group:"look" help:"Show each setting and where it comes from."`
+	Demo    demoCmd    `cmd:"" group:"learn" help:"Try the main job on real binaries in a temporary directory, offline."`
+	Version versionCmd `cmd:"" group:"learn" help:"Show the version of tbctl."`
+}
+
+const description = "Puts TigerBeetle's multiversion binaries on servers safely."
+
+// groups are the headings of the help text.
+var groups = []kong.Group{
+	{Key: "change", Title: "Commands that change this host:"},
+	{Key: "look", Title: "Commands that look:"},
+	{Key: "get", Title: "Commands that fetch and build:"},
+	{Key: "learn", Title: "Commands to get started:"},
+	{Key: "source", Title: "Where the file comes from:"},
+	{Key: "cluster", Title: "What is known of the cluster:"},
+	{Key: "output", Title: "Flags of every command:"},
+}
+
+// parseStopped is returned when --help has printed what was asked for.
+var errHelpShown = errors.New("help shown")
+
+// newParser makes the parser of the grammar. Help goes to out, and nothing
+// here ends the process.
+func newParser(grammar *cli, settings *config, out io.Writer, width int) (*kong.Kong, error) {
+	return kong.New(grammar,
+		kong.Name("tbctl"),
+		kong.Description(description),
+		kong.ExplicitGroups(groups),
+		kong.Writers(out, out),
+		kong.Exit(func(int) { panic(errHelpShown) }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
+		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault},
+		kong.Resolvers(settings),
+	)
+}
+
+// dispatch parses the arguments and runs the command.
+func (a *app) dispatch(args []string) (err error) {
+	var grammar cli
+	if a.config, err = loadConfig(a.getenv); err != nil {
+		return err
+	}
+	parser, err := newParser(&grammar, a.config, a.out, a.out.Width())
+	if err != nil {
+		return fmt.Errorf("grammar: %w", err)
+	}
+	defer func() {
+		// Kong's --help hook wants to end the process; this is how it ends the parse.
+		if shown := recover(); shown != nil {
+			if shown != errHelpShown { //nolint:errorlint // the panic's own value
+				panic(shown)
+			}
+			a.global.JSON, err = false, nil
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		a.command = commandOf(err)
+		return err
+	}
+	a.global = grammar.Globals
+	a.command = parsed.Selected().Name
+	a.prepare(parsed)
+	return parsed.Run(a)
+}
+
+// prepare keeps what the configuration command and the progress need.
+func (a *app) prepare(parsed *kong.Context) {
+	a.progress = term.NewProgress(a.err, a.global.Quiet || a.global.JSON)
+	for _, flags := range parsed.Selected().AllFlags(false) {
+		a.flags = append(a.flags, flags...)
+	}
+	a.onCommandLine = make(map[string]bool)
+	for _, element := range parsed.Path {
+		if element.Flag != nil && !element.Resolved {
+			a.onCommandLine[element.Flag.Name] = true
+		}
+	}
+}
+
+// commandOf returns the command that a usage error is about, or "".
+func commandOf(err error) string {
+	var parse *kong.ParseError
+	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
+		return parse.Context.Selected().Name
+	}
+	return ""
+}

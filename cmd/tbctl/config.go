@@ -1,0 +1,209 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sort"
+
+	"github.com/BurntSushi/toml"
+	"github.com/alecthomas/kong"
+
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/release"
+)
+
+// configSystem is the configuration of the host; the user's stands over it.
+const configSystem = "/etc/tbctl/config.toml"
+
+// configSizeMax bounds a configuration file in bytes.
+const configSizeMax = 64 << 10
+
+// settings are the names that a configuration file may set: target, and flags
+// by their names.
+var settings = [...]string{
+	"target", "platform", "mirror", "public-key", "require", "github-digest", "ca-file", "cache-dir", "state-dir", "color",
+}
+
+// config is what the configuration files say. The nil config says nothing.
+type config struct {
+	values map[string]any
+	origin map[string]string // the file that a value came from
+}
+
+// loadConfig reads the host's file and then the user's. Neither need exist; a
+// key that is not known is an error, since it may be a misspelt safeguard.
+func loadConfig(getenv func(string) string) (*config, error) {
+	loaded := &config{values: make(map[string]any), origin: make(map[string]string)}
+	for _, name := range configFiles(getenv) {
+		if err := loaded.read(name); err != nil {
+			return nil, &commandError{code: exitUsage, hint: "mend or remove " + name, err: err}
+		}
+	}
+	return loaded, nil
+}
+
+// configFiles are the files in the order in which they are read.
+func configFiles(getenv func(string) string) []string {
+	if name := getenv("TBCTL_CONFIG"); name != "" {
+		return []string{name}
+	}
+	files := []string{configSystem}
+	if base := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(base) {
+		return append(files, filepath.Join(base, "tbctl", "config.toml"))
+	}
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		files = append(files, filepath.Join(home, ".config", "tbctl", "config.toml"))
+	}
+	return files
+}
+
+func (c *config) read(name string) error {
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && name != configSystem {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	if info.Size() > configSizeMax {
+		return fmt.Errorf("configuration %s: larger than %d bytes", name, configSizeMax)
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	var values map[string]any
+	if _, err := toml.Decode(string(content), &values); err != nil {
+		return fmt.Errorf("configuration %s: %w", name, err)
+	}
+	for key, value := range values {
+		if !slices.Contains(settings[:], key) {
+			return fmt.Errorf("configuration %s: unknown setting %q", name, key)
+		}
+		switch value.(type) {
+		case string, bool:
+		default:
+			return fmt.Errorf("configuration %s: setting %q must be a text or true or false", name, key)
+		}
+		c.values[key], c.origin[key] = value, name
+	}
+	return nil
+}
+
+// value returns a setting as text, or "".
+func (c *config) value(key string) string {
+	if c == nil || c.values[key] == nil {
+		return ""
+	}
+	return fmt.Sprint(c.values[key])
+}
+
+// Validate implements [kong.Resolver].
+func (c *config) Validate(*kong.Application) error { return nil }
+
+// Resolve implements [kong.Resolver]: a flag that neither the command line nor
+// the environment sets.
+func (c *config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
+	value, ok := c.values[flag.Name]
+	if !ok || !slices.Contains(settings[:], flag.Name) {
+		return nil, nil
+	}
+	for _, variable := range flag.Tag.Envs {
+		if _, set := os.LookupEnv(variable); set {
+			return nil, nil
+		}
+	}
+	return value, nil
+}
+
+type configCmd struct {
+	Source sourceFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *configCmd) Help() string {
+	return `Shows each setting and where it comes from: a flag, an environment variable, the
+user's configuration file, the host's (` + configSystem + `), or the default.
+A configuration file is TOML with the names below:
+
+  target = "/opt/tigerbeetle/tigerbeetle"
+  mirror = "https://mirror.internal/{tag}/{asset}"
+  require = "digest"
+
+Example:
+
+  tbctl config
+` + exitHelp()
+}
+
+// setting is one line of the result.
+type setting struct {
+	Name   string `json:"name"`
+	Value  string `json:"value"`
+	Origin string `json:"origin"`
+}
+
+// Run shows the settings.
+func (c *configCmd) Run(a *app) error {
+	var shown []setting
+	for _, name := range settings {
+		shown = append(shown, a.setting(name))
+	}
+	sort.SliceStable(shown, func(i, j int) bool { return shown[i].Name < shown[j].Name })
+	result := map[string]any{"settings": shown, "files": configFiles(a.getenv)}
+	a.emit(result, func(out *term.Stream) {
+		var rows [][]string
+		for _, line := range shown {
+			value := line.Value
+			if value == "" {
+				value = "-"
+			}
+			rows = append(rows, []string{line.Name, term.Printable(value), line.Origin})
+		}
+		out.Printf("%s", out.Table([]term.Column{{Title: "setting"}, {Title: "value"}, {Title: "from"}}, rows))
+	})
+	return nil
+}
+
+// setting finds out the value of a setting, and where it comes from.
+func (a *app) setting(name string) setting {
+	for _, flag := range a.flags {
+		if flag.Name != name {
+			continue
+		}
+		if a.onCommandLine[name] {
+			return setting{name, fmt.Sprint(flag.Target.Interface()), "the command line"}
+		}
+		for _, variable := range flag.Tag.Envs {
+			if value, set := os.LookupEnv(variable); set {
+				return setting{name, value, "the environment: " + variable}
+			}
+		}
+	}
+	if name == "target" {
+		if value := a.getenv("TBCTL_TARGET"); value != "" {
+			return setting{name, value, "the environment: TBCTL_TARGET"}
+		}
+	}
+	if value := a.config.value(name); value != "" {
+		return setting{name, value, a.config.origin[name]}
+	}
+	defaults := map[string]string{
+		"target": install.TargetDefault, "platform": hostPlatformText(), "state-dir": a.stateDir(), "cache-dir": a.cacheDir(), "color": "auto",
+		"github-digest": "false",
+	}
+	return setting{name, defaults[name], "default"}
+}
+
+func hostPlatformText() string {
+	platform, err := release.HostPlatform()
+	if err != nil {
+		return ""
+	}
+	return string(platform)
+}

@@ -1,0 +1,127 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+// exitCode is what tbctl tells scripts. The table is docs/exit-codes.md.
+type exitCode int
+
+const (
+	exitDone        exitCode = 0   // done, or already so
+	exitFailed      exitCode = 1   // failed; the target is as it was
+	exitUsage       exitCode = 2   // the command line or the configuration is wrong
+	exitRejected    exitCode = 3   // the artifact is rejected; nothing has changed
+	exitRefused     exitCode = 4   // it does not fit what is installed or running; nothing has changed
+	exitBusy        exitCode = 5   // somebody else is at it; nothing has changed
+	exitUnknown     exitCode = 6   // the state on disk is not known
+	exitInterrupted exitCode = 130 // a signal or a lost connection; the target is whole
+)
+
+func (c exitCode) kind() string {
+	switch c {
+	case exitDone:
+		return "done"
+	case exitUsage:
+		return "usage"
+	case exitRejected:
+		return "rejected"
+	case exitRefused:
+		return "refused"
+	case exitBusy:
+		return "busy"
+	case exitUnknown:
+		return "unknown-state"
+	case exitInterrupted:
+		return "interrupted"
+	}
+	return "failed"
+}
+
+// failure is an error as the user sees it.
+type failure struct {
+	code    exitCode
+	message string
+	hint    string
+	detail  any
+}
+
+// commandError is an error that a command has already judged.
+type commandError struct {
+	code exitCode
+	hint string
+	err  error
+}
+
+func (e *commandError) Error() string { return e.err.Error() }
+func (e *commandError) Unwrap() error { return e.err }
+
+// usage makes an error about the command line.
+func usage(hint, format string, args ...any) error {
+	return &commandError{code: exitUsage, hint: hint, err: fmt.Errorf(format, args...)}
+}
+
+// rejected makes an error about the artifact.
+func rejected(hint string, err error) error {
+	return &commandError{code: exitRejected, hint: hint, err: err}
+}
+
+// classify finds an error's exit code and hint in the table.
+func classify(a *app, err error) failure {
+	if err == nil {
+		return failure{code: exitDone}
+	}
+	result := failure{code: exitFailed, message: err.Error()}
+	for _, entry := range errorTable {
+		if code, hint, detail, ok := entry(a, err); ok {
+			result.code, result.hint, result.detail = code, hint, detail
+			break
+		}
+	}
+	var judged *commandError
+	if errors.As(err, &judged) {
+		if result.code != exitUnknown && result.code != exitInterrupted {
+			result.code = judged.code
+		}
+		if judged.hint != "" {
+			result.hint = judged.hint
+		}
+	}
+	return result
+}
+
+// errorEntry tells the exit code and the hint of the errors that it knows.
+type errorEntry func(a *app, err error) (code exitCode, hint string, detail any, ok bool)
+
+// errorTable is asked from the top. What leaves the state of the disk unknown
+// comes first, so that no later cause hides it.
+var errorTable = []errorEntry{
+	entryUnknown, entryInterrupted, entryUsage, entryBusy, entryRefused, entryRejected, entryPlan, entrySource, entryOther,
+}
+
+func entryInterrupted(a *app, err error) (exitCode, string, any, bool) {
+	if cause := interrupted(a.ctx); cause != nil && (errors.Is(err, context.Canceled) || errors.Is(err, cause)) {
+		return exitInterrupted, "run the same command again: nothing is half done", nil, true
+	}
+	if errors.Is(err, syscall.EPIPE) {
+		return exitInterrupted, "", nil, true
+	}
+	return 0, "", nil, false
+}
+
+func entryUsage(a *app, err error) (exitCode, string, any, bool) {
+	var parse *kong.ParseError
+	if !errors.As(err, &parse) {
+		return 0, "", nil, false
+	}
+	hint := "tbctl --help"
+	if a.command != "" {
+		hint = "tbctl " + a.command + " --help"
+	}
+	return exitUsage, hint, nil, true
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+	"syscall"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
+)
+
+// entryUnknown are failures at or after the swap, and every failed fsync.
+func entryUnknown(_ *app, err error) (exitCode, string, any, bool) {
+	var unknown *fsatomic.UnknownStateError
+	var failed *fsatomic.SyncError
+	var readBack *install.ReadBackError
+	switch {
+	case errors.As(err, &unknown):
+		return exitUnknown, "find out what is on the disk: tbctl status " + unknown.Path, nil, true
+	case errors.As(err, &readBack):
+		return exitUnknown, "find out what is on the disk: tbctl verify " + readBack.Target, nil, true
+	case errors.As(err, &failed):
+		hint := "the disk may be failing; the target was not replaced: tbctl verify TARGET tells"
+		if failed.Swapped {
+			hint = "the new file is in place but may be gone after a power cut: sync, then tbctl status TARGET"
+		}
+		return exitUnknown, hint, nil, true
+	}
+	return 0, "", nil, false
+}
+
+// entryBusy are those where somebody else is at the target.
+func entryBusy(_ *app, err error) (exitCode, string, any, bool) {
+	var busy *fsatomic.BusyError
+	switch {
+	case errors.As(err, &busy):
+		return exitBusy, "wait for it: --wait 1m", busy.Holder, true
+	case errors.Is(err, fsatomic.ErrChanged):
+		return exitBusy, "something else changed it at the same moment: run the same command again", nil, true
+	}
+	return 0, "", nil, false
+}
+
+// entryRejected are those about the artifact.
+func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
+	var rejected *install.RejectedError
+	var stranger *inspect.NotMultiversionError
+	var format *multiversion.FormatError
+	var zip *archive.FormatError
+	var kind *release.KindError
+	var trust *release.TrustError
+	switch {
+	case errors.As(err, &rejected):
+		return exitRejected, "get the file again; tbctl verify FILE lists every finding", nil, true
+	case errors.As(err, &trust):
+		if trust.Failed() {
+			return exitRejected, "do not use this file: get it again from a source that you trust", trust.Evidence, true
+		}
+		return exitRejected, "give what vouches for it: --sha256 HEX, --public-key KEY, or a mirror with SHA256SUMS", trust.Evidence, true
+	case errors.As(err, &kind):
+		return exitRejected, "look at what the server sends: a proxy's or an error page?", nil, true
+	case errors.As(err, &stranger):
+		return exitRejected, "", stranger.Kind, true
+	case errors.As(err, &format) && !errors.Is(err, multiversion.RuleRead):
+		return exitRejected, "tbctl verify FILE lists every finding", format, true
+	case errors.As(err, &zip):
+		hint := "get the archive again"
+		if errors.Is(err, archive.RuleStoredDescriptor) {
+			hint = "unzip it first and give the executable in it"
+		}
+		return exitRejected, hint, zip, true
+	case errors.Is(err, release.ErrTooLarge):
+		return exitRejected, "", nil, true
+	}
+	return 0, "", nil, false
+}
+
+// entryRefused are those about what is installed, running or given.
+func entryRefused(a *app, err error) (exitCode, string, any, bool) {
+	var refused *install.RefusedError
+	switch {
+	case errors.As(err, &refused):
+		hint := ""
+		if refused.Report != nil {
+			hint = hintFit(refused.Report, refused.Plain)
+		}
+		return exitRefused, hint, nil, true
+	case errors.Is(err, fsatomic.ErrNoOld):
+		return exitRefused, "there is no TARGET-old to go back to: tbctl install RELEASE", nil, true
+	case errors.Is(err, fsatomic.ErrSameFile):
+		return exitRefused, "", nil, true
+	}
+	return 0, "", nil, false
+}
+
+// planHints are what to do about each problem that a plan finds.
+var planHints = []struct {
+	problem error
+	hint    string
+}{
+	{fsatomic.ErrReadOnly, "remount it writable: mount -o remount,rw MOUNTPOINT, or install elsewhere"},
+	{fsatomic.ErrNoExec, "nothing can be executed there: install on a file system that is not mounted noexec"},
+	{fsatomic.ErrImmutable, "chattr -i -a FILE takes the flag away"},
+	{fsatomic.ErrDirNotWritable, "run it as root or as the directory's owner: sudo tbctl …"},
+	{fsatomic.ErrSticky, "run it as root or as the file's owner: sudo tbctl …"},
+	{fsatomic.ErrMountPoint, "something is mounted on the file itself: umount it, or change what it is mounted from"},
+	{fsatomic.ErrNoSpace, "make room in the target's file system: the new file stands beside the old one"},
+	{fsatomic.ErrNoInodes, "remove some files from the target's file system"},
+	{fsatomic.ErrOwner, "run it as root, or say --owner USER[:GROUP]"},
+	{fsatomic.ErrAttribute, "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"},
+	{fsatomic.ErrOldKind, "move away what stands at TARGET-old, or say --no-old"},
+	{fsatomic.ErrDangling, "mend or remove the symbolic link"},
+	{fsatomic.ErrLinkLoop, "mend the symbolic links"},
+	{fsatomic.ErrDirectory, "name the file, not its directory: TARGET/tigerbeetle"},
+	{fsatomic.ErrNotRegular, "TARGET must be a regular file"},
+	{fsatomic.ErrNoDirectory, "make the directory first: mkdir -p"},
+	{fsatomic.ErrLockFile, "move away what stands at the lock's name"},
+}
+
+// entryPlan are the problems of the place, found before anything was fetched.
+func entryPlan(_ *app, err error) (exitCode, string, any, bool) {
+	code := exitFailed
+	if errors.Is(err, fsatomic.ErrAttribute) {
+		code = exitRefused
+	}
+	var hints []string
+	for _, entry := range planHints {
+		if errors.Is(err, entry.problem) && !(entry.problem == fsatomic.ErrAttribute && errors.Is(err, fsatomic.ErrOwner)) {
+			hints = append(hints, entry.hint)
+		}
+	}
+	if len(hints) == 0 {
+		return 0, "", nil, false
+	}
+	return code, strings.Join(hints, "; "), nil, true
+}
+
+// entrySource are those of the place that releases come from.
+func entrySource(_ *app, err error) (exitCode, string, any, bool) {
+	var limit *release.RateLimitError
+	var transfer *release.TransferError
+	switch {
+	case errors.Is(err, release.ErrTag), errors.Is(err, release.ErrPlatform), errors.Is(err, release.ErrOption):
+		return exitUsage, "", nil, true
+	case errors.As(err, &limit):
+		return exitFailed, "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", limit, true
+	case errors.As(err, &transfer):
+		hint := "check the network, HTTPS_PROXY and --ca-file; or carry the file: tbctl download, then tbctl install FILE"
+		if transfer.Kept {
+			hint = "run the same command again: it goes on where it stopped"
+		}
+		return exitFailed, hint, transfer, true
+	case errors.Is(err, release.ErrNotFound):
+		return exitFailed, "tbctl releases lists what there is", nil, true
+	case errors.Is(err, release.ErrNotListable):
+		return exitFailed, "name the release", nil, true
+	}
+	return 0, "", nil, false
+}
+
+// entryOther are the rest that have a hint.
+func entryOther(a *app, err error) (exitCode, string, any, bool) {
+	var journal *install.JournalError
+	var quorum *datafile.QuorumError
+	switch {
+	case errors.Is(err, install.ErrNotSupported):
+		return exitFailed, "tbctl inspect and tbctl verify work here", nil, true
+	case errors.As(err, &journal):
+		return exitFailed, fmt.Sprintf("the history must be writable: run it as root, or say --state-dir DIR (now %s)", a.stateDir()), nil, true
+	case errors.Is(err, datafile.ErrDevelopment), errors.As(err, &quorum):
+		return exitRefused, "say which release runs instead: --running RELEASE", nil, true
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EPERM):
+		return exitFailed, "run it as root or as the owner of the file", nil, true
+	}
+	return 0, "", nil, false
+}

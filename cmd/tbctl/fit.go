@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// fitFlags say what is known of the cluster, for install, rollback and verify.
+type fitFlags struct {
+	Running        []multiversion.Release `placeholder:"RELEASE" group:"cluster" help:"A release that a replica runs now; repeatable."`
+	DataFile       []string               `placeholder:"FILE" type:"path" group:"cluster" help:"A data file whose release the binary must hold; repeatable. It is read, never locked."`
+	Stopped        bool                   `group:"cluster" help:"No replica runs from the installed file: what was offered before does not count."`
+	FromPlain      multiversion.Release   `placeholder:"RELEASE" group:"cluster" help:"The release of an installed executable that has no multiversion sections, such as 0.15.3."`
+	AllowDowngrade bool                   `group:"cluster" help:"Allow a file whose current release is older than the installed one's."`
+}
+
+// known is what is known of the cluster.
+type known struct {
+	options   verify.ReplaceOptions
+	dataFiles []knownDataFile
+}
+
+type knownDataFile struct {
+	Path       string              `json:"path"`
+	Superblock datafile.Superblock `json:"superblock"`
+}
+
+// known gathers what flags and data files tell.
+func (f *fitFlags) known(a *app, target string) (known, error) {
+	result := known{options: verify.ReplaceOptions{Stopped: f.Stopped}}
+	for _, release := range f.Running {
+		result.options.Needs = append(result.options.Needs, verify.Need{Release: release, Why: verify.NeedRunning, Source: "--running"})
+	}
+	for _, name := range f.DataFile {
+		superblock, err := datafile.ReadFile(a.ctx, name, datafile.Options{})
+		if err != nil {
+			return known{}, fmt.Errorf("data file %s: %w", name, err)
+		}
+		result.dataFiles = append(result.dataFiles, knownDataFile{Path: name, Superblock: superblock})
+		result.options.Needs = append(result.options.Needs, verify.Need{Release: superblock.Release, Why: verify.NeedData, Source: name})
+	}
+	return result, nil
+}
+
+// hintFit says what to do about a refusal.
+func hintFit(report *verify.ReplaceReport, plain bool) string {
+	if plain {
+		return "say which release the installed executable is: --from-plain RELEASE"
+	}
+	for _, finding := range report.Findings {
+		if finding.Status != verify.Failed && finding.Status != verify.NotChecked {
+			continue
+		}
+		switch finding.Name {
+		case verify.CheckDowngrade:
+			return "if going back is meant, say which release the cluster runs and allow it: --running RELEASE --allow-downgrade"
+		case verify.CheckOverlap:
+			return "say which release the cluster runs: --running RELEASE, or --data-file FILE; or install a release in between first"
+		case verify.CheckRunning:
+			return "install a release in between first: one that holds both the release that runs and a newer one"
+		case verify.CheckOffered:
+			return "a replica that has armed the newer release would still upgrade: stop the replicas first and say --stopped, or go forward"
+		case verify.CheckPlatform:
+			return "get the file for this platform"
+		}
+	}
+	return ""
+}

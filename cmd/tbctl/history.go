@@ -1,0 +1,119 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/term"
+)
+
+type historyCmd struct {
+	Target string `arg:"" optional:"" help:"Only what was done to this binary."`
+	Last   int    `short:"l" default:"20" help:"Show at most that many operations; 0 for all."`
+}
+
+// Help is the long help text.
+func (c *historyCmd) Help() string {
+	return `Shows the journal: who installed what, from where, what was verified, and how it
+ended. An operation that was cut off by a crash is shown with what was found on
+the disk, and its record is completed.
+
+Examples:
+
+  tbctl history
+  tbctl history /usr/local/bin/tigerbeetle --json
+` + exitHelp()
+}
+
+// historyResult is the result of the command.
+type historyResult struct {
+	Journal     string                `json:"journal"`
+	Records     []install.Record      `json:"records"`
+	Interrupted []install.Interrupted `json:"interrupted"`
+	Damaged     int                   `json:"damaged_lines"`
+	Complete    bool                  `json:"complete"`
+}
+
+// Run shows the journal.
+func (c *historyCmd) Run(a *app) error {
+	path := ""
+	if c.Target != "" {
+		path = c.Target
+		if target, err := fsatomic.Lookup(fsatomic.OS(), c.Target); err == nil {
+			path = target.Path
+		}
+	}
+	interrupted, err := a.installer().Reconcile(a.ctx, path)
+	if err != nil {
+		a.warn("interrupted operations could not be looked into: %v", err)
+	}
+	journal := a.journal()
+	history, err := journal.Read(path)
+	if err != nil {
+		return err
+	}
+	records := history.Records
+	result := historyResult{
+		Journal: journal.Path(), Records: records, Interrupted: interrupted, Damaged: history.Damaged, Complete: history.Complete,
+	}
+	if history.Damaged > 0 {
+		a.warn("%d lines of %s are no records", history.Damaged, journal.Path())
+	}
+	a.emit(result, func(out *term.Stream) { c.render(out, result) })
+	return nil
+}
+
+func (c *historyCmd) render(out *term.Stream, result historyResult) {
+	var outcomes []install.Record
+	for _, record := range result.Records {
+		if record.Phase == install.PhaseOutcome {
+			outcomes = append(outcomes, record)
+		}
+	}
+	if len(outcomes) == 0 && len(result.Interrupted) == 0 {
+		out.Printf("nothing in %s\n", result.Journal)
+		return
+	}
+	if c.Last > 0 && len(outcomes) > c.Last {
+		outcomes = outcomes[len(outcomes)-c.Last:]
+	}
+	var rows [][]string
+	for _, record := range outcomes {
+		rows = append(rows, []string{
+			record.Time.Local().Format("2006-01-02 15:04:05"), whoText(record), string(record.Operation), resultText(out, record.Result),
+			fileName(record.Old) + " → " + fileName(record.New), term.Printable(record.Target), term.Printable(record.Source),
+			(time.Duration(record.DurationMS) * time.Millisecond).String(),
+		})
+	}
+	out.Printf("%s", out.Table([]term.Column{
+		{Title: "time"}, {Title: "who", Drop: 2}, {Title: "what"}, {Title: "result"}, {Title: "release"}, {Title: "target", Drop: 1},
+		{Title: "from", Drop: 3}, {Title: "took", Drop: 4, Right: true},
+	}, rows))
+	for _, open := range result.Interrupted {
+		state := "interrupted; found on the disk: " + string(open.Found)
+		if open.Busy {
+			state = "under way, or interrupted and locked by another tbctl"
+		}
+		out.Printf("%s %s of %s since %s: %s\n", out.Styles().Warn.Render("open:"), open.Intent.Operation, open.Intent.Target,
+			open.Intent.Time.Local().Format("2006-01-02 15:04:05"), state)
+	}
+}
+
+func whoText(record install.Record) string {
+	if record.SudoUser != "" {
+		return fmt.Sprintf("%s (sudo %s)", record.User, record.SudoUser)
+	}
+	return record.User
+}
+
+func resultText(out *term.Stream, result install.Result) string {
+	switch result {
+	case install.ResultInstalled, install.ResultRolledBack, install.ResultAlready, install.ResultFoundNew, install.ResultFoundOld:
+		return out.Styles().Good.Render(string(result))
+	case install.ResultUnknown, install.ResultFoundOther, install.ResultFoundNone:
+		return out.Styles().Bad.Render(string(result))
+	}
+	return out.Styles().Warn.Render(string(result))
+}

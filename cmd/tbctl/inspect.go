@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+type inspectCmd struct {
+	Files   []string               `arg:"" name:"file" help:"Binaries, release archives (.zip), data files, or - for standard input."`
+	Running []multiversion.Release `placeholder:"RELEASE" help:"Show what a replica that runs this release would be offered, and where it must stop."`
+}
+
+// Help is the long help text.
+func (c *inspectCmd) Help() string {
+	return `Reads only the few KiB that describe the file: nothing here proves that it is
+whole, see "tbctl verify".
+
+Examples:
+
+  tbctl inspect /usr/local/bin/tigerbeetle
+  tbctl inspect tigerbeetle-x86_64-linux.zip --running 0.17.6
+  tbctl inspect /var/lib/tigerbeetle/0_0.tigerbeetle
+  ssh host cat /usr/local/bin/tigerbeetle | tbctl inspect -
+` + exitHelp(exitRejected, "a file is not a multiversion binary")
+}
+
+// inspected is the result for one file: a report, a data file, or an error.
+type inspected struct {
+	File     string               `json:"file"`
+	Kind     inspect.Kind         `json:"kind"`
+	Archive  *archiveFacts        `json:"archive,omitempty"`
+	Binary   *inspect.Report      `json:"binary,omitempty"`
+	DataFile *datafile.Superblock `json:"data_file,omitempty"`
+	Error    *documentError       `json:"error,omitempty"`
+}
+
+// Run inspects each file, and fails if any could not be.
+func (c *inspectCmd) Run(a *app) error {
+	var results []inspected
+	var failures []error
+	for index, name := range c.Files {
+		result, err := c.inspect(a, name)
+		if err != nil {
+			failure := classify(a, err)
+			result.Error = &documentError{Kind: failure.code.kind(), Message: failure.message, Hint: failure.hint, Detail: failure.detail}
+			failures = append(failures, err)
+			if len(c.Files) > 1 && !a.global.JSON {
+				a.err.Printf("tbctl: %s\n", failure.message)
+			}
+		}
+		results = append(results, result)
+		if !a.global.JSON && err == nil {
+			if index > 0 {
+				a.out.Println()
+			}
+			renderInspected(a.out, result)
+		}
+		if interrupted(a.ctx) != nil {
+			break
+		}
+	}
+	a.emit(map[string]any{"files": results}, nil)
+	switch len(failures) {
+	case 0:
+		return nil
+	case 1:
+		return failures[0]
+	}
+	return fmt.Errorf("%d of %d files: %w", len(failures), len(c.Files), failures[0])
+}
+
+func (c *inspectCmd) inspect(a *app, name string) (inspected, error) {
+	result := inspected{File: name}
+	input, err := openInput(a, name)
+	if err != nil {
+		return result, err
+	}
+	defer input.Close()
+	result.Archive = input.archive
+	report, err := inspect.Inspect(input, input.Size(), inspect.Options{Running: c.Running})
+	result.Kind = inspect.Describe(input, input.Size())
+	if err == nil {
+		result.Binary = report
+		return result, nil
+	}
+	superblock, dataErr := readDataFile(a.ctx, input)
+	if dataErr == nil {
+		result.Kind = inspect.Kind{Name: "data-file", Text: "a TigerBeetle data file"}
+		result.DataFile = &superblock
+		return result, nil
+	}
+	if !errors.Is(dataErr, datafile.ErrNoCopy) {
+		return result, fmt.Errorf("inspect %s: data file: %w", name, dataErr)
+	}
+	return result, fmt.Errorf("%s: %w", name, err)
+}
+
+// readDataFile reads the superblock of an input that may be a data file. The
+// error matches datafile.ErrNoCopy if it is none.
+func readDataFile(ctx context.Context, input *input) (datafile.Superblock, error) {
+	prefix := make([]byte, datafile.ZoneSize)
+	if input.Size() < datafile.ZoneSize {
+		return datafile.Superblock{}, datafile.ErrNoCopy
+	}
+	if _, err := input.ReadAt(prefix, 0); err != nil {
+		return datafile.Superblock{}, err
+	}
+	if !datafile.Looks(prefix) {
+		return datafile.Superblock{}, datafile.ErrNoCopy
+	}
+	return datafile.Read(ctx, input, datafile.Options{})
+}
+
+func renderInspected(out *term.Stream, result inspected) {
+	name := result.File
+	if name == "-" {
+		name = "standard input"
+	}
+	if result.Archive != nil {
+		name += " (" + result.Archive.Entry + ")"
+	}
+	if result.DataFile != nil {
+		renderSuperblock(out, name, result.DataFile)
+		return
+	}
+	renderReport(out, name, result.Binary)
+}
+
+func renderSuperblock(out *term.Stream, name string, s *datafile.Superblock) {
+	out.Printf("%s  TigerBeetle data file\n\n", out.Styles().Bold.Render(term.Printable(name)))
+	replica := fmt.Sprintf("%d of %d", s.ReplicaIndex, s.ReplicaCount)
+	if s.Standby {
+		replica = fmt.Sprintf("standby %d", s.ReplicaIndex)
+	}
+	valid := 0
+	for _, state := range s.Copies {
+		if state.Valid && state.Agrees {
+			valid++
+		}
+	}
+	renderFields(out, [][2]string{
+		{"release", out.Styles().Bold.Render(s.Release.String()) + " (a binary for this data must hold it)"},
+		{"formatted by", s.ReleaseFormat.String()},
+		{"cluster", s.Cluster.String()},
+		{"replica", replica},
+		{"sequence", fmt.Sprint(s.Sequence)},
+		{"checkpoint", fmt.Sprintf("op %d, committed up to %d", s.CheckpointOp, s.CommitMax)},
+		{"superblock", fmt.Sprintf("version %d, %d of %d copies agree", s.Version, valid, len(s.Copies))},
+	})
+	for index, state := range s.Copies {
+		if state.Problem != "" {
+			out.Printf("%s copy %d: %s\n", out.Styles().Warn.Render("remark:"), index, state.Problem)
+		}
+	}
+}

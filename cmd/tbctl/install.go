@@ -1,0 +1,265 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"os/user"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
+)
+
+type installCmd struct {
+	Source string `arg:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, or - for standard input."`
+	Target string `arg:"" optional:"" env:"TBCTL_TARGET" help:"Where to install (${target})."`
+
+	DryRun bool           `short:"n" help:"Fetch and check everything and print the plan, but change nothing."`
+	Mode   *fsatomic.Mode `placeholder:"OCTAL" help:"Mode of the installed file; otherwise the replaced file's, or 0755."`
+	Owner  string         `placeholder:"USER[:GROUP]" help:"Owner of the installed file; otherwise the replaced file's."`
+	NoOld  bool           `name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
+	Wait   time.Duration  `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
+
+	From sourceFlags `embed:""`
+	Fit  fitFlags    `embed:""`
+}
+
+// Help is the long help text.
+func (c *installCmd) Help() string {
+	return `Finds everything that could go wrong before the first byte is fetched, stages
+the new file beside TARGET, verifies what is on the disk, gives it the replaced
+file's owner, mode, ACL, capabilities and label, and swaps both in one atomic,
+durable step. The replaced file stays as TARGET-old, see "tbctl rollback". A file
+that is installed already is left alone. Running it again is always safe.
+
+Examples:
+
+  tbctl install 0.17.8
+  tbctl install ./tigerbeetle-x86_64-linux.zip /opt/tigerbeetle/tigerbeetle
+  tbctl install 0.17.8 --mirror https://mirror.internal/{tag}/{asset} --require digest
+  ssh host tbctl install - < tigerbeetle-x86_64-linux.zip
+` + exitHelp(exitRejected, "the file is not whole, not trusted or not what was asked for; nothing has changed",
+		exitRefused, "it does not fit what is installed or running; nothing has changed",
+		exitBusy, "another tbctl works on TARGET; nothing has changed",
+		exitUnknown, "the state on disk is not known: run \"tbctl status TARGET\"")
+}
+
+// Run plans, installs and reports.
+func (c *installCmd) Run(a *app) error {
+	request, fetch, err := c.request(a)
+	if err != nil {
+		return err
+	}
+	if !c.DryRun && runtime.GOOS == "windows" {
+		return install.ErrNotSupported
+	}
+	installer := a.installer()
+	act := installer.Install
+	if c.DryRun {
+		act = installer.Plan
+	}
+	outcome, err := act(a.ctx, request, fetch)
+	a.progress.Done()
+	a.emitOutcome(outcome, err)
+	return err
+}
+
+// request is what flags, environment and configuration ask for.
+func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
+	target := a.target(c.Target)
+	request := install.Request{
+		Target: target, Source: c.Source, Mode: c.Mode, AllowDowngrade: c.Fit.AllowDowngrade,
+		PlainRelease: c.Fit.FromPlain, DropOld: c.NoOld, Wait: c.Wait,
+		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH),
+	}
+	if c.From.Platform != "" {
+		request.Host = multiversion.Platform(c.From.Platform)
+	}
+	var err error
+	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {
+		return request, nil, err
+	}
+	known, err := c.Fit.known(a, target)
+	if err != nil {
+		return request, nil, err
+	}
+	request.Fit = known.options
+	artifact, err := c.From.resolve(a, c.Source)
+	if err != nil {
+		return request, nil, err
+	}
+	request.Source, request.SizeHint = artifact.Location, sizeHint(artifact)
+	if request.Expect, err = expected(artifact.Tag); err != nil {
+		return request, nil, err
+	}
+	a.advise(artifact.Tag)
+	return request, fetchFrom(a, artifact), nil
+}
+
+// target is the argument, the configuration's, or the default.
+func (a *app) target(argument string) string {
+	switch {
+	case argument != "":
+		return argument
+	case a.config.value("target") != "":
+		return a.config.value("target")
+	}
+	return install.TargetDefault
+}
+
+// installer is the library's installer with this process's particulars.
+func (a *app) installer() *install.Installer {
+	return &install.Installer{
+		FS: fsatomic.OS(), Journal: a.journal(),
+		Command: "tbctl " + strings.Join(redactArgs(a.line), " "), User: userName(), SudoUser: a.getenv("SUDO_USER"),
+		Observe: a.observe,
+	}
+}
+
+func (a *app) journal() *install.Journal {
+	return &install.Journal{FS: fsatomic.OS(), Dir: a.stateDir()}
+}
+
+// observe tells a person which step is taken.
+func (a *app) observe(step install.Step) {
+	names := map[install.Step]string{
+		install.StepVerify: "verifying what is on the disk", install.StepCommit: "swapping", install.StepReadBack: "reading the installed file back",
+	}
+	if name, ok := names[step]; ok {
+		a.progress.Start(name, -1)
+	}
+}
+
+// redactArgs takes passwords and queries out of URLs among the arguments: the
+// command stands in the journal and in the lock, for others to read.
+func redactArgs(args []string) []string {
+	shown := make([]string, len(args))
+	for index, arg := range args {
+		shown[index] = redactURL(arg)
+	}
+	return shown
+}
+
+// redactURL takes user, password, query and fragment out of a URL. Anything else
+// is returned as it is.
+func redactURL(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return text
+	}
+	rest, _, _ = strings.Cut(rest, "#")
+	rest, _, _ = strings.Cut(rest, "?")
+	host, path, slash := strings.Cut(rest, "/")
+	if at := strings.LastIndex(host, "@"); at >= 0 {
+		host = host[at+1:]
+	}
+	if slash {
+		path = "/" + path
+	}
+	return scheme + "://" + host + path
+}
+
+func userName() string {
+	if current, err := user.Current(); err == nil {
+		return current.Username
+	}
+	return strconv.Itoa(os.Geteuid())
+}
+
+// parseOwner parses USER[:GROUP], each a name or a number. Without a group the
+// group stays the replaced file's.
+func parseOwner(text string) (uid, gid *int, err error) {
+	if text == "" {
+		return nil, nil, nil
+	}
+	name, group, hasGroup := strings.Cut(text, ":")
+	hint := "tbctl install --owner USER[:GROUP], names or numbers"
+	if name != "" {
+		id, err := strconv.Atoi(name)
+		if err != nil {
+			found, lookErr := user.Lookup(name)
+			if lookErr != nil {
+				return nil, nil, usage(hint, "--owner: %v", lookErr)
+			}
+			id, _ = strconv.Atoi(found.Uid)
+		}
+		uid = &id
+	}
+	if hasGroup {
+		id, err := strconv.Atoi(group)
+		if err != nil {
+			found, lookErr := user.LookupGroup(group)
+			if lookErr != nil {
+				return nil, nil, usage(hint, "--owner: %v", lookErr)
+			}
+			id, _ = strconv.Atoi(found.Gid)
+		}
+		gid = &id
+	}
+	for _, id := range []*int{uid, gid} {
+		if id != nil && *id < 0 {
+			return nil, nil, usage(hint, "--owner: %d is not a user or group", *id)
+		}
+	}
+	return uid, gid, nil
+}
+
+// expected are the releases that a binary of this tag may say it is. A
+// re-release carries its base number, and the tags 0.16.5 to 0.16.7 say 0.16.4.
+func expected(tag release.Tag) ([]multiversion.Release, error) {
+	if tag == "" || tag == release.Latest {
+		return nil, nil
+	}
+	want, err := multiversion.ParseRelease(tag.Release())
+	if err != nil {
+		return nil, err
+	}
+	releases := []multiversion.Release{want}
+	if want >= multiversion.NewRelease(0, 16, 5) && want <= multiversion.NewRelease(0, 16, 7) {
+		releases = append(releases, multiversion.NewRelease(0, 16, 4))
+	}
+	return releases, nil
+}
+
+// advise warns about releases that are better skipped.
+func (a *app) advise(tag release.Tag) {
+	for _, advisory := range release.AdvisoriesFor(tag) {
+		if advisory.Skip {
+			a.warn("%s", advisory.Text)
+		}
+	}
+}
+
+// emitOutcome prints what an operation did or would do.
+func (a *app) emitOutcome(outcome *install.Outcome, err error) {
+	if outcome == nil {
+		return
+	}
+	for _, warning := range outcome.Plan.Warnings {
+		a.warn("%s", warning)
+	}
+	for _, record := range outcome.Recovered {
+		a.warn("an earlier %s of %s was interrupted; found on the disk: %s", record.Operation, record.Target, record.Result)
+	}
+	a.emit(outcome, func(out *term.Stream) {
+		switch {
+		case outcome.DryRun && outcome.Plan.New != nil:
+			renderPlan(out, outcome, err)
+		case err == nil:
+			renderOutcome(out, outcome)
+		}
+	})
+}
+
+// nothingChanged reports whether an error left the target untouched, for hints.
+func nothingChanged(err error) bool {
+	var unknown *fsatomic.UnknownStateError
+	var readBack *install.ReadBackError
+	return !errors.As(err, &unknown) && !errors.As(err, &readBack)
+}

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// input is a file to look at: an executable by name, one inside a zip, or
+// standard input.
+type input struct {
+	io.ReaderAt
+	name    string
+	size    int64
+	mode    *fs.FileMode  // nil where there is none, as for standard input
+	archive *archiveFacts // nil unless the executable came out of a zip
+	close   func() error
+}
+
+// archiveFacts say which archive an executable came out of.
+type archiveFacts struct {
+	Entry  string `json:"entry"`
+	Method string `json:"method"`
+	Size   int64  `json:"size"` // of the archive, in bytes
+}
+
+// Size is the size of the executable in bytes.
+func (i *input) Size() int64 { return i.size }
+
+// Close closes the file and removes a scratch copy.
+func (i *input) Close() error { return i.close() }
+
+// inputSizeMax bounds what is read from standard input: the largest binary,
+// which a zip does not make larger.
+const inputSizeMax = multiversion.SizeMax
+
+// openInput opens an executable, a data file, or the executable inside a
+// release archive. "-" is standard input, kept in a scratch file.
+func openInput(a *app, name string) (*input, error) {
+	var file *input
+	var err error
+	if name == "-" {
+		file, err = openStream(a, a.in)
+	} else {
+		file, err = openFile(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	opened, err := openZip(a, file)
+	if err != nil {
+		file.Close()
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return opened, nil
+}
+
+func openFile(name string) (*input, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("is a directory")}
+	}
+	if err == nil && !info.Mode().IsRegular() && info.Mode()&fs.ModeDevice == 0 {
+		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file; use - and a pipe for a stream")}
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	size := info.Size()
+	if info.Mode()&fs.ModeDevice != 0 { // a data file may be a block device
+		if size, err = file.Seek(0, io.SeekEnd); err != nil {
+			file.Close()
+			return nil, err
+		}
+	}
+	mode := info.Mode()
+	return &input{ReaderAt: file, name: name, size: size, mode: &mode, close: file.Close}, nil
+}
+
+// openStream keeps a stream in a scratch file.
+func openStream(a *app, stream io.Reader) (*input, error) {
+	scratch, err := fsatomic.NewScratch()
+	if err != nil {
+		return nil, err
+	}
+	count, err := io.Copy(scratch, io.LimitReader(contextReader{a, stream}, inputSizeMax+1))
+	if err == nil && count > inputSizeMax {
+		err = rejected("", fmt.Errorf("more than %d bytes: no multiversion binary is that large", int64(inputSizeMax)))
+	}
+	if err != nil {
+		scratch.Close()
+		return nil, fmt.Errorf("read standard input: %w", err)
+	}
+	return &input{ReaderAt: scratch, name: "-", size: scratch.Size(), close: scratch.Close}, nil
+}
+
+// openZip returns file itself unless it is a zip archive, and then the
+// executable in it: in place if it is stored, otherwise in a scratch file. It
+// takes over file, but not on error.
+func openZip(a *app, file *input) (*input, error) {
+	prefix := make([]byte, min(file.size, archive.SniffSize))
+	if _, err := file.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	if archive.Sniff(prefix) != archive.KindZip {
+		return file, nil
+	}
+	zip, err := archive.Open(file, file.size, archive.Limits{})
+	if err != nil {
+		return nil, err
+	}
+	facts := &archiveFacts{Entry: zip.Entry.Name, Method: zip.Entry.Method, Size: file.size}
+	mode := zip.Entry.Mode
+	inside := &input{name: file.name, archive: facts, close: file.Close}
+	if mode != 0 {
+		inside.mode = &mode
+	}
+	if section, ok := zip.Section(); ok {
+		inside.ReaderAt, inside.size = section, section.Size()
+		return inside, nil
+	}
+	scratch, err := fsatomic.NewScratch()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := io.Copy(scratch, contextReader{a, zip.Reader()}); err != nil {
+		scratch.Close()
+		return nil, err
+	}
+	inside.ReaderAt, inside.size = scratch, scratch.Size()
+	inside.close = func() error { return errors.Join(scratch.Close(), file.Close()) }
+	return inside, nil
+}
+
+// contextReader ends with the context.
+type contextReader struct {
+	a *app
+	r io.Reader
+}
+
+// Read reads unless the context has ended.
+func (c contextReader) Read(data []byte) (int, error) {
+	if err := c.a.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(data)
+}
+
+// executableSize is the size in bytes of an executable, or of the one that a
+// zip archive promises; 0 where that cannot be told.
+func executableSize(file *input) int64 {
+	prefix := make([]byte, min(file.size, archive.SniffSize))
+	if _, err := file.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
+		return 0
+	}
+	if archive.Sniff(prefix) != archive.KindZip {
+		return file.size
+	}
+	zip, err := archive.Open(file, file.size, archive.Limits{})
+	if err != nil {
+		return 0
+	}
+	return zip.Entry.Size
+}

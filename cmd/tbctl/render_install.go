@@ -1,0 +1,176 @@
+package main
+
+import (
+	"fmt"
+	"os/user"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// renderPlan shows what a run would do, and what stands against it.
+func renderPlan(out *term.Stream, outcome *install.Outcome, err error) {
+	plan := outcome.Plan
+	out.Printf("%s %s\n\n", out.Styles().Bold.Render("plan:"), planSentence(plan))
+	renderFields(out, planFields(plan))
+	if plan.Verified != nil {
+		out.Printf("\nThe new file:\n\n")
+		renderFindings(out, plan.Verified.Findings)
+	}
+	if plan.Fit != nil {
+		out.Printf("\nIn the place of the installed one:\n\n")
+		renderFindings(out, plan.Fit.Findings)
+	}
+	if err == nil {
+		out.Printf("\n%s nothing stands against it; nothing was changed\n", out.Styles().Good.Render("ok:"))
+	}
+}
+
+func planSentence(plan *install.Plan) string {
+	switch plan.Action {
+	case install.ActionNone:
+		return fmt.Sprintf("%s is installed at %s already: nothing to do", fileName(plan.New), plan.Target.Path)
+	case install.ActionCreate:
+		return fmt.Sprintf("install %s at %s, where nothing is", fileName(plan.New), plan.Target.Path)
+	case install.ActionSwapBack:
+		return fmt.Sprintf("put %s back at %s, and keep %s as %s", fileName(plan.New), plan.Target.Path, fileName(plan.Installed), plan.Target.OldPath)
+	}
+	return fmt.Sprintf("replace %s at %s with %s", fileName(plan.Installed), plan.Target.Path, fileName(plan.New))
+}
+
+// fileName names a binary by its release, or by what else it is.
+func fileName(file *install.File) string {
+	switch {
+	case file == nil:
+		return "nothing"
+	case file.Release == 0 && file.Kind != "":
+		return file.Kind
+	case file.Debug:
+		return file.Release.String() + " (debug)"
+	}
+	return file.Release.String()
+}
+
+func planFields(plan *install.Plan) [][2]string {
+	fields := [][2]string{}
+	add := func(name, value string) {
+		if value != "" {
+			fields = append(fields, [2]string{name, value})
+		}
+	}
+	if plan.Operation == install.OperationInstall {
+		add("from", term.Printable(plan.Origin.Source))
+		add("trust", trustText(plan.Origin))
+	}
+	if plan.New != nil {
+		add("sha256", plan.New.SHA256)
+		add("size", fmt.Sprintf("%s (%d bytes)", term.Bytes(plan.New.Size), plan.New.Size))
+	}
+	if len(plan.Target.Links) > 0 {
+		add("link", fmt.Sprintf("%s is a symbolic link: the file %s is replaced where it lives", plan.Target.Name, plan.Target.Path))
+	}
+	if plan.Action == install.ActionCreate || plan.Action == install.ActionReplace {
+		add("attributes", attributesText(plan.Attributes))
+	}
+	if plan.Action == install.ActionReplace {
+		add("old kept", plan.Target.OldPath)
+	}
+	if plan.Fit != nil {
+		add("upgrade", pathsText(plan.Fit.Paths))
+	}
+	for _, leftover := range plan.Leftovers {
+		add("leftover", fmt.Sprintf("%s: %s (%s)", leftover.Path, leftover.Action, leftover.Reason))
+	}
+	return fields
+}
+
+func trustText(origin install.Origin) string {
+	var held []string
+	for _, trust := range origin.Trust {
+		if trust.Status == "held" {
+			held = append(held, trust.Kind)
+		}
+	}
+	if len(held) == 0 {
+		return "no digest or signature: checksums in the file find damage, not forgery"
+	}
+	return strings.Join(held, ", ") + " held"
+}
+
+func pathsText(paths []verify.Path) string {
+	var texts []string
+	for _, path := range paths {
+		if len(path.Hops) > 0 {
+			texts = append(texts, path.String())
+		}
+	}
+	return strings.Join(texts, "; ")
+}
+
+// attributesText lists what a file has besides its bytes.
+func attributesText(attributes fsatomic.Attributes) string {
+	parts := []string{attributes.Mode.String()}
+	if attributes.UID != fsatomic.OwnerUnchanged || attributes.GID != fsatomic.OwnerUnchanged {
+		parts = append(parts, ownerText(attributes.UID, attributes.GID))
+	}
+	var names []string
+	for name := range attributes.Xattrs {
+		names = append(names, attributeName(name))
+	}
+	sort.Strings(names)
+	return strings.Join(append(parts, names...), ", ")
+}
+
+func attributeName(name string) string {
+	switch name {
+	case fsatomic.XattrACL:
+		return "ACL"
+	case fsatomic.XattrCapability:
+		return "capabilities"
+	case fsatomic.XattrSELinux:
+		return "SELinux label"
+	}
+	return name
+}
+
+func ownerText(uid, gid int) string {
+	name, group := strconv.Itoa(uid), strconv.Itoa(gid)
+	if found, err := user.LookupId(name); err == nil {
+		name = found.Username
+	}
+	if found, err := user.LookupGroupId(group); err == nil {
+		group = found.Name
+	}
+	return name + ":" + group
+}
+
+// renderOutcome shows what was done.
+func renderOutcome(out *term.Stream, outcome *install.Outcome) {
+	plan := outcome.Plan
+	good := out.Styles().Good
+	switch outcome.Result {
+	case install.ResultAlready:
+		out.Printf("%s %s is installed at %s already; nothing was touched\n", good.Render("ok:"), fileName(plan.New), plan.Target.Path)
+		return
+	case install.ResultRolledBack:
+		out.Printf("%s %s is back at %s, and %s is kept as %s\n", good.Render("rolled back:"),
+			fileName(plan.New), plan.Target.Path, fileName(plan.Installed), plan.Target.OldPath)
+	default:
+		was := ""
+		if plan.Installed != nil {
+			was = ", which was " + fileName(plan.Installed)
+		}
+		out.Printf("%s %s at %s%s\n", good.Render("installed:"), fileName(plan.New), plan.Target.Path, was)
+	}
+	fields := planFields(plan)
+	if outcome.Committed != nil && outcome.Committed.Old == "" && plan.Installed != nil {
+		fields = append(fields, [2]string{"old kept", "no"})
+	}
+	fields = append(fields, [2]string{"read back", "the same bytes, durably"})
+	renderFields(out, fields)
+}

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"runtime"
+	"time"
+
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+type rollbackCmd struct {
+	Target string        `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
+	DryRun bool          `short:"n" help:"Check everything and print the plan, but change nothing."`
+	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
+	Fit    fitFlags      `embed:""`
+}
+
+// Help is the long help text.
+func (c *rollbackCmd) Help() string {
+	return `Makes TARGET and TARGET-old change places in one atomic, durable step, under the
+same checks as an installation. Rolling back again goes forth again.
+
+A replica that has noticed the newer binary holds it in memory and still upgrades
+with its cluster, whatever stands on the disk. The safe way back, before the
+cluster has upgraded, is: stop the replica, roll back with --stopped, start it. After
+the cluster has upgraded there is no way back, only forward.
+
+Examples:
+
+  tbctl rollback
+  tbctl rollback /opt/tigerbeetle/tigerbeetle --dry-run
+  tbctl rollback --stopped --data-file /var/lib/tigerbeetle/0_0.tigerbeetle
+` + exitHelp(exitRejected, "the previous file is damaged; nothing has changed",
+		exitRefused, "there is none, or it does not fit what runs; nothing has changed",
+		exitBusy, "another tbctl works on TARGET; nothing has changed",
+		exitUnknown, "the state on disk is not known: run \"tbctl status TARGET\"")
+}
+
+// Run rolls back and reports.
+func (c *rollbackCmd) Run(a *app) error {
+	if !c.DryRun && runtime.GOOS == "windows" {
+		return install.ErrNotSupported
+	}
+	target := a.target(c.Target)
+	known, err := c.Fit.known(a, target)
+	if err != nil {
+		return err
+	}
+	request := install.Request{
+		Target: target, Fit: known.options, PlainRelease: c.Fit.FromPlain, Wait: c.Wait,
+		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH),
+	}
+	installer := a.installer()
+	act := installer.Rollback
+	if c.DryRun {
+		act = installer.PlanRollback
+	}
+	outcome, err := act(a.ctx, request)
+	a.progress.Done()
+	a.emitOutcome(outcome, err)
+	return err
+}

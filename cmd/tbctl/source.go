@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/release"
+)
+
+// sourceFlags say where releases come from and what must vouch for them.
+type sourceFlags struct {
+	Platform  release.Platform `group:"source" placeholder:"PLATFORM" env:"TBCTL_PLATFORM" help:"x86_64-linux, aarch64-linux, x86_64-windows or universal-macos; otherwise this host's."`
+	Debug     bool             `group:"source" help:"The debug build."`
+	Mirror    string           `group:"source" placeholder:"URL" env:"TBCTL_MIRROR" help:"Get releases from here instead of GitHub: a URL with {tag} and {asset}, a file URL, or a directory."`
+	SHA256    string           `group:"source" name:"sha256" placeholder:"HEX" help:"Refuse anything else: the SHA-256 of the archive or of the executable in it."`
+	PublicKey string           `group:"source" placeholder:"KEY" env:"TBCTL_PUBLIC_KEY" help:"Require a minisign signature (.minisig beside the asset) by this key: a file or the key itself."`
+	Require   release.Require  `group:"source" placeholder:"WHAT" env:"TBCTL_REQUIRE" help:"Refuse what no digest or signature vouches for: digest or signature."`
+	GitHub    bool             `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Ask GitHub's API for the asset's digest; done by itself where there is a GITHUB_TOKEN."`
+	CAFile    string           `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
+	CacheDir  string           `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed."`
+	GitHubURL string           `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
+	APIURL    string           `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
+}
+
+// keyFileMax bounds a public key file in bytes.
+const keyFileMax = 4 << 10
+
+// options are the library's options for these flags.
+func (s *sourceFlags) options(a *app) (release.Options, error) {
+	key, err := readKey(s.PublicKey)
+	if err != nil {
+		return release.Options{}, err
+	}
+	cache := s.CacheDir
+	if cache == "" {
+		cache = a.cacheDir()
+	}
+	return release.Options{
+		Platform: s.Platform, Debug: s.Debug, BaseURL: strings.TrimRight(s.GitHubURL, "/"), APIURL: strings.TrimRight(s.APIURL, "/"),
+		Token: a.getenv("GITHUB_TOKEN"), Mirror: s.Mirror, Stdin: a.in, SHA256: s.SHA256, PublicKey: key, AskGitHub: s.GitHub,
+		Require: s.Require, CacheDir: cache, CAFile: s.CAFile, UserAgent: "tbctl/" + readVersion().Version,
+		Progress: a.downloadProgress,
+	}, nil
+}
+
+// readKey returns a minisign key, out of a file if text names one.
+func readKey(text string) (string, error) {
+	if text == "" {
+		return "", nil
+	}
+	file, err := os.Open(text)
+	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(text, "/\\.") {
+		return text, nil
+	}
+	if err != nil {
+		return "", fmt.Errorf("public key: %w", err)
+	}
+	defer file.Close()
+	content, err := io.ReadAll(io.LimitReader(file, keyFileMax))
+	if err != nil {
+		return "", fmt.Errorf("public key: %w", err)
+	}
+	return string(content), nil
+}
+
+// resolve says what the argument means, without using the network.
+func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error) {
+	options, err := s.options(a)
+	if err != nil {
+		return release.Artifact{}, err
+	}
+	return release.Resolve(argument, options)
+}
+
+// sizeHint is the size in bytes that an executable in a local file at least
+// has, or 0 where nobody knows.
+func sizeHint(artifact release.Artifact) int64 {
+	if artifact.Source != release.SourceFile && artifact.Source != release.SourceDirectory {
+		return 0
+	}
+	input, err := openFile(artifact.Location)
+	if err != nil {
+		return 0
+	}
+	defer input.Close()
+	return executableSize(input)
+}
+
+// fetchFrom makes the installer's fetch out of an artifact.
+func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
+	return func(ctx context.Context, w io.Writer) (install.Origin, error) {
+		a.note("fetching %s", artifact.Location)
+		a.progress.Start("fetching", -1)
+		fetched, err := artifact.Fetch(ctx, w)
+		a.progress.Done()
+		origin := originOf(artifact, fetched)
+		if err != nil {
+			return origin, err
+		}
+		if !fetched.Trusted {
+			a.warn("no digest and no signature vouches for this file: the checksums inside it find damage, not forgery (--sha256, --public-key, --require)")
+		}
+		if fetched.CacheNote != "" {
+			a.note("%s", fetched.CacheNote)
+		}
+		return origin, nil
+	}
+}
+
+func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin {
+	origin := install.Origin{
+		Source: artifact.Location, Asset: fetched.Asset, Entry: fetched.EntryName, SHA256: fetched.AssetSHA256, Size: fetched.AssetSize,
+		Fetched: fetched.BytesFetched, Resumed: fetched.BytesResumed, Trusted: fetched.Trusted,
+	}
+	for _, evidence := range fetched.Evidence {
+		origin.Trust = append(origin.Trust, install.Trust{Kind: string(evidence.Kind), Status: string(evidence.Status), Detail: evidence.Detail})
+	}
+	return origin
+}
+
+// downloadProgress shows how far a download is, and why it waits.
+func (a *app) downloadProgress(progress release.Progress) {
+	if !progress.WaitUntil.IsZero() {
+		a.note("%v; trying again in %s", progress.Err, time.Until(progress.WaitUntil).Round(time.Second))
+		return
+	}
+	a.progress.Update(progress.Done, progress.Total)
+}

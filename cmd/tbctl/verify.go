@@ -1,0 +1,166 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+
+	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
+)
+
+type verifyCmd struct {
+	File    string   `arg:"" help:"Binary, release archive (.zip), or - for standard input."`
+	Against string   `placeholder:"INSTALLED" help:"Also judge whether FILE may replace this file."`
+	Fit     fitFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *verifyCmd) Help() string {
+	return `Checks everything that a binary says of itself against its bytes, and reports
+each finding, not only the first. Checksums inside a file find damage, not forgery.
+
+Examples:
+
+  tbctl verify tigerbeetle
+  tbctl verify tigerbeetle-x86_64-linux.zip
+  tbctl verify new --against /usr/local/bin/tigerbeetle --running 0.17.6
+` + exitHelp(exitRejected, "the file is not whole", exitRefused, "it is whole, but does not fit INSTALLED")
+}
+
+// verified is the result of the command.
+type verified struct {
+	File     string                 `json:"file"`
+	Kind     inspect.Kind           `json:"kind"`
+	Archive  *archiveFacts          `json:"archive,omitempty"`
+	Report   verify.Report          `json:"report"`
+	Against  string                 `json:"against,omitempty"`
+	Fit      *verify.ReplaceReport  `json:"fit,omitempty"`
+	Releases []multiversion.Release `json:"releases,omitempty"`
+}
+
+// Run verifies the file.
+func (c *verifyCmd) Run(a *app) error {
+	input, err := openInput(a, c.File)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	result := verified{File: c.File, Kind: inspect.Describe(input, input.Size()), Archive: input.archive}
+	result.Report, err = verify.File(a.ctx, input, input.Size(), verify.Options{Mode: input.mode, SHA256: true})
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	if result.Report.Binary != nil {
+		result.Releases = result.Report.Binary.Images[0].Header.Releases()
+	}
+	if c.Against != "" && result.Report.Ok {
+		fit, err := c.compare(a, result.Report.Binary)
+		if err != nil {
+			return err
+		}
+		result.Against, result.Fit = c.Against, &fit
+	}
+	a.emit(result, func(out *term.Stream) { renderVerified(out, result) })
+	switch {
+	case !result.Report.Ok:
+		return rejected("get the file again: it is not the one that was released", fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
+	case result.Fit != nil && !result.Fit.Ok:
+		return &commandError{code: exitRefused, hint: hintFit(result.Fit, false), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
+	}
+	return nil
+}
+
+// compare judges whether the file may replace the other.
+func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceReport, error) {
+	known, err := c.Fit.known(a, c.Against)
+	if err != nil {
+		return verify.ReplaceReport{}, err
+	}
+	against, err := openFile(c.Against)
+	if err != nil {
+		return verify.ReplaceReport{}, err
+	}
+	defer against.Close()
+	known.options.AllowDowngrade = c.Fit.AllowDowngrade
+	installed := verify.InstalledFrom(against, against.Size(), c.Fit.FromPlain)
+	return verify.Replace(next, installed, known.options), nil
+}
+
+func renderVerified(out *term.Stream, result verified) {
+	out.Printf("%s  %s, %s\n\n", out.Styles().Bold.Render(term.Printable(result.File)), result.Kind.Text, term.Bytes(result.Report.Size))
+	renderFindings(out, result.Report.Findings)
+	out.Printf("\nsha256  %s\n", result.Report.SHA256)
+	if result.Fit != nil {
+		out.Printf("\nIn the place of %s:\n\n", term.Printable(result.Against))
+		renderFindings(out, result.Fit.Findings)
+		renderPaths(out, result.Fit.Paths)
+	}
+	switch {
+	case !result.Report.Ok:
+		out.Printf("\n%s %s\n", out.Styles().Bad.Render("rejected:"), result.Report.Diagnosis)
+	case result.Fit != nil && !result.Fit.Ok:
+		out.Printf("\n%s the file is whole, but %s\n", out.Styles().Bad.Render("refused:"), result.Fit.Diagnosis)
+	case result.Fit != nil:
+		out.Printf("\n%s the file is whole and may replace %s\n", out.Styles().Good.Render("ok:"), term.Printable(result.Against))
+	default:
+		out.Printf("\n%s the file is whole\n", out.Styles().Good.Render("ok:"))
+	}
+}
+
+// renderFindings prints one line a finding, and what was expected below one
+// that failed.
+func renderFindings(out *term.Stream, findings []verify.Finding) {
+	for _, finding := range findings {
+		out.Printf("%s %s", statusText(out, finding.Status), findingName(finding))
+		if finding.Status == verify.Failed && finding.Offset > 0 {
+			out.Printf(" at offset %d", finding.Offset)
+		}
+		out.Println()
+		var details []string
+		if finding.Detail != "" {
+			details = append(details, finding.Detail)
+		}
+		if finding.Status == verify.Failed && finding.Expected != "" {
+			details = append(details, "expected "+finding.Expected, "found    "+finding.Found)
+		}
+		for _, detail := range details {
+			out.Println(out.Styles().Dim.Render(out.Wrap(term.Printable(detail), 12)))
+		}
+	}
+}
+
+// statusText is a status as a word in a column, in its colour.
+func statusText(out *term.Stream, status verify.Status) string {
+	text := fmt.Sprintf("%-11s", status)
+	switch status {
+	case verify.Held:
+		return out.Styles().Good.Render(text)
+	case verify.Failed:
+		return out.Styles().Bad.Render(text)
+	}
+	return out.Styles().Warn.Render(text)
+}
+
+func findingName(finding verify.Finding) string {
+	name := string(finding.Name)
+	if finding.Release != 0 {
+		name += " " + finding.Release.String()
+	}
+	if finding.Arch != "" {
+		name += " (" + string(finding.Arch) + ")"
+	}
+	return name
+}
+
+func renderPaths(out *term.Stream, paths []verify.Path) {
+	for _, path := range paths {
+		if len(path.Hops) > 0 {
+			out.Printf("            upgrade: %s\n", path)
+		}
+	}
+}
+
+// ownerExecutable reports whether a mode lets its owner execute the file.
+func ownerExecutable(mode fs.FileMode) bool { return mode&0o100 != 0 }

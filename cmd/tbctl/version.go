@@ -1,0 +1,60 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+
+	"github.com/tbctl/tbctl/internal/term"
+)
+
+type versionCmd struct{}
+
+// buildVersion is set by the linker in release builds.
+var buildVersion string
+
+// versionInfo is what tbctl says of itself.
+type versionInfo struct {
+	Version  string `json:"version"`
+	Commit   string `json:"commit,omitempty"`
+	Modified bool   `json:"modified,omitempty"`
+	Time     string `json:"commit_time,omitempty"`
+	Go       string `json:"go"`
+	Platform string `json:"platform"`
+}
+
+// Run prints the version.
+func (c *versionCmd) Run(a *app) error {
+	info := readVersion()
+	a.emit(info, func(out *term.Stream) {
+		out.Printf("tbctl %s\n", info.Version)
+		if info.Commit != "" {
+			out.Printf("commit %s %s\n", info.Commit, info.Time)
+		}
+		out.Printf("%s %s\n", info.Go, info.Platform)
+	})
+	return nil
+}
+
+func readVersion() versionInfo {
+	info := versionInfo{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	build, ok := debug.ReadBuildInfo()
+	if ok {
+		if build.Main.Version != "" && build.Main.Version != "(devel)" {
+			info.Version = build.Main.Version
+		}
+		for _, setting := range build.Settings {
+			switch setting.Key {
+			case "vcs.revision":
+				info.Commit = setting.Value
+			case "vcs.time":
+				info.Time = setting.Value
+			case "vcs.modified":
+				info.Modified = setting.Value == "true"
+			}
+		}
+	}
+	if buildVersion != "" {
+		info.Version = buildVersion
+	}
+	return info
+}

@@ -1,0 +1,112 @@
+package install
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// present is a binary as it is on the disk.
+type present struct {
+	file      File
+	installed verify.Installed
+}
+
+// describe reads a whole file: what it is, and its SHA-256. A file that is no
+// multiversion binary is no error.
+func describe(ctx context.Context, r io.ReaderAt, size int64, path string) (present, error) {
+	sum, err := hashFile(ctx, r, size)
+	if err != nil {
+		return present{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	found := present{file: File{Path: path, Size: size, SHA256: sum}, installed: verify.InstalledFrom(r, size, 0)}
+	if found.installed.Binary == nil {
+		found.file.Kind = inspect.Describe(r, size).Text
+		return found, nil
+	}
+	found.file.fill(found.installed.Binary)
+	return found, nil
+}
+
+// fill sets what a parsed binary says.
+func (f *File) fill(binary *multiversion.Binary) {
+	header := &binary.Images[0].Header
+	f.Platform = binary.Platform()
+	f.Release = header.Current.Release
+	f.Releases = header.Releases()
+	f.Debug = header.Current.Debug
+}
+
+// hashBufferSize is the size in bytes of the one buffer that a file is read through.
+const hashBufferSize = 256 << 10
+
+// hashFile returns the SHA-256 of a file in hexadecimal digits.
+func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
+	hash := sha256.New()
+	buffer := make([]byte, min(max(size, 1), hashBufferSize))
+	for done := int64(0); done < size; {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		piece := buffer[:min(int64(len(buffer)), size-done)]
+		if count, err := r.ReadAt(piece, done); count < len(piece) {
+			if err == nil || errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return "", err
+		}
+		hash.Write(piece)
+		done += int64(len(piece))
+	}
+	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// describePath opens and describes a file by its path, not following a
+// symbolic link.
+func describePath(ctx context.Context, fsys fsatomic.FS, path string) (present, error) {
+	dir, err := fsys.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return present{}, err
+	}
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(path))
+	if err != nil {
+		return present{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return present{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return describe(ctx, file, info.Size, path)
+}
+
+// openOld opens the file kept beside the target, and reads its attributes.
+func (r *run) openOld() (fsatomic.File, fsatomic.Attributes, error) {
+	old, err := fsatomic.Lookup(r.FS, r.target.OldPath)
+	if err != nil {
+		return nil, fsatomic.Attributes{}, fmt.Errorf("roll back: %w", err)
+	}
+	if !old.File.Unchanged(r.target.Old) {
+		return nil, fsatomic.Attributes{}, fmt.Errorf("roll back: %s: %w", r.target.OldPath, fsatomic.ErrChanged)
+	}
+	dir, err := r.FS.OpenDir(filepath.Dir(old.Path))
+	if err != nil {
+		return nil, fsatomic.Attributes{}, fmt.Errorf("roll back: %w", err)
+	}
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(old.Path))
+	if err != nil {
+		return nil, fsatomic.Attributes{}, fmt.Errorf("roll back: open %s: %w", r.target.OldPath, err)
+	}
+	return file, old.Attributes, nil
+}

@@ -1,0 +1,101 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// ErrNothingInstalled says that there is no file at the target to go back from.
+var ErrNothingInstalled = errors.New("nothing is installed")
+
+// ErrNotSupported says that this system cannot replace a file durably.
+var ErrNotSupported = errors.New("installing is not supported on this system")
+
+// PlanError lists what hinders an operation, found before anything was fetched
+// or changed. Its errors are those of [fsatomic.Target.Check].
+type PlanError struct {
+	Target   string
+	Problems []error
+}
+
+// Error joins the problems.
+func (e *PlanError) Error() string {
+	texts := make([]string, len(e.Problems))
+	for index, problem := range e.Problems {
+		texts[index] = problem.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+// Unwrap returns the problems.
+func (e *PlanError) Unwrap() []error { return e.Problems }
+
+// RejectedError says that the new file is not whole or is not what was asked
+// for. The target is untouched.
+type RejectedError struct {
+	Source string
+	Reason string
+	Report *verify.Report // nil if the file was not looked into
+}
+
+// Error says what is wrong with the file.
+func (e *RejectedError) Error() string { return e.Source + ": " + e.Reason }
+
+// RefusedError says that the new file is whole but does not fit what is
+// installed, what runs, or this host. The target is untouched.
+type RefusedError struct {
+	Target string
+	Reason string
+
+	// Downgrade is whether the refusal is only about going back to an older
+	// release, which the caller may allow.
+	Downgrade bool
+
+	// Plain is whether the installed file's release is not known because it is
+	// no multiversion binary.
+	Plain bool
+
+	Report *verify.ReplaceReport
+}
+
+// Error says why the file does not fit.
+func (e *RefusedError) Error() string { return e.Target + ": " + e.Reason }
+
+// ReadBackError says that the file at the target is not the one that was
+// committed, or could not be read: somebody else changed it, or the disk did.
+type ReadBackError struct {
+	Target string
+	Want   string // SHA-256
+	Found  string // SHA-256, or empty
+	Err    error  // why it could not be read, or nil
+}
+
+// Error says what was read.
+func (e *ReadBackError) Error() string {
+	if e.Err != nil {
+		return fmt.Sprintf("read %s back: %v", e.Target, e.Err)
+	}
+	return fmt.Sprintf("read %s back: its sha256 is %s, want %s", e.Target, e.Found, e.Want)
+}
+
+// Unwrap returns the cause.
+func (e *ReadBackError) Unwrap() error { return e.Err }
+
+// expectation is what was asked for, and what came.
+type expectation struct {
+	want  []multiversion.Release
+	found multiversion.Release
+}
+
+// reason says both.
+func (e expectation) reason() string {
+	texts := make([]string, len(e.want))
+	for index, release := range e.want {
+		texts[index] = release.String()
+	}
+	return fmt.Sprintf("it is release %s, not %s as asked for", e.found, strings.Join(texts, " or "))
+}

@@ -1,0 +1,50 @@
+package install
+
+import (
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// fits judges whether the new file may take the place of the installed one.
+func (r *run) fits(next *multiversion.Binary) error {
+	options := r.request.Fit
+	options.Host, options.AllowDowngrade = r.request.Host, r.request.AllowDowngrade || r.plan.Operation == OperationRollback
+	installed := verify.Installed{}
+	if r.installed != nil {
+		installed = r.installed.installed
+		if installed.Plain != nil {
+			installed.Plain.Release = r.request.PlainRelease
+		}
+	}
+	report := verify.Replace(next, installed, options)
+	r.plan.Fit = &report
+	if r.target.File.Links > 1 {
+		r.warn("%s has %d hard links: the others keep the old file", r.target.Path, r.target.File.Links)
+	}
+	for _, name := range r.target.NotCarried {
+		r.warn("the attribute %s is bound to the old file's contents and is not carried over", name)
+	}
+	for _, finding := range report.Findings {
+		if finding.Status == verify.Remarked && finding.Detail != "" {
+			r.warn("%s", finding.Detail)
+		}
+	}
+	if report.Ok {
+		return nil
+	}
+	return &RefusedError{
+		Target: r.target.Path, Reason: report.Diagnosis, Report: &report,
+		Downgrade: onlyFailed(report, verify.CheckDowngrade),
+		Plain:     installed.Plain != nil && installed.Plain.Release == 0,
+	}
+}
+
+// onlyFailed reports whether nothing but this check failed.
+func onlyFailed(report verify.ReplaceReport, check verify.Check) bool {
+	for _, finding := range report.Findings {
+		if finding.Status == verify.Failed && finding.Name != check {
+			return false
+		}
+	}
+	return true
+}

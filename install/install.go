@@ -1,0 +1,401 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// Step names a step of an operation, for whoever watches it.
+type Step string
+
+// The steps, in their order.
+const (
+	StepPlan     Step = "plan"
+	StepLock     Step = "lock"
+	StepFetch    Step = "fetch"
+	StepVerify   Step = "verify"
+	StepJudge    Step = "judge"
+	StepCommit   Step = "commit"
+	StepReadBack Step = "read-back"
+	StepRecord   Step = "record"
+)
+
+// Installer replaces files on one file system and keeps one journal. FS is
+// required.
+type Installer struct {
+	FS      fsatomic.FS
+	Journal *Journal // nil: nothing is recorded
+
+	Command  string // for the lock and the record
+	User     string // for the record
+	SudoUser string // for the record
+
+	// Observe is told of each step before it is taken. It may be nil.
+	Observe func(Step)
+}
+
+// run is one operation.
+type run struct {
+	*Installer
+	request Request
+	started time.Time
+	outcome *Outcome
+	plan    *Plan
+	record  Record
+	intent  bool // the intent is in the journal
+
+	target    fsatomic.Target
+	lock      *fsatomic.Lock
+	installed *present // nil: nothing is there
+}
+
+// draft is where the new file's bytes go before they are verified.
+type draft interface {
+	io.Writer
+	io.ReaderAt
+	Resetter
+	Size() int64
+}
+
+// Install replaces the file at the target with what fetch writes. On nil the new
+// file is at the target, whole, with its attributes and durably, and was read back;
+// or Result is [ResultAlready] and nothing was touched.
+//
+// On error the outcome holds the plan as far as it was made. [*PlanError],
+// [*RejectedError], [*RefusedError], [*fsatomic.BusyError], fetch's errors and the
+// context's leave the target untouched and nothing beside it. A
+// [*fsatomic.UnknownStateError] or a [*ReadBackError] comes after the swap. A
+// [*fsatomic.SyncError] says which. A [*JournalError] before the swap stops it; after
+// it the installation is done and only its record is missing: Outcome.Changed
+// says which.
+func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
+	r := in.begin(OperationInstall, request)
+	defer r.close()
+	return r.end(ctx, r.install(ctx, fetch))
+}
+
+// Plan makes the plan that Install would apply, and changes nothing: no lock is
+// taken, and the new file goes into a scratch file. Errors are those of Install.
+func (in *Installer) Plan(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
+	r := in.begin(OperationInstall, request)
+	r.outcome.DryRun = true
+	err := r.look(ctx)
+	if err != nil {
+		return r.outcome, err
+	}
+	residue, err := fsatomic.Residue(in.FS, r.target)
+	if err != nil {
+		return r.outcome, fmt.Errorf("plan: %w", err)
+	}
+	r.plan.Leftovers = residue.Leftovers
+	scratch, err := fsatomic.NewScratch()
+	if err != nil {
+		return r.outcome, fmt.Errorf("plan: %w", err)
+	}
+	defer scratch.Close()
+	if err := r.fetch(ctx, scratch, fetch); err != nil {
+		return r.outcome, err
+	}
+	return r.outcome, r.judge(ctx, scratch)
+}
+
+func (in *Installer) begin(operation Operation, request Request) *run {
+	plan := &Plan{Operation: operation, Host: request.Host, Origin: Origin{Source: request.Source}}
+	r := &run{Installer: in, request: request, started: time.Now(), plan: plan, outcome: &Outcome{Plan: plan}}
+	host, _ := os.Hostname()
+	r.record = Record{
+		ID: newID(), Operation: operation, Target: request.Target, Command: clip(in.Command), User: in.User, SudoUser: in.SudoUser,
+		Host: host, PID: os.Getpid(), Source: clip(request.Source),
+	}
+	return r
+}
+
+func (r *run) observe(step Step) {
+	if r.Observe != nil {
+		r.Observe(step)
+	}
+}
+
+func (r *run) warn(format string, args ...any) {
+	r.plan.Warnings = append(r.plan.Warnings, fmt.Sprintf(format, args...))
+}
+
+func (r *run) close() {
+	_ = r.lock.Release() // the lock is free whatever this says
+}
+
+func (r *run) install(ctx context.Context, fetch Fetch) error {
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	if err := r.takeLock(ctx); err != nil {
+		return err
+	}
+	draft := &stagedDraft{lock: r.lock, target: r.target, size: r.request.SizeHint}
+	defer draft.abort()
+	if err := draft.Reset(); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	if err := r.fetch(ctx, draft, fetch); err != nil {
+		return err
+	}
+	if err := r.judge(ctx, draft); err != nil {
+		return err
+	}
+	if r.plan.Action == ActionNone {
+		r.outcome.Result = ResultAlready
+		return draft.abort()
+	}
+	return r.apply(ctx, draft.staged)
+}
+
+// look finds out what stands at the target and what hinders replacing it.
+func (r *run) look(ctx context.Context) error {
+	r.observe(StepPlan)
+	target, err := fsatomic.Lookup(r.FS, r.request.Target)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	r.target, r.plan.Target, r.record.Target = target, target, target.Path
+	r.plan.Action, r.installed = ActionCreate, nil
+	r.plan.Attributes = r.attributes()
+	size := r.request.SizeHint
+	if size == 0 {
+		size = target.File.Size
+	}
+	if r.plan.Operation == OperationRollback {
+		size = 0
+	}
+	if problems := target.Check(size, r.plan.Attributes); len(problems) > 0 {
+		return &PlanError{Target: target.Path, Problems: problems}
+	}
+	if !target.Exists {
+		return nil
+	}
+	r.plan.Action = ActionReplace
+	found, err := describePath(ctx, r.FS, target.Path)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	r.installed = &found
+	r.plan.Installed = &r.installed.file
+	return nil
+}
+
+// attributes are the replaced file's, with what was asked for instead. A file
+// that its owner may not execute becomes executable: a replica refuses it otherwise.
+func (r *run) attributes() fsatomic.Attributes {
+	attributes := fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: ModeDefault}
+	if r.target.Exists {
+		attributes = r.target.Attributes
+	}
+	if r.plan.Operation == OperationRollback {
+		return fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: ModeDefault} // nothing is set
+	}
+	if r.request.Mode != nil {
+		attributes.Mode = *r.request.Mode
+	}
+	if r.request.UID != nil {
+		attributes.UID = *r.request.UID
+	}
+	if r.request.GID != nil {
+		attributes.GID = *r.request.GID
+	}
+	return attributes
+}
+
+// takeLock locks the target, completes what interrupted runs left open, and
+// looks again: before the lock somebody else may have been at it.
+func (r *run) takeLock(ctx context.Context) error {
+	r.observe(StepLock)
+	lock, err := fsatomic.Acquire(ctx, r.FS, r.target, fsatomic.LockOptions{Command: r.Command, Wait: r.request.Wait})
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	r.lock = lock
+	recovery, err := fsatomic.Recover(lock)
+	r.plan.Leftovers = recovery.Leftovers
+	if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	r.outcome.Recovered, err = r.completeRecords(ctx)
+	return err
+}
+
+// fetch fills the draft.
+func (r *run) fetch(ctx context.Context, draft draft, fetch Fetch) error {
+	r.observe(StepFetch)
+	origin, err := fetch(ctx, draft)
+	if origin.Source != "" {
+		r.plan.Origin = origin
+		r.record.Source, r.record.Trust = clip(origin.Source), origin.Trust
+	}
+	if err != nil {
+		return err
+	}
+	return ctx.Err()
+}
+
+// judge verifies the draft through its descriptor, and whether it fits.
+func (r *run) judge(ctx context.Context, draft draft) error {
+	r.observe(StepVerify)
+	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: true})
+	if err != nil {
+		return err
+	}
+	r.plan.Verified = &report
+	r.plan.New = &File{Size: draft.Size(), SHA256: report.SHA256}
+	if report.Binary != nil {
+		r.plan.New.fill(report.Binary)
+	}
+	r.record.New, r.record.Verified = r.plan.New, heldChecks(report)
+	if !report.Ok {
+		return &RejectedError{Source: r.plan.Origin.Source, Reason: report.Diagnosis, Report: &report}
+	}
+	if err := r.expected(report.Binary); err != nil {
+		return err
+	}
+	r.observe(StepJudge)
+	if r.installed != nil && r.installed.file.SHA256 == report.SHA256 {
+		r.same()
+		return nil
+	}
+	return r.fits(report.Binary)
+}
+
+// expected compares the new file with what was asked for.
+func (r *run) expected(binary *multiversion.Binary) error {
+	if len(r.request.Expect) == 0 {
+		return nil
+	}
+	for _, release := range r.request.Expect {
+		if release == binary.Current() {
+			return nil
+		}
+	}
+	reason := expectation{want: r.request.Expect, found: binary.Current()}.reason()
+	return &RejectedError{Source: r.plan.Origin.Source, Reason: reason, Report: r.plan.Verified}
+}
+
+// same is the plan for a file that is installed already.
+func (r *run) same() {
+	r.plan.Action = ActionNone
+	there, wanted := r.target.Attributes, r.plan.Attributes
+	if r.request.Mode != nil && there.Mode != wanted.Mode {
+		r.warn("the file at the target has mode %s, not %s: it is the same file, so nothing was touched", there.Mode, wanted.Mode)
+	}
+	if there.Mode&0o100 == 0 {
+		r.warn("the file at the target is not executable by its owner: a replica refuses it; chmod u+x %s", r.target.Path)
+	}
+	if wanted.UID != fsatomic.OwnerUnchanged && there.UID != wanted.UID || wanted.GID != fsatomic.OwnerUnchanged && there.GID != wanted.GID {
+		r.warn("the file at the target belongs to %d:%d, not %d:%d: it is the same file, so nothing was touched", there.UID, there.GID, wanted.UID, wanted.GID)
+	}
+}
+
+// apply makes the plan true. From the intent on, every way out leaves an
+// outcome in the journal; only a crash does not.
+func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
+	r.observe(StepCommit)
+	if r.plan.Attributes.Mode&0o100 == 0 {
+		r.plan.Attributes.Mode |= 0o100
+		r.warn("the mode becomes %s: a replica refuses a binary that its owner may not execute", r.plan.Attributes.Mode)
+	}
+	if err := staged.SetAttributes(r.plan.Attributes); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	if err := staged.Sync(); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := r.writeIntent(ctx); err != nil {
+		return err
+	}
+	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.request.DropOld})
+	if err != nil {
+		var unknown *fsatomic.UnknownStateError
+		r.outcome.Changed = errors.As(err, &unknown) && unknown.Visible
+		return fmt.Errorf("install: %w", err)
+	}
+	r.outcome.Changed, r.outcome.Committed, r.outcome.Result = true, &committed, ResultInstalled
+	r.record.Method = committed.Method
+	return r.readBack(ctx, committed)
+}
+
+// readBack reads the file at the target again and compares it with the plan. A
+// signal does not stop it: the swap is done.
+func (r *run) readBack(ctx context.Context, committed fsatomic.Committed) error {
+	r.observe(StepReadBack)
+	want := r.plan.New.SHA256
+	failed := func(found string, err error) error {
+		return &ReadBackError{Target: committed.Path, Want: want, Found: found, Err: err}
+	}
+	installed, err := fsatomic.ReadBack(r.FS, committed)
+	if err != nil {
+		return failed("", err)
+	}
+	defer installed.Close()
+	sum, err := hashFile(context.WithoutCancel(ctx), installed, installed.Info.Size)
+	if err != nil {
+		return failed("", err)
+	}
+	r.outcome.ReadBack = sum
+	if sum != want {
+		return failed(sum, nil)
+	}
+	return nil
+}
+
+// heldChecks names the checks that held, each once.
+func heldChecks(report verify.Report) []string {
+	var names []string
+	seen := make(map[verify.Check]bool)
+	for _, finding := range report.Findings {
+		if finding.Status == verify.Held && !seen[finding.Name] {
+			seen[finding.Name] = true
+			names = append(names, string(finding.Name))
+		}
+	}
+	return names
+}
+
+// stagedDraft is the draft of a real run: a staged file beside the target,
+// made anew when the fetch must start again.
+type stagedDraft struct {
+	lock   *fsatomic.Lock
+	target fsatomic.Target
+	size   int64
+	staged *fsatomic.Staged
+}
+
+func (d *stagedDraft) Write(data []byte) (int, error) { return d.staged.Write(data) }
+
+func (d *stagedDraft) ReadAt(data []byte, offset int64) (int, error) {
+	return d.staged.ReadAt(data, offset)
+}
+
+func (d *stagedDraft) Size() int64 { return d.staged.Size() }
+
+// Reset removes the staged file and makes another.
+func (d *stagedDraft) Reset() error {
+	if err := d.abort(); err != nil {
+		return err
+	}
+	staged, err := fsatomic.Stage(d.lock, d.target, d.size)
+	d.staged = staged
+	return err
+}
+
+func (d *stagedDraft) abort() error { return d.staged.Abort() }

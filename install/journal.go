@@ -1,0 +1,140 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+)
+
+// journalName is the journal's name in the state directory. One journal holds
+// the records of all targets.
+const journalName = "history.jsonl"
+
+// journalWait bounds the time that a record waits for another writer.
+const journalWait = 10 * time.Second
+
+// Journal is the append-only record of what was done on this host: one JSON line
+// each for an intent and for its outcome, durable before the next step. The nil
+// Journal records nothing and is empty.
+type Journal struct {
+	FS  fsatomic.FS
+	Dir string // the state directory; made when the first record is written
+}
+
+// Path returns the journal file's path.
+func (j *Journal) Path() string { return filepath.Join(j.Dir, journalName) }
+
+// append writes a record. Even at the end of an interrupted run a record is
+// written, so it does not follow ctx.
+func (j *Journal) append(ctx context.Context, record Record) error {
+	if j == nil {
+		return nil
+	}
+	record.Version = recordVersion
+	line, err := json.Marshal(record)
+	if err != nil {
+		return fmt.Errorf("record in %s: %w", j.Path(), err)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalWait)
+	defer cancel()
+	if err := fsatomic.Append(ctx, j.FS, j.Path(), line); err != nil {
+		return &JournalError{Path: j.Path(), Err: err}
+	}
+	return nil
+}
+
+// JournalError says that the journal could not be written or read.
+type JournalError struct {
+	Path string
+	Err  error
+}
+
+// Error says which journal and why.
+func (e *JournalError) Error() string { return "history " + e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns the cause, without making a journal's failed fsync look like
+// one of the target's.
+func (e *JournalError) Unwrap() error {
+	var failed *fsatomic.SyncError
+	if errors.As(e.Err, &failed) {
+		return failed.Err
+	}
+	return e.Err
+}
+
+// History is what a journal holds.
+type History struct {
+	Records []Record `json:"records"` // oldest first
+
+	// Damaged counts lines that are no records, as a crash may leave one.
+	Damaged int `json:"damaged_lines"`
+
+	// Complete is false if older records were left out, since the journal is
+	// larger than what is read of it.
+	Complete bool `json:"complete"`
+}
+
+// Read returns the records of the target, or all of them for "". A journal that
+// does not exist is empty.
+func (j *Journal) Read(target string) (History, error) {
+	history := History{Complete: true, Records: []Record{}}
+	if j == nil {
+		return history, nil
+	}
+	lines, all, err := fsatomic.ReadJournal(j.FS, j.Path(), 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return history, nil
+	}
+	if err != nil {
+		return history, &JournalError{Path: j.Path(), Err: err}
+	}
+	history.Complete = all
+	for _, line := range lines {
+		var record Record
+		if err := json.Unmarshal(line, &record); err != nil || record.Version == 0 {
+			if strings.TrimSpace(string(bytes.Trim(line, "\x00"))) != "" {
+				history.Damaged++
+			}
+			continue
+		}
+		if target == "" || record.Target == target {
+			history.Records = append(history.Records, record)
+		}
+	}
+	return history, nil
+}
+
+// Open returns the intents without an outcome, oldest first: each is an
+// operation that is under way now, or one that a crash ended.
+func (h History) Open() []Record {
+	done := make(map[string]bool)
+	for _, record := range h.Records {
+		if record.Phase == PhaseOutcome {
+			done[record.ID] = true
+		}
+	}
+	var open []Record
+	for _, record := range h.Records {
+		if record.Phase == PhaseIntent && !done[record.ID] {
+			open = append(open, record)
+		}
+	}
+	return open
+}
+
+// newID returns a random name for an operation.
+func newID() string {
+	var random [8]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return hex.EncodeToString(random[:])
+}

@@ -1,0 +1,133 @@
+package install
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// TargetDefault is where a binary is installed if nobody says otherwise.
+const TargetDefault = "/usr/local/bin/tigerbeetle"
+
+// ModeDefault is the mode of a file that replaces none.
+const ModeDefault fsatomic.Mode = 0o755
+
+// Origin says where a fetched file came from.
+type Origin struct {
+	Source string `json:"source"`          // a path, a URL without credentials, or "-"
+	Asset  string `json:"asset,omitempty"` // the name of the file fetched, if it is another
+	Entry  string `json:"entry,omitempty"` // the executable's name in an archive
+
+	SHA256 string `json:"sha256,omitempty"` // of what was fetched, as it was fetched
+	Size   int64  `json:"size,omitempty"`   // of what was fetched, in bytes
+
+	Fetched int64 `json:"fetched,omitempty"` // bytes that came over the network in this run
+	Resumed int64 `json:"resumed,omitempty"` // bytes that an earlier run had fetched
+
+	Trust   []Trust `json:"trust,omitempty"`
+	Trusted bool    `json:"trusted"` // a digest or a signature from outside the file held
+}
+
+// Fetch writes the executable's bytes to w and says where they came from. If it
+// must start anew it calls Reset on w, which implements [Resetter].
+type Fetch func(ctx context.Context, w io.Writer) (Origin, error)
+
+// Resetter forgets what was written.
+type Resetter interface{ Reset() error }
+
+// Request says what to install. Target is required; the zero value of the rest
+// is useful.
+type Request struct {
+	Target string // a path; symbolic links are followed
+	Source string // for the record and the messages
+
+	// SizeHint is the size of the executable in bytes if it is known before it
+	// is fetched. For 0 the plan asks for as much room as the installed file
+	// takes, since one release is about as large as the next.
+	SizeHint int64
+
+	// Expect are the releases of which the new file must have one as its
+	// current release; empty accepts any.
+	Expect []multiversion.Release
+
+	// Host is the platform that the file must be for; "" accepts any.
+	Host multiversion.Platform
+
+	Mode *fsatomic.Mode // nil: the replaced file's, or [ModeDefault]
+	UID  *int           // nil: the replaced file's, or this process's
+	GID  *int           // likewise
+
+	// Fit is what is known of the cluster. Its Host and AllowDowngrade are those
+	// of the request.
+	Fit verify.ReplaceOptions
+
+	// PlainRelease is the release of an installed file that has no multiversion
+	// sections, 0 if nobody knows.
+	PlainRelease multiversion.Release
+
+	AllowDowngrade bool
+	DropOld        bool // do not keep the replaced file
+
+	Wait time.Duration // for another holder of the lock
+}
+
+// Action is what a plan would do.
+type Action string
+
+// The actions.
+const (
+	ActionCreate   Action = "create"    // nothing is there
+	ActionReplace  Action = "replace"   // a file is replaced
+	ActionNone     Action = "none"      // the same bytes are there already
+	ActionSwapBack Action = "swap-back" // rollback: both files change places
+)
+
+// Plan is everything that is known before anything changes, and what follows
+// from it. A dry run prints the plan that the real run applies.
+type Plan struct {
+	Operation Operation `json:"operation"`
+	Action    Action    `json:"action"`
+
+	Target    fsatomic.Target       `json:"target"`
+	Installed *File                 `json:"installed"` // nil if nothing is there
+	New       *File                 `json:"new"`
+	Origin    Origin                `json:"origin"`
+	Host      multiversion.Platform `json:"host,omitempty"`
+
+	// Attributes are those that the new file gets.
+	Attributes fsatomic.Attributes `json:"attributes"`
+
+	// Verified is the judgement of the new file, Fit whether it may take the
+	// place of the installed one; nil where there was nothing to compare with.
+	Verified *verify.Report        `json:"verified"`
+	Fit      *verify.ReplaceReport `json:"fit"`
+
+	// Leftovers are what interrupted runs left, and what is done about them.
+	Leftovers []fsatomic.Leftover `json:"leftovers,omitempty"`
+
+	// Warnings are for an operator to know; none hinders the operation.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Outcome is what an operation did.
+type Outcome struct {
+	Plan    *Plan  `json:"plan"`
+	Result  Result `json:"result,omitempty"` // empty for a dry run
+	Changed bool   `json:"changed"`
+	DryRun  bool   `json:"dry_run"`
+
+	Committed *fsatomic.Committed `json:"committed,omitempty"`
+
+	// ReadBack is the SHA-256 of the file at the target, read again after the
+	// swap.
+	ReadBack string `json:"read_back_sha256,omitempty"`
+
+	// Recovered are the records of interrupted operations that were completed.
+	Recovered []Record `json:"recovered,omitempty"`
+
+	Duration time.Duration `json:"-"`
+}

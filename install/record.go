@@ -1,0 +1,103 @@
+package install
+
+import (
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// Phase says which half of an operation a record is.
+type Phase string
+
+// The phases. Every operation that reached the point of changing something has
+// both; one that was refused or failed before has an outcome alone.
+const (
+	PhaseIntent  Phase = "intent"
+	PhaseOutcome Phase = "outcome"
+)
+
+// Result says how an operation ended.
+type Result string
+
+// The results.
+const (
+	ResultInstalled   Result = "installed"   // the new file is at the target, durably, and was read back
+	ResultAlready     Result = "already"     // the same bytes were there; nothing was touched
+	ResultRolledBack  Result = "rolled-back" // the previous file is at the target again
+	ResultRejected    Result = "rejected"    // the artifact is not whole or not trusted; nothing changed
+	ResultRefused     Result = "refused"     // it does not fit; nothing changed
+	ResultFailed      Result = "failed"      // nothing changed
+	ResultInterrupted Result = "interrupted" // ended by a signal before anything changed
+	ResultUnknown     Result = "unknown"     // the state on disk was not known; see Error
+	ResultFoundNew    Result = "found-new"   // after a crash: the new file was found at the target
+	ResultFoundOld    Result = "found-old"   // after a crash: the old file was found at the target
+	ResultFoundOther  Result = "found-other" // after a crash: neither was found
+	ResultFoundNone   Result = "found-none"  // after a crash: nothing was found at the target
+	recordVersion            = 1
+	recordTextMax            = 4 << 10 // bytes of a text from outside in a record
+)
+
+// Operation names what was done.
+type Operation string
+
+// The operations.
+const (
+	OperationInstall  Operation = "install"
+	OperationRollback Operation = "rollback"
+)
+
+// Record is one line of the journal.
+type Record struct {
+	Version   int       `json:"version"` // of the record: 1
+	ID        string    `json:"id"`      // the same in an intent and its outcome
+	Phase     Phase     `json:"phase"`
+	Time      time.Time `json:"time"`
+	Operation Operation `json:"operation"`
+	Target    string    `json:"target"`
+	Command   string    `json:"command,omitempty"`
+	User      string    `json:"user,omitempty"`
+	SudoUser  string    `json:"sudo_user,omitempty"`
+	Host      string    `json:"host,omitempty"`
+	PID       int       `json:"pid,omitempty"`
+
+	Source   string   `json:"source,omitempty"`
+	Old      *File    `json:"old,omitempty"` // nil: there was no file
+	New      *File    `json:"new,omitempty"`
+	Verified []string `json:"verified,omitempty"` // the checks that held
+	Trust    []Trust  `json:"trust,omitempty"`
+
+	Result     Result          `json:"result,omitempty"`
+	Method     fsatomic.Method `json:"method,omitempty"`
+	Error      string          `json:"error,omitempty"`
+	DurationMS int64           `json:"duration_ms,omitempty"`
+}
+
+// File says what one binary is.
+type File struct {
+	Path     string                 `json:"path,omitempty"`
+	Size     int64                  `json:"size"` // in bytes
+	SHA256   string                 `json:"sha256"`
+	Platform multiversion.Platform  `json:"platform,omitempty"`
+	Release  multiversion.Release   `json:"release,omitzero"` // the current one; 0 for a plain executable
+	Releases []multiversion.Release `json:"releases,omitempty"`
+	Debug    bool                   `json:"debug,omitempty"`
+
+	// Kind describes a file that is no multiversion binary.
+	Kind string `json:"kind,omitempty"`
+}
+
+// Trust is one piece of evidence of where a file comes from.
+type Trust struct {
+	Kind   string `json:"kind"`   // such as "sha256" or "minisign"
+	Status string `json:"status"` // "held", "failed", "absent" or "not-checked"
+	Detail string `json:"detail,omitempty"`
+}
+
+// clip bounds a text from outside.
+func clip(text string) string {
+	if len(text) > recordTextMax {
+		return text[:recordTextMax] + "…"
+	}
+	return text
+}

@@ -1,0 +1,100 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// Rollback makes the target and the file kept beside it as TARGET-old change
+// places, under the same checks as [Installer.Install] but for the downgrade, which
+// it is. Of the request it uses Target, Host, Fit, PlainRelease and Wait. A second
+// rollback goes forth again.
+//
+// On nil the previous file is at the target, durably, and was read back. Errors
+// are those of Install, and [fsatomic.ErrNoOld] where no previous file is kept.
+func (in *Installer) Rollback(ctx context.Context, request Request) (*Outcome, error) {
+	r := in.begin(OperationRollback, request)
+	defer r.close()
+	return r.end(ctx, r.rollback(ctx))
+}
+
+// PlanRollback makes the plan that Rollback would apply, and changes nothing.
+func (in *Installer) PlanRollback(ctx context.Context, request Request) (*Outcome, error) {
+	r := in.begin(OperationRollback, request)
+	r.outcome.DryRun = true
+	if err := r.look(ctx); err != nil {
+		return r.outcome, err
+	}
+	residue, err := fsatomic.Residue(in.FS, r.target)
+	if err != nil {
+		return r.outcome, fmt.Errorf("plan: %w", err)
+	}
+	r.plan.Leftovers = residue.Leftovers
+	return r.outcome, r.judgeOld(ctx)
+}
+
+func (r *run) rollback(ctx context.Context) error {
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	if err := r.takeLock(ctx); err != nil {
+		return err
+	}
+	if err := r.judgeOld(ctx); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	r.observe(StepCommit)
+	if err := r.writeIntent(ctx); err != nil {
+		return err
+	}
+	committed, err := fsatomic.SwapBack(ctx, r.lock, r.target)
+	if err != nil {
+		var unknown *fsatomic.UnknownStateError
+		r.outcome.Changed = errors.As(err, &unknown) && unknown.Visible
+		return fmt.Errorf("roll back: %w", err)
+	}
+	r.outcome.Changed, r.outcome.Committed, r.outcome.Result = true, &committed, ResultRolledBack
+	r.record.Method = committed.Method
+	return r.readBack(ctx, committed)
+}
+
+// judgeOld verifies the kept file and whether it fits.
+func (r *run) judgeOld(ctx context.Context) error {
+	path := r.target.OldPath
+	r.plan.Action, r.plan.Origin.Source, r.record.Source = ActionSwapBack, path, path
+	if !r.target.Exists || !r.target.OldExists {
+		return fmt.Errorf("roll back %s: %w", r.target.Path, fsatomic.ErrNoOld)
+	}
+	r.observe(StepVerify)
+	old, attributes, err := r.openOld()
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	r.plan.Attributes = attributes
+	mode := fs.FileMode(r.target.Old.Mode & 0o777)
+	report, err := verify.File(ctx, old, r.target.Old.Size, verify.Options{SHA256: true, Mode: &mode})
+	if err != nil {
+		return err
+	}
+	r.plan.Verified = &report
+	r.plan.New = &File{Path: path, Size: r.target.Old.Size, SHA256: report.SHA256}
+	r.record.New, r.record.Verified = r.plan.New, heldChecks(report)
+	if !report.Ok {
+		return &RejectedError{Source: path, Reason: report.Diagnosis, Report: &report}
+	}
+	r.plan.New.fill(report.Binary)
+	if attributes.Mode&0o100 == 0 {
+		return &RefusedError{Target: r.target.Path, Reason: fmt.Sprintf("the previous file %s is not executable by its owner (mode %s)", path, attributes.Mode)}
+	}
+	r.observe(StepJudge)
+	return r.fits(report.Binary)
+}

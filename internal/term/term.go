@@ -1,0 +1,161 @@
+// Package term is the terminal: the two output streams, colour, tables and
+// progress. It is the one place that knows lipgloss and progressbar.
+//
+// Each stream has a renderer of its own, so that a result redirected to a file
+// carries no escapes while the progress beside it does. Colours are the
+// terminal's own sixteen, and no meaning rests on a colour alone.
+package term
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/muesli/termenv"
+	xterm "golang.org/x/term"
+)
+
+// Color says when a stream is coloured.
+type Color string
+
+// The three answers to --color.
+const (
+	ColorAuto   Color = "auto"   // a terminal that does not say NO_COLOR or TERM=dumb
+	ColorAlways Color = "always" // whatever the stream is
+	ColorNever  Color = "never"
+)
+
+// Widths in columns.
+const (
+	widthDefault = 80
+	widthMin     = 20
+	widthMax     = 400
+)
+
+// Stream is one output stream with its own colours and width.
+type Stream struct {
+	w        io.Writer
+	terminal bool
+	color    bool
+	width    int
+	styles   Styles
+	err      error
+}
+
+// Styles are the ways that text is set off. Each is the plain text where the
+// stream is not coloured.
+type Styles struct {
+	Bold, Dim, Good, Bad, Warn, Accent lipgloss.Style
+
+	// Parts are colours to tell neighbours apart, to be used in turn.
+	Parts []lipgloss.Style
+}
+
+// New makes a stream that writes to w. getenv looks up NO_COLOR, TERM and
+// COLUMNS; nil stands for an empty environment.
+func New(w io.Writer, color Color, getenv func(string) string) *Stream {
+	if getenv == nil {
+		getenv = func(string) string { return "" }
+	}
+	s := &Stream{w: w, width: widthDefault}
+	if file, ok := w.(*os.File); ok && xterm.IsTerminal(int(file.Fd())) {
+		s.terminal = true
+		if width, _, err := xterm.GetSize(int(file.Fd())); err == nil && width > 0 {
+			s.width = width
+		}
+	}
+	if columns, err := strconv.Atoi(getenv("COLUMNS")); err == nil && columns > 0 {
+		s.width = columns
+	}
+	s.width = min(max(s.width, widthMin), widthMax)
+	switch color {
+	case ColorAlways:
+		s.color = true
+	case ColorNever:
+	default:
+		s.color = s.terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
+	}
+	s.styles = newStyles(w, s.color)
+	return s
+}
+
+func newStyles(w io.Writer, color bool) Styles {
+	renderer := lipgloss.NewRenderer(w)
+	renderer.SetColorProfile(termenv.Ascii)
+	if color {
+		renderer.SetColorProfile(termenv.ANSI)
+	}
+	colored := func(number string) lipgloss.Style {
+		return renderer.NewStyle().Foreground(lipgloss.Color(number))
+	}
+	return Styles{
+		Bold:   renderer.NewStyle().Bold(color),
+		Dim:    renderer.NewStyle().Faint(color),
+		Good:   colored("2"),
+		Bad:    colored("1").Bold(color),
+		Warn:   colored("3"),
+		Accent: colored("6"),
+		Parts:  []lipgloss.Style{colored("4"), colored("6"), colored("5"), colored("2"), colored("3")},
+	}
+}
+
+// Terminal reports whether the stream is a terminal.
+func (s *Stream) Terminal() bool { return s.terminal }
+
+// Width is the width of a line in columns, 80 where nobody says.
+func (s *Stream) Width() int { return s.width }
+
+// Styles returns the stream's styles.
+func (s *Stream) Styles() Styles { return s.styles }
+
+// Write writes to the stream. It remembers the first error, see [Stream.Err].
+func (s *Stream) Write(data []byte) (int, error) {
+	count, err := s.w.Write(data)
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	return count, err
+}
+
+// Printf writes a formatted text.
+func (s *Stream) Printf(format string, args ...any) { fmt.Fprintf(s, format, args...) }
+
+// Println writes a line.
+func (s *Stream) Println(args ...any) { fmt.Fprintln(s, args...) }
+
+// Err returns the first error of writing, such as a closed pipe.
+func (s *Stream) Err() error { return s.err }
+
+// Wrap breaks text at spaces into lines of the stream's width less indent, and
+// indents all of them. A word longer than a line stays whole.
+func (s *Stream) Wrap(text string, indent int) string {
+	limit := max(s.width-indent, 10)
+	margin := strings.Repeat(" ", indent)
+	var lines []string
+	var line string
+	for _, word := range strings.Fields(text) {
+		switch {
+		case line == "":
+			line = word
+		case lipgloss.Width(line)+1+lipgloss.Width(word) <= limit:
+			line += " " + word
+		default:
+			lines, line = append(lines, margin+line), word
+		}
+	}
+	return strings.Join(append(lines, margin+line), "\n")
+}
+
+// Printable replaces what a terminal would act on (control characters and
+// escapes) in a text that came from outside.
+func Printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+			return '\ufffd'
+		}
+		return r
+	}, text)
+}
