@@ -187,7 +187,7 @@ func findELFSections(file reader, sections elfSections) (*ImageLayout, error) {
 			image.Body = elfExtent(entry)
 			body = true
 		case sectionHeader:
-			err = checkELFHeader(entry, at, header, index, count)
+			err = checkELFHeader(entry, at, index, count)
 			image.Header = elfExtent(entry)
 			header = true
 		}
@@ -228,11 +228,11 @@ func checkELFBody(entry []byte, at int64, seen bool, index, count int) error {
 	return nil
 }
 
-func checkELFHeader(entry []byte, at int64, seen bool, index, count int) error {
+// checkELFHeader needs no rule against a second header: the first of two is
+// not the last section.
+func checkELFHeader(entry []byte, at int64, index, count int) error {
 	offset, size := binary.LittleEndian.Uint64(entry[24:]), binary.LittleEndian.Uint64(entry[32:])
 	switch {
-	case seen:
-		return broken(RuleELFHeaderTwice, at, "one section "+sectionHeader, "a second one at index %d", index)
 	case size != HeaderSize:
 		return broken(RuleELFHeaderSize, at+32, fmt.Sprint(HeaderSize), "header size %d", size)
 	case index != count-1:

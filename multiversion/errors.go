@@ -44,7 +44,6 @@ const (
 	RuleELFBodyTwice    Rule = "elf-body-once"            // two bodies
 	RuleELFBodyPlace    Rule = "elf-body-second-last"     // the body is not the second-last section
 	RuleELFBodyRange    Rule = "elf-body-32-bit"          // offset or size of the body need more than 32 bits
-	RuleELFHeaderTwice  Rule = "elf-header-once"          // two headers
 	RuleELFHeaderPlace  Rule = "elf-header-last"          // the header is not the last section
 	RuleELFHeaderSize   Rule = "elf-header-size"          // the header section is not 8192 bytes
 	RuleELFHeaderRange  Rule = "elf-header-32-bit"        // the header's offset needs more than 32 bits
