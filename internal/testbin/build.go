@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tbctl/tbctl/multiversion"
@@ -105,13 +106,24 @@ func BuildFile(tb testing.TB, spec Spec, dir string) string {
 	tb.Helper()
 	data := Build(tb, spec)
 	path := filepath.Join(dir, Name(spec.Platform))
-	if err := os.WriteFile(path, data, 0o755); err != nil {
-		tb.Fatal(err)
-	}
-	if err := os.Chmod(path, 0o755); err != nil { // whatever the umask is
-		tb.Fatal(err)
-	}
+	WriteFile(tb, path, data)
 	return path
+}
+
+// WriteFile writes an executable file with mode 0755, whatever the umask is,
+// that can be run at once: no child that another test starts meanwhile holds it
+// open for writing ("text file busy").
+func WriteFile(tb testing.TB, path string, data []byte) {
+	tb.Helper()
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(path, data, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err == nil {
+		err = os.Chmod(path, 0o755)
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // Build returns a multiversion binary that multiversion.Parse accepts and of which every
