@@ -137,7 +137,7 @@ func (d *dir) open(op, name string, writable bool) (fsatomic.File, error) {
 
 // mayOpen checks the mode's bits for the user.
 func (m *FS) mayOpen(node *inode, writable bool) error {
-	self := m.Self()
+	self := m.user
 	if self.AnyFile {
 		return nil
 	}

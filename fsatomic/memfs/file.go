@@ -103,7 +103,7 @@ func (f *file) Allocate(size int64) error {
 
 func (f *file) Chown(uid, gid int) error {
 	return f.change("chown", func() error {
-		if !f.fs.Self().Chown && uid != -1 && uid != f.node.uid {
+		if !f.fs.user.Chown && uid != -1 && uid != f.node.uid {
 			return syscall.EPERM
 		}
 		if uid != -1 {
@@ -155,7 +155,7 @@ func (f *file) Xattr(name string) (value []byte, err error) {
 
 func (f *file) SetXattr(name string, value []byte) error {
 	return f.change("setxattr "+name, func() error {
-		self := f.fs.Self()
+		self := f.fs.user
 		switch {
 		case f.fs.options.NoXattrs:
 			return fsatomic.ErrNotSupported

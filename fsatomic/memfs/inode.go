@@ -64,7 +64,7 @@ type record struct {
 func (m *FS) newInode(kind fsatomic.Kind, mode fsatomic.Mode) *inode {
 	m.inodes++
 	now := m.tick()
-	self := m.Self()
+	self := m.user
 	node := &inode{number: m.inodes, kind: kind, changed: now}
 	node.state = state{mode: mode, uid: self.UID, gid: self.GID, modified: now}
 	if kind == fsatomic.KindDirectory {

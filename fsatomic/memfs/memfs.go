@@ -39,7 +39,7 @@ const (
 )
 
 // Options says what the file system can do and who uses it. The zero value is a
-// file system with everything but reflinks, without limits, used by root.
+// file system with everything but reflinks, without limits.
 type Options struct {
 	NoExchange  bool // cannot exchange two names
 	NoNoReplace bool // cannot rename without replacing
@@ -54,13 +54,13 @@ type Options struct {
 	CountReads bool  // calls that change nothing count as operations too
 
 	Umask fsatomic.Mode
-	User  *fsatomic.Self // who uses it; nil: root
 }
 
 // FS implements [fsatomic.FS]. It may be used by several goroutines.
 type FS struct {
 	mu      sync.Mutex
 	options Options
+	user    fsatomic.Self
 	root    *inode
 	inodes  uint64 // numbers given out
 	now     int64  // nanoseconds; every change is later than the one before
@@ -81,7 +81,7 @@ type fault struct {
 
 // New returns an empty file system with the root directory "/".
 func New(options Options) *FS {
-	m := &FS{options: options, now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()}
+	m := &FS{options: options, user: root(), now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()}
 	m.root = m.newInode(fsatomic.KindDirectory, 0o755)
 	m.root.saved = m.root.state.clone()
 	return m
@@ -182,12 +182,22 @@ func (m *FS) tick() time.Time {
 	return time.Unix(0, m.now).UTC()
 }
 
+func root() fsatomic.Self {
+	return fsatomic.Self{Chown: true, AnyFile: true, SetFCaps: true, Security: true}
+}
+
 // Self implements [fsatomic.FS].
 func (m *FS) Self() fsatomic.Self {
-	if m.options.User != nil {
-		return *m.options.User
-	}
-	return fsatomic.Self{Chown: true, AnyFile: true, SetFCaps: true, Security: true}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.user
+}
+
+// SetUser changes who uses the file system; at first it is root.
+func (m *FS) SetUser(user fsatomic.Self) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.user = user
 }
 
 // SetFree changes the limit of contents, in bytes.
