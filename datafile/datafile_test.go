@@ -395,6 +395,15 @@ func TestJSON(t *testing.T) {
 	if got := largest.String(); got != "340282366920938463463374607431768211455" {
 		t.Errorf("2^128-1 is %s", got)
 	}
+	var back datafile.Superblock
+	if err := json.Unmarshal(text, &back); err != nil || back != got {
+		t.Errorf("there and back: %+v, %v", back, err)
+	}
+	for _, wrong := range []string{"", "-1", "+1", " 1", "0x1", "1_0", "340282366920938463463374607431768211456"} {
+		if id := datafile.NewID(5); !errors.Is(id.UnmarshalText([]byte(wrong)), datafile.ErrID) || id != datafile.NewID(5) {
+			t.Errorf("%q was taken for %s", wrong, id)
+		}
+	}
 }
 
 func FuzzRead(f *testing.F) {

@@ -61,7 +61,7 @@ func start(args []string) error {
 	r.step("listening")
 	_, development := values["development"]
 	if development || values["addresses"] == "0" {
-		select {}
+		time.Sleep(time.Hour) // it never looks at its binary again
 	}
 	for {
 		time.Sleep(interval())
@@ -84,7 +84,7 @@ func (r *replica) step(name string) {
 	if os.Getenv("STANDIN_DIE") == r.release.String()+":"+name {
 		r.log.Printf("dies at %s", name)
 		unix.Kill(os.Getpid(), unix.SIGKILL)
-		select {}
+		time.Sleep(time.Hour)
 	}
 }
 

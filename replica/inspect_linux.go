@@ -1,0 +1,211 @@
+package replica
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/datafile"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// textMax bounds what is read of /proc's text files, in bytes: a
+	// command line may have megabytes.
+	textMax = 256 << 10
+
+	suffixDeleted = " (deleted)"
+	memfdLink     = "/memfd:" + MemfdName
+
+	// ticksPerSecond is the unit of times in /proc/PID/stat (USER_HZ), which is
+	// 100 on every architecture that TigerBeetle has releases for.
+	ticksPerSecond = 100
+)
+
+// inspect finds out all about one process, or returns errGone if it has ended or
+// does not run from the target.
+func (f *Finder) inspect(ctx context.Context, place *place, pid int) (Process, executable, error) {
+	identity, err := f.identify(pid)
+	if errors.Is(err, errGone) {
+		return Process{}, identity.executable, err
+	}
+	process := Process{PID: pid, Exe: identity.link, Started: f.startTime(identity.started), Running: Running{Source: SourceNone}}
+	cmdline, cmdlineErr := f.text(pid, "cmdline")
+	if errors.Is(cmdlineErr, errGone) {
+		return Process{}, identity.executable, errGone
+	}
+	args := parseArguments(cmdline)
+	if err != nil {
+		if !args.resembles(place.names) {
+			return Process{}, identity.executable, errGone
+		}
+		process.Origin = OriginUnknown
+		process.unreadable("exe", err)
+	} else if process.Origin = f.origin(place, identity, args); process.Origin == OriginUnknown {
+		return Process{}, identity.executable, errGone
+	}
+	if cmdlineErr != nil {
+		process.unreadable("cmdline", cmdlineErr)
+	}
+	process.Command, process.Subcommand = args.command, args.subcommand
+	process.Replica = args.subcommand == subcommandStart || cmdlineErr != nil
+	if !process.Replica {
+		return process, identity.executable, nil
+	}
+	process.Polls, process.NoPolling = args.noPolling == "", args.noPolling
+	process.DataFile = args.positional
+	f.superblock(ctx, &process)
+	headers := f.headers(place)
+	f.armed(&process, &headers)
+	if process.Origin != OriginUnknown {
+		if err := f.running(ctx, &process, identity.executable, headers); err != nil {
+			return Process{}, identity.executable, err
+		}
+	}
+	if process.Running.Release == 0 {
+		process.runningFromDataFile()
+	}
+	process.offer(headers)
+	return process, identity.executable, nil
+}
+
+// origin judges whether the process runs from the target. A path counts as
+// what it means to the process, which may have another root directory. The same
+// text in another mount namespace proves nothing, the same file does.
+func (f *Finder) origin(place *place, identity identity, args arguments) Origin {
+	path, deleted := strings.CutSuffix(identity.link, suffixDeleted)
+	memory := strings.HasPrefix(identity.link, memfdLink)
+	if memory {
+		if path = args.command; !filepath.IsAbs(path) {
+			return OriginUnknown
+		}
+	}
+	mount := readlinkOrEmpty(f.path(identity.pid, "ns/mnt"))
+	sameMount := mount == place.mount || mount == ""
+	for index, candidate := range place.paths {
+		file := place.files[index]
+		same := sameMount && (path == candidate || path == place.names[index] || args.command == place.names[index])
+		if file != nil && !same {
+			inside, err := os.Stat(filepath.Join(f.path(identity.pid, "root"), path))
+			same = os.SameFile(identity.info, file) || err == nil && (memory || deleted) && os.SameFile(inside, file)
+		}
+		switch {
+		case !same:
+		case memory:
+			return OriginMemory
+		case index == 0 && file != nil && os.SameFile(identity.info, file):
+			return OriginTarget
+		default:
+			return OriginReplaced
+		}
+	}
+	return OriginUnknown
+}
+
+// stat returns the start time of a process in ticks since the boot.
+func (f *Finder) stat(pid int) (uint64, error) {
+	text, err := f.text(pid, "stat")
+	if err != nil {
+		return 0, err
+	}
+	// The second field is a name in parentheses, which may hold any bytes.
+	_, rest, _ := strings.Cut(text[max(0, strings.LastIndexByte(text, ')')):], " ")
+	const indexStartTime = 22 - 3
+	fields := strings.Fields(rest)
+	if len(fields) <= indexStartTime {
+		return 0, fmt.Errorf("process %d: stat has %d fields", pid, len(fields)+2)
+	}
+	return strconv.ParseUint(fields[indexStartTime], 10, 64)
+}
+
+// startTime converts ticks since the boot, or returns zero if the boot's time
+// is not known.
+func (f *Finder) startTime(ticks uint64) time.Time {
+	text, err := readText(filepath.Join(f.options.Proc, "stat"))
+	if err != nil {
+		return time.Time{}
+	}
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, "btime "); ok {
+			if boot, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
+				return time.Unix(boot+int64(ticks/ticksPerSecond), 0).UTC()
+			}
+		}
+	}
+	return time.Time{}
+}
+
+func (f *Finder) text(pid int, name string) (string, error) {
+	text, err := readText(f.path(pid, name))
+	if err != nil {
+		return "", gone(err)
+	}
+	return text, nil
+}
+
+func readText(name string) (string, error) {
+	file, err := os.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	var buffer bytes.Buffer
+	_, err = io.Copy(&buffer, io.LimitReader(file, textMax))
+	return buffer.String(), err
+}
+
+// superblock reads the data file that the command line names.
+func (f *Finder) superblock(ctx context.Context, process *Process) {
+	if process.DataFile == "" {
+		process.unreadable("data file", errors.New("the command line names none"))
+		return
+	}
+	file, err := f.openDataFile(process)
+	if err == nil {
+		defer file.Close()
+		var superblock datafile.Superblock
+		if superblock, err = datafile.Read(ctx, file, f.options.DataFile); err == nil {
+			process.Superblock = &superblock
+			return
+		}
+	}
+	if failure, ok := errors.AsType[*fs.PathError](err); ok {
+		failure.Path = process.DataFile // not the way there
+	} else {
+		err = fmt.Errorf("%s: %w", process.DataFile, err)
+	}
+	process.unreadable("data file", err)
+}
+
+// openDataFile opens the path as the process means it: from its root or its
+// working directory, absolute symlinks included.
+func (f *Finder) openDataFile(process *Process) (*os.File, error) {
+	base, flags := "root", uint64(unix.RESOLVE_IN_ROOT)
+	if !filepath.IsAbs(process.DataFile) {
+		base, flags = "cwd", 0
+	}
+	directory := f.path(process.PID, base)
+	fd, err := unix.Open(directory, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: directory, Err: err}
+	}
+	defer unix.Close(fd)
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: flags}
+	file, err := unix.Openat2(fd, process.DataFile, &how)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // an old kernel, or a filter of system calls
+		file, err = unix.Openat(fd, strings.TrimLeft(process.DataFile, "/"), unix.O_PATH|unix.O_CLOEXEC, 0)
+	}
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: process.DataFile, Err: err}
+	}
+	defer unix.Close(file)
+	return datafile.Open("/proc/self/fd/" + strconv.Itoa(file))
+}

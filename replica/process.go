@@ -1,0 +1,111 @@
+package replica
+
+import (
+	"time"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// MemfdName is the name of the memory files that replicas execute from and
+// hold the next binary in.
+const MemfdName = "tigerbeetle-multiversion-1768a738-ef69-4605-8b5c-c6e63580e345"
+
+// Origin says what a process executes.
+type Origin string
+
+// The origins. OriginReplaced is a file that stood at the target's path and
+// does so no more: it was deleted, replaced or moved to one of the backup names.
+const (
+	OriginTarget   Origin = "target"
+	OriginReplaced Origin = "replaced"
+	OriginMemory   Origin = "memory"
+	OriginUnknown  Origin = "unknown" // the executable could not be read
+)
+
+// Process is a process that runs from the target.
+type Process struct {
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started,omitzero"` // a change of the release does not change it
+	Origin  Origin    `json:"origin"`
+	Exe     string    `json:"exe"` // the text of the link /proc/PID/exe
+
+	// Replica reports whether this is a replica: the subcommand is start.
+	// Of other processes nothing below is known but the command line.
+	Replica    bool   `json:"replica"`
+	Command    string `json:"command"` // argv[0]
+	Subcommand string `json:"subcommand"`
+
+	// Polls reports whether the replica looks for a new binary by itself. If
+	// not, NoPolling says why, and a new binary needs a restart.
+	Polls     bool   `json:"polls"`
+	NoPolling string `json:"no_polling,omitempty"`
+
+	DataFile   string               `json:"data_file,omitempty"` // as on the command line
+	Superblock *datafile.Superblock `json:"superblock,omitempty"`
+
+	Running Running `json:"running"`
+	Armed   *Armed  `json:"armed,omitempty"` // nil: not armed, or unreadable
+
+	Unreadable []Unreadable `json:"unreadable,omitempty"`
+}
+
+// RunningSource says where the release that runs is known from.
+type RunningSource string
+
+// The sources. An executable that is a whole multiversion binary runs its current
+// release, once it has looked into the data file; until then it may be about to execute a
+// past one. A plain executable is found by its checksum in a pack. The data file
+// alone says which release ran at the last checkpoint.
+const (
+	SourceExecutable RunningSource = "executable"
+	SourcePack       RunningSource = "pack"
+	SourceDataFile   RunningSource = "data_file"
+	SourceNone       RunningSource = "none"
+)
+
+// Running is the release that a replica runs. Release is 0 if it is not known.
+type Running struct {
+	Release multiversion.Release `json:"release,omitzero"`
+	Source  RunningSource        `json:"source"`
+
+	// Certain is set for a plain executable found in a pack, and for a
+	// multiversion executable whose data file has the same release. Otherwise Note says what
+	// is in doubt.
+	Certain bool   `json:"certain"`
+	Note    string `json:"note,omitempty"`
+}
+
+// Armed is the binary that a replica holds in memory.
+type Armed struct {
+	FD       int                    `json:"fd"`
+	Current  multiversion.Release   `json:"current"`
+	Checksum multiversion.Checksum  `json:"checksum_binary_without_header"`
+	Releases []multiversion.Release `json:"releases"` // all that it holds
+
+	// Offered is what the replica offers the cluster: those that may be
+	// advertised from the release that runs. Nil if that is not known.
+	Offered []multiversion.Release `json:"offered"`
+}
+
+// Newest returns the newest release offered, or 0.
+func (a *Armed) Newest() multiversion.Release {
+	var newest multiversion.Release
+	if a != nil {
+		for _, release := range a.Offered {
+			newest = max(newest, release)
+		}
+	}
+	return newest
+}
+
+// Unreadable says what of a process could not be read, and why.
+type Unreadable struct {
+	What   string `json:"what"` // exe, cmdline, fd, stat, data file
+	Reason string `json:"reason"`
+	Err    error  `json:"-"`
+}
+
+func (p *Process) unreadable(what string, err error) {
+	p.Unreadable = append(p.Unreadable, Unreadable{What: what, Reason: err.Error(), Err: err})
+}

@@ -1,0 +1,68 @@
+package replica
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// named is the header of a binary in which a plain executable may be found,
+// and what the binary is called.
+type named struct {
+	name   string
+	header *multiversion.Header
+}
+
+// runningFromExecutable is for a process that executes a whole multiversion
+// binary. It has looked into its data file when both name the same release.
+func (p *Process) runningFromExecutable(current multiversion.Release) {
+	p.Running = Running{Release: current, Source: SourceExecutable}
+	switch {
+	case p.Superblock == nil:
+		p.Running.Note = "the data file could not be compared: a replica that has just started may be about to execute a past release"
+	case p.Superblock.Release != current:
+		p.Running.Note = fmt.Sprintf("the data file's last checkpoint was made by %s: the replica is about to change its release", p.Superblock.Release)
+	default:
+		p.Running.Certain = true
+	}
+}
+
+// runningFromPack is for a process that executes a plain executable with this
+// checksum. A past release's is in the pack, a current one's beside it.
+func (p *Process) runningFromPack(sum multiversion.Checksum, headers []named) {
+	for _, binary := range headers {
+		index := slices.IndexFunc(binary.header.Past, func(past multiversion.Past) bool { return past.Checksum == sum })
+		release := binary.header.Current.Release
+		if index >= 0 {
+			release = binary.header.Past[index].Release
+		} else if binary.header.Current.Checksum != sum {
+			continue
+		}
+		p.Running = Running{Release: release, Source: SourcePack, Certain: true, Note: "found in " + binary.name}
+		return
+	}
+}
+
+// runningFromDataFile is for a process whose executable says nothing.
+func (p *Process) runningFromDataFile() {
+	if p.Superblock == nil {
+		p.Running.Note = "neither the executable nor the data file tells"
+		return
+	}
+	p.Running = Running{Release: p.Superblock.Release, Source: SourceDataFile,
+		Note: "the executable is in no known pack; this release made the data file's last checkpoint"}
+}
+
+// offer fills in what the replica offers of the binary that it is armed with.
+func (p *Process) offer(headers []named) {
+	if p.Armed == nil || p.Running.Release == 0 {
+		return
+	}
+	for _, binary := range headers {
+		if binary.header.ChecksumBinary == p.Armed.Checksum {
+			p.Armed.Offered = binary.header.Advertisable(p.Running.Release)
+			return
+		}
+	}
+}
