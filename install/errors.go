@@ -40,10 +40,14 @@ type RejectedError struct {
 	Source string
 	Reason string
 	Report *verify.Report // nil if the file was not looked into
+	Err    error          // the cause, if it was rejected while it was fetched
 }
 
 // Error says what is wrong with the file.
 func (e *RejectedError) Error() string { return e.Source + ": " + e.Reason }
+
+// Unwrap returns the cause, or nil.
+func (e *RejectedError) Unwrap() error { return e.Err }
 
 // RefusedError says that the new file is whole but does not fit what is
 // installed, what runs, or this host. The target is untouched.

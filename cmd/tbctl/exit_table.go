@@ -57,8 +57,6 @@ func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
 	var kind *release.KindError
 	var trust *release.TrustError
 	switch {
-	case errors.As(err, &rejected):
-		return exitRejected, "get the file again; tbctl verify FILE lists every finding", nil, true
 	case errors.As(err, &trust):
 		if trust.Failed() {
 			return exitRejected, "do not use this file: get it again from a source that you trust", trust.Evidence, true
@@ -78,6 +76,8 @@ func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, hint, zip, true
 	case errors.Is(err, release.ErrTooLarge):
 		return exitRejected, "", nil, true
+	case errors.As(err, &rejected):
+		return exitRejected, "get the file again; tbctl verify FILE lists every finding", nil, true
 	}
 	return 0, "", nil, false
 }

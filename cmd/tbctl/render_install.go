@@ -97,7 +97,7 @@ func trustText(origin install.Origin) string {
 		}
 	}
 	if len(held) == 0 {
-		return "no digest or signature: checksums in the file find damage, not forgery"
+		return untrusted
 	}
 	return strings.Join(held, ", ") + " held"
 }

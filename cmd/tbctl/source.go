@@ -92,6 +92,9 @@ func sizeHint(artifact release.Artifact) int64 {
 	return executableSize(input)
 }
 
+// untrusted is said of a file that nothing outside of it vouches for.
+const untrusted = "no digest or signature vouches for it: checksums in the file find damage, not forgery"
+
 // fetchFrom makes the installer's fetch out of an artifact.
 func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 	return func(ctx context.Context, w io.Writer) (install.Origin, error) {
@@ -100,11 +103,14 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		fetched, err := artifact.Fetch(ctx, w)
 		a.progress.Done()
 		origin := originOf(artifact, fetched)
+		if failure := classify(a, err); failure.code == exitRejected {
+			return origin, &install.RejectedError{Source: artifact.Location, Reason: err.Error(), Err: err}
+		}
 		if err != nil {
 			return origin, err
 		}
-		if !fetched.Trusted {
-			a.warn("no digest and no signature vouches for this file: the checksums inside it find damage, not forgery (--sha256, --public-key, --require)")
+		if !fetched.Trusted && a.global.JSON {
+			a.warn(untrusted)
 		}
 		if fetched.CacheNote != "" {
 			a.note("%s", fetched.CacheNote)

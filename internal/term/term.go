@@ -105,6 +105,12 @@ func newStyles(w io.Writer, color bool) Styles {
 // Terminal reports whether the stream is a terminal.
 func (s *Stream) Terminal() bool { return s.terminal }
 
+// Colored reports whether the stream is coloured.
+func (s *Stream) Colored() bool { return s.color }
+
+// Unwrap returns what the stream writes to.
+func (s *Stream) Unwrap() io.Writer { return s.w }
+
 // Width is the width of a line in columns, 80 where nobody says.
 func (s *Stream) Width() int { return s.width }
 
