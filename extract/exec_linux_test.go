@@ -187,13 +187,13 @@ func TestExecKeepsSignalsAndLimits(t *testing.T) {
 func TestDamageIsNotRun(t *testing.T) {
 	t.Parallel()
 	good := testbin.Build(t, hostSpec())
-	extent := parse(t, good).Images[0].PastExtent(1)
+	extent := testbin.Load(t, good).Images[0].PastExtent(1)
 	command := extract.Command{Path: argvPath}
 	for _, run := range []func(context.Context, *multiversion.Binary, multiversion.Release, extract.Command) (int, error){extract.Exec, extract.Run} {
 		bad := bytes.Clone(good)
 		bad[extent.Offset+80_000] ^= 1
 		for _, release := range []string{"0.17.7", "0.17.8"} { // the current release is the whole file
-			if _, err := run(context.Background(), parse(t, bad), testbin.Release(release), command); !errors.Is(err, extract.ErrChecksum) {
+			if _, err := run(context.Background(), testbin.Load(t, bad), testbin.Release(release), command); !errors.Is(err, extract.ErrChecksum) {
 				t.Errorf("%s: %v", release, err)
 			}
 		}
@@ -207,19 +207,19 @@ func TestDamageIsNotRun(t *testing.T) {
 		if _, err := run(context.Background(), parsed, testbin.Release("0.17.8"), command); !errors.Is(err, extract.ErrChecksum) {
 			t.Errorf("replaced: %v", err)
 		}
-		if _, err := run(context.Background(), parse(t, good), testbin.Release("0.17.5"), command); !errors.Is(err, extract.ErrNotIncluded) {
+		if _, err := run(context.Background(), testbin.Load(t, good), testbin.Release("0.17.5"), command); !errors.Is(err, extract.ErrNotIncluded) {
 			t.Errorf("not included: %v", err)
 		}
-		if _, err := run(context.Background(), parse(t, good), testbin.Release("0.17.8"), extract.Command{Path: "tigerbeetle"}); !errors.Is(err, extract.ErrCommand) {
+		if _, err := run(context.Background(), testbin.Load(t, good), testbin.Release("0.17.8"), extract.Command{Path: "tigerbeetle"}); !errors.Is(err, extract.ErrCommand) {
 			t.Errorf("relative path: %v", err)
 		}
 		other := testbin.Spec{Platform: multiversion.PlatformX86_64Windows}
-		if _, err := run(context.Background(), parse(t, testbin.Build(t, other)), testbin.Release("0.17.8"), command); !errors.Is(err, extract.ErrPlatform) {
+		if _, err := run(context.Background(), testbin.Load(t, testbin.Build(t, other)), testbin.Release("0.17.8"), command); !errors.Is(err, extract.ErrPlatform) {
 			t.Errorf("other platform: %v", err)
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		cancel()
-		if _, err := run(ctx, parse(t, good), testbin.Release("0.17.8"), command); !errors.Is(err, context.Canceled) {
+		if _, err := run(ctx, testbin.Load(t, good), testbin.Release("0.17.8"), command); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v", err)
 		}
 	}
@@ -228,7 +228,7 @@ func TestDamageIsNotRun(t *testing.T) {
 func TestFailedExecutionIsReported(t *testing.T) {
 	t.Parallel()
 	data := testbin.Build(t, hostSpec())
-	extent := parse(t, data).Images[0].PastExtent(1)
+	extent := testbin.Load(t, data).Images[0].PastExtent(1)
 	clear(data[extent.Offset:extent.End()]) // no executable, though its checksum will be right
 	sum := multiversion.ChecksumOf(data[extent.Offset:extent.End()])
 	data = testbin.Mutate(t, data, func(header []byte) { copy(header[testbin.OffsetPastChecksums+16:], sum[:]) })

@@ -30,21 +30,12 @@ var targets = []struct {
 	{multiversion.PlatformUniversalMacOS, multiversion.ArchX86_64, "darwin", "amd64"},
 }
 
-func parse(t *testing.T, data []byte) *multiversion.Binary {
-	t.Helper()
-	parsed, err := multiversion.Parse(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed
-}
-
 func TestEveryReleaseComesOutAsItWentIn(t *testing.T) {
 	t.Parallel()
 	for _, target := range targets {
 		t.Run(string(target.platform)+" "+string(target.arch), func(t *testing.T) {
 			t.Parallel()
-			parsed := parse(t, testbin.Build(t, testbin.Spec{Platform: target.platform, Past: testbin.PastOf("0.16.1", "0.17.6v", "0.17.7")}))
+			parsed := testbin.Load(t, testbin.Build(t, testbin.Spec{Platform: target.platform, Past: testbin.PastOf("0.16.1", "0.17.6v", "0.17.7")}))
 			all, err := extract.All(parsed, target.arch)
 			if err != nil {
 				t.Fatal(err)
@@ -92,7 +83,7 @@ func normalize(t *testing.T, data []byte) []byte {
 func TestCurrentChecksum(t *testing.T) {
 	t.Parallel()
 	for _, target := range targets {
-		parsed := parse(t, testbin.Build(t, testbin.Spec{Platform: target.platform}))
+		parsed := testbin.Load(t, testbin.Build(t, testbin.Spec{Platform: target.platform}))
 		for _, image := range parsed.Images {
 			if sum, err := current.Checksum(context.Background(), parsed, image.Arch()); err != nil || sum != image.Header.Current.Checksum {
 				t.Errorf("%s %s: %s, want %s: %v", target.platform, image.Arch(), sum, image.Header.Current.Checksum, err)
@@ -106,8 +97,8 @@ func TestCurrentChecksum(t *testing.T) {
 
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
-	linux := parse(t, testbin.Build(t, testbin.Spec{}))
-	mac := parse(t, testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS}))
+	linux := testbin.Load(t, testbin.Build(t, testbin.Spec{}))
+	mac := testbin.Load(t, testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS}))
 
 	_, err := extract.Open(linux, "", testbin.Release("0.17.5"))
 	missing, ok := errors.AsType[*extract.NotIncludedError](err)
@@ -138,7 +129,7 @@ func TestUniversalWithoutExecutables(t *testing.T) {
 	} {
 		bad := bytes.Clone(data)
 		change(bad)
-		parsed := parse(t, bad)
+		parsed := testbin.Load(t, bad)
 		if _, err := extract.Open(parsed, multiversion.ArchAArch64, parsed.Current()); !errors.Is(err, current.ErrMissing) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -152,7 +143,7 @@ func TestDamageIsFoundInTheReleaseThatHasIt(t *testing.T) {
 	t.Parallel()
 	for _, target := range targets {
 		good := testbin.Build(t, testbin.Spec{Platform: target.platform})
-		clean := parse(t, good)
+		clean := testbin.Load(t, good)
 		image := &clean.Images[0]
 		offsets := map[multiversion.Release]int64{
 			testbin.Release("0.17.6"): image.PastExtent(0).Offset + 70_000,
@@ -162,7 +153,7 @@ func TestDamageIsFoundInTheReleaseThatHasIt(t *testing.T) {
 		for damaged, offset := range offsets {
 			bad := bytes.Clone(good)
 			bad[offset] ^= 0x10
-			all, err := extract.All(parse(t, bad), image.Arch())
+			all, err := extract.All(testbin.Load(t, bad), image.Arch())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -196,7 +187,7 @@ func (f *full) Write(data []byte) (int, error) {
 func TestCopyEnds(t *testing.T) {
 	t.Parallel()
 	data := testbin.Build(t, testbin.Spec{})
-	parsed := parse(t, data)
+	parsed := testbin.Load(t, data)
 	executable, err := extract.Open(parsed, "", testbin.Release("0.17.7"))
 	if err != nil {
 		t.Fatal(err)

@@ -153,7 +153,7 @@ func testRecipe(t *testing.T, platform multiversion.Platform, executable func(re
 	header = multiversion.Header{Past: []multiversion.Past{epochPast, olderPast}}
 	header.Current = multiversion.Current{Release: second.Release, Commit: second.Commit, ClientMin: second.ClientMin}
 	want = r.build(newer, slices.Concat(epoch, removed), header)
-	second.Past = parse(t, got)
+	second.Past = testbin.Load(t, got)
 	compare(t, string(platform)+", from the past", contents(t, build(t, second)), want)
 }
 

@@ -12,15 +12,6 @@ import (
 	"github.com/tbctl/tbctl/pack"
 )
 
-func parse(t *testing.T, data []byte) *multiversion.Binary {
-	t.Helper()
-	parsed, err := multiversion.Parse(bytes.NewReader(data), int64(len(data)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return parsed
-}
-
 func TestRefusals(t *testing.T) {
 	t.Parallel()
 	const linux = multiversion.PlatformX86_64Linux
@@ -67,12 +58,12 @@ func TestRefusals(t *testing.T) {
 			thin := sources(t, mac, release("0.17.9"))[0]
 			o.Current = []pack.Source{thin, thin}
 		}},
-		{"member corrupt", pack.ReasonPastCorrupt, func(o *pack.Options) { o.Past = parse(t, flip(body.Offset+100)) }},
-		{"member corrupt, file resealed", pack.ReasonPastCorrupt, func(o *pack.Options) { o.Past = parse(t, testbin.Reseal(t, flip(body.Offset+100))) }},
-		{"executable corrupt", pack.ReasonPastCorrupt, func(o *pack.Options) { o.Past = parse(t, flip(5000)) }},
-		{"executable corrupt, file resealed", pack.ReasonPastCorrupt, func(o *pack.Options) { o.Past = parse(t, testbin.Reseal(t, flip(5000))) }},
+		{"member corrupt", pack.ReasonPastCorrupt, func(o *pack.Options) { o.Past = testbin.Load(t, flip(body.Offset+100)) }},
+		{"member corrupt, file resealed", pack.ReasonPastCorrupt, func(o *pack.Options) { o.Past = testbin.Load(t, testbin.Reseal(t, flip(body.Offset+100))) }},
+		{"executable corrupt", pack.ReasonPastCorrupt, func(o *pack.Options) { o.Past = testbin.Load(t, flip(5000)) }},
+		{"executable corrupt, file resealed", pack.ReasonPastCorrupt, func(o *pack.Options) { o.Past = testbin.Load(t, testbin.Reseal(t, flip(5000))) }},
 		{"wrong current checksum", pack.ReasonPastCorrupt, func(o *pack.Options) {
-			o.Past = parse(t, testbin.Mutate(t, good, func(h []byte) { h[testbin.OffsetCurrentChecksum]++ }))
+			o.Past = testbin.Load(t, testbin.Mutate(t, good, func(h []byte) { h[testbin.OffsetCurrentChecksum]++ }))
 		}},
 		{"plain: not ascending", pack.ReasonOrder, plain(epoch, epoch)},
 		{"plain: release 0", pack.ReasonRelease, plain(pack.Plain{Executables: epoch.Executables})},
@@ -95,7 +86,7 @@ func TestRefusals(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			options := options(t, linux, "0.17.9")
-			options.Past = parse(t, good)
+			options.Past = testbin.Load(t, good)
 			test.change(&options)
 			result, err := pack.Build(context.Background(), options)
 			if !errors.Is(err, test.want) || result != nil {
@@ -136,7 +127,7 @@ func TestUniversalHeadersThatDiffer(t *testing.T) {
 		clear(h[testbin.OffsetPastClientMins+4:][:4])
 	})
 	options := options(t, multiversion.PlatformUniversalMacOS, "0.17.9")
-	options.Past = parse(t, bad)
+	options.Past = testbin.Load(t, bad)
 	if _, err := pack.Build(context.Background(), options); !errors.Is(err, pack.ReasonPastCorrupt) {
 		t.Errorf("%v, want %s", err, pack.ReasonPastCorrupt)
 	}

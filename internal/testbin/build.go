@@ -211,11 +211,7 @@ func (s Spec) options(tb testing.TB) *pack.Options {
 	}
 	options.Current = s.executables(tb, s.Current, s.Executable)
 	if s.From != nil {
-		past, err := multiversion.Parse(bytes.NewReader(s.From), int64(len(s.From)))
-		if err != nil {
-			tb.Fatalf("build a fixture: past binary: %v", err)
-		}
-		options.Past = past
+		options.Past = Load(tb, s.From)
 		return options
 	}
 	for _, past := range s.Past {

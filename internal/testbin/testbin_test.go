@@ -99,6 +99,18 @@ func TestBuiltFileRuns(t *testing.T) {
 	}
 }
 
+func TestAArch64FileRuns(t *testing.T) {
+	t.Parallel()
+	qemu, err := exec.LookPath("qemu-aarch64")
+	if err != nil {
+		t.Skipf("skipped: running a file for aarch64 needs qemu-aarch64: %v", err)
+	}
+	path := testbin.BuildFile(t, testbin.Spec{Platform: multiversion.PlatformAArch64Linux}, t.TempDir())
+	if output, err := exec.Command(qemu, path).Output(); err != nil || string(output) != "testbin version 0.17.8 0\n" {
+		t.Errorf("it printed %q: %v", output, err)
+	}
+}
+
 func TestMutateBreaksOneRule(t *testing.T) {
 	t.Parallel()
 	little := binary.LittleEndian
