@@ -80,7 +80,7 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 	a.pinLatest(ctx, s, &f)
 	claims, err := a.claims(ctx, s)
 	if err != nil {
-		return f, trustEvidence(&f, err)
+		return f, a.final(err, &f)
 	}
 	out := &output{dst: dst}
 	for {
@@ -89,7 +89,7 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 			return f, nil
 		}
 		if f.Restarts >= restartsMax || !a.worthRestart(err, &f) || ctx.Err() != nil {
-			return f, trustEvidence(&f, err)
+			return f, a.final(err, &f)
 		}
 		if reset := out.reset(); reset != nil {
 			return f, fmt.Errorf("%w (after: %w)", reset, err)
@@ -99,10 +99,20 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 	}
 }
 
-// trustEvidence copies the evidence of a TrustError to the result.
-func trustEvidence(f *Fetched, err error) error {
-	var trust *TrustError
-	if errors.As(err, &trust) {
+// final makes an error fit for the caller: the transfer's own without what stood on the way, and a
+// judgement's evidence in the result too.
+func (a *Artifact) final(err error, f *Fetched) error {
+	var (
+		restart  *errRestart
+		transfer *TransferError
+		trust    *TrustError
+	)
+	switch {
+	case errors.As(err, &restart):
+		return &TransferError{URL: a.Location, Total: -1, Attempts: f.Attempts, Err: fmt.Errorf("%w again and again: %w", ErrChanged, restart)}
+	case errors.As(err, &transfer):
+		return transfer
+	case errors.As(err, &trust):
 		f.Evidence = trust.Evidence
 	}
 	return err

@@ -169,11 +169,11 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request, f *file, cut, sta
 	if stall >= 0 {
 		end = min(end, stall)
 	}
-	n, _ := w.Write(body[:end])
-	w.(http.Flusher).Flush()
 	s.mu.Lock()
-	s.sent += int64(n)
+	s.sent += int64(end)
 	s.mu.Unlock()
+	w.Write(body[:end])
+	w.(http.Flusher).Flush()
 	if stall >= 0 {
 		select {
 		case <-r.Context().Done():
@@ -205,6 +205,12 @@ func (s *server) paths() []string {
 		paths = append(paths, r.Method+" "+r.URL.Path)
 	}
 	return paths
+}
+
+func (s *server) bytesSent() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sent
 }
 
 func (s *server) last() *http.Request {
@@ -258,4 +264,11 @@ func equalJSON(t testing.TB, a, b any) bool {
 		t.Fatal(errX, errY)
 	}
 	return bytes.Equal(x, y)
+}
+
+func httpServer(t testing.TB, f http.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewServer(f)
+	t.Cleanup(s.Close)
+	return s
 }

@@ -1,0 +1,428 @@
+package release
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestCuts breaks the connection after each percent of the file, in turn with everything that can be
+// different about a server. Each download ends in the right bytes, and where the server allows it, no
+// byte comes twice.
+func TestCuts(t *testing.T) {
+	t.Parallel()
+	executable := program(100_000, 1)
+	zip := zipped(t, executable)
+	for name, f := range map[string]file{
+		"strong etag":             {etag: `"1"`},
+		"old last-modified":       {modified: time.Now().Add(-time.Hour)},
+		"weak etag":               {etag: `W/"1"`},
+		"new last-modified":       {modified: time.Now()},
+		"no validator":            {},
+		"no ranges":               {etag: `"1"`, noRange: true},
+		"no length":               {etag: `"1"`, chunked: true},
+		"no length, no validator": {chunked: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			exact := name == "strong etag" || name == "old last-modified" || name == "no length"
+			for percent := 1; percent < 100; percent += 7 {
+				cut := f
+				at := len(zip) * percent / 100
+				cut.data, cut.cuts = zip, []int{at}
+				s := newServer(t, map[string]*file{assetPath: &cut})
+				got, b, err := fetch(t, "0.17.8", Options{BaseURL: s.URL})
+				if err != nil || !bytes.Equal(b, executable) {
+					t.Fatalf("cut at %d %%: %v", percent, err)
+				}
+				want := int64(len(zip))
+				if !exact {
+					want += int64(at)
+				}
+				if got.BytesFetched != want || got.Attempts != 2 || got.Restarts != 0 {
+					t.Errorf("cut at %d %%: %d bytes fetched, want %d; %d attempts, %d restarts", percent, got.BytesFetched, want, got.Attempts, got.Restarts)
+				}
+			}
+		})
+	}
+}
+
+// TestCutAlways breaks every connection after a little; progress forgives the failures before it.
+func TestCutAlways(t *testing.T) {
+	t.Parallel()
+	executable := program(2<<20, 1)
+	zip := zipped(t, executable)
+	f := &file{data: zip, etag: `"1"`}
+	for range 40 {
+		f.cuts = append(f.cuts, progressWorth)
+	}
+	s := newServer(t, map[string]*file{assetPath: f})
+	got, b, err := fetch(t, "0.17.8", Options{BaseURL: s.URL})
+	if err != nil || !bytes.Equal(b, executable) || got.BytesFetched != int64(len(zip)) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if want := len(zip)/progressWorth + 1; got.Attempts != want {
+		t.Errorf("%d attempts, want %d", got.Attempts, want)
+	}
+
+	f.cuts = f.cuts[:0]
+	for range 100 {
+		f.cuts = append(f.cuts, progressWorth)
+	}
+	retry := quick
+	retry.Attempts, retry.AttemptsMax = 2, 5
+	got, _, err = fetch(t, "0.17.8", Options{BaseURL: s.URL, Retry: retry})
+	if got.Attempts != 5 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("hard maximum: %d attempts, %v", got.Attempts, err)
+	}
+}
+
+// interrupted makes a first run that ends after at bytes, and keeps them.
+func interrupted(t *testing.T, s *server, f *file, at int, cache string) {
+	t.Helper()
+	f.cuts, f.status = []int{at}, []int{0, http.StatusForbidden}
+	got, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: cache})
+	var transfer *TransferError
+	if !errors.As(err, &transfer) || !transfer.Kept || transfer.Received != int64(at) || got.BytesFetched != int64(at) {
+		t.Fatalf("first run: %+v, %v", got, err)
+	}
+	s.mu.Lock()
+	s.sent, s.requests = 0, nil
+	s.mu.Unlock()
+}
+
+func partials(t *testing.T, cache string) []string {
+	t.Helper()
+	found, err := filepath.Glob(filepath.Join(cache, downloadsName, "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// TestResumeAcrossRuns continues in a second run what a first one has received.
+func TestResumeAcrossRuns(t *testing.T) {
+	t.Parallel()
+	executable := program(200_000, 1)
+	zip := zipped(t, executable)
+	for percent := 1; percent <= 100; percent += 9 {
+		t.Run(fmt.Sprint(percent), func(t *testing.T) {
+			t.Parallel()
+			cache := t.TempDir()
+			f := &file{data: zip, etag: `"1"`}
+			s := newServer(t, map[string]*file{assetPath: f})
+			at := min(len(zip)*percent/100, len(zip)-1)
+			interrupted(t, s, f, at, cache)
+			got, b, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: cache})
+			if err != nil || !bytes.Equal(b, executable) {
+				t.Fatal(err)
+			}
+			missing := int64(len(zip) - at)
+			if got.BytesFetched > missing+1 || s.bytesSent() > missing+1 || got.BytesResumed != int64(at)-1 {
+				t.Errorf("%d bytes were missing: %d fetched, %d sent, %d resumed", missing, got.BytesFetched, s.bytesSent(), got.BytesResumed)
+			}
+			if left := partials(t, cache); len(left) != 0 {
+				t.Errorf("left over: %v", left)
+			}
+		})
+	}
+}
+
+// TestResumeNeedsProof begins anew whenever the bytes of an earlier run may be of another file.
+func TestResumeNeedsProof(t *testing.T) {
+	t.Parallel()
+	executable, other := program(2<<20, 1), program(2<<20, 7)
+	zip, otherZip := zipped(t, executable), zipped(t, other)
+	for name, tc := range map[string]struct {
+		change func(f *file, partial string)
+		other  bool
+		fresh  bool // without a single byte of the earlier run
+		resets int
+	}{
+		"unchanged":        {change: func(*file, string) {}},
+		"other etag":       {change: func(f *file, _ string) { f.data, f.etag = otherZip, `"2"` }, other: true, fresh: true},
+		"etag now weak":    {change: func(f *file, _ string) { f.etag = `W/"1"` }, fresh: true},
+		"no ranges now":    {change: func(f *file, _ string) { f.noRange = true }, fresh: true},
+		"shorter now":      {change: func(f *file, _ string) { f.data = f.data[:50_000]; f.etag = "" }, fresh: true},
+		"head damaged":     {change: func(_ *file, p string) { overwrite(p, 0, "x") }, fresh: true},
+		"of another url":   {change: func(_ *file, p string) { overwrite(p, bytes.Index(read(p), []byte(`url_sha256":"`))+13, "0000") }, fresh: true},
+		"too old":          {change: func(_ *file, p string) { age(p) }, fresh: true},
+		"empty":            {change: func(_ *file, p string) { os.Truncate(p, 0) }, fresh: true},
+		"head alone":       {change: func(_ *file, p string) { os.Truncate(p, partialHead) }, fresh: true},
+		"data damaged":     {change: func(_ *file, p string) { overwrite(p, partialHead+600_000, "damage") }, fresh: true, resets: 1},
+		"data torn":        {change: func(_ *file, p string) { overwrite(p, partialHead+600_000, strings.Repeat("\x00", 4096)) }, fresh: true, resets: 1},
+		"first bytes gone": {change: func(_ *file, p string) { overwrite(p, partialHead, "\x00\x00\x00\x00") }, fresh: true},
+		"condition ignored, other file": {change: func(f *file, _ string) {
+			f.data = otherZip
+			f.range206 = func(w http.ResponseWriter, _, _ int64) { w.Header().Set("ETag", `"2"`) }
+		}, other: true, fresh: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cache := t.TempDir()
+			f := &file{data: zip, etag: `"1"`}
+			s := newServer(t, map[string]*file{assetPath: f})
+			interrupted(t, s, f, 1<<20, cache)
+			tc.change(f, partials(t, cache)[0])
+			o := Options{BaseURL: s.URL, CacheDir: cache, Platform: LinuxX86_64, Retry: quick}
+			a, err := Resolve("0.17.8", o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var b buffer
+			got, err := a.Fetch(t.Context(), &b)
+			if name == "shorter now" {
+				if err == nil || len(partials(t, cache)) != 0 {
+					t.Fatalf("%v, %v", err, partials(t, cache))
+				}
+				return
+			}
+			want := executable
+			if tc.other {
+				want = other
+			}
+			if err != nil || !bytes.Equal(b.Bytes(), want) || b.resets != tc.resets {
+				t.Fatalf("%v, %d bytes, %d resets", err, b.Len(), b.resets)
+			}
+			if tc.fresh == (got.BytesResumed > 0) {
+				t.Errorf("%d bytes resumed", got.BytesResumed)
+			}
+			if left := partials(t, cache); len(left) != 0 {
+				t.Errorf("left over: %v", left)
+			}
+		})
+	}
+}
+
+func read(path string) []byte {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
+
+func overwrite(path string, at int, text string) {
+	b := read(path)
+	copy(b[at:], text)
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		panic(err)
+	}
+}
+
+// age makes the head of a partial file a week older.
+func age(path string) {
+	b := read(path)
+	i := bytes.Index(b, []byte(`"time":"`)) + 8
+	copy(b[i:], time.Now().Add(-PartialAgeMax-time.Hour).UTC().Format("2006-01-02"))
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		panic(err)
+	}
+}
+
+// TestChangedHalfWay replaces the file on the server while it is fetched.
+func TestChangedHalfWay(t *testing.T) {
+	t.Parallel()
+	executable, other := program(3<<20, 1), program(3<<20, 7)
+	zip, otherZip := zipped(t, executable), zipped(t, other)
+	for name, f := range map[string]file{
+		"other etag":        {etag: `"1"`, swap: &file{data: otherZip, etag: `"2"`}},
+		"other length":      {swap: &file{data: zipped(t, program(1000, 3))}},
+		"same length":       {swap: &file{data: otherZip}},
+		"shorter, no etag":  {etag: `"1"`, swap: &file{data: zip[:10], etag: `"1"`}},
+		"etag gone":         {etag: `"1"`, swap: &file{data: otherZip}},
+		"no length at all":  {chunked: true, swap: &file{data: otherZip, chunked: true}},
+		"resumed elsewhere": {etag: `"1"`, swap: &file{data: otherZip, etag: `"1"`, range206: func(w http.ResponseWriter, first, total int64) { w.Header().Set("ETag", `"3"`) }}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			run := func(dst io.Writer) (Fetched, error) {
+				f := f
+				f.data, f.cuts = zip, []int{2 << 20}
+				s := newServer(t, map[string]*file{assetPath: &f})
+				a, err := Resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, Retry: quick})
+				if err != nil {
+					t.Fatal(err)
+				}
+				return a.Fetch(t.Context(), dst)
+			}
+			var b buffer
+			got, err := run(&b)
+			if len(f.swap.data) == 10 {
+				if err == nil {
+					t.Error("accepted")
+				}
+				return
+			}
+			want := other
+			if len(f.swap.data) < 10_000 {
+				want = program(1000, 3)
+			}
+			if err != nil || !bytes.Equal(b.Bytes(), want) || got.Restarts != 1 || b.resets != 1 {
+				t.Fatalf("%v, %d bytes, %+v", err, b.Len(), got)
+			}
+			var once bytes.Buffer
+			if _, err := run(onlyWriter{&once}); !errors.Is(err, ErrChanged) {
+				t.Errorf("without Reset: %v", err)
+			}
+		})
+	}
+}
+
+// TestRangesThatLie falls back to the whole file when a server's ranges are not what was asked for.
+func TestRangesThatLie(t *testing.T) {
+	t.Parallel()
+	executable := program(100_000, 1)
+	zip := zipped(t, executable)
+	for name, header := range map[string]func(h http.Header, first, total int64){
+		"other start": func(h http.Header, first, total int64) {
+			h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first+1, total-1, total))
+		},
+		"other end": func(h http.Header, first, total int64) {
+			h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, total-2, total))
+		},
+		"other total": func(h http.Header, first, total int64) {
+			h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/%d", first, total, total+1))
+		},
+		"no total": func(h http.Header, first, total int64) {
+			h.Set("Content-Range", fmt.Sprintf("bytes %d-%d/*", first, total-9))
+		},
+		"none":     func(h http.Header, _, _ int64) { h.Del("Content-Range") },
+		"nonsense": func(h http.Header, _, _ int64) { h.Set("Content-Range", "bytes 5-4/x") },
+		"multipart": func(h http.Header, _, _ int64) {
+			h.Del("Content-Range")
+			h.Set("Content-Type", "multipart/byteranges; boundary=x")
+		},
+		"other etag": func(h http.Header, _, _ int64) { h.Set("ETag", `"2"`) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := &file{data: zip, etag: `"1"`, cuts: []int{40_000}}
+			f.range206 = func(w http.ResponseWriter, first, total int64) { header(w.Header(), first, total) }
+			s := newServer(t, map[string]*file{assetPath: f})
+			got, b, err := fetch(t, "0.17.8", Options{BaseURL: s.URL})
+			if err != nil || !bytes.Equal(b, executable) || got.Attempts != 3 || got.Restarts != 0 {
+				t.Fatalf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// TestLengthThatLies ends in an error that says how much came, whatever the server claims.
+func TestLengthThatLies(t *testing.T) {
+	t.Parallel()
+	zip := zipped(t, program(100_000, 1))
+	for _, lie := range []int64{1, 1000, -1, -1000} {
+		s := newServer(t, map[string]*file{assetPath: {data: zip, etag: `"1"`, lie: lie}})
+		_, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL})
+		if !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrChanged) {
+			t.Errorf("%+d: %v", lie, err)
+		}
+	}
+	huge := http.Header{"Content-Length": {strconv.FormatInt(AssetSizeMax+1, 10)}}
+	s := httpServer(t, func(w http.ResponseWriter, r *http.Request) { w.Header()["Content-Length"] = huge["Content-Length"] })
+	if f, _, err := fetch(t, s.URL+"/x.zip", Options{}); !errors.Is(err, ErrTooLarge) || f.Attempts != 1 {
+		t.Errorf("huge: %v", err)
+	}
+}
+
+// TestTwoAtOnce lets a second download run while a first holds the partial file: both end well, and
+// only the first one keeps what came.
+func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	executable := program(200_000, 1)
+	zip := zipped(t, executable)
+	cache := t.TempDir()
+	f := &file{data: zip, etag: `"1"`, stall: []int{50_000}}
+	s := newServer(t, map[string]*file{assetPath: f})
+	o := Options{BaseURL: s.URL, CacheDir: cache, Platform: LinuxX86_64, Retry: quick, ProgressEvery: 1}
+	started := make(chan struct{}, 1000)
+	first := o
+	first.Progress = func(p Progress) {
+		if p.Done > 0 {
+			select {
+			case started <- struct{}{}:
+			default:
+			}
+		}
+	}
+	a, err := Resolve("0.17.8", first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() {
+		_, err := a.Fetch(ctx, io.Discard)
+		result <- err
+	}()
+	<-started
+	got, b, err := fetch(t, "0.17.8", o)
+	if err != nil || !bytes.Equal(b, executable) || got.CacheNote == "" || got.BytesResumed != 0 {
+		t.Errorf("second: %+v, %v", got, err)
+	}
+	cancel()
+	err = <-result
+	var transfer *TransferError
+	if !errors.Is(err, context.Canceled) || !errors.As(err, &transfer) || !transfer.Kept {
+		t.Errorf("first: %v", err)
+	}
+	got, b, err = fetch(t, "0.17.8", o)
+	if err != nil || !bytes.Equal(b, executable) || got.BytesResumed == 0 {
+		t.Errorf("third: %+v, %v", got, err)
+	}
+}
+
+// TestSweep removes what is too old, and nothing else.
+func TestSweep(t *testing.T) {
+	t.Parallel()
+	cache := t.TempDir()
+	directory := filepath.Join(cache, downloadsName)
+	if err := os.MkdirAll(directory, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	old := time.Now().Add(-PartialAgeMax - time.Hour)
+	for name, at := range map[string]time.Time{"old.partial": old, "new.partial": time.Now(), "old.other": old} {
+		path := filepath.Join(directory, name)
+		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chtimes(path, at, at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := newServer(t, map[string]*file{assetPath: {data: zipped(t, program(100, 1))}})
+	if _, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: cache}); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for _, path := range partials(t, cache) {
+		left = append(left, filepath.Base(path))
+	}
+	if fmt.Sprint(left) != "[new.partial old.other]" {
+		t.Errorf("left: %v", left)
+	}
+}
+
+// TestCacheUnusable downloads without a cache when there cannot be one, and says so.
+func TestCacheUnusable(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := newServer(t, map[string]*file{assetPath: {data: zipped(t, program(100, 1)), etag: `"1"`}})
+	f, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: path})
+	if err != nil || f.CacheNote == "" {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
