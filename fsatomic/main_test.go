@@ -3,6 +3,7 @@ package fsatomic_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -93,12 +94,21 @@ func helperHold(args []string) error {
 // takes everything away and the attributes of the file that is there.
 func helperInstall(args []string) error {
 	umask(0o777)
-	fsys := fsatomic.OS()
-	target, err := fsatomic.Lookup(fsys, args[0])
+	err := helperInstallOnce(args[0], args[1])
+	if errors.Is(err, fsatomic.ErrAttribute) {
+		fmt.Println(err)
+		return nil
+	}
+	return err
+}
+
+func helperInstallOnce(name, contents string) error {
+	ctx, fsys := context.Background(), fsatomic.OS()
+	target, err := fsatomic.Lookup(fsys, name)
 	if err != nil {
 		return err
 	}
-	lock, err := fsatomic.Acquire(context.Background(), fsys, target, fsatomic.LockOptions{Wait: fsatomic.WaitForever})
+	lock, err := fsatomic.Acquire(ctx, fsys, target, fsatomic.LockOptions{Wait: fsatomic.WaitForever})
 	if err != nil {
 		return err
 	}
@@ -106,25 +116,25 @@ func helperInstall(args []string) error {
 	if _, err := fsatomic.Recover(lock); err != nil {
 		return err
 	}
-	if target, err = fsatomic.Lookup(fsys, args[0]); err != nil {
+	if target, err = fsatomic.Lookup(fsys, name); err != nil {
 		return err
 	}
-	staged, err := fsatomic.Stage(lock, target, int64(len(args[1])))
+	staged, err := fsatomic.Stage(lock, target, int64(len(contents)))
 	if err != nil {
-		return err
-	}
-	if _, err := io.WriteString(staged, args[1]); err != nil {
 		return err
 	}
 	attrs := target.Attributes
 	if !target.Exists {
 		attrs = newAttributes
 	}
-	if err := staged.SetAttributes(attrs); err != nil {
-		fmt.Println(err)
-		return staged.Abort()
+	_, err = io.WriteString(staged, contents)
+	if err == nil {
+		err = staged.SetAttributes(attrs)
 	}
-	_, err = staged.Commit(context.Background(), fsatomic.CommitOptions{})
+	if err != nil {
+		return errors.Join(err, staged.Abort())
+	}
+	_, err = staged.Commit(ctx, fsatomic.CommitOptions{})
 	return err
 }
 
