@@ -80,21 +80,6 @@ func normalize(t *testing.T, data []byte) []byte {
 	return out.Bytes()
 }
 
-func TestCurrentChecksum(t *testing.T) {
-	t.Parallel()
-	for _, target := range targets {
-		parsed := testbin.Load(t, testbin.Build(t, testbin.Spec{Platform: target.platform}))
-		for _, image := range parsed.Images {
-			if sum, err := current.Checksum(context.Background(), parsed, image.Arch()); err != nil || sum != image.Header.Current.Checksum {
-				t.Errorf("%s %s: %s, want %s: %v", target.platform, image.Arch(), sum, image.Header.Current.Checksum, err)
-			}
-		}
-		if _, err := current.Checksum(context.Background(), parsed, "mips"); !errors.Is(err, current.ErrMissing) {
-			t.Errorf("mips: %v", err)
-		}
-	}
-}
-
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
 	linux := testbin.Load(t, testbin.Build(t, testbin.Spec{}))

@@ -76,6 +76,7 @@ func TestRefusals(t *testing.T) {
 		{"plain: multiversion", pack.ReasonSections, plain(pack.Epoch(bytes.NewReader(good)))},
 		{"plain: not an executable", pack.ReasonExecutable, plain(pack.Epoch(bytes.NewReader([]byte("a script"))))},
 		{"plain: too many", pack.ReasonCount, plain(make([]pack.Plain, 64)...)},
+		{"plain: ends early", pack.ReasonRead, plain(pack.Epoch(large{epoch.Executables[0], epoch.Executables[0].Size() + 1}))},
 		{"too large", pack.ReasonSize, plain(pack.Epoch(large{epoch.Executables[0], 64 << 20}))},
 		{"far too large", pack.ReasonSize, func(o *pack.Options) {
 			plain(pack.Epoch(large{epoch.Executables[0], 1 << 33}))(o)
@@ -100,7 +101,7 @@ func plain(past ...pack.Plain) func(o *pack.Options) {
 	return func(o *pack.Options) { o.Past, o.Plain = nil, past }
 }
 
-// large is a source that only says that it is that large: it must be refused unread.
+// large is a source that only says that it is that large.
 type large struct {
 	pack.Source
 	size int64

@@ -119,7 +119,7 @@ func copyExtent(ctx context.Context, source io.ReaderAt, extent multiversion.Ext
 		}
 		for _, w := range writers {
 			if _, err := w.Write(piece); err != nil {
-				return done, err
+				return done, fmt.Errorf("pack: write the binary: %w", err)
 			}
 		}
 		done += int64(len(piece))

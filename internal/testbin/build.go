@@ -32,8 +32,8 @@ type Spec struct {
 	// instead of Past.
 	From []byte
 
-	// Executable replaces the program as the current executable; for macOS
-	// the program stays for the other architectures.
+	// Executable replaces the program as the current executable, for Linux
+	// and Windows.
 	Executable []byte
 
 	// Size is the least size in bytes of the result: bytes are added to the
@@ -57,7 +57,7 @@ type Past struct {
 	Debug     bool
 	ClientMin multiversion.Release // zero: see [ClientMin]
 
-	// Executable replaces the program; for macOS, for both architectures.
+	// Executable replaces the program. For macOS it is a universal file.
 	Executable []byte
 }
 
@@ -137,6 +137,9 @@ func Build(tb testing.TB, spec Spec) []byte {
 	result := arrange(tb, options)
 	if spec.Size > 0 && spec.Size < result.Size() {
 		tb.Fatalf("build a fixture: size %d is less than the %d bytes of the least one", spec.Size, result.Size())
+	}
+	if spec.Size > 0 && spec.From != nil {
+		tb.Fatal("build a fixture: Size goes with Past, not with From")
 	}
 	for spec.Size > result.Size() { // twice where alignment swallowed some of it
 		spec.pad(options, spec.Size-result.Size())
@@ -225,19 +228,12 @@ func (s Spec) options(tb testing.TB) *pack.Options {
 	return options
 }
 
-// executables returns the program for every target of the platform; one that
-// is given takes the place of the program for its architecture.
+// executables returns the one that is given, or else the program for every
+// target of the platform.
 func (s Spec) executables(tb testing.TB, release multiversion.Release, given []byte) []pack.Source {
 	tb.Helper()
 	if given != nil {
-		_, arch, err := multiversion.Identify(bytes.NewReader(given), int64(len(given)))
-		if err != nil {
-			tb.Fatalf("build a fixture: given executable: %v", err)
-		}
-		if s.format() != multiversion.FormatMachO || arch == multiversion.ArchUniversal {
-			return []pack.Source{bytes.NewReader(given)}
-		}
-		tb.Fatalf("build a fixture: a given executable for macOS must be universal, not %s", arch)
+		return []pack.Source{bytes.NewReader(given)}
 	}
 	var sources []pack.Source
 	for _, target := range s.targets(tb) {

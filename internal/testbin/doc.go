@@ -2,6 +2,12 @@
 // real executables that run and say which release they are, natively and
 // without any tool but go itself.
 //
+//	Build, BuildFile     a multiversion binary after a Spec, of any platform
+//	Executable, Self     a plain executable
+//	Mutate, Reseal       break one rule, with all checksums right
+//	Load, Parse          parse, without and with the checksums of the contents
+//	Zip                  a release archive
+//
 // The executables come from one small program (testdata/program), built once a test process
 // for each GOOS and GOARCH and then stamped with release and seed. It takes a command:
 //
