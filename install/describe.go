@@ -37,6 +37,16 @@ func describe(ctx context.Context, r io.ReaderAt, size int64, path string) (pres
 	return found, nil
 }
 
+// Describe reads the whole file at path, not following a symbolic link, and says
+// what it is. A file that is no multiversion binary is no error.
+func Describe(ctx context.Context, fsys fsatomic.FS, path string) (*File, error) {
+	found, err := describePath(ctx, fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	return &found.file, nil
+}
+
 // fill sets what a parsed binary says.
 func (f *File) fill(binary *multiversion.Binary) {
 	header := &binary.Images[0].Header

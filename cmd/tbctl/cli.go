@@ -19,12 +19,18 @@ type cli struct {
 	Install  installCmd  `cmd:"" group:"change" help:"Install a release: fetch, verify, swap atomically, keep the old one."`
 	Rollback rollbackCmd `cmd:"" group:"change" help:"Put the previous binary back."`
 
-	Inspect inspectCmd `cmd:"" group:"look" help:"Show what a binary, a release archive or a data file says of itself."`
-	Verify  verifyCmd  `cmd:"" group:"look" help:"Check that a binary is whole, and whether it may replace another."`
-	History historyCmd `cmd:"" group:"look" help:"Show what tbctl did on this host."`
-	Config  configCmd  `cmd:"" group:"look" help:"Show each setting and where it comes from."`
-	Demo    demoCmd    `cmd:"" group:"learn" help:"Try the main job on real binaries in a temporary directory, offline."`
-	Version versionCmd `cmd:"" group:"learn" help:"Show the version of tbctl."`
+	Inspect  inspectCmd  `cmd:"" group:"look" help:"Show what a binary, a release archive or a data file says of itself."`
+	Verify   verifyCmd   `cmd:"" group:"look" help:"Check that a binary is whole, and whether it may replace another."`
+	Status   statusCmd   `cmd:"" group:"look" help:"Show the installed binary, the replicas that run from it, and what will happen next."`
+	History  historyCmd  `cmd:"" group:"look" help:"Show what tbctl did on this host."`
+	Config   configCmd   `cmd:"" group:"look" help:"Show each setting and where it comes from."`
+	Releases releasesCmd `cmd:"" group:"get" help:"List the releases that there are."`
+	Download downloadCmd `cmd:"" group:"get" help:"Fetch a release for hosts without internet."`
+	Pack     packCmd     `cmd:"" group:"get" help:"Build a multiversion binary."`
+	Extract  extractCmd  `cmd:"" group:"get" help:"Take a release out of a binary."`
+	Exec     execCmd     `cmd:"" group:"get" help:"Run a release out of a binary."`
+	Demo     demoCmd     `cmd:"" group:"learn" help:"Try the main job on real binaries in a temporary directory, offline."`
+	Version  versionCmd  `cmd:"" group:"learn" help:"Show the version of tbctl."`
 }
 
 const description = "Puts TigerBeetle's multiversion binaries on servers safely."

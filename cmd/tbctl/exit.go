@@ -76,6 +76,10 @@ func classify(a *app, err error) failure {
 	if err == nil {
 		return failure{code: exitDone}
 	}
+	var child *childError
+	if errors.As(err, &child) {
+		return failure{code: exitCode(child.code)}
+	}
 	result := failure{code: exitFailed, message: err.Error()}
 	for _, entry := range errorTable {
 		if code, hint, detail, ok := entry(a, err); ok {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
 )
 
@@ -19,16 +20,12 @@ type fitFlags struct {
 
 // known is what is known of the cluster.
 type known struct {
-	options   verify.ReplaceOptions
-	dataFiles []knownDataFile
+	options  verify.ReplaceOptions
+	observed bool // processes could be looked for
+	replicas []replica.Process
 }
 
-type knownDataFile struct {
-	Path       string              `json:"path"`
-	Superblock datafile.Superblock `json:"superblock"`
-}
-
-// known gathers what flags and data files tell.
+// known gathers what flags, data files and the replicas on this host tell.
 func (f *fitFlags) known(a *app, target string) (known, error) {
 	result := known{options: verify.ReplaceOptions{Stopped: f.Stopped}}
 	for _, release := range f.Running {
@@ -39,10 +36,10 @@ func (f *fitFlags) known(a *app, target string) (known, error) {
 		if err != nil {
 			return known{}, fmt.Errorf("data file %s: %w", name, err)
 		}
-		result.dataFiles = append(result.dataFiles, knownDataFile{Path: name, Superblock: superblock})
 		result.options.Needs = append(result.options.Needs, verify.Need{Release: superblock.Release, Why: verify.NeedData, Source: name})
 	}
-	return result, nil
+	err := result.observe(a, target, len(f.Running) > 0)
+	return result, err
 }
 
 // hintFit says what to do about a refusal.

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/extract"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+type execCmd struct {
+	File     string               `arg:"" help:"A multiversion binary."`
+	Args     []string             `arg:"" optional:"" passthrough:"" help:"Arguments of the release, behind --."`
+	Release  multiversion.Release `placeholder:"RELEASE" xor:"which" help:"The release to run; otherwise the current one."`
+	DataFile string               `placeholder:"FILE" type:"path" xor:"which" help:"Run the release that this data file was last checkpointed with."`
+}
+
+// Help is the long help text.
+func (c *execCmd) Help() string {
+	return `Runs a release out of a multiversion binary as a replica does it: copied into
+memory, verified there, and executed in the place of tbctl, with the path of FILE as
+its own name. Its exit code is tbctl's. Flags of tbctl stand before FILE.
+
+Examples:
+
+  tbctl exec --release 0.17.7 /usr/local/bin/tigerbeetle -- version
+  tbctl exec --data-file 0_0.tigerbeetle tigerbeetle -- start --addresses=3000 0_0.tigerbeetle
+` + exitHelp(exitRejected, "the file is damaged, or does not hold the release")
+}
+
+// Run replaces this process.
+func (c *execCmd) Run(a *app) error {
+	file, err := multiversion.Open(c.File)
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	defer file.Close()
+	path, err := filepath.Abs(c.File)
+	if err != nil {
+		return err
+	}
+	which := c.Release
+	if c.DataFile != "" {
+		superblock, err := datafile.ReadFile(a.ctx, c.DataFile, datafile.Options{})
+		if err != nil {
+			return fmt.Errorf("data file %s: %w", c.DataFile, err)
+		}
+		which = superblock.Release
+	}
+	if which == 0 {
+		which = file.Current()
+	}
+	args := c.Args
+	if len(args) > 0 && args[0] == "--" {
+		args = args[1:]
+	}
+	code, err := extract.Exec(a.ctx, file.Binary, which, extract.Command{Path: path, Args: args})
+	if err != nil {
+		return rejected(hintExtract(err), fmt.Errorf("%s: %w", c.File, err))
+	}
+	if code != 0 {
+		return &childError{code: code}
+	}
+	return nil
+}
+
+// childError carries the exit code of a program that ran as a child. It has
+// nothing to say: the program has said it.
+type childError struct{ code int }
+
+func (e *childError) Error() string { return "" }

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/tbctl/tbctl/extract"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+type extractCmd struct {
+	File    string               `arg:"" help:"A multiversion binary, a release archive, or - for standard input."`
+	Release multiversion.Release `arg:"" optional:"" help:"The release to take out, past or current."`
+	Output  string               `short:"o" placeholder:"FILE" help:"Where to write it. It must not exist, unless --force."`
+	All     string               `placeholder:"DIR" help:"Take every release out, as DIR/tigerbeetle-RELEASE."`
+	Arch    multiversion.Arch    `placeholder:"ARCH" help:"aarch64 or x86_64: which executable of a universal macOS binary."`
+	Force   bool                 `short:"f" help:"Replace files that exist."`
+}
+
+// Help is the long help text.
+func (c *extractCmd) Help() string {
+	return `Takes a release out of a multiversion binary: a past one out of the pack, or the
+current one by removing the sections, so that it is what the compiler made. Each is
+compared with its checksum before it appears at its name.
+
+Examples:
+
+  tbctl extract tigerbeetle 0.17.7 -o tigerbeetle-0.17.7
+  tbctl extract tigerbeetle --all releases/
+  tbctl extract tigerbeetle-universal-macos.zip 0.17.8 --arch aarch64 -o tigerbeetle
+` + exitHelp(exitRejected, "the file is damaged, or does not hold the release")
+}
+
+// extracted is one file of the result.
+type extracted struct {
+	Path    string               `json:"path"`
+	Release multiversion.Release `json:"release"`
+	Arch    multiversion.Arch    `json:"arch"`
+	Current bool                 `json:"current"`
+	Size    int64                `json:"size"`
+
+	Checksum multiversion.Checksum `json:"checksum"`
+}
+
+// Run writes one release or all of them.
+func (c *extractCmd) Run(a *app) error {
+	if (c.All == "") == (c.Output == "") || (c.All == "") == (c.Release == 0) {
+		return usage("tbctl extract FILE RELEASE -o OUT, or tbctl extract FILE --all DIR", "say which release to write where")
+	}
+	input, err := openInput(a, c.File)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	binary, err := multiversion.Parse(input, input.Size())
+	if err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	executables, err := c.executables(binary)
+	if err != nil {
+		return rejected(hintExtract(err), fmt.Errorf("%s: %w", c.File, err))
+	}
+	results := []extracted{}
+	universal := len(binary.Images) > 1
+	for _, executable := range executables {
+		result, err := c.write(a, executable, universal)
+		if err != nil {
+			return err
+		}
+		results = append(results, result)
+		a.say("%s %s (%s, %s) checksum %s\n", a.out.Styles().Good.Render("extracted:"), term.Printable(result.Path), result.Release, term.Bytes(result.Size), result.Checksum)
+	}
+	a.emit(map[string]any{"extracted": results}, nil)
+	return nil
+}
+
+func hintExtract(err error) string {
+	if errors.Is(err, extract.ErrArch) {
+		return "a universal binary holds two executables: --arch aarch64 or --arch x86_64"
+	}
+	return "tbctl inspect FILE lists what it holds"
+}
+
+func (c *extractCmd) executables(binary *multiversion.Binary) ([]*extract.Executable, error) {
+	if c.All == "" {
+		executable, err := extract.Open(binary, c.Arch, c.Release)
+		return []*extract.Executable{executable}, err
+	}
+	var archs []multiversion.Arch
+	for index := range binary.Images {
+		if arch := binary.Images[index].Arch(); c.Arch == "" || c.Arch == arch {
+			archs = append(archs, arch)
+		}
+	}
+	if len(archs) == 0 {
+		archs = append(archs, c.Arch) // let the library say what is wrong with it
+	}
+	var all []*extract.Executable
+	for _, arch := range archs {
+		executables, err := extract.All(binary, arch)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, executables...)
+	}
+	return all, nil
+}
+
+// write writes one executable, under a name of its own for --all.
+func (c *extractCmd) write(a *app, executable *extract.Executable, universal bool) (extracted, error) {
+	name := c.Output
+	if c.All != "" {
+		if err := fsatomic.MkdirAll(fsatomic.OS(), c.All, 0o755); err != nil {
+			return extracted{}, err
+		}
+		base := "tigerbeetle-" + executable.Release.String()
+		if c.Arch == "" && universal {
+			base += "-" + string(executable.Arch)
+		}
+		name = filepath.Join(c.All, base)
+	}
+	err := fsatomic.WriteFile(fsatomic.OS(), name, 0o755, c.Force, func(w io.Writer) error {
+		_, err := executable.Copy(a.ctx, w)
+		return err
+	})
+	if errors.Is(err, extract.ErrChecksum) {
+		err = rejected("tbctl verify FILE lists every finding", err)
+	}
+	return extracted{
+		Path: name, Release: executable.Release, Arch: executable.Arch, Current: executable.Current,
+		Size: executable.Size, Checksum: executable.Checksum,
+	}, err
+}

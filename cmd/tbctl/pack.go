@@ -1,0 +1,144 @@
+package main
+
+import (
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/pack"
+)
+
+type packCmd struct {
+	Current []string             `arg:"" help:"The executable of the current release; for macOS two, one for each processor."`
+	Output  string               `short:"o" required:"" placeholder:"FILE" help:"The binary to make. It must not exist, unless --force."`
+	Release multiversion.Release `required:"" placeholder:"RELEASE" help:"The current release."`
+	Commit  string               `placeholder:"HEX" help:"The git commit of the current release, 40 digits."`
+	Client  multiversion.Release `name:"client-min" placeholder:"RELEASE" help:"The oldest client of the current release."`
+	Past    string               `placeholder:"FILE" help:"The multiversion binary of the release before: its newest 3 past releases and its own are packed." xor:"past"`
+	Epoch   []string             `placeholder:"FILE" help:"Instead of --past: the plain executable of 0.15.3, with which multiversion binaries begin; for macOS a universal one, or two." xor:"past"`
+	Debug   bool                 `help:"A debug build: only the release before is packed."`
+	Force   bool                 `short:"f" help:"Replace FILE if it exists."`
+}
+
+// Help is the long help text.
+func (c *packCmd) Help() string {
+	return `Builds a multiversion binary, byte for byte as upstream's recipe does it with
+llvm-objcopy, for Linux, Windows and macOS, on any host.
+
+Examples:
+
+  tbctl pack tigerbeetle -o tigerbeetle-multiversion --release 0.17.8 \
+    --commit 1e2826ecdee2f6ba617c1ee10903dfa01974d437 --client-min 0.16.4 --past tigerbeetle-0.17.7
+  tbctl pack aarch64/tigerbeetle x86_64/tigerbeetle -o tigerbeetle --release 0.17.8 …
+  tbctl pack tigerbeetle-0.15.4 -o tigerbeetle --release 0.15.4 --epoch tigerbeetle-0.15.3
+` + exitHelp(exitRejected, "an input is damaged or cannot be packed")
+}
+
+// packed is the result of the command.
+type packed struct {
+	Output   string                 `json:"output"`
+	Size     int64                  `json:"size"`
+	Platform multiversion.Platform  `json:"platform"`
+	Releases []multiversion.Release `json:"releases"`
+	Checksum multiversion.Checksum  `json:"checksum_binary_without_header"`
+}
+
+// Run builds and writes the binary.
+func (c *packCmd) Run(a *app) error {
+	options := pack.Options{Release: c.Release, ClientMin: c.Client, Debug: c.Debug}
+	var err error
+	if options.Commit, err = parseCommit(c.Commit); err != nil {
+		return err
+	}
+	var opened inputs
+	defer opened.close()
+	if options.Current, err = opened.sources(c.Current); err != nil {
+		return err
+	}
+	switch {
+	case c.Past != "":
+		input, err := openInput(a, c.Past)
+		if err != nil {
+			return err
+		}
+		opened = append(opened, input)
+		if options.Past, err = multiversion.Parse(input, input.Size()); err != nil {
+			return fmt.Errorf("%s: %w", c.Past, err)
+		}
+	case len(c.Epoch) > 0:
+		sources, err := opened.sources(c.Epoch)
+		if err != nil {
+			return err
+		}
+		options.Plain = []pack.Plain{pack.Epoch(sources...)}
+	default:
+		return usage("tbctl pack --past FILE, or --epoch FILE for the first one", "a pack needs the release before")
+	}
+	built, err := pack.Build(a.ctx, options)
+	if err != nil {
+		return packError(err)
+	}
+	err = fsatomic.WriteFile(fsatomic.OS(), c.Output, 0o755, c.Force, func(w io.Writer) error {
+		_, err := built.Copy(a.ctx, w)
+		return err
+	})
+	if err != nil {
+		return packError(err)
+	}
+	binary := built.Binary()
+	result := packed{
+		Output: c.Output, Size: built.Size(), Platform: binary.Platform(), Releases: binary.Images[0].Header.Releases(),
+		Checksum: binary.Images[0].Header.ChecksumBinary,
+	}
+	a.emit(result, func(out *term.Stream) {
+		out.Printf("%s %s for %s, %s: %s\n", out.Styles().Good.Render("packed:"), term.Printable(c.Output), result.Platform,
+			term.Bytes(result.Size), releaseList(result.Releases))
+	})
+	return nil
+}
+
+// packError gives the library's refusals their exit code.
+func packError(err error) error {
+	var refusal *pack.RefusalError
+	if errors.As(err, &refusal) && refusal.Reason != pack.ReasonRead && refusal.Reason != pack.ReasonChanged {
+		return rejected("", err)
+	}
+	return err
+}
+
+func parseCommit(text string) (multiversion.Commit, error) {
+	var commit multiversion.Commit
+	if text == "" {
+		return commit, nil
+	}
+	if decoded, err := hex.DecodeString(text); err != nil || copy(commit[:], decoded) != len(commit) || len(decoded) != len(commit) {
+		return commit, usage("git rev-parse TAG prints it", "--commit: want 40 hexadecimal digits")
+	}
+	return commit, nil
+}
+
+// inputs are files that are open for as long as a command reads from them.
+type inputs []*input
+
+func (i *inputs) sources(names []string) ([]pack.Source, error) {
+	var sources []pack.Source
+	for _, name := range names {
+		file, err := openFile(name)
+		if err != nil {
+			return nil, err
+		}
+		*i = append(*i, file)
+		sources = append(sources, file)
+	}
+	return sources, nil
+}
+
+func (i inputs) close() {
+	for _, file := range i {
+		file.Close()
+	}
+}

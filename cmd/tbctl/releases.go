@@ -1,0 +1,156 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
+)
+
+type releasesCmd struct {
+	Target string      `arg:"" optional:"" env:"TBCTL_TARGET" help:"Mark what is installed here and what can be reached from it (${target})."`
+	Last   int         `short:"l" default:"20" help:"Show at most that many; 0 for all."`
+	From   sourceFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *releasesCmd) Help() string {
+	return `Lists the releases that there are, by GitHub's API or in a directory, and marks
+the installed one, those that can be installed over it in one step, and known
+advisories. The steps are what the usual pack of the four releases before would
+allow; the binary itself is judged when it is installed.
+
+Examples:
+
+  tbctl releases
+  tbctl releases --mirror /srv/tigerbeetle
+  GITHUB_TOKEN=… tbctl releases --json
+` + exitHelp()
+}
+
+// listedRelease is one line of the result.
+type listedRelease struct {
+	release.Listed
+	Installed bool `json:"installed"`
+	// Steps is how many installations it takes from the installed release; 0
+	// for the installed one and older ones, and if nothing is installed.
+	Steps int `json:"steps"`
+	// Via are the releases to install first.
+	Via []release.Tag `json:"via,omitempty"`
+}
+
+// Run lists the releases.
+func (c *releasesCmd) Run(a *app) error {
+	options, err := c.From.options(a)
+	if err != nil {
+		return err
+	}
+	listing, err := release.List(a.ctx, options)
+	if err != nil {
+		return err
+	}
+	installed := installedRelease(a.target(c.Target))
+	lines := reach(listing.Releases, installed)
+	result := map[string]any{
+		"source": listing.Source, "location": listing.Location, "installed": installed, "releases": lines, "truncated": listing.Truncated,
+	}
+	a.emit(result, func(out *term.Stream) { c.render(out, lines, installed) })
+	return nil
+}
+
+// installedRelease is the current release of the file at the target, or 0.
+func installedRelease(target string) multiversion.Release {
+	file, err := multiversion.Open(target)
+	if err != nil {
+		return 0
+	}
+	defer file.Close()
+	return file.Current()
+}
+
+// packReach is how many releases back a binary's pack goes: the newest three
+// past releases of the binary before, and that one's own.
+const packReach = 4
+
+// reach finds the way from the installed release to each newer one. listed is
+// newest first; re-releases share a number.
+func reach(listed []release.Listed, installed multiversion.Release) []listedRelease {
+	var numbers []multiversion.Release // oldest first, each once
+	tags := make(map[multiversion.Release]release.Tag)
+	for _, line := range slices.Backward(listed) {
+		number, err := multiversion.ParseRelease(line.Release)
+		if err != nil {
+			continue
+		}
+		tags[number] = line.Tag // a re-release stands behind what it replaces
+		if !slices.Contains(numbers, number) {
+			numbers = append(numbers, number)
+		}
+	}
+	from := slices.Index(numbers, installed)
+	lines := make([]listedRelease, len(listed))
+	for index, line := range listed {
+		lines[index] = listedRelease{Listed: line}
+		number, err := multiversion.ParseRelease(line.Release)
+		to := slices.Index(numbers, number)
+		if err != nil || from < 0 || to < 0 {
+			continue
+		}
+		lines[index].Installed = to == from
+		for at := to; at > from; at -= packReach {
+			lines[index].Steps++
+			if at != to {
+				lines[index].Via = append([]release.Tag{tags[numbers[at]]}, lines[index].Via...)
+			}
+		}
+	}
+	return lines
+}
+
+func (c *releasesCmd) render(out *term.Stream, lines []listedRelease, installed multiversion.Release) {
+	if c.Last > 0 && len(lines) > c.Last {
+		lines = lines[:c.Last]
+	}
+	var rows [][]string
+	for _, line := range lines {
+		rows = append(rows, []string{string(line.Tag), publishedText(line), reachText(out, line, installed), advisoryText(line)})
+	}
+	out.Printf("%s", out.Table([]term.Column{{Title: "release"}, {Title: "published", Drop: 2}, {Title: "from here"}, {Title: "advisory", Drop: 1}}, rows))
+}
+
+func publishedText(line listedRelease) string {
+	if line.Published.IsZero() {
+		return "-"
+	}
+	return line.Published.Format("2006-01-02")
+}
+
+func reachText(out *term.Stream, line listedRelease, installed multiversion.Release) string {
+	switch {
+	case line.Installed:
+		return out.Styles().Good.Render("installed")
+	case installed == 0:
+		return "-"
+	case line.Steps == 0:
+		return "older"
+	case line.Steps == 1:
+		return "in one step"
+	case len(line.Via) == 1:
+		return fmt.Sprintf("after %s", line.Via[0])
+	}
+	return fmt.Sprintf("after %s and %d more", line.Via[0], len(line.Via)-1)
+}
+
+func advisoryText(line listedRelease) string {
+	for _, advisory := range line.Advisories {
+		if advisory.Skip {
+			return advisory.Text
+		}
+	}
+	if len(line.Advisories) > 0 {
+		return line.Advisories[0].Text
+	}
+	return ""
+}

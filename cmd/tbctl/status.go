@@ -1,0 +1,228 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
+)
+
+type statusCmd struct {
+	Target string `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
+}
+
+// Help is the long help text.
+func (c *statusCmd) Help() string {
+	return `Shows the installed binary, the one kept beside it, the replicas that run from it
+with their running, armed and durable releases, and what will happen next. After an
+interrupted installation it says what is on the disk.
+
+Examples:
+
+  tbctl status
+  tbctl status /opt/tigerbeetle/tigerbeetle --json
+` + exitHelp(exitRejected, "the file at TARGET is no multiversion binary")
+}
+
+// status is the result of the command.
+type status struct {
+	Target      fsatomic.Target       `json:"target"`
+	Installed   *install.File         `json:"installed"` // null: nothing is there
+	Previous    *install.File         `json:"previous"`  // null: none is kept
+	Leftovers   []fsatomic.Leftover   `json:"leftovers"`
+	Interrupted []install.Interrupted `json:"interrupted"`
+	Last        *install.Record       `json:"last"` // the last operation in the journal
+
+	// Observed is whether processes could be looked for.
+	Observed bool            `json:"replicas_observed"`
+	Replicas []replicaStatus `json:"replicas"`
+}
+
+// replicaStatus is one process and what it will do next.
+type replicaStatus struct {
+	replica.Process
+	Outlook string `json:"outlook,omitempty"`
+}
+
+// Run looks and reports; it changes nothing but the journal's open records.
+func (c *statusCmd) Run(a *app) error {
+	path := a.target(c.Target)
+	target, err := fsatomic.Lookup(fsatomic.OS(), path)
+	if err != nil {
+		return err
+	}
+	result := status{Target: target, Leftovers: []fsatomic.Leftover{}, Replicas: []replicaStatus{}}
+	if err := result.files(a); err != nil {
+		return err
+	}
+	result.journal(a)
+	header, checksum, parseErr := headerAt(target)
+	if err := result.processes(a, header, checksum); err != nil {
+		return err
+	}
+	a.emit(result, func(out *term.Stream) { renderStatus(out, &result) })
+	switch {
+	case !target.Exists:
+		return &commandError{code: exitFailed, hint: "tbctl install RELEASE", err: fmt.Errorf("%s: nothing is installed", target.Path)}
+	case parseErr != nil:
+		return fmt.Errorf("%s: %w", target.Path, parseErr)
+	}
+	return nil
+}
+
+// files describes the target and the previous file.
+func (s *status) files(a *app) error {
+	var err error
+	if s.Target.Exists {
+		if s.Installed, err = install.Describe(a.ctx, fsatomic.OS(), s.Target.Path); err != nil {
+			return err
+		}
+	}
+	if s.Target.OldExists && s.Target.Old.Kind == fsatomic.KindFile {
+		if s.Previous, err = install.Describe(a.ctx, fsatomic.OS(), s.Target.OldPath); err != nil {
+			return err
+		}
+	}
+	residue, err := fsatomic.Residue(fsatomic.OS(), s.Target)
+	if err != nil {
+		return err
+	}
+	s.Leftovers = append(s.Leftovers, residue.Leftovers...)
+	return nil
+}
+
+// journal looks for interrupted operations and the last one.
+func (s *status) journal(a *app) {
+	interrupted, err := a.installer().Reconcile(a.ctx, s.Target.Path)
+	if err != nil {
+		a.warn("%v", err)
+	}
+	s.Interrupted = interrupted
+	history, err := a.journal().Read(s.Target.Path)
+	if err != nil && !errors.Is(err, fs.ErrPermission) {
+		a.warn("%v", err)
+	}
+	for index := len(history.Records) - 1; index >= 0; index-- {
+		if history.Records[index].Phase == install.PhaseOutcome {
+			s.Last = &history.Records[index]
+			return
+		}
+	}
+}
+
+// processes finds the replicas and says what they will do.
+func (s *status) processes(a *app, header *multiversion.Header, checksum multiversion.Checksum) error {
+	processes, supported, err := findReplicas(a.ctx, s.Target.Path)
+	if err != nil {
+		if a.ctx.Err() != nil {
+			return err
+		}
+		a.warn("running replicas could not be looked for: %v", err)
+	}
+	s.Observed = supported
+	for index := range processes {
+		line := replicaStatus{Process: processes[index]}
+		if line.Replica {
+			line.Outlook = outlook(&line.Process, header, checksum)
+		}
+		s.Replicas = append(s.Replicas, line)
+	}
+	return nil
+}
+
+// headerAt returns the header for this host of the file at the target.
+func headerAt(target fsatomic.Target) (*multiversion.Header, multiversion.Checksum, error) {
+	if !target.Exists {
+		return nil, multiversion.Checksum{}, nil
+	}
+	file, err := multiversion.Open(target.Path)
+	if err != nil {
+		return nil, multiversion.Checksum{}, err
+	}
+	defer file.Close()
+	header := &file.Images[0].Header
+	return header, header.ChecksumBinary, nil
+}
+
+func renderStatus(out *term.Stream, s *status) {
+	styles := out.Styles()
+	out.Printf("%s\n\n", styles.Bold.Render(s.Target.Path))
+	fields := [][2]string{{"installed", statusFile(s.Installed)}}
+	if s.Target.Exists {
+		fields = append(fields, [2]string{"attributes", attributesText(s.Target.Attributes)})
+	}
+	if len(s.Target.Links) > 0 {
+		fields = append(fields, [2]string{"link", s.Target.Name})
+	}
+	fields = append(fields, [2]string{"previous", statusFile(s.Previous)})
+	if s.Last != nil {
+		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format("2006-01-02 15:04:05"))})
+	}
+	renderFields(out, fields)
+	for _, leftover := range s.Leftovers {
+		out.Printf("%s %s: %s\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason)
+	}
+	for _, open := range s.Interrupted {
+		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render("interrupted:"), open.Intent.Operation, open.Intent.Time.Local().Format("2006-01-02 15:04:05"), open.Found)
+	}
+	renderReplicas(out, s)
+}
+
+func statusFile(file *install.File) string {
+	if file == nil {
+		return "nothing"
+	}
+	text := fmt.Sprintf("%s, %s, sha256 %s", fileName(file), term.Bytes(file.Size), file.SHA256)
+	if len(file.Releases) > 1 {
+		text += ", with " + releaseList(file.Releases[:len(file.Releases)-1])
+	}
+	return text
+}
+
+func renderReplicas(out *term.Stream, s *status) {
+	switch {
+	case !s.Observed:
+		out.Printf("\nRunning replicas cannot be seen here.\n")
+		return
+	case len(s.Replicas) == 0:
+		out.Printf("\nNo process runs from this binary.\n")
+		return
+	}
+	var rows [][]string
+	for index := range s.Replicas {
+		process := &s.Replicas[index]
+		armed, durable, running := "-", "-", "?"
+		if process.Armed != nil {
+			armed = process.Armed.Newest().String()
+		}
+		if process.Superblock != nil {
+			durable = process.Superblock.Release.String()
+		}
+		if process.Running.Release != 0 {
+			running = process.Running.Release.String()
+		}
+		what := process.Subcommand
+		if process.Replica {
+			what = "replica"
+		}
+		rows = append(rows, []string{fmt.Sprint(process.PID), what, running, armed, durable, term.Printable(process.DataFile)})
+	}
+	out.Println()
+	out.Printf("%s", out.Table([]term.Column{
+		{Title: "pid", Right: true}, {Title: "what"}, {Title: "running"}, {Title: "armed"}, {Title: "durable"}, {Title: "data file", Drop: 1},
+	}, rows))
+	out.Println()
+	for index := range s.Replicas {
+		process := &s.Replicas[index]
+		if process.Outlook != "" {
+			out.Printf("%d: %s\n", process.PID, process.Outlook)
+		} else if len(process.Unreadable) > 0 {
+			out.Printf("%d:%s\n", process.PID, whyUnreadable(&process.Process))
+		}
+	}
+}
