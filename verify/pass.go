@@ -82,6 +82,11 @@ func readOnce(ctx context.Context, r io.ReaderAt, size int64, streams []*stream)
 	if len(groups) < 2 {
 		return readAlone(ctx, r, size, streams)
 	}
+	return readTogether(ctx, r, size, groups)
+}
+
+// readTogether is readOnce with a goroutine for each group.
+func readTogether(ctx context.Context, r io.ReaderAt, size int64, groups [][]*stream) error {
 	free := make(chan *chunk, bufferCount)
 	memory := make([]byte, bufferCount*bufferSize)
 	for index := range bufferCount {
@@ -131,7 +136,7 @@ func feedAll(group []*stream, queue <-chan *chunk, free chan<- *chunk) {
 	}
 }
 
-// readAlone is readOnce without other goroutines.
+// readAlone is readOnce in this goroutine alone.
 func readAlone(ctx context.Context, r io.ReaderAt, size int64, streams []*stream) error {
 	buffer := make([]byte, min(bufferSize, size))
 	for offset := int64(0); offset < size; {
