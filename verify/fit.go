@@ -161,11 +161,14 @@ func (f *fit) overlap() {
 		finding.Detail = fmt.Sprintf("the new file lacks release %s, the installed file's current one", current)
 	}
 	f.findings.add(finding)
-	f.dropped()
-	if finding.Status == Held {
-		f.path(current)
+	if finding.Status == Failed {
+		return
 	}
-	f.notices(current)
+	f.dropped()
+	f.path(current)
+	if !f.options.Stopped {
+		f.notices(current)
+	}
 }
 
 // dropped remarks on the releases that would be refused if one of them runs.
