@@ -1,0 +1,28 @@
+// Package watch follows an installed binary and the replicas that run from it.
+//
+// # The binary
+//
+// It does with the binary what a replica does. Once a second, and at once when the
+// kernel says that something happened in the directory, it looks at the inode. A
+// file that its owner may not execute is refused before anything else. If anything but
+// the access time differs from the last look, the file is read, parsed, and its checksum
+// verified; then each replica's own situation decides whether it would take it:
+//
+//	stat ── no u+x ──► BinaryNotMarkedExecutable
+//	  │
+//	same as before? ──► nothing
+//	  │
+//	read, parse, checksum ──► FileTooLarge, InvalidELF, ChecksumMismatch, …
+//	  │
+//	advertisable(running) ──► RunningVersionNotIncluded, NotSuperset
+//	  │
+//	accepted
+//
+// The verdicts are upstream's error names where it has one for the case.
+//
+// # The replicas
+//
+// That a binary would be taken is not that it was. What a replica is armed with and runs is read
+// from the process itself, by package replica; [Until] waits for that. On systems
+// where replicas cannot be found, the binary alone is followed.
+package watch

@@ -1,0 +1,184 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+	"syscall"
+
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
+)
+
+// seen is what the last look at the binary's inode found.
+type seen int
+
+const (
+	seenNothing seen = iota
+	seenFile
+	seenError
+)
+
+// binary is the state of a replica that follows one path.
+type binary struct {
+	path string
+
+	started bool
+	last    seen
+	facts   Facts
+	refused Facts // of the last file without u+x; zero if the last look found none
+
+	running multiversion.Release
+	header  *multiversion.Header // of the last file accepted
+	offered []multiversion.Release
+}
+
+// look looks at the inode once, and returns an event if it is the first
+// look or something has changed. The error is the context's.
+func (b *binary) look(ctx context.Context, processes []replica.Process) (*Event, error) {
+	b.restart(processes)
+	first := !b.started
+	b.started = true
+	event, err := b.change(ctx, processes)
+	if event != nil {
+		event.First = first
+	}
+	return event, err
+}
+
+func (b *binary) change(ctx context.Context, processes []replica.Process) (*Event, error) {
+	info, err := os.Stat(b.path)
+	if err != nil {
+		if b.last == seenError {
+			return nil, nil
+		}
+		b.last, b.refused = seenError, Facts{}
+		return b.event(nil, err), nil
+	}
+	facts := factsOf(info)
+	// The mode comes before the comparison, and leaves what was seen before as it is.
+	if checksMode && info.Mode()&0o100 == 0 {
+		if b.refused == facts {
+			return nil, nil
+		}
+		b.refused = facts
+		return b.event(&facts, errNotExecutable), nil
+	}
+	b.refused = Facts{}
+	if b.last == seenFile && b.facts == facts {
+		return nil, nil
+	}
+	b.last, b.facts = seenFile, facts
+	header, err := read(ctx, b.path)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	if err != nil {
+		return b.event(&facts, err), nil
+	}
+	return b.judge(&facts, header, processes), nil
+}
+
+// restart takes note of a replica that has changed its release: it offers what
+// the file offers from there.
+func (b *binary) restart(processes []replica.Process) {
+	for index := range processes {
+		running := processes[index].Running
+		if running.Release == 0 {
+			continue
+		}
+		if running.Release != b.running {
+			if b.running = running.Release; b.header != nil {
+				b.offered = b.header.Advertisable(b.running)
+			}
+		}
+		return
+	}
+}
+
+// event is for a file that no replica would take.
+func (b *binary) event(facts *Facts, err error) *Event {
+	return &Event{Kind: KindBinary, Path: b.path, File: facts, Verdict: verdictOf(err), Rule: ruleOf(err), Reason: err.Error(), Err: err,
+		Running: b.running, Old: b.offered, New: b.offered}
+}
+
+// judge asks each replica, and the one that b stands for, about a good file.
+func (b *binary) judge(facts *Facts, header *multiversion.Header, processes []replica.Process) *Event {
+	event := &Event{Kind: KindBinary, Path: b.path, File: facts, Verdict: VerdictAccepted, Current: header.Current.Release,
+		Running: b.running, Old: b.offered, New: header.Releases()}
+	var err error
+	if b.running != 0 {
+		err = replica.Accepts(header, b.running, b.offered)
+		event.New = header.Advertisable(b.running)
+	}
+	for index := range processes {
+		if !processes[index].Replica {
+			continue
+		}
+		judgement, refusal := judgeFor(&processes[index], header)
+		event.Replicas = append(event.Replicas, judgement)
+		if err == nil {
+			err = refusal
+		}
+	}
+	if err != nil {
+		event.Verdict, event.Reason, event.Err = verdictOf(err), err.Error(), err
+		event.New = b.offered
+		return event
+	}
+	b.header, b.offered = header, event.New
+	return event
+}
+
+func judgeFor(process *replica.Process, header *multiversion.Header) (Judgement, error) {
+	judgement := Judgement{PID: process.PID, Running: process.Running.Release, Polls: process.Polls}
+	if judgement.Running == 0 {
+		judgement.Reason = "the release that runs is not known"
+		return judgement, nil
+	}
+	judgement.Old = []multiversion.Release{judgement.Running}
+	if process.Armed != nil {
+		judgement.Old = process.Armed.Offered
+	}
+	judgement.New = header.Advertisable(judgement.Running)
+	err := replica.Accepts(header, judgement.Running, judgement.Old)
+	judgement.Verdict = verdictOf(err)
+	if err != nil {
+		judgement.New, judgement.Reason = slices.Clone(judgement.Old), err.Error()
+	}
+	return judgement, err
+}
+
+// read reads the whole file and returns its header if every checksum
+// that a replica verifies holds.
+func read(ctx context.Context, path string) (*multiversion.Header, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have become a pipe
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("read %s: %w", path, errNotRegular)
+	}
+	parsed, err := multiversion.Parse(file, info.Size())
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSize(parsed); err != nil {
+		return nil, err
+	}
+	sum, err := parsed.ChecksumWithoutHeader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	header := &parsed.Images[0].Header
+	if sum != header.ChecksumBinary {
+		return nil, fmt.Errorf("%w: it is %s, the header says %s", errChecksum, sum, header.ChecksumBinary)
+	}
+	return header, nil
+}

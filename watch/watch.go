@@ -1,0 +1,180 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"path/filepath"
+	"time"
+
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
+)
+
+const (
+	intervalDefault = time.Second
+
+	// gapsPerInterval bounds how often notices cause a look: a file that is being
+	// written causes thousands of them.
+	gapsPerInterval = 20
+)
+
+// Options say how to follow a binary. The zero value is right for use.
+type Options struct {
+	// Interval is the time between two looks. 0 stands for a second, as replicas do.
+	Interval time.Duration
+
+	// PollOnly does without the kernel's notices.
+	PollOnly bool
+
+	// BinaryOnly does not look for replicas.
+	BinaryOnly bool
+
+	// Running is the release to judge binaries for as long as no replica is
+	// found. 0 stands for none in particular: then a good file is accepted.
+	Running multiversion.Release
+
+	// Replicas says how replicas are found.
+	Replicas replica.Options
+}
+
+func (o Options) check() error {
+	if o.Interval < 0 {
+		return fmt.Errorf("watch: interval %s, want none or more than 0", o.Interval)
+	}
+	return nil
+}
+
+// Watch follows the binary at path, which need not exist, and the replicas that
+// run from it. It starts with an event for the binary as it is and one for each
+// replica there, and goes on until the loop is left or with the error that ends it: the
+// context's, or that processes could not be listed. A file that is no good is an
+// event, not an error.
+func Watch(ctx context.Context, path string, options Options) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		w, err := newWatcher(path, options)
+		if err != nil {
+			yield(Event{}, err)
+			return
+		}
+		defer w.close()
+		for {
+			events, err := w.step(ctx)
+			for _, event := range events {
+				if !yield(event, nil) {
+					return
+				}
+			}
+			if err == nil {
+				err = w.wait(ctx)
+			}
+			if err != nil {
+				yield(Event{}, err)
+				return
+			}
+		}
+	}
+}
+
+// watcher holds what Watch and Until know.
+type watcher struct {
+	binary    binary
+	finder    *replica.Finder // nil: replicas are not looked for
+	processes []replica.Process
+	notices   *notices
+	polling   error // why there are no notices, until it was said
+	ticker    *time.Ticker
+	gap       time.Duration
+	looked    time.Time
+}
+
+func newWatcher(path string, options Options) (*watcher, error) {
+	if err := options.check(); err != nil {
+		return nil, err
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("watch: %w", err)
+	}
+	interval := options.Interval
+	if interval == 0 {
+		interval = intervalDefault
+	}
+	w := &watcher{binary: binary{path: path, running: options.Running}, notices: &notices{}, ticker: time.NewTicker(interval), gap: interval / gapsPerInterval}
+	if !options.BinaryOnly {
+		w.finder = replica.NewFinder(path, options.Replicas)
+	}
+	if !options.PollOnly {
+		w.notices, w.polling = listen(path)
+	}
+	return w, nil
+}
+
+func (w *watcher) close() {
+	w.ticker.Stop()
+	w.notices.close()
+}
+
+// wait waits until it is time to look again. The error is the context's.
+func (w *watcher) wait(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.ticker.C:
+		return nil
+	case <-w.notices.arrived:
+	}
+	timer := time.NewTimer(w.gap - time.Since(w.looked))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
+
+// step looks at everything once. Events may come with an error.
+func (w *watcher) step(ctx context.Context) ([]Event, error) {
+	var events []Event
+	w.looked = time.Now()
+	if w.polling != nil {
+		events = append(events, Event{Kind: KindPolling, Path: w.binary.path, Reason: w.polling.Error(), Err: w.polling})
+		w.polling = nil
+	}
+	changes, err := w.replicas(ctx)
+	if err != nil {
+		return w.stamp(events), err
+	}
+	event, err := w.binary.look(ctx, w.processes)
+	if event != nil {
+		events = append(events, *event)
+	}
+	return w.stamp(append(events, changes...)), err
+}
+
+func (w *watcher) stamp(events []Event) []Event {
+	for index := range events {
+		events[index].Time = w.looked
+	}
+	return events
+}
+
+// replicas finds the processes, and returns an event for each change.
+func (w *watcher) replicas(ctx context.Context) ([]Event, error) {
+	if w.finder == nil {
+		return nil, nil
+	}
+	found, err := w.finder.Find(ctx)
+	if errors.Is(err, replica.ErrNotSupported) {
+		w.finder = nil
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	before := w.processes
+	w.processes = found
+	return changes(w.binary.path, before, found), nil
+}
