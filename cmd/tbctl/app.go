@@ -38,6 +38,7 @@ type app struct {
 	line     []string
 	result   any // for --json; nil until the command has one
 	warnings []string
+	compact  bool // the document is one line
 	progress *term.Progress
 
 	config        *config
@@ -211,7 +212,9 @@ func (a *app) writeDocument(failure failure) error {
 	var buffer bytes.Buffer
 	encoder := json.NewEncoder(&buffer)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
+	if !a.compact {
+		encoder.SetIndent("", "  ")
+	}
 	if err := encoder.Encode(doc); err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type cli struct {
 	Inspect  inspectCmd  `cmd:"" group:"look" help:"Show what a binary, a release archive or a data file says of itself."`
 	Verify   verifyCmd   `cmd:"" group:"look" help:"Check that a binary is whole, and whether it may replace another."`
 	Status   statusCmd   `cmd:"" group:"look" help:"Show the installed binary, the replicas that run from it, and what will happen next."`
+	Watch    watchCmd    `cmd:"" group:"look" help:"Follow the installed binary and what each replica makes of it."`
 	History  historyCmd  `cmd:"" group:"look" help:"Show what tbctl did on this host."`
 	Config   configCmd   `cmd:"" group:"look" help:"Show each setting and where it comes from."`
 	Releases releasesCmd `cmd:"" group:"get" help:"List the releases that there are."`

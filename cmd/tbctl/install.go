@@ -26,6 +26,8 @@ type installCmd struct {
 	NoOld  bool           `name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
 	Wait   time.Duration  `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
 
+	WaitArmed time.Duration `placeholder:"DURATION" help:"Afterwards wait that long until every replica on this host holds the new binary in memory."`
+
 	From sourceFlags `embed:""`
 	Fit  fitFlags    `embed:""`
 }
@@ -67,6 +69,9 @@ func (c *installCmd) Run(a *app) error {
 	outcome, err := act(a.ctx, request, fetch)
 	a.progress.Done()
 	a.emitOutcome(outcome, err)
+	if err == nil && c.WaitArmed > 0 && !c.DryRun {
+		return c.waitArmed(a, outcome)
+	}
 	return err
 }
 

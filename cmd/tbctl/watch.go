@@ -1,0 +1,198 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/watch"
+)
+
+type watchCmd struct {
+	Target   string               `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
+	Until    string               `placeholder:"CONDITION" help:"End when every replica is so: offered=RELEASE, armed=RELEASE or running=RELEASE."`
+	Timeout  time.Duration        `placeholder:"DURATION" help:"End after this time; with --until that is a failure."`
+	Interval time.Duration        `placeholder:"DURATION" default:"1s" help:"The time between two looks."`
+	Running  multiversion.Release `placeholder:"RELEASE" help:"Judge for a replica that runs this release, while none is found."`
+}
+
+// Help is the long help text.
+func (c *watchCmd) Help() string {
+	return `Does with the binary what a replica does: looks at it once a second, and at once
+when the kernel tells, reads and verifies it when anything changed, and says what each
+replica makes of it, in upstream's own words. With --json each event is one line, and
+the last line is the usual document.
+
+Examples:
+
+  tbctl watch
+  tbctl watch --until armed=0.17.8 --timeout 30s
+  tbctl watch /opt/tigerbeetle/tigerbeetle --until running=0.17.8 --timeout 5m --json
+` + exitHelp()
+}
+
+// Run follows the binary.
+func (c *watchCmd) Run(a *app) error {
+	a.compact = true
+	path := a.target(c.Target)
+	if found, err := fsatomic.Lookup(fsatomic.OS(), path); err == nil {
+		path = found.Path
+	}
+	ctx, cancel := a.ctx, func() {}
+	if c.Timeout > 0 {
+		ctx, cancel = context.WithTimeout(a.ctx, c.Timeout)
+	}
+	defer cancel()
+	options := watch.Options{Interval: c.Interval, Running: c.Running}
+	if c.Until == "" {
+		return c.follow(ctx, a, path, options)
+	}
+	condition, err := watch.ParseCondition(c.Until)
+	if err != nil {
+		return usage("tbctl watch --until armed=0.17.8", "%v", err)
+	}
+	outcome, err := watch.Until(ctx, path, condition, options, a.event)
+	a.emit(outcome, func(out *term.Stream) {
+		if outcome.Met {
+			out.Printf("%s %s\n", out.Styles().Good.Render("met:"), condition)
+		}
+	})
+	return untilError(a, path, err)
+}
+
+// follow prints events until the time is up or a signal comes.
+func (c *watchCmd) follow(ctx context.Context, a *app, path string, options watch.Options) error {
+	for event, err := range watch.Watch(ctx, path, options) {
+		if err != nil {
+			if errors.Is(err, context.DeadlineExceeded) && a.ctx.Err() == nil {
+				return nil
+			}
+			return err
+		}
+		a.event(event)
+		if a.out.Err() != nil {
+			return fmt.Errorf("write an event: %w", a.out.Err())
+		}
+	}
+	return nil
+}
+
+// untilError makes a condition that was not met in time a plain failure.
+func untilError(a *app, path string, err error) error {
+	if err == nil || interrupted(a.ctx) != nil {
+		return err
+	}
+	return &commandError{code: exitFailed, hint: "tbctl status " + path + " shows each replica", err: err}
+}
+
+// eventLine is one line of watch --json.
+type eventLine struct {
+	Version int         `json:"version"`
+	Command string      `json:"command"`
+	Event   watch.Event `json:"event"`
+}
+
+// event prints one event as it happens.
+func (a *app) event(event watch.Event) {
+	if a.global.JSON {
+		var buffer bytes.Buffer
+		encoder := json.NewEncoder(&buffer)
+		encoder.SetEscapeHTML(false)
+		if err := encoder.Encode(eventLine{Version: documentVersion, Command: a.command, Event: event}); err == nil {
+			_, _ = a.out.Write(buffer.Bytes()) // its error is kept by the stream
+		}
+		return
+	}
+	a.out.Printf("%s %s\n", a.out.Styles().Dim.Render(event.Time.Local().Format("15:04:05.000")), eventText(a.out, event))
+}
+
+func eventText(out *term.Stream, event watch.Event) string {
+	switch event.Kind {
+	case watch.KindBinary:
+		return binaryEventText(out, event)
+	case watch.KindPolling:
+		return "looking without the kernel's help: " + event.Reason
+	}
+	process := event.Process
+	if process == nil {
+		return string(event.Kind)
+	}
+	who := fmt.Sprintf("replica %d", process.PID)
+	switch event.Kind {
+	case watch.KindReplicaEnded:
+		return who + " ended"
+	case watch.KindReplicaArmed:
+		if process.Armed == nil {
+			return who + " is armed with nothing"
+		}
+		return fmt.Sprintf("%s is armed with %s and offers %s", who, process.Armed.Current, releaseList(process.Armed.Offered))
+	}
+	running := "an unknown release"
+	if process.Running.Release != 0 {
+		running = process.Running.Release.String()
+	}
+	return fmt.Sprintf("%s runs %s", who, running)
+}
+
+func binaryEventText(out *term.Stream, event watch.Event) string {
+	style := out.Styles().Bad
+	if event.Verdict == watch.VerdictAccepted {
+		style = out.Styles().Good
+	}
+	text := "binary: " + style.Render(string(event.Verdict))
+	if event.Current != 0 {
+		text += " " + event.Current.String()
+	}
+	if event.Reason != "" {
+		text += ": " + term.Printable(event.Reason)
+	}
+	if len(event.New) > 0 {
+		text += ", releases_bundled " + releaseList(event.New)
+	}
+	for _, judgement := range event.Replicas {
+		text += fmt.Sprintf("\n             replica %d at %s: %s", judgement.PID, judgement.Running, judgement.Verdict)
+		if judgement.Reason != "" {
+			text += ": " + term.Printable(judgement.Reason)
+		}
+	}
+	return text
+}
+
+// waitArmed waits until every replica on this host holds the installed binary.
+func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
+	processes, supported, err := findReplicas(a.ctx, outcome.Plan.Target.Path)
+	if err != nil {
+		return fmt.Errorf("wait for the replicas: %w", err)
+	}
+	replicas := 0
+	for index := range processes {
+		if processes[index].Replica {
+			replicas++
+		}
+	}
+	if !supported || replicas == 0 {
+		a.warn("no replica runs from %s here: there is nothing to wait for", outcome.Plan.Target.Path)
+		return nil
+	}
+	file, err := multiversion.Open(outcome.Plan.Target.Path)
+	if err != nil {
+		return fmt.Errorf("wait for the replicas: %w", err)
+	}
+	condition := watch.Condition{What: watch.ConditionArmed, Checksum: file.Images[0].Header.ChecksumBinary}
+	file.Close()
+	ctx, cancel := context.WithTimeout(a.ctx, c.WaitArmed)
+	defer cancel()
+	result, err := watch.Until(ctx, outcome.Plan.Target.Path, condition, watch.Options{}, nil)
+	if err != nil {
+		return untilError(a, outcome.Plan.Target.Path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
+	}
+	a.note("armed: %d replicas hold the new binary in memory", len(result.Processes))
+	return nil
+}
