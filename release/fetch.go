@@ -178,6 +178,9 @@ func (a *Artifact) finish(src *asset, f *Fetched, err error) {
 	f.Attempts += d.attempts
 	f.Validator = d.validator
 	if d.answer != nil {
+		if kind := (*KindError)(nil); errors.As(err, &kind) {
+			kind.ContentType = d.answer.Header.Get("Content-Type")
+		}
 		f.FinalURL = redacted(d.answer.Request.URL)
 		if tag := tagOnTheWay(d.answer); tag != "" && a.Tag == Latest {
 			f.Tag = tag

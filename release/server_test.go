@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"log"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -97,7 +99,9 @@ type server struct {
 func newServer(t testing.TB, files map[string]*file) *server {
 	t.Helper()
 	s := &server{files: files, done: make(chan struct{})}
-	s.Server = httptest.NewServer(s)
+	s.Server = httptest.NewUnstartedServer(s)
+	s.Config.ErrorLog = quiet
+	s.Start()
 	t.Cleanup(s.Close)
 	t.Cleanup(func() { close(s.done) })
 	return s
@@ -213,10 +217,11 @@ func (s *server) bytesSent() int64 {
 	return s.sent
 }
 
-func (s *server) last() *http.Request {
+// seen returns the requests so far.
+func (s *server) seen() []*http.Request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.requests[len(s.requests)-1]
+	return slices.Clone(s.requests)
 }
 
 // quick is a patience for tests: no wait is worth noticing.
@@ -258,13 +263,20 @@ func fetch(t testing.TB, arg string, o Options) (Fetched, []byte, error) {
 
 func equalJSON(t testing.TB, a, b any) bool {
 	t.Helper()
-	x, errX := json.Marshal(a)
-	y, errY := json.Marshal(b)
-	if errX != nil || errY != nil {
-		t.Fatal(errX, errY)
-	}
-	return bytes.Equal(x, y)
+	return asJSON(t, a) == asJSON(t, b)
 }
+
+func asJSON(t testing.TB, v any) string {
+	t.Helper()
+	b, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// quiet is a log for servers whose clients break off on purpose.
+var quiet = log.New(io.Discard, "", 0)
 
 func httpServer(t testing.TB, f http.HandlerFunc) *httptest.Server {
 	t.Helper()

@@ -1,0 +1,135 @@
+package release
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+func tagsOf(l Listing) (tags []string) {
+	for _, r := range l.Releases {
+		tags = append(tags, string(r.Tag))
+	}
+	return tags
+}
+
+// TestList reads two pages, and on the second run gets by with conditional requests.
+func TestList(t *testing.T) {
+	t.Parallel()
+	var calls, unchanged int
+	server := httpServer(t, func(w http.ResponseWriter, r *http.Request) {
+		calls++
+		tag := `"page` + r.URL.Query().Get("page") + `"`
+		w.Header().Set("ETag", tag)
+		if r.URL.Query().Get("page") == "" {
+			w.Header().Set("Link", fmt.Sprintf(`<http://%s/api/releases?per_page=100&page=2>; rel="next", <x>; rel="last"`, r.Host))
+		}
+		if r.Header.Get("If-None-Match") == tag {
+			unchanged++
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		if r.URL.Query().Get("page") == "" {
+			fmt.Fprintf(w, `[%s,{"tag_name":"nightly"},{"tag_name":"0.99.0","draft":true}]`, apiRelease("0.17.8", 7, `"sha256:`+sumOf(nil)+`"`))
+			return
+		}
+		fmt.Fprintf(w, `[%s,{"tag_name":"0.17.5-1","prerelease":true},%s]`, apiRelease("0.17.5", 7, "null"), apiRelease("0.17.10", 7, "null"))
+	})
+	o := Options{APIURL: server.URL + "/api", CacheDir: t.TempDir(), Platform: LinuxX86_64, Retry: quick}
+	for run := range 2 {
+		l, err := List(t.Context(), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := []string{"0.17.10", "0.17.8", "0.17.5-1", "0.17.5"}; !slices.Equal(tagsOf(l), want) || l.Skipped != 2 || l.Truncated {
+			t.Errorf("run %d: %v, %+v", run, tagsOf(l), l)
+		}
+		r := l.Releases[1]
+		if r.Assets[0] != (ListedAsset{"tigerbeetle-x86_64-linux.zip", 7, sumOf(nil)}) || r.Published.IsZero() || r.Release != "0.17.8" {
+			t.Errorf("run %d: %+v", run, r)
+		}
+		if !l.Releases[2].Prerelease || l.Releases[2].Release != "0.17.5" || len(l.Releases[3].Advisories) == 0 {
+			t.Errorf("run %d: %+v", run, l.Releases[2])
+		}
+	}
+	if calls != 4 || unchanged != 2 {
+		t.Errorf("%d calls, %d answered by the cache", calls, unchanged)
+	}
+}
+
+func TestListRefuses(t *testing.T) {
+	t.Parallel()
+	reset := time.Now().Add(time.Hour).Truncate(time.Second)
+	limited := newServer(t, map[string]*file{"/releases": {status: []int{403}, header: http.Header{
+		"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Limit": {"60"}, "X-Ratelimit-Reset": {fmt.Sprint(reset.Unix())}}}})
+	_, err := List(t.Context(), Options{APIURL: limited.URL, Platform: LinuxX86_64, Retry: quick})
+	var limit *RateLimitError
+	if !errors.As(err, &limit) || limit.Limit != 60 || !limit.Reset.Equal(reset) || limit.Authenticated {
+		t.Errorf("rate limit: %v", err)
+	}
+	if len(limited.paths()) != 1 {
+		t.Errorf("asked again: %v", limited.paths())
+	}
+	if _, err := List(t.Context(), Options{Mirror: "https://m.test/{tag}/{asset}", Platform: LinuxX86_64}); !errors.Is(err, ErrNotListable) {
+		t.Errorf("mirror: %v", err)
+	}
+	for name, header := range map[string]string{"another host": "<https://evil.test/x>", "endless": "<%s/releases?per_page=100>"} {
+		var calls int
+		s := httpServer(t, func(w http.ResponseWriter, r *http.Request) {
+			calls++
+			link := header
+			if name == "endless" {
+				link = fmt.Sprintf(header, "http://"+r.Host)
+			}
+			w.Header().Set("Link", link+`; rel="next"`)
+			json.NewEncoder(w).Encode([]githubRelease{{TagName: "0.17.8"}})
+		})
+		l, err := List(t.Context(), Options{APIURL: s.URL, Platform: LinuxX86_64, Retry: quick})
+		if name == "endless" && (err != nil || !l.Truncated || calls != apiPagesMax) || name != "endless" && (err == nil || calls != 1) {
+			t.Errorf("%s: %d calls, %v", name, calls, err)
+		}
+	}
+	for name, body := range map[string]string{"no list": "{}", "no json": "<html>"} {
+		s := newServer(t, map[string]*file{"/releases": {data: []byte(body)}})
+		if _, err := List(t.Context(), Options{APIURL: s.URL, Platform: LinuxX86_64, Retry: quick}); err == nil {
+			t.Errorf("%s: accepted", name)
+		}
+	}
+}
+
+func TestListDirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, name := range []string{"0.17.8/tigerbeetle-x86_64-linux.zip", "0.17.8/README", "0.17.10/tigerbeetle-universal-macos-debug.zip",
+		"0.17.9/nothing", "notes/tigerbeetle-x86_64-linux.zip", "tigerbeetle-aarch64-linux.zip", "0.17.11"} {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte("12345"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l, err := List(t.Context(), Options{Mirror: dir, Platform: LinuxX86_64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"0.17.10", "0.17.8", ""}; !slices.Equal(tagsOf(l), want) {
+		t.Errorf("%q", tagsOf(l))
+	}
+	if a := l.Releases[1].Assets; len(a) != 1 || a[0] != (ListedAsset{Name: "tigerbeetle-x86_64-linux.zip", Size: 5}) {
+		t.Errorf("%+v", a)
+	}
+	if _, err := List(t.Context(), Options{Mirror: filepath.Join(dir, "none"), Platform: LinuxX86_64}); !errors.Is(err, ErrNotFound) {
+		t.Errorf("%v", err)
+	}
+	if l, err := List(t.Context(), Options{Mirror: t.TempDir(), Platform: LinuxX86_64}); err != nil || len(l.Releases) != 0 {
+		t.Errorf("%v, %v", l, err)
+	}
+}

@@ -1,0 +1,298 @@
+package release
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"aead.dev/minisign"
+)
+
+func keys(t *testing.T) (string, minisign.PrivateKey) {
+	t.Helper()
+	public, private, err := minisign.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return public.String(), private
+}
+
+// signed is a signature as minisign makes it today, over the hash.
+func signed(t *testing.T, key minisign.PrivateKey, data []byte) []byte {
+	t.Helper()
+	r := minisign.NewReader(bytes.NewReader(data))
+	if _, err := bytes.NewBuffer(nil).ReadFrom(r); err != nil {
+		t.Fatal(err)
+	}
+	return r.SignWithComments(key, "file:x.zip", "a test")
+}
+
+// TestTrust runs every kind of evidence through every outcome.
+func TestTrust(t *testing.T) {
+	t.Parallel()
+	const asset = "tigerbeetle-x86_64-linux.zip"
+	executable := program(400_000, 1)
+	zip := zipped(t, executable)
+	sum, other := sumOf(zip), sumOf([]byte("other"))
+	public, private := keys(t)
+	_, strange := keys(t)
+	beside := "/m/0.17.8/" + asset
+	sums := func(text string) map[string]*file {
+		return map[string]*file{"/m/0.17.8/SHA256SUMS": {data: []byte(text)}}
+	}
+	signature := func(b []byte) map[string]*file { return map[string]*file{beside + ".minisig": {data: b}} }
+
+	for name, tc := range map[string]struct {
+		files map[string]*file
+		o     Options
+		kind  EvidenceKind
+		want  Status
+		of    string
+		ok    bool
+	}{
+		"nothing":                     {kind: EvidenceSums, want: StatusAbsent, ok: true},
+		"nothing, digest required":    {o: Options{Require: RequireDigest}, kind: EvidenceSums, want: StatusAbsent},
+		"sha256 of the asset":         {o: Options{SHA256: sum}, kind: EvidenceSHA256, want: StatusHeld, of: "asset", ok: true},
+		"sha256 of the executable":    {o: Options{SHA256: "sha256:" + strings.ToUpper(sumOf(executable)), Require: RequireDigest}, kind: EvidenceSHA256, want: StatusHeld, of: "executable", ok: true},
+		"other sha256":                {o: Options{SHA256: other}, kind: EvidenceSHA256, want: StatusFailed},
+		"sums":                        {files: sums(sum + "  " + asset + "\n"), o: Options{Require: RequireDigest}, kind: EvidenceSums, want: StatusHeld, of: "asset", ok: true},
+		"sums, other":                 {files: sums(other + "  " + asset + "\n"), kind: EvidenceSums, want: StatusFailed},
+		"sums, sha256 held":           {files: sums(other + "  " + asset + "\n"), o: Options{SHA256: sum}, kind: EvidenceSums, want: StatusFailed},
+		"sums of others":              {files: sums(sum + "  x.zip\n"), kind: EvidenceSums, want: StatusAbsent, ok: true},
+		"sums are too large":          {files: sums(strings.Repeat("x", sumsSizeMax+1)), kind: EvidenceSums, want: StatusNotChecked, ok: true},
+		"sums are forbidden":          {files: map[string]*file{"/m/0.17.8/SHA256SUMS": {status: []int{403, 403}}}, kind: EvidenceSums, want: StatusNotChecked, ok: true},
+		"sums twice":                  {files: sums(sum + "  " + asset + "\n" + other + "  " + asset + "\n"), kind: EvidenceSums, want: StatusFailed},
+		"signature":                   {files: signature(signed(t, private, zip)), o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusHeld, of: "asset", ok: true},
+		"signature of other bytes":    {files: signature(signed(t, private, executable)), o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusFailed},
+		"signature of another key":    {files: signature(signed(t, strange, zip)), o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusFailed},
+		"signature of the old kind":   {files: signature(minisign.Sign(private, zip)), o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusFailed},
+		"signature damaged":           {files: signature([]byte("untrusted comment: x\nx\nx\nx\n")), o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusFailed},
+		"comment of signature forged": {files: signature(bytes.Replace(signed(t, private, zip), []byte("file:x"), []byte("file:y"), 1)), o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusFailed},
+		"no signature":                {o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusAbsent},
+		"no signature, sha256 held":   {o: Options{PublicKey: public, SHA256: sum}, kind: EvidenceMinisign, want: StatusAbsent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]*file{beside: {data: zip, etag: `"1"`}}
+			for path, f := range tc.files {
+				files[path] = f
+			}
+			s := newServer(t, files)
+			o := tc.o
+			o.Mirror, o.CacheDir = s.URL+"/m/{tag}/{asset}", t.TempDir()
+			f, b, err := fetch(t, "0.17.8", o)
+			var trust *TrustError
+			if tc.ok && (err != nil || !bytes.Equal(b, executable)) || !tc.ok && !errors.As(err, &trust) {
+				t.Fatalf("%v", err)
+			}
+			if f.Trusted != (tc.want == StatusHeld) {
+				t.Errorf("trusted: %v", f.Trusted)
+			}
+			if err != nil && trust.Failed() != (tc.want == StatusFailed) {
+				t.Errorf("failed: %v", trust.Failed())
+			}
+			if err != nil && !trust.Failed() && len(b) > 0 {
+				t.Errorf("%d bytes came although nothing could prove them", len(b))
+			}
+			for _, e := range f.Evidence {
+				if e.Kind != tc.kind {
+					continue
+				}
+				if e.Status != tc.want || e.Of != tc.of && tc.of != "" || e.Detail == "" {
+					t.Errorf("%+v", e)
+				}
+				if e.Status == StatusHeld && (e.Of == "asset" && e.Length != int64(len(zip)) || e.Of == "executable" && e.Length != int64(len(executable))) {
+					t.Errorf("vouches for %d bytes", e.Length)
+				}
+				return
+			}
+			t.Errorf("no evidence of the kind: %+v", f.Evidence)
+		})
+	}
+}
+
+// TestTrustLocal finds the same files beside a local asset, and nothing beside standard input.
+func TestTrustLocal(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	executable := program(400_000, 1)
+	zip := zipped(t, executable)
+	public, private := keys(t)
+	path := filepath.Join(dir, "my.zip")
+	for name, b := range map[string][]byte{"my.zip": zip, "my.zip.minisig": signed(t, private, zip), "SHA256SUMS": []byte(sumOf(zip) + " *./my.zip\r\n")} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, b, err := fetch(t, path, Options{PublicKey: public})
+	if err != nil || !bytes.Equal(b, executable) || describe(f.Evidence) != "sha256sums, minisign" || f.BytesFetched != 0 || f.Attempts != 0 {
+		t.Errorf("%+v, %v", f, err)
+	}
+	f, b, err = fetch(t, "-", Options{Stdin: bytes.NewReader(zip), SHA256: sumOf(executable)})
+	if err != nil || !bytes.Equal(b, executable) || !f.Trusted {
+		t.Errorf("%+v, %v", f, err)
+	}
+	var trust *TrustError
+	if _, _, err = fetch(t, "-", Options{Stdin: bytes.NewReader(zip), PublicKey: public}); !errors.As(err, &trust) || trust.Failed() {
+		t.Errorf("%v", err)
+	}
+	if f, b, err = fetch(t, "-", Options{Stdin: bytes.NewReader(executable)}); err != nil || !bytes.Equal(b, executable) || f.Trusted || f.Kind != "elf" {
+		t.Errorf("a plain executable: %+v, %v", f, err)
+	}
+}
+
+func TestFindSum(t *testing.T) {
+	t.Parallel()
+	sum, other := sumOf([]byte("a")), sumOf([]byte("b"))
+	for text, want := range map[string]string{
+		sum + "  x.zip":                               sum,
+		other + "  y.zip\n" + sum + " *x.zip\n":       sum,
+		"# comment\n\nSHA256 (x.zip) = " + sum + "\n": sum,
+		sum + "  ./x.zip\r\n":                         sum,
+		sum + "  x.zip\n" + sum + "  x.zip\n":         sum,
+		sum + "  dir/x.zip":                           "",
+		sum + "  x.zip.old":                           "",
+		sum + " x.zip":                                "",
+		"":                                            "",
+		"abc  x.zip":                                  "bad",
+		sum + "  x.zip\n" + other + "  x.zip":         "bad",
+	} {
+		got, err := findSum([]byte(text), "x.zip")
+		switch want {
+		case "":
+			if !errors.Is(err, ErrNotFound) {
+				t.Errorf("%q: %q, %v", text, got, err)
+			}
+		case "bad":
+			if err == nil || errors.Is(err, ErrNotFound) {
+				t.Errorf("%q: %q, %v", text, got, err)
+			}
+		default:
+			if got != want || err != nil {
+				t.Errorf("%q: %q, %v", text, got, err)
+			}
+		}
+	}
+}
+
+func FuzzFindSum(f *testing.F) {
+	f.Add([]byte(sumOf(nil) + "  x.zip\n"))
+	f.Add([]byte("SHA256 (x.zip) = " + sumOf(nil)))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if sum, err := findSum(b, "x.zip"); err == nil && len(sum) != 64 {
+			t.Fatalf("%q", sum)
+		}
+	})
+}
+
+const apiTagPath = "/api/releases/tags/0.17.8"
+
+func apiRelease(tag string, size int, digest string) string {
+	return fmt.Sprintf(`{"tag_name":%q,"published_at":"2025-08-01T00:00:00Z","assets":[{"name":"tigerbeetle-x86_64-linux.zip","size":%d,"digest":%s}]}`, tag, size, digest)
+}
+
+func TestGitHubDigest(t *testing.T) {
+	t.Parallel()
+	executable := program(10_000, 1)
+	zip := zipped(t, executable)
+	digest := `"sha256:` + sumOf(zip) + `"`
+	limited := http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Limit": {"60"}, "X-Ratelimit-Reset": {"1900000000"}}
+	for name, tc := range map[string]struct {
+		api    *file
+		o      Options
+		want   Status
+		detail string
+		ok     bool
+	}{
+		"held":                   {api: &file{data: []byte(apiRelease("0.17.8", len(zip), digest))}, o: Options{AskGitHub: true}, want: StatusHeld, ok: true},
+		"held, with a token":     {api: &file{data: []byte(apiRelease("0.17.8", len(zip), digest))}, o: Options{Token: "t0ken", Require: RequireDigest}, want: StatusHeld, ok: true},
+		"held, required":         {api: &file{data: []byte(apiRelease("0.17.8", len(zip), digest))}, o: Options{Require: RequireDigest}, want: StatusHeld, ok: true},
+		"other digest":           {api: &file{data: []byte(apiRelease("0.17.8", len(zip), `"sha256:`+sumOf(nil)+`"`))}, o: Options{AskGitHub: true}, want: StatusFailed, detail: "the asset has"},
+		"other size":             {api: &file{data: []byte(apiRelease("0.17.8", 7, digest))}, o: Options{AskGitHub: true}, want: StatusFailed, detail: "7 are stated"},
+		"no digest":              {api: &file{data: []byte(apiRelease("0.17.8", len(zip), "null"))}, o: Options{AskGitHub: true}, want: StatusAbsent, ok: true},
+		"no digest, required":    {api: &file{data: []byte(apiRelease("0.17.8", len(zip), "null"))}, o: Options{Require: RequireDigest}, want: StatusAbsent},
+		"other algorithm":        {api: &file{data: []byte(apiRelease("0.17.8", len(zip), `"md5:1"`))}, o: Options{AskGitHub: true}, want: StatusNotChecked, ok: true},
+		"no such asset":          {api: &file{data: []byte(`{"tag_name":"0.17.8"}`)}, o: Options{AskGitHub: true}, want: StatusAbsent, ok: true},
+		"no such release":        {o: Options{AskGitHub: true}, want: StatusAbsent, ok: true},
+		"another release":        {api: &file{data: []byte(apiRelease("0.17.7", len(zip), digest))}, o: Options{AskGitHub: true}, want: StatusNotChecked, ok: true},
+		"no json":                {api: &file{data: []byte(`<html>`)}, o: Options{AskGitHub: true}, want: StatusNotChecked, ok: true},
+		"rate limit":             {api: &file{status: []int{403, 403}, header: limited}, o: Options{AskGitHub: true}, want: StatusNotChecked, detail: "60 requests an hour", ok: true},
+		"rate limit, required":   {api: &file{status: []int{429, 429}, header: limited}, o: Options{Require: RequireDigest}, want: StatusNotChecked, detail: "2030-03-17T17:46:40Z"},
+		"rate limit, sha256 too": {api: &file{status: []int{403}, header: limited}, o: Options{AskGitHub: true, SHA256: sumOf(zip), Require: RequireDigest}, want: StatusNotChecked, ok: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]*file{assetPath: {data: zip}}
+			if tc.api != nil {
+				files[apiTagPath] = tc.api
+			}
+			s := newServer(t, files)
+			o := tc.o
+			o.BaseURL, o.APIURL = s.URL, s.URL+"/api"
+			f, _, err := fetch(t, "0.17.8", o)
+			var trust *TrustError
+			if tc.ok != (err == nil) || !tc.ok && !errors.As(err, &trust) {
+				t.Fatalf("%v", err)
+			}
+			for _, e := range f.Evidence {
+				if e.Kind == EvidenceGitHubDigest && (e.Status != tc.want || !strings.Contains(e.Detail, tc.detail)) {
+					t.Errorf("%+v", e)
+				}
+			}
+			if len(f.Evidence) == 0 {
+				t.Error("no evidence")
+			}
+			for _, r := range s.seen() {
+				want := ""
+				if o.Token != "" && strings.HasPrefix(r.URL.Path, "/api/") {
+					want = "Bearer " + o.Token
+				}
+				if got := r.Header.Get("Authorization"); got != want {
+					t.Errorf("%s was told %q", r.URL.Path, got)
+				}
+			}
+		})
+	}
+}
+
+// TestLatest learns the tag from the redirect, or pins it with the API when that is asked anyway.
+func TestLatest(t *testing.T) {
+	t.Parallel()
+	executable := program(10_000, 1)
+	zip := zipped(t, executable)
+	digest := `"sha256:` + sumOf(zip) + `"`
+	latestPath := "/releases/latest/download/tigerbeetle-x86_64-linux.zip"
+	redirect := http.Header{"Location": {assetPath}}
+	s := newServer(t, map[string]*file{assetPath: {data: zip}, latestPath: {status: []int{302, 302}, header: redirect}})
+	f, b, err := fetch(t, "latest", Options{BaseURL: s.URL})
+	if err != nil || !bytes.Equal(b, executable) || f.Tag != "0.17.8" {
+		t.Errorf("%+v, %v", f, err)
+	}
+	if f, _, err = fetch(t, "latest", Options{BaseURL: s.URL, APIURL: s.URL + "/api", AskGitHub: true}); err != nil || f.Tag != "0.17.8" || f.Trusted {
+		t.Errorf("without an answer: %+v, %v", f, err)
+	}
+	s = newServer(t, map[string]*file{assetPath: {data: zip}, apiTagPath: {data: []byte(apiRelease("0.17.8", len(zip), digest))},
+		"/api/releases/latest": {data: []byte(apiRelease("0.17.8", len(zip), digest))}})
+	if f, _, err = fetch(t, "latest", Options{BaseURL: s.URL, APIURL: s.URL + "/api", AskGitHub: true}); err != nil || f.Tag != "0.17.8" || !f.Trusted {
+		t.Errorf("pinned: %+v, %v", f, err)
+	}
+}
+
+// TestTokenStaysEncrypted refuses to send a token in the clear.
+func TestTokenStaysEncrypted(t *testing.T) {
+	t.Parallel()
+	sent := false
+	tr := &transport{answer: func(int, *http.Request) (*http.Response, error) {
+		sent = true
+		return answer(404, nil, ""), nil
+	}}
+	_, err := List(t.Context(), Options{Platform: LinuxX86_64, APIURL: "http://api.test", Token: "t0ken", Transport: tr})
+	if !errors.Is(err, ErrOption) || sent {
+		t.Errorf("%v, sent %v", err, sent)
+	}
+}
