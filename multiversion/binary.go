@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"slices"
 )
 
 // Image is what a binary holds for one architecture.
@@ -109,12 +108,11 @@ func (b *Binary) Platform() Platform { return PlatformOf(b.Format, b.Images[0].A
 
 // Headers returns where the headers stand, in the order of the file.
 func (b *Binary) Headers() []Extent {
-	var extents []Extent
+	var layout Layout
 	for _, image := range b.Images {
-		extents = append(extents, image.Layout.Header)
+		layout.Images = append(layout.Images, image.Layout)
 	}
-	slices.SortFunc(extents, func(x, y Extent) int { return int(x.Offset - y.Offset) })
-	return extents
+	return layout.Headers()
 }
 
 // Reader returns the reader that the binary was parsed from.

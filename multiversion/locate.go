@@ -1,10 +1,12 @@
 package multiversion
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // Extent is a stretch of a file, in bytes.
@@ -39,6 +41,16 @@ type Layout struct {
 
 	// SectionTable is the ELF or PE section header table, or the fat header.
 	SectionTable Extent `json:"section_table"`
+}
+
+// Headers returns where the headers stand, in the order of the file.
+func (l Layout) Headers() []Extent {
+	var extents []Extent
+	for _, image := range l.Images {
+		extents = append(extents, image.Header)
+	}
+	slices.SortFunc(extents, func(x, y Extent) int { return cmp.Compare(x.Offset, y.Offset) })
+	return extents
 }
 
 // Locate finds header and body in a file of size bytes by upstream's rules,

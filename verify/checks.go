@@ -10,16 +10,6 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 )
 
-// headersOf returns where the headers stand, in the order of the file.
-func headersOf(layout multiversion.Layout) []multiversion.Extent {
-	var extents []multiversion.Extent
-	for _, image := range layout.Images {
-		extents = append(extents, image.Header)
-	}
-	slices.SortFunc(extents, func(x, y multiversion.Extent) int { return int(x.Offset - y.Offset) })
-	return extents
-}
-
 // notLocated says of every check that needs the header that it was not made.
 func (j *judge) notLocated() {
 	for _, check := range []Check{CheckHeaderChecksum, CheckHeaderFields, CheckPackFits, CheckPastChecksum, CheckPastExecutable, CheckCurrentChecksum} {

@@ -45,7 +45,8 @@ type Report struct {
 
 // File checks a file of size bytes: every finding, not only the first that
 // failed. It reads the file once, in buffers of 256 KiB, 2 MiB of them at most,
-// and of an ELF or PE file the current executable a second time beside it.
+// and of an ELF or PE file the current executable a second time beside it: r is read
+// by two goroutines at once.
 //
 // A file that is no good is no error: Report.Ok is false then, and the error is nil.
 // The error is the context's or the reader's, wrapped; the report then says nothing.
@@ -263,7 +264,7 @@ func (j *judge) fileStream() *stream {
 	s := &stream{sink: j.file, cost: j.size}
 	var done int64
 	zeros := make([]byte, multiversion.HeaderSize)
-	for _, header := range headersOf(j.layout) {
+	for _, header := range j.layout.Headers() {
 		if gap := header.Offset - done; gap > 0 {
 			s.pieces = append(s.pieces, piece{extent: multiversion.Extent{Offset: done, Size: gap}})
 			done = header.Offset

@@ -199,11 +199,11 @@ func (c *comparison) platform() {
 	}
 }
 
-// sizeLimit takes the limit of the replica that will read the file: the one that
-// runs from the installed file, and later the new one itself.
+// sizeLimit takes the limit of the replicas that will read the file: the one that
+// runs from the installed file, unless it is stopped, and later the new one itself.
 func (c *comparison) sizeLimit() {
 	debug := isDebug(c.next)
-	if binary := c.installed.Binary; binary != nil {
+	if binary := c.installed.Binary; binary != nil && !c.options.Stopped {
 		debug = debug && isDebug(binary)
 	}
 	limit := multiversion.SizeLimit(c.next.Format, debug)
