@@ -44,7 +44,9 @@ func Spec(platform multiversion.Platform, seed uint64, current string, past ...s
 }
 
 // Line is what the executable of a release in a [Spec] prints.
-func Line(release multiversion.Release, seed uint64) string { return fmt.Sprintf("%s %d", release, seed) }
+func Line(release multiversion.Release, seed uint64) string {
+	return fmt.Sprintf("%s %d", release, seed)
+}
 
 // Build returns an executable for arch that prints line and a newline. A line
 // that is too long is cut.
