@@ -24,6 +24,7 @@ type sourceFlags struct {
 	GitHub    bool             `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Ask GitHub's API for the asset's digest; done by itself where there is a GITHUB_TOKEN."`
 	CAFile    string           `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
 	CacheDir  string           `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed."`
+	Idle      time.Duration    `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when nothing came for that long (30s). A download itself may take as long as it takes."`
 	GitHubURL string           `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
 	APIURL    string           `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
 }
@@ -45,7 +46,7 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 		Platform: s.Platform, Debug: s.Debug, BaseURL: strings.TrimRight(s.GitHubURL, "/"), APIURL: strings.TrimRight(s.APIURL, "/"),
 		Token: a.getenv("GITHUB_TOKEN"), Mirror: s.Mirror, Stdin: a.in, SHA256: s.SHA256, PublicKey: key, AskGitHub: s.GitHub,
 		Require: s.Require, CacheDir: cache, CAFile: s.CAFile, UserAgent: "tbctl/" + readVersion().Version,
-		Progress: a.downloadProgress,
+		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: s.Idle},
 	}, nil
 }
 
