@@ -154,6 +154,10 @@ func (f *fit) notices(running multiversion.Release) {
 // overlap judges by the installed file alone, when nothing says what runs: its
 // current release must be held, and any other of its releases may be the one that runs.
 func (f *fit) overlap() {
+	if f.options.Back {
+		f.overlapBack()
+		return
+	}
 	current := f.before.Current.Release
 	finding := Finding{Name: CheckOverlap, Status: statusOf(f.next.Contains(current)), Release: current, Expected: current.String(), Found: releasesText(f.next.Releases())}
 	if finding.Status == Failed {
@@ -168,6 +172,24 @@ func (f *fit) overlap() {
 	f.path(current)
 	if !f.options.Stopped {
 		f.notices(current)
+	}
+}
+
+// overlapBack judges the way back when nothing says what runs: the replicas can
+// only be at a release of the installed file, and only go on at one of this file's.
+func (f *fit) overlapBack() {
+	current := f.next.Current.Release
+	finding := Finding{Name: CheckOverlap, Status: statusOf(f.before.Contains(current)), Release: current, Expected: current.String(), Found: releasesText(f.before.Releases())}
+	if finding.Status == Failed {
+		finding.Rule = RuleRunningNotIncluded
+		finding.Detail = fmt.Sprintf("the installed file lacks release %s, the current one of the file to put back: their releases no longer overlap", current)
+	}
+	f.findings.add(finding)
+	if finding.Status == Held && current < f.before.Current.Release {
+		f.findings.add(Finding{
+			Name: CheckRunning, Status: Remarked, Release: current,
+			Detail: fmt.Sprintf("nothing says which release the cluster runs: if it is newer than %s, its replicas refuse this file and cannot start from it", current),
+		})
 	}
 }
 

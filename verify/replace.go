@@ -100,6 +100,11 @@ type ReplaceOptions struct {
 	// AllowDowngrade makes an older current release a remark.
 	AllowDowngrade bool
 
+	// Back says that the file stood at the path before and is put back on purpose.
+	// It lacks the newer releases by nature, so that where nothing is known to be
+	// needed, one release that both files can run is enough, with a remark.
+	Back bool
+
 	// AllowUnknown makes it a remark that nothing tells which release is needed.
 	AllowUnknown bool
 }
