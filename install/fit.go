@@ -9,6 +9,7 @@ import (
 func (r *run) fits(next *multiversion.Binary) error {
 	options := r.request.Fit
 	options.Host, options.AllowDowngrade = r.request.Host, r.request.AllowDowngrade || r.plan.Operation == OperationRollback
+	options.Back = r.plan.Operation == OperationRollback
 	installed := verify.Installed{}
 	if r.installed != nil {
 		installed = r.installed.installed

@@ -154,7 +154,7 @@ func (f *fit) notices(running multiversion.Release) {
 // overlap judges by the installed file alone, when nothing says what runs: its
 // current release must be held, and any other of its releases may be the one that runs.
 func (f *fit) overlap() {
-	if f.options.Back {
+	if f.options.Back && f.next.Current.Release < f.before.Current.Release {
 		f.overlapBack()
 		return
 	}
@@ -185,7 +185,7 @@ func (f *fit) overlapBack() {
 		finding.Detail = fmt.Sprintf("the installed file lacks release %s, the current one of the file to put back: their releases no longer overlap", current)
 	}
 	f.findings.add(finding)
-	if finding.Status == Held && current < f.before.Current.Release {
+	if finding.Status == Held {
 		f.findings.add(Finding{
 			Name: CheckRunning, Status: Remarked, Release: current,
 			Detail: fmt.Sprintf("nothing says which release the cluster runs: if it is newer than %s, its replicas refuse this file and cannot start from it", current),

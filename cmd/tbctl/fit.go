@@ -48,7 +48,10 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		return "say which release the installed executable is: --from-plain RELEASE"
 	}
 	for _, finding := range report.Findings {
-		if finding.Status != verify.Failed && finding.Status != verify.NotChecked {
+		if finding.Status == verify.NotChecked && (finding.Name == verify.CheckOverlap || finding.Name == verify.CheckInstalled) {
+			return "say which release the cluster runs: --running RELEASE, or --data-file FILE"
+		}
+		if finding.Status != verify.Failed {
 			continue
 		}
 		switch finding.Name {

@@ -49,6 +49,9 @@ func (c *historyCmd) Run(a *app) error {
 	if err != nil {
 		a.warn("interrupted operations could not be looked into: %v", err)
 	}
+	if interrupted == nil {
+		interrupted = []install.Interrupted{}
+	}
 	journal := a.journal()
 	history, err := journal.Read(path)
 	if err != nil {

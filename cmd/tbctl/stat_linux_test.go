@@ -1,0 +1,5 @@
+package main
+
+import "syscall"
+
+func ctime(stat *syscall.Stat_t) any { return stat.Ctim }
