@@ -1,7 +1,9 @@
 package replica
 
 import (
+	"fmt"
 	"path/filepath"
+	"strconv"
 	"strings"
 )
 
@@ -10,6 +12,12 @@ const (
 
 	noPollingDevelopment = "--development"
 	noPollingAddresses   = "--addresses=0"
+
+	// ticksPerSecond is the unit of times in /proc/PID/stat (USER_HZ), which is
+	// 100 on every architecture that TigerBeetle has releases for.
+	ticksPerSecond = 100
+
+	ticksMax = 1 << 40 // centuries
 )
 
 // arguments is what the command line of a process says. Upstream's flags
@@ -52,4 +60,31 @@ func (a arguments) resembles(names []string) bool {
 		}
 	}
 	return a.subcommand == subcommandStart && strings.HasSuffix(a.positional, ".tigerbeetle")
+}
+
+// parseStartTicks returns the start time in the content of /proc/PID/stat, in ticks
+// since the boot. The second field is a name in parentheses, which may hold any bytes.
+func parseStartTicks(stat string) (uint64, error) {
+	const indexStartTime = 22 - 3
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) <= indexStartTime {
+		return 0, fmt.Errorf("stat has %d fields behind the name, want more than %d", len(fields), indexStartTime)
+	}
+	ticks, err := strconv.ParseUint(fields[indexStartTime], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("start time in stat: %w", err)
+	}
+	return ticks, nil
+}
+
+// parseBootTime returns the time of the boot in the content of /proc/stat, in
+// seconds since 1970.
+func parseBootTime(stat string) (int64, bool) {
+	for line := range strings.Lines(stat) {
+		if value, ok := strings.CutPrefix(line, "btime "); ok {
+			boot, err := strconv.ParseUint(strings.TrimSpace(value), 10, 40)
+			return int64(boot), err == nil
+		}
+	}
+	return 0, false
 }

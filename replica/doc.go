@@ -23,7 +23,9 @@
 // functions over what was found: which releases the next binary must hold, and
 // whether a replica would accept it.
 //
-// Reading another user's processes needs root or CAP_SYS_PTRACE. What could not
-// be read is said in Process.Unreadable, and turns up in Requirements.Unknown. A
-// /proc that is mounted with hidepid hides processes without a trace.
+// Reading another user's processes needs root or CAP_SYS_PTRACE, and so does reading
+// one's own if their binary has file capabilities. What could not be read is said in
+// Process.Unreadable, and turns up in Requirements.Unknown. A /proc that is mounted with
+// hidepid hides processes without a trace. A process can call itself what it likes: what
+// it says without proof can make the next binary be refused, never be accepted.
 package replica

@@ -141,7 +141,8 @@ func (f *Finder) settled(ctx context.Context, place *place, pid int) (Process, e
 		if err != nil || process.Origin == OriginUnknown {
 			return process, key, err
 		}
-		if again, err := f.identify(pid); err != nil || again.executable == key {
+		again, err := f.identify(pid)
+		if errors.Is(err, errGone) || err == nil && again.executable == key {
 			return process, key, err
 		}
 		if attempt == unsettledMax {

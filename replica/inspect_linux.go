@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
@@ -24,10 +25,6 @@ const (
 
 	suffixDeleted = " (deleted)"
 	memfdLink     = "/memfd:" + MemfdName
-
-	// ticksPerSecond is the unit of times in /proc/PID/stat (USER_HZ), which is
-	// 100 on every architecture that TigerBeetle has releases for.
-	ticksPerSecond = 100
 )
 
 // inspect finds out all about one process, or returns errGone if it has ended or
@@ -55,6 +52,11 @@ func (f *Finder) inspect(ctx context.Context, place *place, pid int) (Process, e
 	if cmdlineErr != nil {
 		process.unreadable("cmdline", cmdlineErr)
 	}
+	if info, err := os.Stat(f.path(pid, "")); err == nil {
+		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+			process.UID = sys.Uid
+		}
+	}
 	process.Command, process.Subcommand = args.command, args.subcommand
 	process.Replica = args.subcommand == subcommandStart || cmdlineErr != nil
 	if !process.Replica {
@@ -77,25 +79,22 @@ func (f *Finder) inspect(ctx context.Context, place *place, pid int) (Process, e
 	return process, identity.executable, nil
 }
 
-// origin judges whether the process runs from the target. A path counts as
-// what it means to the process, which may have another root directory. The same
-// text in another mount namespace proves nothing, the same file does.
+// origin judges whether the process runs from the target.
 func (f *Finder) origin(place *place, identity identity, args arguments) Origin {
 	path, deleted := strings.CutSuffix(identity.link, suffixDeleted)
 	memory := strings.HasPrefix(identity.link, memfdLink)
 	if memory {
-		if path = args.command; !filepath.IsAbs(path) {
-			return OriginUnknown
-		}
+		path = args.command
 	}
 	mount := readlinkOrEmpty(f.path(identity.pid, "ns/mnt"))
-	sameMount := mount == place.mount || mount == ""
-	for index, candidate := range place.paths {
-		file := place.files[index]
-		same := sameMount && (path == candidate || path == place.names[index] || args.command == place.names[index])
-		if file != nil && !same {
+	for index, file := range place.files {
+		same := file != nil && os.SameFile(identity.info, file)
+		if !same && (mount == place.mount || mount == "") {
+			same = place.means(index, path) || args.command == place.names[index]
+		}
+		if !same && file != nil && (memory || deleted) && filepath.IsAbs(path) {
 			inside, err := os.Stat(filepath.Join(f.path(identity.pid, "root"), path))
-			same = os.SameFile(identity.info, file) || err == nil && (memory || deleted) && os.SameFile(inside, file)
+			same = err == nil && os.SameFile(inside, file)
 		}
 		switch {
 		case !same:
@@ -110,20 +109,32 @@ func (f *Finder) origin(place *place, identity identity, args arguments) Origin 
 	return OriginUnknown
 }
 
+// means reports whether a path, as the kernel says it or as a process calls
+// itself, is the target or the backup with this index, or a file with a hidden name
+// beside it: an installer that was interrupted leaves the old file with one. A process
+// that calls itself by the path counts whatever its file is called now.
+//
+// That holds within one mount namespace. In another one the same text proves nothing;
+// the same file at the end of the path, from the process's root, does.
+func (p *place) means(index int, path string) bool {
+	if path == p.paths[index] || path == p.names[index] {
+		return true
+	}
+	directory, base := filepath.Split(p.paths[index])
+	return strings.HasPrefix(path, filepath.Join(directory, "."+base+"."))
+}
+
 // stat returns the start time of a process in ticks since the boot.
 func (f *Finder) stat(pid int) (uint64, error) {
 	text, err := f.text(pid, "stat")
 	if err != nil {
 		return 0, err
 	}
-	// The second field is a name in parentheses, which may hold any bytes.
-	_, rest, _ := strings.Cut(text[max(0, strings.LastIndexByte(text, ')')):], " ")
-	const indexStartTime = 22 - 3
-	fields := strings.Fields(rest)
-	if len(fields) <= indexStartTime {
-		return 0, fmt.Errorf("process %d: stat has %d fields", pid, len(fields)+2)
+	ticks, err := parseStartTicks(text)
+	if err != nil {
+		return 0, fmt.Errorf("process %d: %w", pid, err)
 	}
-	return strconv.ParseUint(fields[indexStartTime], 10, 64)
+	return ticks, nil
 }
 
 // startTime converts ticks since the boot, or returns zero if the boot's time
@@ -133,14 +144,11 @@ func (f *Finder) startTime(ticks uint64) time.Time {
 	if err != nil {
 		return time.Time{}
 	}
-	for line := range strings.Lines(text) {
-		if value, ok := strings.CutPrefix(line, "btime "); ok {
-			if boot, err := strconv.ParseInt(strings.TrimSpace(value), 10, 64); err == nil {
-				return time.Unix(boot+int64(ticks/ticksPerSecond), 0).UTC()
-			}
-		}
+	boot, ok := parseBootTime(text)
+	if !ok || ticks > ticksMax {
+		return time.Time{}
 	}
-	return time.Time{}
+	return time.Unix(boot+int64(ticks/ticksPerSecond), 0).UTC()
 }
 
 func (f *Finder) text(pid int, name string) (string, error) {

@@ -123,6 +123,7 @@ func TestFindUnreadable(t *testing.T) {
 		2: "tigerbeetle\x00start\x00--addresses=3000\x00/none\x00",
 		3: "/usr/sbin/sshd\x00-D\x00",
 		4: "tb\x00start\x000_0.tigerbeetle\x00",
+		5: "/usr/bin/tigerbeetle\x00repl\x00",
 	} {
 		dir := strconv.Itoa(pid)
 		tr.write(dir+"/stat", "2 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n")
@@ -130,7 +131,7 @@ func TestFindUnreadable(t *testing.T) {
 		tr.write(dir+"/exe", "") // not a link: the system refuses to read it as one
 	}
 	found := tr.find(target)
-	if len(found) != 2 || found[0].PID != 2 || found[1].PID != 4 {
+	if len(found) != 3 || found[0].PID != 2 || found[1].PID != 4 || found[2].Replica {
 		t.Fatalf("found %+v", found)
 	}
 	for _, process := range found {
@@ -198,7 +199,11 @@ func TestFindAsStranger(t *testing.T) {
 	p := standin.Start(t, binary, dataFile, standin.Options{})
 	dir := t.TempDir()
 	self := filepath.Join(dir, "self")
-	if err := errors.Join(os.WriteFile(self, testbin.Self(t), 0o755), os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
+	data := testbin.Self(t)
+	syscall.ForkLock.RLock() // or a process started meanwhile has it open for writing, and it cannot be executed
+	err := os.WriteFile(self, data, 0o755)
+	syscall.ForkLock.RUnlock()
+	if err := errors.Join(err, os.Chmod(dir, 0o755), os.Chmod(filepath.Dir(dir), 0o755)); err != nil {
 		t.Fatal(err)
 	}
 	stranger := exec.Command(self, "-test.run=^TestFindAsStranger$")

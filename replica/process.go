@@ -26,11 +26,13 @@ const (
 // Process is a process that runs from the target.
 type Process struct {
 	PID     int       `json:"pid"`
+	UID     uint32    `json:"uid"`              // of the user that it runs as; root's too if the system protects it from being read
 	Started time.Time `json:"started,omitzero"` // a change of the release does not change it
 	Origin  Origin    `json:"origin"`
 	Exe     string    `json:"exe"` // the text of the link /proc/PID/exe
 
-	// Replica reports whether this is a replica: the subcommand is start.
+	// Replica reports whether this is a replica: the subcommand is start, or
+	// the command line could not be read.
 	// Of other processes nothing below is known but the command line.
 	Replica    bool   `json:"replica"`
 	Command    string `json:"command"` // argv[0]

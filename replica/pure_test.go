@@ -99,7 +99,7 @@ func TestRequire(t *testing.T) {
 	other := process(3, "", "", "")
 	other.Replica = false
 	hidden := process(4, "", "", "")
-	hidden.Replica, hidden.Origin = false, replica.OriginUnknown
+	hidden.Origin = replica.OriginUnknown
 	hidden.Unreadable = []replica.Unreadable{{What: "exe", Reason: "permission denied"}}
 	deaf := process(5, "0.1.2", "0.1.2", "0.1.2")
 	deaf.Polls = false

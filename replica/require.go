@@ -67,8 +67,7 @@ func Require(processes []Process, files []DataFile, named []multiversion.Release
 		required.Running = add(required.Running, Need{Release: release, Why: WhyRunning, Source: "named by the operator"})
 	}
 	for index := range processes {
-		process := &processes[index]
-		if process.Replica || process.Origin == OriginUnknown {
+		if process := &processes[index]; process.Replica {
 			required.process(process, len(named) > 0)
 		}
 	}

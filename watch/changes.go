@@ -13,7 +13,7 @@ func changes(path string, before, after []replica.Process) []Event {
 		events = append(events, Event{Kind: kind, Path: path, Process: &process})
 	}
 	for _, process := range after {
-		if !counts(process) {
+		if !process.Replica {
 			continue
 		}
 		index := slices.IndexFunc(before, func(old replica.Process) bool { return same(old, process) })
@@ -29,15 +29,11 @@ func changes(path string, before, after []replica.Process) []Event {
 		}
 	}
 	for _, process := range before {
-		if counts(process) && !slices.ContainsFunc(after, func(now replica.Process) bool { return same(now, process) }) {
+		if process.Replica && !slices.ContainsFunc(after, func(now replica.Process) bool { return same(now, process) }) {
 			add(KindReplicaEnded, process)
 		}
 	}
 	return events
-}
-
-func counts(process replica.Process) bool {
-	return process.Replica || process.Origin == replica.OriginUnknown
 }
 
 // same reports whether two findings are of one process: a pid alone may have

@@ -87,11 +87,16 @@ func TestUntilRefused(t *testing.T) {
 	p := standin.Start(t, binary, dataFile, standin.Options{})
 	standin.Replace(t, binary, standin.Binary(t, "0.17.9", "0.17.8"))
 	p.Must("error.RunningVersionNotIncluded")
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	outcome, err := watch.Until(ctx, binary, watch.Condition{What: watch.ConditionArmed, Release: testbin.Release("0.17.9")}, quick, nil)
+	condition := watch.Condition{What: watch.ConditionArmed, Release: testbin.Release("0.17.9")}
+	outcome, err := watch.Until(ctx, binary, condition, quick, func(event watch.Event) {
+		if event.Kind == watch.KindReplica {
+			cancel()
+		}
+	})
 	failure, ok := errors.AsType[*watch.UntilError](err)
-	if !ok || !errors.Is(err, context.DeadlineExceeded) || outcome.Met || failure.Outcome.Met {
+	if !ok || !errors.Is(err, context.Canceled) || outcome.Met || failure.Outcome.Met || outcome.Binary == nil {
 		t.Fatalf("outcome %+v, %v", outcome, err)
 	}
 	for _, want := range []string{"armed=0.17.9 is not met", fmt.Sprintf("process %d runs 0.17.6", p.PID()), "RunningVersionNotIncluded", "offers [0.17.5 0.17.6]"} {
@@ -155,11 +160,23 @@ func TestUntilNever(t *testing.T) {
 
 func TestUntilNobody(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	_, err := watch.Until(ctx, t.TempDir()+"/tigerbeetle", watch.Condition{What: watch.ConditionRunning, Release: 1}, quick, nil)
-	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "no replica runs") || !strings.Contains(err.Error(), "FileNotFound") {
+	condition := watch.Condition{What: watch.ConditionRunning, Release: 1}
+	_, err := watch.Until(ctx, t.TempDir()+"/tigerbeetle", condition, quick, func(watch.Event) { cancel() })
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "no replica runs") || !strings.Contains(err.Error(), "FileNotFound") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestUntilDeadline(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	condition := watch.Condition{What: watch.ConditionRunning, Release: 1}
+	outcome, err := watch.Until(ctx, t.TempDir()+"/tigerbeetle", condition, quick, nil)
+	if _, ok := errors.AsType[*watch.UntilError](err); !ok || !errors.Is(err, context.DeadlineExceeded) || outcome.Met {
+		t.Errorf("outcome %+v, %v", outcome, err)
 	}
 }
 

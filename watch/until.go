@@ -101,11 +101,14 @@ func (e *UntilError) Error() string {
 	replicas := 0
 	for index := range e.Outcome.Processes {
 		process := &e.Outcome.Processes[index]
-		if !counts(*process) {
+		if !process.Replica {
 			continue
 		}
 		replicas++
 		text += fmt.Sprintf("; process %d runs %s", process.PID, nameOf(process.Running.Release))
+		if !process.Running.Certain {
+			text += fmt.Sprintf(" (not certain: %s)", process.Running.Note)
+		}
 		if process.Armed != nil {
 			text += fmt.Sprintf(", armed with %s, offers %v", process.Armed.Current, process.Armed.Offered)
 		}
@@ -182,7 +185,7 @@ func (c Condition) met(processes []replica.Process) (bool, error) {
 	replicas := 0
 	for index := range processes {
 		process := &processes[index]
-		if !counts(*process) {
+		if !process.Replica {
 			continue
 		}
 		replicas++

@@ -22,6 +22,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/tbctl/tbctl/internal/testbin"
@@ -92,7 +93,12 @@ func Binary(tb testing.TB, current string, past ...string) []byte {
 func Replace(tb testing.TB, path string, data []byte) {
 	tb.Helper()
 	staged := path + ".staged"
-	if err := os.WriteFile(staged, data, 0o700); err != nil {
+	// A process that another test starts meanwhile would have the file open for
+	// writing for a moment, and then nobody could execute it.
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(staged, data, 0o700)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		tb.Fatal(err)
 	}
 	if err := os.Chmod(staged, 0o755); err != nil {

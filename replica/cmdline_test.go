@@ -1,0 +1,69 @@
+package replica
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestParseArguments(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		words string // with spaces for the zeros
+		want  arguments
+	}{
+		{"", arguments{}},
+		{"tb", arguments{command: "tb"}},
+		{"tb start --addresses=3000 0_0.tigerbeetle", arguments{command: "tb", subcommand: "start", positional: "0_0.tigerbeetle"}},
+		{"tb start 0_0.tigerbeetle --addresses=0,1", arguments{command: "tb", subcommand: "start", positional: "0_0.tigerbeetle"}},
+		{"tb start --addresses=0 --development x", arguments{command: "tb", subcommand: "start", positional: "x", noPolling: "--addresses=0"}},
+		{"tb start --development x", arguments{command: "tb", subcommand: "start", positional: "x", noPolling: "--development"}},
+		{"tb start --development=false x", arguments{command: "tb", subcommand: "start", positional: "x"}},
+		{"tb --development start x", arguments{command: "tb", positional: "x", noPolling: "--development"}},
+		{"tb repl --addresses=3000", arguments{command: "tb", subcommand: "repl"}},
+	}
+	for _, test := range tests {
+		if got := parseArguments(strings.ReplaceAll(test.words, " ", "\x00") + "\x00"); got != test.want {
+			t.Errorf("%q: %+v, want %+v", test.words, got, test.want)
+		}
+	}
+}
+
+func TestParseStartTicks(t *testing.T) {
+	t.Parallel()
+	rest := " S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n"
+	for _, name := range []string{"(x)", "(a) b (c)", "()) R 9 9", "(\n)"} {
+		if got, err := parseStartTicks("1 " + name + ")" + rest); err != nil || got != 567 {
+			t.Errorf("%q: %d, %v", name, got, err)
+		}
+	}
+	for _, wrong := range []string{"", "1 (x)", "1 (x) S 1", strings.Replace("1 (x)"+rest, "567", "-1", 1)} {
+		if got, err := parseStartTicks(wrong); err == nil {
+			t.Errorf("%q: %d", wrong, got)
+		}
+	}
+	if boot, ok := parseBootTime("cpu 1\nbtime 1700000000\nctxt 2\n"); !ok || boot != 1700000000 {
+		t.Errorf("boot at %d, %t", boot, ok)
+	}
+	for _, wrong := range []string{"", "btime", "btime x", "btime -1", "btime 99999999999999999999"} {
+		if boot, ok := parseBootTime(wrong); ok {
+			t.Errorf("%q: boot at %d", wrong, boot)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("tb\x00start\x00--addresses=3000\x000_0.tigerbeetle\x00")
+	f.Add("1 (a) b) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n")
+	f.Add("cpu 1\nbtime 1700000000\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		args := parseArguments(text)
+		if !strings.Contains(text, args.positional) || strings.HasPrefix(args.positional, "--") {
+			t.Errorf("positional %q of %q", args.positional, text)
+		}
+		args.resembles([]string{"/usr/bin/tigerbeetle"})
+		parseStartTicks(text)
+		if boot, ok := parseBootTime(text); ok && boot < 0 {
+			t.Errorf("boot at %d of %q", boot, text)
+		}
+	})
+}
