@@ -2,7 +2,10 @@ package datafile_test
 
 import (
 	"errors"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -21,5 +24,29 @@ func TestOpenOddKinds(t *testing.T) {
 		if !errors.Is(err, datafile.ErrFileKind) || file != nil {
 			t.Errorf("%s: error %v, want ErrFileKind", name, err)
 		}
+	}
+}
+
+// A block device may be a data file.
+func TestReadBlockDevice(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: a loop device needs root")
+	}
+	name := filepath.Join(t.TempDir(), "backing")
+	data := make([]byte, 1<<20)
+	copy(data, newFixture(t).encode(t))
+	if err := os.WriteFile(name, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output, err := exec.Command("losetup", "--find", "--show", "--read-only", name).CombinedOutput()
+	if err != nil {
+		t.Skipf("skipped: no loop device: %v: %s", err, output)
+	}
+	device := strings.TrimSpace(string(output))
+	t.Cleanup(func() { exec.Command("losetup", "--detach", device).Run() })
+	got, err := datafile.ReadFile(t.Context(), device, once)
+	if err != nil || got.Sequence != 7 {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -343,6 +344,25 @@ func TestReadTorn(t *testing.T) {
 type brokenReader struct{ err error }
 
 func (b brokenReader) ReadAt([]byte, int64) (int, error) { return 0, b.err }
+
+// badSector fails for the first copy.
+type badSector struct{ *bytes.Reader }
+
+func (b badSector) ReadAt(buffer []byte, offset int64) (int, error) {
+	if offset < datafile.CopyStride {
+		return 0, &fs.PathError{Op: "read", Path: "x", Err: syscall.EIO}
+	}
+	return b.Reader.ReadAt(buffer, offset)
+}
+
+// A sector that cannot be read costs one copy, as it does a replica.
+func TestReadBadSector(t *testing.T) {
+	t.Parallel()
+	got, err := datafile.Read(t.Context(), badSector{bytes.NewReader(newFixture(t).encode(t))}, once)
+	if err != nil || got.Sequence != 7 || got.Copies[0].Valid || got.Copies[0].Problem == "" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
 
 func TestReadError(t *testing.T) {
 	t.Parallel()
