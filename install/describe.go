@@ -29,6 +29,9 @@ func describe(ctx context.Context, r io.ReaderAt, size int64, path string) (pres
 		return present{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	found := present{file: File{Path: path, Size: size, SHA256: sum}, installed: verify.InstalledFrom(r, size, 0)}
+	if errors.Is(found.installed.Err, multiversion.RuleRead) { // the disk's fault, not the file's
+		return present{}, fmt.Errorf("read %s: %w", path, found.installed.Err)
+	}
 	if found.installed.Binary == nil {
 		found.file.Kind = inspect.Describe(r, size).Text
 		return found, nil
