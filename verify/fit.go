@@ -75,19 +75,19 @@ func (n Need) reason() string {
 }
 
 // offered requires that the new file offers what a replica has offered at or
-// above the release that it runs.
+// above the release that it runs, or may offer of the installed file by the time that
+// the new one takes its place.
 func (f *fit) offered(need Need) {
 	finding := Finding{Name: CheckOffered, Release: need.Release}
-	offered := need.Armed
+	offered := f.alreadyOffered(need)
 	switch {
 	case f.options.Stopped:
 		finding.Status, finding.Detail = NotChecked, "no replica runs: nothing has been offered"
-	case offered == nil && f.before == nil:
+	case offered == nil && f.before != nil:
+		finding.Status, finding.Detail = NotChecked, "what the replica has offered is not known: it refuses the installed file, which lacks the release that it runs"
+	case offered == nil:
 		finding.Status, finding.Detail = NotChecked, "what the replica has offered is not known"
 	default:
-		if offered == nil {
-			offered = f.before.Advertisable(need.Release)
-		}
 		missing := notOffered(f.next, need.Release, offered)
 		finding.Status = statusOf(len(missing) == 0)
 		finding.Expected, finding.Found = releasesText(offered), releasesText(f.next.Advertisable(need.Release))
@@ -97,6 +97,17 @@ func (f *fit) offered(need Need) {
 		}
 	}
 	f.findings.add(finding)
+}
+
+// alreadyOffered returns what the replica is known to have offered together with what it
+// offers of the installed file, unless it refuses that. Nil says that neither is known.
+func (f *fit) alreadyOffered(need Need) []multiversion.Release {
+	if f.before == nil || !f.before.Contains(need.Release) || len(notOffered(f.before, need.Release, need.Armed)) > 0 {
+		return need.Armed
+	}
+	offered := slices.Concat(need.Armed, f.before.Advertisable(need.Release))
+	slices.Sort(offered)
+	return slices.Compact(offered)
 }
 
 // notOffered returns those of offered, at or above running, that a replica

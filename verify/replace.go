@@ -46,7 +46,8 @@ type Need struct {
 	Source  string               `json:"source,omitempty"` // for messages: the process, the data file, the flag
 
 	// Armed are the releases that the process is known to have offered, from
-	// the header in its memory. Nil stands for what it offers of the installed file.
+	// the header in its memory; nil if that is not known. What it offers of the installed
+	// file counts, too, unless it refuses that file.
 	Armed []multiversion.Release `json:"armed,omitempty"`
 }
 

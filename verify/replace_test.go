@@ -145,8 +145,16 @@ func TestReplace(t *testing.T) {
 			outcome: []string{"offered failed NotSuperset"}, paths: "0.17.5 → 0.17.8",
 		},
 		{
-			name: "armed with less than the installed file", installed: "5 6 | 7", next: "5 6 | 8", options: verify.ReplaceOptions{Needs: armed(6, 5, 6)}, ok: true,
+			name: "armed with less than the installed file, which it sees within a second", installed: "5 6 | 7", next: "5 6 | 8", options: verify.ReplaceOptions{Needs: armed(6, 5, 6)},
+			outcome: []string{"offered failed NotSuperset"}, paths: "0.17.6 → 0.17.8",
+		},
+		{
+			name: "armed, and the installed file is one that it refuses", installed: "6 | 7", next: "6 7 | 8", options: verify.ReplaceOptions{Needs: armed(6, 6, 8)}, ok: true,
 			paths: "0.17.6 → 0.17.8",
+		},
+		{
+			name: "the installed file lacks what runs", installed: "6 | 7", next: "5 6 | 8", options: verify.ReplaceOptions{Needs: running(5)}, ok: true,
+			outcome: []string{"offered not-checked"}, paths: "0.17.5 → 0.17.8",
 		},
 		{
 			name: "armed below the running release does not count", installed: "4 5 | 6", next: "5 6 | 7", options: verify.ReplaceOptions{Needs: armed(5, 4, 5)}, ok: true,
