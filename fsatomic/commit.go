@@ -117,6 +117,9 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 	if err != nil {
 		return Committed{}, &PathError{"swap back", target.Path, err}
 	}
+	if err := lock.sync(false); err != nil { // found out while nothing has happened
+		return Committed{}, err
+	}
 	swap := swap{lock: lock, target: target, from: filepath.Base(target.OldPath), file: target.Old}
 	return swap.run(false)
 }

@@ -153,7 +153,9 @@ func (s scenario) setUp(t *testing.T, options memfs.Options) *memfs.FS {
 		putFile(t, m, testName, contentsOlder, options)
 		d := openDir(t, m)
 		check(t, d.Rename("tigerbeetle", "tigerbeetle-old"))
-		check(t, d.Sync())
+		if !options.NoDirSync {
+			check(t, d.Sync())
+		}
 	}
 	if s.exists {
 		putFile(t, m, testName, contentsOld, options)
@@ -199,7 +201,9 @@ func putFile(t *testing.T, m *memfs.FS, name, contents string, options memfs.Opt
 		}
 	}
 	check(t, file.Sync())
-	check(t, dir.Sync())
+	if !options.NoDirSync {
+		check(t, dir.Sync())
+	}
 }
 
 // whole describes a file: its contents, and what is wrong with its attributes.
@@ -378,6 +382,71 @@ func TestCrash(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestKillThenCrash kills the process after every operation, lets the next run
+// recover, and cuts the power after every operation of that.
+func TestKillThenCrash(t *testing.T) {
+	t.Parallel()
+	eachScenario(t, func(t *testing.T, s scenario, options memfs.Options) {
+		if options.CountReads {
+			return
+		}
+		for number := range s.operations(t, options) {
+			killed := func() *memfs.FS {
+				m := s.setUp(t, options)
+				m.CrashAt(number + 1)
+				_ = s.act(t.Context(), m)
+				m.Kill()
+				return m
+			}
+			m := killed()
+			done := look(t, m, options)
+			lock, _, err := begin(t.Context(), m)
+			check(t, err)
+			check(t, lock.Release())
+			count := m.Count()
+			what := fmt.Sprintf("kill after operation %d", number+1)
+			if number > 0 && len(done.residue()) > 0 {
+				before := look(t, m, options)
+				m.Restart(memfs.None()) // what the recovery said it did lasts
+				if after := look(t, m, options); after.target != before.target || after.old != before.old || len(after.residue()) > 0 {
+					t.Fatalf("%s: recovery %+v did not last: %+v", what, before, after)
+				}
+			}
+			for second := range count {
+				for seed := range uint64(crashSeeds) {
+					m := killed()
+					m.CrashAt(second + 1)
+					_, _, _ = begin(t.Context(), m)
+					trace := m.Trace()
+					m.Restart(memfs.Random(seed))
+					s.verify(t, m, options, false, fmt.Sprintf("%s, power cut after %s", what, trace[len(trace)-1]))
+				}
+			}
+		}
+	})
+}
+
+// TestNoDirSync: a directory that cannot be synced is found out before the swap.
+func TestNoDirSync(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{NoDirSync: true})
+	var failed *fsatomic.SyncError
+	err := installOnce(t.Context(), m, contentsNew, fsatomic.CommitOptions{})
+	if !errors.As(err, &failed) || failed.Swapped {
+		t.Fatalf("error %v", err)
+	}
+	if w := look(t, m, memfs.Options{}); w.target != "" || len(w.residue()) > 0 {
+		t.Fatalf("%+v", w)
+	}
+	m = scenario{exists: true, older: true}.setUp(t, memfs.Options{NoDirSync: true})
+	if err := swapBackOnce(t.Context(), m); !errors.As(err, &failed) || failed.Swapped {
+		t.Fatalf("error %v", err)
+	}
+	if w := look(t, m, memfs.Options{}); w.target != contentsOld || w.old != contentsOlder {
+		t.Fatalf("%+v", w)
+	}
 }
 
 // TestFault lets every operation fail, before or after taking effect, and then

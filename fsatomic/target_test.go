@@ -32,6 +32,7 @@ func TestLookupPaths(t *testing.T) {
 	// ".." behind a link to a directory is that directory's parent, not the link's.
 	check(t, m.Symlink("/data/1/bin", "/usr/hop"))
 	check(t, m.Symlink("../up", "/data/1/bin/hopped"))
+	check(t, m.Symlink("../hop/../bin/app", "/usr/bin/hopping"))
 	check(t, m.Make("/usr/bin/pipe", fsatomic.KindPipe, 0o644))
 	check(t, m.Make("/usr/bin/null", fsatomic.KindDevice, 0o666))
 
@@ -49,6 +50,7 @@ func TestLookupPaths(t *testing.T) {
 		{"/usr/bin/two", testName, "/usr/bin/two /usr/bin/direct", nil},
 		{"/current/bin/app", "/data/1/bin/app", "", nil},
 		{"/usr/hop/hopped", "/data/1/bin/app", "/data/1/bin/hopped /data/1/up", nil},
+		{"/usr/bin/hopping", "/data/1/bin/app", "/usr/bin/hopping", nil},
 		{"/usr/hop/../bin/app", "/data/1/bin/app", "", nil},
 		{"/usr/bin/dangling", "", "", fsatomic.ErrDangling},
 		{"/usr/bin/deep", "", "", fsatomic.ErrDangling},
@@ -298,6 +300,118 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// TestMeddling: somebody without the lock puts a file at the target just before
+// any operation of an installation. Where names can be exchanged, that file is
+// never lost, and nobody says that all is well while it is gone.
+func TestMeddling(t *testing.T) {
+	t.Parallel()
+	const theirs = "their file"
+	for _, s := range scenarios()[:4] {
+		for number := range s.operations(t, memfs.Options{}) {
+			m := s.setUp(t, memfs.Options{})
+			m.MeddleAt(number+1, func() {
+				check(t, fsatomic.WriteFile(m, testDir+"/theirs", 0o755, false, writeString(theirs)))
+				check(t, openDir(t, m).Rename("theirs", "tigerbeetle"))
+			})
+			err := s.act(t.Context(), m)
+			got, _ := contentsOf(t, m, testName)
+			if got != theirs {
+				t.Fatalf("%s: before %s: target %q, error %v", s.name, m.Trace()[number], got, err)
+			}
+			if err != nil && !errors.Is(err, fsatomic.ErrChanged) {
+				t.Fatalf("%s: before operation %d: error %v", s.name, number+1, err)
+			}
+			if _, _, err := begin(t.Context(), m); err != nil && !errors.Is(err, fsatomic.ErrBusy) {
+				t.Fatal(err)
+			}
+			if names, _ := openDir(t, m).List(".tigerbeetle.tbctl-stage", 10); len(names) > 0 {
+				t.Fatalf("left over: %q", names)
+			}
+		}
+	}
+	// Without exchange, a file that comes before the second check survives.
+	s := scenarios()[1]
+	m := s.setUp(t, memfs.Options{NoExchange: true})
+	m.CrashAt(0)
+	check(t, s.act(t.Context(), m))
+	link := slices.IndexFunc(m.Trace(), func(line string) bool { return strings.Contains(line, " link ") })
+	m = s.setUp(t, memfs.Options{NoExchange: true})
+	m.MeddleAt(link+2, func() {
+		check(t, fsatomic.WriteFile(m, testName, 0o755, true, writeString(theirs)))
+	})
+	if err := s.act(t.Context(), m); !errors.Is(err, fsatomic.ErrChanged) {
+		t.Fatalf("error %v", err)
+	}
+	if got, _ := contentsOf(t, m, testName); got != theirs {
+		t.Fatalf("target %q", got)
+	}
+}
+
+// forgetful is a file system that takes one attribute and does not keep it.
+type (
+	forgetful struct {
+		fsatomic.FS
+		attribute string
+	}
+	forgetfulDir struct {
+		fsatomic.Dir
+		attribute string
+	}
+	forgetfulFile struct {
+		fsatomic.File
+		attribute string
+	}
+)
+
+func (f forgetful) OpenDir(name string) (fsatomic.Dir, error) {
+	dir, err := f.FS.OpenDir(name)
+	return forgetfulDir{dir, f.attribute}, err
+}
+
+func (d forgetfulDir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+	file, err := d.Dir.Create(name, mode)
+	return forgetfulFile{file, d.attribute}, err
+}
+
+func (f forgetfulFile) SetXattr(name string, value []byte) error {
+	if name == f.attribute {
+		return f.File.SetXattr(name, append(value, 'x'))
+	}
+	return f.File.SetXattr(name, value)
+}
+
+func (f forgetfulFile) Chown(uid, gid int) error {
+	if f.attribute == fsatomic.AttributeOwner {
+		gid = -1
+	}
+	return f.File.Chown(uid, gid)
+}
+
+func (f forgetfulFile) Chmod(mode fsatomic.Mode) error {
+	if f.attribute == fsatomic.AttributeMode {
+		mode &= 0o777
+	}
+	return f.File.Chmod(mode)
+}
+
+// TestReadBackAttributes: what a system silently does not keep is named.
+func TestReadBackAttributes(t *testing.T) {
+	t.Parallel()
+	for _, attribute := range []string{
+		fsatomic.AttributeOwner, fsatomic.AttributeMode, fsatomic.XattrCapability, fsatomic.XattrSELinux, "user.note",
+	} {
+		m := scenario{exists: true}.setUp(t, memfs.Options{})
+		err := installOnce(t.Context(), forgetful{m, attribute}, contentsNew, fsatomic.CommitOptions{})
+		var failed *fsatomic.AttributeError
+		if !errors.As(err, &failed) || failed.Attribute != attribute {
+			t.Errorf("%s: error %v", attribute, err)
+		}
+		if w := look(t, m, memfs.Options{}); w.target != contentsOld || len(w.residue()) > 0 {
+			t.Errorf("%s: %+v", attribute, w)
+		}
+	}
+}
+
 // TestStagedOrder: what a staged file refuses.
 func TestStagedOrder(t *testing.T) {
 	t.Parallel()
@@ -338,6 +452,15 @@ func TestStagedOrder(t *testing.T) {
 	if got := look(t, m, memfs.Options{}); got.target != contentsOld || len(got.residue()) > 0 {
 		t.Fatalf("%+v", got)
 	}
+
+	staged = stage()
+	check(t, fsatomic.WriteFile(m, staged.Path(), 0o644, true, writeString("not ours")))
+	check(t, staged.Abort())
+	if got, _ := contentsOf(t, m, staged.Path()); got != "not ours" {
+		t.Fatalf("aborting removed another file: %q is left", got)
+	}
+	check(t, fsatomic.Remove(m, staged.Path()))
+
 	if _, err := fsatomic.SwapBack(t.Context(), lock, target); !errors.Is(err, fsatomic.ErrNoOld) {
 		t.Fatalf("error %v", err)
 	}

@@ -61,6 +61,16 @@ func (m *FS) Restart(persist Persist) {
 	})
 }
 
+// Kill ends all processes, but not the system: handles are dead and locks free,
+// and what was not synced is still seen and may still be lost.
+func (m *FS) Kill() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.epoch++
+	m.crashed, m.count, m.trace, m.fault, m.crashAt = false, 0, nil, fault{}, 0
+	m.walk(func(node *inode) { node.locked = nil })
+}
+
 // reboot leaves of an inode, and of those below it, what survives.
 func (m *FS) reboot(c *chooser, node *inode) {
 	if c.done[node] {

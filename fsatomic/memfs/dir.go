@@ -394,6 +394,9 @@ func (d *dir) Sync() error {
 	return d.fs.do(operation{
 		name: "syncdir", path: d.path, epoch: d.epoch, changes: true, readOnly: true,
 		run: func() error {
+			if d.fs.options.NoDirSync {
+				return syscall.EINVAL
+			}
 			d.node.commit()
 			return nil
 		},

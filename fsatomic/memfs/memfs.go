@@ -45,6 +45,7 @@ type Options struct {
 	NoNoReplace bool // cannot rename without replacing
 	NoLinks     bool // no hard links
 	NoXattrs    bool // no extended attributes
+	NoDirSync   bool // cannot sync a directory
 	Clone       bool // has reflinks
 
 	ReadOnly   bool  // every change fails with EROFS
@@ -58,18 +59,20 @@ type Options struct {
 
 // FS implements [fsatomic.FS]. It may be used by several goroutines.
 type FS struct {
-	mu      sync.Mutex
-	options Options
-	user    fsatomic.Self
-	root    *inode
-	inodes  uint64 // numbers given out
-	now     int64  // nanoseconds; every change is later than the one before
-	epoch   int    // crashes so far
-	crashed bool
-	count   int
-	trace   []string
-	fault   fault
-	crashAt int
+	mu       sync.Mutex
+	options  Options
+	user     fsatomic.Self
+	root     *inode
+	inodes   uint64 // numbers given out
+	now      int64  // nanoseconds; every change is later than the one before
+	epoch    int    // crashes so far
+	crashed  bool
+	count    int
+	trace    []string
+	fault    fault
+	crashAt  int
+	meddle   func() // runs before the operation number meddleAt
+	meddleAt int
 }
 
 // fault is an error that one operation gets.
@@ -114,10 +117,20 @@ func (m *FS) FailLateAt(number int, err error) { m.plan(fault{number, err, true}
 // from now; with 0 it cancels what was planned.
 func (m *FS) CrashAt(number int) { m.plan(fault{}, number) }
 
+// MeddleAt calls meddle once, just before the operation number from 1, counted
+// from now: for what somebody else does at that moment. What meddle does with
+// the file system is not counted.
+func (m *FS) MeddleAt(number int, meddle func()) {
+	m.plan(fault{}, 0)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.meddleAt, m.meddle = number, meddle
+}
+
 func (m *FS) plan(f fault, crashAt int) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.count, m.trace, m.fault, m.crashAt = 0, nil, f, crashAt
+	m.count, m.trace, m.fault, m.crashAt, m.meddleAt = 0, nil, f, crashAt, 0
 }
 
 // Crashed reports whether the system has crashed and was not restarted.
@@ -159,6 +172,13 @@ func (m *FS) do(op operation) error {
 		return run()
 	}
 	m.count++
+	if m.count == m.meddleAt {
+		count, meddle := m.count, m.meddle
+		m.mu.Unlock()
+		meddle()
+		m.mu.Lock()
+		m.count = count
+	}
 	m.trace = append(m.trace, fmt.Sprintf("%d %s %s", m.count, op.name, op.path))
 	if m.count == m.fault.at {
 		if m.fault.applied {
