@@ -171,14 +171,17 @@ type File struct {
 // Open opens and parses the named file. The caller closes it. The error is a
 // [*FormatError] or says what the system refused.
 func Open(name string) (*File, error) {
+	// Opening a named pipe waits for its writer, so look first.
+	if info, err := os.Stat(name); err != nil {
+		return nil, err
+	} else if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open %s: not a regular file", name)
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("open %s: not a regular file", name)
-	}
 	var binary *Binary
 	if err == nil {
 		binary, err = Parse(file, info.Size())

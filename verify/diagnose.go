@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 
@@ -21,6 +22,34 @@ func (j *judge) diagnose() string {
 		return j.diagnoseDamage()
 	}
 	return j.diagnoseBuild()
+}
+
+// zeroTail recognizes a file that has its size but not its last bytes, as a crash
+// or an interrupted copy into a preallocated file leaves it. A good file may end
+// with the zeros of a header, but not with more. It is for the diagnosis alone, so what
+// cannot be read is passed over.
+func (j *judge) zeroTail() string {
+	const tailMin = 2 * multiversion.HeaderSize
+	if j.size < tailMin || j.size >= multiversion.SizeMax {
+		return ""
+	}
+	var zeros int64
+	buffer := make([]byte, 64<<10)
+	for zeros < j.size {
+		piece := buffer[:min(int64(len(buffer)), j.size-zeros)]
+		if count, _ := j.r.ReadAt(piece, j.size-zeros-int64(len(piece))); count < len(piece) {
+			return ""
+		}
+		rest := len(bytes.TrimRight(piece, "\x00"))
+		zeros += int64(len(piece) - rest)
+		if rest > 0 {
+			break
+		}
+	}
+	if zeros < tailMin {
+		return ""
+	}
+	return fmt.Sprintf("the last %d bytes of the file are zeros, as after an interrupted copy or a crash: ", zeros)
 }
 
 // diagnoseLocation explains why header and body were not found.

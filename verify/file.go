@@ -67,7 +67,7 @@ func File(ctx context.Context, r io.ReaderAt, size int64, options Options) (Repo
 	}
 	report.Ok = judge.ok()
 	if !report.Ok {
-		report.Diagnosis = judge.diagnose()
+		report.Diagnosis = judge.zeroTail() + judge.diagnose()
 	}
 	return report, nil
 }
