@@ -75,13 +75,12 @@ type section struct {
 	link, info                uint32
 	align, entrySize          uint64
 
-	at         int64    // of the header in the file, for errors
-	parent     *segment // the section moves with it
-	linked     *section // what link means, nil for none
-	linksTable bool     // link is the symbol table, which linked is then not set to
-	applied    *section // what info means, of a relocation section
-	content    Content  // of classAdded
-	data       []byte   // contents built anew, of classStrings, classSymbols and classGroup
+	at      int64    // of the header in the file, for errors
+	parent  *segment // the section moves with it
+	linked  *section // what link means, nil for none
+	applied *section // what info means, of a relocation section
+	content Content  // of classAdded
+	data    []byte   // contents built anew, of classStrings, classSymbols and classGroup
 
 	index     uint32 // new
 	nameIndex int    // in the table of section names

@@ -37,10 +37,9 @@ func (f *elfFile) readSegments() error {
 		}
 		f.segments = append(f.segments, decoded)
 	}
-	f.headTable = segment{index: int(count)}
+	f.headTable = segment{index: int(count), fileSize: elfHeaderSize}
 	f.programTable = segment{index: int(count) + 1, offset: offset, vaddr: offset, fileSize: size, align: 8}
-	f.findParents()
-	f.headTable.fileSize = elfHeaderSize
+	f.holdSections()
 	return nil
 }
 
@@ -70,9 +69,9 @@ func (s *segment) encode(entry []byte) {
 	binary.LittleEndian.PutUint64(entry[48:], s.align)
 }
 
-// findParents gives each section the segment that starts first of those
-// that it lies in, and each segment the first, in layout order, of those that it starts in.
-func (f *elfFile) findParents() {
+// holdSections gives each section the segment that starts first of those
+// that it lies in.
+func (f *elfFile) holdSections() {
 	for _, outer := range f.segments {
 		for _, s := range f.sections {
 			if s.within(outer) && (s.parent == nil || s.parent.offset > outer.offset) {
@@ -80,12 +79,17 @@ func (f *elfFile) findParents() {
 			}
 		}
 	}
+}
+
+// nestSegments gives each segment the first, in layout order, of those that it starts in.
+func (f *elfFile) nestSegments(order layoutOrder) {
 	for _, child := range f.laidOut() {
+		child.parent = nil
 		for _, outer := range f.segments {
 			if child == outer || outer.offset > child.offset || outer.offset+outer.fileSize <= child.offset {
 				continue
 			}
-			if compareSegments(outer, child) < 0 && (child.parent == nil || compareSegments(outer, child.parent) < 0) {
+			if order(outer, child) < 0 && (child.parent == nil || order(outer, child.parent) < 0) {
 				child.parent = outer
 			}
 		}
@@ -110,16 +114,32 @@ func (s *section) within(outer *segment) bool {
 	return outer.vaddr <= s.addr && outer.vaddr+outer.memorySize >= s.addr+size
 }
 
-// compareSegments is the layout order: parents before what moves with them.
-func compareSegments(a, b *segment) int {
+// layoutOrder compares segments: parents come before what moves with them.
+type layoutOrder func(a, b *segment) int
+
+// byOffset is the order of LLVM up to 18.
+func byOffset(a, b *segment) int {
 	return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(a.index, b.index))
 }
 
+// byOffsetAndAlign is the order of LLVM from 19 on.
+func byOffsetAndAlign(a, b *segment) int {
+	return cmp.Or(cmp.Compare(a.offset, b.offset), cmp.Compare(b.align, a.align), cmp.Compare(a.index, b.index))
+}
+
 // layOut gives every segment, section and table its new offset, and every section its number.
+// A layout that is not the same in all versions of LLVM is refused.
 func (f *elfFile) layOut() error {
-	end, err := f.layOutSegments()
+	newer, _, err := f.layOutSegments(byOffsetAndAlign)
 	if err != nil {
 		return err
+	}
+	older, end, err := f.layOutSegments(byOffset)
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(newer, older) {
+		return refuseELF(f.programTable.offset, "segments at one offset with different alignments")
 	}
 	if f.headTable.newOffset != 0 {
 		return refuseELF(0, "the ELF header would move to offset %d", f.headTable.newOffset)
@@ -150,26 +170,31 @@ func (f *elfFile) layOut() error {
 	return err
 }
 
-// layOutSegments puts one segment behind the other and returns where the last ends.
-func (f *elfFile) layOutSegments() (uint64, error) {
-	ordered := f.laidOut()
-	slices.SortFunc(ordered, compareSegments)
+// layOutSegments puts one segment behind the other. It returns their new offsets in the
+// order of the table, and where the last ends.
+func (f *elfFile) layOutSegments(order layoutOrder) ([]uint64, uint64, error) {
+	f.nestSegments(order)
+	all := f.laidOut()
 	end := uint64(0)
-	for _, s := range ordered {
+	for _, s := range slices.SortedFunc(slices.Values(all), order) {
 		if s.parent != nil {
 			s.newOffset = s.parent.newOffset + (s.offset - s.parent.offset)
 		} else {
 			var err error
 			if s.newOffset, err = alignUp(end, s.align, s.vaddr); err != nil {
-				return 0, refuseELF(f.programTable.offset, "segment alignment %d: %v", s.align, err)
+				return nil, 0, refuseELF(f.programTable.offset, "segment alignment %d: %v", s.align, err)
 			}
 		}
 		end = max(end, s.newOffset+s.fileSize)
 		if end > SizeMax {
-			return 0, refuseELF(f.programTable.offset, "the rebuilt segments would have more than %d bytes", SizeMax)
+			return nil, 0, refuseELF(f.programTable.offset, "the rebuilt segments would have more than %d bytes", SizeMax)
 		}
 	}
-	return end, nil
+	offsets := make([]uint64, len(all))
+	for index, s := range all {
+		offsets[index] = s.newOffset
+	}
+	return offsets, end, nil
 }
 
 // outside returns the sections in no segment in the order of their offsets.

@@ -172,9 +172,8 @@ func (f *elfFile) linkPlain(s *section) error {
 	if err != nil {
 		return err
 	}
-	if linked.class == classSymbols {
-		s.linksTable = true
-		return nil
+	if linked.class == classSymbols { // LLVM 16 drops the link, 19 keeps it
+		return refuseELF(s.at, "section %.32q links the symbol table", s.name)
 	}
 	s.linked = linked
 	return nil

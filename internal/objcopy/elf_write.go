@@ -77,9 +77,6 @@ func (f *elfFile) finishSections() {
 			if s.linked != nil {
 				s.link = s.linked.index
 			}
-			if s.linksTable && f.symbols != nil && !f.symbols.reordered {
-				s.link = f.symbols.section.index
-			}
 			if s.applied != nil {
 				s.info = s.applied.index
 			}

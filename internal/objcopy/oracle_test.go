@@ -69,4 +69,3 @@ var (
 	testBody   = bytes.Repeat([]byte("past executables "), 777)
 	testHeader = bytes.Repeat([]byte{0xa5, 0, 1}, 8192/3+1)[:8192]
 )
-

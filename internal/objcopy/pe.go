@@ -3,19 +3,28 @@ package objcopy
 import (
 	"encoding/binary"
 	"math/bits"
+	"slices"
 )
 
 // Field offsets and numbers are those of Microsoft's "PE Format".
 const (
-	peDOSHeaderSize   = 64
-	peSignature       = "PE\x00\x00"
-	peCOFFHeaderSize  = 20
-	peOptionalSize    = 112 // of an image with 64-bit addresses, without its directories
-	peOptionalMagic   = 0x20b
-	peDirectorySize   = 8
-	peDirectoriesMax  = 16
-	peDirectoryCerts  = 4
-	peDirectoryDebug  = 6
+	peDOSHeaderSize  = 64
+	peSignature      = "PE\x00\x00"
+	peCOFFHeaderSize = 20
+	peOptionalSize   = 112 // of an image with 64-bit addresses, without its directories
+	peOptionalMagic  = 0x20b
+	peDirectorySize  = 8
+	peDirectoriesMax = 16
+
+	peDirectoryExport      = 0
+	peDirectoryImport      = 1
+	peDirectoryCertificate = 4
+	peDirectoryRelocs      = 5
+	peDirectoryDebug       = 6
+	peDirectoryTLS         = 9
+	peDirectoryLoadConfig  = 10
+	peDirectoryDelayImport = 13
+
 	peSectionSize     = 40
 	peNameSize        = 8
 	peMachineX86_64   = 0x8664
@@ -75,6 +84,9 @@ func rebuildPE(src source, edit change) (*Image, error) {
 		return nil, err
 	}
 	if err := file.readSections(tableAt, edit); err != nil {
+		return nil, err
+	}
+	if err := file.checkDirectories(); err != nil {
 		return nil, err
 	}
 	if err := file.readSymbols(); err != nil {
@@ -209,6 +221,29 @@ func (f *peFile) checkSection(s *peSection) error {
 		return refusePE(s.at, "a section of an image with relocations")
 	case s.virtualSize == 0 && s.rawSize != 0 && s.offset != 0:
 		return refusePE(s.at, "%d bytes of raw data in a section without a virtual size", s.rawSize)
+	}
+	return nil
+}
+
+// checkDirectories requires that the tables that LLVM looks at lie in sections. A signature
+// is refused: what is signed changes, and LLVM leaves the entry pointing at what is no longer there.
+func (f *peFile) checkDirectories() error {
+	if entry := f.directory(peDirectoryCertificate); entry != nil && binary.LittleEndian.Uint64(entry) != 0 {
+		return refusePE(f.stubEnd, "the image is signed")
+	}
+	for _, index := range []int{peDirectoryExport, peDirectoryImport, peDirectoryRelocs, peDirectoryDebug,
+		peDirectoryTLS, peDirectoryLoadConfig, peDirectoryDelayImport} {
+		entry := f.directory(index)
+		if entry == nil {
+			continue
+		}
+		address := binary.LittleEndian.Uint32(entry)
+		inside := func(s *peSection) bool {
+			return address >= s.virtualAddress && uint64(address) < uint64(s.virtualAddress)+uint64(s.virtualSize)
+		}
+		if address != 0 && !slices.ContainsFunc(f.sections, inside) {
+			return refusePE(f.stubEnd, "data directory %d is at address %#x, in no section", index, address)
+		}
 	}
 	return nil
 }

@@ -67,6 +67,9 @@ func (f *peFile) sectionName(s *peSection) (string, error) {
 		return name, nil
 	}
 	var offset uint64
+	if digits == "" || digits == "/" {
+		return "", refusePE(s.at, "section name %q", name)
+	}
 	if digits64, found := strings.CutPrefix(digits, "/"); found {
 		for _, digit := range []byte(digits64) {
 			value := strings.IndexByte(peNameDigits, digit)

@@ -8,9 +8,12 @@ import (
 )
 
 const (
+	peClassExternal     = 2
 	peClassStatic       = 3
 	peClassFile         = 103
 	peClassWeak         = 105
+	peSelectAssociative = 5
+	peSectionAbsolute   = 0xffff
 	peSectionNumbersMax = 0xfeff // above are special ones, negative
 )
 
@@ -88,22 +91,47 @@ func (f *peFile) renumber(at int64, rows []byte) ([]byte, error) {
 		rows = rows[:(int(auxiliary)+1)*peSymbolSize]
 	}
 	number := binary.LittleEndian.Uint16(rows[12:])
-	if number == 0 || number > peSectionNumbersMax {
+	definition := auxiliary > 0 && (class == peClassStatic || class == peClassExternal && number == peSectionAbsolute)
+	if number != 0 && number <= peSectionNumbersMax {
+		index, err := f.newNumber(at, number)
+		if err != nil {
+			return nil, err
+		}
+		binary.LittleEndian.PutUint16(rows[12:], index)
+	}
+	if !definition {
 		return rows, nil
 	}
+	// The number in a section's definition is the section's own, or that of the section
+	// that it is associated with, which means nothing in an image. LLVM 22 writes its own number then too.
+	numbered := number
+	if rows[peSymbolSize+14] == peSelectAssociative {
+		numbered = binary.LittleEndian.Uint16(rows[peSymbolSize+12:])
+		if numbered == 0 {
+			return nil, refusePE(at, "a section associated with no section")
+		}
+	}
+	if numbered == 0 || numbered > peSectionNumbersMax {
+		return rows, nil
+	}
+	index, err := f.newNumber(at, numbered)
+	if err == nil && number != 0 && number <= peSectionNumbersMax && class == peClassStatic && auxiliary == 1 {
+		binary.LittleEndian.PutUint16(rows[peSymbolSize+12:], index)
+		binary.LittleEndian.PutUint16(rows[peSymbolSize+16:], 0)
+	}
+	return rows, err
+}
+
+// newNumber returns the new number of the section of this number.
+func (f *peFile) newNumber(at int64, number uint16) (uint16, error) {
 	if int(number) > len(f.sections) {
-		return nil, refusePE(at, "symbol in section %d of %d", number, len(f.sections))
+		return 0, refusePE(at, "symbol in section %d of %d", number, len(f.sections))
 	}
 	index := f.sections[number-1].index
 	if index == 0 {
-		return nil, refusePE(at, "a symbol stands in section %d, which is to be removed", number)
+		return 0, refusePE(at, "a symbol stands in section %d, which is to be removed", number)
 	}
-	binary.LittleEndian.PutUint16(rows[12:], uint16(index))
-	if class == peClassStatic && auxiliary == 1 { // a section's definition
-		binary.LittleEndian.PutUint16(rows[peSymbolSize+12:], uint16(index))
-		binary.LittleEndian.PutUint16(rows[peSymbolSize+16:], 0)
-	}
-	return rows, nil
+	return uint16(index), nil
 }
 
 // retarget gives weak symbols the new numbers of the symbols that stand in for them.

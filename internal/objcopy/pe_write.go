@@ -37,9 +37,6 @@ func (f *peFile) layOut() error {
 	binary.LittleEndian.PutUint32(f.optional[56:], uint32(size))
 	binary.LittleEndian.PutUint32(f.optional[60:], uint32(f.sizeHeaders))
 	binary.LittleEndian.PutUint32(f.optional[64:], 0) // the checksum, which no longer holds
-	if certificates := f.directory(peDirectoryCerts); certificates != nil {
-		clear(certificates) // no section holds them: they are not copied
-	}
 	return nil
 }
 

@@ -56,6 +56,7 @@ func TestSweep(t *testing.T) {
 			switch {
 			case err != nil && wantErr != nil:
 				both++
+				t.Logf("%s: refused: %v; and by llvm-objcopy: %v", name, err, wantErr)
 			case err != nil:
 				refused++
 				t.Logf("%s: refused: %v", name, err)
