@@ -28,6 +28,7 @@ type streams struct {
 // collects what the command has to say and prints it once, in the form asked for.
 type app struct {
 	ctx    context.Context
+	std    streams
 	in     io.Reader
 	out    *term.Stream // results
 	err    *term.Stream // everything else
@@ -48,10 +49,11 @@ type app struct {
 
 // globals are the flags of every command.
 type globals struct {
-	JSON     bool       `help:"Print one JSON document on standard output, on failure too." group:"output"`
-	Quiet    bool       `short:"q" help:"No progress and no notes on standard error; warnings and errors stay." group:"output"`
-	Color    term.Color `enum:"auto,always,never" default:"auto" help:"Colour: ${enum}. NO_COLOR is honoured." group:"output"`
-	StateDir string     `placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
+	Version  versionFlag `help:"Show the version of tbctl." group:"output"`
+	JSON     bool        `help:"Print one JSON document on standard output, on failure too." group:"output"`
+	Quiet    bool        `short:"q" help:"No progress and no notes on standard error; warnings and errors stay." group:"output"`
+	Color    term.Color  `enum:"auto,always,never" default:"auto" help:"Colour: ${enum}. NO_COLOR is honoured." group:"output"`
+	StateDir string      `placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
 }
 
 // signalCause is the cause of a context that a signal ended.
@@ -61,10 +63,10 @@ func (c *signalCause) Error() string { return fmt.Sprintf("interrupted by signal
 
 // run parses the arguments, runs the command and returns the exit code.
 func run(args []string, std streams, getenv func(string) string) int {
-	a := &app{in: std.in, getenv: getenv, line: args}
+	a := &app{in: std.in, std: std, getenv: getenv, line: args}
 	a.global.Color = earlyColor(args)
 	a.global.JSON = earlyFlag(args, "--json")
-	a.openStreams(std)
+	a.openStreams()
 	ctx, stop := withSignals(context.Background())
 	defer stop()
 	a.ctx = ctx
@@ -73,9 +75,9 @@ func run(args []string, std streams, getenv func(string) string) int {
 }
 
 // openStreams makes the two output streams.
-func (a *app) openStreams(std streams) {
-	a.out = term.New(std.out, a.global.Color, a.getenv)
-	a.err = term.New(std.err, a.global.Color, a.getenv)
+func (a *app) openStreams() {
+	a.out = term.New(a.std.out, a.global.Color, a.getenv)
+	a.err = term.New(a.std.err, a.global.Color, a.getenv)
 }
 
 // earlyFlag looks for a flag before the arguments are parsed, so that a usage

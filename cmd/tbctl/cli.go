@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/alecthomas/kong"
 
@@ -67,6 +68,13 @@ func newParser(grammar *cli, settings *config, out io.Writer, width int) (*kong.
 
 // dispatch parses the arguments and runs the command.
 func (a *app) dispatch(args []string) (err error) {
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	if versionAsked(args) {
+		a.command = "version"
+		return (&versionCmd{}).Run(a) // at once: scripts ask this of every host
+	}
 	var grammar cli
 	if a.config, err = loadConfig(a.getenv); err != nil {
 		return err
@@ -84,18 +92,28 @@ func (a *app) dispatch(args []string) (err error) {
 			a.global.JSON, err = false, nil
 		}
 	}()
-	if len(args) == 0 {
-		args = []string{"--help"}
-	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		a.command = commandOf(err)
 		return err
 	}
-	a.global = grammar.Globals
+	if a.global != grammar.Globals {
+		a.global = grammar.Globals
+		a.openStreams() // the configuration may have a word on colour
+	}
 	a.command = parsed.Selected().Name
 	a.prepare(parsed)
 	return parsed.Run(a)
+}
+
+// versionAsked reports whether the arguments ask for the version and nothing else.
+func versionAsked(args []string) bool {
+	for _, arg := range args {
+		if arg != "--version" && arg != "--json" {
+			return false
+		}
+	}
+	return slices.Contains(args, "--version")
 }
 
 // prepare keeps what the configuration command and the progress need.

@@ -9,6 +9,9 @@ import (
 
 type versionCmd struct{}
 
+// versionFlag is --version, an alias of the command.
+type versionFlag bool
+
 // buildVersion is set by the linker in release builds.
 var buildVersion string
 

@@ -1,0 +1,124 @@
+package tbctl
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/tbctl/tbctl/"
+
+// rooms says which of our packages each package may import. What is not in the
+// table may not exist; cmd/tbctl may import everything but the fixtures.
+var rooms = map[string][]string{
+	"completions":              {},
+	"internal/manual":          {},
+	"internal/term":            {},
+	"internal/aegis":           {},
+	"internal/archive":         {},
+	"fsatomic":                 {},
+	"fsatomic/memfs":           {"fsatomic"},
+	"multiversion":             {"internal/aegis"},
+	"internal/objcopy":         {},
+	"internal/current":         {"multiversion", "internal/objcopy"},
+	"datafile":                 {"multiversion", "internal/aegis"},
+	"inspect":                  {"multiversion", "internal/archive"},
+	"verify":                   {"multiversion", "inspect", "internal/objcopy", "internal/current"},
+	"replica":                  {"multiversion", "datafile"},
+	"watch":                    {"inspect", "verify", "multiversion", "replica"},
+	"release":                  {"fsatomic", "internal/archive"},
+	"pack":                     {"multiversion", "fsatomic", "internal/objcopy", "internal/current"},
+	"extract":                  {"multiversion", "fsatomic", "internal/objcopy", "internal/current"},
+	"install":                  {"multiversion", "verify", "inspect", "fsatomic"},
+	"internal/testbin":         {"multiversion", "pack", "internal/objcopy"},
+	"internal/standin":         {"multiversion", "datafile", "replica", "internal/testbin"},
+	"internal/standin/program": {"multiversion", "datafile", "replica", "watch"},
+	"torture":                  nil,
+	"bench":                    nil,
+	"cmd/tbctl":                nil,
+}
+
+// external says which packages alone may import a module of others.
+var external = map[string][]string{
+	"github.com/alecthomas/kong":        {"cmd/tbctl", "completions", "internal/manual"},
+	"github.com/charmbracelet/lipgloss": {"internal/term"},
+	"github.com/schollz/progressbar/v3": {"internal/term"},
+	"github.com/cenkalti/backoff/v5":    {"release"},
+	"aead.dev/minisign":                 {"release"},
+	"github.com/BurntSushi/toml":        {"cmd/tbctl"},
+	"github.com/fsnotify/fsnotify":      {"watch"},
+	"github.com/klauspost/compress":     {"internal/archive"},
+	"net/http":                          {"release", "cmd/tbctl", "bench"},
+	"debug/elf":                         {},
+	"debug/pe":                          {},
+	"debug/macho":                       {},
+}
+
+type listed struct {
+	ImportPath string
+	Imports    []string
+}
+
+// TestImports holds the table of ARCHITECTURE.md: who may import whom.
+func TestImports(t *testing.T) {
+	t.Parallel()
+	for _, found := range listPackages(t) {
+		name := strings.TrimPrefix(found.ImportPath, module)
+		if name == strings.TrimSuffix(module, "/") {
+			continue
+		}
+		allowed, known := rooms[name]
+		if !known {
+			t.Errorf("%s is not in the table", name)
+			continue
+		}
+		for _, imported := range found.Imports {
+			ours, isOurs := strings.CutPrefix(imported, module)
+			if isOurs && rooms[name] != nil && !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %s", name, ours)
+			}
+			if isOurs && (ours == "internal/testbin" || ours == "internal/standin") && !strings.HasPrefix(name, "internal/") {
+				t.Errorf("%s imports the fixtures %s", name, ours)
+			}
+			checkExternal(t, name, imported)
+		}
+	}
+}
+
+func checkExternal(t *testing.T, name, imported string) {
+	t.Helper()
+	for path, allowed := range external {
+		if (imported == path || strings.HasPrefix(imported, path+"/")) && !slices.Contains(allowed, name) {
+			t.Errorf("%s imports %s", name, imported)
+		}
+	}
+}
+
+// listPackages asks the go command, without tests' imports.
+func listPackages(t *testing.T) []listed {
+	t.Helper()
+	if _, err := exec.LookPath("go"); err != nil {
+		t.Skipf("the table is checked with the go command: %v", err)
+	}
+	var failure strings.Builder
+	command := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	command.Stderr = &failure
+	output, err := command.Output()
+	if err != nil {
+		t.Fatalf("go list: %v\n%s", err, failure.String())
+	}
+	var packages []listed
+	for decoder := json.NewDecoder(strings.NewReader(string(output))); ; {
+		var next listed
+		if err := decoder.Decode(&next); errors.Is(err, io.EOF) {
+			return packages
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		packages = append(packages, next)
+	}
+}
