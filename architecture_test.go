@@ -37,6 +37,7 @@ var rooms = map[string][]string{
 	"internal/testbin":         {"multiversion", "pack", "internal/objcopy"},
 	"internal/standin":         {"multiversion", "datafile", "replica", "internal/testbin"},
 	"internal/standin/program": {"multiversion", "datafile", "replica", "watch"},
+	"internal/tinyelf":         nil,
 	"torture":                  nil,
 	"bench":                    nil,
 	"cmd/tbctl":                nil,

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/charmbracelet/lipgloss"
-
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -112,9 +110,7 @@ func renderMap(out *term.Stream, report *inspect.Report) {
 			fmt.Sprintf("%.1f %%", 100*float64(stretch.Size)/float64(report.Size)), stretchName(stretch, len(report.Images) > 1),
 		})
 	}
-	line := bar.String()
-	line += strings.Repeat(" ", max(0, width-lipgloss.Width(line)))
-	out.Println(strings.TrimRight(line, " "))
+	out.Println(strings.TrimRight(bar.String(), " "))
 	out.Printf("%s", out.Table([]term.Column{
 		{Title: ""}, {Title: "offset", Right: true}, {Title: "size", Right: true}, {Title: "share", Right: true, Drop: 1}, {Title: "what"},
 	}, legend))

@@ -13,6 +13,7 @@ import (
 type verifyCmd struct {
 	File    string   `arg:"" help:"Binary, release archive (.zip), or - for standard input."`
 	Against string   `placeholder:"INSTALLED" help:"Also judge whether FILE may replace this file."`
+	SHA256  bool     `name:"sha256" help:"Show the SHA-256 of the file too: it names the file as no release number does. It takes longer than all the checks."`
 	Fit     fitFlags `embed:""`
 }
 
@@ -48,7 +49,7 @@ func (c *verifyCmd) Run(a *app) error {
 	}
 	defer input.Close()
 	result := verified{File: c.File, Kind: inspect.Describe(input, input.Size()), Archive: input.archive}
-	result.Report, err = verify.File(a.ctx, input, input.Size(), verify.Options{Mode: input.mode, SHA256: true})
+	result.Report, err = verify.File(a.ctx, input, input.Size(), verify.Options{Mode: input.mode, SHA256: c.SHA256})
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
@@ -91,7 +92,9 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 func renderVerified(out *term.Stream, result verified) {
 	out.Printf("%s  %s, %s\n\n", out.Styles().Bold.Render(term.Printable(result.File)), result.Kind.Text, term.Bytes(result.Report.Size))
 	renderFindings(out, result.Report.Findings)
-	out.Printf("\nsha256  %s\n", result.Report.SHA256)
+	if result.Report.SHA256 != "" {
+		out.Printf("\nsha256  %s\n", result.Report.SHA256)
+	}
 	if result.Fit != nil {
 		out.Printf("\nIn the place of %s:\n\n", term.Printable(result.Against))
 		renderFindings(out, result.Fit.Findings)
