@@ -99,6 +99,7 @@ func (l *line) takeLong(word string) {
 	flag := l.flag(name)
 	switch {
 	case flag == nil:
+		l.flagsEnded = l.passesThrough()
 	case hasValue:
 		l.record(flag.Value, value)
 	case takesNoValue(flag):
@@ -114,6 +115,7 @@ func (l *line) takeShort(letters string) {
 	for index, letter := range letters {
 		flag := l.shortFlag(letter)
 		if flag == nil {
+			l.flagsEnded = l.passesThrough()
 			continue
 		}
 		if takesNoValue(flag) {
@@ -128,6 +130,12 @@ func (l *line) takeShort(letters string) {
 		}
 		return
 	}
+}
+
+// passesThrough reports whether an unknown flag begins the arguments that are
+// handed on as they are.
+func (l *line) passesThrough() bool {
+	return l.position < len(l.node.Positional) && l.node.Positional[l.position].PassthroughMode == kong.PassThroughModeAll
 }
 
 func (l *line) record(value *kong.Value, text string) {

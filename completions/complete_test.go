@@ -54,6 +54,9 @@ func TestComplete(t *testing.T) {
 		{"start here --version ", "here"},
 		{"start here -- --version ", "[files]"},
 		{"start here x --version ", "[files]"},
+		{"start here --version=x --", "--help --quiet --color"},
+		{"start here --unknown --version=", "[files]"},
+		{"start here -z --version=", "[files]"},
 		{"odd x ", "one two"},
 		{"secret ", "--help --quiet --color"},
 	}

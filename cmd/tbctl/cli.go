@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/completions"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
 )
@@ -33,6 +34,8 @@ type cli struct {
 	Exec     execCmd     `cmd:"" group:"get" help:"Run a release out of a binary."`
 	Demo     demoCmd     `cmd:"" group:"learn" help:"Try the main job on real binaries in a temporary directory, offline."`
 	Version  versionCmd  `cmd:"" group:"learn" help:"Show the version of tbctl."`
+
+	Completion completionCmd `cmd:"" group:"learn" help:"Print the script that completes tbctl on TAB in a shell."`
 }
 
 const description = "Puts TigerBeetle's multiversion binaries on servers safely."
@@ -74,6 +77,9 @@ func (a *app) dispatch(args []string) (err error) {
 	if versionAsked(args) {
 		a.command = "version"
 		return (&versionCmd{}).Run(a) // at once: scripts ask this of every host
+	}
+	if len(args) > 0 && args[0] == completions.Command {
+		return a.complete(args[1:])
 	}
 	var grammar cli
 	if a.config, err = loadConfig(a.getenv); err != nil {
