@@ -61,6 +61,9 @@ func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
 		if trust.Failed() {
 			return exitRejected, "do not use this file: get it again from a source that you trust", trust.Evidence, true
 		}
+		if trust.Require == release.RequireSignature {
+			return exitRejected, "the signature belongs beside the asset, as ASSET.minisig: minisign -S -m ASSET makes it", trust.Evidence, true
+		}
 		return exitRejected, "give what vouches for it: --sha256 HEX, --public-key KEY, or a mirror with SHA256SUMS", trust.Evidence, true
 	case errors.As(err, &kind):
 		return exitRejected, "look at what the server sends: a proxy's or an error page?", nil, true
@@ -143,20 +146,16 @@ func entryPlan(_ *app, err error) (exitCode, string, any, bool) {
 }
 
 // entrySource are those of the place that releases come from.
-func entrySource(_ *app, err error) (exitCode, string, any, bool) {
+func entrySource(a *app, err error) (exitCode, string, any, bool) {
 	var limit *release.RateLimitError
 	var transfer *release.TransferError
 	switch {
 	case errors.Is(err, release.ErrTag), errors.Is(err, release.ErrPlatform), errors.Is(err, release.ErrOption):
-		return exitUsage, "", nil, true
+		return exitUsage, "tbctl " + a.command + " --help", nil, true
 	case errors.As(err, &limit):
 		return exitFailed, "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", limit, true
 	case errors.As(err, &transfer):
-		hint := "check the network, HTTPS_PROXY and --ca-file; or carry the file: tbctl download, then tbctl install FILE"
-		if transfer.Kept {
-			hint = "run the same command again: it goes on where it stopped"
-		}
-		return exitFailed, hint, transfer, true
+		return exitFailed, hintTransfer(transfer), transfer, true
 	case errors.Is(err, release.ErrNotFound):
 		return exitFailed, "tbctl releases lists what there is", nil, true
 	case errors.Is(err, release.ErrNotListable):

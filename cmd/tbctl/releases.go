@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -115,9 +116,28 @@ func (c *releasesCmd) render(out *term.Stream, lines []listedRelease, installed 
 	}
 	var rows [][]string
 	for _, line := range lines {
-		rows = append(rows, []string{string(line.Tag), publishedText(line), reachText(out, line, installed), advisoryText(line)})
+		rows = append(rows, []string{string(line.Tag), publishedText(line), reachText(out, line, installed), advisoryText(out, line)})
 	}
-	out.Printf("%s", out.Table([]term.Column{{Title: "release"}, {Title: "published", Drop: 2}, {Title: "from here"}, {Title: "advisory", Drop: 1}}, rows))
+	out.Printf("%s", out.Table([]term.Column{{Title: "release"}, {Title: "published", Drop: 2}, {Title: "from here"}, {Title: "advisory"}}, rows))
+	renderAdvisories(out, lines)
+}
+
+// renderAdvisories prints what the advisories of the lines say, each once, below
+// the table: they are too long for a column and too important to be left out.
+func renderAdvisories(out *term.Stream, lines []listedRelease) {
+	shown := make(map[string]bool)
+	for _, line := range lines {
+		for _, advisory := range line.Advisories {
+			if shown[advisory.ID] {
+				continue
+			}
+			if len(shown) == 0 {
+				out.Println()
+			}
+			shown[advisory.ID] = true
+			out.Println(out.Wrap(advisory.ID+": "+advisory.Text, 0))
+		}
+	}
 }
 
 func publishedText(line listedRelease) string {
@@ -143,14 +163,15 @@ func reachText(out *term.Stream, line listedRelease, installed multiversion.Rele
 	return fmt.Sprintf("after %s and %d more", line.Via[0], len(line.Via)-1)
 }
 
-func advisoryText(line listedRelease) string {
+// advisoryText names the advisories of a release, and says first if it is to be skipped.
+func advisoryText(out *term.Stream, line listedRelease) string {
+	var names []string
 	for _, advisory := range line.Advisories {
+		name := advisory.ID
 		if advisory.Skip {
-			return advisory.Text
+			name = out.Styles().Warn.Render(name)
 		}
+		names = append(names, name)
 	}
-	if len(line.Advisories) > 0 {
-		return line.Advisories[0].Text
-	}
-	return ""
+	return strings.Join(names, ", ")
 }

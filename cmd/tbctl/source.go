@@ -36,7 +36,7 @@ const keyFileMax = 4 << 10
 func (s *sourceFlags) options(a *app) (release.Options, error) {
 	key, err := readKey(s.PublicKey)
 	if err != nil {
-		return release.Options{}, err
+		return release.Options{}, usage("--public-key takes a file, or the key itself: the line that begins with RW", "%w", err)
 	}
 	cache := s.CacheDir
 	if cache == "" {
@@ -105,7 +105,7 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		a.progress.Done()
 		origin := originOf(artifact, fetched)
 		if failure := classify(a, err); failure.code == exitRejected {
-			return origin, &install.RejectedError{Source: artifact.Location, Reason: err.Error(), Err: err}
+			return origin, &install.RejectedError{Source: artifact.Location, Reason: withoutLocation(err, artifact), Err: err}
 		}
 		if err != nil {
 			return origin, err
@@ -118,6 +118,12 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		}
 		return origin, nil
 	}
+}
+
+// withoutLocation is an error's text without the location in front of it, which
+// the installer's own error begins with.
+func withoutLocation(err error, artifact release.Artifact) string {
+	return strings.TrimLeft(strings.TrimPrefix(err.Error(), artifact.Location), ": ")
 }
 
 func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin {

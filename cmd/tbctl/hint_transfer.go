@@ -1,0 +1,54 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"net"
+	"net/http"
+	"syscall"
+
+	"github.com/tbctl/tbctl/release"
+)
+
+// carry is the way that needs no network.
+const carry = `or carry the file: "tbctl download" on a host that has a way, then "tbctl install FILE" here`
+
+// hintTransfer says what to do about a download that did not finish, by what
+// ended it.
+func hintTransfer(transfer *release.TransferError) string {
+	var answer *release.HTTPError
+	var certificate *tls.CertificateVerificationError
+	var unknown x509.UnknownAuthorityError
+	var name *net.DNSError
+	switch {
+	case errors.As(transfer, &unknown):
+		return "name the authority that signed the server's certificate: --ca-file FILE"
+	case errors.As(transfer, &certificate):
+		return "the server's certificate is not one for this name and time: check the URL and this host's clock"
+	case errors.Is(transfer, release.ErrRedirect):
+		return "give the address where the file really is, with https; " + carry
+	case errors.As(transfer, &answer):
+		return hintAnswer(answer)
+	case transfer.Kept:
+		return "run the same command again: it goes on where it stopped"
+	case errors.As(transfer, &name), errors.Is(transfer, syscall.ENETUNREACH), errors.Is(transfer, syscall.EHOSTUNREACH):
+		return "has this host a way to it? Set HTTPS_PROXY, use --mirror, " + carry
+	}
+	return "check the network and HTTPS_PROXY, use --mirror, " + carry
+}
+
+// hintAnswer is about a server's final answer.
+func hintAnswer(answer *release.HTTPError) string {
+	switch {
+	case errors.Is(answer, release.ErrNotFound):
+		return "check the release, the platform and the mirror's URL; tbctl releases lists what there is"
+	case answer.Status == http.StatusUnauthorized:
+		return "credentials go into the URL, https://USER:PASSWORD@HOST/…, and are shown nowhere"
+	case answer.Status == http.StatusProxyAuthRequired:
+		return "credentials go into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+	case answer.Status == http.StatusTooManyRequests, answer.Status >= http.StatusInternalServerError:
+		return "the server cannot answer now: run the same command again later, use --mirror, " + carry
+	}
+	return "check the URL, and whether a proxy stands in the way; " + carry
+}
