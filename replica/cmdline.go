@@ -62,19 +62,40 @@ func (a arguments) resembles(names []string) bool {
 	return a.subcommand == subcommandStart && strings.HasSuffix(a.positional, ".tigerbeetle")
 }
 
-// parseStartTicks returns the start time in the content of /proc/PID/stat, in ticks
-// since the boot. The second field is a name in parentheses, which may hold any bytes.
-func parseStartTicks(stat string) (uint64, error) {
-	const indexStartTime = 22 - 3
+// status is what /proc/PID/stat says of a process.
+type status struct {
+	started uint64 // in ticks since the boot
+	kernel  bool   // a thread of the kernel
+	ended   bool   // a zombie with all its threads; a thread alone may make place for an execution
+}
+
+// parseStatus parses the content of /proc/PID/stat. The second field is a
+// name in parentheses, which may hold any bytes.
+func parseStatus(stat string) (status, error) {
+	const (
+		indexState     = 3 - 3
+		indexFlags     = 9 - 3
+		indexThreads   = 20 - 3
+		indexStartTime = 22 - 3
+		flagKernel     = 0x00200000 // PF_KTHREAD
+	)
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
 	if len(fields) <= indexStartTime {
-		return 0, fmt.Errorf("stat has %d fields behind the name, want more than %d", len(fields), indexStartTime)
+		return status{}, fmt.Errorf("stat has %d fields behind the name, want more than %d", len(fields), indexStartTime)
 	}
 	ticks, err := strconv.ParseUint(fields[indexStartTime], 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("start time in stat: %w", err)
+		return status{}, fmt.Errorf("start time in stat: %w", err)
 	}
-	return ticks, nil
+	flags, err := strconv.ParseUint(fields[indexFlags], 10, 32)
+	if err != nil {
+		return status{}, fmt.Errorf("flags in stat: %w", err)
+	}
+	return status{
+		started: ticks,
+		kernel:  flags&flagKernel != 0,
+		ended:   fields[indexState] == "Z" && fields[indexThreads] == "1",
+	}, nil
 }
 
 // parseBootTime returns the time of the boot in the content of /proc/stat, in

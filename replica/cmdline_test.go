@@ -28,17 +28,27 @@ func TestParseArguments(t *testing.T) {
 	}
 }
 
-func TestParseStartTicks(t *testing.T) {
+func TestParseStatus(t *testing.T) {
 	t.Parallel()
-	rest := " S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n"
+	rest := " S 1 1 1 0 -1 4194304 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n"
 	for _, name := range []string{"(x)", "(a) b (c)", "()) R 9 9", "(\n)"} {
-		if got, err := parseStartTicks("1 " + name + ")" + rest); err != nil || got != 567 {
-			t.Errorf("%q: %d, %v", name, got, err)
+		if got, err := parseStatus("1 " + name + ")" + rest); err != nil || got != (status{started: 567}) {
+			t.Errorf("%q: %+v, %v", name, got, err)
 		}
 	}
-	for _, wrong := range []string{"", "1 (x)", "1 (x) S 1", strings.Replace("1 (x)"+rest, "567", "-1", 1)} {
-		if got, err := parseStartTicks(wrong); err == nil {
-			t.Errorf("%q: %d", wrong, got)
+	changed := map[string]status{
+		strings.Replace(rest, "S", "Z", 1):                                         {started: 567, ended: true},
+		strings.Replace(strings.Replace(rest, "S", "Z", 1), "20 0 1", "20 0 2", 1): {started: 567}, // its first thread alone
+		strings.Replace(rest, "4194304", "2129984", 1):                             {started: 567, kernel: true},
+	}
+	for text, want := range changed {
+		if got, err := parseStatus("1 (x)" + text); err != nil || got != want {
+			t.Errorf("%q: %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+	for _, wrong := range []string{"", "1 (x)", "1 (x) S 1", strings.Replace("1 (x)"+rest, "567", "-1", 1), strings.Replace("1 (x)"+rest, "4194304", "x", 1)} {
+		if got, err := parseStatus(wrong); err == nil {
+			t.Errorf("%q: %+v", wrong, got)
 		}
 	}
 	if boot, ok := parseBootTime("cpu 1\nbtime 1700000000\nctxt 2\n"); !ok || boot != 1700000000 {
@@ -61,7 +71,7 @@ func FuzzParse(f *testing.F) {
 			t.Errorf("positional %q of %q", args.positional, text)
 		}
 		args.resembles([]string{"/usr/bin/tigerbeetle"})
-		parseStartTicks(text)
+		parseStatus(text)
 		if boot, ok := parseBootTime(text); ok && boot < 0 {
 			t.Errorf("boot at %d of %q", boot, text)
 		}

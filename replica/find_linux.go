@@ -11,16 +11,22 @@ import (
 	"slices"
 	"strconv"
 	"syscall"
+	"time"
 )
 
 const (
 	processesMax = 1 << 18
 	namesChunk   = 1024
 
-	// unsettledMax is how often a process is read that changes what it
-	// executes while it is read.
-	unsettledMax = 3
+	// unsettledMax is how often a process is read that executes something else
+	// while it is read, and unsettledPause the time between. An upgrade executes
+	// three times within a tenth of a second.
+	unsettledMax   = 100
+	unsettledPause = 2 * time.Millisecond
 )
+
+// errUnsettled says that a process is about to execute something.
+var errUnsettled = errors.New("in the middle of an execution")
 
 // errGone says that a process has ended, or is not one to look at.
 var errGone = errors.New("process is gone")
@@ -134,21 +140,33 @@ func readlinkOrEmpty(name string) string {
 }
 
 // settled inspects a process until it executes the same thing afterwards as
-// before.
+// before. One that never does is returned as it was last, with a note.
 func (f *Finder) settled(ctx context.Context, place *place, pid int) (Process, executable, error) {
 	for attempt := 1; ; attempt++ {
-		process, key, err := f.inspect(ctx, place, pid)
-		if err != nil || process.Origin == OriginUnknown {
-			return process, key, err
+		last := attempt == unsettledMax
+		process, key, err := f.inspect(ctx, place, pid, last)
+		if err == nil && process.Origin != OriginUnknown {
+			again, failure := f.identify(pid)
+			if errors.Is(failure, errGone) {
+				err = errGone
+			} else if failure != nil || again.executable != key {
+				err = errUnsettled
+			}
 		}
-		again, err := f.identify(pid)
-		if errors.Is(err, errGone) || err == nil && again.executable == key {
+		switch {
+		case !errors.Is(err, errUnsettled):
 			return process, key, err
-		}
-		if attempt == unsettledMax {
-			process.unreadable("exe", errors.New("executes something else each time it is read"))
+		case last && process.PID == 0: // without an executable for so long
+			return process, key, errGone
+		case last:
+			process.unreadable("exe", err)
 			process.Running.Certain = false
 			return process, key, nil
+		}
+		select {
+		case <-ctx.Done():
+			return Process{}, executable{}, ctx.Err()
+		case <-time.After(unsettledPause):
 		}
 	}
 }
@@ -160,20 +178,27 @@ type identity struct {
 	info os.FileInfo
 }
 
-// identify returns errGone if the process has ended or has no executable, as
-// kernel threads and zombies, and otherwise what the system refused.
+// identify returns errGone if the process has ended or is a thread of the kernel, and
+// otherwise what the system refused. A process without an executable is one that ends, or
+// whose threads make place for what another of them executes: that is errUnsettled.
 func (f *Finder) identify(pid int) (identity, error) {
-	stat, err := f.stat(pid)
+	stat, err := f.status(pid)
 	if err != nil {
 		return identity{}, err
 	}
-	found := identity{executable: executable{pid: pid, started: stat}}
-	exe := f.path(pid, "exe")
-	if found.link, err = os.Readlink(exe); err != nil {
-		return found, gone(err)
+	if stat.kernel || stat.ended {
+		return identity{}, errGone
 	}
-	if found.info, err = os.Stat(exe); err != nil {
-		return found, gone(err)
+	found := identity{executable: executable{pid: pid, started: stat.started}}
+	exe := f.path(pid, "exe")
+	if found.link, err = os.Readlink(exe); err == nil {
+		found.info, err = os.Stat(exe)
+	}
+	if errors.Is(gone(err), errGone) {
+		return found, errUnsettled
+	}
+	if err != nil {
+		return found, err
 	}
 	if sys, ok := found.info.Sys().(*syscall.Stat_t); ok {
 		found.dev, found.ino = sys.Dev, sys.Ino

@@ -28,16 +28,17 @@ const (
 )
 
 // inspect finds out all about one process, or returns errGone if it has ended or
-// does not run from the target.
-func (f *Finder) inspect(ctx context.Context, place *place, pid int) (Process, executable, error) {
+// does not run from the target. While a process executes something its command line
+// is empty for a moment: that is errUnsettled, unless this is the last attempt.
+func (f *Finder) inspect(ctx context.Context, place *place, pid int, last bool) (Process, executable, error) {
 	identity, err := f.identify(pid)
-	if errors.Is(err, errGone) {
+	if errors.Is(err, errGone) || errors.Is(err, errUnsettled) {
 		return Process{}, identity.executable, err
 	}
 	process := Process{PID: pid, Exe: identity.link, Started: f.startTime(identity.started), Running: Running{Source: SourceNone}}
 	cmdline, cmdlineErr := f.text(pid, "cmdline")
 	if errors.Is(cmdlineErr, errGone) {
-		return Process{}, identity.executable, errGone
+		return Process{}, identity.executable, errUnsettled
 	}
 	args := parseArguments(cmdline)
 	if err != nil {
@@ -48,6 +49,11 @@ func (f *Finder) inspect(ctx context.Context, place *place, pid int) (Process, e
 		process.unreadable("exe", err)
 	} else if process.Origin = f.origin(place, identity, args); process.Origin == OriginUnknown {
 		return Process{}, identity.executable, errGone
+	}
+	if cmdline == "" && cmdlineErr == nil {
+		if cmdlineErr = errors.New("it is empty"); !last {
+			return Process{}, identity.executable, errUnsettled
+		}
 	}
 	if cmdlineErr != nil {
 		process.unreadable("cmdline", cmdlineErr)
@@ -84,7 +90,9 @@ func (f *Finder) origin(place *place, identity identity, args arguments) Origin 
 	path, deleted := strings.CutSuffix(identity.link, suffixDeleted)
 	memory := strings.HasPrefix(identity.link, memfdLink)
 	if memory {
-		path = args.command
+		if path = args.command; path == "" {
+			return OriginMemory // the command line could not be read: its path may be this one
+		}
 	}
 	mount := readlinkOrEmpty(f.path(identity.pid, "ns/mnt"))
 	for index, file := range place.files {
@@ -124,17 +132,16 @@ func (p *place) means(index int, path string) bool {
 	return strings.HasPrefix(path, filepath.Join(directory, "."+base+"."))
 }
 
-// stat returns the start time of a process in ticks since the boot.
-func (f *Finder) stat(pid int) (uint64, error) {
+func (f *Finder) status(pid int) (status, error) {
 	text, err := f.text(pid, "stat")
 	if err != nil {
-		return 0, err
+		return status{}, err
 	}
-	ticks, err := parseStartTicks(text)
+	found, err := parseStatus(text)
 	if err != nil {
-		return 0, fmt.Errorf("process %d: %w", pid, err)
+		return status{}, fmt.Errorf("process %d: %w", pid, err)
 	}
-	return ticks, nil
+	return found, nil
 }
 
 // startTime converts ticks since the boot, or returns zero if the boot's time

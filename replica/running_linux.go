@@ -111,12 +111,12 @@ func (f *Finder) descriptor(process *Process, name string, headers *[]named) {
 }
 
 // running finds out the release that the process executes. The error is the
-// context's or errGone.
+// context's or errUnsettled.
 func (f *Finder) running(ctx context.Context, process *Process, key executable, headers []named) error {
 	file, err := os.Open(f.path(process.PID, "exe"))
 	if err != nil {
 		if gone(err) == errGone {
-			return errGone
+			return errUnsettled
 		}
 		process.unreadable("exe", err)
 		return nil
