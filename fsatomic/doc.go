@@ -86,7 +86,7 @@
 //	ReadJournal(fsys, name, sizeMax) (lines [][]byte, all bool, err error)
 //	OpenPartial(fsys, name) (*Partial, error)
 //	Partial: Write, ReadAt, Size, Path, Truncate, Sync, Close, Remove, Publish
-//	MkdirAll, Remove, MkdirTemp, TempDir
+//	MkdirAll, Remove, MkdirTemp, TempDir, NewScratch, Scratch
 //
 // A symbolic link counts as what it leads to for Lookup, Create and WriteFile;
 // Append and OpenPartial refuse it.

@@ -1,0 +1,87 @@
+package fsatomic
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+// FuzzParseName: what is recognised is exactly what this package makes.
+func FuzzParseName(f *testing.F) {
+	for _, entry := range []string{
+		"", ".a.tbctl-lock", randomName("a", kindStage), randomName("a", kindTemp), readyName("a", 1), prevName("a", 18446744073709551615, 2),
+		".a.tbctl-ready-0", ".a.tbctl-ready-01", ".a.tbctl-ready-+1", ".a.tbctl-prev-1", ".a.tbctl-prev-1-", ".a.tbctl-prev-1-2-3",
+		".a.tbctl-stage-", ".a.tbctl-stage-0123", ".a.tbctl-ready-99999999999999999999", ".b.tbctl-ready-1", "a.tbctl-ready-1",
+	} {
+		f.Add("a", entry)
+	}
+	f.Fuzz(func(t *testing.T, name, entry string) {
+		b, ok := parseName(name, entry)
+		if !ok {
+			return
+		}
+		if !strings.HasPrefix(entry, hiddenPrefix(name)) {
+			t.Fatalf("%q beside %q", entry, name)
+		}
+		switch b.kind {
+		case kindReady:
+			if entry != readyName(name, b.inode) || b.inode == 0 {
+				t.Fatalf("%q: %+v", entry, b)
+			}
+		case kindPrev:
+			if entry != prevName(name, b.inode, b.other) || b.inode == 0 || b.other == 0 {
+				t.Fatalf("%q: %+v", entry, b)
+			}
+		case kindStage, kindTemp:
+			if len(entry) != len(randomName(name, b.kind)) || b.inode != 0 || b.other != 0 {
+				t.Fatalf("%q: %+v", entry, b)
+			}
+		default:
+			t.Fatalf("%q: %+v", entry, b)
+		}
+	})
+}
+
+// FuzzSplitLines: lines are whole, in order, and nothing else.
+func FuzzSplitLines(f *testing.F) {
+	for _, text := range []string{"", "\n", "a", "a\n", "a\nb", "a\n\nb\n", "\x00\x00\na\n"} {
+		f.Add([]byte(text), false)
+		f.Add([]byte(text), true)
+	}
+	f.Fuzz(func(t *testing.T, text []byte, clipped bool) {
+		rest := text
+		for _, line := range splitLines(text, clipped) {
+			if len(line) == 0 || bytes.IndexByte(line, '\n') >= 0 {
+				t.Fatalf("line %q", line)
+			}
+			at := bytes.Index(rest, append(bytes.Clone(line), '\n'))
+			if at < 0 {
+				t.Fatalf("line %q is not in %q", line, rest)
+			}
+			rest = rest[at+len(line)+1:]
+		}
+		if bytes.IndexByte(rest, '\n') >= 0 && !clipped && len(bytes.TrimLeft(rest[:bytes.LastIndexByte(rest, '\n')], "\n")) > 0 {
+			t.Fatalf("%q was left out", rest)
+		}
+	})
+}
+
+// FuzzMode: what is read is what is written.
+func FuzzMode(f *testing.F) {
+	for _, text := range []string{"0755", "4755", "", "8", "-1", "7777", "10000"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		mode := Mode(1)
+		if err := mode.UnmarshalText([]byte(text)); err != nil {
+			if mode != 1 {
+				t.Fatalf("%q: changed to %s", text, mode)
+			}
+			return
+		}
+		var again Mode
+		if err := again.UnmarshalText([]byte(mode.String())); err != nil || again != mode || mode > ModeMax {
+			t.Fatalf("%q: %s, %v", text, mode, err)
+		}
+	})
+}
