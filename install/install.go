@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"time"
 
@@ -55,14 +54,6 @@ type run struct {
 	target    fsatomic.Target
 	lock      *fsatomic.Lock
 	installed *present // nil: nothing is there
-}
-
-// draft is where the new file's bytes go before they are verified.
-type draft interface {
-	io.Writer
-	io.ReaderAt
-	Resetter
-	Size() int64
 }
 
 // Install replaces the file at the target with what fetch writes. On nil the new
@@ -160,6 +151,24 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 // look finds out what stands at the target and what hinders replacing it.
 func (r *run) look(ctx context.Context) error {
 	r.observe(StepPlan)
+	if err := r.lookup(); err != nil {
+		return err
+	}
+	size := r.request.SizeHint
+	if size == 0 {
+		size = r.target.File.Size
+	}
+	if r.plan.Operation == OperationRollback {
+		size = 0
+	}
+	if problems := r.target.Check(size, r.plan.Attributes); len(problems) > 0 {
+		return &PlanError{Target: r.target.Path, Problems: problems}
+	}
+	return r.describe(ctx)
+}
+
+// lookup finds out what stands at the target.
+func (r *run) lookup() error {
 	target, err := fsatomic.Lookup(r.FS, r.request.Target)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
@@ -167,21 +176,16 @@ func (r *run) look(ctx context.Context) error {
 	r.target, r.plan.Target, r.record.Target = target, target, target.Path
 	r.plan.Action, r.installed = ActionCreate, nil
 	r.plan.Attributes = r.attributes()
-	size := r.request.SizeHint
-	if size == 0 {
-		size = target.File.Size
-	}
-	if r.plan.Operation == OperationRollback {
-		size = 0
-	}
-	if problems := target.Check(size, r.plan.Attributes); len(problems) > 0 {
-		return &PlanError{Target: target.Path, Problems: problems}
-	}
-	if !target.Exists {
+	return nil
+}
+
+// describe reads the file at the target, if there is one.
+func (r *run) describe(ctx context.Context) error {
+	if !r.target.Exists {
 		return nil
 	}
 	r.plan.Action = ActionReplace
-	found, err := describePath(ctx, r.FS, target.Path)
+	found, err := describePath(ctx, r.FS, r.target.Path)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
@@ -215,6 +219,19 @@ func (r *run) attributes() fsatomic.Attributes {
 // takeLock locks the target, completes what interrupted runs left open, and
 // looks again: before the lock somebody else may have been at it.
 func (r *run) takeLock(ctx context.Context) error {
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	var err error
+	r.outcome.Recovered, err = r.completeRecords(ctx)
+	return err
+}
+
+// acquire locks the target and clears away what interrupted runs left.
+func (r *run) acquire(ctx context.Context) error {
 	r.observe(StepLock)
 	lock, err := fsatomic.Acquire(ctx, r.FS, r.target, fsatomic.LockOptions{Command: r.Command, Wait: r.request.Wait})
 	if err != nil {
@@ -226,11 +243,7 @@ func (r *run) takeLock(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	if err := r.look(ctx); err != nil {
-		return err
-	}
-	r.outcome.Recovered, err = r.completeRecords(ctx)
-	return err
+	return nil
 }
 
 // fetch fills the draft.
@@ -370,32 +383,3 @@ func heldChecks(report verify.Report) []string {
 	}
 	return names
 }
-
-// stagedDraft is the draft of a real run: a staged file beside the target,
-// made anew when the fetch must start again.
-type stagedDraft struct {
-	lock   *fsatomic.Lock
-	target fsatomic.Target
-	size   int64
-	staged *fsatomic.Staged
-}
-
-func (d *stagedDraft) Write(data []byte) (int, error) { return d.staged.Write(data) }
-
-func (d *stagedDraft) ReadAt(data []byte, offset int64) (int, error) {
-	return d.staged.ReadAt(data, offset)
-}
-
-func (d *stagedDraft) Size() int64 { return d.staged.Size() }
-
-// Reset removes the staged file and makes another.
-func (d *stagedDraft) Reset() error {
-	if err := d.abort(); err != nil {
-		return err
-	}
-	staged, err := fsatomic.Stage(d.lock, d.target, d.size)
-	d.staged = staged
-	return err
-}
-
-func (d *stagedDraft) abort() error { return d.staged.Abort() }

@@ -22,6 +22,7 @@ import (
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
 )
 
 const (
@@ -244,4 +245,9 @@ func check(tb testing.TB, err error) {
 
 func request() install.Request {
 	return install.Request{Target: targetName, Source: "test", Host: host}
+}
+
+// needs says that data was last written by a release.
+func needs(release string) []verify.Need {
+	return []verify.Need{{Release: testbin.Release(release), Why: verify.NeedData, Source: "test"}}
 }

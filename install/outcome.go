@@ -119,13 +119,15 @@ type Interrupted struct {
 
 // Reconcile looks for operations that a crash ended, of one target (a real path)
 // or of all for "". It takes each target's lock to complete the record; where that
-// cannot be had, or the journal cannot be written, it only says what it found.
+// cannot be had, or the journal cannot be written, it only says what it found. The
+// error joins those of the targets that could not be looked at.
 func (in *Installer) Reconcile(ctx context.Context, target string) ([]Interrupted, error) {
 	history, err := in.Journal.Read(target)
 	if err != nil {
 		return nil, err
 	}
 	var result []Interrupted
+	var failed []error
 	seen := make(map[string]bool)
 	for _, intent := range history.Open() {
 		if seen[intent.Target] {
@@ -135,36 +137,47 @@ func (in *Installer) Reconcile(ctx context.Context, target string) ([]Interrupte
 		r := in.begin(intent.Operation, Request{Target: intent.Target})
 		found, err := r.reconcile(ctx, history)
 		r.close()
-		if err != nil {
+		if ctx.Err() != nil {
 			return result, err
 		}
+		failed = append(failed, err)
 		result = append(result, found...)
 	}
-	return result, nil
+	return result, errors.Join(failed...)
 }
 
+// reconcile does it for one target. It needs no more than the lock: a full disk,
+// say, hinders an installation but not its record.
 func (r *run) reconcile(ctx context.Context, history History) ([]Interrupted, error) {
-	err := r.takeLock(ctx)
-	if r.target.Path == "" { // takeLock needs a target: look first
-		if lookErr := r.look(ctx); lookErr != nil && r.target.Path == "" {
-			if errors.Is(lookErr, fs.ErrNotExist) || errors.Is(lookErr, fsatomic.ErrNoDirectory) {
-				return r.describeOpen(history, false), nil
-			}
-			return nil, lookErr
-		}
-		err = r.takeLock(ctx)
+	err := r.lookup()
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fsatomic.ErrNoDirectory) {
+		return r.describeOpen(history, false), nil
 	}
-	if err == nil {
-		var result []Interrupted
-		for _, record := range r.outcome.Recovered {
-			result = append(result, Interrupted{Intent: record, Found: record.Result})
-		}
-		return result, nil
-	}
-	if ctx.Err() != nil {
+	if err != nil {
 		return nil, err
 	}
-	return r.describeOpen(history, errors.Is(err, fsatomic.ErrBusy)), nil
+	locked := r.acquire(ctx)
+	if locked == nil {
+		err = r.lookup() // recovery does not change the target, but others did before the lock
+	}
+	if err == nil {
+		err = r.describe(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if locked != nil {
+		return r.describeOpen(history, errors.Is(locked, fsatomic.ErrBusy)), nil
+	}
+	completed, err := r.completeRecords(ctx)
+	if err != nil {
+		return r.describeOpen(history, false), nil
+	}
+	var result []Interrupted
+	for _, record := range completed {
+		result = append(result, Interrupted{Intent: record, Found: record.Result})
+	}
+	return result, nil
 }
 
 // describeOpen says what is on the disk without writing it down.

@@ -1,0 +1,428 @@
+package install_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/install"
+)
+
+// TestFetchFails requires that a fetch which ends badly, at any point, leaves
+// nothing behind but its outcome in the journal.
+func TestFetchFails(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	tests := []struct {
+		name   string
+		fetch  func(ctx context.Context, cancel func(), w io.Writer) error
+		want   error
+		result install.Result
+	}{
+		{"at once", func(context.Context, func(), io.Writer) error { return errInjected }, errInjected, install.ResultFailed},
+		{"midway", func(_ context.Context, _ func(), w io.Writer) error {
+			_, err := w.Write(b.new[:1000])
+			return errors.Join(err, errInjected)
+		}, errInjected, install.ResultFailed},
+		{"at the end", func(_ context.Context, _ func(), w io.Writer) error {
+			_, err := w.Write(b.new)
+			return errors.Join(err, errInjected)
+		}, errInjected, install.ResultFailed},
+		{"after starting anew", func(_ context.Context, _ func(), w io.Writer) error {
+			_, err := w.Write(b.new[:1000])
+			return errors.Join(err, w.(install.Resetter).Reset(), errInjected)
+		}, errInjected, install.ResultFailed},
+		{"cancelled", func(ctx context.Context, cancel func(), w io.Writer) error {
+			_, err := w.Write(b.new[:1000])
+			cancel()
+			return errors.Join(err, ctx.Err())
+		}, context.Canceled, install.ResultInterrupted},
+		{"cancelled, which it does not notice", func(_ context.Context, cancel func(), w io.Writer) error {
+			_, err := w.Write(b.new)
+			cancel()
+			return err
+		}, context.Canceled, install.ResultInterrupted},
+		{"rejected", func(context.Context, func(), io.Writer) error {
+			return &install.RejectedError{Source: "test", Reason: "no digest", Err: errInjected}
+		}, errInjected, install.ResultRejected},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			outcome, err := m.installer().Install(ctx, request(), func(ctx context.Context, w io.Writer) (install.Origin, error) {
+				return install.Origin{}, test.fetch(ctx, cancel, w)
+			})
+			if !errors.Is(err, test.want) || outcome.Result != test.result || outcome.Changed {
+				t.Errorf("%v: %+v", err, outcome)
+			}
+			m.untouched(t, test.name)
+			if got, want := m.phases(t), "outcome:"+string(test.result); got != want {
+				t.Errorf("the journal has %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestFetchStartsAnew requires that only what was written after the last Reset counts.
+func TestFetchStartsAnew(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, b.older, b.old)
+	outcome, err := m.installer().Install(t.Context(), request(), func(_ context.Context, w io.Writer) (install.Origin, error) {
+		for _, wrong := range [][]byte{b.next, b.new[:10], nil} {
+			if _, err := w.Write(wrong); err != nil {
+				return install.Origin{}, err
+			}
+			if err := w.(install.Resetter).Reset(); err != nil {
+				return install.Origin{}, err
+			}
+		}
+		_, err := w.Write(b.new)
+		return install.Origin{}, err
+	})
+	if err != nil || outcome.ReadBack != sumOf(b.new) || len(m.residue(t)) > 0 {
+		t.Errorf("%v: %+v, left %q", err, outcome, m.residue(t))
+	}
+}
+
+// TestDiskFills requires that a disk which turns out too small changes nothing.
+func TestDiskFills(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, b.older, b.old)
+	outcome, err := m.installer().Install(t.Context(), request(), func(_ context.Context, w io.Writer) (install.Origin, error) {
+		m.SetFree(4096)
+		_, err := w.Write(append(b.new, make([]byte, 1<<20)...))
+		m.SetFree(1 << 20) // the record needs some
+		return install.Origin{}, err
+	})
+	if !errors.Is(err, fsatomic.ErrNoSpace) || outcome.Result != install.ResultFailed || outcome.Changed {
+		t.Errorf("%v: %+v", err, outcome)
+	}
+	m.untouched(t, "full")
+}
+
+// TestCancelAtEveryStep cancels as each step begins, for both operations. Before
+// the swap that ends the operation and changes nothing; after it, nothing does.
+func TestCancelAtEveryStep(t *testing.T) {
+	t.Parallel()
+	for _, s := range scenes(t) {
+		var steps []install.Step
+		in := s.setUp(t, memfs.Options{}).installer()
+		in.Observe = func(step install.Step) { steps = append(steps, step) }
+		_, err := s.act(t.Context(), in)
+		check(t, err)
+		for number, step := range steps {
+			t.Run(fmt.Sprintf("%s/%d %s", s.name, number, step), func(t *testing.T) {
+				t.Parallel()
+				m := s.setUp(t, memfs.Options{})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				in, seen := m.installer(), 0
+				in.Observe = func(install.Step) {
+					if seen == number {
+						cancel()
+					}
+					seen++
+				}
+				outcome, err := s.act(ctx, in)
+				now := m.look(t, string(step))
+				if step == install.StepReadBack {
+					if err != nil || outcome.Result != s.result || now.target != s.after.target {
+						t.Fatalf("%v: %+v, the target is %s", err, outcome, now.target)
+					}
+					return
+				}
+				if !errors.Is(err, context.Canceled) || outcome.Result != install.ResultInterrupted || outcome.Changed ||
+					fmt.Sprint(now) != fmt.Sprint(s.before(t)) {
+					t.Fatalf("%v: %s, %+v", err, outcome.Result, now)
+				}
+				if got := m.phases(t); strings.Contains(got, "intent") && got != "intent outcome:interrupted" {
+					t.Errorf("the journal has %q", got)
+				}
+			})
+		}
+	}
+}
+
+// TestBusy starts a second operation while a first one fetches.
+func TestBusy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := files(t)
+		m := newMachine(t, memfs.Options{}, b.older, b.old)
+		fetching, goOn, done := make(chan bool), make(chan bool), make(chan error)
+		go func() {
+			_, err := m.installer().Install(t.Context(), request(), func(ctx context.Context, w io.Writer) (install.Origin, error) {
+				close(fetching)
+				<-goOn
+				return fetchOf(b.new, nil)(ctx, w)
+			})
+			done <- err
+		}()
+		<-fetching
+		calls := 0
+		for _, act := range []func() (*install.Outcome, error){
+			func() (*install.Outcome, error) {
+				return m.installer().Install(t.Context(), request(), fetchOf(b.next, &calls))
+			},
+			func() (*install.Outcome, error) { return m.installer().Rollback(t.Context(), request()) },
+		} {
+			outcome, err := act()
+			var busy *fsatomic.BusyError
+			if !errors.As(err, &busy) || busy.Holder.Command != "tbctl install test" || busy.Holder.PID == 0 || outcome.Changed || calls != 0 {
+				t.Errorf("%v: %+v", err, busy)
+			}
+		}
+		waited := make(chan error)
+		go func() {
+			r := request()
+			r.Wait = time.Minute
+			_, err := m.installer().Install(t.Context(), r, fetchOf(b.next, &calls))
+			waited <- err
+		}()
+		time.Sleep(time.Second)
+		close(goOn)
+		if first, second := <-done, <-waited; first != nil || second != nil {
+			t.Errorf("%v, %v", first, second)
+		}
+		// The second one judged its file against what the first one installed.
+		if now := m.look(t, "both"); fmt.Sprint(now) != fmt.Sprint(sight{"next", "new", nil}) {
+			t.Errorf("%+v", now)
+		}
+		if got, want := m.phases(t), "intent outcome:installed intent outcome:installed"; got != want {
+			t.Errorf("the journal has %q, want %q", got, want)
+		}
+	})
+}
+
+// TestJournalUnwritable requires that nothing is done that cannot be recorded.
+func TestJournalUnwritable(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, arrange := range map[string]func(*machine) error{
+		"a file in the directory's place": func(m *machine) error { return m.Make(stateDir, fsatomic.KindFile, 0o644) },
+		"a directory in its place": func(m *machine) error {
+			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755), m.Make(stateDir+"/history.jsonl", fsatomic.KindDirectory, 0o755))
+		},
+		"a link in its place": func(m *machine) error {
+			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755), m.Symlink(targetName, stateDir+"/history.jsonl"))
+		},
+		"an immutable directory": func(m *machine) error {
+			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755),
+				m.Alter(stateDir, func(info *fsatomic.Info) { info.Immutable = true }))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			check(t, arrange(m))
+			for _, act := range []func() (*install.Outcome, error){
+				func() (*install.Outcome, error) {
+					return m.installer().Install(t.Context(), request(), fetchOf(b.new, nil))
+				},
+				func() (*install.Outcome, error) {
+					r := request()
+					r.Fit.Stopped, r.Fit.Needs = true, needs("0.17.7")
+					return m.installer().Rollback(t.Context(), r)
+				},
+			} {
+				outcome, err := act()
+				var journal *install.JournalError
+				if !errors.As(err, &journal) || outcome.Result != install.ResultFailed || outcome.Changed {
+					t.Errorf("%v: %+v", err, outcome)
+				}
+				m.untouched(t, name)
+			}
+		})
+	}
+}
+
+// TestReadBack requires that what is found at the target after the swap is compared.
+func TestReadBack(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for _, test := range []struct {
+		name  string
+		spoil func(*machine, *liar) error
+		want  error
+		found string
+	}{
+		{"another file", func(m *machine, _ *liar) error {
+			dir, err := m.OpenDir(targetDir)
+			return errors.Join(err, dir.Rename("tigerbeetle-old", "tigerbeetle"))
+		}, fsatomic.ErrChanged, ""},
+		{"gone", func(m *machine, _ *liar) error {
+			dir, err := m.OpenDir(targetDir)
+			return errors.Join(err, dir.Remove("tigerbeetle"))
+		}, nil, ""},
+		{"the disk returns something else", func(_ *machine, l *liar) error {
+			l.armed = true
+			return nil
+		}, nil, "another"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, nil, b.old)
+			l := &liar{FS: m.FS}
+			in := m.installer()
+			in.FS = l
+			in.Observe = func(step install.Step) {
+				if step == install.StepReadBack {
+					check(t, test.spoil(m, l))
+				}
+			}
+			outcome, err := in.Install(t.Context(), request(), fetchOf(b.new, nil))
+			var readBack *install.ReadBackError
+			if !errors.As(err, &readBack) || readBack.Target != targetName || readBack.Want != sumOf(b.new) ||
+				(test.want != nil && !errors.Is(err, test.want)) || (readBack.Found != "") != (test.found != "") {
+				t.Fatalf("%v: %+v", err, readBack)
+			}
+			if !outcome.Changed || outcome.Result != install.ResultUnknown {
+				t.Errorf("%+v", outcome)
+			}
+			if got, want := m.phases(t), "intent outcome:unknown"; got != want {
+				t.Errorf("the journal has %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// liar is a file system whose disk, when armed, returns one bit otherwise.
+type liar struct {
+	fsatomic.FS
+	armed bool
+}
+
+type liarDir struct {
+	fsatomic.Dir
+	liar *liar
+}
+
+type liarFile struct {
+	fsatomic.File
+	liar *liar
+}
+
+func (l *liar) OpenDir(name string) (fsatomic.Dir, error) {
+	dir, err := l.FS.OpenDir(name)
+	return &liarDir{dir, l}, err
+}
+
+func (d *liarDir) Open(name string) (fsatomic.File, error) {
+	file, err := d.Dir.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	return &liarFile{file, d.liar}, nil
+}
+
+func (f *liarFile) ReadAt(data []byte, offset int64) (int, error) {
+	count, err := f.File.ReadAt(data, offset)
+	if f.liar.armed && count > 0 {
+		data[count-1] ^= 1
+	}
+	return count, err
+}
+
+// TestWarnings requires that an operator is told what is not as before.
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	mode := fsatomic.Mode(0o644)
+	for _, test := range []struct {
+		name    string
+		arrange func(t *testing.T, m *machine)
+		change  func(*install.Request)
+		want    string
+		mode    fsatomic.Mode
+	}{
+		{"hard links", func(t *testing.T, m *machine) {
+			dir, err := m.OpenDir(targetDir)
+			check(t, err)
+			check(t, dir.Link("tigerbeetle", "another"))
+		}, nil, "2 hard links", 0o750},
+		{"bound attribute", func(t *testing.T, m *machine) {
+			dir, err := m.OpenDir(targetDir)
+			check(t, err)
+			file, err := dir.Open("tigerbeetle")
+			check(t, err)
+			check(t, file.SetXattr("security.ima", []byte("signature")))
+		}, nil, "security.ima", 0o750},
+		{"not executable before", func(t *testing.T, m *machine) {
+			check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.Mode = 0o640 }))
+		}, nil, "mode becomes 0740", 0o740},
+		{"not executable as asked for", nil, func(r *install.Request) { r.Mode = &mode }, "mode becomes 0744", 0o744},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, nil, b.old)
+			if test.arrange != nil {
+				test.arrange(t, m)
+			}
+			r := request()
+			if test.change != nil {
+				test.change(&r)
+			}
+			outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
+			check(t, err)
+			if text := strings.Join(outcome.Plan.Warnings, "\n"); strings.Count(text, test.want) != 1 {
+				t.Errorf("warnings %q, want %q once", text, test.want)
+			}
+			if _, got := m.read(t, targetName); got.Mode != test.mode || outcome.Plan.Attributes.Mode != test.mode {
+				t.Errorf("mode %s, planned %s, want %s", got.Mode, outcome.Plan.Attributes.Mode, test.mode)
+			}
+		})
+	}
+}
+
+// TestAttributesAskedFor requires mode and owner of the request in the place of
+// the replaced file's, and the rest carried over.
+func TestAttributesAskedFor(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, memfs.Options{}, nil, files(t).old)
+	mode, uid, gid := fsatomic.Mode(0o4711), 55, 66
+	r := request()
+	r.Mode, r.UID, r.GID = &mode, &uid, &gid
+	_, err := m.installer().Install(t.Context(), r, fetchOf(files(t).new, nil))
+	check(t, err)
+	_, got := m.read(t, targetName)
+	if got.Mode != mode || got.UID != uid || got.GID != gid || len(got.Xattrs) != len(installedAttributes().Xattrs) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestThroughLink replaces the file that a symbolic link leads to, in its own directory.
+func TestThroughLink(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, memfs.Options{}, nil, files(t).old)
+	check(t, m.Make("/bin", fsatomic.KindDirectory, 0o755))
+	check(t, m.Symlink(targetName, "/bin/tigerbeetle"))
+	r := request()
+	r.Target = "/bin/tigerbeetle"
+	outcome, err := m.installer().Install(t.Context(), r, fetchOf(files(t).new, nil))
+	check(t, err)
+	if now := m.look(t, "link"); now.target != "new" || outcome.Plan.Target.Path != targetName {
+		t.Errorf("%+v", now)
+	}
+	dir, err := m.OpenDir("/bin")
+	check(t, err)
+	if names, err := dir.List("", 10); err != nil || len(names) != 1 {
+		t.Errorf("/bin has %q, %v", names, err)
+	}
+	history, err := m.journal().Read(targetName)
+	if err != nil || len(history.Records) != 2 || path.Base(history.Records[0].Target) != "tigerbeetle" {
+		t.Errorf("%+v, %v", history, err)
+	}
+}
