@@ -90,6 +90,9 @@ func reach(listed []release.Listed, installed multiversion.Release) []listedRele
 			numbers = append(numbers, number)
 		}
 	}
+	if place, listed := slices.BinarySearch(numbers, installed); installed != 0 && !listed {
+		numbers = slices.Insert(numbers, place, installed) // the source need not have it
+	}
 	from := slices.Index(numbers, installed)
 	lines := make([]listedRelease, len(listed))
 	for index, line := range listed {

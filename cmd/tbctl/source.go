@@ -50,13 +50,18 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 	}, nil
 }
 
+// publicKeySize is the length of a minisign key in base64, which begins with RW
+// and may hold slashes like a path.
+const publicKeySize = 56
+
 // readKey returns a minisign key, out of a file if text names one.
 func readKey(text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
 	file, err := os.Open(text)
-	if errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(text, "/\\.") {
+	isKey := len(text) == publicKeySize && strings.HasPrefix(text, "RW")
+	if err != nil && (isKey || errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(text, "/\\.")) {
 		return text, nil
 	}
 	if err != nil {
