@@ -36,6 +36,7 @@ type cli struct {
 	Version  versionCmd  `cmd:"" group:"learn" help:"Show the version of tbctl."`
 
 	Completion completionCmd `cmd:"" group:"learn" help:"Print the script that completes tbctl on TAB in a shell."`
+	Man        manCmd        `cmd:"" hidden:"" help:"Make the manual pages."`
 }
 
 const description = "Puts TigerBeetle's multiversion binaries on servers safely."

@@ -1,0 +1,302 @@
+// Package manual makes manual pages from the kong model of a program: one for the
+// program and one for each of its commands, in roff with the macros of man(7).
+//
+// Nothing is written twice: a page takes its options from the grammar and its text
+// from the long help of the command, in which the blocks "Examples:" and "Exit
+// codes:" become sections of their own. What the grammar does not tell is in [Facts].
+// The same model and facts give the same bytes, on any host and at any time.
+package manual
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// Facts are what a page says beside the grammar.
+type Facts struct {
+	Version string    // of the program, or ""
+	Date    time.Time // of the pages' contents; the zero time leaves it out
+
+	Description string  // of the program: paragraphs with empty lines between them
+	Exit        []Entry // exit codes of the program; a command's stand in its help
+	Environment []Entry // variables that no flag names
+	Files       []Entry
+	Examples    string // of the program, a line each
+}
+
+// Entry is a line of a list.
+type Entry struct{ Name, Text string }
+
+// Page is one manual page.
+type Page struct {
+	Name string // such as "tbctl-install.1"
+	Roff string
+}
+
+// Section is the manual's section of all pages.
+const section = "1"
+
+// Pages returns all pages: the program's first, and those of its commands that
+// are not hidden, in their order.
+func Pages(app *kong.Application, facts Facts) []Page {
+	pages := []Page{Program(app, facts)}
+	for _, command := range visible(app) {
+		pages = append(pages, Command(app, command, facts))
+	}
+	return pages
+}
+
+func visible(app *kong.Application) []*kong.Node {
+	return slices.DeleteFunc(slices.Clone(app.Children), func(node *kong.Node) bool {
+		return node.Type != kong.CommandNode || node.Hidden
+	})
+}
+
+// Program returns the page of the program itself.
+func Program(app *kong.Application, facts Facts) Page {
+	page := newPage(app, app.Name, facts)
+	page.section("NAME")
+	page.line(words(app.Name) + ` \- ` + words(trimStop(app.Help)))
+	page.section("SYNOPSIS")
+	page.line(bold(app.Name) + ` ` + italic("COMMAND") + ` [` + italic("FLAG") + `]... [` + italic("ARGUMENT") + `]...`)
+	page.section("DESCRIPTION")
+	page.text(facts.Description)
+	page.section("COMMANDS")
+	title := ""
+	for _, command := range visible(app) {
+		if group := command.ClosestGroup(); group != nil && group.Title != title {
+			title = group.Title
+			page.subsection(trimColon(title))
+		}
+		page.item(bold(app.Name+"-"+command.Name)+"("+section+")", command.Help)
+	}
+	page.options(app.Node)
+	page.list("EXIT STATUS", facts.Exit)
+	page.list("ENVIRONMENT", slices.Concat(variables(app), facts.Environment))
+	page.list("FILES", facts.Files)
+	if facts.Examples != "" {
+		page.section("EXAMPLES")
+		page.literal(strings.Split(strings.TrimSpace(facts.Examples), "\n"))
+	}
+	page.seeAlso(app, nil)
+	return Page{Name: app.Name + "." + section, Roff: page.String()}
+}
+
+// Command returns the page of one of the program's commands.
+func Command(app *kong.Application, command *kong.Node, facts Facts) Page {
+	name := app.Name + "-" + command.Name
+	page := newPage(app, name, facts)
+	page.section("NAME")
+	page.line(words(name) + ` \- ` + words(trimStop(command.Help)))
+	page.section("SYNOPSIS")
+	page.line(synopsis(app, command))
+	help := splitHelp(command.Detail)
+	page.section("DESCRIPTION")
+	if len(help.description) == 0 {
+		page.text(command.Help)
+	}
+	page.blocks(help.description)
+	page.options(command)
+	page.list("EXIT STATUS", help.exit)
+	page.list("ENVIRONMENT", slices.Concat(variablesOf(command), variablesOf(app.Node), facts.Environment))
+	page.list("FILES", facts.Files)
+	if len(help.examples) > 0 {
+		page.section("EXAMPLES")
+		page.blocks(help.examples)
+	}
+	page.seeAlso(app, command)
+	return Page{Name: name + "." + section, Roff: page.String()}
+}
+
+// synopsis is how the command is written: its required flags, and its arguments.
+func synopsis(app *kong.Application, command *kong.Node) string {
+	parts := []string{bold(app.Name), bold(command.Name), `[` + italic("FLAG") + `]...`}
+	for _, flag := range command.Flags {
+		if flag.Required && !flag.Hidden {
+			parts = append(parts, flagForm(flag))
+		}
+	}
+	for _, argument := range command.Positional {
+		form := italic(argumentName(argument))
+		if !argument.Required {
+			form = "[" + form + "]"
+		}
+		if argument.IsCumulative() {
+			form += "..."
+		}
+		if argument.PassthroughMode != kong.PassThroughModeNone {
+			form = `[\-\- ` + form + "]"
+		}
+		parts = append(parts, form)
+	}
+	return strings.Join(parts, " ")
+}
+
+// argumentName is the name of a positional argument as the text writes it; files
+// becomes FILE, since dots tell that there may be several.
+func argumentName(argument *kong.Positional) string {
+	name := strings.ToUpper(argument.Name)
+	if argument.IsCumulative() {
+		name = strings.TrimSuffix(name, "S")
+	}
+	return name
+}
+
+// options prints the arguments and flags of a node; those of a command are
+// followed by the program's.
+func (p *page) options(node *kong.Node) {
+	p.section("OPTIONS")
+	if len(node.Positional) > 0 {
+		p.subsection("Arguments")
+	}
+	for _, argument := range node.Positional {
+		p.item(italic(argumentName(argument)), valueHelp(argument))
+	}
+	groups := flagGroups(node)
+	for _, group := range groups {
+		if len(groups) > 1 || len(node.Positional) > 0 {
+			p.subsection(group.title)
+		}
+		for _, flag := range group.flags {
+			p.item(flagForm(flag), valueHelp(flag.Value))
+		}
+	}
+}
+
+// flagGroup are the flags under one heading.
+type flagGroup struct {
+	title string
+	flags []*kong.Flag
+}
+
+// flagGroups are the visible flags by their groups: the command's own ones
+// without a group, each group, and last the program's.
+func flagGroups(node *kong.Node) []flagGroup {
+	groups := []flagGroup{{title: "Flags"}}
+	var common flagGroup
+	for at := node; at != nil; at = at.Parent {
+		for _, flag := range at.Flags {
+			switch {
+			case flag.Hidden:
+			case flag.Group == nil && at == node:
+				groups[0].flags = append(groups[0].flags, flag)
+			case flag.Group == nil || at != node:
+				common.title = "Flags of every command"
+				common.flags = append(common.flags, flag)
+			default:
+				groups = addToGroup(groups, flag)
+			}
+		}
+	}
+	groups = append(groups, common)
+	return slices.DeleteFunc(groups, func(group flagGroup) bool { return len(group.flags) == 0 })
+}
+
+func addToGroup(groups []flagGroup, flag *kong.Flag) []flagGroup {
+	title := trimColon(flag.Group.Title)
+	for index := range groups {
+		if groups[index].title == title {
+			groups[index].flags = append(groups[index].flags, flag)
+			return groups
+		}
+	}
+	return append(groups, flagGroup{title: title, flags: []*kong.Flag{flag}})
+}
+
+// flagForm is a flag as it is given: -n, --name=PLACEHOLDER.
+func flagForm(flag *kong.Flag) string {
+	form := ""
+	if flag.Short != 0 {
+		form = bold("-"+string(flag.Short)) + ", "
+	}
+	name := "--" + flag.Name
+	if flag.Tag.Negatable == "_" {
+		name = "--[no-]" + flag.Name
+	}
+	form += bold(name)
+	if flag.IsBool() || flag.IsCounter() {
+		return form
+	}
+	placeholder := flag.PlaceHolder
+	if placeholder == "" {
+		placeholder = strings.ToUpper(flag.Name)
+	}
+	return form + "=" + italic(placeholder)
+}
+
+// valueHelp is the help of a flag or argument with its default and its variable.
+func valueHelp(value *kong.Value) string {
+	help := value.Help
+	if value.HasDefault && value.Default != "" && !value.IsBool() {
+		help += " The default is " + value.Default + "."
+	}
+	for _, variable := range value.Tag.Envs {
+		help += " The environment variable " + variable + " sets it too."
+	}
+	return help
+}
+
+// variablesOf are the environment variables that flags and arguments of a node name.
+func variablesOf(node *kong.Node) []Entry {
+	var entries []Entry
+	for _, flag := range node.Flags {
+		for _, variable := range flag.Tag.Envs {
+			if !flag.Hidden {
+				entries = append(entries, Entry{variable, "Like --" + flag.Name + "."})
+			}
+		}
+	}
+	for _, argument := range node.Positional {
+		for _, variable := range argument.Tag.Envs {
+			entries = append(entries, Entry{variable, "Like the argument " + argumentName(argument) + "."})
+		}
+	}
+	return entries
+}
+
+// variables are those of the program and all of its commands, each once.
+func variables(app *kong.Application) []Entry {
+	all := variablesOf(app.Node)
+	for _, command := range visible(app) {
+		all = append(all, variablesOf(command)...)
+	}
+	seen := make(map[string]bool)
+	all = slices.DeleteFunc(all, func(entry Entry) bool {
+		again := seen[entry.Name]
+		seen[entry.Name] = true
+		return again
+	})
+	slices.SortStableFunc(all, func(a, b Entry) int { return strings.Compare(a.Name, b.Name) })
+	return all
+}
+
+// seeAlso names the other pages: the program's, and those of the command's group;
+// on the program's page, all.
+func (p *page) seeAlso(app *kong.Application, command *kong.Node) {
+	var names []string
+	if command != nil {
+		names = append(names, app.Name)
+	}
+	for _, other := range visible(app) {
+		if other != command && (command == nil || other.ClosestGroup() == command.ClosestGroup()) {
+			names = append(names, app.Name+"-"+other.Name)
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	p.section("SEE ALSO")
+	for index, name := range names {
+		comma := ","
+		if index == len(names)-1 {
+			comma = ""
+		}
+		p.line(bold(name) + "(" + section + ")" + comma)
+	}
+}
+
+func trimStop(text string) string  { return strings.TrimSuffix(strings.TrimSpace(text), ".") }
+func trimColon(text string) string { return strings.TrimSuffix(strings.TrimSpace(text), ":") }
