@@ -147,6 +147,7 @@ func (f *Finder) settled(ctx context.Context, place *place, pid int) (Process, e
 		process, key, err := f.inspect(ctx, place, pid, last)
 		if err == nil && process.Origin != OriginUnknown {
 			again, failure := f.identify(pid)
+			again.started = key.started
 			if errors.Is(failure, errGone) {
 				err = errGone
 			} else if failure != nil || again.executable != key {
@@ -178,24 +179,17 @@ type identity struct {
 	info os.FileInfo
 }
 
-// identify returns errGone if the process has ended or is a thread of the kernel, and
-// otherwise what the system refused. A process without an executable is one that ends, or
-// whose threads make place for what another of them executes: that is errUnsettled.
+// identify says what a process executes, but not yet when it started. The error is that of absent
+// for a process without an executable, and otherwise what the system refused.
 func (f *Finder) identify(pid int) (identity, error) {
-	stat, err := f.status(pid)
-	if err != nil {
-		return identity{}, err
-	}
-	if stat.kernel || stat.ended {
-		return identity{}, errGone
-	}
-	found := identity{executable: executable{pid: pid, started: stat.started}}
+	found := identity{executable: executable{pid: pid}}
 	exe := f.path(pid, "exe")
+	var err error
 	if found.link, err = os.Readlink(exe); err == nil {
 		found.info, err = os.Stat(exe)
 	}
 	if errors.Is(gone(err), errGone) {
-		return found, errUnsettled
+		return found, f.absent(pid)
 	}
 	if err != nil {
 		return found, err
@@ -204,6 +198,17 @@ func (f *Finder) identify(pid int) (identity, error) {
 		found.dev, found.ino = sys.Dev, sys.Ino
 	}
 	return found, nil
+}
+
+// absent judges a process without an executable: errGone if it has ended or is a thread of
+// the kernel. Otherwise it is about to end, or its threads make place for what one of them
+// executes: that is errUnsettled.
+func (f *Finder) absent(pid int) error {
+	status, err := f.status(pid)
+	if err != nil || status.kernel || status.ended {
+		return errGone
+	}
+	return errUnsettled
 }
 
 // gone turns the errors of a process that is no more into errGone.

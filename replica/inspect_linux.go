@@ -31,58 +31,78 @@ const (
 // does not run from the target. While a process executes something its command line
 // is empty for a moment: that is errUnsettled, unless this is the last attempt.
 func (f *Finder) inspect(ctx context.Context, place *place, pid int, last bool) (Process, executable, error) {
-	identity, err := f.identify(pid)
-	if errors.Is(err, errGone) || errors.Is(err, errUnsettled) {
-		return Process{}, identity.executable, err
+	identity, exeErr := f.identify(pid)
+	key := identity.executable
+	if errors.Is(exeErr, errGone) || errors.Is(exeErr, errUnsettled) {
+		return Process{}, key, exeErr
 	}
-	process := Process{PID: pid, Exe: identity.link, Started: f.startTime(identity.started), Running: Running{Source: SourceNone}}
-	cmdline, cmdlineErr := f.text(pid, "cmdline")
-	if errors.Is(cmdlineErr, errGone) {
-		return Process{}, identity.executable, errUnsettled
+	cmdline, err := f.text(pid, "cmdline")
+	if errors.Is(err, errGone) {
+		return Process{}, key, errUnsettled
 	}
 	args := parseArguments(cmdline)
+	process := Process{PID: pid, Exe: identity.link, Origin: OriginUnknown, Running: Running{Source: SourceNone}}
+	if exeErr == nil {
+		process.Origin = f.origin(place, identity, args)
+	}
+	if process.Origin == OriginUnknown && (exeErr == nil || !args.resembles(place.names)) {
+		return Process{}, key, errGone
+	}
+	if exeErr != nil {
+		process.unreadable("exe", exeErr)
+	}
+	if cmdline == "" && err == nil {
+		if err = errors.New("it is empty"); !last {
+			return Process{}, key, errUnsettled
+		}
+	}
 	if err != nil {
-		if !args.resembles(place.names) {
-			return Process{}, identity.executable, errGone
-		}
-		process.Origin = OriginUnknown
-		process.unreadable("exe", err)
-	} else if process.Origin = f.origin(place, identity, args); process.Origin == OriginUnknown {
-		return Process{}, identity.executable, errGone
+		process.unreadable("cmdline", err)
 	}
-	if cmdline == "" && cmdlineErr == nil {
-		if cmdlineErr = errors.New("it is empty"); !last {
-			return Process{}, identity.executable, errUnsettled
-		}
+	process.Command, process.Subcommand = args.command, args.subcommand
+	process.Replica = args.subcommand == subcommandStart || err != nil
+	if key.started, err = f.owner(&process); err != nil || !process.Replica {
+		return process, key, err
 	}
-	if cmdlineErr != nil {
-		process.unreadable("cmdline", cmdlineErr)
+	process.Polls, process.NoPolling, process.DataFile = args.noPolling == "", args.noPolling, args.positional
+	return process, key, f.replica(ctx, place, &process, key)
+}
+
+// owner fills in since when and as which user the process runs, and returns its start in
+// ticks since the boot. The error is errUnsettled if the process has ended.
+func (f *Finder) owner(process *Process) (uint64, error) {
+	status, err := f.status(process.PID)
+	if errors.Is(err, errGone) {
+		return 0, errUnsettled
 	}
-	if info, err := os.Stat(f.path(pid, "")); err == nil {
+	if err != nil {
+		process.unreadable("stat", err)
+	}
+	process.Started = f.startTime(status.started)
+	if info, err := os.Stat(f.path(process.PID, "")); err == nil {
 		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
 			process.UID = sys.Uid
 		}
 	}
-	process.Command, process.Subcommand = args.command, args.subcommand
-	process.Replica = args.subcommand == subcommandStart || cmdlineErr != nil
-	if !process.Replica {
-		return process, identity.executable, nil
-	}
-	process.Polls, process.NoPolling = args.noPolling == "", args.noPolling
-	process.DataFile = args.positional
-	f.superblock(ctx, &process)
+	return status.started, nil
+}
+
+// replica fills in what a replica runs, is armed with and offers. The error is
+// that of running.
+func (f *Finder) replica(ctx context.Context, place *place, process *Process, key executable) error {
+	f.superblock(ctx, process)
 	headers := f.headers(place)
-	f.armed(&process, &headers)
+	f.armed(process, &headers)
 	if process.Origin != OriginUnknown {
-		if err := f.running(ctx, &process, identity.executable, headers); err != nil {
-			return Process{}, identity.executable, err
+		if err := f.running(ctx, process, key, headers); err != nil {
+			return err
 		}
 	}
 	if process.Running.Release == 0 {
 		process.runningFromDataFile()
 	}
 	process.offer(headers)
-	return process, identity.executable, nil
+	return nil
 }
 
 // origin judges whether the process runs from the target.
@@ -94,11 +114,11 @@ func (f *Finder) origin(place *place, identity identity, args arguments) Origin 
 			return OriginMemory // the command line could not be read: its path may be this one
 		}
 	}
-	mount := readlinkOrEmpty(f.path(identity.pid, "ns/mnt"))
 	for index, file := range place.files {
 		same := file != nil && os.SameFile(identity.info, file)
-		if !same && (mount == place.mount || mount == "") {
-			same = place.means(index, path) || args.command == place.names[index]
+		if !same && (place.means(index, path) || args.command == place.names[index]) {
+			mount := readlinkOrEmpty(f.path(identity.pid, "ns/mnt"))
+			same = mount == place.mount || mount == ""
 		}
 		if !same && file != nil && (memory || deleted) && filepath.IsAbs(path) {
 			inside, err := os.Stat(filepath.Join(f.path(identity.pid, "root"), path))
