@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/iotest"
 )
@@ -114,9 +115,9 @@ func TestStdinThatHangs(t *testing.T) {
 	t.Parallel()
 	r, w := io.Pipe()
 	ctx, cancel := context.WithCancel(t.Context())
-	ended := false
+	var ended atomic.Bool
 	o := Options{Stdin: r, Platform: LinuxX86_64, ProgressEvery: 1, Progress: func(Progress) {
-		if ended {
+		if ended.Load() {
 			t.Error("progress after the end")
 		}
 	}}
@@ -129,12 +130,17 @@ func TestStdinThatHangs(t *testing.T) {
 		cancel()
 	}()
 	_, err = a.Fetch(ctx, io.Discard)
-	ended = true
+	ended.Store(true)
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}
-	w.Write([]byte("late"))
-	w.Close()
+	late := make(chan struct{})
+	go func() {
+		w.Write([]byte("late")) // to the read that was left behind, if it is still there
+		close(late)
+	}()
+	r.Close()
+	<-late
 }
 
 // TestCancelled stops a download between two bytes and while it waits to try again.
