@@ -15,8 +15,9 @@ import (
 const (
 	intervalDefault = time.Second
 
-	// gapsPerInterval bounds how often notices cause a look: a file that is being
-	// written causes thousands of them.
+	// gapMax is the time between two looks that notices cause, or less if the
+	// interval is short: a file that is being written causes thousands of them.
+	gapMax          = 50 * time.Millisecond
 	gapsPerInterval = 20
 )
 
@@ -86,7 +87,8 @@ type watcher struct {
 	polling   error // why there are no notices, until it was said
 	ticker    *time.Ticker
 	gap       time.Duration
-	looked    time.Time
+	looked    time.Time // when the last look began
+	ended     time.Time
 }
 
 func newWatcher(path string, options Options) (*watcher, error) {
@@ -101,7 +103,8 @@ func newWatcher(path string, options Options) (*watcher, error) {
 	if interval == 0 {
 		interval = intervalDefault
 	}
-	w := &watcher{binary: binary{path: path, running: options.Running}, notices: &notices{}, ticker: time.NewTicker(interval), gap: interval / gapsPerInterval}
+	w := &watcher{binary: binary{path: path, running: options.Running}, notices: &notices{}, ticker: time.NewTicker(interval)}
+	w.gap = min(interval/gapsPerInterval, gapMax)
 	if !options.BinaryOnly {
 		w.finder = replica.NewFinder(path, options.Replicas)
 	}
@@ -125,7 +128,7 @@ func (w *watcher) wait(ctx context.Context) error {
 		return nil
 	case <-w.notices.arrived:
 	}
-	timer := time.NewTimer(w.gap - time.Since(w.looked))
+	timer := time.NewTimer(w.gap - time.Since(w.ended))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -139,6 +142,7 @@ func (w *watcher) wait(ctx context.Context) error {
 func (w *watcher) step(ctx context.Context) ([]Event, error) {
 	var events []Event
 	w.looked = time.Now()
+	defer func() { w.ended = time.Now() }()
 	if w.polling != nil {
 		events = append(events, Event{Kind: KindPolling, Path: w.binary.path, Reason: w.polling.Error(), Err: w.polling})
 		w.polling = nil

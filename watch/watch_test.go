@@ -166,7 +166,7 @@ func TestWatchNotices(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		defer cancel()
 		next, events := build(t, "0.17.8", "0.17.6"), 0
-		for event, err := range watch.Watch(ctx, name, watch.Options{BinaryOnly: true, Interval: time.Hour / 1000}) {
+		for event, err := range watch.Watch(ctx, name, watch.Options{BinaryOnly: true, Interval: time.Hour}) {
 			if err != nil {
 				t.Fatal(err)
 			}
