@@ -278,3 +278,18 @@ func TestUntilElsewhere(t *testing.T) {
 		t.Errorf("error %v, want ErrNotSupported", err)
 	}
 }
+
+func FuzzParseCondition(f *testing.F) {
+	for _, seed := range []string{"armed=0.17.8", "running=65535.255.255", "offered=0.0.0", "running", "=", ""} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		condition, err := watch.ParseCondition(text)
+		if err == nil && condition.String() != text {
+			t.Errorf("%q became %q", text, condition)
+		}
+		if err != nil && !errors.Is(err, watch.ErrCondition) {
+			t.Errorf("%q: error %v", text, err)
+		}
+	})
+}
