@@ -152,7 +152,7 @@ func TestOtherUser(t *testing.T) {
 		command := exec.CommandContext(t.Context(), tester, args...)
 		command.Env = append(os.Environ(), helperVariable+"="+helper)
 		command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		output, _ := command.CombinedOutput()
+		output, _ := command.Output()
 		return string(output)
 	}
 	prepare := func(uid int, xattrs map[string][]byte) fsatomic.Target {

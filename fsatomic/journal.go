@@ -92,7 +92,7 @@ func lockWaiting(ctx context.Context, file File, name string) error {
 			return err
 		}
 		if err := sleep(ctx, pause); err != nil {
-			return errors.Join(err, &BusyError{Path: name})
+			return fmt.Errorf("%w: %w", &BusyError{Path: name}, err)
 		}
 		pause = min(2*pause, lockPollLongest)
 	}

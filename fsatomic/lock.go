@@ -137,7 +137,7 @@ func (l *Lock) take(ctx context.Context, wait time.Duration) error {
 			return &BusyError{l.lockPath(), holder}
 		}
 		if err := sleep(ctx, pause); err != nil {
-			return errors.Join(err, &BusyError{l.lockPath(), holder})
+			return fmt.Errorf("%w: %w", &BusyError{l.lockPath(), holder}, err)
 		}
 		pause = min(2*pause, lockPollLongest)
 	}

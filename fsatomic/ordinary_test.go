@@ -407,3 +407,19 @@ func TestDirectories(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 }
+
+func TestScratch(t *testing.T) {
+	t.Parallel()
+	scratch, err := fsatomic.NewScratch()
+	check(t, err)
+	check(t, writeString("wrong")(scratch))
+	check(t, scratch.Reset())
+	check(t, writeString("right")(scratch))
+	text, err := io.ReadAll(io.NewSectionReader(scratch, 0, scratch.Size()))
+	if err != nil || string(text) != "right" {
+		t.Fatalf("read %q, %v", text, err)
+	}
+	check(t, scratch.Close())
+	var none *fsatomic.Scratch
+	check(t, none.Close())
+}

@@ -1,6 +1,7 @@
 package fsatomic
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -206,7 +207,7 @@ func publish(dir Dir, from, to string, overwrite bool) error {
 		return err
 	}
 	if _, exists, err := lstatMaybe(dir, to); err != nil || exists {
-		return errors.Join(fs.ErrExist, err)
+		return cmp.Or(err, fs.ErrExist)
 	}
 	return dir.Rename(from, to)
 }

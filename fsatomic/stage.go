@@ -183,7 +183,7 @@ func joined(err, second error) error {
 	if second == nil {
 		return err
 	}
-	return errors.Join(err, second)
+	return fmt.Errorf("%w; and then: %w", err, second)
 }
 
 // noSpace marks the errors of a full disk or quota as [ErrNoSpace].

@@ -88,8 +88,12 @@ func (w *swap) recheck() error {
 		return err
 	}
 	defer there.Close()
-	if info, err := there.Lstat("."); err != nil || !info.SameFile(w.lock.dirInfo) {
-		return errors.Join(fmt.Errorf("%s: %w", at.dir, ErrChanged), err)
+	info, err := there.Lstat(".")
+	if err != nil {
+		return err
+	}
+	if !info.SameFile(w.lock.dirInfo) {
+		return fmt.Errorf("%s: %w", at.dir, ErrChanged)
 	}
 	info, exists, err := lstatMaybe(dir, base)
 	if err != nil {

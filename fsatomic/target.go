@@ -2,6 +2,7 @@ package fsatomic
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -114,7 +115,7 @@ func regular(info Info) error {
 	case KindDirectory:
 		return ErrDirectory
 	}
-	return errors.Join(ErrNotRegular, errors.New("it is a "+string(info.Kind)))
+	return fmt.Errorf("%w: it is a %s", ErrNotRegular, info.Kind)
 }
 
 // lstatMaybe is Lstat for an entry that need not exist.
@@ -157,7 +158,7 @@ func resolve(fsys FS, name string) (place, error) {
 			if len(at.links) > 0 {
 				return place{}, ErrDangling
 			}
-			return place{}, errors.Join(ErrNoDirectory, err)
+			return place{}, fmt.Errorf("%w: %w", ErrNoDirectory, err)
 		}
 		if err != nil {
 			return place{}, err
@@ -210,7 +211,7 @@ func absolute(name string) (string, error) {
 	if filepath.IsAbs(name) {
 		return name, nil
 	}
-	if filepath.VolumeName(name) != "" {
+	if filepath.Separator != '/' { // Windows has paths that are neither relative nor absolute
 		return filepath.Abs(name)
 	}
 	wd, err := os.Getwd()
