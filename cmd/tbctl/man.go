@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -97,7 +96,7 @@ func (a *app) manualDate() (time.Time, error) {
 	if text := a.getenv("SOURCE_DATE_EPOCH"); text != "" {
 		seconds, err := strconv.ParseInt(text, 10, 64)
 		if err != nil || seconds < 0 {
-			return time.Time{}, usage("seconds since 1970", "SOURCE_DATE_EPOCH: %w", errors.Join(err, strconv.ErrRange))
+			return time.Time{}, usage("it takes seconds since 1970", "SOURCE_DATE_EPOCH: %q is not a time", text)
 		}
 		return time.Unix(seconds, 0), nil
 	}

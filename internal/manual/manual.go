@@ -67,9 +67,9 @@ func Program(app *kong.Application, facts Facts) Page {
 	page.section("COMMANDS")
 	title := ""
 	for _, command := range visible(app) {
-		if group := command.ClosestGroup(); group != nil && group.Title != title {
-			title = group.Title
-			page.subsection(trimColon(title))
+		if group := groupTitle(command); group != title {
+			title = group
+			page.subsection(title)
 		}
 		page.item(bold(app.Name+"-"+command.Name)+"("+section+")", command.Help)
 	}
@@ -173,30 +173,28 @@ type flagGroup struct {
 }
 
 // flagGroups are the visible flags by their groups: the command's own ones
-// without a group, each group, and last the program's.
+// without a group, each group of its own, and last the program's.
 func flagGroups(node *kong.Node) []flagGroup {
-	groups := []flagGroup{{title: "Flags"}}
-	var common flagGroup
+	var groups []flagGroup
 	for at := node; at != nil; at = at.Parent {
 		for _, flag := range at.Flags {
+			title := "Flags of every command"
 			switch {
 			case flag.Hidden:
-			case flag.Group == nil && at == node:
-				groups[0].flags = append(groups[0].flags, flag)
-			case flag.Group == nil || at != node:
-				common.title = "Flags of every command"
-				common.flags = append(common.flags, flag)
+				continue
+			case at.Parent == nil:
+			case flag.Group != nil:
+				title = trimColon(flag.Group.Title)
 			default:
-				groups = addToGroup(groups, flag)
+				title = "Flags"
 			}
+			groups = addToGroup(groups, title, flag)
 		}
 	}
-	groups = append(groups, common)
-	return slices.DeleteFunc(groups, func(group flagGroup) bool { return len(group.flags) == 0 })
+	return groups
 }
 
-func addToGroup(groups []flagGroup, flag *kong.Flag) []flagGroup {
-	title := trimColon(flag.Group.Title)
+func addToGroup(groups []flagGroup, title string, flag *kong.Flag) []flagGroup {
 	for index := range groups {
 		if groups[index].title == title {
 			groups[index].flags = append(groups[index].flags, flag)
@@ -281,7 +279,7 @@ func (p *page) seeAlso(app *kong.Application, command *kong.Node) {
 		names = append(names, app.Name)
 	}
 	for _, other := range visible(app) {
-		if other != command && (command == nil || other.ClosestGroup() == command.ClosestGroup()) {
+		if other != command && (command == nil || groupTitle(other) == groupTitle(command)) {
 			names = append(names, app.Name+"-"+other.Name)
 		}
 	}
@@ -294,8 +292,17 @@ func (p *page) seeAlso(app *kong.Application, command *kong.Node) {
 		if index == len(names)-1 {
 			comma = ""
 		}
-		p.line(bold(name) + "(" + section + ")" + comma)
+		p.line(`\%` + bold(name) + "(" + section + ")" + comma) // \% keeps the name in one line
 	}
+}
+
+// groupTitle is the heading of a command's group, or "".
+func groupTitle(command *kong.Node) string {
+	group := command.ClosestGroup()
+	if group == nil {
+		return ""
+	}
+	return trimColon(group.Title)
 }
 
 func trimStop(text string) string  { return strings.TrimSuffix(strings.TrimSpace(text), ".") }

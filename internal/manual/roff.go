@@ -20,7 +20,6 @@ func newPage(app *kong.Application, name string, facts Facts) *page {
 	}
 	source := strings.TrimSpace(app.Name + " " + facts.Version)
 	fmt.Fprintf(p, ".TH %s %s %s %s %s\n", quoted(strings.ToUpper(name)), section, quoted(date), quoted(source), quoted(app.Name+" manual"))
-	p.line(".nh") // names of commands and files are not broken
 	return p
 }
 
@@ -34,7 +33,7 @@ func (p *page) subsection(title string) { p.line(".SS " + quoted(title)) }
 func (p *page) item(term, help string) {
 	p.line(".TP")
 	p.line(term)
-	p.line(protected(words(help)))
+	p.prose(help)
 }
 
 // list prints a section with a list, if there is anything in it.
@@ -61,10 +60,27 @@ func (p *page) blocks(blocks []block) {
 			p.literal(block.lines)
 			continue
 		}
-		for _, line := range block.lines {
-			p.line(protected(words(line)))
-		}
+		p.prose(strings.Join(block.lines, " "))
 	}
+}
+
+// lineSize is how long lines of prose become, in bytes of roff.
+const lineSize = 78
+
+// prose prints a paragraph in lines of a readable size; roff fills them anew.
+func (p *page) prose(text string) {
+	line := ""
+	for _, word := range strings.Fields(words(text)) {
+		if line != "" && len(line)+1+len(word) > lineSize {
+			p.line(protected(line))
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	p.line(protected(line))
 }
 
 // literal prints lines as they are, indented.
