@@ -98,10 +98,14 @@ type place struct {
 	paths []string      // with symlinks resolved: what the kernel says in links
 	files []os.FileInfo // nil where there is none
 	mount string        // our mount namespace; empty if not known
+	root  string        // our root directory; empty if not known
 }
 
 func (f *Finder) locate() (*place, error) {
-	found := &place{mount: readlinkOrEmpty(filepath.Join(f.options.Proc, "self/ns/mnt"))}
+	found := &place{
+		mount: readlinkOrEmpty(filepath.Join(f.options.Proc, "self/ns/mnt")),
+		root:  readlinkOrEmpty(filepath.Join(f.options.Proc, "self/root")),
+	}
 	for _, name := range append([]string{f.target}, f.options.Backups...) {
 		absolute, err := filepath.Abs(name)
 		if err != nil {

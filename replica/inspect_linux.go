@@ -105,7 +105,10 @@ func (f *Finder) replica(ctx context.Context, place *place, process *Process, ke
 	return nil
 }
 
-// origin judges whether the process runs from the target.
+// origin judges whether the process runs from the target. The kernel says paths as we
+// would, in our mount namespace. What a process calls itself counts, whatever its file is
+// called now, if it has our root too. Everywhere else text proves nothing; the same
+// file at the end of the path, from the process's root, does.
 func (f *Finder) origin(place *place, identity identity, args arguments) Origin {
 	path, deleted := strings.CutSuffix(identity.link, suffixDeleted)
 	memory := strings.HasPrefix(identity.link, memfdLink)
@@ -116,9 +119,11 @@ func (f *Finder) origin(place *place, identity identity, args arguments) Origin 
 	}
 	for index, file := range place.files {
 		same := file != nil && os.SameFile(identity.info, file)
-		if !same && (place.means(index, path) || args.command == place.names[index]) {
-			mount := readlinkOrEmpty(f.path(identity.pid, "ns/mnt"))
-			same = mount == place.mount || mount == ""
+		if !same && !memory && place.means(index, path) {
+			same = f.sameLink(identity.pid, "ns/mnt", place.mount)
+		}
+		if !same && (args.command == place.names[index] || args.command == place.paths[index]) {
+			same = f.sameLink(identity.pid, "ns/mnt", place.mount) && f.sameLink(identity.pid, "root", place.root)
 		}
 		if !same && file != nil && (memory || deleted) && filepath.IsAbs(path) {
 			inside, err := os.Stat(filepath.Join(f.path(identity.pid, "root"), path))
@@ -137,19 +142,19 @@ func (f *Finder) origin(place *place, identity identity, args arguments) Origin 
 	return OriginUnknown
 }
 
-// means reports whether a path, as the kernel says it or as a process calls
-// itself, is the target or the backup with this index, or a file with a hidden name
-// beside it: an installer that was interrupted leaves the old file with one. A process
-// that calls itself by the path counts whatever its file is called now.
-//
-// That holds within one mount namespace. In another one the same text proves nothing;
-// the same file at the end of the path, from the process's root, does.
+// means reports whether a path, as the kernel says it, is the target or the backup with
+// this index, or a file with a hidden name beside it: an installer that was interrupted
+// leaves the old file with one.
 func (p *place) means(index int, path string) bool {
-	if path == p.paths[index] || path == p.names[index] {
-		return true
-	}
 	directory, base := filepath.Split(p.paths[index])
-	return strings.HasPrefix(path, filepath.Join(directory, "."+base+"."))
+	return path == p.paths[index] || strings.HasPrefix(path, filepath.Join(directory, "."+base+"."))
+}
+
+// sameLink reports whether a link of the process says the same as ours. A system
+// that does not tell is taken to have but one mount namespace or root.
+func (f *Finder) sameLink(pid int, name, ours string) bool {
+	text := readlinkOrEmpty(f.path(pid, name))
+	return text == ours || text == "" || ours == ""
 }
 
 func (f *Finder) status(pid int) (status, error) {

@@ -27,6 +27,7 @@ type tree struct {
 func newTree(t *testing.T) tree {
 	tr := tree{t, t.TempDir()}
 	tr.link("self/ns/mnt", "mnt:[1]")
+	tr.link("self/root", "/")
 	tr.write("stat", "cpu 1 2\nbtime 1700000000\n")
 	return tr
 }
@@ -43,6 +44,13 @@ func (tr tree) link(name, text string) {
 	tr.t.Helper()
 	path := filepath.Join(tr.root, name)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.Symlink(text, path)); err != nil {
+		tr.t.Fatal(err)
+	}
+}
+
+func (tr tree) unlink(name string) {
+	tr.t.Helper()
+	if err := os.Remove(filepath.Join(tr.root, name)); err != nil {
 		tr.t.Fatal(err)
 	}
 }
@@ -93,17 +101,31 @@ func TestFindInTree(t *testing.T) {
 	tr.process(30, target, "mnt:[1]", target, "start", "--addresses=3000", "/none")
 	tr.process(4, twin, "mnt:[2]", "/app/tigerbeetle", "start", "--addresses=3000", "/none")
 	tr.process(5, strange, "mnt:[1]", "/bin/strange", "start")
-	tr.process(6, strange, "mnt:[2]", target, "start") // says so, in another mount namespace
+	tr.process(6, strange, "mnt:[2]", target, "start")  // says so, in another mount namespace
+	tr.process(11, strange, "mnt:[1]", target, "start") // says so, with another root
+	tr.unlink("11/root")
+	tr.link("11/root", "/srv/jail")
+	tr.process(12, strange, "mnt:[1]", target, "start", "--addresses=3000", "/none") // says so, and is believed
+	hidden := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".ready-7")
+	if err := os.WriteFile(hidden, nil, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	tr.process(13, hidden, "mnt:[1]", "tigerbeetle", "start", "--addresses=3000", "/none")
 	tr.process(7, "/gone (deleted)", "mnt:[1]", target, "start")
 	tr.write("8/stat", "8 (kernel) S 1")
 	tr.write("9/stat", "9 (vanished) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n")
 	tr.write("10x/stat", "")
 	tr.write("uptime", "1")
 	found := tr.find(target)
-	if len(found) != 2 || found[0].PID != 4 || found[1].PID != 30 {
+	if len(found) != 4 || found[0].PID != 4 || found[1].PID != 12 || found[2].PID != 13 || found[3].PID != 30 {
 		t.Fatalf("found %+v", found)
 	}
-	for _, process := range found {
+	for _, process := range found[1:3] {
+		if process.Origin != replica.OriginReplaced || process.Running.Release != 0 {
+			t.Errorf("got %+v", process)
+		}
+	}
+	for _, process := range []replica.Process{found[0], found[3]} {
 		if process.Origin != replica.OriginTarget || process.Running.Release != testbin.Release("0.17.8") || process.Running.Certain ||
 			process.Started.Unix() != 1700000005 || process.Armed != nil {
 			t.Errorf("got %+v", process)
