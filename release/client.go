@@ -16,7 +16,8 @@ import (
 
 const (
 	redirectsMax = 10
-	caFileMax    = 4 << 20 // bytes
+	caFileMax    = 4 << 20   // bytes
+	headersMax   = 256 << 10 // bytes of an answer's headers
 )
 
 // A client makes requests the way this package promises: with the proxy and certificates that the
@@ -47,6 +48,7 @@ func newTransport(o Options) (*http.Transport, error) {
 	t.Proxy = http.ProxyFromEnvironment
 	t.DisableCompression = true // the asset's own bytes are hashed and resumed
 	t.ReadBufferSize = 64 << 10
+	t.MaxResponseHeaderBytes = headersMax
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	t.OnProxyConnectResponse = checkProxy
 	if o.CAFile == "" {

@@ -192,7 +192,10 @@ func (d *download) connect() error {
 
 // accept decides what an answer is good for.
 func (d *download) accept(resp *http.Response, have int64, ranged bool) error {
+	encoding := resp.Header.Get("Content-Encoding")
 	switch {
+	case resp.StatusCode < 300 && encoding != "" && encoding != "identity":
+		return protocolError("it is encoded as %.20q, which was not asked for", encoding)
 	case resp.StatusCode == http.StatusPartialContent && ranged:
 		return d.acceptPart(resp, have)
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && ranged:

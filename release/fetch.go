@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"strings"
 
+	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/archive"
 )
 
@@ -28,12 +28,13 @@ type Fetched struct {
 	// Kind is what the asset is: "zip" or a kind of executable.
 	Kind archive.Kind `json:"kind"`
 
-	AssetSize        int64       `json:"asset_size"` // bytes
-	AssetSHA256      string      `json:"asset_sha256"`
-	ExecutableSize   int64       `json:"executable_size"` // bytes
-	ExecutableSHA256 string      `json:"executable_sha256"`
-	EntryName        string      `json:"entry_name,omitempty"` // in the zip
-	EntryMode        fs.FileMode `json:"entry_mode,omitempty"` // in the zip, 0 if it states none
+	AssetSize        int64  `json:"asset_size"` // bytes
+	AssetSHA256      string `json:"asset_sha256"`
+	ExecutableSize   int64  `json:"executable_size"` // bytes
+	ExecutableSHA256 string `json:"executable_sha256"`
+	EntryName        string `json:"entry_name,omitempty"` // in the zip
+	// EntryMode is the permission in the zip, 0 if it states none.
+	EntryMode fsatomic.Mode `json:"entry_mode,omitempty"`
 
 	// Validator is the strong ETag or the Last-Modified under which the server gave the bytes.
 	Validator    string `json:"validator,omitempty"`
@@ -106,6 +107,7 @@ func (a *Artifact) final(err error, f *Fetched) error {
 		restart  *errRestart
 		transfer *TransferError
 		trust    *TrustError
+		format   *archive.FormatError
 	)
 	switch {
 	case errors.As(err, &restart):
@@ -114,6 +116,8 @@ func (a *Artifact) final(err error, f *Fetched) error {
 		return transfer
 	case errors.As(err, &trust):
 		f.Evidence = trust.Evidence
+	case errors.As(err, &format):
+		return fmt.Errorf("%s: %w", a.Location, err)
 	}
 	return err
 }

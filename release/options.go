@@ -56,7 +56,8 @@ type Options struct {
 	// PublicKey is a minisign public key, either its base64 line or the whole file. When given, a
 	// signature beside the asset is required.
 	PublicKey string
-	// AskGitHub asks GitHub's API for the asset's digest. A Token implies it.
+	// AskGitHub asks GitHub's API for the asset's digest, also of one that a mirror or a directory has. For
+	// downloads from GitHub a Token implies it, and so does RequireDigest without SHA256.
 	AskGitHub bool
 	// Require refuses bytes for which no evidence of that strength held.
 	Require Require

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/archive"
 )
 
@@ -60,7 +61,7 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 			return err
 		}
 		entry := r.Entry()
-		f.EntryName, f.EntryMode = entry.Name, entry.Mode
+		f.EntryName, f.EntryMode = entry.Name, fsatomic.Mode(entry.Mode.Perm())
 		return nil
 	case f.Kind.Executable():
 		n, err := io.Copy(out, io.LimitReader(whole, archive.SizeMaxDefault+1))

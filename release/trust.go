@@ -77,14 +77,11 @@ func (a *Artifact) claims(ctx context.Context, s *session) ([]claim, error) {
 	if a.options.SHA256 != "" {
 		claims = append(claims, claim{kind: EvidenceSHA256, sha256: a.options.SHA256, length: -1, either: true})
 	}
-	switch a.Source {
-	case SourceGitHub:
-		if a.wantsGitHubDigest() {
-			claims = append(claims, a.githubClaim(ctx, s))
-		}
-	case SourceStdin:
-	default:
+	if a.Source != SourceGitHub && a.Source != SourceStdin { // upstream publishes no sums
 		claims = append(claims, a.sumsClaim(ctx, s))
+	}
+	if a.wantsGitHubDigest() {
+		claims = append(claims, a.githubClaim(ctx, s))
 	}
 	if a.options.PublicKey != "" {
 		claims = append(claims, a.signatureClaim(ctx, s))
@@ -107,7 +104,12 @@ func (a *Artifact) claims(ctx context.Context, s *session) ([]claim, error) {
 	return claims, &TrustError{Location: a.Location, Require: a.options.Require, Evidence: evidence}
 }
 
+// wantsGitHubDigest reports whether the API is asked. For the same tag on a mirror it is only when the
+// caller says so, because a mirror is there for hosts that do not reach GitHub.
 func (a *Artifact) wantsGitHubDigest() bool {
+	if a.Source != SourceGitHub {
+		return a.options.AskGitHub && a.Tag != "" && a.Tag != Latest
+	}
 	return a.options.AskGitHub || a.options.Token != "" || a.options.Require == RequireDigest && a.options.SHA256 == ""
 }
 

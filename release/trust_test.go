@@ -260,6 +260,21 @@ func TestGitHubDigest(t *testing.T) {
 	}
 }
 
+// TestMirrorAgainstGitHub compares a mirror's bytes with what GitHub says of them, when asked to.
+func TestMirrorAgainstGitHub(t *testing.T) {
+	t.Parallel()
+	zip := zipped(t, program(10_000, 1))
+	for digest, held := range map[string]bool{sumOf(zip): true, sumOf(nil): false} {
+		s := newServer(t, map[string]*file{"/m/0.17.8/tigerbeetle-x86_64-linux.zip": {data: zip},
+			apiTagPath: {data: []byte(apiRelease("0.17.8", len(zip), `"sha256:`+digest+`"`))}})
+		f, _, err := fetch(t, "0.17.8", Options{Mirror: s.URL + "/m", APIURL: s.URL + "/api", AskGitHub: true})
+		var trust *TrustError
+		if held != (err == nil) || f.Trusted != held || !held && !errors.As(err, &trust) {
+			t.Errorf("%+v, %v", f, err)
+		}
+	}
+}
+
 // TestLatest learns the tag from the redirect, or pins it with the API when that is asked anyway.
 func TestLatest(t *testing.T) {
 	t.Parallel()

@@ -50,7 +50,8 @@ func (c *cursor) failed(err error, what string) error {
 	if format := (*FormatError)(nil); errors.As(c.src.err, &format) {
 		return format
 	}
-	if c.src.err == nil || c.src.err == io.EOF || errors.Is(c.src.err, io.ErrUnexpectedEOF) {
+	// A source that wraps io.ErrUnexpectedEOF has more to say about it than that the end is missing.
+	if c.src.err == nil || c.src.err == io.EOF || c.src.err == io.ErrUnexpectedEOF {
 		return broken(RuleTruncated, c.src.offset, "the archive ends in %s, from offset %d", what, c.offset())
 	}
 	return fmt.Errorf("archive: read at offset %d: %w", c.src.offset, err)

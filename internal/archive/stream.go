@@ -138,7 +138,7 @@ func (r *Reader) readLocals() error {
 			return err
 		}
 		if local.method == methodStored && local.descriptor() {
-			return broken(RuleStoredDescriptor, local.offset, "the end of %s cannot be found while the archive arrives; save the archive to a file and use that", quoted(local.name))
+			return broken(RuleStoredDescriptor, local.offset, "the end of %s cannot be found while the archive arrives; unpack it with another tool and use the executable", quoted(local.name))
 		}
 		r.locals = append(r.locals, local)
 		last := &r.locals[len(r.locals)-1]
