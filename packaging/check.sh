@@ -1,0 +1,77 @@
+#!/usr/bin/env bash
+# Checks that a release can be made of the last commit, twice with the same bytes,
+# and that the Debian package works: installed, pressed TAB in, removed. Everything
+# happens in clones; the checkout stays as it is. It needs no network once the Go
+# modules are there, and takes minutes, most of them to build goreleaser the first time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scratch=$(mktemp -d)
+installed=
+finish() {
+  if [ -n "$installed" ]; then dpkg --purge tbctl >/dev/null || true; fi
+  rm -rf "$scratch"
+}
+trap finish EXIT
+
+step() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
+fail() { printf 'packaging/check.sh: %s\n' "$*" >&2; exit 1; }
+
+step "goreleaser"
+go build -C tools/release -o "$scratch/goreleaser" github.com/goreleaser/goreleaser/v2
+
+step "two snapshots, in different directories"
+for place in one elsewhere/two; do
+  git clone --quiet . "$scratch/$place"
+  (
+    cd "$scratch/$place"
+    "$scratch/goreleaser" check --quiet
+    "$scratch/goreleaser" release --snapshot --clean --skip=sbom,sign >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+    [ -z "$(git status --porcelain)" ] || { git status --short; exit 1; }
+  )
+done
+one=$scratch/one/dist/release
+two=$scratch/elsewhere/two/dist/release
+
+step "the same bytes"
+cmp "$one/tbctl_linux_amd64_v1/tbctl" "$two/tbctl_linux_amd64_v1/tbctl"
+diff "$one/SHA256SUMS" "$two/SHA256SUMS"
+(cd "$one" && sha256sum --check --quiet SHA256SUMS)
+cat "$one/SHA256SUMS"
+
+step "what is in an archive"
+archive=$(echo "$one"/tbctl_*_linux_amd64.tar.gz)
+tar -tzf "$archive" >"$scratch/list"
+for name in tbctl LICENSE README.md man/tbctl.1 man/tbctl-install.1 completions/tbctl.bash completions/tbctl.fish completions/_tbctl; do
+  grep -qx "$name" "$scratch/list" || fail "$archive has no $name"
+done
+if readelf --program-headers "$one/tbctl_linux_amd64_v1/tbctl" 2>/dev/null | grep -q INTERP; then fail "the binary is not static"; fi
+
+step "the Debian package"
+if [ "$(id -u)" != 0 ] || ! command -v dpkg >/dev/null 2>&1; then
+  echo "skipped: dpkg -i takes root"
+  exit 0
+fi
+if dpkg --status tbctl >/dev/null 2>&1; then
+  echo "skipped: a package tbctl is installed already"
+  exit 0
+fi
+package=$(echo "$one"/tbctl_*_linux_"$(dpkg --print-architecture)".deb)
+installed=yes
+# Images of containers may leave out manual pages.
+dpkg --install --path-include='/usr/share/man/*' --path-include='/usr/share/doc/*' "$package" >/dev/null
+/usr/bin/tbctl version
+if command -v man >/dev/null 2>&1; then
+  man -w tbctl tbctl-install
+  man tbctl-install 2>&1 | grep -q 'tbctl install' || fail "the manual page is not shown"
+else
+  echo "skipped: man -w, no man here"
+fi
+COMPLETIONS_INSTALLED=/usr/bin/tbctl go test -count=1 -run '^TestInstalled$' -v ./completions
+dpkg --purge tbctl >/dev/null
+installed=
+for name in /usr/bin/tbctl /usr/share/man/man1/tbctl.1.gz /usr/share/bash-completion/completions/tbctl /usr/share/zsh/vendor-completions/_tbctl; do
+  [ ! -e "$name" ] || fail "$name is still there"
+done
+
+step "done"
