@@ -143,16 +143,15 @@ func (d *download) failed(err error) error {
 	} else {
 		pause, again = d.patience.again(err)
 	}
-	if !again {
-		return &TransferError{URL: redacted(d.url), Received: max(d.offset, d.ahead), Total: d.total, Attempts: d.attempts, Err: err}
+	if again {
+		waiting := d.progress()
+		waiting.WaitUntil, waiting.Err = time.Now().Add(pause), err
+		d.report.waiting(waiting)
+		if err = wait(d.ctx, pause); err == nil {
+			return nil
+		}
 	}
-	waiting := d.progress()
-	waiting.WaitUntil, waiting.Err = time.Now().Add(pause), err
-	d.report.waiting(waiting)
-	if err := wait(d.ctx, pause); err != nil {
-		return err
-	}
-	return nil
+	return &TransferError{URL: redacted(d.url), Received: max(d.offset, d.ahead), Total: d.total, Attempts: d.attempts, Err: err}
 }
 
 func (d *download) disconnect() {

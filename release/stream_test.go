@@ -167,7 +167,8 @@ func TestCancelled(t *testing.T) {
 	if a, err = Resolve("0.17.8", o); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := a.Fetch(ctx, io.Discard); !errors.Is(err, why) {
+	var transfer *TransferError
+	if _, err := a.Fetch(ctx, io.Discard); !errors.Is(err, why) || !errors.As(err, &transfer) {
 		t.Errorf("waiting: %v", err)
 	}
 }

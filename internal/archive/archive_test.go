@@ -4,6 +4,7 @@ import (
 	stdzip "archive/zip"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -292,6 +293,27 @@ func TestSourceFails(t *testing.T) {
 		if !errors.Is(err, failure) || Truncated(err) {
 			t.Errorf("after %d bytes: %v", n, err)
 		}
+	}
+}
+
+// TestSourceEnds tells an archive that ends too soon from a source that says why it does.
+func TestSourceEnds(t *testing.T) {
+	t.Parallel()
+	half := built{pieces: []piece{sound(program(400_000))}}.bytes(t)[:200_000]
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF} {
+		r, err := NewReader(io.MultiReader(bytes.NewReader(half), iotest.ErrReader(end)), Limits{})
+		if err == nil {
+			_, err = r.WriteTo(io.Discard)
+		}
+		checkRule(t, "source", err, RuleTruncated)
+	}
+	why := fmt.Errorf("gave up after 6 attempts: %w", io.ErrUnexpectedEOF)
+	r, err := NewReader(io.MultiReader(bytes.NewReader(half), iotest.ErrReader(why)), Limits{})
+	if err == nil {
+		_, err = r.WriteTo(io.Discard)
+	}
+	if !errors.Is(err, why) || errors.Is(err, ErrTruncated) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -3,6 +3,7 @@ package archive
 import (
 	"bytes"
 	"errors"
+	"io"
 	"testing"
 )
 
@@ -64,4 +65,20 @@ func FuzzSniff(f *testing.F) {
 			t.Fatalf("Sniff(%q) = %q", prefix, string(kind))
 		}
 	})
+}
+
+func BenchmarkStream(b *testing.B) {
+	data := program(16 << 20)
+	zip := built{pieces: []piece{sound(data)}}.bytes(b)
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := NewReader(bytes.NewReader(zip), Limits{})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := r.WriteTo(io.Discard); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
