@@ -68,7 +68,11 @@ func List(ctx context.Context, options Options) (Listing, error) {
 		return Listing{}, err
 	}
 	defer s.close()
-	return s.listGitHub(ctx)
+	listing, err := s.listGitHub(ctx)
+	if err != nil {
+		err = fmt.Errorf("list releases: %w", err)
+	}
+	return listing, err
 }
 
 // mirrorDirectory reports whether a mirror is a directory, and which.

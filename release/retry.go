@@ -10,13 +10,19 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
 )
 
-// progressWorth is how many bytes must come before earlier failures are forgiven.
-const progressWorth = 64 << 10
+const (
+	// progressWorth is how many bytes must come before earlier failures are forgiven.
+	progressWorth = 64 << 10
+	// strangerAttempts is how often a server is called that has never answered: it, the name server or the
+	// proxy is down, or there is no way to it, and waiting long for that helps nobody.
+	strangerAttempts = 3
+)
 
 // A patience decides whether to try again, and when.
 type patience struct {
@@ -25,6 +31,7 @@ type patience struct {
 	failed   int   // in a row, without progress
 	total    int   // altogether
 	progress int64 // bytes since the last failure that counted
+	met      bool  // the server has answered
 }
 
 func newPatience(policy Retry) *patience {
@@ -35,6 +42,7 @@ func newPatience(policy Retry) *patience {
 
 // received notes bytes that came.
 func (p *patience) received(n int) {
+	p.met = true
 	p.progress += int64(n)
 	if p.progress >= progressWorth {
 		p.failed, p.progress = 0, 0
@@ -48,9 +56,14 @@ func (p *patience) again(err error) (time.Duration, bool) {
 	p.failed++
 	p.total++
 	p.progress = 0
-	if !passing(err) || p.failed >= p.policy.Attempts || p.total >= p.policy.AttemptsMax {
+	attempts := p.policy.Attempts
+	if !p.met && calling(err) {
+		attempts = min(attempts, strangerAttempts)
+	}
+	if !passing(err) || !p.met && noWay(err) || p.failed >= attempts || p.total >= p.policy.AttemptsMax {
 		return 0, false
 	}
+	p.met = p.met || !calling(err)
 	wait := min(p.growing.NextBackOff(), p.policy.WaitMax)
 	var answer *HTTPError
 	if errors.As(err, &answer) && answer.RetryAfter > 0 {
@@ -86,6 +99,17 @@ func passing(err error) bool {
 		return !dns.IsNotFound
 	}
 	return true
+}
+
+// calling reports whether an error is about reaching a server at all.
+func calling(err error) bool {
+	var operation *net.OpError
+	return errors.As(err, &operation) && (operation.Op == "dial" || operation.Op == "proxyconnect")
+}
+
+// noWay reports whether this host has no network that leads there.
+func noWay(err error) bool {
+	return errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETDOWN)
 }
 
 func passingStatus(status int) bool {

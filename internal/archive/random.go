@@ -18,8 +18,8 @@ type Archive struct {
 	executable record
 }
 
-// Open reads the headers of an archive of size bytes: the directory, and every local header, but no
-// data. It reads a few hundred KiB at most.
+// Open reads the headers of an archive of size bytes: the directory, and every local header, but not
+// the executable. It reads a few hundred KiB, and companions only in a form that upstream never used.
 //
 // The error is a [*FormatError], or wraps what src returned. Of the data nothing has been checked when
 // it is nil: [Archive.Reader] does that.
@@ -140,6 +140,13 @@ func (a *Archive) behind(c *cursor, local *record, limit int64) (int64, error) {
 	}
 	if !local.descriptor() {
 		return end, nil
+	}
+	if local.method == methodDeflated && !isExecutableName(local.name) {
+		// A stream has to inflate this companion to pass it, and refuses it when it is damaged.
+		c.reset(a.src, local.offsetData, a.size)
+		if _, err := newData(c, local, a.limits.Others).WriteTo(io.Discard); err != nil {
+			return 0, err
+		}
 	}
 	c.reset(a.src, end, a.size)
 	if err := readDescriptor(c, local); err != nil {
