@@ -108,14 +108,14 @@ func earlyColor(args []string) term.Color {
 }
 
 // withSignals returns a context that ends at SIGINT, SIGTERM or SIGHUP with a
-// [signalCause]. A closed pipe must not kill the process in the middle of a swap:
-// the write returns EPIPE instead.
+// [signalCause]. A closed pipe and a file that grows beyond its limit
+// must not kill the process in the middle of a swap: the write fails instead.
 func withSignals(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	received := make(chan os.Signal, 1)
 	signal.Notify(received, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	pipe := make(chan os.Signal, 1)
-	signal.Notify(pipe, syscall.SIGPIPE)
+	errors := make(chan os.Signal, 1) // never read: the failing write says it all
+	signal.Notify(errors, errorSignals()...)
 	done := make(chan struct{})
 	go func() {
 		select {
@@ -127,7 +127,7 @@ func withSignals(parent context.Context) (context.Context, func()) {
 	return ctx, func() {
 		close(done)
 		signal.Stop(received)
-		signal.Stop(pipe)
+		signal.Stop(errors)
 		cancel(nil)
 	}
 }

@@ -36,17 +36,20 @@ func (k *known) observe(a *app, target string, named bool) error {
 		return nil
 	}
 	k.observed, k.replicas = supported, processes
+	settled := named || k.options.Stopped
 	for index := range processes {
-		k.need(a, &processes[index], named)
+		if process := &processes[index]; process.Replica {
+			if err := k.need(a, process, settled); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
-// need adds the needs of one process.
-func (k *known) need(a *app, process *replica.Process, named bool) {
-	if !process.Replica && process.Origin != replica.OriginUnknown {
-		return
-	}
+// need adds the needs of one replica. One of which nobody knows what it runs
+// is a refusal, unless the operator has settled it.
+func (k *known) need(a *app, process *replica.Process, settled bool) error {
 	source := fmt.Sprintf("process %d", process.PID)
 	if running := process.Running.Release; running != 0 {
 		need := verify.Need{Release: running, Why: verify.NeedRunning, Source: source}
@@ -57,16 +60,19 @@ func (k *known) need(a *app, process *replica.Process, named bool) {
 		if !process.Running.Certain {
 			a.note("%s: %s", source, process.Running.Note)
 		}
+	} else if !settled {
+		return &commandError{
+			code: exitRefused, hint: "run it as root, or say which release runs: --running RELEASE",
+			err: fmt.Errorf("%s is a replica that runs from the target, and which release it runs could not be found out%s", source, whyUnreadable(process)),
+		}
 	}
 	if process.Superblock != nil {
 		k.options.Needs = append(k.options.Needs, verify.Need{Release: process.Superblock.Release, Why: verify.NeedData, Source: process.DataFile})
 	}
-	if process.Running.Release == 0 && !named {
-		a.warn("%s runs from the target, but which release it runs could not be found out%s: say it with --running", source, whyUnreadable(process))
-	}
-	if process.Replica && !process.Polls {
+	if !process.Polls {
 		a.warn("%s does not look for new binaries (%s): it needs a restart", source, process.NoPolling)
 	}
+	return nil
 }
 
 func whyUnreadable(process *replica.Process) string {
