@@ -75,7 +75,9 @@ func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.R
 		return nil
 	}
 	detail := meaning(resp.StatusCode)
-	if detail == "" || resp.StatusCode == http.StatusForbidden {
+	if resp.StatusCode == http.StatusUnauthorized { // some say this of a wrong password
+		detail = "the proxy does not take the credentials"
+	} else if detail == "" || resp.StatusCode == http.StatusForbidden {
 		detail = "the proxy does not connect"
 	}
 	return &HTTPError{URL: redacted(proxy), Status: resp.StatusCode, Detail: detail, RetryAfter: retryAfter(resp.Header, time.Now())}

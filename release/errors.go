@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/internal/archive"
@@ -78,7 +79,12 @@ func (e *TransferError) Error() string {
 	if e.Kept {
 		kept = "; what came is kept and the next try continues there"
 	}
-	return fmt.Sprintf("download %s: %d%s bytes after %d attempts%s: %v", e.URL, e.Received, of, e.Attempts, kept, e.Err)
+	attempts := "1 attempt"
+	if e.Attempts != 1 {
+		attempts = fmt.Sprintf("%d attempts", e.Attempts)
+	}
+	cause := strings.TrimPrefix(fmt.Sprint(e.Err), e.URL+": ")
+	return fmt.Sprintf("download %s: %d%s bytes after %s%s: %s", e.URL, e.Received, of, attempts, kept, cause)
 }
 
 func (e *TransferError) Unwrap() error { return e.Err }

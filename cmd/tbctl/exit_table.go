@@ -155,11 +155,13 @@ func entrySource(a *app, err error) (exitCode, string, any, bool) {
 	case errors.As(err, &limit):
 		return exitFailed, "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", limit, true
 	case errors.As(err, &transfer):
-		return exitFailed, hintTransfer(transfer), transfer, true
+		return exitFailed, hintNetwork(transfer, transfer.Kept), transfer, true
 	case errors.Is(err, release.ErrNotFound):
 		return exitFailed, "tbctl releases lists what there is", nil, true
 	case errors.Is(err, release.ErrNotListable):
 		return exitFailed, "name the release", nil, true
+	case fromNetwork(err):
+		return exitFailed, hintNetwork(err, false), nil, true
 	}
 	return 0, "", nil, false
 }
@@ -175,6 +177,8 @@ func entryOther(a *app, err error) (exitCode, string, any, bool) {
 		return exitFailed, fmt.Sprintf("the history must be writable: run it as root, or say --state-dir DIR (now %s)", a.stateDir()), nil, true
 	case errors.Is(err, datafile.ErrDevelopment), errors.As(err, &quorum):
 		return exitRefused, "say which release runs instead: --running RELEASE", nil, true
+	case errors.Is(err, fs.ErrExist):
+		return exitFailed, "choose another name, or replace it: --force", nil, true
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EPERM):
 		return exitFailed, "run it as root or as the owner of the file", nil, true
 	}

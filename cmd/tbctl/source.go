@@ -145,7 +145,7 @@ func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin
 // downloadProgress shows how far a download is, and why it waits.
 func (a *app) downloadProgress(progress release.Progress) {
 	if !progress.WaitUntil.IsZero() {
-		a.note("%v; trying again in %s", progress.Err, time.Until(progress.WaitUntil).Round(time.Second))
+		a.note("%v; trying again in %s", progress.Err, time.Until(progress.WaitUntil).Round(100*time.Millisecond))
 		return
 	}
 	a.progress.Update(progress.Done, progress.Total)

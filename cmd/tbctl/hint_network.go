@@ -14,25 +14,34 @@ import (
 // carry is the way that needs no network.
 const carry = `or carry the file: "tbctl download" on a host that has a way, then "tbctl install FILE" here`
 
-// hintTransfer says what to do about a download that did not finish, by what
-// ended it.
-func hintTransfer(transfer *release.TransferError) string {
+// fromNetwork reports whether an error came out of a request.
+func fromNetwork(err error) bool {
+	var answer *release.HTTPError
+	var certificate *tls.CertificateVerificationError
+	var operation *net.OpError
+	return errors.As(err, &answer) || errors.As(err, &certificate) || errors.As(err, &operation) ||
+		errors.Is(err, release.ErrIdle) || errors.Is(err, release.ErrRedirect)
+}
+
+// hintNetwork says what to do about a request or a download that failed, by what
+// ended it. kept is whether the next run goes on where it stopped.
+func hintNetwork(err error, kept bool) string {
 	var answer *release.HTTPError
 	var certificate *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
 	var name *net.DNSError
 	switch {
-	case errors.As(transfer, &unknown):
+	case errors.As(err, &unknown):
 		return "name the authority that signed the server's certificate: --ca-file FILE"
-	case errors.As(transfer, &certificate):
+	case errors.As(err, &certificate):
 		return "the server's certificate is not one for this name and time: check the URL and this host's clock"
-	case errors.Is(transfer, release.ErrRedirect):
+	case errors.Is(err, release.ErrRedirect):
 		return "give the address where the file really is, with https; " + carry
-	case errors.As(transfer, &answer):
+	case errors.As(err, &answer):
 		return hintAnswer(answer)
-	case transfer.Kept:
+	case kept:
 		return "run the same command again: it goes on where it stopped"
-	case errors.As(transfer, &name), errors.Is(transfer, syscall.ENETUNREACH), errors.Is(transfer, syscall.EHOSTUNREACH):
+	case errors.As(err, &name), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return "has this host a way to it? Set HTTPS_PROXY, use --mirror, " + carry
 	}
 	return "check the network and HTTPS_PROXY, use --mirror, " + carry
@@ -44,7 +53,7 @@ func hintAnswer(answer *release.HTTPError) string {
 	case errors.Is(answer, release.ErrNotFound):
 		return "check the release, the platform and the mirror's URL; tbctl releases lists what there is"
 	case answer.Status == http.StatusUnauthorized:
-		return "credentials go into the URL, https://USER:PASSWORD@HOST/…, and are shown nowhere"
+		return "credentials go into the URL, https://USER:PASSWORD@HOST/…, those of a proxy into HTTPS_PROXY; they are shown nowhere"
 	case answer.Status == http.StatusProxyAuthRequired:
 		return "credentials go into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
 	case answer.Status == http.StatusTooManyRequests, answer.Status >= http.StatusInternalServerError:
