@@ -253,6 +253,11 @@ func (s scene) judge(t *testing.T, m *machine, outcome *install.Outcome, err err
 		return
 	case !errors.Is(err, errInjected) && !errors.As(err, &readBack) && !errors.Is(err, fsatomic.ErrDirNotWritable):
 		t.Fatalf("%s: another error", what)
+	case errors.As(err, &journal) && outcome.Changed:
+		if now.target != s.after.target || !errors.As(err, &unknown) || !unknown.Durable || outcome.Result != s.result {
+			t.Fatalf("%s: says changed, but %+v", what, now)
+		}
+		return
 	case errors.As(err, &unknown):
 		if outcome.Result != install.ResultUnknown || unknown.Visible && (now.target != s.after.target || !outcome.Changed) {
 			t.Fatalf("%s: says %s %+v, but %+v", what, outcome.Result, unknown, now)
@@ -261,11 +266,6 @@ func (s scene) judge(t *testing.T, m *machine, outcome *install.Outcome, err err
 	case errors.As(err, &readBack):
 		if outcome.Result != install.ResultUnknown || now.target != s.after.target || !outcome.Changed {
 			t.Fatalf("%s: says %s, but %+v", what, outcome.Result, now)
-		}
-		return
-	case errors.As(err, &journal) && outcome.Changed:
-		if now.target != s.after.target {
-			t.Fatalf("%s: says changed, but %+v", what, now)
 		}
 		return
 	}

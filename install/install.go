@@ -65,8 +65,8 @@ type run struct {
 // context's leave the target untouched and nothing beside it. A
 // [*fsatomic.UnknownStateError] or a [*ReadBackError] comes after the swap. A
 // [*fsatomic.SyncError] says which. A [*JournalError] before the swap stops it; after
-// it the installation is done and only its record is missing: Outcome.Changed
-// says which.
+// it the installation is done and only its record is missing: that is a
+// [*fsatomic.UnknownStateError] too, with Durable set and Result [ResultInstalled].
 func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
 	r := in.begin(OperationInstall, request)
 	defer r.close()

@@ -43,12 +43,22 @@ func (r *run) end(ctx context.Context, err error) (*Outcome, error) {
 	recordErr := r.Journal.append(ctx, record)
 	switch {
 	case recordErr == nil:
+	case r.outcome.Changed && err == nil:
+		err = r.unrecorded(recordErr)
 	case r.outcome.Changed:
 		err = errors.Join(err, recordErr)
 	case r.intent:
 		r.warn("%v", recordErr)
 	}
 	return r.outcome, err
+}
+
+// unrecorded is the error of an operation that is done but for its record. It must
+// not look like one that changed nothing.
+func (r *run) unrecorded(cause error) error {
+	return &fsatomic.UnknownStateError{
+		Path: r.target.Path, Step: "record it", Visible: true, Durable: true, Previous: r.outcome.Committed.Old, Err: cause,
+	}
 }
 
 // resultOf names the result of a failed operation.
