@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -63,6 +64,12 @@ func (c *signalCause) Error() string { return fmt.Sprintf("interrupted by signal
 
 // run parses the arguments, runs the command and returns the exit code.
 func run(args []string, std streams, getenv func(string) string) int {
+	if slices.Equal(args, []string{"--version"}) { // at once: scripts ask this of every host
+		if _, err := io.WriteString(std.out, readVersion().String()); err != nil {
+			return int(exitFailed)
+		}
+		return int(exitDone)
+	}
 	a := &app{in: std.in, std: std, getenv: getenv, line: args}
 	a.global.Color = earlyColor(args)
 	a.global.JSON = earlyFlag(args, "--json")

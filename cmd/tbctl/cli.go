@@ -77,7 +77,7 @@ func (a *app) dispatch(args []string) (err error) {
 	}
 	if versionAsked(args) {
 		a.command = "version"
-		return (&versionCmd{}).Run(a) // at once: scripts ask this of every host
+		return (&versionCmd{}).Run(a)
 	}
 	if len(args) > 0 && args[0] == completions.Command {
 		return a.complete(args[1:])

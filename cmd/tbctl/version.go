@@ -29,13 +29,18 @@ type versionInfo struct {
 func (c *versionCmd) Run(a *app) error {
 	info := readVersion()
 	a.emit(info, func(out *term.Stream) {
-		out.Printf("tbctl %s\n", info.Version)
-		if info.Commit != "" {
-			out.Printf("commit %s %s\n", info.Commit, info.Time)
-		}
-		out.Printf("%s %s\n", info.Go, info.Platform)
+		out.Printf("%s", info)
 	})
 	return nil
+}
+
+// String is the version as a person sees it, in two or three lines.
+func (v versionInfo) String() string {
+	text := "tbctl " + v.Version + "\n"
+	if v.Commit != "" {
+		text += "commit " + v.Commit + " " + v.Time + "\n"
+	}
+	return text + v.Go + " " + v.Platform + "\n"
 }
 
 func readVersion() versionInfo {
