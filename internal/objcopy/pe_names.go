@@ -47,14 +47,19 @@ func (f *peFile) readStrings() error {
 	return nil
 }
 
-// text returns a name of the string table, with at most limit bytes.
+// text returns a name of the string table, with at most limit bytes. LLVM takes the
+// table's own size for a name at its start, and an empty name for one there
+// when it reads its result again: both are refused.
 func (f *peFile) text(at int64, offset uint64, limit int) (string, error) {
-	if len(f.stringsOld) <= 4 || offset >= uint64(len(f.stringsOld)) {
+	if offset < 4 || offset >= uint64(len(f.stringsOld)) {
 		return "", refusePE(at, "name at %d of a string table of %d bytes", offset, len(f.stringsOld))
 	}
 	name, err := textAt(f.stringsOld, int(offset), limit)
 	if err != nil {
 		return "", refusePE(at, "names: %v", err)
+	}
+	if name == "" {
+		return "", refusePE(at, "an empty name at %d of the string table", offset)
 	}
 	return name, nil
 }

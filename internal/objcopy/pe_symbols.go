@@ -75,6 +75,9 @@ func (f *peFile) symbolName(at int64, row []byte, limit int) (string, error) {
 		return f.text(at, uint64(binary.LittleEndian.Uint32(row[4:])), limit)
 	}
 	name, _, _ := strings.Cut(string(row[:peNameSize]), "\x00")
+	if name == "" { // it would become a reference
+		return "", refusePE(at, "symbol name % x", row[:peNameSize])
+	}
 	return name, nil
 }
 
