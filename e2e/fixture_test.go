@@ -28,25 +28,21 @@ type binaries struct {
 var makeBinaries sync.Once
 var made binaries
 
-// fixtures returns the binaries for this host. The archives have about 1.3 MiB.
+// fixtures returns the binaries for this host. The archive of the next one has about 2 MiB.
 func fixtures(t *testing.T) binaries {
 	t.Helper()
 	makeBinaries.Do(func() {
-		made = binaries{
-			old:  newBinary(t, "0.17.7", "0.17.6"),
-			next: newBinary(t, "0.17.8", "0.17.7"),
-			far:  newBinary(t, "0.99.9", "0.99.8"),
-		}
+		made.old = newBinary(t, testbin.Spec{Current: testbin.Release("0.17.7"), Past: testbin.PastOf("0.17.6")})
+		made.next = newBinary(t, testbin.Spec{Current: testbin.Release("0.17.8"), From: made.old.data})
+		made.far = newBinary(t, testbin.Spec{Current: testbin.Release("0.99.9"), Past: testbin.PastOf("0.99.8")})
 	})
 	return made
 }
 
-func newBinary(t *testing.T, current string, past ...string) *binary {
-	data := testbin.Build(t, testbin.Spec{
-		Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH),
-		Current:  testbin.Release(current), Past: testbin.PastOf(past...),
-	})
-	return &binary{release: current, data: data, sha256: sum(data), zip: testbin.Zip(t, "tigerbeetle", data, testbin.ZipOptions{})}
+func newBinary(t *testing.T, spec testbin.Spec) *binary {
+	spec.Platform = multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH)
+	data := testbin.Build(t, spec)
+	return &binary{release: spec.Current.String(), data: data, sha256: sum(data), zip: testbin.Zip(t, "tigerbeetle", data, testbin.ZipOptions{})}
 }
 
 // asset is the name of this host's release archive.

@@ -169,11 +169,11 @@ func TestBadLines(t *testing.T) {
 		toxic []string
 		most  int // requests
 	}{
-		{"slow", []string{"bandwidth", `{"rate":400}`}, 1},
+		{"slow", []string{"bandwidth", `{"rate":500}`}, 1},
 		{"late", []string{"latency", `{"latency":150,"jitter":100}`}, 1},
 		{"crumbs", []string{"slicer", `{"average_size":700,"size_variation":300,"delay":100}`}, 1},
 		{"slow to close", []string{"slow_close", `{"delay":2000}`}, 1},
-		{"cut again and again", []string{"limit_data", `{"bytes":200000}`}, 8},
+		{"cut again and again", []string{"limit_data", `{"bytes":300000}`}, 8},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
