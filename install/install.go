@@ -124,7 +124,7 @@ func (r *run) close() {
 }
 
 func (r *run) install(ctx context.Context, fetch Fetch) error {
-	if err := r.look(ctx); err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
 	if err := r.takeLock(ctx); err != nil {
@@ -148,8 +148,17 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 	return r.apply(ctx, draft.staged)
 }
 
-// look finds out what stands at the target and what hinders replacing it.
+// look finds out what stands at the target, what hinders replacing it, and
+// which file it is.
 func (r *run) look(ctx context.Context) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	return r.describe(ctx)
+}
+
+// check finds what hinders an operation, without reading the installed file.
+func (r *run) check() error {
 	r.observe(StepPlan)
 	if err := r.lookup(); err != nil {
 		return err
@@ -164,7 +173,7 @@ func (r *run) look(ctx context.Context) error {
 	if problems := r.target.Check(size, r.plan.Attributes); len(problems) > 0 {
 		return &PlanError{Target: r.target.Path, Problems: problems}
 	}
-	return r.describe(ctx)
+	return nil
 }
 
 // lookup finds out what stands at the target.

@@ -39,7 +39,7 @@ func (in *Installer) PlanRollback(ctx context.Context, request Request) (*Outcom
 }
 
 func (r *run) rollback(ctx context.Context) error {
-	if err := r.look(ctx); err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
 	if err := r.takeLock(ctx); err != nil {
