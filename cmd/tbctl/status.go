@@ -196,9 +196,9 @@ func renderReplicas(out *term.Stream, s *status) {
 	var rows [][]string
 	for index := range s.Replicas {
 		process := &s.Replicas[index]
-		armed, durable, running := "-", "-", "?"
+		armed, offers, durable, running := "-", "-", "-", "?"
 		if process.Armed != nil {
-			armed = process.Armed.Newest().String()
+			armed, offers = process.Armed.Current.String(), process.Armed.Newest().String()
 		}
 		if process.Superblock != nil {
 			durable = process.Superblock.Release.String()
@@ -210,11 +210,12 @@ func renderReplicas(out *term.Stream, s *status) {
 		if process.Replica {
 			what = "replica"
 		}
-		rows = append(rows, []string{fmt.Sprint(process.PID), what, running, armed, durable, term.Printable(process.DataFile)})
+		rows = append(rows, []string{fmt.Sprint(process.PID), what, running, armed, offers, durable, term.Printable(process.DataFile)})
 	}
 	out.Println()
 	out.Printf("%s", out.Table([]term.Column{
-		{Title: "pid", Right: true}, {Title: "what"}, {Title: "running"}, {Title: "armed"}, {Title: "durable"}, {Title: "data file", Drop: 1},
+		{Title: "pid", Right: true}, {Title: "what", Drop: 3}, {Title: "running"}, {Title: "armed"}, {Title: "offers", Drop: 2}, {Title: "durable"},
+		{Title: "data file", Drop: 1},
 	}, rows))
 	out.Println()
 	for index := range s.Replicas {

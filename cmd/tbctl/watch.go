@@ -58,7 +58,11 @@ func (c *watchCmd) Run(a *app) error {
 	if err != nil {
 		return usage("tbctl watch --until armed=0.17.8", "%v", err)
 	}
-	outcome, err := watch.Until(ctx, path, condition, options, a.event)
+	each := a.event
+	if a.global.Quiet && !a.global.JSON {
+		each = nil // the answer alone
+	}
+	outcome, err := watch.Until(ctx, path, condition, options, each)
 	a.emit(outcome, func(out *term.Stream) {
 		if outcome.Met {
 			out.Printf("%s %s\n", out.Styles().Good.Render("met:"), condition)
@@ -189,10 +193,13 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 	file.Close()
 	ctx, cancel := context.WithTimeout(a.ctx, c.WaitArmed)
 	defer cancel()
-	result, err := watch.Until(ctx, outcome.Plan.Target.Path, condition, watch.Options{}, nil)
-	if err != nil {
+	if _, err = watch.Until(ctx, outcome.Plan.Target.Path, condition, watch.Options{}, nil); err != nil {
 		return untilError(a, outcome.Plan.Target.Path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
 	}
-	a.note("armed: %d replicas hold the new binary in memory", len(result.Processes))
+	who := "every replica of this host holds"
+	if replicas == 1 {
+		who = "the replica of this host holds"
+	}
+	a.note("armed: %s the new binary in memory", who)
 	return nil
 }

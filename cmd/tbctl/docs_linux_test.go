@@ -1,0 +1,487 @@
+package main
+
+import (
+	"archive/zip"
+	"bytes"
+	"compress/flate"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"aead.dev/minisign"
+
+	"github.com/tbctl/tbctl/internal/standin"
+	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// docsChains are the releases in the documents' world. Each is packed with what the
+// one before it holds, as upstream does it; the first has a past of its own.
+var docsChains = [][]string{
+	{"0.15.4"}, {"0.16.60"}, {"0.17.6", "0.17.7", "0.17.8", "0.17.9"},
+}
+
+const (
+	docsAsset  = "tigerbeetle-x86_64-linux.zip"
+	docsGitHub = "https://github.com/tigerbeetle/tigerbeetle"
+	docsMirror = "https://mirror.internal"
+)
+
+// TestDocs runs the commands of the documents: tbctl is the real main, releases
+// come from a server on this host that stands for GitHub and for a mirror, ssh
+// runs a command here with another host's files, and replicas are stand-ins.
+func TestDocs(t *testing.T) {
+	if testing.Short() || runtime.GOARCH != "amd64" {
+		t.Skip("skipped: the documents' output is that of x86_64-linux, and it takes some seconds (-short)")
+	}
+	t.Parallel()
+	world := newDocsWorld(t)
+	var run, developer, notRun, skipped atomic.Int64
+	t.Run("documents", func(t *testing.T) {
+		for _, name := range documents(t) {
+			t.Run(filepath.Base(name), func(t *testing.T) {
+				t.Parallel()
+				s := newSandbox(t, world)
+				for _, block := range readBlocks(t, name) {
+					switch {
+					case block.developer():
+						developer.Add(1)
+					case block.notRun != "":
+						notRun.Add(1)
+						t.Logf("line %d is not run: %s", block.line, block.notRun)
+					case !s.has(block.needs):
+						skipped.Add(1)
+						t.Logf("line %d is skipped: it needs %s", block.line, block.needs)
+					default:
+						run.Add(1)
+						s.run(block)
+					}
+				}
+			})
+		}
+	})
+	t.Logf("%d blocks ran, %d are for developers and take too long, %d cannot be run, %d were skipped here",
+		run.Load(), developer.Load(), notRun.Load(), skipped.Load())
+}
+
+// docsWorld is what all sandboxes share: the releases and the server.
+type docsWorld struct {
+	dir    string // mirror/TAG/ASSET, plain executables, damaged files
+	url    string
+	key    string // the public key file
+	binary map[string][]byte
+}
+
+func newDocsWorld(t *testing.T) *docsWorld {
+	t.Helper()
+	w := &docsWorld{dir: t.TempDir(), binary: make(map[string][]byte)}
+	public, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.key = filepath.Join(w.dir, "release.pub")
+	writeDoc(t, w.key, []byte("untrusted comment: key of the documents\n"+public.String()+"\n"), 0o644)
+	for _, chain := range docsChains {
+		var before []byte
+		for _, tag := range chain {
+			before = docsBinary(t, tag, before)
+			w.publish(t, tag, before, private)
+		}
+	}
+	server := httptest.NewServer(w)
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	return w
+}
+
+// docsBinary builds a release on top of the one before.
+func docsBinary(t *testing.T, tag string, before []byte) []byte {
+	t.Helper()
+	current := testbin.Release(tag)
+	if before == nil {
+		past := current - 1
+		return standin.Binary(t, tag, past.String())
+	}
+	return testbin.Build(t, testbin.Spec{
+		Platform: multiversion.PlatformX86_64Linux, Current: current, Executable: standin.Executable(t, current), From: before,
+	})
+}
+
+// publish puts a release on the server.
+func (w *docsWorld) publish(t *testing.T, tag string, data []byte, private minisign.PrivateKey) {
+	t.Helper()
+	w.binary[tag] = data
+	archive := zipOf(t, data)
+	sum := sha256.Sum256(archive)
+	place := filepath.Join(w.dir, "mirror", tag)
+	writeDoc(t, filepath.Join(place, docsAsset), archive, 0o644)
+	writeDoc(t, filepath.Join(place, "SHA256SUMS"), fmt.Appendf(nil, "%x  %s\n", sum, docsAsset), 0o644)
+	message := minisign.NewReader(bytes.NewReader(archive)) // hashes first, as minisign does by default
+	if _, err := io.Copy(io.Discard, message); err != nil {
+		t.Fatal(err)
+	}
+	writeDoc(t, filepath.Join(place, docsAsset+".minisig"), message.Sign(private), 0o644)
+}
+
+// zipOf makes a release archive as upstream does, but compressed less to save time.
+func zipOf(t *testing.T, data []byte) []byte {
+	t.Helper()
+	var archive bytes.Buffer
+	writer := zip.NewWriter(&archive)
+	writer.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
+	header := &zip.FileHeader{Name: "tigerbeetle", Method: zip.Deflate}
+	header.SetMode(0o755)
+	entry, err := writer.CreateHeader(header)
+	if err == nil {
+		_, err = entry.Write(data)
+	}
+	if err == nil {
+		err = writer.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return archive.Bytes()
+}
+
+// ServeHTTP answers as GitHub's downloads, as its API, and as a mirror do.
+func (w *docsWorld) ServeHTTP(answer http.ResponseWriter, request *http.Request) {
+	path := request.URL.Path
+	switch {
+	case strings.HasPrefix(path, "/api/"):
+		w.serveAPI(answer, strings.TrimPrefix(path, "/api"))
+	case strings.HasPrefix(path, "/github/releases/latest/download/"):
+		http.Redirect(answer, request, "/github/releases/download/0.17.9/"+filepath.Base(path), http.StatusFound)
+	case strings.HasPrefix(path, "/github/releases/download/"):
+		tag := filepath.Base(filepath.Dir(path))
+		if strings.HasSuffix(path, docsAsset) { // SHA256SUMS and signatures are the mirror's
+			http.ServeFile(answer, request, filepath.Join(w.dir, "mirror", tag, docsAsset))
+			return
+		}
+		http.NotFound(answer, request)
+	case path == "/proxy/"+docsAsset:
+		answer.Header().Set("Content-Type", "text/html")
+		fmt.Fprint(answer, "<!DOCTYPE html><html><body>Please log in</body></html>")
+	default:
+		http.StripPrefix("/mirror", http.FileServer(http.Dir(filepath.Join(w.dir, "mirror")))).ServeHTTP(answer, request)
+	}
+}
+
+func (w *docsWorld) serveAPI(answer http.ResponseWriter, path string) {
+	release := func(tag string) map[string]any {
+		return map[string]any{
+			"tag_name": tag, "published_at": "2026-01-02T03:04:05Z",
+			"assets": []map[string]any{{"name": docsAsset, "size": 1, "digest": nil}},
+		}
+	}
+	switch {
+	case path == "/releases":
+		_ = json.NewEncoder(answer).Encode([]any{release("0.17.9"), release("0.17.8"), release("0.17.7"), release("0.17.6"), release("0.16.60")})
+	case path == "/releases/latest":
+		_ = json.NewEncoder(answer).Encode(release("0.17.9"))
+	case strings.HasPrefix(path, "/releases/tags/"):
+		_ = json.NewEncoder(answer).Encode(release(filepath.Base(path)))
+	default:
+		http.Error(answer, "no such thing", http.StatusNotFound)
+	}
+}
+
+func writeDoc(t *testing.T, name string, data []byte, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	// A process that another test starts meanwhile would have the file open for
+	// writing for a moment, and then nobody could execute it.
+	syscall.ForkLock.RLock()
+	err := os.WriteFile(name, data, mode)
+	syscall.ForkLock.RUnlock()
+	if err == nil {
+		err = os.Chmod(name, mode)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sandbox is the place of one document: the root directories of its hosts, and
+// the programs in front of PATH.
+type sandbox struct {
+	t     *testing.T
+	world *docsWorld
+	dir   string
+
+	mu       sync.Mutex
+	replicas []*standin.Process
+}
+
+// docsPrograms stand in for what the documents call besides tbctl. In them $S is
+// the sandbox, and a host's root is $S/HOST.
+var docsPrograms = map[string]string{
+	"ssh": `
+while case "$1" in -o) true;; -*) shift; continue;; *) false;; esac; do shift 2; done
+host=$1; shift
+case "$*" in *running=*) touch "$S/promote";; esac
+[ -d "$S/$host" ] || { echo "ssh: connect to host $host port 22: No route to host" >&2; exit 255; }
+export HOST="$host" TBCTL_TARGET="$S/$host/usr/local/bin/tigerbeetle" TBCTL_STATE_DIR="$S/$host/var/lib/tbctl" PATH="$S/$host/bin:$PATH"
+cd "$S/$host/home" && exec sh -c "$*"`,
+	"sudo": `exec "$@"`,
+	"systemctl": `
+pid="$S/${HOST:=here}/pid"
+case "$1" in
+stop) kill "$(cat "$pid")"; while [ -e "/proc/$(cat "$pid")/exe" ]; do sleep 0.02; done;;
+start) STANDIN_UPGRADE="$S/promote" "$S/$HOST/usr/local/bin/tigerbeetle" start --addresses=3000 "$S/$HOST/var/lib/tigerbeetle/0_0.tigerbeetle" >/dev/null 2>&1 </dev/null &
+  echo $! > "$pid";;
+esac`,
+}
+
+func newSandbox(t *testing.T, world *docsWorld) *sandbox {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "d") // short: output is wrapped at real paths
+	if err == nil {
+		dir, err = filepath.EvalSymlinks(dir)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &sandbox{t: t, world: world, dir: dir}
+	t.Cleanup(func() {
+		s.stop()
+		_ = os.RemoveAll(dir)
+	})
+	for name, script := range docsPrograms {
+		writeDoc(t, s.path("bin", name), []byte("#!/bin/sh\nset -e\n"+script+"\n"), 0o755)
+	}
+	s.host("here")
+	return s
+}
+
+func (s *sandbox) path(parts ...string) string {
+	return filepath.Join(append([]string{s.dir}, parts...)...)
+}
+
+// host makes the directories of one host.
+func (s *sandbox) host(name string) {
+	for _, dir := range []string{
+		"bin", "home", "tmp", "etc/tbctl", "srv", "media/usb", "opt/tigerbeetle", "usr/local/bin", "var/lib/tbctl", "var/lib/tigerbeetle",
+	} {
+		if err := os.MkdirAll(s.path(name, dir), 0o755); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	mirror := s.path(name, "srv/tigerbeetle")
+	if err := os.Symlink(filepath.Join(s.world.dir, "mirror"), mirror); err != nil && !errors.Is(err, fs.ErrExist) {
+		s.t.Fatal(err)
+	}
+	key, err := os.ReadFile(s.world.key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	writeDoc(s.t, s.path(name, "etc/tbctl/release.pub"), key, 0o644)
+}
+
+// stop ends what runs in the sandbox.
+func (s *sandbox) stop() {
+	for _, replica := range s.replicas {
+		replica.Kill()
+	}
+	s.replicas = nil
+	pids, _ := filepath.Glob(s.path("*", "pid"))
+	for _, name := range pids {
+		if text, err := os.ReadFile(name); err == nil {
+			if pid, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil {
+				_ = syscall.Kill(pid, syscall.SIGKILL)
+			}
+		}
+		_ = os.Remove(name)
+	}
+}
+
+// has reports whether the host of the test has what a block needs.
+func (s *sandbox) has(needs string) bool {
+	switch needs {
+	case "":
+		return true
+	case "root":
+		return os.Geteuid() == 0
+	case "setcap":
+		if os.Geteuid() != 0 {
+			return false
+		}
+	}
+	_, err := exec.LookPath(needs)
+	return err == nil
+}
+
+// paths are the directories that the documents name; in the sandbox they are
+// those of its host.
+var paths = regexp.MustCompile(`(^|[\s"'=(])(/(?:usr/local/bin|opt/tigerbeetle|srv|media|var/lib|etc/tbctl)\b)`)
+
+// translate makes the documents' paths and addresses the sandbox's.
+func (s *sandbox) translate(script string) string {
+	script = strings.ReplaceAll(script, docsMirror, s.world.url+"/mirror")
+	script = strings.ReplaceAll(script, docsGitHub, s.world.url+"/github")
+	return paths.ReplaceAllString(script, "${1}"+s.path("here")+"${2}")
+}
+
+// restore makes the sandbox's paths and addresses the documents'.
+func (s *sandbox) restore(output string) string {
+	output = strings.ReplaceAll(output, s.world.url+"/github", docsGitHub)
+	output = strings.ReplaceAll(output, s.world.url+"/mirror", docsMirror)
+	output = strings.ReplaceAll(output, s.path("here"), "")
+	return strings.ReplaceAll(output, s.dir, "")
+}
+
+func (s *sandbox) env() []string {
+	env := []string{
+		"S=" + s.dir, "HOST=here", "HOME=" + s.path("here/home"), "PATH=" + s.path("bin") + ":" + os.Getenv("PATH"),
+		"TBCTL_TARGET=" + s.path("here/usr/local/bin/tigerbeetle"), "TBCTL_STATE_DIR=" + s.path("here/var/lib/tbctl"),
+		"TBCTL_CACHE_DIR=" + s.path("cache"), "TBCTL_CONFIG=" + s.path("here/etc/tbctl/config.toml"),
+		"TBCTL_GITHUB_URL=" + s.world.url + "/github", "TBCTL_API_URL=" + s.world.url + "/api", "COLUMNS=160",
+	}
+	docs, err := filepath.Abs("../../docs")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return append(env, "DOCS="+docs)
+}
+
+// run prepares a block, runs it, and compares.
+func (s *sandbox) run(block docBlock) {
+	s.t.Helper()
+	s.prepare(block)
+	code, output := s.shell(block.script)
+	s.t.Logf("line %d: exit code %d\n%s%s", block.line, code, block.script, output)
+	if code != block.exit {
+		s.t.Errorf("line %d: exit code %d, want %d:\n%s\n%s", block.line, code, block.exit, block.script, output)
+		return
+	}
+	if block.hasOutput && !outputPattern(block.output).MatchString(squeeze(output)) {
+		s.t.Errorf("line %d: %s\nprints\n\n%s\nbut the document says\n\n%s", block.line, block.script, output, block.output)
+	}
+}
+
+// shell runs a script and returns its exit code and all that it printed.
+func (s *sandbox) shell(script string) (int, string) {
+	command := exec.Command("sh", "-e", "-c", s.translate(script))
+	command.Dir = s.path("here/home")
+	command.Env = s.env()
+	output, err := command.CombinedOutput()
+	if command.ProcessState == nil {
+		s.t.Fatalf("sh: %v", err)
+	}
+	return command.ProcessState.ExitCode(), s.restore(string(output))
+}
+
+var spaces = regexp.MustCompile(`[ \t]+`)
+
+// squeeze makes runs of spaces one: widths of columns follow paths, which are
+// others in the sandbox.
+func squeeze(text string) string {
+	var lines []string
+	for line := range strings.Lines(text) {
+		lines = append(lines, strings.TrimSpace(spaces.ReplaceAllString(line, " ")))
+	}
+	return strings.TrimRight(strings.Join(lines, "\n"), "\n") + "\n"
+}
+
+// outputPattern matches the output that a document shows.
+func outputPattern(text string) *regexp.Regexp {
+	pattern := regexp.QuoteMeta(squeeze(text))
+	pattern = regexp.MustCompile(`(?m)^…\n`).ReplaceAllString(pattern, "(?:.*\n)*?")
+	return regexp.MustCompile("^" + strings.ReplaceAll(pattern, "…", ".*") + "$")
+}
+
+// prepare does what a block's directives say.
+func (s *sandbox) prepare(block docBlock) {
+	s.t.Helper()
+	if block.fresh || block.installed != "" {
+		s.stop()
+		hosts, _ := filepath.Glob(s.path("tb*"))
+		here, _ := filepath.Glob(s.path("here/[^h]*")) // all but home
+		for _, name := range append(append(hosts, here...), s.path("promote")) {
+			if err := os.RemoveAll(name); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+		s.host("here")
+	}
+	if block.installed != "" {
+		s.install("here", block.installed)
+	}
+	if block.replica {
+		s.start("here")
+	}
+	if block.setup != "" {
+		s.setup(block.setup)
+	}
+}
+
+// install puts a release at a host's target, as one that was always there.
+func (s *sandbox) install(host, release string) {
+	s.t.Helper()
+	target := s.path(host, "usr/local/bin/tigerbeetle")
+	writeDoc(s.t, target, s.world.binary[release], 0o755)
+}
+
+// start formats a data file and starts a replica from a host's target.
+func (s *sandbox) start(host string) {
+	s.t.Helper()
+	data := s.path(host, "var/lib/tigerbeetle/0_0.tigerbeetle")
+	if code, output := s.shell("HOST=" + host + " $S/" + host + "/usr/local/bin/tigerbeetle format --cluster=7 --replica=0 --replica-count=1 " + data); code != 0 {
+		s.t.Fatalf("format: %s", output)
+	}
+	replica := standin.Start(s.t, s.path(host, "usr/local/bin/tigerbeetle"), data, standin.Options{Upgrade: s.path("promote")})
+	writeDoc(s.t, s.path(host, "pid"), fmt.Append(nil, replica.PID()), 0o644)
+	s.replicas = append(s.replicas, replica)
+}
+
+// setup prepares what a document tells about.
+func (s *sandbox) setup(name string) {
+	s.t.Helper()
+	target := s.path("here/usr/local/bin/tigerbeetle")
+	home := func(name string, data []byte, mode os.FileMode) { writeDoc(s.t, s.path("here/home", name), data, mode) }
+	next := s.world.binary["0.17.8"]
+	switch name {
+	case "cluster": // six hosts with a replica each
+		for index := range 6 {
+			host := fmt.Sprintf("tb%d", index)
+			s.host(host)
+			s.install(host, "0.17.7")
+			s.start(host)
+		}
+	case "plain": // an executable without multiversion sections, such as 0.15.3
+		writeDoc(s.t, target, standin.Executable(s.t, 0x000f0300), 0o755)
+	case "config":
+		writeDoc(s.t, s.path("here/etc/tbctl/config.toml"),
+			fmt.Appendf(nil, "mirror = %q\nrequire = %q\n", s.world.url+"/mirror/{tag}/{asset}", "digest"), 0o644)
+	case "archive":
+		home(docsAsset, zipOf(s.t, next), 0o644)
+	case "cut":
+		archive := zipOf(s.t, next)
+		home(docsAsset, archive[:len(archive)*2/3], 0o644)
+	case "damaged":
+		data := bytes.Clone(next)
+		data[len(data)/2] ^= 1
+		home("tigerbeetle", data, 0o755)
+	default:
+		s.t.Fatalf("unknown setup %q", name)
+	}
+}
