@@ -15,6 +15,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -188,12 +189,12 @@ const documentVersion = 1
 // finish prints the error or the document and returns the exit code.
 func (a *app) finish(err error) int {
 	if err == nil && a.out.Err() != nil && !a.global.JSON {
-		err = fmt.Errorf("write the result: %w", a.out.Err())
+		err = a.lostResult(a.out.Err())
 	}
 	failure := classify(a, err)
 	if a.global.JSON {
 		if writeErr := a.writeDocument(failure); writeErr != nil && failure.code == exitDone {
-			failure = classify(a, fmt.Errorf("write the result: %w", writeErr))
+			failure = classify(a, a.lostResult(writeErr))
 		} else {
 			return int(failure.code)
 		}
@@ -205,6 +206,17 @@ func (a *app) finish(err error) int {
 		}
 	}
 	return int(failure.code)
+}
+
+// lostResult is the error of a result that could not be written. After a change it
+// must not look like a failure that left the target as it was.
+func (a *app) lostResult(cause error) error {
+	err := fmt.Errorf("write the result: %w", cause)
+	if outcome, ok := a.result.(*install.Outcome); ok && outcome.Changed {
+		target := outcome.Plan.Target.Path
+		return &commandError{code: exitUnknown, hint: "it is done, only not told: tbctl status " + target, err: err}
+	}
+	return err
 }
 
 func (a *app) writeDocument(failure failure) error {
