@@ -118,7 +118,10 @@ func (b *bed) binaries(ctx context.Context) error {
 	if err := b.pack(ctx, "large", slices, true, 250*mebibyte); err != nil {
 		return err
 	}
-	return b.zip("release", "release.zip")
+	if err := b.zip("release", "stored.zip", zip.Store); err != nil {
+		return err
+	}
+	return b.zip("release", "release.zip", zip.Deflate)
 }
 
 // pack makes a binary with four past releases, and pads the oldest until the
@@ -204,8 +207,8 @@ func (p *paddedSource) ReadAt(buffer []byte, offset int64) (int, error) {
 }
 
 // zip writes the archive as upstream's release step does: one entry, deflated
-// at the best level.
-func (b *bed) zip(from, to string) error {
+// at the best level; or stored.
+func (b *bed) zip(from, to string, method uint16) error {
 	source, err := os.Open(b.path(from))
 	if err != nil {
 		return err
@@ -218,7 +221,7 @@ func (b *bed) zip(from, to string) error {
 	defer file.Close()
 	writer := zip.NewWriter(file)
 	writer.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestCompression) })
-	header := &zip.FileHeader{Name: "tigerbeetle", Method: zip.Deflate}
+	header := &zip.FileHeader{Name: "tigerbeetle", Method: method}
 	header.SetMode(0o755)
 	entry, err := writer.CreateHeader(header)
 	if err != nil {

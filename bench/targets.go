@@ -81,7 +81,7 @@ func (b *bed) systemCalls(ctx context.Context) error {
 		args []string
 	}{
 		{"inspect, 250 MiB", []string{"inspect", b.path("large")}},
-		{"inspect, stored in a zip or small", []string{"inspect", b.path("small")}},
+		{"inspect, 64 MiB stored in a zip", []string{"inspect", b.path("stored.zip")}},
 		{"verify, 64 MiB", []string{"verify", b.path("release")}},
 		{"install, 64 MiB zip", []string{"install", b.url + "/release.zip", b.path("work/counted"), "--quiet", "--state-dir", b.path("state"), "--cache-dir", b.path("cache")}},
 	} {

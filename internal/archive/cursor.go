@@ -81,6 +81,7 @@ type source struct {
 	src    io.Reader
 	offset int64
 	max    int64 // bytes
+	step   int   // bytes read at once at most, 0: as many as there is room for
 	err    error
 }
 
@@ -91,6 +92,9 @@ func (s *source) Read(p []byte) (int, error) {
 	if s.offset > s.max {
 		s.err = broken(RuleSizeMax, s.offset, "the archive has more than %d bytes", s.max)
 		return 0, s.err
+	}
+	if s.step > 0 && len(p) > s.step {
+		p = p[:s.step]
 	}
 	n, err := s.src.Read(p)
 	s.offset += int64(n)

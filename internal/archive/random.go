@@ -44,37 +44,62 @@ func Open(src io.ReaderAt, size int64, limits Limits) (*Archive, error) {
 	return a, a.walk(start, &directory)
 }
 
+// headerStep is how many bytes of headers are read at once: what stands behind them is data, which
+// Open has no use for.
+const headerStep = 4 << 10
+
+// cursor reads headers from offset on.
 func (a *Archive) cursor(offset int64) *cursor {
-	return newCursor(io.NewSectionReader(a.src, offset, a.size-offset), offset, a.limits.sizeMax())
+	c := newCursor(io.NewSectionReader(a.src, offset, a.size-offset), offset, a.limits.sizeMax())
+	c.src.step = headerStep
+	return c
 }
 
 // findDirectory finds the end record from the back and returns where it says the directory begins.
-// What it says is checked by reading from there to the end.
+// What it says is checked by reading from there to the end. Most archives have no comment, so that a
+// short tail will do.
 func findDirectory(src io.ReaderAt, size int64) (int64, error) {
-	tail := make([]byte, min(size, sizeEnd64Max+sizeEnd64Locator+sizeEnd+commentSizeMax))
-	base := size - int64(len(tail))
-	if n, err := src.ReadAt(tail, base); n < len(tail) {
-		if err == io.EOF {
-			return 0, broken(RuleTruncated, base+int64(n), "the archive is shorter than the %d bytes said", size)
+	for _, length := range [...]int64{headerStep, sizeEnd64Max + sizeEnd64Locator + sizeEnd + commentSizeMax} {
+		tail := make([]byte, min(size, length))
+		base := size - int64(len(tail))
+		if n, err := src.ReadAt(tail, base); n < len(tail) {
+			if err == io.EOF {
+				return 0, broken(RuleTruncated, base+int64(n), "the archive is shorter than the %d bytes said", size)
+			}
+			return 0, fmt.Errorf("archive: read at offset %d: %w", base+int64(n), err)
 		}
-		return 0, fmt.Errorf("archive: read at offset %d: %w", base+int64(n), err)
+		if offset, found, err := directoryOf(tail, base); found || err != nil {
+			return offset, err
+		}
 	}
+	return 0, broken(RuleTruncated, size, "the archive has no end record")
+}
+
+// directoryOf looks into the tail of an archive that starts at base. It is not found when the end
+// record, or what belongs to it, may stand before the tail.
+func directoryOf(tail []byte, base int64) (offset int64, found bool, err error) {
 	at := bytes.LastIndex(tail, []byte("PK\x05\x06"))
 	if at < 0 || len(tail)-at < sizeEnd {
-		return 0, broken(RuleTruncated, size, "the archive has no end record")
+		return 0, false, nil
 	}
-	offset := int64(le32(tail, at+16))
+	offset = int64(le32(tail, at+16))
 	// The zip64 record counts when there is one; it stands between the directory and its locator.
+	if at < sizeEnd64Locator && base > 0 {
+		return 0, false, nil
+	}
 	if locator := at - sizeEnd64Locator; locator >= 0 && le32(tail, locator) == signatureEnd64Locator {
 		record := int64(le64(tail, locator+8)) - base
+		if record < 0 && len(tail) <= headerStep && base > 0 {
+			return 0, false, nil
+		}
 		if record >= 0 && record <= int64(locator)-sizeEnd64 && le32(tail, int(record)) == signatureEnd64 {
 			offset = int64(le64(tail, int(record)+48))
 		}
 	}
 	if offset < 0 || offset > base+int64(at) {
-		return 0, broken(RuleMismatch, base+int64(at), "the end record states a directory at offset %d, behind itself", offset)
+		return 0, false, broken(RuleMismatch, base+int64(at), "the end record states a directory at offset %d, behind itself", offset)
 	}
-	return offset, nil
+	return offset, true, nil
 }
 
 // walk goes from local header to local header, as a stream would, and compares each with the
@@ -168,5 +193,7 @@ func (a *Archive) Section() (section *io.SectionReader, ok bool) {
 // Each call begins anew.
 func (a *Archive) Reader() io.Reader {
 	r := a.executable
-	return newData(a.cursor(r.offsetData), &r, a.limits.Size)
+	c := a.cursor(r.offsetData)
+	c.src.step = 0 // all that follows is wanted
+	return newData(c, &r, a.limits.Size)
 }
