@@ -61,15 +61,19 @@ func (y *yard) every(t *testing.T, kind faultKind, check func(t *testing.T, h *h
 	})
 }
 
-// wentOn fails the test unless a run that was interrupted once asked only for what was
-// missing, by what the server says.
+// wentOn fails the test unless a run that was interrupted at a place asked only for what
+// was missing, by what the server says. On a busy machine a line with an idle timeout
+// may also be given up before anything came, and asked for everything again.
 func wentOn(t *testing.T, requests []request, total, at int64) {
 	t.Helper()
-	if len(requests) < 2 || requests[0].status != 200 || requests[0].rang != "" {
-		t.Errorf("requests %+v", requests)
-		return
+	whole := 0
+	for whole < len(requests) && requests[whole].status == 200 && requests[whole].rang == "" {
+		whole++
 	}
-	for _, r := range requests[1:] {
+	if whole == 0 || whole == len(requests) {
+		t.Errorf("%d of %d bytes had come; requests %+v", at, total, requests)
+	}
+	for _, r := range requests[whole:] {
 		from, err := strconv.ParseInt(strings.TrimSuffix(strings.TrimPrefix(r.rang, "bytes="), "-"), 10, 64)
 		if err != nil || r.status != 206 || r.ifRange == "" || from < at-slack || r.sent > total-at+slack {
 			t.Errorf("%d of %d bytes had come, then: %+v", at, total, r)
@@ -101,11 +105,8 @@ func TestStallAtEveryPercent(t *testing.T) {
 	y := newYard(t)
 	total := int64(len(y.next.zip))
 	y.every(t, faultStall, func(t *testing.T, h *host, f *fault, percent int) {
-		h.run("install", "0.17.8", h.target, "--idle-timeout", "500ms").want(0, "idle timeout", "trying again")
+		h.run("install", "0.17.8", h.target, "--idle-timeout", "1s").want(0, "idle timeout", "trying again")
 		h.holds(y.next)
-		if f.body.Load() > total+slack {
-			t.Errorf("%d bytes passed the line, of %d", f.body.Load(), total)
-		}
 	})
 	requests := y.requests("/p/")
 	for percent := 1; percent < 100; percent++ {
@@ -152,7 +153,7 @@ func TestGap(t *testing.T) {
 			t.Parallel()
 			f := &fault{kind: faultGap, at: int64(len(y.next.zip)) * int64(percent) / 100}
 			h := y.through(t, newFaultyLine(t, y.address, f), strconv.Itoa(percent))
-			h.run("install", "0.17.8", h.target, "--idle-timeout", "500ms").failed(3)
+			h.run("install", "0.17.8", h.target, "--idle-timeout", "1s").failed(3)
 			h.untouched()
 		})
 	}
@@ -179,7 +180,7 @@ func TestBadLines(t *testing.T) {
 			t.Parallel()
 			name := strings.ReplaceAll(test.name, " ", "-")
 			h := y.through(t, newLine(t, y.address, test.toxic...), name)
-			origin := h.run("install", "0.17.8", h.target, "--idle-timeout", "2s", "--json").want(0).document().Result.Plan.Origin
+			origin := h.run("install", "0.17.8", h.target, "--idle-timeout", "5s", "--json").want(0).document().Result.Plan.Origin
 			h.holds(y.next)
 			if origin.Fetched > total+int64(test.most)*slack {
 				t.Errorf("fetched %d bytes of %d", origin.Fetched, total)
