@@ -25,7 +25,8 @@ const (
 // but never upgrades.
 type Options struct {
 	// Upgrade says when it changes to the newest release on offer: "now", "never",
-	// or the path of a file: once that exists.
+	// or the path of a file: once that exists. A release in the file is the last
+	// that it upgrades to.
 	Upgrade string
 
 	// Die is RELEASE:STEP, where the process kills itself. The steps are

@@ -126,7 +126,7 @@ func (r *replica) transition() error {
 // upgrade changes to the newest release on offer, once it may.
 func (r *replica) upgrade() error {
 	target := slices.Max(r.bundled)
-	if target <= r.release || !mayUpgrade() {
+	if target <= r.release || !mayUpgrade(target) {
 		return nil
 	}
 	if err := r.checkpoint(target); err != nil {
@@ -136,15 +136,19 @@ func (r *replica) upgrade() error {
 	return r.transition()
 }
 
-func mayUpgrade() bool {
+func mayUpgrade(target multiversion.Release) bool {
 	switch when := os.Getenv("STANDIN_UPGRADE"); when {
 	case "", "never":
 		return false
 	case "now":
 		return true
 	default:
-		_, err := os.Stat(when)
-		return err == nil
+		permit, err := os.ReadFile(when)
+		if err != nil || len(permit) == 0 {
+			return err == nil
+		}
+		last, err := multiversion.ParseRelease(string(permit))
+		return err == nil && target <= last
 	}
 }
 
