@@ -20,11 +20,13 @@ fail() { printf 'packaging/check.sh: %s\n' "$*" >&2; exit 1; }
 step "goreleaser"
 CGO_ENABLED=0 go build -C tools/release -o "$scratch/goreleaser" github.com/goreleaser/goreleaser/v2
 
-step "two snapshots, in different directories"
+commit=$(git rev-parse HEAD)
+step "two snapshots of $commit, in different directories"
 for place in one elsewhere/two; do
-  git clone --quiet . "$scratch/$place"
+  git clone --quiet --no-checkout . "$scratch/$place"
   (
     cd "$scratch/$place"
+    git checkout --quiet "$commit"
     "$scratch/goreleaser" check
     "$scratch/goreleaser" release --snapshot --clean --skip=sbom,sign >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
     [ -z "$(git status --porcelain)" ] || { git status --short; exit 1; }
