@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,12 +17,16 @@ import (
 
 const (
 	redirectsMax = 10
-	caFileMax    = 4 << 20   // bytes
-	headersMax   = 256 << 10 // bytes of an answer's headers
+	caFileMax    = 4 << 20 // bytes
+	// connectTimeout bounds finding and reaching a server. It is short because a firewall that drops
+	// everything is the usual reason for it, and there are more attempts.
+	connectTimeout = 10 * time.Second
+	headersMax     = 256 << 10 // bytes of an answer's headers
 )
 
 // A client makes requests the way this package promises: with the proxy and certificates that the
-// environment asks for, no credentials to strangers, an idle timeout and no other.
+// environment asks for, no credentials to strangers, and no limit on time but those for connecting and
+// for waiting until something comes.
 type client struct {
 	http      *http.Client
 	transport *http.Transport // nil when the caller brought one
@@ -46,6 +51,7 @@ func newClient(o Options) (*client, error) {
 func newTransport(o Options) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy = http.ProxyFromEnvironment
+	t.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
 	t.DisableCompression = true // the asset's own bytes are hashed and resumed
 	t.ReadBufferSize = 64 << 10
 	t.MaxResponseHeaderBytes = headersMax

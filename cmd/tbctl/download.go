@@ -54,7 +54,7 @@ func (c *downloadCmd) Run(a *app) error {
 	if err := output.Reset(); err != nil {
 		return err
 	}
-	a.note("fetching %s", artifact.Location)
+	a.noteFetch(artifact)
 	a.progress.Start("fetching", -1)
 	fetched, err := artifact.Fetch(a.ctx, output)
 	a.progress.Done()

@@ -66,7 +66,7 @@ func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
 		}
 		return exitRejected, "give what vouches for it: --sha256 HEX, --public-key KEY, or a mirror with SHA256SUMS", trust.Evidence, true
 	case errors.As(err, &kind):
-		return exitRejected, "look at what the server sends: a proxy's or an error page?", nil, true
+		return exitRejected, hintKind(kind), nil, true
 	case errors.As(err, &stranger):
 		return exitRejected, "", stranger.Kind, true
 	case errors.As(err, &format) && !errors.Is(err, multiversion.RuleRead):
@@ -157,7 +157,7 @@ func entrySource(a *app, err error) (exitCode, string, any, bool) {
 	case errors.As(err, &transfer):
 		return exitFailed, hintNetwork(transfer, transfer.Kept), transfer, true
 	case errors.Is(err, release.ErrNotFound):
-		return exitFailed, "tbctl releases lists what there is", nil, true
+		return exitFailed, "check the path or the release; tbctl releases, or with --mirror DIR, lists what there is", nil, true
 	case errors.Is(err, release.ErrNotListable):
 		return exitFailed, "name the release", nil, true
 	case fromNetwork(err):

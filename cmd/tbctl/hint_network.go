@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 
 	"github.com/tbctl/tbctl/release"
@@ -60,4 +61,15 @@ func hintAnswer(answer *release.HTTPError) string {
 		return "the server cannot answer now: run the same command again later, use --mirror, " + carry
 	}
 	return "check the URL, and whether a proxy stands in the way; " + carry
+}
+
+// hintKind is about a source that has something else than a release.
+func hintKind(kind *release.KindError) string {
+	switch {
+	case strings.Contains(kind.Location, "://"):
+		return "look at what the server sends: a proxy's or an error page?"
+	case kind.Location == "-":
+		return "look at what is sent: did the command before the pipe, or the connection, fail?"
+	}
+	return "give a release archive, or the executable in it"
 }

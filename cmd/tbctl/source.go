@@ -104,13 +104,13 @@ const untrusted = "no digest or signature vouches for it: checksums in the file 
 // fetchFrom makes the installer's fetch out of an artifact.
 func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 	return func(ctx context.Context, w io.Writer) (install.Origin, error) {
-		a.note("fetching %s", artifact.Location)
+		a.noteFetch(artifact)
 		a.progress.Start("fetching", -1)
 		fetched, err := artifact.Fetch(ctx, w)
 		a.progress.Done()
 		origin := originOf(artifact, fetched)
 		if failure := classify(a, err); failure.code == exitRejected {
-			return origin, &install.RejectedError{Source: artifact.Location, Reason: withoutLocation(err, artifact), Err: err}
+			return origin, &install.RejectedError{Source: placeName(artifact), Reason: withoutLocation(err, artifact), Err: err}
 		}
 		if err != nil {
 			return origin, err
@@ -123,6 +123,23 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		}
 		return origin, nil
 	}
+}
+
+// noteFetch says from where the file comes.
+func (a *app) noteFetch(artifact release.Artifact) {
+	if artifact.Source == release.SourceStdin {
+		a.note("reading standard input")
+		return
+	}
+	a.note("fetching %s", artifact.Location)
+}
+
+// placeName is where the file comes from, for people.
+func placeName(artifact release.Artifact) string {
+	if artifact.Source == release.SourceStdin {
+		return "standard input"
+	}
+	return artifact.Location
 }
 
 // withoutLocation is an error's text without the location in front of it, which
