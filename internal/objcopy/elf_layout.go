@@ -128,8 +128,53 @@ func byOffsetAndAlign(a, b *segment) int {
 }
 
 // layOut gives every segment, section and table its new offset, and every section its number.
-// A layout that is not the same in all versions of LLVM is refused.
+// A layout that would change when the result is rebuilt again is refused: what
+// Remove gives then would not be what Normalize gave.
 func (f *elfFile) layOut() error {
+	if err := f.place(); err != nil {
+		return err
+	}
+	again := f.rebuilt()
+	again.holdSections()
+	if err := again.place(); err != nil {
+		return err
+	}
+	for index, s := range again.sections {
+		if s.newOffset != f.sections[index].newOffset {
+			return refuseELF(f.sections[index].at, "section %.32q would move each time the file is rebuilt", s.name)
+		}
+	}
+	for index, s := range again.segments {
+		if s.newOffset != f.segments[index].newOffset {
+			return refuseELF(f.programTable.offset, "segment %d would move each time the file is rebuilt", index)
+		}
+	}
+	if again.offsetTable != f.offsetTable || again.programTable.newOffset != f.programTable.newOffset {
+		return refuseELF(0, "the tables would move each time the file is rebuilt")
+	}
+	return nil
+}
+
+// rebuilt returns the file as it is read after it has been rebuilt, as far as its layout goes.
+func (f *elfFile) rebuilt() *elfFile {
+	again := &elfFile{headTable: f.headTable, programTable: f.programTable}
+	again.programTable.offset = f.programTable.newOffset
+	again.programTable.vaddr = f.programTable.newOffset
+	for _, s := range f.segments {
+		moved := *s
+		moved.offset = s.newOffset
+		again.segments = append(again.segments, &moved)
+	}
+	for _, s := range f.sections {
+		moved := *s
+		moved.offset, moved.parent = s.newOffset, nil
+		again.sections = append(again.sections, &moved)
+	}
+	return again
+}
+
+// place is LLVM's layout. One that is not the same in all versions is refused.
+func (f *elfFile) place() error {
 	newer, _, err := f.layOutSegments(byOffsetAndAlign)
 	if err != nil {
 		return err
