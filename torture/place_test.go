@@ -93,10 +93,21 @@ func quickDir(t *testing.T) string {
 		return t.TempDir()
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	check(t, os.Chmod(dir, 0o755))
 	var volume unix.Statfs_t
 	if unix.Statfs(dir, &volume) != nil || volume.Flags&unix.ST_NOEXEC != 0 || unix.Setxattr(dir, "user.test", nil, 0) != nil {
 		return t.TempDir()
 	}
+	return dir
+}
+
+// diskDir is a directory that all users reach, unlike those of package testing.
+func diskDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "torture-")
+	check(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	check(t, os.Chmod(dir, 0o755))
 	return dir
 }
 
