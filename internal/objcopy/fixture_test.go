@@ -80,6 +80,32 @@ func TestFixturesAgainstOracle(t *testing.T) {
 	}
 }
 
+// TestRemoveFromTheMiddle removes sections that have another one behind them,
+// so that the numbers of sections change.
+func TestRemoveFromTheMiddle(t *testing.T) {
+	t.Parallel()
+	tool := findOracle(t)
+	count := 0
+	for name, data := range fixtures(t) {
+		if tool.newNames && strings.HasSuffix(name, ".exe") {
+			continue
+		}
+		args := append(tool.section(".tb_mvb", "body"), tool.section(".tb_mvh", "header")...)
+		packed, err := tool.run(data, append(args, tool.section(".later_section", "next")...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := tool.remove(packed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if same(t, name, rebuilt(t, name, "remove", objcopy.Remove, packed), want) {
+			count++
+		}
+	}
+	t.Logf("compared with llvm-objcopy: %d inputs equal", count)
+}
+
 // TestRoundTrip requires that Remove undoes Add, again and again, and that what
 // Add makes is a multiversion layout.
 func TestRoundTrip(t *testing.T) {

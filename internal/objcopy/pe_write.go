@@ -157,8 +157,8 @@ func (f *peFile) putDebug(layers *canvas) error {
 
 // sectionAt returns the first section with raw data at this address, or nil.
 func (f *peFile) sectionAt(address uint32) *peSection {
-	for _, s := range f.kept() {
-		if address >= s.virtualAddress && int64(address) < int64(s.virtualAddress)+int64(s.rawSize) {
+	for _, s := range f.sections {
+		if s.index != 0 && address >= s.virtualAddress && int64(address) < int64(s.virtualAddress)+int64(s.rawSize) {
 			return s
 		}
 	}

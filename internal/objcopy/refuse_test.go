@@ -76,20 +76,22 @@ func inPESection(offset int, value uint32) edit {
 	}
 }
 
-func TestRefused(t *testing.T) {
+// refusal is a change to a fixture and the reason that it is refused for. An
+// empty reason requires only that there is no panic.
+type refusal struct {
+	fixture string
+	change  edit
+	reason  string
+}
+
+func TestRefusedELF(t *testing.T) {
 	t.Parallel()
 	const (
 		plain   = "lld-static-x86_64.elf"
 		relocs  = "lld-relocs-x86_64.elf"
 		dynamic = "lld-dynamic-x86_64.elf"
-		image   = "lld-debug-x86_64.exe"
-		mingw   = "mingw-x86_64.exe"
 	)
-	for _, each := range []struct {
-		fixture string
-		change  edit
-		reason  string
-	}{
+	checkRefused(t, []refusal{
 		{plain, cutTo(3), "3 bytes, not 4"},
 		{plain, cutTo(63), "less than an ELF header"},
 		{plain, put32(0, 0), "neither ELF nor PE"},
@@ -129,6 +131,16 @@ func TestRefused(t *testing.T) {
 		{relocs, inSection(4, 44, 4, 99), "info 99 is no section"},
 		{relocs, inSection(4, 56, 8, 16), "bytes of relocations of 16 bytes each"},
 		{dynamic, inSection(11, 24, 8, 1<<40), "ends past the file"},
+	})
+}
+
+func TestRefusedPE(t *testing.T) {
+	t.Parallel()
+	const (
+		image = "lld-debug-x86_64.exe"
+		mingw = "mingw-x86_64.exe"
+	)
+	checkRefused(t, []refusal{
 		{image, cutTo(60), "less than an MS-DOS header"},
 		{image, put32(60, 1<<31), "PE header at offset 2147483648"},
 		{image, put32(60, 4), "PE header at offset 4"},
@@ -151,14 +163,20 @@ func TestRefused(t *testing.T) {
 		{image, inPESection(32, 1), "with relocations"},
 		{mingw, inPE(12, 1<<31), "symbol table of"},
 		{mingw, inPE(16, 1<<31), "symbol table of 2147483648 entries"},
-	} {
-		data := each.change(bytes.Clone(fixtures(t)[each.fixture]))
+	})
+}
+
+func checkRefused(t *testing.T, refusals []refusal) {
+	t.Helper()
+	inputs := fixtures(t)
+	for _, each := range refusals {
+		data := each.change(bytes.Clone(inputs[each.fixture]))
 		_, err := objcopy.Add(bytes.NewReader(data), int64(len(data)), section(testBody), section(testHeader))
-		if each.reason == "" { // only not a panic
+		if each.reason == "" {
 			continue
 		}
-		var refused *objcopy.LayoutError
-		if !errors.Is(err, objcopy.ErrLayout) || !errors.As(err, &refused) || !strings.Contains(refused.Reason, each.reason) {
+		refused, ok := errors.AsType[*objcopy.LayoutError](err)
+		if !ok || !errors.Is(err, objcopy.ErrLayout) || !strings.Contains(refused.Reason, each.reason) {
 			t.Errorf("%s: %v, want a LayoutError with %q", each.fixture, err, each.reason)
 		}
 	}

@@ -104,7 +104,7 @@ func TestRuns(t *testing.T) {
 		t.Skipf("skipped: needs linux on amd64 or arm64, not %s on %s", runtime.GOOS, runtime.GOARCH)
 	}
 	inputs := goExecutables(t, []string{"linux"}, []string{runtime.GOARCH}, nil, []string{"-buildmode=pie"})
-	inputs = append(inputs, cExecutables(t, []string{"gcc"}, []string{"-g", "-s -no-pie", "-static-pie -fPIE"})...)
+	inputs = append(inputs, cExecutables(t, hosted(t), []string{"gcc"}, []string{"-g", "-s -no-pie", "-static-pie -fPIE"})...)
 	if len(inputs) == 0 {
 		t.Skip("skipped: no compiler")
 	}
@@ -128,33 +128,29 @@ func TestRuns(t *testing.T) {
 	t.Logf("%d executables run", len(inputs))
 }
 
-// cExecutables builds the C program with every compiler and every set of options.
-func cExecutables(t testing.TB, compilers, options []string) []*built {
+// hosted writes the C program that needs a C library. The fixtures' program needs none.
+func hosted(t testing.TB) string {
 	t.Helper()
-	dir := t.TempDir()
-	source := filepath.Join(dir, "hello.c")
+	source := filepath.Join(t.TempDir(), "hello.c")
 	if err := os.WriteFile(source, []byte(helloC), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	var all []*built
-	for _, compiler := range compilers {
-		for _, each := range options {
-			if made := compile(t, dir, source, nil, strings.Fields(compiler+" "+each)...); made != nil {
-				all = append(all, made)
-			}
-		}
-	}
-	return all
+	return source
 }
 
-// bareExecutables builds the fixtures' program, without a C library.
-func bareExecutables(t testing.TB, compilers, options []string) []*built {
+func bare(t testing.TB) string {
 	t.Helper()
-	dir := t.TempDir()
 	source, err := filepath.Abs("testdata/fixture.c")
 	if err != nil {
 		t.Fatal(err)
 	}
+	return source
+}
+
+// cExecutables builds a C program with every compiler and every set of options.
+func cExecutables(t testing.TB, source string, compilers, options []string) []*built {
+	t.Helper()
+	dir := t.TempDir()
 	var all []*built
 	for _, compiler := range compilers {
 		for _, each := range options {
@@ -183,23 +179,23 @@ func TestToolchains(t *testing.T) {
 		t.Skip("skipped: builds some 200 executables, which takes a minute: set TBCTL_OBJCOPY_TOOLCHAINS=1")
 	}
 	tool := findOracle(t)
-	inputs := cExecutables(t, []string{"gcc", "clang", "clang -fuse-ld=lld", "gcc -fuse-ld=gold", "aarch64-linux-gnu-gcc"}, []string{
+	inputs := cExecutables(t, hosted(t), []string{"gcc", "clang", "clang -fuse-ld=lld", "gcc -fuse-ld=gold", "aarch64-linux-gnu-gcc"}, []string{
 		"", "-g", "-static", "-static-pie -fPIE", "-no-pie", "-s", "-g -gz", "-static -g", "-static -s", "-shared -fPIC", "-rdynamic", "-g3 -gdwarf-4",
 		"-Wl,--emit-relocs", "-Wl,-z,max-page-size=65536", "-Wl,-z,max-page-size=2097152", "-Wl,-z,noseparate-code", "-Wl,-z,norelro",
 		"-Wl,--build-id=none -Wl,--hash-style=sysv", "-ffunction-sections -fdata-sections -Wl,--gc-sections", "-Wl,--strip-debug",
 		"-Wl,-z,separate-loadable-segments", "-Wl,-z,rodynamic", "-static -g -gz", "-Wl,-Ttext-segment=0x10000000", "-Wl,--discard-all"})
-	inputs = append(inputs, bareExecutables(t, []string{
+	inputs = append(inputs, cExecutables(t, bare(t), []string{
 		"clang --target=x86_64-linux-gnu -nostdlib -ffreestanding -fuse-ld=lld -static",
 		"clang --target=aarch64-linux-gnu -nostdlib -ffreestanding -fuse-ld=lld -static",
 		"gcc -nostdlib -ffreestanding -static", "aarch64-linux-gnu-gcc -nostdlib -ffreestanding -static",
 	}, []string{"", "-g", "-s", "-g -gz", "-Wl,-z,separate-loadable-segments", "-Wl,--no-rosegment", "-Wl,-N", "-Wl,-n", "-Wl,--emit-relocs",
 		"-Wl,-z,max-page-size=65536", "-Wl,--no-eh-frame-hdr", "-Wl,-z,nosectionheader", "-Wl,--unique", "-Wl,-z,stack-size=1048576"})...)
-	inputs = append(inputs, bareExecutables(t, []string{
+	inputs = append(inputs, cExecutables(t, bare(t), []string{
 		"clang --target=x86_64-pc-windows-msvc -fuse-ld=lld -nostdlib -ffreestanding -Wl,/entry:mainCRTStartup,/subsystem:console",
 		"clang --target=aarch64-pc-windows-msvc -fuse-ld=lld -nostdlib -ffreestanding -Wl,/entry:mainCRTStartup,/subsystem:console",
 	}, []string{"", "-g", "-g -Wl,/debug", "-Wl,/debug,/Brepro", "-Wl,/filealign:4096", "-Wl,/debug:symtab", "-Wl,/debug:dwarf -gdwarf",
 		"-Wl,/align:65536", "-Wl,/filealign:16", "-Wl,/merge:.rdata=.text"})...)
-	inputs = append(inputs, cExecutables(t, []string{"x86_64-w64-mingw32-gcc", "x86_64-w64-mingw32-gcc -fuse-ld=lld"}, []string{
+	inputs = append(inputs, cExecutables(t, hosted(t), []string{"x86_64-w64-mingw32-gcc", "x86_64-w64-mingw32-gcc -fuse-ld=lld"}, []string{
 		"", "-g", "-s", "-static", "-mwindows", "-Wl,--file-alignment=4096", "-shared", "-Wl,--strip-debug", "-g -ffunction-sections"})...)
 	both := []string{"amd64", "arm64"}
 	inputs = append(inputs, goExecutables(t, []string{"linux", "windows"}, both, nil, []string{"-ldflags=-s -w"}, []string{"-buildmode=pie"})...)
