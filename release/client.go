@@ -52,6 +52,10 @@ func newTransport(o Options) (*http.Transport, error) {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.Proxy = http.ProxyFromEnvironment
 	t.DialContext = (&net.Dialer{Timeout: connectTimeout}).DialContext
+	// With HTTP/2 a transfer that is given up leaves its connection, and the next attempt would wait on
+	// the same dead line. One connection for each transfer is all that is needed.
+	t.Protocols = new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
 	t.DisableCompression = true // the asset's own bytes are hashed and resumed
 	t.ReadBufferSize = 64 << 10
 	t.MaxResponseHeaderBytes = headersMax
