@@ -15,8 +15,8 @@
 //
 // A result is an [Image], a virtual file made of stretches of the readers that it
 // was built from and of rewritten tables. Nothing of the executable or of the body
-// is held in memory, only headers and symbol and string tables, which [TableSizeMax]
-// bounds. The readers must stay open and unchanged for as long as the image is used.
+// is held in memory, only headers and symbol and string tables, which [SymbolsSizeMax]
+// and [StringsSizeMax] bound. The readers must stay open and unchanged for as long as the image is used.
 //
 // # What a rebuilt file keeps
 //

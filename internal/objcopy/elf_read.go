@@ -132,8 +132,8 @@ func (f *elfFile) nameSections(table []byte, edit change) error {
 
 // stringsOf reads a string table, which ends in a NUL.
 func (f *elfFile) stringsOf(s *section) (string, error) {
-	if s.size == 0 || s.size > TableSizeMax {
-		return "", refuseELF(s.at, "string table of %d bytes, not 1 to %d", s.size, TableSizeMax)
+	if s.size == 0 || s.size > StringsSizeMax {
+		return "", refuseELF(s.at, "string table of %d bytes, not 1 to %d", s.size, StringsSizeMax)
 	}
 	data, err := f.read(int64(s.offset), int64(s.size))
 	if err != nil {

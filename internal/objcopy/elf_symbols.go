@@ -42,7 +42,7 @@ func (f *elfFile) readSymbols() error {
 		return nil
 	}
 	s := f.symbols.section
-	if s.entrySize != elfSymbolSize || s.size%elfSymbolSize != 0 || s.size == 0 || s.size > TableSizeMax {
+	if s.entrySize != elfSymbolSize || s.size%elfSymbolSize != 0 || s.size == 0 || s.size > SymbolsSizeMax {
 		return refuseELF(s.at, "symbol table of %d bytes, entries of %d bytes", s.size, s.entrySize)
 	}
 	var err error
@@ -139,6 +139,7 @@ func (f *elfFile) buildTables() error {
 	}
 	if t := f.symbols; t != nil {
 		t.numbers = make([]int, t.count)
+		t.names.strings.names = slices.Grow(t.names.strings.names, t.count)
 		for index, name := range t.texts {
 			if t.numbers[index], err = t.names.strings.add(name); err != nil {
 				return refuseELF(t.section.at, "symbol names: %v", err)

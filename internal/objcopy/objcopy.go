@@ -13,9 +13,10 @@ const (
 	// SizeMax is the most bytes that an executable may have, before and after.
 	SizeMax = 1 << 30
 
-	// TableSizeMax is the most bytes that a symbol table or a string table may
-	// have: these are held in memory, a few times over.
-	TableSizeMax = 32 << 20
+	// StringsSizeMax is the most bytes that a string table may have, and
+	// SymbolsSizeMax those of a symbol table. Both are held in memory, a few times over.
+	StringsSizeMax = 32 << 20
+	SymbolsSizeMax = 16 << 20
 
 	// SegmentsMax is the most program headers of an ELF file.
 	SegmentsMax = 256

@@ -24,7 +24,7 @@ func (f *peFile) readStrings() error {
 		return nil
 	}
 	sizeSymbols := count * peSymbolSize
-	if at == 0 || sizeSymbols > TableSizeMax || !f.within(uint64(at), uint64(sizeSymbols)+4) {
+	if at == 0 || sizeSymbols > SymbolsSizeMax || !f.within(uint64(at), uint64(sizeSymbols)+4) {
 		return refusePE(f.stubEnd+12, "symbol table of %d entries at offset %d", count, at)
 	}
 	at += sizeSymbols
@@ -33,7 +33,7 @@ func (f *peFile) readStrings() error {
 		return err
 	}
 	size := max(int64(binary.LittleEndian.Uint32(field)), 4)
-	if size > TableSizeMax || !f.within(uint64(at), uint64(size)) {
+	if size > StringsSizeMax || !f.within(uint64(at), uint64(size)) {
 		return refusePE(at, "string table of %d bytes", size)
 	}
 	data, err := f.read(at, size)

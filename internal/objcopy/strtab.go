@@ -9,7 +9,7 @@ import (
 // namesSizeMax is the most bytes that all names of one string table may
 // have, each counted as often as it is used. Names may overlap in a hostile file, so
 // that their sum is not bound by the table's size.
-const namesSizeMax = 2 * TableSizeMax
+const namesSizeMax = 2 * StringsSizeMax
 
 var errNames = errors.New("names are too long in all")
 
