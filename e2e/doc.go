@@ -4,7 +4,9 @@
 // It is a module of its own, so that what only these tests need stays out of the
 // product's go.mod. It has no code but tests:
 //
-//	go -C e2e test ./...
+//	go -C e2e test -count=1 ./...
+//
+// (The program is built anew each time, which go's cache of test results does not know.)
 //
 // # Nothing leaves the host
 //

@@ -49,6 +49,7 @@ func (l *line) add(t *testing.T, kind, attributes string) {
 type fault struct {
 	kind faultKind
 	at   int64 // bytes of the body
+	raw  bool  // count the bytes of the connection instead, of which TLS shows no more
 
 	happened atomic.Bool
 	body     atomic.Int64 // bytes of bodies that reached the client, of all connections
@@ -92,7 +93,7 @@ func (o *onceToxic) Pipe(stub *toxics.ToxicStub) {
 		return
 	}
 	f := found.(*fault)
-	inBody, passed := false, int64(0)
+	inBody, passed := f.raw, int64(0)
 	for {
 		select {
 		case <-stub.Interrupt:

@@ -34,7 +34,7 @@ type nginx struct {
 const nginxMain = `daemon off; master_process off; user root; pid DIR/pid; error_log DIR/error.log warn;
 events { worker_connections 512; }
 http {
-  log_format e2e '$server_port|$request_method|$request_uri|$status|$body_bytes_sent|$http_range|$http_if_range|$http_if_none_match|$http_accept_encoding|$http_authorization|$http_user_agent|$host|$content_encoding';
+  log_format e2e '$server_port|$request_method|$request_uri|$status|$body_bytes_sent|$http_range|$http_if_range|$http_if_none_match|$http_accept_encoding|$http_authorization|$http_user_agent|$host|$content_encoding|$server_protocol';
   map $sent_http_content_encoding $content_encoding { default $sent_http_content_encoding; }
   access_log DIR/access.log e2e;
   default_type application/octet-stream;
@@ -82,7 +82,7 @@ type request struct {
 	sent                                 int64 // bytes of the body
 	rang, ifRange, ifNoneMatch           string
 	acceptEncoding, authorization, agent string
-	host, contentEncoding                string
+	host, contentEncoding, protocol      string
 }
 
 // requests ends nginx, so that its log is complete, and reads it. With a prefix only
@@ -97,7 +97,7 @@ func (s *nginx) requests(prefix string) []request {
 	var found []request
 	for line := range strings.Lines(string(data)) {
 		f := strings.Split(strings.TrimSpace(line), "|")
-		if len(f) != 13 {
+		if len(f) != 14 {
 			s.t.Fatalf("access log: %q", line)
 		}
 		for i := range f {
@@ -110,7 +110,7 @@ func (s *nginx) requests(prefix string) []request {
 		}
 		status, _ := strconv.Atoi(f[3])
 		sent, _ := strconv.ParseInt(f[4], 10, 64)
-		found = append(found, request{f[0], f[1], f[2], status, sent, f[5], f[6], f[7], f[8], f[9], f[10], f[11], f[12]})
+		found = append(found, request{f[0], f[1], f[2], status, sent, f[5], f[6], f[7], f[8], f[9], f[10], f[11], f[12], f[13]})
 	}
 	return found
 }

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -81,6 +82,41 @@ server { listen `+elsewhere+`; }`, plain, secure, elsewhere)
 	for _, r := range s.requests("/") {
 		if _, port, _ := strings.Cut(plain, ":"); r.port != port && r.authorization != "" {
 			t.Errorf("credentials went along: %+v", r)
+		}
+	}
+}
+
+// TestTLSLine cuts, stalls and spoils encrypted lines. Most servers speak HTTP/2 too,
+// where a retry must not wait on the dead connection of the attempt before.
+func TestTLSLine(t *testing.T) {
+	t.Parallel()
+	require(t, "nginx")
+	b, name := fixtures(t), asset(t)
+	authority := newCA(t, "127.0.0.1")
+	for _, flag := range []string{"", " http2"} {
+		address := loopback()
+		s := startNginx(t, "server { listen "+address+" ssl"+flag+"; "+authority.tlsConfig+" rewrite ^/p/[^/]+/(.*)$ /$1 break; }", address)
+		s.serve("/releases/download/0.17.8/"+name, b.next.zip)
+		t.Run("server"+flag, func(t *testing.T) {
+			for _, kind := range []faultKind{faultCut, faultStall, faultFlip} {
+				for _, percent := range []int64{5, 50, 95} {
+					place := fmt.Sprintf("%s-%d", kind, percent)
+					t.Run(place, func(t *testing.T) {
+						t.Parallel()
+						f := &fault{kind: kind, at: int64(len(b.next.zip)) * percent / 100, raw: true}
+						l := newFaultyLine(t, address, f)
+						h := newHost(t).install(b.old.data)
+						h.set("TBCTL_GITHUB_URL=https://"+l.address+"/p/"+place, "TBCTL_CA_FILE="+authority.file)
+						h.run("install", "0.17.8", h.target, "--idle-timeout", "1s").want(0, "trying again")
+						h.holds(b.next)
+					})
+				}
+			}
+		})
+		for _, r := range s.requests("/p/") {
+			if r.rang == "" && r.status != 200 || r.rang != "" && r.status != 206 {
+				t.Errorf("server%s: request %+v", flag, r)
+			}
 		}
 	}
 }
