@@ -222,7 +222,7 @@ func (a *app) lostResult(cause error) error {
 func (a *app) writeDocument(failure failure) error {
 	doc := document{
 		Version: documentVersion, Command: a.command, OK: failure.code == exitDone,
-		ExitCode: int(failure.code), Result: a.result, Warnings: a.warnings,
+		ExitCode: int(failure.code), Result: filled(a.result), Warnings: a.warnings,
 	}
 	if doc.Warnings == nil {
 		doc.Warnings = []string{}

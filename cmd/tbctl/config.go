@@ -148,6 +148,12 @@ type setting struct {
 	Origin string `json:"origin"`
 }
 
+// configResult is the result of the command.
+type configResult struct {
+	Settings []setting `json:"settings"`
+	Files    []string  `json:"files"` // that are read, whether they exist or not
+}
+
 // Run shows the settings.
 func (c *configCmd) Run(a *app) error {
 	var shown []setting
@@ -155,8 +161,7 @@ func (c *configCmd) Run(a *app) error {
 		shown = append(shown, a.setting(name))
 	}
 	sort.SliceStable(shown, func(i, j int) bool { return shown[i].Name < shown[j].Name })
-	result := map[string]any{"settings": shown, "files": configFiles(a.getenv)}
-	a.emit(result, func(out *term.Stream) {
+	a.emit(configResult{shown, configFiles(a.getenv)}, func(out *term.Stream) {
 		var rows [][]string
 		for _, line := range shown {
 			value := line.Value

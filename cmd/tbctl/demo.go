@@ -41,8 +41,15 @@ type demoStep struct {
 	want exitCode
 }
 
-// demoResult is one step as it went.
+// demoResult is the result of the command.
 type demoResult struct {
+	Directory string         `json:"directory"`
+	Kept      bool           `json:"kept"` // otherwise the directory is gone
+	Steps     []demoStepDone `json:"steps"`
+}
+
+// demoStepDone is one step as it went.
+type demoStepDone struct {
 	Command  string `json:"command"`
 	ExitCode int    `json:"exit_code"`
 	Expected int    `json:"expected"`
@@ -58,20 +65,20 @@ func (c *demoCmd) Run(a *app) error {
 	defer place.close(c.Keep)
 	a.say("%s %s\n", a.out.Styles().Dim.Render("#"), fmt.Sprintf("in %s: %d multiversion binaries made of tbctl's own executable (%s), served on %s",
 		place.dir, len(place.releases), term.Bytes(place.executableSize), place.url))
-	results := []demoResult{}
+	results := []demoStepDone{}
 	failed := 0
 	for _, step := range place.steps() {
 		if err := a.ctx.Err(); err != nil {
 			return err
 		}
 		code := c.step(a, place, step)
-		results = append(results, demoResult{Command: place.shorten(step.args), ExitCode: code, Expected: int(step.want)})
+		results = append(results, demoStepDone{Command: place.shorten(step.args), ExitCode: code, Expected: int(step.want)})
 		if code != int(step.want) {
 			failed++
 			a.say("%s exit code %d, expected %d\n", a.out.Styles().Bad.Render("!"), code, step.want)
 		}
 	}
-	a.emit(map[string]any{"directory": place.dir, "kept": c.Keep, "steps": results}, func(out *term.Stream) {
+	a.emit(demoResult{place.dir, c.Keep, results}, func(out *term.Stream) {
 		out.Printf("\n%s %d steps in %s, each as expected", out.Styles().Good.Render("done:"), len(results)-failed, time.Since(started).Round(100*time.Millisecond))
 		if c.Keep {
 			out.Printf("; everything is still in %s", place.dir)

@@ -46,6 +46,11 @@ type extracted struct {
 	Checksum multiversion.Checksum `json:"checksum"`
 }
 
+// extractResult is the result of the command.
+type extractResult struct {
+	Extracted []extracted `json:"extracted"`
+}
+
 // Run writes one release or all of them.
 func (c *extractCmd) Run(a *app) error {
 	if (c.All == "") == (c.Output == "") || (c.All == "") == (c.Release == 0) {
@@ -74,7 +79,7 @@ func (c *extractCmd) Run(a *app) error {
 		results = append(results, result)
 		a.say("%s %s (%s, %s) checksum %s\n", a.out.Styles().Good.Render("extracted:"), term.Printable(result.Path), result.Release, term.Bytes(result.Size), result.Checksum)
 	}
-	a.emit(map[string]any{"extracted": results}, nil)
+	a.emit(extractResult{results}, nil)
 	return nil
 }
 

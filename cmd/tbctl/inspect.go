@@ -40,6 +40,11 @@ type inspected struct {
 	Error    *documentError       `json:"error,omitempty"`
 }
 
+// inspectResult is the result of the command.
+type inspectResult struct {
+	Files []inspected `json:"files"`
+}
+
 // Run inspects each file, and fails if any could not be.
 func (c *inspectCmd) Run(a *app) error {
 	var results []inspected
@@ -65,7 +70,7 @@ func (c *inspectCmd) Run(a *app) error {
 			break
 		}
 	}
-	a.emit(map[string]any{"files": results}, nil)
+	a.emit(inspectResult{results}, nil)
 	switch len(failures) {
 	case 0:
 		return nil

@@ -42,6 +42,15 @@ type listedRelease struct {
 	Via []release.Tag `json:"via,omitempty"`
 }
 
+// releasesResult is the result of the command.
+type releasesResult struct {
+	Source    release.Source       `json:"source"`
+	Location  string               `json:"location"`
+	Installed multiversion.Release `json:"installed,omitzero"` // at the target, if anything is
+	Releases  []listedRelease      `json:"releases"`           // the newest first
+	Truncated bool                 `json:"truncated"`          // the source has more than were asked for
+}
+
 // Run lists the releases.
 func (c *releasesCmd) Run(a *app) error {
 	options, err := c.From.options(a)
@@ -54,9 +63,7 @@ func (c *releasesCmd) Run(a *app) error {
 	}
 	installed := installedRelease(a.target(c.Target))
 	lines := reach(listing.Releases, installed)
-	result := map[string]any{
-		"source": listing.Source, "location": listing.Location, "installed": installed, "releases": lines, "truncated": listing.Truncated,
-	}
+	result := releasesResult{listing.Source, listing.Location, installed, lines, listing.Truncated}
 	a.emit(result, func(out *term.Stream) { c.render(out, lines, installed) })
 	return nil
 }

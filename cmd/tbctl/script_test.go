@@ -107,6 +107,10 @@ func cmdJSON(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	same := ok && (args[2] == "*" || fmt.Sprint(found) == args[2])
+	all, err := loadSchemas()
+	ts.Check(err)
+	_, err = all.checkOutput([]byte(ts.ReadFile(args[0])))
+	ts.Check(err)
 	if same == neg {
 		ts.Fatalf("%s is %v (there: %v), want %s (negated: %v)", args[1], found, ok, args[2], neg)
 	}

@@ -56,7 +56,7 @@ func (c *statusCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := status{Target: target, Leftovers: []fsatomic.Leftover{}, Replicas: []replicaStatus{}}
+	result := status{Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, Replicas: []replicaStatus{}}
 	if err := result.files(a); err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (s *status) journal(a *app) {
 	if err != nil {
 		a.warn("%v", err)
 	}
-	s.Interrupted = interrupted
+	s.Interrupted = append(s.Interrupted, interrupted...)
 	history, err := a.journal().Read(s.Target.Path)
 	if err != nil && !errors.Is(err, fs.ErrPermission) {
 		a.warn("%v", err)

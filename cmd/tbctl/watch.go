@@ -109,7 +109,7 @@ func (a *app) event(event watch.Event) {
 		var buffer bytes.Buffer
 		encoder := json.NewEncoder(&buffer)
 		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(eventLine{Version: documentVersion, Command: a.command, Event: event}); err == nil {
+		if err := encoder.Encode(eventLine{Version: documentVersion, Command: a.command, Event: filled(event).(watch.Event)}); err == nil {
 			_, _ = a.out.Write(buffer.Bytes()) // its error is kept by the stream
 		}
 		return

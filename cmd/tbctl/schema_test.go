@@ -1,0 +1,484 @@
+package main
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/watch"
+)
+
+const schemaDir = "../../docs/schema"
+
+// schemaTypes are the commands with the types of their results.
+var schemaTypes = map[string][]reflect.Type{
+	"install":    {reflect.TypeFor[install.Outcome]()},
+	"rollback":   {reflect.TypeFor[install.Outcome]()},
+	"inspect":    {reflect.TypeFor[inspectResult]()},
+	"verify":     {reflect.TypeFor[verified]()},
+	"status":     {reflect.TypeFor[status]()},
+	"watch":      {reflect.TypeFor[watch.Outcome]()},
+	"history":    {reflect.TypeFor[historyResult]()},
+	"config":     {reflect.TypeFor[configResult]()},
+	"releases":   {reflect.TypeFor[releasesResult]()},
+	"download":   {reflect.TypeFor[downloaded]()},
+	"pack":       {reflect.TypeFor[packed]()},
+	"extract":    {reflect.TypeFor[extractResult]()},
+	"demo":       {reflect.TypeFor[demoResult]()},
+	"version":    {reflect.TypeFor[versionInfo]()},
+	"completion": {reflect.TypeFor[completionScript]()},
+	"man": {reflect.TypeFor[manualPage](), reflect.TypeFor[struct {
+		Pages []manualPage `json:"pages"`
+	}]()},
+	"exec": {}, // the result is the program's
+}
+
+// schemaDetails are the types of what an error knows besides.
+var schemaDetails = []reflect.Type{
+	reflect.TypeFor[fsatomic.Holder](), reflect.TypeFor[[]release.Evidence](), reflect.TypeFor[inspect.Kind](),
+	reflect.TypeFor[multiversion.FormatError](), reflect.TypeFor[archive.FormatError](), reflect.TypeFor[release.RateLimitError](),
+	reflect.TypeFor[release.TransferError](),
+}
+
+// schemas are the schema files by their names. Of the language they use, and may
+// use, what check and same know; format and description say nothing to them.
+type schemas map[string]map[string]any
+
+// loadSchemas reads them once for the test process.
+var loadSchemas = sync.OnceValues(func() (schemas, error) {
+	found, err := filepath.Glob(filepath.Join(schemaDir, "*.json"))
+	if err != nil || len(found) == 0 {
+		return nil, fmt.Errorf("no schemas: %w", err)
+	}
+	all := make(schemas)
+	for _, name := range found {
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		var schema map[string]any
+		if err := json.Unmarshal(content, &schema); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		all[filepath.Base(name)] = schema
+	}
+	return all, nil
+})
+
+func mustSchemas(t *testing.T) schemas {
+	t.Helper()
+	all, err := loadSchemas()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// resolve follows a reference, and returns the file that the result stands in.
+func (s schemas) resolve(file string, schema map[string]any) (string, map[string]any, error) {
+	ref, ok := schema["$ref"].(string)
+	if !ok {
+		return file, schema, nil
+	}
+	name, pointer, _ := strings.Cut(ref, "#")
+	if name == "" {
+		name = file
+	}
+	at, ok := s[name]
+	for key := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		if pointer != "" && ok {
+			at, ok = at[key].(map[string]any)
+		}
+	}
+	if !ok {
+		return "", nil, fmt.Errorf("%s: nothing at %s", file, ref)
+	}
+	return s.resolve(name, at)
+}
+
+// check validates a value against a schema.
+func (s schemas) check(file string, schema map[string]any, value any, path string) error {
+	file, schema, err := s.resolve(file, schema)
+	if err != nil {
+		return err
+	}
+	for key, rule := range schema {
+		if err := s.checkRule(file, schema, key, rule, value, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s schemas) checkRule(file string, schema map[string]any, key string, rule, value any, path string) error {
+	switch key {
+	case "$schema", "$id", "$defs", "title", "description", "contentEncoding":
+	case "type":
+		if got := jsonType(value); got != rule && (got != "integer" || rule != "number") {
+			return fmt.Errorf("%s: is %s, want %s", path, got, rule)
+		}
+	case "const":
+		if !reflect.DeepEqual(value, rule) {
+			return fmt.Errorf("%s: is %v, want %v", path, value, rule)
+		}
+	case "enum":
+		if !slices.ContainsFunc(rule.([]any), func(one any) bool { return reflect.DeepEqual(one, value) }) {
+			return fmt.Errorf("%s: %v is none of %v", path, value, rule)
+		}
+	case "pattern":
+		if text, ok := value.(string); ok && !regexp.MustCompile(rule.(string)).MatchString(text) {
+			return fmt.Errorf("%s: %q does not match %s", path, text, rule)
+		}
+	case "items":
+		list, _ := value.([]any)
+		for index, one := range list {
+			if err := s.check(file, rule.(map[string]any), one, fmt.Sprintf("%s.%d", path, index)); err != nil {
+				return err
+			}
+		}
+	case "allOf":
+		for _, one := range rule.([]any) {
+			if err := s.check(file, one.(map[string]any), value, path); err != nil {
+				return err
+			}
+		}
+	case "oneOf":
+		return s.checkOne(file, rule.([]any), value, path)
+	case "properties", "required", "additionalProperties":
+		return s.checkObject(file, schema, key, value, path)
+	default:
+		return fmt.Errorf("%s: the schema uses %s, which is not checked", path, key)
+	}
+	return nil
+}
+
+func (s schemas) checkOne(file string, choices []any, value any, path string) error {
+	var failed []error
+	for _, choice := range choices {
+		if err := s.check(file, choice.(map[string]any), value, path); err != nil {
+			failed = append(failed, err)
+		}
+	}
+	if len(failed) == len(choices)-1 {
+		return nil
+	}
+	return fmt.Errorf("%s: %d of %d choices fit: %w", path, len(choices)-len(failed), len(choices), errors.Join(failed...))
+}
+
+func (s schemas) checkObject(file string, schema map[string]any, key string, value any, path string) error {
+	object, ok := value.(map[string]any)
+	if !ok {
+		return nil // type has a word on that
+	}
+	properties, _ := schema["properties"].(map[string]any)
+	switch key {
+	case "required":
+		for _, name := range schema["required"].([]any) {
+			if _, ok := object[name.(string)]; !ok {
+				return fmt.Errorf("%s: lacks %v", path, name)
+			}
+		}
+	case "properties":
+		for name, rule := range properties {
+			if member, ok := object[name]; ok {
+				if err := s.check(file, rule.(map[string]any), member, path+"."+name); err != nil {
+					return err
+				}
+			}
+		}
+	case "additionalProperties":
+		for name, member := range object {
+			if properties[name] != nil {
+				continue
+			}
+			rule, ok := schema[key].(map[string]any)
+			if !ok {
+				return fmt.Errorf("%s.%s: is not in the schema", path, name)
+			}
+			if err := s.check(file, rule, member, path+"."+name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func jsonType(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case []any:
+		return "array"
+	case float64:
+		if value == float64(int64(value)) {
+			return "integer"
+		}
+		return "number"
+	}
+	return "object"
+}
+
+// checkOutput validates what a command with --json printed: the lines of watch's
+// events, and the one document of every command.
+func (s schemas) checkOutput(output []byte) (command string, err error) {
+	decoder := json.NewDecoder(bytes.NewReader(output))
+	for {
+		var value map[string]any
+		if err := decoder.Decode(&value); errors.Is(err, io.EOF) {
+			return command, nil
+		} else if err != nil {
+			return command, err
+		}
+		name, _ := value["command"].(string)
+		file := name + ".json"
+		if _, event := value["event"]; event {
+			file = "watch-event.json"
+		} else if name == "" || name == "exec" {
+			file = "envelope.json" // a usage error without a command has no result
+		} else {
+			command = name
+		}
+		schema, ok := s[file]
+		if !ok {
+			return command, fmt.Errorf("no schema %s", file)
+		}
+		if err := s.check(file, schema, value, name); err != nil {
+			return command, err
+		}
+	}
+}
+
+var textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
+
+// same compares a schema with a Go type: the same fields, and those that are
+// always there required.
+func (s schemas) same(file string, schema map[string]any, goType reflect.Type, path string) []error {
+	file, schema, err := s.resolve(file, schema)
+	if err != nil {
+		return []error{err}
+	}
+	if choices, ok := schema["oneOf"].([]any); ok && len(choices) == 2 && goType.Kind() == reflect.Pointer {
+		return s.same(file, choices[0].(map[string]any), goType, path) // or null
+	}
+	if goType.Kind() == reflect.Pointer {
+		goType = goType.Elem()
+	}
+	switch {
+	case goType == reflect.TypeFor[time.Time](), goType.Implements(textMarshaler), goType.Kind() == reflect.Interface:
+		return nil
+	case goType.Kind() == reflect.Slice && goType.Elem().Kind() != reflect.Uint8, goType.Kind() == reflect.Array:
+		items, ok := schema["items"].(map[string]any)
+		if !ok {
+			return []error{fmt.Errorf("%s: no array in the schema", path)}
+		}
+		return s.same(file, items, goType.Elem(), path+"[]")
+	case goType.Kind() != reflect.Struct:
+		return nil
+	}
+	return s.sameStruct(file, schema, goType, path)
+}
+
+func (s schemas) sameStruct(file string, schema map[string]any, goType reflect.Type, path string) []error {
+	properties, _ := schema["properties"].(map[string]any)
+	required, _ := schema["required"].([]any)
+	if schema["additionalProperties"] != false {
+		return []error{fmt.Errorf("%s: the schema lets other fields pass", path)}
+	}
+	var failed []error
+	seen := make(map[string]bool)
+	for _, field := range reflect.VisibleFields(goType) {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name == "-" || name == "" || !field.IsExported() {
+			continue
+		}
+		seen[name] = true
+		rule, ok := properties[name].(map[string]any)
+		if !ok {
+			failed = append(failed, fmt.Errorf("%s.%s: is not in %s", path, name, file))
+			continue
+		}
+		if always := !strings.Contains(options, "omit"); always != slices.Contains(required, any(name)) {
+			failed = append(failed, fmt.Errorf("%s.%s: is it always there? %v, says Go", path, name, always))
+		}
+		failed = append(failed, s.same(file, rule, field.Type, path+"."+name)...)
+	}
+	for name := range properties {
+		if !seen[name] {
+			failed = append(failed, fmt.Errorf("%s.%s: is in %s alone", path, name, file))
+		}
+	}
+	return failed
+}
+
+// TestSchemaFields requires that the schemas and the Go types have the same fields.
+func TestSchemaFields(t *testing.T) {
+	t.Parallel()
+	all := mustSchemas(t)
+	var grammar cli
+	parser, err := newParser(&grammar, nil, t.Output(), 80)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, leaf := range parser.Model.Leaves(true) {
+		types, ok := schemaTypes[leaf.Name]
+		if !ok {
+			t.Errorf("%s: no schema is compared with its result", leaf.Name)
+		}
+		if len(types) == 0 {
+			continue
+		}
+		file := leaf.Name + ".json"
+		properties, _ := all[file]["properties"].(map[string]any)
+		result, ok := properties["result"].(map[string]any)
+		if !ok {
+			t.Errorf("%s: no result", file)
+			continue
+		}
+		for index, goType := range types {
+			schema := result["oneOf"].([]any)[index].(map[string]any)
+			for _, err := range all.same(file, schema, goType, leaf.Name) {
+				t.Error(err)
+			}
+		}
+	}
+	defs := all["common.json"]["$defs"].(map[string]any)
+	failure := defs["DocumentError"].(map[string]any)
+	compare := map[reflect.Type]map[string]any{reflect.TypeFor[documentError](): failure}
+	choices := failure["properties"].(map[string]any)["detail"].(map[string]any)["oneOf"].([]any)
+	for index, goType := range schemaDetails {
+		compare[goType] = choices[index].(map[string]any)
+	}
+	for goType, schema := range compare {
+		for _, err := range all.same("common.json", schema, goType, goType.String()) {
+			t.Error(err)
+		}
+	}
+	for _, err := range append(all.same("envelope.json", all["envelope.json"], reflect.TypeFor[document](), "document"),
+		all.same("watch-event.json", all["watch-event.json"], reflect.TypeFor[eventLine](), "event")...) {
+		t.Error(err)
+	}
+}
+
+// schemaRuns are command lines for TestSchemaOutput, and the exit codes that they have.
+// $FIX is the fixtures, $DIR a directory of its own.
+var schemaRuns = []struct {
+	code int
+	line string
+}{
+	{0, "version"}, {0, "--version"}, {0, "config"}, {0, "completion bash"}, {0, "man install"}, {0, "man --dir $DIR/man"},
+	{2, ""}, {2, "nonsense"}, {2, "install"}, {2, "inspect --nonsense"}, {2, "pack $FIX/plain -o $DIR/p --release 1.2.3"},
+	{0, "inspect $FIX/v2 --running 0.17.1"}, {0, "inspect $FIX/v2.zip $FIX/windows.exe $FIX/macos $FIX/data-0.17.1"},
+	{3, "inspect $FIX/text"}, {3, "inspect $FIX/plain $FIX/v1"}, {3, "inspect $FIX/cut"}, {3, "inspect $FIX/cut.zip"}, {1, "inspect $FIX/nothing"},
+	{0, "verify $FIX/v2 --sha256"}, {0, "verify $FIX/v2 --against $FIX/v1"}, {3, "verify $FIX/flipped"}, {3, "verify $FIX/text"},
+	{4, "verify $FIX/stranger --against $FIX/v1"}, {0, "verify $FIX/macos"}, {3, "verify $FIX/cut.zip"},
+	{0, "extract $FIX/v2 --all $DIR/all"}, {0, "extract $FIX/v2 0.17.1 -o $DIR/one"}, {3, "extract $FIX/v2 1.2.3 -o $DIR/two"},
+	{0, "pack $DIR/one -o $DIR/packed --release 0.17.9 --past $FIX/v2 --commit 1e2826ecdee2f6ba617c1ee10903dfa01974d437 --client-min 0.17.1"}, {3, "pack $FIX/text -o $DIR/p --release 0.17.9 --past $FIX/v2"},
+	{0, "releases --mirror $FIX/mirror --last 0"}, {1, "releases --mirror $FIX/v1"},
+	{0, "download $FIX/v2.zip -o $DIR/got"}, {3, "download $FIX/cut.zip -o $DIR/got2"}, {1, "download $FIX/v2.zip -o $DIR/got"},
+	{3, "download $FIX/v2.zip -o $DIR/got3 --require digest"},
+	{1, "status $DIR/tb"}, {4, "rollback $DIR/tb"}, {0, "history $DIR/tb"},
+	{1, "watch $DIR/tb --until armed=0.17.2 --timeout 1ms"}, {0, "watch $DIR/tb --timeout 1ms"},
+	{0, "install $FIX/v1 $DIR/tb"}, {0, "install $FIX/v1 $DIR/tb"}, {0, "install $FIX/v2 $DIR/tb --dry-run"},
+	{0, "install $FIX/v2.zip $DIR/tb --sha256 $SUM"}, {3, "install $FIX/cut $DIR/tb"}, {3, "install $FIX/page.zip $DIR/tb"},
+	{3, "install $FIX/v2 $DIR/tb --require digest"}, {3, "install 0.17.9 $DIR/tb --mirror $FIX/mirror"},
+	{3, "install $FIX/v2-again $DIR/tb --sha256 $SUM"}, {4, "install $FIX/stranger $DIR/tb"}, {4, "install $FIX/stranger $DIR/tb --dry-run"},
+	{4, "install $FIX/v2-again $DIR/tb --data-file $FIX/data-0.14.0"}, {1, "install $FIX/nothing $DIR/tb"}, {1, "install $FIX/v1 $DIR/no/tb"},
+	{1, "install http://127.0.0.1:1/tigerbeetle.zip $DIR/tb"},
+	{0, "status $DIR/tb"}, {1, "watch $DIR/tb --until armed=0.17.2 --timeout 1ms --running 0.17.1"}, {0, "watch $DIR/tb --timeout 1ms"},
+	{0, "rollback $DIR/tb --stopped --running 0.17.1 --dry-run"}, {0, "rollback $DIR/tb --stopped --running 0.17.1"}, {0, "history"},
+	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
+}
+
+// TestSchemaOutput runs every command with --json, with success and with each kind of
+// failure, and validates what it prints.
+func TestSchemaOutput(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: the fixtures are for linux, elsewhere they do not fit the host")
+	}
+	all := mustSchemas(t)
+	fixtures, dir := fixtureDir(t), t.TempDir()
+	zip, err := os.ReadFile(filepath.Join(fixtures, "v2.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{
+		"FIX": fixtures, "DIR": dir, "SUM": fmt.Sprintf("%x", sha256.Sum256(zip)), "HOME": dir, "TBCTL_CONFIG": filepath.Join(dir, "no-config.toml"),
+		"TBCTL_CACHE_DIR": filepath.Join(dir, "cache"),
+	}
+	getenv := func(name string) string { return env[name] }
+	seen := make(map[string]int)
+	for _, one := range schemaRuns {
+		args := []string{}
+		for _, word := range strings.Fields(one.line) {
+			args = append(args, os.Expand(word, getenv))
+		}
+		if one.line != "--version" && one.line != "" {
+			args = append(args, "--state-dir", filepath.Join(dir, "state"))
+		}
+		if one.line == "exec" || strings.HasPrefix(one.line, "exec ") {
+			args = append([]string{"--json"}, args...) // flags behind the file are the program's
+		} else {
+			args = append(args, "--json")
+		}
+		var out, errs bytes.Buffer
+		code := run(args, streams{in: strings.NewReader(""), out: &out, err: &errs}, getenv)
+		if code != one.code || errs.Len() > 0 {
+			t.Errorf("%s: exit code %d, want %d, standard error %q\n%s", one.line, code, one.code, &errs, &out)
+		}
+		command, err := all.checkOutput(out.Bytes())
+		if err != nil {
+			t.Errorf("%s: %v\n%s", one.line, err, &out)
+		}
+		seen[command]++
+	}
+	for command, types := range schemaTypes {
+		if seen[command] == 0 && len(types) > 0 && command != "demo" { // demo has a script, whose output is validated too
+			t.Errorf("no run of %s", command)
+		}
+	}
+}
+
+// TestSchemaRefuses is the negative control: the validator finds what is wrong.
+func TestSchemaRefuses(t *testing.T) {
+	t.Parallel()
+	all := mustSchemas(t)
+	good := `{"version":1,"command":"version","ok":true,"exit_code":0,"result":{"version":"devel","go":"go1","platform":"linux/amd64"},"error":null,"warnings":[]}`
+	if _, err := all.checkOutput([]byte(good)); err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range [][2]string{
+		{`"version":1`, `"version":2`}, {`"ok":true`, `"ok":1`}, {`"exit_code":0`, `"exit_code":7`}, {`"go":"go1",`, ``},
+		{`"go":"go1"`, `"go":"go1","extra":1`}, {`"warnings":[]`, `"warnings":null`}, {`"warnings":[]`, `"warnings":[1]`},
+		{`"error":null`, `"error":{"kind":"odd","message":"m"}`}, {`"error":null,`, ``}, {`"result":{`, `"result":[],"x":{`},
+	} {
+		bad := strings.Replace(good, change[0], change[1], 1)
+		if _, err := all.checkOutput([]byte(bad)); err == nil {
+			t.Errorf("nothing is found wrong with %s", bad)
+		}
+	}
+}
