@@ -80,7 +80,7 @@ func (c Condition) metBy(process *replica.Process) bool {
 type Outcome struct {
 	Condition Condition         `json:"condition"`
 	Met       bool              `json:"met"`
-	Processes []replica.Process `json:"processes"`
+	Processes []replica.Process `json:"processes"`        // nil: they were not looked at
 	Binary    *Event            `json:"binary,omitempty"` // the last event of KindBinary
 }
 
@@ -98,6 +98,9 @@ var ErrNeverArms = errors.New("a replica does not look for new binaries")
 // Error says what each replica is at.
 func (e *UntilError) Error() string {
 	text := fmt.Sprintf("%s is not met: %v", e.Outcome.Condition, e.Err)
+	if errors.Is(e.Err, context.DeadlineExceeded) {
+		text = fmt.Sprintf("%s is not met in time", e.Outcome.Condition)
+	}
 	replicas := 0
 	for index := range e.Outcome.Processes {
 		process := &e.Outcome.Processes[index]
@@ -116,7 +119,11 @@ func (e *UntilError) Error() string {
 			text += ", " + process.NoPolling
 		}
 	}
-	if replicas == 0 {
+	switch {
+	case replicas > 0:
+	case e.Outcome.Processes == nil:
+		text += "; the processes could not be looked at"
+	default:
 		text += "; no replica runs from the binary"
 	}
 	if last := e.Outcome.Binary; last != nil && last.Verdict != VerdictAccepted {

@@ -22,12 +22,14 @@ type fitFlags struct {
 type known struct {
 	options  verify.ReplaceOptions
 	observed bool // processes could be looked for
+	ahead    bool // nothing is changed now: it is asked what would be
 	replicas []replica.Process
 }
 
-// known gathers what flags, data files and the replicas on this host tell.
-func (f *fitFlags) known(a *app, target string) (known, error) {
-	result := known{options: verify.ReplaceOptions{Stopped: f.Stopped}}
+// known gathers what flags, data files and the replicas on this host tell. Ahead says
+// that nothing is to be changed yet.
+func (f *fitFlags) known(a *app, target string, ahead bool) (known, error) {
+	result := known{options: verify.ReplaceOptions{Stopped: f.Stopped}, ahead: ahead}
 	for _, release := range f.Running {
 		result.options.Needs = append(result.options.Needs, verify.Need{Release: release, Why: verify.NeedRunning, Source: "--running"})
 	}
@@ -62,7 +64,8 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		case verify.CheckRunning:
 			return "install a release in between first: one that holds both the release that runs and a newer one"
 		case verify.CheckOffered:
-			return "a replica that has armed the newer release would still upgrade: stop the replicas first and say --stopped, or go forward"
+			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
+				"and start it again; or go forward, with a file that holds all that was offered"
 		case verify.CheckPlatform:
 			return "get the file for this platform"
 		}

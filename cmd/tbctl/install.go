@@ -90,7 +90,7 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {
 		return request, nil, err
 	}
-	known, err := c.Fit.known(a, target)
+	known, err := c.Fit.known(a, target, c.DryRun)
 	if err != nil {
 		return request, nil, err
 	}

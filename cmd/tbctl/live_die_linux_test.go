@@ -45,7 +45,7 @@ func TestLiveReplicaDies(t *testing.T) {
 			p.Must(durable + ": listening")
 			l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:").prints("already")
 			l.allow("")
-			l.until("running=0.17.8")
+			l.runs("0.17.8")
 			l.status(p, stands{"0.17.8", "0.17.8", "0.17.8", "0.17.6, 0.17.7, 0.17.8", "0.17.8", "stays at 0.17.8"})
 		})
 	}

@@ -232,6 +232,14 @@ func (l *live) durable() string {
 	return superblock.Release.String()
 }
 
+// runs waits until the replicas run a release and hold the target's binary, which
+// they read a moment later.
+func (l *live) runs(release string) {
+	l.t.Helper()
+	l.until("running=" + release)
+	l.until("offered=" + release)
+}
+
 // until waits with tbctl itself until the replicas are so.
 func (l *live) until(condition string) said {
 	l.t.Helper()

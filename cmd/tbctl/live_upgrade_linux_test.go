@@ -21,12 +21,12 @@ func TestLiveUpgrade(t *testing.T) {
 		"upgrades to 0.17.7 when every replica of the cluster offers it (a stop on the way to 0.17.8)"})
 
 	l.allow("0.17.7")
-	l.until("running=0.17.7")
+	l.runs("0.17.7")
 	l.status(p, stands{"0.17.8", "0.17.7", "0.17.8", "0.17.6, 0.17.7, 0.17.8", "0.17.7",
 		"upgrades to 0.17.8 when every replica of the cluster offers it"})
 
 	l.allow("")
-	l.until("running=0.17.8")
+	l.runs("0.17.8")
 	l.status(p, stands{"0.17.8", "0.17.8", "0.17.8", "0.17.6, 0.17.7, 0.17.8", "0.17.8", "stays at 0.17.8: the file has nothing newer"})
 	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:").prints("is installed at " + l.target + " already")
 }

@@ -38,13 +38,32 @@ func (k *known) observe(a *app, target string, named bool) error {
 	k.observed, k.replicas = supported, processes
 	settled := named || k.options.Stopped
 	for index := range processes {
-		if process := &processes[index]; process.Replica {
-			if err := k.need(a, process, settled); err != nil {
-				return err
-			}
+		process := &processes[index]
+		if !process.Replica {
+			continue
+		}
+		if err := k.stopped(a, process); err != nil {
+			return err
+		}
+		if err := k.need(a, process, settled); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// stopped holds the operator's word that nothing runs against what is seen. A
+// process that could not be looked into may be another target's.
+func (k *known) stopped(a *app, process *replica.Process) error {
+	if !k.options.Stopped || process.Origin == replica.OriginUnknown {
+		return nil
+	}
+	err := fmt.Errorf("--stopped, but process %d is a replica that runs from the target", process.PID)
+	if k.ahead {
+		a.warn("%v: stop it first", err)
+		return nil
+	}
+	return &commandError{code: exitRefused, hint: "stop it, then run the same command again", err: err}
 }
 
 // need adds the needs of one replica. One of which nobody knows what it runs
@@ -58,7 +77,7 @@ func (k *known) need(a *app, process *replica.Process, settled bool) error {
 		}
 		k.options.Needs = append(k.options.Needs, need)
 		if !process.Running.Certain {
-			a.note("%s: %s", source, process.Running.Note)
+			a.warn("%s: %s", source, process.Running.Note)
 		}
 	} else if !settled {
 		return &commandError{

@@ -42,7 +42,7 @@ func (c *rollbackCmd) Run(a *app) error {
 		return install.ErrNotSupported
 	}
 	target := a.target(c.Target)
-	known, err := c.Fit.known(a, target)
+	known, err := c.Fit.known(a, target, c.DryRun)
 	if err != nil {
 		return err
 	}

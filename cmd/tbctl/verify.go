@@ -75,7 +75,7 @@ func (c *verifyCmd) Run(a *app) error {
 
 // compare judges whether the file may replace the other.
 func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceReport, error) {
-	known, err := c.Fit.known(a, c.Against)
+	known, err := c.Fit.known(a, c.Against, true)
 	if err != nil {
 		return verify.ReplaceReport{}, err
 	}
