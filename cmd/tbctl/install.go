@@ -252,6 +252,9 @@ func (a *app) emitOutcome(outcome *install.Outcome, err error) {
 	for _, record := range outcome.Recovered {
 		a.warn("an earlier %s of %s was interrupted; found on the disk: %s", record.Operation, record.Target, record.Result)
 	}
+	if outcome.Plan.Target.Path == "" {
+		return // it ended before there was anything to tell
+	}
 	a.emit(outcome, func(out *term.Stream) {
 		switch {
 		case outcome.DryRun && outcome.Plan.New != nil:
