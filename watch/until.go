@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 
@@ -85,7 +86,7 @@ type Outcome struct {
 }
 
 // UntilError says that a condition was not met, and how things stood. It
-// matches its cause: the context's error, ErrNeverArms or replica.ErrNotSupported.
+// matches its cause: the context's error, ErrNeverArms, ErrHidden or replica.ErrNotSupported.
 type UntilError struct {
 	Outcome Outcome
 	Err     error
@@ -94,6 +95,10 @@ type UntilError struct {
 // ErrNeverArms says that a replica does not look for new binaries, so that
 // it takes one only when it is started again.
 var ErrNeverArms = errors.New("a replica does not look for new binaries")
+
+// ErrHidden says that this process may not see what a replica runs or holds, so
+// that no wait for it ends well.
+var ErrHidden = errors.New("a replica may not be looked into")
 
 // Error says what each replica is at.
 func (e *UntilError) Error() string {
@@ -186,8 +191,8 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 	}
 }
 
-// met reports whether the condition is met. The error is ErrNeverArms if it
-// can't be while the processes live.
+// met reports whether the condition is met. The error is ErrNeverArms or ErrHidden if
+// it can't be while the processes live.
 func (c Condition) met(processes []replica.Process) (bool, error) {
 	replicas := 0
 	for index := range processes {
@@ -200,8 +205,22 @@ func (c Condition) met(processes []replica.Process) (bool, error) {
 			if process.Replica && !process.Polls && c.What != ConditionRunning {
 				return false, fmt.Errorf("%w: process %d has %s", ErrNeverArms, process.PID, process.NoPolling)
 			}
-			return false, nil
+			return false, c.hidden(process)
 		}
 	}
 	return replicas > 0, nil
+}
+
+// hidden returns ErrHidden if the system forbids to see whether a replica is so.
+func (c Condition) hidden(process *replica.Process) error {
+	what := "fd"
+	if c.What == ConditionRunning {
+		what = "exe"
+	}
+	for _, unreadable := range process.Unreadable {
+		if unreadable.What == what && errors.Is(unreadable.Err, fs.ErrPermission) {
+			return fmt.Errorf("%w: process %d: %w", ErrHidden, process.PID, unreadable.Err)
+		}
+	}
+	return nil
 }

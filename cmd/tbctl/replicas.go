@@ -80,9 +80,13 @@ func (k *known) need(a *app, process *replica.Process, settled bool) error {
 			a.warn("%s: %s", source, process.Running.Note)
 		}
 	} else if !settled {
+		what := "is a replica that runs from the target"
+		if process.Origin == replica.OriginUnknown {
+			what = "may be a replica that runs from the target"
+		}
 		return &commandError{
 			code: exitRefused, hint: "run it as root, or say which release runs: --running RELEASE",
-			err: fmt.Errorf("%s is a replica that runs from the target, and which release it runs could not be found out%s", source, whyUnreadable(process)),
+			err: fmt.Errorf("%s %s, and which release it runs could not be found out%s", source, what, whyUnreadable(process)),
 		}
 	}
 	if process.Superblock != nil {

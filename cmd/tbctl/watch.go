@@ -93,7 +93,14 @@ func untilError(a *app, path string, err error) error {
 	if err == nil || interrupted(a.ctx) != nil {
 		return err
 	}
-	return &commandError{code: exitFailed, hint: "tbctl status " + path + " shows each replica", err: err}
+	hint := "tbctl status " + path + " shows each replica"
+	switch {
+	case errors.Is(err, watch.ErrHidden):
+		hint = "run it as root, who may look into every process"
+	case errors.Is(err, watch.ErrNeverArms):
+		hint = "restart that replica: it takes the file when it starts"
+	}
+	return &commandError{code: exitFailed, hint: hint, err: err}
 }
 
 // eventLine is one line of watch --json.

@@ -1,0 +1,38 @@
+package watch
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+	"testing"
+
+	"github.com/tbctl/tbctl/replica"
+)
+
+// Only what the condition is about makes a wait hopeless, and only if it is forbidden.
+func TestHidden(t *testing.T) {
+	t.Parallel()
+	forbidden := func(what string) replica.Process {
+		return replica.Process{PID: 7, Replica: true, Polls: true, Unreadable: []replica.Unreadable{
+			{What: what, Err: &fs.PathError{Op: "open", Path: "/proc/7/" + what, Err: syscall.EACCES}},
+		}}
+	}
+	tests := []struct {
+		what    string
+		process replica.Process
+		want    bool
+	}{
+		{ConditionArmed, forbidden("fd"), true},
+		{ConditionOffered, forbidden("fd"), true},
+		{ConditionRunning, forbidden("fd"), false},
+		{ConditionRunning, forbidden("exe"), true},
+		{ConditionArmed, forbidden("data file"), false},
+		{ConditionArmed, replica.Process{Replica: true, Polls: true, Unreadable: []replica.Unreadable{{What: "fd", Err: replica.ErrTooMany}}}, false},
+	}
+	for _, test := range tests {
+		met, err := Condition{What: test.what, Release: 1}.met([]replica.Process{test.process})
+		if met || errors.Is(err, ErrHidden) != test.want || test.want && !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%s, %+v: %v, %v", test.what, test.process.Unreadable, met, err)
+		}
+	}
+}
