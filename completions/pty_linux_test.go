@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait for a shell. It is only reached by a failure.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // terminal is a shell that runs in a pseudo-terminal of its own.
 type terminal struct {

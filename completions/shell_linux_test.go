@@ -37,7 +37,7 @@ func setups() []setup {
 		{"bash with bash-completion", Bash, bashCompletion, bash("source " + bashCompletion)},
 		{"bash without = and : as breaks", Bash, "", bash(`COMP_WORDBREAKS=${COMP_WORDBREAKS//[:=]/}`)},
 		{"bash that is strict", Bash, "", bash("set -u; set -o posix; IFS=,; shopt -s nocasematch failglob")},
-		{"zsh sourced", Zsh, "", func(home string) []string {
+		{"zsh", Zsh, "", func(home string) []string {
 			write(filepath.Join(home, ".zshrc"), zshrc+"source <("+program+" completion zsh)\n")
 			return []string{"zsh", "-d", "-i"}
 		}},
@@ -146,6 +146,9 @@ func TestShellsList(t *testing.T) {
 // open starts a shell in a directory with files of odd names.
 func open(t *testing.T, setup setup) *terminal {
 	t.Helper()
+	if testing.Short() && strings.Contains(setup.name, " ") {
+		t.Skip("skipped: only the plain setups in short mode")
+	}
 	path, err := exec.LookPath(string(setup.shell))
 	if err != nil {
 		t.Skipf("skipped: no %s here", setup.shell)
