@@ -176,7 +176,7 @@ func (w *docsWorld) ServeHTTP(answer http.ResponseWriter, request *http.Request)
 			return
 		}
 		http.NotFound(answer, request)
-	case path == "/proxy/"+docsAsset:
+	case strings.HasPrefix(path, "/mirror/login/"):
 		answer.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(answer, "<!DOCTYPE html><html><body>Please log in</body></html>")
 	default:
@@ -390,6 +390,14 @@ func (s *sandbox) shell(script string) (int, string) {
 	return command.ProcessState.ExitCode(), s.restore(string(output))
 }
 
+// must runs a script that has to succeed.
+func (s *sandbox) must(script string) {
+	s.t.Helper()
+	if code, output := s.shell(script); code != 0 {
+		s.t.Fatalf("%s: exit code %d\n%s", script, code, output)
+	}
+}
+
 var spaces = regexp.MustCompile(`[ \t]+`)
 
 // squeeze makes runs of spaces one: widths of columns follow paths, which are
@@ -453,6 +461,10 @@ func (s *sandbox) start(host string) {
 	s.replicas = append(s.replicas, replica)
 }
 
+// docsStaging starts an installation that does not end, and waits until it stages.
+const docsStaging = `sleep 9 2>/dev/null | tbctl install - >/dev/null 2>&1 & tbctl=$!
+	until ls -A $S/here/usr/local/bin | grep -q tbctl-stage; do sleep 0.02; done`
+
 // setup prepares what a document tells about.
 func (s *sandbox) setup(name string) {
 	s.t.Helper()
@@ -481,6 +493,12 @@ func (s *sandbox) setup(name string) {
 		data := bytes.Clone(next)
 		data[len(data)/2] ^= 1
 		home("tigerbeetle", data, 0o755)
+	case "crashed": // behind the swap, and before its outcome was recorded
+		s.must("tbctl install 0.17.8 --quiet >/dev/null; sed -i '$d' /var/lib/tbctl/history.jsonl")
+	case "killed": // in the middle of staging
+		s.must(docsStaging + `; kill -9 $tbctl`)
+	case "busy": // another tbctl waits for its standard input
+		s.must(docsStaging + `; echo $tbctl > $S/here/pid`)
 	default:
 		s.t.Fatalf("unknown setup %q", name)
 	}
