@@ -198,76 +198,54 @@ func (t *tracer) leave(pid int, thread *thread, regs *syscall.PtraceRegs) {
 	thread.number = 0
 }
 
+// The calls that change something, by what their first argument is, or their second.
+var (
+	byDescriptor = map[uint64]string{
+		unix.SYS_WRITE: "write", unix.SYS_PWRITE64: "write", unix.SYS_WRITEV: "write", unix.SYS_FALLOCATE: "fallocate",
+		unix.SYS_FTRUNCATE: "ftruncate", unix.SYS_FCHOWN: "fchown", unix.SYS_FCHMOD: "fchmod", unix.SYS_FSETXATTR: "fsetxattr",
+		unix.SYS_FREMOVEXATTR: "fremovexattr", unix.SYS_FSYNC: "fsync", unix.SYS_FDATASYNC: "fsync", unix.SYS_FLOCK: "flock",
+		unix.SYS_IOCTL: "clone",
+	}
+	byName = map[uint64]string{
+		unix.SYS_RENAME: "rename", unix.SYS_UNLINK: "unlink", unix.SYS_MKDIR: "mkdir", unix.SYS_CHMOD: "chmod", unix.SYS_CHOWN: "chown",
+	}
+	byNameAt = map[uint64]string{
+		unix.SYS_OPENAT: "openat", unix.SYS_FCHOWNAT: "fchownat", unix.SYS_FCHMODAT: "fchmodat", unix.SYS_RENAMEAT: "renameat",
+		unix.SYS_RENAMEAT2: "renameat2", unix.SYS_LINKAT: "linkat", unix.SYS_UNLINKAT: "unlinkat", unix.SYS_MKDIRAT: "mkdirat",
+	}
+	inKernel = map[uint64]string{unix.SYS_COPY_FILE_RANGE: "copy_file_range", unix.SYS_SENDFILE: "sendfile", unix.SYS_SPLICE: "splice"}
+)
+
 // changes reports whether a call changes something, and names it.
 func (t *tracer) changes(pid int, regs *syscall.PtraceRegs) (call, bool) {
-	byName := func(name string, path uint64) (call, bool) {
-		return call{Name: name, Object: pattern(readString(pid, path))}, true
+	number := regs.Orig_rax
+	if name, ok := byDescriptor[number]; ok {
+		object, ok := objectOf(pid, regs.Rdi)
+		return call{Name: name, Object: object}, ok && (number != unix.SYS_IOCTL || regs.Rsi == ficlone)
 	}
-	byDescriptor := func(name string) (call, bool) {
-		object, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, regs.Rdi))
-		switch {
-		case err != nil || strings.HasPrefix(object, "anon_inode:") || object == "/dev/null":
-			return call{}, false
-		case regs.Rdi == 1 || regs.Rdi == 2:
-			return call{Name: name, Object: map[uint64]string{1: "stdout", 2: "stderr"}[regs.Rdi]}, true
-		case !strings.HasPrefix(object, "/"):
-			return call{}, false // the runtime's own pipes
-		}
-		return call{Name: name, Object: pattern(object[strings.LastIndex(object, "/")+1:])}, true
+	if name, ok := byName[number]; ok {
+		return call{Name: name, Object: pattern(readString(pid, regs.Rdi))}, true
 	}
-	switch regs.Orig_rax {
-	case unix.SYS_OPENAT:
-		if regs.Rdx&unix.O_CREAT == 0 {
-			return call{}, false
-		}
-		return byName("openat", regs.Rsi)
-	case unix.SYS_WRITE, unix.SYS_PWRITE64, unix.SYS_WRITEV:
-		return byDescriptor("write")
-	case unix.SYS_FALLOCATE:
-		return byDescriptor("fallocate")
-	case unix.SYS_FTRUNCATE:
-		return byDescriptor("ftruncate")
-	case unix.SYS_FCHOWN:
-		return byDescriptor("fchown")
-	case unix.SYS_FCHMOD:
-		return byDescriptor("fchmod")
-	case unix.SYS_FSETXATTR:
-		return byDescriptor("fsetxattr")
-	case unix.SYS_FREMOVEXATTR:
-		return byDescriptor("fremovexattr")
-	case unix.SYS_FSYNC, unix.SYS_FDATASYNC:
-		return byDescriptor("fsync")
-	case unix.SYS_FLOCK:
-		return byDescriptor("flock")
-	case unix.SYS_COPY_FILE_RANGE, unix.SYS_SENDFILE, unix.SYS_SPLICE:
-		return call{Name: "copy", Object: "a file"}, true
-	case unix.SYS_IOCTL:
-		if regs.Rsi != ficlone {
-			return call{}, false
-		}
-		return byDescriptor("clone")
-	case unix.SYS_FCHOWNAT:
-		return byName("fchownat", regs.Rsi)
-	case unix.SYS_FCHMODAT:
-		return byName("fchmodat", regs.Rsi)
-	case unix.SYS_RENAMEAT:
-		return byName("renameat", regs.Rsi)
-	case unix.SYS_RENAMEAT2:
-		return byName("renameat2", regs.Rsi)
-	case unix.SYS_LINKAT:
-		return byName("linkat", regs.Rsi)
-	case unix.SYS_UNLINKAT:
-		return byName("unlinkat", regs.Rsi)
-	case unix.SYS_MKDIRAT:
-		return byName("mkdirat", regs.Rsi)
-	case unix.SYS_RENAME:
-		return byName("rename", regs.Rdi)
-	case unix.SYS_UNLINK:
-		return byName("unlink", regs.Rdi)
-	case unix.SYS_MKDIR:
-		return byName("mkdir", regs.Rdi)
+	if name, ok := byNameAt[number]; ok && (number != unix.SYS_OPENAT || regs.Rdx&unix.O_CREAT != 0) {
+		return call{Name: name, Object: pattern(readString(pid, regs.Rsi))}, true
 	}
-	return call{}, false
+	name, ok := inKernel[number]
+	return call{Name: name, Object: "a file"}, ok
+}
+
+// objectOf names what a descriptor is of. The runtime's own pipes and events are
+// nothing that matters.
+func objectOf(pid int, descriptor uint64) (string, bool) {
+	object, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", pid, descriptor))
+	switch {
+	case err != nil || strings.HasPrefix(object, "anon_inode:") || object == "/dev/null":
+		return "", false
+	case descriptor == 1:
+		return "stdout", true
+	case descriptor == 2:
+		return "stderr", true
+	}
+	return pattern(object[strings.LastIndex(object, "/")+1:]), strings.HasPrefix(object, "/")
 }
 
 // readString reads a text from the memory of a stopped process.
