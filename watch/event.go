@@ -2,6 +2,7 @@ package watch
 
 import (
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
@@ -68,6 +69,16 @@ type Mode uint32
 
 // MarshalText implements [encoding.TextMarshaler].
 func (m Mode) MarshalText() ([]byte, error) { return fmt.Appendf(nil, "%#o", uint32(m)), nil }
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (m *Mode) UnmarshalText(text []byte) error {
+	mode, err := strconv.ParseUint(string(text), 8, 32)
+	if err != nil {
+		return fmt.Errorf("mode: %w", err)
+	}
+	*m = Mode(mode)
+	return nil
+}
 
 // Facts is what is compared of a file: all that the system tells but the access
 // time. Outside of Linux there is only the size, the mode and the modification time.

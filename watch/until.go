@@ -102,9 +102,12 @@ var ErrHidden = errors.New("a replica may not be looked into")
 
 // Error says what each replica is at.
 func (e *UntilError) Error() string {
-	text := fmt.Sprintf("%s is not met: %v", e.Outcome.Condition, e.Err)
-	if errors.Is(e.Err, context.DeadlineExceeded) {
-		text = fmt.Sprintf("%s is not met in time", e.Outcome.Condition)
+	text := e.Outcome.Condition.String() + " is not met"
+	switch {
+	case errors.Is(e.Err, context.DeadlineExceeded):
+		text += " in time"
+	case !errors.Is(e.Err, context.Canceled):
+		text += ": " + e.Err.Error()
 	}
 	replicas := 0
 	for index := range e.Outcome.Processes {

@@ -75,7 +75,10 @@ func (c *watchCmd) Run(a *app) error {
 func (c *watchCmd) follow(ctx context.Context, a *app, path string, options watch.Options) error {
 	for event, err := range watch.Watch(ctx, path, options) {
 		if err != nil {
-			if errors.Is(err, context.DeadlineExceeded) && a.ctx.Err() == nil {
+			switch cause := interrupted(a.ctx); {
+			case cause != nil:
+				return cause
+			case errors.Is(err, context.DeadlineExceeded):
 				return nil
 			}
 			return err
@@ -90,8 +93,11 @@ func (c *watchCmd) follow(ctx context.Context, a *app, path string, options watc
 
 // untilError makes a condition that was not met in time a plain failure.
 func untilError(a *app, path string, err error) error {
-	if err == nil || interrupted(a.ctx) != nil {
-		return err
+	if err == nil {
+		return nil
+	}
+	if cause := interrupted(a.ctx); cause != nil {
+		return fmt.Errorf("%w: %w", cause, err)
 	}
 	hint := "tbctl status " + path + " shows each replica"
 	switch {
