@@ -73,10 +73,10 @@ type status struct {
 // name in parentheses, which may hold any bytes.
 func parseStatus(stat string) (status, error) {
 	const (
-		indexState     = 3 - 3
-		indexFlags     = 9 - 3
-		indexThreads   = 20 - 3
-		indexStartTime = 22 - 3
+		indexState     = 0 // the manual page counts from 1, and the name is field 2
+		indexFlags     = 6
+		indexThreads   = 17
+		indexStartTime = 19
 		flagKernel     = 0x00200000 // PF_KTHREAD
 	)
 	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])

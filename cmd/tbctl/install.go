@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"os"
 	"os/user"
 	"runtime"
@@ -263,11 +262,4 @@ func (a *app) emitOutcome(outcome *install.Outcome, err error) {
 			renderOutcome(out, outcome)
 		}
 	})
-}
-
-// nothingChanged reports whether an error left the target untouched, for hints.
-func nothingChanged(err error) bool {
-	var unknown *fsatomic.UnknownStateError
-	var readBack *install.ReadBackError
-	return !errors.As(err, &unknown) && !errors.As(err, &readBack)
 }

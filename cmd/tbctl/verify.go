@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"io/fs"
 
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
@@ -164,6 +163,3 @@ func renderPaths(out *term.Stream, paths []verify.Path) {
 		}
 	}
 }
-
-// ownerExecutable reports whether a mode lets its owner execute the file.
-func ownerExecutable(mode fs.FileMode) bool { return mode&0o100 != 0 }
