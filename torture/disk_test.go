@@ -3,6 +3,7 @@
 package torture
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -20,8 +21,11 @@ type fileSystem struct {
 	size    int64 // bytes of the disk
 	mkfs    []string
 	options string
-	twice   string // options to mount a copy while the original is mounted; "no": it cannot be
+	twice   string // options to mount a copy while the original is mounted, or notTwice
 }
+
+// notTwice says that a copy cannot be mounted while the original is.
+const notTwice = "-"
 
 // fileSystems are those on which the power is cut. With auto_da_alloc, ext4 would
 // hide a missing fsync of the file; with a short commit interval, one of the directory.
@@ -29,8 +33,16 @@ func fileSystems() []fileSystem {
 	return []fileSystem{
 		{"ext4", 24 << 20, []string{"mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "lazy_itable_init=0,lazy_journal_init=0"}, "noauto_da_alloc,commit=300", ""},
 		{"xfs", 320 << 20, []string{"mkfs.xfs", "-q", "-f"}, "", "nouuid"},
-		{"btrfs", 128 << 20, []string{"mkfs.btrfs", "-q", "-f", "--mixed"}, "commit=300", "no"},
+		{"btrfs", 128 << 20, []string{"mkfs.btrfs", "-q", "-f", "--mixed"}, "commit=300", notTwice},
 	}
+}
+
+// mountTwice are the options to mount a copy.
+func (s fileSystem) mountTwice() string {
+	if s.twice == notTwice {
+		return ""
+	}
+	return s.twice
 }
 
 // disk is a file that a file system is mounted from.
@@ -57,17 +69,22 @@ func newDisk(t *testing.T, system fileSystem) *disk {
 	if output, err := exec.Command(system.mkfs[0], args...).CombinedOutput(); err != nil {
 		t.Skipf("skipped: %s: %v: %s", system.mkfs[0], err, output)
 	}
-	d.mount(t, system.options)
+	if err := d.mount(t, system.options); err != nil {
+		t.Skipf("skipped: cannot mount a loop device: %v", err)
+	}
 	return d
 }
 
-func (d *disk) mount(t *testing.T, options string) {
+// mount mounts the disk until the test ends.
+func (d *disk) mount(t *testing.T, options string) error {
 	t.Helper()
-	if output, err := exec.Command("mount", "-o", strings.Trim("loop,"+options, ","), d.image, d.dir).CombinedOutput(); err != nil {
-		t.Skipf("skipped: cannot mount a loop device: %v: %s", err, output)
+	output, err := exec.Command("mount", "-o", strings.Trim("loop,"+options, ","), d.image, d.dir).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("mount: %w: %s", err, output)
 	}
 	d.up = true
 	t.Cleanup(func() { d.unmount(t) })
+	return nil
 }
 
 func (d *disk) unmount(t *testing.T) {
@@ -75,11 +92,14 @@ func (d *disk) unmount(t *testing.T) {
 	if !d.up {
 		return
 	}
-	// Lazily: a process that a failed test killed may not be gone yet.
+	d.up = false
+	if exec.Command("umount", d.dir).Run() == nil {
+		return
+	}
+	// A process that a failed test killed may not be gone yet.
 	if output, err := exec.Command("umount", "--lazy", d.dir).CombinedOutput(); err != nil {
 		t.Errorf("umount %s: %v: %s", d.dir, err, output)
 	}
-	d.up = false
 }
 
 // sync makes all of the disk durable.
@@ -122,7 +142,7 @@ func (d *disk) snapshot(t *testing.T, to string) {
 func (d *disk) restart(t *testing.T, snapshot string, use func()) {
 	t.Helper()
 	again := &disk{system: d.system, image: snapshot, dir: d.dir}
-	again.mount(t, again.system.twice)
+	check(t, again.mount(t, again.system.mountTwice()))
 	defer func() {
 		again.unmount(t)
 		check(t, os.Remove(snapshot))

@@ -50,7 +50,7 @@ func (o operation) cut(t *testing.T, d *disk, p *place, outside string) {
 	check(t, os.Mkdir(p.state, 0o755))
 	d.sync(t)
 	snapshot := filepath.Join(outside, "snapshot")
-	what := disturbance{NoExchange: o.noExchange, Pause: d.system.twice != "no"}
+	what := disturbance{NoExchange: o.noExchange, Pause: d.system.twice != notTwice}
 	result := trace(t, what, func(command *exec.Cmd) { command.Env = append(p.env, command.Env[len(command.Env)-1]) },
 		func(number int, c call) {
 			if number%sample(3, 1) != 0 {
@@ -71,9 +71,9 @@ func (o operation) cut(t *testing.T, d *disk, p *place, outside string) {
 		t.Fatalf("%s: exit %d: %s", o.name, result.Code, result.stderr)
 	}
 	d.snapshot(t, snapshot)
-	if d.system.twice == "no" {
+	if d.system.twice == notTwice {
 		d.unmount(t)
-		defer d.mount(t, d.system.options)
+		defer func() { check(t, d.mount(t, d.system.options)) }()
 	}
 	d.restart(t, snapshot, func() {
 		text := fmt.Sprintf("%s on %s: power cut after exit 0", o.name, d.system.name)
