@@ -57,7 +57,7 @@ func (s stalling) Read(p []byte) (int, error) {
 }
 func (s stalling) Close() error { return nil }
 
-func patient(t *testing.T, retry Retry, n network) (Fetched, []byte, error, *transport, []Progress) {
+func patient(t *testing.T, retry Retry, n network) (Fetched, []byte, *transport, []Progress, error) {
 	t.Helper()
 	tr := &transport{answer: n}
 	var progress []Progress
@@ -69,7 +69,7 @@ func patient(t *testing.T, retry Retry, n network) (Fetched, []byte, error, *tra
 	}
 	var b buffer
 	f, err := a.Fetch(t.Context(), &b)
-	return f, b.Bytes(), err, tr, progress
+	return f, b.Bytes(), tr, progress, err
 }
 
 func TestStatuses(t *testing.T) {
@@ -81,7 +81,7 @@ func TestStatuses(t *testing.T) {
 		400: false, 401: false, 403: false, 404: false, 407: false, 410: false, 416: false, 451: false, 204: false, 206: false, 304: false,
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			_, b, err, tr, _ := patient(t, Retry{}, func(n int, r *http.Request) (*http.Response, error) {
+			_, b, tr, _, err := patient(t, Retry{}, func(n int, r *http.Request) (*http.Response, error) {
 				if n == 1 {
 					return answer(status, nil, "no"), nil
 				}
@@ -105,7 +105,7 @@ func TestConnectionErrors(t *testing.T) {
 	executable := program(10_000, 1)
 	zip := string(zipped(t, executable))
 	synctest.Test(t, func(t *testing.T) {
-		f, b, err, _, progress := patient(t, Retry{}, func(n int, _ *http.Request) (*http.Response, error) {
+		f, b, _, progress, err := patient(t, Retry{}, func(n int, _ *http.Request) (*http.Response, error) {
 			if n < 4 {
 				return nil, fmt.Errorf("connection reset %d", n)
 			}
@@ -126,7 +126,7 @@ func TestConnectionErrors(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		down := errors.New("no route")
-		f, _, err, tr, _ := patient(t, Retry{}, func(int, *http.Request) (*http.Response, error) { return nil, down })
+		f, _, tr, _, err := patient(t, Retry{}, func(int, *http.Request) (*http.Response, error) { return nil, down })
 		var transfer *TransferError
 		if !errors.Is(err, down) || !errors.As(err, &transfer) || transfer.Attempts != 6 || f.Attempts != 6 || transfer.Kept {
 			t.Fatalf("%+v, %v", f, err)
@@ -154,7 +154,7 @@ func TestRetryAfter(t *testing.T) {
 		"absurd":   {func() string { return "9999999999999999999999" }, 300 * time.Millisecond},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			_, b, err, tr, _ := patient(t, Retry{}, func(n int, _ *http.Request) (*http.Response, error) {
+			_, b, tr, _, err := patient(t, Retry{}, func(n int, _ *http.Request) (*http.Response, error) {
 				if n == 1 {
 					return answer(503, http.Header{"Retry-After": {tc.header()}}, ""), nil
 				}
@@ -184,7 +184,7 @@ func TestIdle(t *testing.T) {
 	executable := program(10_000, 1)
 	zip := string(zipped(t, executable))
 	synctest.Test(t, func(t *testing.T) {
-		f, b, err, tr, _ := patient(t, Retry{IdleTimeout: 20 * time.Second}, func(n int, r *http.Request) (*http.Response, error) {
+		f, b, tr, _, err := patient(t, Retry{IdleTimeout: 20 * time.Second}, func(n int, r *http.Request) (*http.Response, error) {
 			switch n {
 			case 1:
 				<-r.Context().Done()
@@ -207,7 +207,7 @@ func TestIdle(t *testing.T) {
 		}
 	})
 	synctest.Test(t, func(t *testing.T) {
-		_, _, err, _, _ := patient(t, Retry{}, func(_ int, r *http.Request) (*http.Response, error) {
+		_, _, _, _, err := patient(t, Retry{}, func(_ int, r *http.Request) (*http.Response, error) {
 			<-r.Context().Done()
 			return nil, r.Context().Err()
 		})
@@ -217,7 +217,7 @@ func TestIdle(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
-		_, b, err, tr, _ := patient(t, Retry{IdleTimeout: 20 * time.Second}, func(_ int, r *http.Request) (*http.Response, error) {
+		_, b, tr, _, err := patient(t, Retry{IdleTimeout: 20 * time.Second}, func(_ int, r *http.Request) (*http.Response, error) {
 			resp := answer(200, nil, zip)
 			resp.Body = io.NopCloser(&slow{strings.NewReader(zip), 10 * time.Second})
 			return resp, nil
@@ -247,7 +247,7 @@ func TestProgressRate(t *testing.T) {
 	t.Parallel()
 	zip := string(zipped(t, program(10_000, 1)))
 	synctest.Test(t, func(t *testing.T) {
-		_, _, err, _, progress := patient(t, Retry{}, func(_ int, r *http.Request) (*http.Response, error) {
+		_, _, _, progress, err := patient(t, Retry{}, func(_ int, r *http.Request) (*http.Response, error) {
 			resp := answer(200, nil, zip)
 			resp.Body = io.NopCloser(&slow{strings.NewReader(zip), 10 * time.Millisecond})
 			return resp, nil
