@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -130,4 +132,35 @@ func TestChangedMeanwhile(t *testing.T) {
 	if origin.Resumed != 0 || origin.SHA256 != sum(other) {
 		t.Errorf("origin %+v", origin)
 	}
+}
+
+// TestTwoAtOnce fetches the same release for two targets at the same time: only one of
+// them can keep what comes for later, and both install.
+func TestTwoAtOnce(t *testing.T) {
+	t.Parallel()
+	require(t, "nginx")
+	y := newYard(t)
+	f := &fault{kind: faultStall, at: int64(len(y.next.zip)) / 2}
+	h := y.through(t, newFaultyLine(t, y.address, f), "two")
+	first := stall(t, h, f)
+	second := y.through(t, newLine(t, y.address), "two")
+	second.set("TBCTL_CACHE_DIR="+h.cache, "TBCTL_GITHUB_URL="+h.variable("TBCTL_GITHUB_URL"))
+	second.run("install", "0.17.8", second.target).want(0)
+	second.holds(y.next)
+	h.run("install", "0.17.8", h.target).failed(5, "--wait")
+	_ = first.Process.Kill()
+	_ = first.Wait()
+	h.run("install", "0.17.8", h.target).want(0)
+	h.holds(y.next)
+}
+
+// variable is a variable of the host's environment.
+func (h *host) variable(name string) string {
+	value := ""
+	for _, entry := range h.env {
+		if found, ok := strings.CutPrefix(entry, name+"="); ok {
+			value = found
+		}
+	}
+	return value
 }

@@ -1,3 +1,5 @@
+//go:build linux
+
 package e2e
 
 import (
@@ -87,6 +89,9 @@ func outside() (int, error) {
 		return 0, fmt.Errorf("build tbctl: %w\n%s", err, output)
 	}
 	network, err := os.Readlink("/proc/self/ns/net")
+	if err == nil {
+		err = os.Mkdir(memory(program), 0o755)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -102,14 +107,12 @@ func outside() (int, error) {
 	return 0, err
 }
 
+// memory is a directory beside the program, for a file system in memory.
+func memory(program string) string { return filepath.Join(filepath.Dir(program), "memory") }
+
 // inside furnishes the namespaces and runs the tests.
 func inside(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "tbctl-e2e")
-	if err == nil {
-		defer os.RemoveAll(dir)
-		err = furnish(dir)
-	}
-	if err != nil {
+	if err := furnish(memory(os.Getenv(programEnv))); err != nil {
 		fmt.Fprintln(os.Stderr, "e2e: namespace:", err)
 		return 1
 	}
@@ -127,6 +130,14 @@ func furnish(dir string) error {
 		return fmt.Errorf("mount /run: %w", err)
 	}
 	if err := os.Mkdir("/run/sshd", 0o755); err != nil {
+		return err
+	}
+	// What the tests write is in memory: hundreds of installations sync their files, and
+	// nothing is left behind.
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
+		return fmt.Errorf("mount %s: %w", dir, err)
+	}
+	if err := os.Setenv("TMPDIR", dir); err != nil {
 		return err
 	}
 	// A name server that is not there: everything that has a name is in the hosts file.
