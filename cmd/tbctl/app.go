@@ -147,14 +147,25 @@ func (a *app) note(format string, args ...any) {
 	}
 }
 
-// warn says something that an operator must not miss. With --json it stands in
-// the document.
+// warn says something that an operator must not miss, once. With --json it stands
+// in the document.
 func (a *app) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	if slices.Contains(a.warnings, text) {
+		return
+	}
 	a.warnings = append(a.warnings, text)
 	if !a.global.JSON {
-		a.err.Printf("tbctl: %s %s\n", a.err.Styles().Warn.Render("warning:"), text)
+		a.labelled(a.err.Styles().Warn.Render("warning:"), text)
 	}
+}
+
+// labelled prints a text behind a label on standard error. Texts from outside stand in
+// it: what a terminal would act on is taken out.
+func (a *app) labelled(label, text string) {
+	const indent = len("tbctl: ")
+	text = term.Printable(strings.ReplaceAll(text, "\n", "; "))
+	a.err.Println(a.err.Hang("tbctl: "+label+" "+text, indent))
 }
 
 // emit is the command's result: the value for --json, and how a person sees it.
@@ -200,9 +211,9 @@ func (a *app) finish(err error) int {
 		}
 	}
 	if failure.code != exitDone && failure.message != "" {
-		a.err.Printf("tbctl: %s %s\n", a.err.Styles().Bad.Render("error:"), failure.message)
+		a.labelled(a.err.Styles().Bad.Render("error:"), failure.message)
 		if failure.hint != "" {
-			a.err.Printf("tbctl: %s %s\n", a.err.Styles().Accent.Render("hint:"), failure.hint)
+			a.labelled(a.err.Styles().Accent.Render("hint:"), failure.hint)
 		}
 	}
 	return int(failure.code)

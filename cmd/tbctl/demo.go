@@ -102,7 +102,7 @@ func (a *app) say(format string, args ...any) {
 // and the installed binary as a process of its own.
 func (c *demoCmd) step(a *app, place *demoPlace, step demoStep) int {
 	styles := a.out.Styles()
-	a.say("\n%s\n%s %s\n", styles.Dim.Render(a.out.Wrap("# "+step.say, 0)), styles.Accent.Render("$"), styles.Bold.Render(place.shorten(step.args)))
+	a.say("\n%s\n%s %s\n", a.out.WrapStyled(styles.Dim, "# "+step.say, 0), styles.Accent.Render("$"), styles.Bold.Render(place.shorten(step.args)))
 	var code int
 	if step.args[0] == "tbctl" {
 		code = run(append(step.args[1:len(step.args):len(step.args)], place.flags(a)...), a.demoStreams(), place.getenv(a.getenv))

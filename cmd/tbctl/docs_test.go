@@ -269,3 +269,54 @@ func parseExample(t *testing.T, args []string) error {
 	}
 	return err
 }
+
+// TestDocsMessages requires that the messages in the first column of the
+// troubleshooting tables are ones that the program has: each piece between two …
+// stands in the source.
+func TestDocsMessages(t *testing.T) {
+	t.Parallel()
+	source := sourceText(t)
+	content, err := os.ReadFile("../../docs/troubleshooting.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checked := 0
+	for line := range strings.Lines(string(content)) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 3 {
+			continue
+		}
+		for _, quoted := range regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[1], -1) {
+			for piece := range strings.SplitSeq(quoted[1], "…") {
+				if piece = strings.Trim(piece, " :,()"); len(piece) < 4 {
+					continue
+				}
+				checked++
+				if !strings.Contains(source, piece) {
+					t.Errorf("no message has %q, of %q", piece, quoted[1])
+				}
+			}
+		}
+	}
+	if checked < 30 {
+		t.Errorf("only %d pieces of messages found", checked)
+	}
+}
+
+// sourceText is the source of the program, with the text of a link as it is printed.
+func sourceText(t *testing.T) string {
+	t.Helper()
+	var all strings.Builder
+	err := filepath.WalkDir("../..", func(name string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		content, err := os.ReadFile(name)
+		all.Write(content)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.String()
+}

@@ -86,7 +86,7 @@ func (c *historyCmd) render(out *term.Stream, result historyResult) {
 	for _, record := range outcomes {
 		rows = append(rows, []string{
 			record.Time.Local().Format("2006-01-02 15:04:05"), whoText(record), string(record.Operation), resultText(out, record.Result),
-			fileName(record.Old) + " → " + fileName(record.New), term.Printable(record.Target), term.Printable(record.Source),
+			changeText(record), term.Printable(record.Target), term.Printable(record.Source),
 			(time.Duration(record.DurationMS) * time.Millisecond).String(),
 		})
 	}
@@ -102,6 +102,14 @@ func (c *historyCmd) render(out *term.Stream, result historyResult) {
 		out.Printf("%s %s of %s since %s: %s\n", out.Styles().Warn.Render("open:"), open.Intent.Operation, open.Intent.Target,
 			open.Intent.Time.Local().Format("2006-01-02 15:04:05"), state)
 	}
+}
+
+// changeText says from which release an operation led to which.
+func changeText(record install.Record) string {
+	if record.New == nil {
+		return fileName(record.Old) + " stays" // it ended before the new one was known
+	}
+	return fileName(record.Old) + " → " + fileName(record.New)
 }
 
 func whoText(record install.Record) string {

@@ -12,7 +12,13 @@ import (
 // renderReport shows what a binary says of itself.
 func renderReport(out *term.Stream, name string, report *inspect.Report) {
 	styles := out.Styles()
-	out.Printf("%s  %s\n", styles.Bold.Render(term.Printable(name)), report.Binary.Format.String()+" "+string(report.Platform)+", "+term.Bytes(report.Size))
+	name = term.Printable(name)
+	kind := report.Binary.Format.String() + " " + string(report.Platform) + ", " + term.Bytes(report.Size)
+	gap := "  "
+	if len(name)+len(gap)+len(kind) > out.Width() {
+		gap = "\n"
+	}
+	out.Printf("%s%s%s\n", styles.Bold.Render(name), gap, kind)
 	for index := range report.Images {
 		image := &report.Images[index]
 		out.Println()
@@ -83,7 +89,7 @@ func renderFields(out *term.Stream, fields [][2]string) {
 		width = max(width, len(field[0]))
 	}
 	for _, field := range fields {
-		out.Printf("%s  %s\n", out.Styles().Dim.Render(fmt.Sprintf("%-*s", width, field[0])), field[1])
+		out.Printf("%s  %s\n", out.Styles().Dim.Render(fmt.Sprintf("%-*s", width, field[0])), out.Hang(field[1], width+2))
 	}
 }
 

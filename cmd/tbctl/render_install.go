@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os/user"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -20,15 +21,34 @@ func renderPlan(out *term.Stream, outcome *install.Outcome, err error) {
 	renderFields(out, planFields(plan))
 	if plan.Verified != nil {
 		out.Printf("\nThe new file:\n\n")
-		renderFindings(out, plan.Verified.Findings)
+		renderFindingsShort(out, plan.Verified.Findings)
 	}
 	if plan.Fit != nil {
 		out.Printf("\nIn the place of the installed one:\n\n")
-		renderFindings(out, plan.Fit.Findings)
+		renderFindingsShort(out, plan.Fit.Findings)
 	}
 	if err == nil {
 		out.Printf("\n%s nothing stands against it; nothing was changed\n", out.Styles().Good.Render("ok:"))
 	}
+}
+
+// renderFindingsShort prints what held as one list of names, and all else as
+// [renderFindings] does.
+func renderFindingsShort(out *term.Stream, findings []verify.Finding) {
+	var held []string
+	var other []verify.Finding
+	for _, finding := range findings {
+		switch {
+		case finding.Status != verify.Held:
+			other = append(other, finding)
+		case !slices.Contains(held, string(finding.Name)):
+			held = append(held, string(finding.Name))
+		}
+	}
+	if len(held) > 0 {
+		out.Printf("%s %s\n", statusText(out, verify.Held), strings.TrimLeft(out.Wrap(strings.Join(held, ", "), 12), " "))
+	}
+	renderFindings(out, other)
 }
 
 func planSentence(plan *install.Plan) string {

@@ -152,14 +152,14 @@ func headerAt(target fsatomic.Target) (*multiversion.Header, multiversion.Checks
 func renderStatus(out *term.Stream, s *status) {
 	styles := out.Styles()
 	out.Printf("%s\n\n", styles.Bold.Render(s.Target.Path))
-	fields := [][2]string{{"installed", statusFile(s.Installed)}}
+	fields := statusFile("installed", s.Installed)
 	if s.Target.Exists {
 		fields = append(fields, [2]string{"attributes", attributesText(s.Target.Attributes)})
 	}
 	if len(s.Target.Links) > 0 {
 		fields = append(fields, [2]string{"link", s.Target.Name})
 	}
-	fields = append(fields, [2]string{"previous", statusFile(s.Previous)})
+	fields = append(fields, statusFile("previous", s.Previous)...)
 	if s.Last != nil {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format("2006-01-02 15:04:05"))})
 	}
@@ -173,15 +173,15 @@ func renderStatus(out *term.Stream, s *status) {
 	renderReplicas(out, s)
 }
 
-func statusFile(file *install.File) string {
+func statusFile(name string, file *install.File) [][2]string {
 	if file == nil {
-		return "nothing"
+		return [][2]string{{name, "nothing"}}
 	}
-	text := fmt.Sprintf("%s, %s, sha256 %s", fileName(file), term.Bytes(file.Size), file.SHA256)
+	text := fileName(file) + ", " + term.Bytes(file.Size)
 	if len(file.Releases) > 1 {
 		text += ", with " + releaseList(file.Releases[:len(file.Releases)-1])
 	}
-	return text
+	return [][2]string{{name, text}, {"  sha256", file.SHA256}}
 }
 
 func renderReplicas(out *term.Stream, s *status) {
@@ -221,7 +221,7 @@ func renderReplicas(out *term.Stream, s *status) {
 	for index := range s.Replicas {
 		process := &s.Replicas[index]
 		if process.Outlook != "" {
-			out.Printf("%d: %s\n", process.PID, process.Outlook)
+			out.Printf("%d: %s\n", process.PID, out.Hang(process.Outlook, 2))
 		} else if len(process.Unreadable) > 0 {
 			out.Printf("%d:%s\n", process.PID, whyUnreadable(&process.Process))
 		}

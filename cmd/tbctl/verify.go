@@ -128,7 +128,7 @@ func renderFindings(out *term.Stream, findings []verify.Finding) {
 			details = append(details, "expected "+finding.Expected, "found    "+finding.Found)
 		}
 		for _, detail := range details {
-			out.Println(out.Styles().Dim.Render(out.Wrap(term.Printable(detail), 12)))
+			out.Println(out.WrapStyled(out.Styles().Dim, term.Printable(detail), 12))
 		}
 	}
 }

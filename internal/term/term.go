@@ -155,6 +155,26 @@ func (s *Stream) Wrap(text string, indent int) string {
 	return strings.Join(append(lines, margin+line), "\n")
 }
 
+// WrapStyled is [Stream.Wrap] in a style. Each line is styled for itself: lipgloss
+// would pad them all to the longest.
+func (s *Stream) WrapStyled(style lipgloss.Style, text string, indent int) string {
+	lines := strings.Split(s.Wrap(text, indent), "\n")
+	for index, line := range lines {
+		lines[index] = style.Render(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Hang is [Stream.Wrap] without the indent of the first line, which stands behind as many
+// columns of something else, or is let out. It breaks nothing where there is no
+// terminal: what reads the lines there looks for them whole.
+func (s *Stream) Hang(text string, indent int) string {
+	if !s.terminal {
+		return text
+	}
+	return strings.TrimLeft(s.Wrap(text, indent), " ")
+}
+
 // Printable replaces what a terminal would act on (control characters and
 // escapes) in a text that came from outside.
 func Printable(text string) string {
