@@ -1,0 +1,158 @@
+package term
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestWrap(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		text   string
+		indent int
+		want   string
+	}{
+		{"", 0, ""},
+		{"one two three four", 0, "one two three four"},
+		{"one two three four five", 0, "one two three four\nfive"},
+		{"one two  three\nfour", 8, "        one two\n        three four"},
+		{"a /word/that/is/longer/than/a/line b", 0, "a\n/word/that/is/longer/than/a/line\nb"},
+		{"0.17.7 → 0.17.8 ab", 0, "0.17.7 → 0.17.8 ab"}, // columns, not bytes
+	} {
+		s := &Stream{width: 20}
+		if got := s.Wrap(test.text, test.indent); got != test.want {
+			t.Errorf("%q by %d: %q, want %q", test.text, test.indent, got, test.want)
+		}
+	}
+}
+
+func TestHangBreaksOnTerminalsAlone(t *testing.T) {
+	t.Parallel()
+	text := "one two three four five"
+	if got := (&Stream{width: 20}).Hang(text, 4); got != text {
+		t.Errorf("without a terminal: %q", got)
+	}
+	if got, want := (&Stream{width: 20, terminal: true}).Hang(text, 4), "one two three\n    four five"; got != want {
+		t.Errorf("on a terminal: %q, want %q", got, want)
+	}
+}
+
+func TestWrapStyledPadsNothing(t *testing.T) {
+	t.Parallel()
+	s := New(&bytes.Buffer{}, ColorAlways, func(name string) string { return map[string]string{"COLUMNS": "20"}[name] })
+	for line := range strings.SplitSeq(s.WrapStyled(s.Styles().Dim, "one two three four five", 2), "\n") {
+		if !strings.HasPrefix(line, "\x1b[") || strings.Contains(line, " \x1b") {
+			t.Errorf("line %q", line)
+		}
+	}
+}
+
+func TestTableDropsColumns(t *testing.T) {
+	t.Parallel()
+	columns := []Column{{Title: "name"}, {Title: "size", Right: true, Drop: 1}, {Title: "from", Drop: 2}}
+	rows := [][]string{{"one", "1", "somewhere"}, {"eleven", "11", "elsewhere"}}
+	for width, want := range map[int]string{
+		80: "NAME    SIZE  FROM\none        1  somewhere\neleven    11  elsewhere\n",
+		20: "NAME    SIZE\none        1\neleven    11\n",
+		11: "NAME\none\neleven\n",
+		3:  "NAME\none\neleven\n", // what may not be dropped stays
+	} {
+		if got := (&Stream{width: width}).Table(columns, rows); got != want {
+			t.Errorf("width %d:\n%s\nwant\n%s", width, got, want)
+		}
+	}
+}
+
+func TestColor(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		color Color
+		want  bool
+	}{{ColorAuto, false}, {ColorNever, false}, {ColorAlways, true}} { // a buffer is no terminal
+		s := New(&bytes.Buffer{}, test.color, nil)
+		if got := s.Styles().Good.Render("x") != "x"; got != test.want || s.Colored() != test.want || s.Terminal() {
+			t.Errorf("%s: coloured %v", test.color, got)
+		}
+	}
+}
+
+func TestWidth(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]int{"": 80, "120": 120, "1": 20, "100000": 400, "x": 80, "-3": 80} {
+		if got := New(&bytes.Buffer{}, ColorAuto, func(string) string { return text }).Width(); got != want {
+			t.Errorf("COLUMNS=%q: %d, want %d", text, got, want)
+		}
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"/usr/local/bin/tigerbeetle": "/usr/local/bin/tigerbeetle", "größer →": "größer →",
+		"\x1b]0;title\x07": "\ufffd]0;title\ufffd", "a\nb\tc": "a\ufffdb\ufffdc", "\u202egnp.exe": "\ufffdgnp.exe", "\u009b31m": "\ufffd31m",
+	} {
+		if got := Printable(text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestBytes(t *testing.T) {
+	t.Parallel()
+	for size, want := range map[int64]string{
+		0: "0 B", 10239: "10239 B", 10240: "10 KiB", 1<<20 - 1: "1024 KiB", 1 << 20: "1 MiB", 54008192: "51.5 MiB", 5 << 40: "5 TiB",
+	} {
+		if got := Bytes(size); got != want {
+			t.Errorf("%d: %q, want %q", size, got, want)
+		}
+	}
+}
+
+type brokenPipe struct{}
+
+var errBroken = errors.New("broken pipe")
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
+
+func TestErrIsKept(t *testing.T) {
+	t.Parallel()
+	s := New(brokenPipe{}, ColorAuto, nil)
+	s.Println("lost")
+	if !errors.Is(s.Err(), errBroken) {
+		t.Errorf("error %v", s.Err())
+	}
+}
+
+// Where there is no terminal, progress is a line every few seconds, and never a carriage return.
+func TestProgressLines(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	p := NewProgress(New(&out, ColorAuto, nil), false)
+	now := time.Unix(0, 0)
+	p.now = func() time.Time { return now }
+	p.Start("fetching", -1)
+	for range 11 {
+		p.Update(5<<20, 50<<20)
+		now = now.Add(time.Second)
+	}
+	p.Done()
+	p.Update(1, 2) // after the end: nothing
+	if got, want := out.String(), strings.Repeat("tbctl: fetching: 5 MiB of 50 MiB (10 %)\n", 2); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	out.Reset()
+	quiet := NewProgress(New(&out, ColorAuto, nil), true)
+	quiet.Start("fetching", 1)
+	quiet.Update(1, 1)
+	quiet.Done()
+	var none *Progress
+	none.Start("x", 1)
+	none.Update(1, 1)
+	none.Done()
+	if out.Len() > 0 {
+		t.Errorf("quiet, but %q", &out)
+	}
+}
