@@ -8,16 +8,17 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 )
 
 // A binary is a multiversion binary that runs, as it is and in its release archive.
 type binary struct {
-	release string
-	data    []byte
-	sha256  string
-	zip     []byte
+	says   string // the beginning of what it prints
+	data   []byte
+	sha256 string
+	zip    []byte
 }
 
 // binaries are made once: each can be installed over the one before.
@@ -25,6 +26,8 @@ type binaries struct {
 	old, next *binary
 	// far shares no release with the others.
 	far *binary
+	// smallOld and smallNext are for hundreds of installations: 1 MiB, and random bytes most of it.
+	smallOld, smallNext *binary
 }
 
 var makeBinaries sync.Once
@@ -37,14 +40,25 @@ func fixtures(t *testing.T) binaries {
 		made.old = newBinary(t, testbin.Spec{Current: testbin.Release("0.17.7"), Past: testbin.PastOf("0.17.6")})
 		made.next = newBinary(t, testbin.Spec{Current: testbin.Release("0.17.8"), From: made.old.data})
 		made.far = newBinary(t, testbin.Spec{Current: testbin.Release("0.99.9"), Past: testbin.PastOf("0.99.8")})
+		platform := multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH)
+		small := tinyelf.Spec(platform, 1, "0.17.7", "0.17.6")
+		small.Size = 1 << 20
+		made.smallOld = newBinary(t, small)
+		small = tinyelf.Spec(platform, 1, "0.17.8")
+		small.From = made.smallOld.data
+		made.smallNext = newBinary(t, small)
 	})
 	return made
 }
 
 func newBinary(t *testing.T, spec testbin.Spec) *binary {
 	spec.Platform = multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH)
+	says := "testbin version " + spec.Current.String()
+	if spec.Executable != nil {
+		says = tinyelf.Line(spec.Current, spec.Seed)
+	}
 	data := testbin.Build(t, spec)
-	return &binary{release: spec.Current.String(), data: data, sha256: sum(data), zip: testbin.Zip(t, "tigerbeetle", data, testbin.ZipOptions{})}
+	return &binary{says: says, data: data, sha256: sum(data), zip: testbin.Zip(t, "tigerbeetle", data, testbin.ZipOptions{})}
 }
 
 // asset is the name of this host's release archive.

@@ -146,6 +146,14 @@ func (r *result) failed(code int, said ...string) *result {
 	return r
 }
 
+// atOnce fails the test if the run tried again what could not help.
+func (r *result) atOnce() {
+	r.t.Helper()
+	if strings.Contains(r.stderr, "trying again") {
+		r.t.Errorf("tbctl %s: it tried again\n%s", strings.Join(r.args, " "), r.both())
+	}
+}
+
 func (r *result) both() string { return "stdout: " + r.stdout + "\nstderr: " + r.stderr }
 
 // A document is what --json prints. Its fields are those that the tests look at.
@@ -303,8 +311,8 @@ func (h *host) holds(b *binary) {
 		h.t.Errorf("in the target's directory: %q, want %q", after.names, names)
 	}
 	output, err := exec.Command(h.target, "version").Output()
-	if want := "testbin version " + b.release; err != nil || !strings.HasPrefix(string(output), want) {
-		h.t.Errorf("the installed program says %q (%v), want %q", output, err, want)
+	if err != nil || !strings.HasPrefix(string(output), b.says) {
+		h.t.Errorf("the installed program says %q (%v), want %q", output, err, b.says)
 	}
 }
 

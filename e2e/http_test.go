@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestServerKinds installs from servers that differ in what must not matter.
@@ -94,9 +93,7 @@ func TestWrongFiles(t *testing.T) {
 				t.Errorf("error %+v", doc.Error)
 			}
 			h.untouched()
-			if r.took > 10*time.Second {
-				t.Errorf("it took %v to say so", r.took)
-			}
+			r.atOnce()
 		})
 	}
 }
@@ -136,17 +133,15 @@ server { listen `+address+`;
 		h := newHost(t).install(b.old.data)
 		r := h.run("install", "http://"+address+"/down/tigerbeetle.zip", h.target).failed(1, "503", "6 attempts", "trying again")
 		h.untouched()
-		t.Log(r.took, r.stderr)
+		t.Log(r.stderr)
 	})
 	t.Run("tomorrow", func(t *testing.T) {
 		t.Parallel()
 		h := newHost(t).install(b.old.data)
 		r := h.run("install", "http://"+address+"/tomorrow/tigerbeetle.zip", h.target).failed(1, "503", "24h")
 		h.untouched()
-		if r.took > 10*time.Second {
-			t.Errorf("it took %v to say so", r.took)
-		}
-		t.Log(r.took, r.stderr)
+		r.atOnce()
+		t.Log(r.stderr)
 	})
 }
 

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // runOffline runs tbctl where there is no network at all.
@@ -31,11 +30,9 @@ func TestOffline(t *testing.T) {
 		{"install", "https://198.51.100.7/tigerbeetle.zip", h.target},
 	} {
 		r := h.runOffline(nil, args...)
-		t.Log(r.took, r.stderr)
+		t.Log(r.stderr)
 		r.failed(1, "tbctl download", "tbctl install FILE")
-		if r.took > 5*time.Second {
-			t.Errorf("%v: it took %v to say so", args, r.took)
-		}
+		r.atOnce()
 		h.untouched()
 	}
 	h.runOffline(nil, "install", h.write("tigerbeetle.zip", b.next.zip), h.target).want(0)
@@ -50,14 +47,11 @@ func TestNoWayOut(t *testing.T) {
 	t.Parallel()
 	require(t)
 	h := newHost(t).install(fixtures(t).old.data)
-	for _, url := range []string{"https://no-such-name.test/tigerbeetle.zip", "https://198.51.100.7/tigerbeetle.zip"} {
-		r := h.run("install", url, h.target).failed(1, "tbctl install FILE")
-		h.untouched()
-		t.Log(r.took, r.stderr)
-		if r.took > 5*time.Second {
-			t.Errorf("%s: it took %v to say so", url, r.took)
-		}
-	}
+	r := h.run("install", "https://198.51.100.7/tigerbeetle.zip", h.target).failed(1, "unreachable", "tbctl install FILE")
+	r.atOnce()
+	r = h.run("install", "https://no-such-name.test/tigerbeetle.zip", h.target).failed(1, "no-such-name.test", "3 attempts", "tbctl install FILE")
+	h.untouched()
+	t.Log(r.stderr)
 }
 
 // TestCarry downloads on one host and installs on another one, which has no network.
