@@ -196,6 +196,17 @@ type stands struct {
 // text and in JSON.
 func (l *live) status(p *standin.Process, want stands) {
 	l.t.Helper()
+	l.statusJSON(p, want)
+	newest := want.offers[strings.LastIndex(want.offers, " ")+1:]
+	row := strings.Join([]string{"replica", want.running, want.armed, newest, want.durable, l.data}, " ")
+	text := l.tbctl("status", l.target).ends(0)
+	text.out = strings.Join(strings.Fields(text.out), " ")
+	text.prints("installed "+want.installed+",", row, want.outlook)
+}
+
+// statusJSON is status without the text.
+func (l *live) statusJSON(p *standin.Process, want stands) {
+	l.t.Helper()
 	var document liveDocument
 	l.tbctl("status", l.target, "--json").ends(0).decode(&document)
 	if document.Result.Installed == nil || document.Result.Installed.Release.String() != want.installed {
@@ -215,11 +226,6 @@ func (l *live) status(p *standin.Process, want stands) {
 	if got != want || !strings.Contains(found.Outlook, want.outlook) {
 		l.t.Errorf("replica %+v with the outlook %q, want %+v", got, found.Outlook, want)
 	}
-	newest := want.offers[strings.LastIndex(want.offers, " ")+1:]
-	row := strings.Join([]string{"replica", want.running, want.armed, newest, want.durable, l.data}, " ")
-	text := l.tbctl("status", l.target).ends(0)
-	text.out = strings.Join(strings.Fields(text.out), " ")
-	text.prints("installed "+want.installed+",", row, want.outlook)
 }
 
 // durable is the release in the data file.
