@@ -275,7 +275,7 @@ func parseExample(t *testing.T, args []string) error {
 // stands in the source.
 func TestDocsMessages(t *testing.T) {
 	t.Parallel()
-	source := sourceText(t)
+	source := productSource(t)
 	content, err := os.ReadFile("../../docs/troubleshooting.md")
 	if err != nil {
 		t.Fatal(err)
@@ -303,8 +303,8 @@ func TestDocsMessages(t *testing.T) {
 	}
 }
 
-// sourceText is the source of the program, with the text of a link as it is printed.
-func sourceText(t *testing.T) string {
+// productSource is the source of the program.
+func productSource(t *testing.T) string {
 	t.Helper()
 	var all strings.Builder
 	err := filepath.WalkDir("../..", func(name string, entry os.DirEntry, err error) error {

@@ -96,7 +96,7 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 		}
 		return exitRefused, hint, nil, true
 	case errors.Is(err, fsatomic.ErrNoOld):
-		return exitRefused, "there is no TARGET-old to go back to: tbctl install RELEASE", nil, true
+		return exitRefused, "there is nothing to go back to: tbctl install RELEASE installs another", nil, true
 	case errors.Is(err, fsatomic.ErrSameFile):
 		return exitRefused, "", nil, true
 	}
@@ -150,7 +150,9 @@ func entrySource(a *app, err error) (exitCode, string, any, bool) {
 	var limit *release.RateLimitError
 	var transfer *release.TransferError
 	switch {
-	case errors.Is(err, release.ErrTag), errors.Is(err, release.ErrPlatform), errors.Is(err, release.ErrOption):
+	case errors.Is(err, release.ErrTag):
+		return exitUsage, "tbctl releases lists the releases; a file is named with its path, such as ./tigerbeetle", nil, true
+	case errors.Is(err, release.ErrPlatform), errors.Is(err, release.ErrOption):
 		return exitUsage, "tbctl " + a.command + " --help", nil, true
 	case errors.As(err, &limit):
 		return exitFailed, "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", limit, true

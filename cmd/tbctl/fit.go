@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
@@ -49,6 +50,9 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 	if plain {
 		return "say which release the installed executable is: --from-plain RELEASE"
 	}
+	older := slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
+		return finding.Name == verify.CheckDowngrade && finding.Status != verify.Held
+	})
 	for _, finding := range report.Findings {
 		if finding.Status == verify.NotChecked && (finding.Name == verify.CheckOverlap || finding.Name == verify.CheckInstalled) {
 			return "say which release the cluster runs: --running RELEASE, or --data-file FILE"
@@ -60,9 +64,9 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		case verify.CheckDowngrade:
 			return "if going back is meant, say which release the cluster runs and allow it: --running RELEASE --allow-downgrade"
 		case verify.CheckOverlap:
-			return "say which release the cluster runs: --running RELEASE, or --data-file FILE; or install a release in between first"
+			return hintBetween(older) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
 		case verify.CheckRunning:
-			return "install a release in between first: one that holds both the release that runs and a newer one"
+			return hintBetween(older)
 		case verify.CheckOffered:
 			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
 				"and start it again; or go forward, with a file that holds all that was offered"
@@ -71,4 +75,13 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		}
 	}
 	return ""
+}
+
+// hintBetween is about a file that lacks the release that the cluster is at. older says
+// that the file is older than the installed one.
+func hintBetween(older bool) string {
+	if older {
+		return "a cluster does not go back: install a release that holds the one that it is at, see tbctl releases"
+	}
+	return "install a release in between first: tbctl releases shows which"
 }

@@ -84,7 +84,7 @@ func planFields(plan *install.Plan) [][2]string {
 		}
 	}
 	if plan.Operation == install.OperationInstall {
-		add("from", term.Printable(plan.Origin.Source))
+		add("from", sourceText(plan.Origin.Source))
 		add("trust", trustText(plan.Origin))
 	}
 	if plan.New != nil {
@@ -107,6 +107,14 @@ func planFields(plan *install.Plan) [][2]string {
 		add("leftover", fmt.Sprintf("%s: %s (%s)", leftover.Path, leftover.Action, leftover.Reason))
 	}
 	return fields
+}
+
+// sourceText names where a file came from.
+func sourceText(source string) string {
+	if source == "-" {
+		return "standard input"
+	}
+	return term.Printable(source)
 }
 
 func trustText(origin install.Origin) string {
