@@ -54,7 +54,7 @@ type globals struct {
 	Version  versionFlag `help:"Show the version of tbctl." group:"output"`
 	JSON     bool        `help:"Print one JSON document on standard output, on failure too." group:"output"`
 	Quiet    bool        `short:"q" help:"No progress and no notes on standard error; warnings and errors stay." group:"output"`
-	Color    term.Color  `enum:"auto,always,never" default:"auto" help:"Colour: ${enum}. NO_COLOR is honoured." group:"output"`
+	Color    term.Color  `enum:"auto,always,never" default:"auto" help:"Colour: auto, always or never. NO_COLOR is honoured." group:"output"`
 	StateDir string      `placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
 }
 

@@ -22,6 +22,10 @@ func (c *statusCmd) Help() string {
 with their running, armed and durable releases, and what will happen next. After an
 interrupted installation it says what is on the disk.
 
+Of each replica: RUNNING is the release that it runs, ARMED the newest of the binary
+that it holds in memory, OFFERS the newest that it offers its cluster, and DURABLE the
+one that its data needs at the next start.
+
 Examples:
 
   tbctl status

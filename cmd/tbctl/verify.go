@@ -78,7 +78,7 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 	if err != nil {
 		return verify.ReplaceReport{}, err
 	}
-	against, err := openFile(c.Against)
+	against, err := openInput(a, c.Against)
 	if err != nil {
 		return verify.ReplaceReport{}, err
 	}
