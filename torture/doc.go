@@ -15,7 +15,7 @@
 //
 //	go test ./torture
 //
-// and a full one some minutes. It wants Linux on x86-64, root, and loop devices; each test
+// and a full one some minutes, more if others are busy. It wants Linux on x86-64, root, and loop devices; each test
 // skips and says why where it cannot run:
 //
 //	TBCTL_TORTURE=full go test -timeout 30m -v ./torture

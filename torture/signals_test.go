@@ -109,10 +109,10 @@ func (p *place) stall(t *testing.T, source string, part []byte, signal syscall.S
 	stderr, err := command.StderrPipe()
 	check(t, err)
 	check(t, command.Start())
-	// It says so when it begins to read: then it has its lock and its staged file.
+	// It says so when it begins to fetch: then it has its lock and its staged file.
 	reader := bufio.NewReader(stderr)
 	said, err := reader.ReadString('\n')
-	if err != nil || !strings.Contains(said, "fetching") {
+	if err != nil || !strings.Contains(said, "fetching") && !strings.Contains(said, "reading") {
 		t.Fatalf("it said %q, %v", said, err)
 	}
 	if source == "server" {
