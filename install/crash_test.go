@@ -291,3 +291,33 @@ func (s scene) record(t *testing.T, m *machine, outcome *install.Outcome, failed
 		}
 	}
 }
+
+// TestRollbackAgain crashes a rollback after every operation and runs the same
+// command again: it must end with the file that was asked for, not swap it away again.
+func TestRollbackAgain(t *testing.T) {
+	t.Parallel()
+	eachScene(t, func(t *testing.T, s scene, options memfs.Options) {
+		if s.result != install.ResultRolledBack {
+			return
+		}
+		for number := range s.operations(t, options) {
+			m := s.setUp(t, options)
+			m.CrashAt(number + 1)
+			_, err := s.act(t.Context(), m.installer())
+			trace := m.Trace()
+			if err == nil {
+				continue // the operator was told that it is done
+			}
+			m.Restart(memfs.All())
+			what := fmt.Sprintf("crash after %s, then again", trace[number])
+			recorded := strings.Contains(m.phases(t), "outcome")
+			if _, err := s.act(t.Context(), m.installer()); err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if now := m.look(t, what); now.target != s.after.target && !recorded {
+				t.Fatalf("%s: the target is %s, want %s", what, now.target, s.after.target)
+			}
+			s.closed(t, m, what)
+		}
+	})
+}

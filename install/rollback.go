@@ -45,6 +45,9 @@ func (r *run) rollback(ctx context.Context) error {
 	if err := r.takeLock(ctx); err != nil {
 		return err
 	}
+	if r.finished() {
+		return nil
+	}
 	if err := r.judgeOld(ctx); err != nil {
 		return err
 	}
@@ -64,6 +67,21 @@ func (r *run) rollback(ctx context.Context) error {
 	r.outcome.Changed, r.outcome.Committed, r.outcome.Result = true, &committed, ResultRolledBack
 	r.record.Method = committed.Method
 	return r.readBack(ctx, committed)
+}
+
+// finished reports whether a crash cut off an earlier rollback of this target
+// behind its swap. Then running the command again has nothing left to do: swapping
+// once more would undo what was asked for.
+func (r *run) finished() bool {
+	for _, record := range r.outcome.Recovered {
+		if record.Operation != OperationRollback || record.Result != ResultFoundNew {
+			continue
+		}
+		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
+		r.outcome.Result = ResultAlready
+		return true
+	}
+	return false
 }
 
 // judgeOld verifies the kept file and whether it fits.

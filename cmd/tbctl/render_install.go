@@ -183,6 +183,10 @@ func renderOutcome(out *term.Stream, outcome *install.Outcome) {
 	good := out.Styles().Good
 	switch outcome.Result {
 	case install.ResultAlready:
+		if plan.Operation == install.OperationRollback {
+			out.Printf("%s the rollback that was interrupted had already put %s at %s; nothing was touched\n", good.Render("ok:"), fileName(plan.New), plan.Target.Path)
+			return
+		}
 		out.Printf("%s %s is installed at %s already; nothing was touched\n", good.Render("ok:"), fileName(plan.New), plan.Target.Path)
 		return
 	case install.ResultRolledBack:
