@@ -12,6 +12,9 @@ import (
 // ErrNothingInstalled says that there is no file at the target to go back from.
 var ErrNothingInstalled = errors.New("nothing is installed")
 
+// ErrNotBinary says that what stands at the target is no executable at all.
+var ErrNotBinary = errors.New("not a binary")
+
 // ErrNotSupported says that this system cannot replace a file durably.
 var ErrNotSupported = errors.New("installing is not supported on this system")
 
@@ -39,6 +42,9 @@ func (e *PlanError) Unwrap() []error { return e.Problems }
 type RejectedError struct {
 	Source string
 	Reason string
+	// Expected is whether it is whole, but another release than was asked for.
+	Expected bool
+
 	Report *verify.Report // nil if the file was not looked into
 	Err    error          // the cause, if it was rejected while it was fetched
 }
@@ -63,11 +69,15 @@ type RefusedError struct {
 	// no multiversion binary.
 	Plain bool
 
-	Report *verify.ReplaceReport
+	Report *verify.ReplaceReport // nil if nothing was compared
+	Err    error                 // the cause, or nil
 }
 
 // Error says why the file does not fit.
 func (e *RefusedError) Error() string { return e.Target + ": " + e.Reason }
+
+// Unwrap returns the cause, or nil.
+func (e *RefusedError) Unwrap() error { return e.Err }
 
 // ReadBackError says that the file at the target is not the one that was
 // committed, or could not be read: somebody else changed it, or the disk did.

@@ -1,6 +1,8 @@
 package install
 
 import (
+	"errors"
+
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -17,10 +19,19 @@ func (r *run) fits(next *multiversion.Binary) error {
 			installed.Plain.Release = r.request.PlainRelease
 		}
 	}
+	if errors.Is(installed.Err, multiversion.RuleKind) && r.target.File.Size > 0 {
+		return &RefusedError{
+			Target: r.target.Path, Err: ErrNotBinary,
+			Reason: "what stands there is " + r.installed.file.Kind + ", not a binary: is this the right target?",
+		}
+	}
 	report := verify.Replace(next, installed, options)
 	r.plan.Fit = &report
 	if r.target.File.Links > 1 {
 		r.warn("%s has %d hard links: the others keep the old file", r.target.Path, r.target.File.Links)
+	}
+	if r.request.DropOld && r.target.OldExists {
+		r.warn("%s stays what it was before: it is not the file that is replaced now, and a rollback would go back to it", r.target.OldPath)
 	}
 	for _, name := range r.target.NotCarried {
 		r.warn("the attribute %s is bound to the old file's contents and is not carried over", name)

@@ -99,7 +99,7 @@ func (in *Installer) Plan(ctx context.Context, request Request, fetch Fetch) (*O
 }
 
 func (in *Installer) begin(operation Operation, request Request) *run {
-	plan := &Plan{Operation: operation, Host: request.Host, Origin: Origin{Source: request.Source}}
+	plan := &Plan{Operation: operation, Host: request.Host, DropOld: request.DropOld, Origin: Origin{Source: request.Source}}
 	r := &run{Installer: in, request: request, started: time.Now(), plan: plan, outcome: &Outcome{Plan: plan}}
 	host, _ := os.Hostname()
 	r.record = Record{
@@ -307,7 +307,7 @@ func (r *run) expected(binary *multiversion.Binary) error {
 		}
 	}
 	reason := expectation{want: r.request.Expect, found: binary.Current()}.reason()
-	return &RejectedError{Source: r.plan.Origin.Source, Reason: reason, Report: r.plan.Verified}
+	return &RejectedError{Source: r.plan.Origin.Source, Reason: reason, Expected: true, Report: r.plan.Verified}
 }
 
 // same is the plan for a file that is installed already.

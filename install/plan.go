@@ -98,6 +98,9 @@ type Plan struct {
 	Origin    Origin                `json:"origin"`
 	Host      multiversion.Platform `json:"host,omitempty"`
 
+	// DropOld is whether the replaced file is not kept.
+	DropOld bool `json:"drop_old,omitempty"`
+
 	// Attributes are those that the new file gets.
 	Attributes fsatomic.Attributes `json:"attributes"`
 

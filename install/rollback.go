@@ -42,6 +42,13 @@ func (r *run) rollback(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
+	if !r.target.Exists || !r.target.OldExists {
+		// A swap that was cut off may still give it its name; but without a trace of
+		// one not even a lock is left behind.
+		if residue, err := fsatomic.Residue(r.FS, r.target); err == nil && len(residue.Leftovers) == 0 {
+			return r.noOld()
+		}
+	}
 	if err := r.takeLock(ctx); err != nil {
 		return err
 	}
@@ -69,6 +76,11 @@ func (r *run) rollback(ctx context.Context) error {
 	return r.readBack(ctx, committed)
 }
 
+// noOld refuses to go back to nothing.
+func (r *run) noOld() error {
+	return &RefusedError{Target: r.target.Path, Reason: fsatomic.ErrNoOld.Error() + " is kept beside it", Err: fsatomic.ErrNoOld}
+}
+
 // finished reports whether a crash cut off an earlier rollback of this target
 // behind its swap. Then running the command again has nothing left to do: swapping
 // once more would undo what was asked for.
@@ -89,7 +101,7 @@ func (r *run) judgeOld(ctx context.Context) error {
 	path := r.target.OldPath
 	r.plan.Action, r.plan.Origin.Source, r.record.Source = ActionSwapBack, path, path
 	if !r.target.Exists || !r.target.OldExists {
-		return fmt.Errorf("roll back %s: %w", r.target.Path, fsatomic.ErrNoOld)
+		return r.noOld()
 	}
 	r.observe(StepVerify)
 	old, attributes, err := r.openOld()

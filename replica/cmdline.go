@@ -3,6 +3,7 @@ package replica
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -50,9 +51,13 @@ func parseArguments(cmdline string) arguments {
 }
 
 // resembles reports whether a process of which only the command line can be
-// read may run from one of the names: it has a base name in common, or it
-// starts something that looks like a replica.
+// read may run from one of the names. An absolute path says it; of any other
+// name the base is compared, and whether it starts something that looks like a
+// replica.
 func (a arguments) resembles(names []string) bool {
+	if filepath.IsAbs(a.command) {
+		return slices.Contains(names, filepath.Clean(a.command)) || slices.Contains(names, resolve(a.command))
+	}
 	base := filepath.Base(a.command)
 	for _, name := range names {
 		if base == filepath.Base(name) {
@@ -60,6 +65,18 @@ func (a arguments) resembles(names []string) bool {
 		}
 	}
 	return a.subcommand == subcommandStart && strings.HasSuffix(a.positional, ".tigerbeetle")
+}
+
+// resolve resolves the symlinks of a path, or of its directory if there is
+// nothing at the path.
+func resolve(path string) string {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
+	}
+	if directory, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		return filepath.Join(directory, filepath.Base(path))
+	}
+	return path
 }
 
 // status is what /proc/PID/stat says of a process.

@@ -123,18 +123,6 @@ func (f *Finder) locate() (*place, error) {
 	return found, nil
 }
 
-// resolve resolves the symlinks of a path, or of its directory if there is
-// nothing at the path.
-func resolve(path string) string {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		return resolved
-	}
-	if directory, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(directory, filepath.Base(path))
-	}
-	return path
-}
-
 func readlinkOrEmpty(name string) string {
 	text, err := os.Readlink(name)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -45,7 +46,7 @@ func (f *Finder) inspect(ctx context.Context, place *place, pid int, last bool) 
 	if exeErr == nil {
 		process.Origin = f.origin(place, identity, args)
 	}
-	if process.Origin == OriginUnknown && (exeErr == nil || !args.resembles(place.names)) {
+	if process.Origin == OriginUnknown && (exeErr == nil || !args.resembles(slices.Concat(place.names, place.paths))) {
 		return Process{}, key, errGone
 	}
 	if exeErr != nil {

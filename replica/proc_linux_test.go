@@ -145,7 +145,8 @@ func TestFindUnreadable(t *testing.T) {
 		2: "tigerbeetle\x00start\x00--addresses=3000\x00/none\x00",
 		3: "/usr/sbin/sshd\x00-D\x00",
 		4: "tb\x00start\x000_0.tigerbeetle\x00",
-		5: "/usr/bin/tigerbeetle\x00repl\x00",
+		5: target + "\x00repl\x00",
+		6: "/elsewhere/tigerbeetle\x00start\x000_0.tigerbeetle\x00", // says that it runs from another path
 	} {
 		dir := strconv.Itoa(pid)
 		tr.write(dir+"/stat", "2 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n")

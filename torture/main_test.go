@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -116,9 +115,6 @@ func helper(t *testing.T, name string, args ...string) *exec.Cmd {
 // program returns the path of tbctl, built once for all tests.
 func program(t *testing.T) string {
 	t.Helper()
-	if runtime.GOOS == "windows" {
-		t.Skip("skipped: tbctl does not install on Windows")
-	}
 	built.once.Do(func() {
 		if _, built.err = exec.LookPath("go"); built.err != nil {
 			return

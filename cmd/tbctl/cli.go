@@ -82,10 +82,15 @@ func (a *app) dispatch(args []string) (err error) {
 	if len(args) > 0 && args[0] == completions.Command {
 		return a.complete(args[1:])
 	}
-	var grammar cli
-	if a.config, err = loadConfig(a.getenv); err != nil {
+	if err := checkArguments(args); err != nil {
 		return err
 	}
+	var grammar cli
+	configured, configErr := loadConfig(a.getenv)
+	if configErr != nil {
+		configured = &config{}
+	}
+	a.config = configured
 	parser, err := newParser(&grammar, a.config, a.out, a.out.Width())
 	if err != nil {
 		return fmt.Errorf("grammar: %w", err)
@@ -109,8 +114,25 @@ func (a *app) dispatch(args []string) (err error) {
 		a.openStreams() // the configuration may have a word on colour
 	}
 	a.command = parsed.Selected().Name
+	if configErr != nil && a.command != "version" {
+		return configErr // but help and the version are there for who mends it
+	}
 	a.prepare(parsed)
 	return parsed.Run(a)
+}
+
+// checkArguments refuses an empty argument: most likely it is a variable without
+// a value, and the default target is not what was meant.
+func checkArguments(args []string) error {
+	for _, arg := range args {
+		switch arg {
+		case "--":
+			return nil
+		case "":
+			return usage("a variable without a value?", "an argument is empty")
+		}
+	}
+	return nil
 }
 
 // versionAsked reports whether the arguments ask for the version and nothing else.

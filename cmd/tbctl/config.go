@@ -26,7 +26,7 @@ const configSizeMax = 64 << 10
 // settings are the names that a configuration file may set: target, and flags
 // by their names.
 var settings = [...]string{
-	"target", "platform", "mirror", "public-key", "require", "github-digest", "ca-file", "cache-dir", "state-dir", "color",
+	"target", "platform", "mirror", "public-key", "require", "github-digest", "ca-file", "cache-dir", "idle-timeout", "state-dir", "color",
 }
 
 // config is what the configuration files say. The nil config says nothing.
@@ -158,7 +158,9 @@ type configResult struct {
 func (c *configCmd) Run(a *app) error {
 	var shown []setting
 	for _, name := range settings {
-		shown = append(shown, a.setting(name))
+		line := a.setting(name)
+		line.Value = redactURL(line.Value) // this output is what people show to others
+		shown = append(shown, line)
 	}
 	sort.SliceStable(shown, func(i, j int) bool { return shown[i].Name < shown[j].Name })
 	a.emit(configResult{shown, configFiles(a.getenv)}, func(out *term.Stream) {

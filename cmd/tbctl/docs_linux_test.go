@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -64,7 +63,6 @@ type sandbox struct {
 	world *docsWorld
 	dir   string
 
-	mu       sync.Mutex
 	replicas []*standin.Process
 }
 
@@ -181,6 +179,7 @@ func (s *sandbox) translate(script string) string {
 func (s *sandbox) restore(output string) string {
 	output = strings.ReplaceAll(output, s.world.url+"/github", docsGitHub)
 	output = strings.ReplaceAll(output, s.world.url+"/mirror", docsMirror)
+	output = strings.ReplaceAll(output, ", "+ownerText(os.Geteuid(), os.Getegid()), ", root:root")
 	output = strings.ReplaceAll(output, s.path("here"), "")
 	return strings.ReplaceAll(output, s.dir, "")
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -91,6 +92,9 @@ func (c *downloadCmd) asked(artifact release.Artifact, report verify.Report) err
 	want, err := expected(artifact.Tag)
 	if err != nil {
 		return err
+	}
+	if platform := multiversion.Platform(artifact.Platform); artifact.Tag != "" && report.Platform != platform {
+		return rejected("the source serves another platform under this name", fmt.Errorf("%s: it is for %s, not %s as asked for", artifact.Location, report.Platform, platform))
 	}
 	current := report.Binary.Current()
 	for _, release := range want {

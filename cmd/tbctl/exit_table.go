@@ -79,6 +79,8 @@ func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, hint, zip, true
 	case errors.Is(err, release.ErrTooLarge):
 		return exitRejected, "", nil, true
+	case errors.As(err, &rejected) && rejected.Expected:
+		return exitRejected, "the source serves another release under this name", nil, true
 	case errors.As(err, &rejected):
 		return exitRejected, "get the file again; tbctl verify FILE lists every finding", nil, true
 	}
@@ -89,14 +91,16 @@ func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
 func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 	var refused *install.RefusedError
 	switch {
+	case errors.Is(err, fsatomic.ErrNoOld):
+		return exitRefused, "there is nothing to go back to: tbctl install RELEASE installs another", nil, true
+	case errors.Is(err, install.ErrNotBinary):
+		return exitRefused, "if it really is to be replaced, move it away first", nil, true
 	case errors.As(err, &refused):
 		hint := ""
 		if refused.Report != nil {
 			hint = hintFit(refused.Report, refused.Plain)
 		}
 		return exitRefused, hint, nil, true
-	case errors.Is(err, fsatomic.ErrNoOld):
-		return exitRefused, "there is nothing to go back to: tbctl install RELEASE installs another", nil, true
 	case errors.Is(err, fsatomic.ErrSameFile):
 		return exitRefused, "", nil, true
 	}
@@ -130,11 +134,14 @@ var planHints = []struct {
 // entryPlan are the problems of the place, found before anything was fetched.
 func entryPlan(_ *app, err error) (exitCode, string, any, bool) {
 	code := exitFailed
-	if errors.Is(err, fsatomic.ErrAttribute) {
+	if onlyAttributes(err) {
 		code = exitRefused
 	}
 	var hints []string
 	for _, entry := range planHints {
+		if code == exitFailed && (entry.problem == fsatomic.ErrOwner || entry.problem == fsatomic.ErrAttribute) {
+			continue // the place comes first
+		}
 		if errors.Is(err, entry.problem) && !(entry.problem == fsatomic.ErrAttribute && errors.Is(err, fsatomic.ErrOwner)) {
 			hints = append(hints, entry.hint)
 		}
@@ -143,6 +150,20 @@ func entryPlan(_ *app, err error) (exitCode, string, any, bool) {
 		return 0, "", nil, false
 	}
 	return code, strings.Join(hints, "; "), nil, true
+}
+
+// onlyAttributes reports whether nothing but attributes hinders an installation.
+func onlyAttributes(err error) bool {
+	var plan *install.PlanError
+	if !errors.As(err, &plan) {
+		return errors.Is(err, fsatomic.ErrAttribute)
+	}
+	for _, problem := range plan.Problems {
+		if !errors.Is(problem, fsatomic.ErrAttribute) {
+			return false
+		}
+	}
+	return true
 }
 
 // entrySource are those of the place that releases come from.

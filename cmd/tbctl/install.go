@@ -82,9 +82,6 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 		PlainRelease: c.Fit.FromPlain, DropOld: c.NoOld, Wait: c.Wait,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH),
 	}
-	if c.From.Platform != "" {
-		request.Host = multiversion.Platform(c.From.Platform)
-	}
 	var err error
 	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {
 		return request, nil, err

@@ -133,15 +133,6 @@ func (s said) prints(texts ...string) said {
 	return s
 }
 
-// lacks requires that standard error lacks a text.
-func (s said) lacks(text string) said {
-	s.t.Helper()
-	if strings.Contains(s.err, text) {
-		s.t.Errorf("%s: standard error has %q:\n%s", s.line, text, s.err)
-	}
-	return s
-}
-
 // liveDocument is the document of tbctl status --json, and what others share with it.
 type liveDocument struct {
 	OK       bool `json:"ok"`

@@ -50,6 +50,9 @@ type packed struct {
 // Run builds and writes the binary.
 func (c *packCmd) Run(a *app) error {
 	options := pack.Options{Release: c.Release, ClientMin: c.Client, Debug: c.Debug}
+	if err := c.check(); err != nil {
+		return err
+	}
 	var err error
 	if options.Commit, err = parseCommit(c.Commit); err != nil {
 		return err
@@ -69,14 +72,12 @@ func (c *packCmd) Run(a *app) error {
 		if options.Past, err = multiversion.Parse(input, input.Size()); err != nil {
 			return fmt.Errorf("%s: %w", c.Past, err)
 		}
-	case len(c.Epoch) > 0:
+	default:
 		sources, err := opened.sources(c.Epoch)
 		if err != nil {
 			return err
 		}
 		options.Plain = []pack.Plain{pack.Epoch(sources...)}
-	default:
-		return usage("tbctl pack --past FILE, or --epoch FILE for the first one", "a pack needs the release before")
 	}
 	built, err := pack.Build(a.ctx, options)
 	if err != nil {
@@ -101,11 +102,29 @@ func (c *packCmd) Run(a *app) error {
 	return nil
 }
 
+// check refuses what no input could make right.
+func (c *packCmd) check() error {
+	early := c.Release <= multiversion.ReleaseFirst
+	switch {
+	case c.Past == "" && len(c.Epoch) == 0:
+		return usage("tbctl pack --past FILE, or --epoch FILE for the first one", "a pack needs the release before")
+	case !early && (c.Commit == "" || c.Client == 0):
+		return usage("tbctl pack --commit HEX --client-min RELEASE …", "a release after %s needs its commit and its oldest client", multiversion.ReleaseFirst)
+	case early && (c.Commit != "" || c.Client != 0):
+		return usage("leave out --commit and --client-min", "a release up to %s cannot carry a commit or an oldest client", multiversion.ReleaseFirst)
+	}
+	return nil
+}
+
 // packError gives the library's refusals their exit code.
 func packError(err error) error {
 	var refusal *pack.RefusalError
 	if errors.As(err, &refusal) && refusal.Reason != pack.ReasonRead && refusal.Reason != pack.ReasonChanged {
-		return rejected("", err)
+		hint := ""
+		if refusal.Reason == pack.ReasonSections {
+			hint = "tbctl extract FILE RELEASE -o OUT takes the executable out of it"
+		}
+		return rejected(hint, err)
 	}
 	return err
 }

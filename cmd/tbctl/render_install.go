@@ -97,7 +97,11 @@ func planFields(plan *install.Plan) [][2]string {
 	if plan.Action == install.ActionCreate || plan.Action == install.ActionReplace {
 		add("attributes", attributesText(plan.Attributes))
 	}
-	if plan.Action == install.ActionReplace {
+	switch {
+	case plan.Action != install.ActionReplace:
+	case plan.DropOld:
+		add("old kept", "no (--no-old)")
+	default:
 		add("old kept", plan.Target.OldPath)
 	}
 	if plan.Fit != nil {
@@ -200,9 +204,6 @@ func renderOutcome(out *term.Stream, outcome *install.Outcome) {
 		out.Printf("%s %s at %s%s\n", good.Render("installed:"), fileName(plan.New), plan.Target.Path, was)
 	}
 	fields := planFields(plan)
-	if outcome.Committed != nil && outcome.Committed.Old == "" && plan.Installed != nil {
-		fields = append(fields, [2]string{"old kept", "no"})
-	}
 	fields = append(fields, [2]string{"read back", "the same bytes, durably"})
 	renderFields(out, fields)
 }

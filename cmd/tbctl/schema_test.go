@@ -177,7 +177,7 @@ var schemaRuns = []struct {
 	{0, "verify $FIX/v2 --sha256"}, {0, "verify $FIX/v2 --against $FIX/v1"}, {3, "verify $FIX/flipped"}, {3, "verify $FIX/text"},
 	{4, "verify $FIX/stranger --against $FIX/v1"}, {0, "verify $FIX/macos"}, {3, "verify $FIX/cut.zip"},
 	{0, "extract $FIX/v2 --all $DIR/all"}, {0, "extract $FIX/v2 0.17.1 -o $DIR/one"}, {3, "extract $FIX/v2 1.2.3 -o $DIR/two"},
-	{0, "pack $DIR/one -o $DIR/packed --release 0.17.9 --past $FIX/v2 --commit 1e2826ecdee2f6ba617c1ee10903dfa01974d437 --client-min 0.17.1"}, {3, "pack $FIX/text -o $DIR/p --release 0.17.9 --past $FIX/v2"},
+	{0, "pack $DIR/one -o $DIR/packed --release 0.17.9 --past $FIX/v2 --commit 1e2826ecdee2f6ba617c1ee10903dfa01974d437 --client-min 0.17.1"}, {3, "pack $FIX/text -o $DIR/p --release 0.17.9 --commit 0123456789012345678901234567890123456789 --client-min 0.15.3 --past $FIX/v2"},
 	{0, "releases --mirror $FIX/mirror --last 0"}, {1, "releases --mirror $FIX/v1"},
 	{0, "download $FIX/v2.zip -o $DIR/got"}, {3, "download $FIX/cut.zip -o $DIR/got2"}, {1, "download $FIX/v2.zip -o $DIR/got"},
 	{3, "download $FIX/v2.zip -o $DIR/got3 --require digest"},
