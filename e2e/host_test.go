@@ -48,6 +48,7 @@ func newHost(t *testing.T) *host {
 			t.Fatal(err)
 		}
 	}
+	h.write("home/config.toml", nil)
 	h.env = []string{
 		"PATH=" + filepath.Dir(os.Getenv(programEnv)) + ":/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin",
 		"HOME=" + h.path("home"), "TMPDIR=" + h.path("tmp"), "TERM=xterm",

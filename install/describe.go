@@ -21,14 +21,20 @@ type present struct {
 	installed verify.Installed
 }
 
-// describe reads a whole file: what it is, and its SHA-256. A file that is no
-// multiversion binary is no error.
+// describe reads a whole file: what it is, whether it is whole, and its SHA-256. A file
+// that is no multiversion binary, or a damaged one, is no error.
 func describe(ctx context.Context, r io.ReaderAt, size int64, path string) (present, error) {
-	sum, err := hashFile(ctx, r, size)
+	report, err := verify.File(ctx, r, size, verify.Options{SHA256: true})
+	if err == nil && report.SHA256 == "" { // too large to be looked into
+		report.SHA256, err = hashFile(ctx, r, size)
+	}
 	if err != nil {
 		return present{}, fmt.Errorf("read %s: %w", path, err)
 	}
-	found := present{file: File{Path: path, Size: size, SHA256: sum}, installed: verify.InstalledFrom(r, size, 0)}
+	found := present{file: File{Path: path, Size: size, SHA256: report.SHA256}, installed: verify.InstalledFrom(r, size, 0)}
+	if err := found.installed.Err; !report.Ok && found.installed.Plain == nil && !errors.Is(err, multiversion.RuleKind) {
+		found.file.Damaged = report.Diagnosis
+	}
 	if errors.Is(found.installed.Err, multiversion.RuleRead) { // the disk's fault, not the file's
 		return present{}, fmt.Errorf("read %s: %w", path, found.installed.Err)
 	}

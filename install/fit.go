@@ -33,8 +33,9 @@ func (r *run) fits(next *multiversion.Binary) error {
 	if r.request.DropOld && r.target.OldExists {
 		r.warn("%s stays what it was before: it is not the file that is replaced now, and a rollback would go back to it", r.target.OldPath)
 	}
+	r.keepWhole()
 	for _, name := range r.target.NotCarried {
-		r.warn("the attribute %s is bound to the old file's contents and is not carried over", name)
+		r.warn("the attribute %s is not carried over", name)
 	}
 	for _, finding := range report.Findings {
 		if finding.Status == verify.Remarked && finding.Detail != "" {
@@ -48,6 +49,18 @@ func (r *run) fits(next *multiversion.Binary) error {
 		Target: r.target.Path, Reason: report.Diagnosis, Report: &report,
 		Downgrade: onlyFailed(report, verify.CheckDowngrade),
 		Plain:     installed.Plain != nil && installed.Plain.Release == 0,
+	}
+}
+
+// keepWhole does not let a damaged file push a good one out of its place as TARGET-old.
+func (r *run) keepWhole() {
+	if r.installed == nil || r.installed.file.Damaged == "" {
+		return
+	}
+	r.warn("the installed file is damaged: %s", r.installed.file.Damaged)
+	if r.plan.Operation == OperationInstall && r.target.OldExists && !r.request.DropOld {
+		r.request.DropOld, r.plan.DropOld = true, true
+		r.warn("it is not kept: %s stays what it was before", r.target.OldPath)
 	}
 }
 

@@ -291,9 +291,20 @@ func (r *run) judge(ctx context.Context, draft draft) error {
 	r.observe(StepJudge)
 	if r.installed != nil && r.installed.file.SHA256 == report.SHA256 {
 		r.same()
-		return nil
+		return r.stillFits(report.Binary)
 	}
 	return r.fits(report.Binary)
+}
+
+// stillFits judges a file that is installed already: that it is there does not mean
+// that what runs, or the data, can go on with it.
+func (r *run) stillFits(binary *multiversion.Binary) error {
+	err := r.fits(binary)
+	var refused *RefusedError
+	if errors.As(err, &refused) {
+		refused.Reason = "this file is installed already, and nothing was touched, but it does not fit: " + refused.Reason
+	}
+	return err
 }
 
 // expected compares the new file with what was asked for.

@@ -83,6 +83,9 @@ type File struct {
 	Releases []multiversion.Release `json:"releases,omitempty"`
 	Debug    bool                   `json:"debug,omitempty"`
 
+	// Damaged says what is wrong with a binary that is not whole.
+	Damaged string `json:"damaged,omitempty"`
+
 	// Kind describes a file that is no multiversion binary.
 	Kind string `json:"kind,omitempty"`
 }

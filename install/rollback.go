@@ -78,7 +78,11 @@ func (r *run) rollback(ctx context.Context) error {
 
 // noOld refuses to go back to nothing.
 func (r *run) noOld() error {
-	return &RefusedError{Target: r.target.Path, Reason: fsatomic.ErrNoOld.Error() + " is kept beside it", Err: fsatomic.ErrNoOld}
+	reason := fsatomic.ErrNoOld.Error() + " is kept beside it"
+	if r.target.OldExists {
+		return &RefusedError{Target: r.target.Path, Reason: "nothing is installed to go back from, but " + r.target.OldPath + " is there", Err: ErrNothingInstalled}
+	}
+	return &RefusedError{Target: r.target.Path, Reason: reason, Err: fsatomic.ErrNoOld}
 }
 
 // finished reports whether a crash cut off an earlier rollback of this target

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -95,7 +96,7 @@ func earlyFlag(args []string, flag string) bool {
 		if arg == "--" {
 			return false
 		}
-		if arg == flag {
+		if arg == flag || arg == flag+"=true" {
 			return true
 		}
 	}
@@ -115,13 +116,21 @@ func earlyColor(args []string) term.Color {
 	return term.ColorAuto
 }
 
+// signalGrace is the time in which a command ends in good order after a signal. The
+// next one after that ends the process.
+const signalGrace = 3 * time.Second
+
 // withSignals returns a context that ends at SIGINT, SIGTERM or SIGHUP with a
 // [signalCause]. A closed pipe and a file that grows beyond its limit
 // must not kill the process in the middle of a swap: the write fails instead.
 func withSignals(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	received := make(chan os.Signal, 1)
-	signal.Notify(received, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	for _, each := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+		if !signal.Ignored(each) { // as under nohup
+			signal.Notify(received, each)
+		}
+	}
 	errors := make(chan os.Signal, 1) // never read: the failing write says it all
 	signal.Notify(errors, errorSignals()...)
 	done := make(chan struct{})
@@ -129,6 +138,11 @@ func withSignals(parent context.Context) (context.Context, func()) {
 		select {
 		case got := <-received:
 			cancel(&signalCause{signal: got})
+			select { // what blocks in the system does not hear of it: let the next one end it
+			case <-time.After(signalGrace):
+				signal.Stop(received)
+			case <-done:
+			}
 		case <-done:
 		}
 	}()

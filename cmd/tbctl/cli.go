@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -125,11 +126,13 @@ func (a *app) dispatch(args []string) (err error) {
 // a value, and the default target is not what was meant.
 func checkArguments(args []string) error {
 	for _, arg := range args {
-		switch arg {
-		case "--":
+		switch {
+		case arg == "--":
 			return nil
-		case "":
+		case arg == "":
 			return usage("a variable without a value?", "an argument is empty")
+		case strings.HasPrefix(arg, "--") && strings.HasSuffix(arg, "=") && strings.Count(arg, "=") == 1:
+			return usage("a variable without a value?", "the value of %s is empty", strings.TrimSuffix(arg, "="))
 		}
 	}
 	return nil

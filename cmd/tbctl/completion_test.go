@@ -24,7 +24,7 @@ func TestCompletionOfListedReleases(t *testing.T) {
 	defer server.Close()
 	cache := t.TempDir()
 	environment := map[string]string{
-		"TBCTL_CACHE_DIR": cache, "TBCTL_API_URL": server.URL, "TBCTL_STATE_DIR": t.TempDir(), "TBCTL_CONFIG": cache + "/none", "HOME": cache,
+		"TBCTL_CACHE_DIR": cache, "TBCTL_API_URL": server.URL, "TBCTL_STATE_DIR": t.TempDir(), "TBCTL_CONFIG": "/dev/null", "HOME": cache,
 	}
 	getenv := func(name string) string { return environment[name] }
 	press := func() string {

@@ -39,8 +39,9 @@ type config struct {
 // key that is not known is an error, since it may be a misspelt safeguard.
 func loadConfig(getenv func(string) string) (*config, error) {
 	loaded := &config{values: make(map[string]any), origin: make(map[string]string)}
+	named := getenv("TBCTL_CONFIG") != ""
 	for _, name := range configFiles(getenv) {
-		if err := loaded.read(name); err != nil {
+		if err := loaded.read(name, named); err != nil {
 			return nil, &commandError{code: exitUsage, hint: "mend or remove " + name, err: err}
 		}
 	}
@@ -62,13 +63,20 @@ func configFiles(getenv func(string) string) []string {
 	return files
 }
 
-func (c *config) read(name string) error {
+// read reads one file. One that was named must exist.
+func (c *config) read(name string, named bool) error {
+	if name == os.DevNull {
+		return nil
+	}
 	info, err := os.Stat(name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && name != configSystem {
+	if !named && errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && name != configSystem {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
+	}
+	if !info.Mode().IsRegular() {
+		return fmt.Errorf("configuration %s: not a regular file", name)
 	}
 	if info.Size() > configSizeMax {
 		return fmt.Errorf("configuration %s: larger than %d bytes", name, configSizeMax)
@@ -114,7 +122,7 @@ func (c *config) Resolve(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, e
 		return nil, nil
 	}
 	for _, variable := range flag.Tag.Envs {
-		if _, set := os.LookupEnv(variable); set {
+		if os.Getenv(variable) != "" { // set, but empty, is not set
 			return nil, nil
 		}
 	}
@@ -187,7 +195,7 @@ func (a *app) setting(name string) setting {
 			return setting{name, fmt.Sprint(flag.Target.Interface()), "the command line"}
 		}
 		for _, variable := range flag.Tag.Envs {
-			if value, set := os.LookupEnv(variable); set {
+			if value := os.Getenv(variable); value != "" {
 				return setting{name, value, "the environment: " + variable}
 			}
 		}

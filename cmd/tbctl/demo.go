@@ -178,7 +178,7 @@ func (p *demoPlace) getenv(getenv func(string) string) func(string) string {
 	return func(name string) string {
 		switch name {
 		case "TBCTL_CONFIG":
-			return p.path("no-config.toml")
+			return os.DevNull
 		case "XDG_CACHE_HOME", "XDG_STATE_HOME":
 			return p.path("cache")
 		}

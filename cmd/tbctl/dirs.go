@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"os/user"
 	"path/filepath"
 )
 
@@ -28,9 +29,12 @@ func (a *app) ownDir(system, variable, home string) string {
 	if base := a.getenv(variable); filepath.IsAbs(base) {
 		return filepath.Join(base, "tbctl")
 	}
-	base, err := os.UserHomeDir()
-	if err != nil {
-		base = os.TempDir()
+	if base := a.getenv("HOME"); filepath.IsAbs(base) {
+		return filepath.Join(base, home, "tbctl")
 	}
-	return filepath.Join(base, home, "tbctl")
+	if current, err := user.Current(); err == nil && filepath.IsAbs(current.HomeDir) {
+		return filepath.Join(current.HomeDir, home, "tbctl")
+	}
+	// Never a directory that others can write to: what is found in this one is believed.
+	return system
 }

@@ -89,7 +89,7 @@ func classify(a *app, err error) failure {
 	}
 	var judged *commandError
 	if errors.As(err, &judged) {
-		if result.code != exitUnknown && result.code != exitInterrupted {
+		if result.code != exitUnknown && (result.code != exitInterrupted || judged.code == exitUnknown) {
 			result.code = judged.code
 		}
 		if judged.hint != "" {

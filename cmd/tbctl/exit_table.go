@@ -93,6 +93,8 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 	switch {
 	case errors.Is(err, fsatomic.ErrNoOld):
 		return exitRefused, "there is nothing to go back to: tbctl install RELEASE installs another", nil, true
+	case errors.Is(err, install.ErrNothingInstalled):
+		return exitRefused, "install what is there: tbctl install TARGET-old TARGET", nil, true
 	case errors.Is(err, install.ErrNotBinary):
 		return exitRefused, "if it really is to be replaced, move it away first", nil, true
 	case errors.As(err, &refused):
@@ -122,7 +124,7 @@ var planHints = []struct {
 	{fsatomic.ErrNoInodes, "remove some files from the target's file system"},
 	{fsatomic.ErrOwner, "run it as root, or say --owner USER[:GROUP]"},
 	{fsatomic.ErrAttribute, "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"},
-	{fsatomic.ErrOldKind, "move away what stands at TARGET-old, or say --no-old"},
+	{fsatomic.ErrOldKind, "move away what stands at TARGET-old"},
 	{fsatomic.ErrDangling, "mend or remove the symbolic link"},
 	{fsatomic.ErrLinkLoop, "mend the symbolic links"},
 	{fsatomic.ErrDirectory, "name the file, not its directory: TARGET/tigerbeetle"},

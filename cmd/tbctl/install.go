@@ -76,6 +76,9 @@ func (c *installCmd) Run(a *app) error {
 
 // request is what flags, environment and configuration ask for.
 func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
+	if c.Wait < 0 || c.WaitArmed < 0 {
+		return install.Request{}, nil, usage("--wait 1m", "a time to wait cannot be negative")
+	}
 	target := a.target(c.Target)
 	request := install.Request{
 		Target: target, Source: c.Source, Mode: c.Mode, AllowDowngrade: c.Fit.AllowDowngrade,

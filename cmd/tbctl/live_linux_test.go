@@ -74,7 +74,7 @@ func (l *live) allow(release string) {
 // env is the environment that tbctl runs in.
 func (l *live) env() []string {
 	return append(os.Environ(), "HOME="+l.dir, "COLUMNS=200", "TBCTL_TARGET=", "TBCTL_STATE_DIR="+filepath.Join(l.dir, "state"),
-		"TBCTL_CACHE_DIR="+filepath.Join(l.dir, "cache"), "TBCTL_CONFIG="+filepath.Join(l.dir, "no-config.toml"))
+		"TBCTL_CACHE_DIR="+filepath.Join(l.dir, "cache"), "TBCTL_CONFIG="+os.DevNull)
 }
 
 // said is what a run of tbctl came to.

@@ -62,6 +62,10 @@ func openInput(a *app, name string) (*input, error) {
 }
 
 func openFile(name string) (*input, error) {
+	// Looked at before it is opened: opening a pipe waits for its other end.
+	if info, err := os.Stat(name); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeCharDevice) != 0 {
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file; use - and a pipe for a stream")}
+	}
 	file, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -149,12 +153,30 @@ type contextReader struct {
 	r io.Reader
 }
 
-// Read reads unless the context has ended.
+// Read reads unless the context has ended. A read that blocks, as of a quiet pipe,
+// is left behind then: its buffer is its own.
 func (c contextReader) Read(data []byte) (int, error) {
 	if err := c.a.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return c.r.Read(data)
+	if _, blocks := c.r.(*os.File); !blocks {
+		return c.r.Read(data)
+	}
+	type result struct {
+		count int
+		err   error
+	}
+	buffer, done := make([]byte, len(data)), make(chan result, 1)
+	go func() {
+		count, err := c.r.Read(buffer)
+		done <- result{count, err}
+	}()
+	select {
+	case got := <-done:
+		return copy(data, buffer[:got.count]), got.err
+	case <-c.a.ctx.Done():
+		return 0, c.a.ctx.Err()
+	}
 }
 
 // executableSize is the size in bytes of an executable, or of the one that a

@@ -41,6 +41,9 @@ func (c *rollbackCmd) Run(a *app) error {
 	if !c.DryRun && runtime.GOOS == "windows" {
 		return install.ErrNotSupported
 	}
+	if c.Wait < 0 {
+		return usage("--wait 1m", "a time to wait cannot be negative")
+	}
 	target := a.target(c.Target)
 	known, err := c.Fit.known(a, target, c.DryRun)
 	if err != nil {

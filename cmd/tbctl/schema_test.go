@@ -208,7 +208,7 @@ func TestSchemaOutput(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := map[string]string{
-		"FIX": fixtures, "DIR": dir, "SUM": fmt.Sprintf("%x", sha256.Sum256(zip)), "HOME": dir, "TBCTL_CONFIG": filepath.Join(dir, "no-config.toml"),
+		"FIX": fixtures, "DIR": dir, "SUM": fmt.Sprintf("%x", sha256.Sum256(zip)), "HOME": dir, "TBCTL_CONFIG": os.DevNull,
 		"TBCTL_CACHE_DIR": filepath.Join(dir, "cache"),
 	}
 	getenv := func(name string) string { return env[name] }

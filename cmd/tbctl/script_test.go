@@ -41,7 +41,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("HOME", filepath.Join(env.WorkDir, "home"))
 			env.Setenv("TBCTL_STATE_DIR", filepath.Join(env.WorkDir, "state"))
 			env.Setenv("TBCTL_CACHE_DIR", filepath.Join(env.WorkDir, "cache"))
-			env.Setenv("TBCTL_CONFIG", filepath.Join(env.WorkDir, "no-config.toml"))
+			env.Setenv("TBCTL_CONFIG", os.DevNull)
 			return nil
 		},
 		Condition: condition,
