@@ -3,6 +3,7 @@ package install
 import (
 	"errors"
 
+	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -24,6 +25,9 @@ func (r *run) fits(next *multiversion.Binary) error {
 			Target: r.target.Path, Err: ErrNotBinary,
 			Reason: "what stands there is " + r.installed.file.Kind + ", not a binary: is this the right target?",
 		}
+	}
+	if err := r.oldIsBinary(); err != nil {
+		return err
 	}
 	report := verify.Replace(next, installed, options)
 	r.plan.Fit = &report
@@ -49,6 +53,26 @@ func (r *run) fits(next *multiversion.Binary) error {
 		Target: r.target.Path, Reason: report.Diagnosis, Report: &report,
 		Downgrade: onlyFailed(report, verify.CheckDowngrade),
 		Plain:     installed.Plain != nil && installed.Plain.Release == 0,
+	}
+}
+
+// oldIsBinary does not let a file of another kind at TARGET-old be replaced: it is
+// somebody's, and not a previous binary.
+func (r *run) oldIsBinary() error {
+	if r.plan.Action != ActionReplace || r.request.DropOld || !r.target.OldExists || r.target.Old.Size == 0 {
+		return nil
+	}
+	old, _, err := r.openOld()
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	if _, _, err := multiversion.Identify(old, r.target.Old.Size); !errors.Is(err, multiversion.RuleKind) {
+		return nil
+	}
+	return &RefusedError{
+		Target: r.target.Path, Err: ErrNotBinary,
+		Reason: r.target.OldPath + ", where the previous binary would be kept, is " + inspect.Describe(old, r.target.Old.Size).Text,
 	}
 }
 
