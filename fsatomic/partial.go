@@ -82,6 +82,10 @@ func (p *Partial) Path() string { return p.path }
 // Size returns the size in bytes.
 func (p *Partial) Size() int64 { return p.size }
 
+// Stat describes the open file: who may write it, for a caller that trusts what
+// an earlier run left there.
+func (p *Partial) Stat() (Info, error) { return p.file.Stat() }
+
 // Write appends. A full disk is [ErrNoSpace].
 func (p *Partial) Write(data []byte) (int, error) {
 	count, err := p.file.Write(data)

@@ -10,38 +10,59 @@ import (
 )
 
 // An apiCache keeps one answer of the API under its ETag. It is a convenience: whatever goes wrong
-// with it, the API is asked without it.
+// with it, the API is asked without it. What somebody else could have written is passed over.
 type apiCache struct {
-	path string // "" without a cache directory
+	dir  string // "" without a cache directory
+	name string
 }
 
 func newAPICache(cacheDir string, u *url.URL) apiCache {
-	if cacheDir == "" {
-		return apiCache{}
-	}
-	return apiCache{filepath.Join(cacheDir, "api", urlKey(u)[:32]+".json")}
+	return apiCache{cacheDir, urlKey(u)[:32] + ".json"}
 }
 
 func (c apiCache) load() (apiAnswer, bool) {
-	var answer apiAnswer
-	if c.path == "" {
-		return answer, false
+	if c.dir == "" {
+		return apiAnswer{}, false
 	}
-	b, err := readFileBounded(c.path, 2*apiAnswerMax)
+	b, err := c.read()
+	var answer apiAnswer
 	if err != nil || json.Unmarshal(b, &answer) != nil || answer.ETag == "" || len(answer.Body) == 0 {
 		return apiAnswer{}, false
 	}
 	return answer, true
 }
 
+func (c apiCache) read() ([]byte, error) {
+	dir, path, err := openCache(c.dir, answersName)
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	file, err := dir.Open(c.name)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err == nil {
+		err = ownFile(filepath.Join(path, c.name), info)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return readBounded(io.NewSectionReader(file, 0, info.Size), 2*apiAnswerMax)
+}
+
 func (c apiCache) save(answer apiAnswer) {
-	if c.path == "" || answer.ETag == "" || len(answer.ETag) > validatorSizeMax {
+	if c.dir == "" || answer.ETag == "" || len(answer.ETag) > validatorSizeMax {
 		return
 	}
-	if fsatomic.MkdirAll(fsatomic.OS(), filepath.Dir(c.path), cacheDirMode) != nil {
+	dir, path, err := openCache(c.dir, answersName)
+	if err != nil {
 		return
 	}
-	_ = fsatomic.WriteFile(fsatomic.OS(), c.path, cacheFileMode, true, func(w io.Writer) error {
+	defer dir.Close()
+	_ = fsatomic.WriteFile(fsatomic.OS(), filepath.Join(path, c.name), cacheFileMode, true, func(w io.Writer) error {
 		return json.NewEncoder(w).Encode(answer)
 	})
 }

@@ -129,7 +129,7 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 	})
 	for _, host := range []string{closed, strings.TrimPrefix(s.URL, "http://")} {
 		for _, path := range []string{"/x.zip", "/away.zip"} {
-			f, _, err := fetch(t, "http://hunter2:hunter2@"+host+path+"?token=hunter2#hunter2", Options{CacheDir: t.TempDir()})
+			f, _, err := fetch(t, "http://hunter2:hunter2@"+host+path+"?token=hunter2#hunter2", Options{CacheDir: newCache(t)})
 			if err == nil || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("%s: %v", path, err)
 			}
@@ -156,7 +156,7 @@ func TestStrangers(t *testing.T) {
 			w.Header().Set("Content-Type", "application/zip; charset=x")
 			io.WriteString(w, text)
 		})
-		_, b, err := fetch(t, s.URL+"/x.zip", Options{CacheDir: t.TempDir()})
+		_, b, err := fetch(t, s.URL+"/x.zip", Options{CacheDir: newCache(t)})
 		var kind *KindError
 		if !errors.As(err, &kind) || string(kind.Kind) != want || kind.ContentType != "application/zip; charset=x" || len(b) != 0 {
 			t.Errorf("%q: %v", text, err)

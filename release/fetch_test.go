@@ -12,7 +12,7 @@ func TestFetchGitHub(t *testing.T) {
 	executable := program(3<<20, 1)
 	zip := zipped(t, executable)
 	s := newServer(t, map[string]*file{assetPath: {data: zip, etag: `"1"`}})
-	f, got, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: t.TempDir()})
+	f, got, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: newCache(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

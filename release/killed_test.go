@@ -15,7 +15,7 @@ func TestKilled(t *testing.T) {
 	zip := zipped(t, executable)
 	const at = 700_000
 	s := newServer(t, map[string]*file{"/x.zip": {data: zip, etag: `"1"`, stall: []int{at}}})
-	cache := t.TempDir()
+	cache := newCache(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
 	cmd.Env = append(os.Environ(), "TBCTL_TEST_URL="+s.URL+"/x.zip", "TBCTL_TEST_CACHE="+cache, fmt.Sprint("TBCTL_TEST_AT=", at))
 	out, err := cmd.StdoutPipe()

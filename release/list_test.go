@@ -41,7 +41,7 @@ func TestList(t *testing.T) {
 		}
 		fmt.Fprintf(w, `[%s,{"tag_name":"0.17.5-1","prerelease":true},%s]`, apiRelease("0.17.5", 7, "null"), apiRelease("0.17.10", 7, "null"))
 	})
-	o := Options{APIURL: server.URL + "/api", CacheDir: t.TempDir(), Platform: LinuxX86_64, Retry: quick}
+	o := Options{APIURL: server.URL + "/api", CacheDir: newCache(t), Platform: LinuxX86_64, Retry: quick}
 	for run := range 2 {
 		l, err := List(t.Context(), o)
 		if err != nil {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -24,9 +23,6 @@ const (
 	partialSuffix   = ".partial"
 	partialSweepMax = 256 // old files looked at a time
 	partialVersion  = 1
-	downloadsName   = "downloads"
-	cacheDirMode    = 0o700
-	cacheFileMode   = 0o600
 )
 
 // A head stands in front of a partial file's data, padded to partialHead bytes with spaces and a
@@ -54,18 +50,20 @@ type partial struct {
 }
 
 // openPartial opens what an earlier run has received from u, if that is usable, or an empty one. It
-// returns nil, and why, when there is none to be had: no cache directory, another process at work on it.
+// returns nil, and why, when there is none to be had: no cache directory, one that others can write to,
+// another process at work on it.
 func openPartial(cacheDir string, u *url.URL) (*partial, error) {
 	if cacheDir == "" {
 		return nil, nil
 	}
-	directory := filepath.Join(cacheDir, downloadsName)
-	if err := fsatomic.MkdirAll(fsatomic.OS(), directory, cacheDirMode); err != nil {
+	dir, path, err := openCache(cacheDir, downloadsName)
+	if err != nil {
 		return nil, err
 	}
-	sweepPartials(directory, time.Now())
+	defer dir.Close()
+	sweepPartials(dir, path, time.Now())
 	key := urlKey(u)
-	file, err := fsatomic.OpenPartial(fsatomic.OS(), filepath.Join(directory, key[:32]+partialSuffix))
+	file, err := openOwn(filepath.Join(path, key[:32]+partialSuffix))
 	if err != nil {
 		return nil, err
 	}
@@ -79,6 +77,24 @@ func openPartial(cacheDir string, u *url.URL) (*partial, error) {
 		}
 	}
 	return p, nil
+}
+
+// openOwn opens a partial file, or makes it. One that somebody else could have written is left alone: a
+// forged one would be taken for the asset's bytes, of which only the last is asked of the server.
+func openOwn(path string) (*fsatomic.Partial, error) {
+	file, err := fsatomic.OpenPartial(fsatomic.OS(), path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = ownFile(path, info)
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // urlKey identifies a URL without storing it.
@@ -194,23 +210,21 @@ func (p *partial) remove() {
 
 // sweepPartials removes what is too old to be continued. It does what it can: a file that stays does
 // no harm.
-func sweepPartials(directory string, now time.Time) {
-	f, err := os.Open(directory)
+func sweepPartials(dir fsatomic.Dir, path string, now time.Time) {
+	names, err := dir.List("", partialSweepMax)
 	if err != nil {
 		return
 	}
-	defer f.Close()
-	entries, _ := f.ReadDir(partialSweepMax)
-	for _, entry := range entries {
-		info, err := entry.Info()
-		if err != nil || !info.Mode().IsRegular() || !strings.HasSuffix(info.Name(), partialSuffix) {
+	for _, name := range names {
+		if !strings.HasSuffix(name, partialSuffix) {
 			continue
 		}
-		if now.Sub(info.ModTime()) < PartialAgeMax {
+		info, err := dir.Lstat(name)
+		if err != nil || info.Kind != fsatomic.KindFile || now.Sub(info.Modified) < PartialAgeMax {
 			continue
 		}
 		// Opening takes the lock, so that nobody's download is removed under their hands.
-		if old, err := fsatomic.OpenPartial(fsatomic.OS(), filepath.Join(directory, info.Name())); err == nil {
+		if old, err := openOwn(filepath.Join(path, name)); err == nil {
 			if old.Remove() != nil {
 				old.Close()
 			}

@@ -117,7 +117,7 @@ func TestResumeAcrossRuns(t *testing.T) {
 	for percent := 1; percent <= 100; percent += 9 {
 		t.Run(fmt.Sprint(percent), func(t *testing.T) {
 			t.Parallel()
-			cache := t.TempDir()
+			cache := newCache(t)
 			f := &file{data: zip, etag: `"1"`}
 			s := newServer(t, map[string]*file{assetPath: f})
 			at := min(len(zip)*percent/100, len(zip)-1)
@@ -168,7 +168,7 @@ func TestResumeNeedsProof(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cache := t.TempDir()
+			cache := newCache(t)
 			f := &file{data: zip, etag: `"1"`}
 			s := newServer(t, map[string]*file{assetPath: f})
 			interrupted(t, s, f, 1<<20, cache)
@@ -235,7 +235,7 @@ func TestTwoAtOnce(t *testing.T) {
 	t.Parallel()
 	executable := program(200_000, 1)
 	zip := zipped(t, executable)
-	cache := t.TempDir()
+	cache := newCache(t)
 	f := &file{data: zip, etag: `"1"`, stall: []int{50_000}}
 	s := newServer(t, map[string]*file{assetPath: f})
 	o := Options{BaseURL: s.URL, CacheDir: cache, Platform: LinuxX86_64, Retry: quick, ProgressEvery: 1}
@@ -279,7 +279,7 @@ func TestTwoAtOnce(t *testing.T) {
 // TestSweep removes what is too old, and nothing else.
 func TestSweep(t *testing.T) {
 	t.Parallel()
-	cache := t.TempDir()
+	cache := newCache(t)
 	directory := filepath.Join(cache, downloadsName)
 	if err := os.MkdirAll(directory, 0o700); err != nil {
 		t.Fatal(err)
@@ -326,7 +326,7 @@ func TestKeptAfterCuts(t *testing.T) {
 	t.Parallel()
 	executable := program(200_000, 1)
 	zip := zipped(t, executable)
-	cache := t.TempDir()
+	cache := newCache(t)
 	s := newServer(t, map[string]*file{assetPath: {data: zip, etag: `"1"`, cuts: []int{50_000, 0, 0, 0, 0, 0}}})
 	_, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: cache})
 	var transfer *TransferError

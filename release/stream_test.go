@@ -73,7 +73,7 @@ func TestDestinationFails(t *testing.T) {
 	t.Parallel()
 	executable := program(3<<20, 1)
 	zip := zipped(t, executable)
-	cache := t.TempDir()
+	cache := newCache(t)
 	s := newServer(t, map[string]*file{assetPath: {data: zip, etag: `"1"`, stall: []int{2 << 20}}})
 	o := Options{BaseURL: s.URL, CacheDir: cache, Platform: LinuxX86_64, Retry: quick}
 	a, err := Resolve("0.17.8", o)
@@ -181,7 +181,7 @@ func TestMemory(t *testing.T) {
 	allocated := func(size int) uint64 {
 		zip := zipped(t, program(size, 1))
 		s := newServer(t, map[string]*file{assetPath: {data: zip, etag: `"1"`}})
-		a, err := Resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, CacheDir: t.TempDir()})
+		a, err := Resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, CacheDir: newCache(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -205,7 +205,7 @@ func TestMemory(t *testing.T) {
 func BenchmarkFetch(b *testing.B) {
 	executable := program(32<<20, 1)
 	s := newServer(b, map[string]*file{assetPath: {data: zipped(b, executable), etag: `"1"`}})
-	a, err := Resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, CacheDir: b.TempDir()})
+	a, err := Resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, CacheDir: newCache(b)})
 	if err != nil {
 		b.Fatal(err)
 	}

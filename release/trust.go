@@ -118,7 +118,8 @@ func (r Require) satisfiedBy(kind EvidenceKind) bool {
 	return r == RequireNothing || r == RequireDigest || kind == EvidenceMinisign
 }
 
-// sumsClaim reads SHA256SUMS beside the asset.
+// sumsClaim reads SHA256SUMS beside the asset. Only a list that is not there (404, 410), or that does not
+// name the asset, is absent; one that cannot be had or read is not-checked, for a caller to warn about.
 func (a *Artifact) sumsClaim(ctx context.Context, s *session) claim {
 	c := claim{kind: EvidenceSums, length: -1}
 	b, err := a.beside(ctx, s, sumsName, sumsSizeMax)
@@ -127,6 +128,8 @@ func (a *Artifact) sumsClaim(ctx context.Context, s *session) claim {
 	}
 	c.sha256, err = findSum(b, a.Asset)
 	switch {
+	case errors.Is(err, errNoSums):
+		c.status, c.detail = StatusNotChecked, err.Error()
 	case errors.Is(err, ErrNotFound):
 		c.status, c.detail = StatusAbsent, fmt.Sprintf("%s does not list %s", sumsName, a.Asset)
 	case err != nil:

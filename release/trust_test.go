@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,6 +67,11 @@ func TestTrust(t *testing.T) {
 		"sums of others":              {files: sums(sum + "  x.zip\n"), kind: EvidenceSums, want: StatusAbsent, ok: true},
 		"sums are too large":          {files: sums(strings.Repeat("x", sumsSizeMax+1)), kind: EvidenceSums, want: StatusNotChecked, ok: true},
 		"sums are forbidden":          {files: map[string]*file{"/m/0.17.8/SHA256SUMS": {status: []int{403, 403}}}, kind: EvidenceSums, want: StatusNotChecked, ok: true},
+		"sums are gone":               {files: map[string]*file{"/m/0.17.8/SHA256SUMS": {status: []int{410}}}, kind: EvidenceSums, want: StatusAbsent, ok: true},
+		"sums fail":                   {files: map[string]*file{"/m/0.17.8/SHA256SUMS": {status: slices.Repeat([]int{500}, 9)}}, kind: EvidenceSums, want: StatusNotChecked, ok: true},
+		"sums are a page":             {files: sums("<!DOCTYPE html>\n<p>Please  sign in\n"), kind: EvidenceSums, want: StatusNotChecked, ok: true},
+		"sums are a page, required":   {files: sums("<!DOCTYPE html>\n"), o: Options{Require: RequireDigest}, kind: EvidenceSums, want: StatusNotChecked},
+		"sums are empty":              {files: sums("# nothing\n"), kind: EvidenceSums, want: StatusNotChecked, ok: true},
 		"sums twice":                  {files: sums(sum + "  " + asset + "\n" + other + "  " + asset + "\n"), kind: EvidenceSums, want: StatusFailed},
 		"signature":                   {files: signature(signed(t, private, zip)), o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusHeld, of: "asset", ok: true},
 		"signature of other bytes":    {files: signature(signed(t, private, executable)), o: Options{PublicKey: public}, kind: EvidenceMinisign, want: StatusFailed},
@@ -84,7 +90,7 @@ func TestTrust(t *testing.T) {
 			}
 			s := newServer(t, files)
 			o := tc.o
-			o.Mirror, o.CacheDir = s.URL+"/m/{tag}/{asset}", t.TempDir()
+			o.Mirror, o.CacheDir = s.URL+"/m/{tag}/{asset}", newCache(t)
 			f, b, err := fetch(t, "0.17.8", o)
 			var trust *TrustError
 			if tc.ok && (err != nil || !bytes.Equal(b, executable)) || !tc.ok && !errors.As(err, &trust) {
@@ -157,8 +163,9 @@ func TestFindSum(t *testing.T) {
 		sum + "  x.zip\n" + sum + "  x.zip\n":         sum,
 		sum + "  dir/x.zip":                           "",
 		sum + "  x.zip.old":                           "",
-		sum + " x.zip":                                "",
-		"":                                            "",
+		sum + " x.zip":                                "none",
+		"":                                            "none",
+		"<html>\n<p>  x.zip</p>":                      "none",
 		"abc  x.zip":                                  "bad",
 		sum + "  x.zip\n" + other + "  x.zip":         "bad",
 	} {
@@ -168,8 +175,12 @@ func TestFindSum(t *testing.T) {
 			if !errors.Is(err, ErrNotFound) {
 				t.Errorf("%q: %q, %v", text, got, err)
 			}
+		case "none":
+			if !errors.Is(err, errNoSums) {
+				t.Errorf("%q: %q, %v", text, got, err)
+			}
 		case "bad":
-			if err == nil || errors.Is(err, ErrNotFound) {
+			if err == nil || errors.Is(err, errNoSums) || errors.Is(err, ErrNotFound) {
 				t.Errorf("%q: %q, %v", text, got, err)
 			}
 		default:
