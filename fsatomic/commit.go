@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 )
 
@@ -78,7 +79,7 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 			ErrChanged, info.Size, info.Links, s.size)}
 	}
 	ready := readyName(s.lock.base(), info.Inode)
-	if err := s.lock.dir.Rename(s.name, ready); err != nil {
+	if err := s.lock.moveFree(s.name, ready); err != nil {
 		return Committed{}, &PathError{"commit", s.target.Path, err}
 	}
 	s.name = ready
@@ -92,6 +93,23 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 	}
 	swap := swap{lock: s.lock, target: s.target, from: ready, file: info}
 	return swap.run(options.DropOld)
+}
+
+// moveFree renames to a name at which there is nothing. Where the file system
+// cannot promise that, the lock does, as far as everybody takes it.
+func (l *Lock) moveFree(from, to string) error {
+	err := l.dir.RenameNoReplace(from, to)
+	if !errors.Is(err, ErrNotSupported) {
+		return err
+	}
+	_, exists, err := lstatMaybe(l.dir, to)
+	if err == nil && exists {
+		err = fmt.Errorf("%s: %w", l.join(to), fs.ErrExist)
+	}
+	if err != nil {
+		return err
+	}
+	return l.dir.Rename(from, to)
 }
 
 // SwapBack exchanges the target with the previous file kept as OldPath: the way

@@ -49,6 +49,10 @@
 //     it afterwards. It becomes NAME-old if there is none, else it is left and
 //     reported.
 //
+// A file of another user, in a directory into which others may write, never
+// becomes NAME-old: it is left and reported. And a new file never has an inode
+// number that the name of a leftover speaks of.
+//
 // # Errors
 //
 // Before the swap an error means: the target is untouched, and the staged file is

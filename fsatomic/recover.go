@@ -17,7 +17,8 @@ const (
 	// ActionKept: it is the previous file of a swap that was not finished, and
 	// got the previous file's name.
 	ActionKept Action = "kept_as_old"
-	// ActionLeft: it may be somebody's only copy, and is left where it is.
+	// ActionLeft: it may be somebody's only copy, or planted by somebody, and is
+	// left where it is.
 	ActionLeft Action = "left"
 )
 
@@ -41,7 +42,7 @@ func Residue(fsys FS, target Target) (Recovery, error) {
 		return Recovery{}, &PathError{"look for leftovers of", target.Path, err}
 	}
 	defer dir.Close()
-	plan, err := planRecovery(dir, target.Path)
+	plan, err := planRecovery(dir, target.Path, fsys.Self())
 	if err != nil {
 		return Recovery{}, &PathError{"look for leftovers of", target.Path, err}
 	}
@@ -57,7 +58,7 @@ func Recover(lock *Lock) (Recovery, error) {
 	if !lock.held() {
 		return Recovery{}, &PathError{"recover", lock.path, ErrClosed}
 	}
-	plan, err := planRecovery(lock.dir, lock.path)
+	plan, err := planRecovery(lock.dir, lock.path, lock.fsys.Self())
 	if err != nil {
 		return Recovery{}, &PathError{"recover", lock.path, err}
 	}
@@ -104,6 +105,8 @@ type entry struct {
 // journal: see the package comment.
 type recoveryPlan struct {
 	path      string
+	self      Self
+	dir       Info
 	target    Info // zero when there is none
 	oldTaken  bool // there is, or will be, something at the previous file's name
 	oldIsFile bool // or nothing
@@ -111,9 +114,13 @@ type recoveryPlan struct {
 	recovery  Recovery
 }
 
-func planRecovery(dir Dir, path string) (*recoveryPlan, error) {
+func planRecovery(dir Dir, path string, self Self) (*recoveryPlan, error) {
 	base := filepath.Base(path)
-	plan := &recoveryPlan{path: path}
+	plan := &recoveryPlan{path: path, self: self}
+	var err error
+	if plan.dir, err = dir.Lstat("."); err != nil {
+		return nil, err
+	}
 	names, err := dir.List(hiddenPrefix(base), leftoversMax)
 	if err != nil {
 		return nil, err
@@ -153,13 +160,15 @@ func (p *recoveryPlan) judge() {
 			p.add(e, ActionRemoved, "it is incomplete")
 		case e.kind == kindReady && e.info.Inode == e.inode:
 			p.add(e, ActionRemoved, "it was complete but never installed")
+		case e.kind == kindPrev && e.other == p.target.Inode && e.inode != p.target.Inode:
+			p.add(e, ActionRemoved, "it is a link to or a copy of the target, for a swap that never happened")
+		case !trusted(e.info, p.target, p.dir, p.self):
+			p.add(e, ActionLeft, fmt.Sprintf("it belongs to another user (%d), who may have put it there", e.info.UID))
 		case e.inode == p.target.Inode && p.oldIsFile:
 			p.add(e, ActionKept, "it is the previous file of an installation that was interrupted after its swap")
 			p.oldTaken = true
 		case e.inode == p.target.Inode:
 			p.add(e, ActionLeft, "it is the previous file, but its name is taken by something else than a file")
-		case e.kind == kindPrev && e.other == p.target.Inode:
-			p.add(e, ActionRemoved, "it is a link to or a copy of the target, for a swap that never happened")
 		default:
 			orphans = append(orphans, e)
 		}
@@ -172,6 +181,17 @@ func (p *recoveryPlan) judge() {
 		p.add(e, ActionKept, "the target was replaced after an interrupted installation, and there is no previous file")
 		p.oldTaken = true
 	}
+}
+
+// trusted reports whether a file may be taken for the previous one of target: it
+// belongs to the target's owner, to this process, or to root, or stands where
+// nobody else makes files. In a directory for everybody, anybody can make a file
+// with a name of ours.
+func trusted(file, target, dir Info, self Self) bool {
+	known := func(uid int) bool {
+		return uid == 0 || uid == self.UID || (target.Inode != 0 && uid == target.UID)
+	}
+	return known(file.UID) || (known(dir.UID) && dir.Mode&0o022 == 0)
 }
 
 func (p *recoveryPlan) add(e entry, action Action, reason string) {

@@ -7,7 +7,10 @@ import (
 	"syscall"
 )
 
-const stageMode Mode = 0o600 // nobody else may see or run an incomplete file
+const (
+	stageMode     Mode = 0o600 // nobody else may see or run an incomplete file
+	inodeTriesMax      = 64    // files made to get one whose number no leftover has
+)
 
 // Staged is a file in the making, in the directory of the target that it will
 // replace. It is written, given its attributes, and committed or aborted. Until
@@ -32,21 +35,13 @@ type Staged struct {
 // Stage creates a file that is to replace target, and reserves space for size
 // bytes where the file system can (0: unknown). The lock must be the target's,
 // and [Recover] must have been called under it. Errors: [ErrNoSpace] (a
-// [SpaceError]), [ErrChanged], [ErrNotRecovered], [ErrClosed], or the operating
-// system's. On error nothing is left behind.
+// [SpaceError]), [ErrChanged], [ErrInode], [ErrNotRecovered], [ErrClosed], or the
+// operating system's. On error nothing is left behind.
 func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 	if err := lock.admits(target); err != nil {
 		return nil, &PathError{"stage", target.Path, err}
 	}
-	name := randomName(lock.base(), kindStage)
-	file, err := lock.dir.Create(name, stageMode)
-	if err != nil {
-		return nil, &PathError{"stage", target.Path, noSpace(err)}
-	}
-	s := &Staged{lock: lock, target: target, file: file, name: name}
-	if s.info, err = file.Stat(); err == nil {
-		err = file.Chmod(stageMode) // a umask may even take the owner's own bits away
-	}
+	s, err := lock.stageUnspoken(target)
 	if err == nil && size > 0 {
 		err = s.reserve(size)
 	}
@@ -54,6 +49,59 @@ func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 		return nil, joined(&PathError{"stage", target.Path, err}, s.Abort())
 	}
 	return s, nil
+}
+
+// stageUnspoken creates a file whose inode number is in the name of no leftover:
+// a later recovery would take one for the other. Files with such a number stay
+// open until there is a better one, so that the number is not given again. On
+// error the file may be nil.
+func (l *Lock) stageUnspoken(target Target) (s *Staged, err error) {
+	var spoken []*Staged
+	defer func() {
+		for _, s := range spoken {
+			err = errors.Join(err, s.Abort())
+		}
+	}()
+	for range inodeTriesMax {
+		if s, err = l.stageOnce(target); err != nil {
+			return s, err
+		}
+		leftover, err := l.leftoverOf(s.info.Inode)
+		if err != nil || leftover == "" {
+			return s, err
+		}
+		spoken = append(spoken, s)
+	}
+	return nil, fmt.Errorf("%w: the numbers of %d new files are all in names of leftovers beside it", ErrInode, inodeTriesMax)
+}
+
+// stageOnce creates a file. On error it may be nil, else it is there.
+func (l *Lock) stageOnce(target Target) (*Staged, error) {
+	name := randomName(l.base(), kindStage)
+	file, err := l.dir.Create(name, stageMode)
+	if err != nil {
+		return nil, noSpace(err)
+	}
+	s := &Staged{lock: l, target: target, file: file, name: name}
+	if s.info, err = file.Stat(); err == nil {
+		err = file.Chmod(stageMode) // a umask may even take the owner's own bits away
+	}
+	return s, err
+}
+
+// leftoverOf returns the name of a leftover that speaks of an inode number, or
+// nothing.
+func (l *Lock) leftoverOf(inode uint64) (string, error) {
+	names, err := l.dir.List(hiddenPrefix(l.base()), leftoversMax)
+	if err != nil {
+		return "", err
+	}
+	for _, name := range names {
+		if b, ok := parseName(l.base(), name); ok && inode != 0 && (b.inode == inode || b.other == inode) {
+			return name, nil
+		}
+	}
+	return "", nil
 }
 
 // admits reports whether target may be changed under the lock.
