@@ -10,6 +10,7 @@ import (
 var (
 	ErrDangling    = errors.New("symbolic link leads nowhere")
 	ErrLinkLoop    = errors.New("too many symbolic links")
+	ErrLinkOwner   = errors.New("symbolic link of another user in a sticky directory")
 	ErrDirectory   = errors.New("is a directory")
 	ErrNotRegular  = errors.New("is not a regular file")
 	ErrNoDirectory = errors.New("directory does not exist")

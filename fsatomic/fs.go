@@ -17,7 +17,9 @@ type FS interface {
 	// that was looked at.
 	OpenDir(name string) (Dir, error)
 	// RealPath returns the absolute path of an existing directory, without
-	// symbolic links.
+	// symbolic links. A link in a sticky directory into which everybody may write
+	// that belongs neither to this process nor to the directory's owner is
+	// [ErrLinkOwner], whatever the system's own setting.
 	RealPath(name string) (string, error)
 	// Self returns who the process is and what it may do.
 	Self() Self

@@ -4,6 +4,7 @@ package fsatomic
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
@@ -39,12 +40,73 @@ func (osFS) OpenDir(name string) (Dir, error) {
 	return &osDir{&osFile{os.NewFile(uintptr(fd), name)}}, nil
 }
 
+// RealPath goes element by element, to see whose each link is.
 func (osFS) RealPath(name string) (string, error) {
-	path, err := filepath.EvalSymlinks(name)
+	name, err := absolute(name)
 	if err != nil {
 		return "", err
 	}
-	return filepath.Abs(path)
+	path, rest, links := "/", strings.Split(name, "/"), 0
+	for len(rest) > 0 {
+		element := rest[0]
+		rest = rest[1:]
+		if element == "" || element == "." {
+			continue
+		}
+		if element == ".." {
+			path = filepath.Dir(path) // path has no links
+			continue
+		}
+		next := filepath.Join(path, element)
+		info, err := os.Lstat(next)
+		if err != nil {
+			return "", err
+		}
+		if info.Mode()&os.ModeSymlink == 0 {
+			if !info.IsDir() {
+				return "", &os.PathError{Op: "real path", Path: next, Err: unix.ENOTDIR}
+			}
+			path = next
+			continue
+		}
+		if links++; links > linksMax {
+			return "", &os.PathError{Op: "real path", Path: name, Err: ErrLinkLoop}
+		}
+		text, err := linkText(path, next)
+		if err != nil {
+			return "", err
+		}
+		if filepath.IsAbs(text) {
+			path = "/"
+		}
+		rest = append(strings.Split(text, "/"), rest...)
+	}
+	return path, nil
+}
+
+// linkText reads the link at path in dir, unless it is a stranger's.
+func linkText(dir, path string) (string, error) {
+	in, err := ownerOf(dir)
+	if err != nil {
+		return "", err
+	}
+	link, err := ownerOf(path)
+	if err != nil {
+		return "", err
+	}
+	if linkOfStranger(in, link, os.Geteuid()) {
+		return "", &os.PathError{Op: "follow", Path: path, Err: fmt.Errorf("%w (%d)", ErrLinkOwner, link.UID)}
+	}
+	return os.Readlink(path)
+}
+
+// ownerOf returns only mode and owner, of a link itself.
+func ownerOf(path string) (Info, error) {
+	var st unix.Stat_t
+	if err := ignoringEINTR(func() error { return unix.Lstat(path, &st) }); err != nil {
+		return Info{}, &os.PathError{Op: "stat", Path: path, Err: err}
+	}
+	return Info{Mode: Mode(st.Mode) & ModeMax, UID: int(st.Uid)}, nil
 }
 
 func selfIDs() Self {

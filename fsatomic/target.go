@@ -45,7 +45,7 @@ func (t Target) base() string { return filepath.Base(t.Path) }
 // Lookup finds out what stands at name and what hinders replacing it. It
 // follows symbolic links to the file and changes nothing. A name at which there
 // is nothing is a target that does not exist. Errors: [ErrDangling],
-// [ErrLinkLoop], [ErrDirectory], [ErrNotRegular], [ErrNoDirectory], [ErrName],
+// [ErrLinkLoop], [ErrLinkOwner], [ErrDirectory], [ErrNotRegular], [ErrNoDirectory], [ErrName],
 // [ErrChanged] when it is replaced at this very moment, or the operating
 // system's.
 func Lookup(fsys FS, name string) (Target, error) {
@@ -198,8 +198,22 @@ func readLink(fsys FS, dirPath, base string, linked bool) (text string, isLink b
 	if info.Kind != KindSymlink {
 		return "", false, nil
 	}
+	// We read links ourselves, which passes by the kernel's own protection.
+	in, err := dir.Lstat(".")
+	if err == nil && linkOfStranger(in, info, fsys.Self().UID) {
+		err = fmt.Errorf("%s: %w (%d)", filepath.Join(dirPath, base), ErrLinkOwner, info.UID)
+	}
+	if err != nil {
+		return "", false, err
+	}
 	text, err = dir.Readlink(base)
 	return text, true, err
+}
+
+// linkOfStranger reports whether link may be a trap: in a directory like /tmp
+// only links of one's own and of the directory's owner are followed.
+func linkOfStranger(dir, link Info, uid int) bool {
+	return dir.Mode&0o1002 == 0o1002 && link.UID != uid && link.UID != dir.UID
 }
 
 // absolute makes name absolute without taking ".." away, which a lexical

@@ -178,3 +178,46 @@ func TestErrors(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestLinkOwner: a link that a stranger put into a directory for everybody is not
+// followed, be it the file's own or that of a directory on the way.
+func TestLinkOwner(t *testing.T) {
+	t.Parallel()
+	const self, owner, stranger = 55, 66, 77
+	for _, test := range []struct {
+		name string
+		mode fsatomic.Mode
+		uid  int // of the links
+		want error
+	}{
+		{"stranger", 0o1777, stranger, fsatomic.ErrLinkOwner},
+		{"root in another's directory", 0o1777, 0, fsatomic.ErrLinkOwner},
+		{"own", 0o1777, self, nil},
+		{"directory's owner", 0o1777, owner, nil},
+		{"not sticky", 0o777, stranger, nil},
+		{"not for everybody", 0o1775, stranger, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := scenario{exists: true}.setUp(t, memfs.Options{})
+			check(t, m.Make("/tmp", fsatomic.KindDirectory, 0o755))
+			check(t, m.Alter("/tmp", func(info *fsatomic.Info) { info.Mode, info.UID = test.mode, owner }))
+			for name, text := range map[string]string{"/tmp/file": testName, "/tmp/dir": testDir} {
+				check(t, m.Symlink(text, name))
+				check(t, m.Alter(name, func(info *fsatomic.Info) { info.UID = test.uid }))
+			}
+			check(t, m.Symlink("/tmp/file", "/opt/hop"))
+			m.SetUser(fsatomic.Self{UID: self, AnyFile: true})
+			for _, name := range []string{"/tmp/file", "/tmp/dir/tigerbeetle", "/opt/hop"} {
+				if _, err := fsatomic.Lookup(m, name); !errors.Is(err, test.want) {
+					t.Errorf("look up %s: error %v, want %v", name, err, test.want)
+				}
+				output, err := fsatomic.Create(m, name, 0o644, true)
+				if !errors.Is(err, test.want) {
+					t.Errorf("create %s: error %v, want %v", name, err, test.want)
+				}
+				check(t, output.Abort())
+			}
+		})
+	}
+}

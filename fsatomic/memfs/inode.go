@@ -206,6 +206,9 @@ func (m *FS) find(name string) (*inode, string, error) {
 		case node == nil:
 			return nil, "", fs.ErrNotExist
 		case node.kind == fsatomic.KindSymlink:
+			if in := nodes[len(nodes)-1]; in.mode&0o1002 == 0o1002 && node.uid != m.user.UID && node.uid != in.uid {
+				return nil, "", fsatomic.ErrLinkOwner
+			}
 			if links++; links > linksMax {
 				return nil, "", syscall.ELOOP
 			}
