@@ -65,28 +65,51 @@ func (f *File) fill(binary *multiversion.Binary) {
 	f.Debug = header.Current.Debug
 }
 
-// hashBufferSize is the size in bytes of the one buffer that a file is read through.
-const hashBufferSize = 256 << 10
+// hashBufferSize is the size in bytes of each of the two buffers that a file is
+// read through: one is filled while the other is hashed.
+const hashBufferSize = 512 << 10
 
 // hashFile returns the SHA-256 of a file in hexadecimal digits.
 func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
-	hash := sha256.New()
-	buffer := make([]byte, min(max(size, 1), hashBufferSize))
-	for done := int64(0); done < size; {
-		if err := ctx.Err(); err != nil {
-			return "", err
-		}
-		piece := buffer[:min(int64(len(buffer)), size-done)]
-		if count, err := r.ReadAt(piece, done); count < len(piece) {
-			if err == nil || errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
+	free, filled := make(chan []byte, 2), make(chan []byte)
+	free <- make([]byte, min(max(size, 1), hashBufferSize))
+	free <- make([]byte, min(max(size, 1), hashBufferSize))
+	var failed error // of the reader, to be looked at when filled is closed
+	go func() {
+		defer close(filled)
+		for done := int64(0); done < size && failed == nil; {
+			buffer := <-free
+			piece := buffer[:min(int64(len(buffer)), size-done)]
+			if failed = readPiece(ctx, r, piece, done); failed == nil {
+				filled <- piece
 			}
-			return "", err
+			done += int64(len(piece))
 		}
+	}()
+	hash := sha256.New()
+	for piece := range filled {
 		hash.Write(piece)
-		done += int64(len(piece))
+		free <- piece[:cap(piece)]
+	}
+	if failed != nil {
+		return "", failed
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
+}
+
+// readPiece fills a piece, or says why not.
+func readPiece(ctx context.Context, r io.ReaderAt, piece []byte, offset int64) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	count, err := r.ReadAt(piece, offset)
+	switch {
+	case count == len(piece):
+		return nil
+	case err == nil || errors.Is(err, io.EOF):
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // describePath opens and describes a file by its path, not following a

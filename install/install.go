@@ -272,12 +272,16 @@ func (r *run) fetch(ctx context.Context, draft draft, fetch Fetch) error {
 // judge verifies the draft through its descriptor, and whether it fits.
 func (r *run) judge(ctx context.Context, draft draft) error {
 	r.observe(StepVerify)
-	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: true})
+	sum := r.plan.Origin.ExecutableSHA256
+	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: sum == ""})
 	if err != nil {
 		return err
 	}
+	if sum == "" {
+		sum = report.SHA256
+	}
 	r.plan.Verified = &report
-	r.plan.New = &File{Size: draft.Size(), SHA256: report.SHA256}
+	r.plan.New = &File{Size: draft.Size(), SHA256: sum}
 	if report.Binary != nil {
 		r.plan.New.fill(report.Binary)
 	}
@@ -289,7 +293,7 @@ func (r *run) judge(ctx context.Context, draft draft) error {
 		return err
 	}
 	r.observe(StepJudge)
-	if r.installed != nil && r.installed.file.SHA256 == report.SHA256 {
+	if r.installed != nil && r.installed.file.SHA256 == sum {
 		r.same()
 		return r.stillFits(report.Binary)
 	}

@@ -25,6 +25,11 @@ type Origin struct {
 	SHA256 string `json:"sha256,omitempty"` // of what was fetched, as it was fetched
 	Size   int64  `json:"size,omitempty"`   // of what was fetched, in bytes
 
+	// ExecutableSHA256 is of the bytes that were written. If the fetch knows it, it
+	// need not be computed again before the swap: the file is verified by its own
+	// checksums then, and its SHA-256 is compared when it is read back.
+	ExecutableSHA256 string `json:"executable_sha256,omitempty"`
+
 	Fetched int64 `json:"fetched,omitempty"` // bytes that came over the network in this run
 	Resumed int64 `json:"resumed,omitempty"` // bytes that an earlier run had fetched
 

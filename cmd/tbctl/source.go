@@ -151,7 +151,8 @@ func withoutLocation(err error, artifact release.Artifact) string {
 func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin {
 	origin := install.Origin{
 		Source: artifact.Location, Asset: fetched.Asset, Entry: fetched.EntryName, SHA256: fetched.AssetSHA256, Size: fetched.AssetSize,
-		Fetched: fetched.BytesFetched, Resumed: fetched.BytesResumed, Trusted: fetched.Trusted,
+		ExecutableSHA256: fetched.ExecutableSHA256,
+		Fetched:          fetched.BytesFetched, Resumed: fetched.BytesResumed, Trusted: fetched.Trusted,
 	}
 	for _, evidence := range fetched.Evidence {
 		origin.Trust = append(origin.Trust, install.Trust{Kind: string(evidence.Kind), Status: string(evidence.Status), Detail: evidence.Detail})
