@@ -112,36 +112,6 @@ func (l *Lock) moveFree(from, to string) error {
 	return l.dir.Rename(from, to)
 }
 
-// SwapBack exchanges the target with the previous file kept as OldPath: the way
-// back, and forth again. target must have been looked up such that both are seen
-// as they are now; their contents and attributes are the caller's to judge. Like
-// [Staged.Commit] it makes one visible change, is durable, obeys ctx before the
-// swap only, and leaves the target untouched on every error that is not an
-// [UnknownStateError]: [ErrNoOld], [ErrSameFile], [ErrChanged], [ErrOldKind],
-// [ErrNotRecovered], or the operating system's.
-func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error) {
-	err := lock.admits(target)
-	switch {
-	case err != nil:
-	case !target.Exists || !target.OldExists:
-		err = ErrNoOld
-	case target.Old.Kind != KindFile:
-		err = fmt.Errorf("%w: it is a %s", ErrOldKind, target.Old.Kind)
-	case target.Old.SameFile(target.File):
-		err = fmt.Errorf("%s %w", target.OldPath, ErrSameFile)
-	default:
-		err = ctx.Err()
-	}
-	if err != nil {
-		return Committed{}, &PathError{"swap back", target.Path, err}
-	}
-	if err := lock.sync(false); err != nil { // found out while nothing has happened
-		return Committed{}, err
-	}
-	swap := swap{lock: lock, target: target, from: filepath.Base(target.OldPath), file: target.Old}
-	return swap.run(false)
-}
-
 // Installed is a committed file, opened again at its path.
 type Installed struct {
 	file File

@@ -36,6 +36,9 @@
 // contents. Where there is no file yet, the ready file is renamed to NAME without
 // replacing what may have appeared there.
 //
+// [SwapBack] exchanges in the same way with NAME-old, which before gets the
+// attributes of the file that it displaces, as a new file would.
+//
 // # After a crash
 //
 // No journal is needed, since the names say how far it got:
@@ -80,6 +83,8 @@
 //	ReadBack(fsys FS, committed Committed) (*Installed, error)
 //	Installed: ReadAt, Info, Attributes, Close
 //	SwapBack(ctx, lock *Lock, target Target) (Committed, error)
+//	Target.BackAttributes() Attributes
+//	Target.CheckBack(old Attributes) []error
 //
 // Ordinary files:
 //

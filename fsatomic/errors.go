@@ -57,6 +57,9 @@ var (
 	ErrNoAttributes = errors.New("attributes are not set")
 	// ErrNoOld: there is no previous file to swap with.
 	ErrNoOld = errors.New("no previous file")
+	// ErrOldOwner: the previous file belongs to another user, who may have put it
+	// there.
+	ErrOldOwner = errors.New("belongs to another user")
 	// ErrSameFile: both names are links to one file.
 	ErrSameFile = errors.New("is the same file")
 	// ErrClosed: the handle was closed, committed or aborted.

@@ -15,6 +15,10 @@ import (
 // it is. Of the request it uses Target, Host, Fit, PlainRelease and Wait. A second
 // rollback goes forth again.
 //
+// The previous file gets the attributes of the installed one, whatever it was kept
+// with: owner, mode, ACL, capabilities, label and user attributes. Where they cannot
+// be given nothing is changed.
+//
 // On nil the previous file is at the target, durably, and was read back. Errors
 // are those of Install, and [fsatomic.ErrNoOld] where no previous file is kept.
 func (in *Installer) Rollback(ctx context.Context, request Request) (*Outcome, error) {
@@ -100,7 +104,8 @@ func (r *run) finished() bool {
 	return false
 }
 
-// judgeOld verifies the kept file and whether it fits.
+// judgeOld verifies the kept file, whether it fits, and whether it can get the
+// installed file's attributes.
 func (r *run) judgeOld(ctx context.Context) error {
 	path := r.target.OldPath
 	r.plan.Action, r.plan.Origin.Source, r.record.Source = ActionSwapBack, path, path
@@ -113,7 +118,7 @@ func (r *run) judgeOld(ctx context.Context) error {
 		return err
 	}
 	defer old.Close()
-	r.plan.Attributes = attributes
+	r.plan.Attributes = r.target.BackAttributes()
 	mode := fs.FileMode(r.target.Old.Mode & 0o777)
 	report, err := verify.File(ctx, old, r.target.Old.Size, verify.Options{SHA256: true, Mode: &mode})
 	if err != nil {
@@ -128,6 +133,9 @@ func (r *run) judgeOld(ctx context.Context) error {
 	r.plan.New.fill(report.Binary)
 	if attributes.Mode&0o100 == 0 {
 		return &RefusedError{Target: r.target.Path, Reason: fmt.Sprintf("the previous file %s is not executable by its owner (mode %s)", path, attributes.Mode)}
+	}
+	if problems := r.target.CheckBack(attributes); len(problems) > 0 {
+		return &PlanError{Target: r.target.Path, Problems: problems}
 	}
 	r.observe(StepJudge)
 	return r.fits(report.Binary)
