@@ -19,7 +19,7 @@ import (
 // Like [Staged.Commit] it makes one visible change, is durable, obeys ctx before
 // the swap only, and leaves the target untouched on every error that is not an
 // [UnknownStateError]: [ErrNoOld], [ErrSameFile], [ErrChanged], [ErrOldKind],
-// [ErrOldOwner], [ErrAttribute] (an [AttributeError]), [SyncError],
+// [ErrOldOwner], [ErrInode], [ErrAttribute] (an [AttributeError]), [SyncError],
 // [ErrNotRecovered], or the operating system's. After such an error, the file at
 // OldPath has its own attributes again, as far as they can be given back; after a
 // crash before the swap it may have some of the target's.
@@ -39,6 +39,12 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 		err = ctx.Err()
 	}
 	if err != nil {
+		return Committed{}, &PathError{"swap back", target.Path, err}
+	}
+	if name, err := lock.leftoverOf(target.Old.Inode); err != nil || name != "" {
+		if err == nil { // once it is the target, a recovery would misjudge the leftover
+			err = fmt.Errorf("%w: the name %s speaks of %s: move that file away", ErrInode, lock.join(name), target.OldPath)
+		}
 		return Committed{}, &PathError{"swap back", target.Path, err}
 	}
 	if err := lock.sync(false); err != nil { // found out while nothing has happened

@@ -226,3 +226,21 @@ func disturbBack(t *testing.T, m *memfs.FS, number int, how string) {
 		}
 	}
 }
+
+// TestSwapBackSpokenOf: a leftover whose name has the previous file's inode number
+// would later be taken for the file displaced by it, or for a copy of it.
+func TestSwapBackSpokenOf(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"ready-%d", "prev-%d-1", "prev-1-%d"} {
+		m := scenario{exists: true, older: true}.setUp(t, memfs.Options{})
+		lock, target := lockTarget(t, m, testName)
+		leftover := testDir + "/.tigerbeetle.tbctl-" + fmt.Sprintf(format, target.Old.Inode)
+		check(t, fsatomic.WriteFile(m, leftover, 0o755, false, writeString("somebody's")))
+		if _, err := fsatomic.SwapBack(t.Context(), lock, target); !errors.Is(err, fsatomic.ErrInode) {
+			t.Errorf("%s: error %v", leftover, err)
+		}
+		if contents, _ := contentsOf(t, m, testName); contents != contentsOld {
+			t.Errorf("%s: the target holds %q", leftover, contents)
+		}
+	}
+}

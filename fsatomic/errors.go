@@ -47,8 +47,8 @@ var (
 	ErrChanged = errors.New("changed since the plan was made")
 	// ErrLockFile: what stands at the lock's name is not a lock file.
 	ErrLockFile = errors.New("not a lock file")
-	// ErrInode: every new file gets an inode number that the name of a leftover
-	// speaks of, so that a later recovery could confuse them.
+	// ErrInode: every new file, or the previous file, has an inode number that the
+	// name of a leftover speaks of, so that a later recovery could confuse them.
 	ErrInode = errors.New("no usable inode number")
 	// ErrNotRecovered: [Recover] must have been called under this lock.
 	ErrNotRecovered = errors.New("leftovers of earlier runs were not looked at")

@@ -354,37 +354,3 @@ func TestFullLinux(t *testing.T) {
 		t.Fatalf("left over: %v, %v", entries, err)
 	}
 }
-
-// TestHostLinkOwner is TestLinkOwner on the real file system.
-func TestHostLinkOwner(t *testing.T) {
-	t.Parallel()
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it makes links of another user")
-	}
-	base := t.TempDir()
-	open, real := filepath.Join(base, "open"), filepath.Join(base, "real")
-	for _, dir := range []string{open, real} {
-		check(t, os.Mkdir(dir, 0o755))
-	}
-	check(t, os.Chmod(open, os.ModeSticky|0o777))
-	check(t, os.WriteFile(filepath.Join(real, "file"), []byte("contents"), 0o755))
-	for _, link := range [][2]string{{"../real/file", "file"}, {real, "dir"}} {
-		check(t, os.Symlink(link[0], filepath.Join(open, link[1])))
-	}
-	names := []string{filepath.Join(open, "file"), filepath.Join(open, "dir", "file"), open + "/dir/../real/file"}
-	want := filepath.Join(real, "file")
-	for _, owner := range []int{0, 12345} {
-		for _, link := range []string{"file", "dir"} {
-			check(t, os.Lchown(filepath.Join(open, link), owner, owner))
-		}
-		for _, name := range names {
-			target, err := fsatomic.Lookup(fsatomic.OS(), name)
-			if owner == 0 && (err != nil || target.Path != want) {
-				t.Errorf("own link %s leads to %s, %v", name, target.Path, err)
-			}
-			if owner != 0 && !errors.Is(err, fsatomic.ErrLinkOwner) {
-				t.Errorf("a stranger's link %s was followed: %v", name, err)
-			}
-		}
-	}
-}
