@@ -44,7 +44,7 @@ func newClient(o Options) (*client, error) {
 		}
 		transport = c.transport
 	}
-	c.http = &http.Client{Transport: transport, CheckRedirect: checkRedirect}
+	c.http = &http.Client{Transport: discreetTransport{transport}, CheckRedirect: checkRedirect}
 	return c, nil
 }
 
@@ -106,7 +106,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	case len(via) > redirectsMax:
 		return fmt.Errorf("%w: more than %d in a row", ErrRedirect, redirectsMax)
 	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
-		return fmt.Errorf("%w: to the scheme %.20q", ErrRedirect, req.URL.Scheme)
+		return fmt.Errorf("%w: to the scheme %s", ErrRedirect, schemeOf(req.URL))
 	case last.URL.Scheme == "https" && req.URL.Scheme != "https":
 		return fmt.Errorf("%w: from https to plain http on %s", ErrRedirect, req.URL.Host)
 	}

@@ -77,7 +77,7 @@ func List(ctx context.Context, options Options) (Listing, error) {
 
 // mirrorDirectory reports whether a mirror is a directory, and which.
 func mirrorDirectory(mirror string) (string, bool, error) {
-	if mirror == "" || strings.Contains(mirror, "://") && !strings.HasPrefix(mirror, "file:") {
+	if mirror == "" || looksLikeURL(mirror) && !strings.HasPrefix(mirror, "file:") {
 		return "", false, nil
 	}
 	if !strings.HasPrefix(mirror, "file:") {

@@ -55,7 +55,7 @@ func Resolve(arg string, options Options) (Artifact, error) {
 		return a, fmt.Errorf("%w: an empty text names no release", ErrTag)
 	case arg == "-":
 		return a.stdin()
-	case strings.Contains(arg, "://"):
+	case looksLikeURL(arg):
 		return a.at(arg, SourceURL, SourceFile)
 	}
 	tag, err := ParseTag(arg)
@@ -133,7 +133,7 @@ func (a Artifact) file(path string, notTag error) (Artifact, error) {
 // mirrored resolves a tag with Options.Mirror.
 func (a Artifact) mirrored() (Artifact, error) {
 	mirror := a.options.Mirror
-	if !strings.Contains(mirror, "://") {
+	if !looksLikeURL(mirror) {
 		return a.inDirectory(mirror)
 	}
 	if !strings.Contains(mirror, "{") {
@@ -203,6 +203,9 @@ func parseURL(text string) (*url.URL, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: the URL cannot be parsed", ErrOption)
 	}
+	if misread(u) {
+		return nil, fmt.Errorf("%w: the URL has %w", ErrOption, errAtSign)
+	}
 	u.Fragment, u.RawFragment = "", ""
 	switch u.Scheme {
 	case "http", "https":
@@ -211,7 +214,7 @@ func parseURL(text string) (*url.URL, error) {
 		}
 	case "file":
 	default:
-		return nil, fmt.Errorf("%w: URLs begin with http, https or file, not %.20q", ErrOption, u.Scheme)
+		return nil, fmt.Errorf("%w: URLs begin with http, https or file, not %s", ErrOption, schemeOf(u))
 	}
 	return u, nil
 }
@@ -229,12 +232,6 @@ func filePath(u *url.URL) (string, error) {
 		return "", fmt.Errorf("%w: file URL without a path", ErrOption)
 	}
 	return filepath.FromSlash(path), nil
-}
-
-// redacted shows a URL without what may be secret in it.
-func redacted(u *url.URL) string {
-	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
-	return shown.String()
 }
 
 func lastElement(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }

@@ -1,0 +1,70 @@
+package release
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+)
+
+// errAtSign is said of a URL that reads like one with a password in which a slash was not escaped.
+var errAtSign = errors.New("an @ after the first slash: in a password / is written %2F, in a path @ is written %40")
+
+// redacted shows a URL without what may be secret in it. A path that may be the end of a password is left
+// out too.
+func redacted(u *url.URL) string {
+	shown := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}
+	if misread(u) {
+		shown.Path, shown.RawPath = "/...", ""
+	}
+	return shown.String()
+}
+
+// misread reports whether a URL's host may be the begin of "USER:PASSWORD@HOST" that ended at a slash,
+// question mark or hash in the password: something that looks like a user or port, and an @ behind it.
+func misread(u *url.URL) bool {
+	if u.User == nil && u.Port() == "" {
+		return false
+	}
+	path := u.EscapedPath()
+	return strings.Contains(path, "@") || path == "" && strings.Contains(u.RawQuery+u.Fragment, "@")
+}
+
+// looksLikeURL tells a URL, a mistyped one too, from a path: its text is never repeated.
+func looksLikeURL(text string) bool {
+	lower := strings.ToLower(text)
+	return strings.Contains(text, "://") || strings.HasPrefix(lower, "http:") || strings.HasPrefix(lower, "https:")
+}
+
+// schemeOf names a URL's scheme for an error. What stands before a colon may also be a user's name.
+func schemeOf(u *url.URL) string {
+	if u.Scheme == "" || u.Opaque != "" || u.Host == "" || u.User != nil {
+		return "another one"
+	}
+	return fmt.Sprintf("%.20q", u.Scheme)
+}
+
+// A discreetTransport replaces the errors in which net/http repeats what a server sent: a location may
+// carry a password or a signature.
+type discreetTransport struct{ transport http.RoundTripper }
+
+func (d discreetTransport) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := d.transport.RoundTrip(req)
+	if err != nil {
+		var malformed textproto.ProtocolError
+		if errors.As(err, &malformed) {
+			return nil, errors.New("the server's answer has malformed headers")
+		}
+		return nil, err
+	}
+	switch resp.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		if _, err := req.URL.Parse(resp.Header.Get("Location")); err != nil {
+			resp.Body.Close()
+			return nil, fmt.Errorf("%w: its location cannot be parsed", ErrRedirect)
+		}
+	}
+	return resp, nil
+}
