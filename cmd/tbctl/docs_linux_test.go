@@ -120,6 +120,10 @@ func (s *sandbox) host(name string) {
 			s.t.Fatal(err)
 		}
 	}
+	config := s.path(name, "etc/tbctl/config.toml")
+	if _, err := os.Stat(config); err != nil {
+		writeDoc(s.t, config, nil, 0o644)
+	}
 	mirror := s.path(name, "srv/tigerbeetle")
 	if err := os.Symlink(filepath.Join(s.world.dir, "mirror"), mirror); err != nil && !errors.Is(err, fs.ErrExist) {
 		s.t.Fatal(err)

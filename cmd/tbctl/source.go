@@ -118,9 +118,7 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		if !fetched.Trusted && a.global.JSON {
 			a.warn(untrusted)
 		}
-		if fetched.CacheNote != "" {
-			a.note("%s", fetched.CacheNote)
-		}
+		a.tellFetched(fetched)
 		return origin, nil
 	}
 }
@@ -146,6 +144,21 @@ func placeName(artifact release.Artifact) string {
 // the installer's own error begins with.
 func withoutLocation(err error, artifact release.Artifact) string {
 	return strings.TrimLeft(strings.TrimPrefix(err.Error(), artifact.Location), ": ")
+}
+
+// tellFetched says what an operator should know of a fetch beside its trust.
+func (a *app) tellFetched(fetched release.Fetched) {
+	for _, evidence := range fetched.Evidence {
+		if evidence.Kind == release.EvidenceSums && evidence.Status == release.StatusNotChecked {
+			a.warn("SHA256SUMS beside the file was not checked: %s", evidence.Detail)
+		}
+	}
+	switch {
+	case strings.HasPrefix(fetched.CacheNote, "the cache is not used"):
+		a.warn("%s: a download that is cut begins anew (--cache-dir)", fetched.CacheNote)
+	case fetched.CacheNote != "":
+		a.note("%s", fetched.CacheNote)
+	}
 }
 
 func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin {
