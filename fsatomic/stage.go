@@ -7,10 +7,8 @@ import (
 	"syscall"
 )
 
-const (
-	stageMode     Mode = 0o600 // nobody else may see or run an incomplete file
-	inodeTriesMax      = 64    // files made to get one whose number no leftover has
-)
+const stageMode Mode = 0o600 // nobody else may see or run an incomplete file
+const inodeTriesMax = 64     // files made to get one whose number no leftover has
 
 // Staged is a file in the making, in the directory of the target that it will
 // replace. It is written, given its attributes, and committed or aborted. Until
