@@ -100,11 +100,11 @@ func TestGitHubAsItIs(t *testing.T) {
 	g.says("first", []any{next})
 	g.says("second", []any{})
 	h := newHost(t).install(b.old.data)
-	h.set("TBCTL_CA_FILE=" + g.ca.file)
 
-	r := h.run("install", "latest", h.target, "--ca-file=").failed(1, "certificate signed by unknown authority", "--ca-file")
+	r := h.run("install", "latest", h.target).failed(1, "certificate signed by unknown authority", "--ca-file")
 	h.untouched()
 	r.atOnce()
+	h.set("TBCTL_CA_FILE=" + g.ca.file)
 	h.run("install", "0.17.99", h.target).failed(1, "there is no release 0.17.99")
 	h.run("install", "0.17.8", h.target, "--debug").failed(1, "release 0.17.8 exists, but has no")
 	h.untouched()
