@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -148,7 +150,7 @@ func TestWatcher(t *testing.T) {
 				return testbin.Build(t, tinyelf.Spec(platform(), seed, binaryNew, "0.17.6", binaryOlder, binaryOld))
 			}
 			data := [][]byte{spec(1), spec(2)}
-			in := &install.Installer{FS: fsatomic.OS(), Journal: &install.Journal{FS: fsatomic.OS(), Dir: p.state}}
+			in := &install.Installer{FS: fsatomic.OS()}
 			w := &watcher{path: p.target}
 			var stop atomic.Bool
 			var watchErr error
@@ -158,6 +160,9 @@ func TestWatcher(t *testing.T) {
 				watchErr = w.watch(t.Context(), &stop)
 			}()
 			for number := range count {
+				if number%100 == 0 { // each installation reads its whole journal: keep it like a host's
+					in.Journal = &install.Journal{FS: fsatomic.OS(), Dir: filepath.Join(p.state, strconv.Itoa(number))}
+				}
 				outcome, err := in.Install(t.Context(), install.Request{Target: p.target, Host: platform()},
 					func(_ context.Context, to io.Writer) (install.Origin, error) {
 						_, err := to.Write(data[number%2])
