@@ -16,9 +16,7 @@ func TestLimits(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("skipped: counts as Linux and strace do")
 	}
-	if err := os.Chdir(".."); err != nil { // where the go command finds the packages
-		t.Fatal(err)
-	}
+	t.Chdir("..") // where the go command finds the packages
 	b, err := newBed(t.Context())
 	if err != nil {
 		t.Fatal(err)
