@@ -40,8 +40,15 @@ func TestLockProcess(t *testing.T) {
 	if !strings.Contains(err.Error(), "hold for a test") {
 		t.Fatalf("message %q does not say who", err)
 	}
+	holder, held, err := fsatomic.HeldBy(fsys, target)
+	if err != nil || !held || holder != busy.Holder {
+		t.Fatalf("held by %+v, %v, %v, want %+v", holder, held, err, busy.Holder)
+	}
 	check(t, command.Process.Kill())
 	_ = command.Wait()
+	if holder, held, err = fsatomic.HeldBy(fsys, target); err != nil || held || holder.PID != 0 {
+		t.Fatalf("held by %+v, %v, %v after the holder died", holder, held, err)
+	}
 	lock, err := fsatomic.Acquire(t.Context(), fsys, target, fsatomic.LockOptions{Wait: time.Minute})
 	check(t, err)
 	check(t, lock.Release())
@@ -119,10 +126,29 @@ func TestLockWait(t *testing.T) {
 			}
 			got <- err
 		}()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour) // of the bubble
 		check(t, holder.Release())
 		check(t, <-got)
 	})
+}
+
+// TestHeldByNobody: to look makes nothing.
+func TestHeldByNobody(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "binary")
+	target, err := fsatomic.Lookup(fsatomic.OS(), name)
+	check(t, err)
+	if holder, held, err := fsatomic.HeldBy(fsatomic.OS(), target); err != nil || held || holder.PID != 0 {
+		t.Fatalf("held by %+v, %v, %v", holder, held, err)
+	}
+	if _, err := os.Lstat(lockOf(name)); !errors.Is(err, os.ErrNotExist) {
+		t.Fatalf("the lock file: %v, want none", err)
+	}
+	check(t, os.WriteFile(name, nil, 0o755))
+	check(t, os.Link(name, lockOf(name)))
+	if _, _, err := fsatomic.HeldBy(fsatomic.OS(), target); !errors.Is(err, fsatomic.ErrLockFile) {
+		t.Fatalf("error %v, want %v", err, fsatomic.ErrLockFile)
+	}
 }
 
 // TestLockFile: what may stand at the lock's name.

@@ -92,8 +92,9 @@ type File struct {
 
 // Trust is one piece of evidence of where a file comes from.
 type Trust struct {
-	Kind   string `json:"kind"`   // such as "sha256" or "minisign"
-	Status string `json:"status"` // "held", "failed", "absent" or "not-checked"
+	Kind   string `json:"kind"`         // such as "sha256" or "minisign"
+	Status string `json:"status"`       // "held", "failed", "absent" or "not-checked"
+	Of     string `json:"of,omitempty"` // "asset" or "executable": whose bytes
 	Detail string `json:"detail,omitempty"`
 }
 

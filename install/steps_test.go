@@ -191,7 +191,7 @@ func TestBusy(t *testing.T) {
 			_, err := m.installer().Install(t.Context(), r, fetchOf(b.next, &calls))
 			waited <- err
 		}()
-		time.Sleep(time.Second)
+		<-time.After(time.Second) // of the bubble
 		close(goOn)
 		if first, second := <-done, <-waited; first != nil || second != nil {
 			t.Errorf("%v, %v", first, second)

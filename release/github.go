@@ -217,7 +217,7 @@ func (a *Artifact) githubClaim(ctx context.Context, s *session) claim {
 		c.length = asset.Size
 		if asset.Digest == nil || *asset.Digest == "" {
 			c.status, c.detail = StatusAbsent, "the API has no digest of this asset (those before mid-2025 may lack one)"
-		} else if c.sha256, err = parseSHA256(*asset.Digest); err != nil {
+		} else if c.sha256, err = ParseSHA256(*asset.Digest); err != nil {
 			c.status, c.detail = StatusNotChecked, fmt.Sprintf("the API's digest is %.80q, not a SHA-256", *asset.Digest)
 		}
 		return c

@@ -136,7 +136,7 @@ func (l *Listing) add(r *githubRelease) {
 	for _, asset := range r.Assets[:min(len(r.Assets), apiAssetsMax)] {
 		a := ListedAsset{Name: asset.Name, Size: asset.Size}
 		if asset.Digest != nil {
-			if sum, err := parseSHA256(*asset.Digest); err == nil {
+			if sum, err := ParseSHA256(*asset.Digest); err == nil {
 				a.SHA256 = sum
 			}
 		}

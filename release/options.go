@@ -142,7 +142,7 @@ func (o *Options) check() (err error) {
 		o.UserAgent = "tbctl"
 	}
 	if o.SHA256 != "" {
-		if o.SHA256, err = parseSHA256(o.SHA256); err != nil {
+		if o.SHA256, err = ParseSHA256(o.SHA256); err != nil {
 			return fmt.Errorf("%w: the expected SHA-256: %w", ErrOption, err)
 		}
 	}
@@ -166,8 +166,9 @@ func (o *Options) check() (err error) {
 	return nil
 }
 
-// parseSHA256 accepts hexadecimal digits of either case, with "sha256:" in front or not.
-func parseSHA256(text string) (string, error) {
+// ParseSHA256 accepts hexadecimal digits of either case, with "sha256:" in front or not, and
+// returns 64 digits of lower case.
+func ParseSHA256(text string) (string, error) {
 	digits := strings.ToLower(strings.TrimSpace(text))
 	digits = strings.TrimPrefix(digits, "sha256:")
 	if b, err := hex.DecodeString(digits); err != nil || len(b) != sha256.Size {

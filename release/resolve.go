@@ -44,7 +44,8 @@ type Artifact struct {
 // mirror; anything with a scheme is a URL; anything else is the path of a file, or of a directory of
 // assets. No network is used, and nothing is read but what directories hold.
 //
-// Errors match [ErrTag], [ErrOption], [ErrPlatform] or [ErrNotFound].
+// Errors match [ErrTag], [ErrOption], [ErrPlatform], [ErrNotFound], or [ErrNotListable] for the newest
+// release of a mirror's URL.
 func Resolve(arg string, options Options) (Artifact, error) {
 	if err := options.check(); err != nil {
 		return Artifact{}, err
@@ -155,7 +156,7 @@ func (a Artifact) mirrored() (Artifact, error) {
 	case !strings.Contains(mirror, "{asset}"):
 		return a, fmt.Errorf("%w: the mirror's URL has no {asset}", ErrOption)
 	case tagged && a.Tag == Latest:
-		return a, fmt.Errorf("%w: a mirror does not say which release is the newest: name a tag", ErrOption)
+		return a, fmt.Errorf("%w: it does not say which is the newest", ErrNotListable)
 	case !tagged && a.Tag != Latest:
 		return a, fmt.Errorf("%w: the mirror's URL has no {tag}, so it cannot have release %s", ErrOption, a.Tag)
 	}
@@ -169,6 +170,9 @@ func (a Artifact) mirrored() (Artifact, error) {
 // inDirectory resolves a tag in a directory that has TAG/ASSET or ASSET.
 func (a Artifact) inDirectory(directory string) (Artifact, error) {
 	a.Source = SourceDirectory
+	if info, err := os.Stat(directory); err != nil || !info.IsDir() {
+		return a, fmt.Errorf("%w: there is no directory %s", ErrNotFound, directory)
+	}
 	tags := []Tag{a.Tag}
 	if a.Tag == Latest {
 		listed, err := listDirectory(directory)

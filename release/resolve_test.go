@@ -98,7 +98,7 @@ func TestResolve(t *testing.T) {
 		{"0.17.8", Options{Mirror: "https://m.test/x/{tag}/{asset}?k=v"}, SourceMirror, "https://m.test/x/0.17.8/" + asset, nil},
 		{"0.17.8", Options{Mirror: "https://m.test/x/"}, SourceMirror, "https://m.test/x/0.17.8/" + asset, nil},
 		{"latest", Options{Mirror: "https://m.test/newest/{asset}"}, SourceMirror, "https://m.test/newest/" + asset, nil},
-		{"latest", Options{Mirror: "https://m.test/{tag}/{asset}"}, "", "", ErrOption},
+		{"latest", Options{Mirror: "https://m.test/{tag}/{asset}"}, "", "", ErrNotListable},
 		{"0.17.8", Options{Mirror: "https://m.test/newest/{asset}"}, "", "", ErrOption},
 		{"0.17.8", Options{Mirror: "https://m.test/{tag}/x.zip"}, "", "", ErrOption},
 		{"0.17.8", Options{Mirror: "https://m.test/{tag}/{os}/{asset}"}, "", "", ErrOption},

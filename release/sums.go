@@ -27,7 +27,7 @@ func findSum(sums []byte, name string) (string, error) {
 		if !ok {
 			continue
 		}
-		sum, err := parseSHA256(digits)
+		sum, err := ParseSHA256(digits)
 		isList = isList || err == nil
 		if listed != name {
 			continue

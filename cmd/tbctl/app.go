@@ -40,6 +40,7 @@ type app struct {
 
 	command  string // such as "install"
 	line     []string
+	about    subject
 	result   any // for --json; nil until the command has one
 	warnings []string
 	compact  bool // the document is one line
@@ -54,7 +55,7 @@ type app struct {
 type globals struct {
 	Version  versionFlag `help:"Show the version of tbctl." group:"output"`
 	JSON     bool        `help:"Print one JSON document on standard output, on failure too." group:"output"`
-	Quiet    bool        `short:"q" help:"No progress and no notes on standard error; warnings and errors stay." group:"output"`
+	Quiet    bool        `short:"q" help:"The answer alone: no progress, no notes, no details. Warnings and errors stay." group:"output"`
 	Color    term.Color  `enum:"auto,always,never" default:"auto" help:"Colour: auto, always or never. NO_COLOR is honoured." group:"output"`
 	StateDir string      `placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
 }

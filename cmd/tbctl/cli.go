@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 
@@ -53,7 +54,7 @@ var groups = []kong.Group{
 	{Key: "output", Title: "Flags of every command:"},
 }
 
-// parseStopped is returned when --help has printed what was asked for.
+// errHelpShown is returned when --help has printed what was asked for.
 var errHelpShown = errors.New("help shown")
 
 // newParser makes the parser of the grammar. Help goes to out, and nothing
@@ -76,11 +77,14 @@ func (a *app) dispatch(args []string) (err error) {
 	if len(args) == 0 {
 		args = []string{"--help"}
 	}
+	if args[0] == "help" {
+		args = append(slices.Clone(args[1:]), "--help")
+	}
 	if versionAsked(args) {
 		a.command = "version"
 		return (&versionCmd{}).Run(a)
 	}
-	if len(args) > 0 && args[0] == completions.Command {
+	if args[0] == completions.Command {
 		return a.complete(args[1:])
 	}
 	if err := checkArguments(args); err != nil {
@@ -108,7 +112,7 @@ func (a *app) dispatch(args []string) (err error) {
 	parsed, err := parser.Parse(args)
 	if err != nil {
 		a.command = commandOf(err)
-		return err
+		return usageError(err)
 	}
 	if a.global != grammar.Globals {
 		a.global = grammar.Globals
@@ -119,23 +123,11 @@ func (a *app) dispatch(args []string) (err error) {
 		return configErr // but help and the version are there for who mends it
 	}
 	a.prepare(parsed)
-	return parsed.Run(a)
-}
-
-// checkArguments refuses an empty argument: most likely it is a variable without
-// a value, and the default target is not what was meant.
-func checkArguments(args []string) error {
-	for _, arg := range args {
-		switch {
-		case arg == "--":
-			return nil
-		case arg == "":
-			return usage("a variable without a value?", "an argument is empty")
-		case strings.HasPrefix(arg, "--") && strings.HasSuffix(arg, "=") && strings.Count(arg, "=") == 1:
-			return usage("a variable without a value?", "the value of %s is empty", strings.TrimSuffix(arg, "="))
-		}
+	for _, warning := range configured.warnings {
+		a.warn("%s", warning)
 	}
-	return nil
+	a.warnUnknownVariables(parser.Model.Node)
+	return parsed.Run(a)
 }
 
 // versionAsked reports whether the arguments ask for the version and nothing else.
@@ -158,6 +150,39 @@ func (a *app) prepare(parsed *kong.Context) {
 	for _, element := range parsed.Path {
 		if element.Flag != nil && !element.Resolved {
 			a.onCommandLine[element.Flag.Name] = true
+		}
+	}
+}
+
+// warnUnknownVariables tells of variables that are named like tbctl's settings and are none:
+// one may be a misspelt safeguard.
+func (a *app) warnUnknownVariables(model *kong.Node) {
+	var unknown []string
+	for _, line := range os.Environ() {
+		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, "TBCTL_") && name != "TBCTL_CONFIG" {
+			unknown = append(unknown, name)
+		}
+	}
+	if len(unknown) == 0 {
+		return
+	}
+	known := make(map[string]bool)
+	_ = kong.Visit(model, func(element kong.Visitable, next kong.Next) error {
+		switch element := element.(type) {
+		case *kong.Flag:
+			for _, name := range element.Tag.Envs {
+				known[name] = true
+			}
+		case *kong.Value:
+			for _, name := range element.Tag.Envs {
+				known[name] = true
+			}
+		}
+		return next(nil)
+	})
+	for _, name := range unknown {
+		if !known[name] {
+			a.warn("the environment's %s is no setting: tbctl config lists them", name)
 		}
 	}
 }

@@ -237,6 +237,9 @@ func (unchanged) RoundTrip(request *http.Request) (*http.Response, error) {
 func (a *app) targets(request completions.Request) []completions.Candidate {
 	candidates := []completions.Candidate{{Value: a.named(request), Help: "the target of this host"}}
 	for _, record := range slices.Backward(a.records()) {
+		if record.Phase != install.PhaseOutcome || record.New == nil {
+			continue // nothing came of it
+		}
 		candidates = append(candidates, completions.Candidate{Value: record.Target, Help: string(record.Operation) + " on " + record.Time.Local().Format("2006-01-02")})
 	}
 	return unique(candidates)

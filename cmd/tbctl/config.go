@@ -12,6 +12,7 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
@@ -31,8 +32,9 @@ var settings = [...]string{
 
 // config is what the configuration files say. The nil config says nothing.
 type config struct {
-	values map[string]any
-	origin map[string]string // the file that a value came from
+	values   map[string]any
+	origin   map[string]string // the file that a value came from
+	warnings []string
 }
 
 // loadConfig reads the host's file and then the user's. Neither need exist; a
@@ -78,6 +80,10 @@ func (c *config) read(name string, named bool) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("configuration %s: not a regular file", name)
 	}
+	if owner, foreign := foreignOwner(name); foreign && !named {
+		c.warnings = append(c.warnings, fmt.Sprintf("the configuration %s is not read: it belongs to user %d; to use it as root, name it: TBCTL_CONFIG=%s", name, owner, shellWord(name)))
+		return nil
+	}
 	if info.Size() > configSizeMax {
 		return fmt.Errorf("configuration %s: larger than %d bytes", name, configSizeMax)
 	}
@@ -101,6 +107,16 @@ func (c *config) read(name string, named bool) error {
 		c.values[key], c.origin[key] = value, name
 	}
 	return nil
+}
+
+// foreignOwner returns a file's owner, and whether root runs this and the file is not
+// root's: what root installs is not for others to say.
+func foreignOwner(name string) (uid int, foreign bool) {
+	if os.Geteuid() != 0 {
+		return 0, false
+	}
+	found, err := fsatomic.Lookup(fsatomic.OS(), name)
+	return found.Attributes.UID, err != nil || found.Attributes.UID != 0
 }
 
 // value returns a setting as text, or "".

@@ -81,7 +81,7 @@ func (c *demoCmd) Run(a *app) error {
 	a.emit(demoResult{place.dir, c.Keep, results}, func(out *term.Stream) {
 		out.Printf("\n%s %d steps in %s, each as expected", out.Styles().Good.Render("done:"), len(results)-failed, time.Since(started).Round(100*time.Millisecond))
 		if c.Keep {
-			out.Printf("; everything is still in %s", place.dir)
+			out.Printf("; everything is still there:\n\n  DEMO=%s TBCTL_STATE_DIR=$DEMO/state; export DEMO TBCTL_STATE_DIR", place.dir)
 		}
 		out.Printf("\n")
 	})
@@ -146,7 +146,7 @@ func (p *demoPlace) steps() []demoStep {
 		{"Again: the same bytes are there, so nothing is touched.", []string{"tbctl", "install", asset("1.3.0"), p.target}, exitDone},
 		{"A download that was cut short is refused, and the installed binary is left alone.", []string{"tbctl", "install", asset("truncated"), p.target}, exitRejected},
 		{"So is a good binary that has no release in common with the installed one.", []string{"tbctl", "install", asset("9.0.0"), p.target}, exitRefused},
-		{"The installed binary is whole.", []string{"tbctl", "verify", p.target, "--quiet"}, exitDone},
+		{"Is the installed binary whole? The answer alone.", []string{"tbctl", "verify", p.target, "--quiet"}, exitDone},
 		{"Back to the previous one. No replica runs from it here.", []string{"tbctl", "rollback", p.target, "--stopped", "--running", "1.2.0"}, exitDone},
 		{"What happened on this host?", []string{"tbctl", "history", p.target}, exitDone},
 	}...)

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -35,6 +38,7 @@ Examples:
 // downloaded is the result of the command.
 type downloaded struct {
 	Path    string          `json:"path"`
+	Already bool            `json:"already"` // the same bytes were there, and stay
 	Fetched release.Fetched `json:"fetched"`
 	Report  verify.Report   `json:"report"`
 }
@@ -50,7 +54,11 @@ func (c *downloadCmd) Run(a *app) error {
 	if name == "" {
 		name = downloadName(artifact)
 	}
-	output := &resettable{name: name, force: c.Force}
+	there, err := c.there(a, name, artifact)
+	if err != nil {
+		return err
+	}
+	output := &resettable{name: name, force: c.Force || there != ""}
 	defer output.abort()
 	if err := output.Reset(); err != nil {
 		return err
@@ -72,19 +80,56 @@ func (c *downloadCmd) Run(a *app) error {
 	if err := c.asked(artifact, report); err != nil {
 		return err
 	}
-	if err := output.Commit(); err != nil {
+	switch {
+	case there == "":
+		err = output.Commit()
+	case there != report.SHA256:
+		err = &fs.PathError{Op: "download", Path: name, Err: fs.ErrExist}
+	}
+	if err != nil {
 		return err
 	}
-	result := downloaded{Path: output.Path(), Fetched: fetched, Report: report}
+	result := downloaded{Path: output.Path(), Already: there != "", Fetched: fetched, Report: report}
 	a.emit(result, func(out *term.Stream) {
+		if result.Already {
+			out.Printf("%s %s is release %s for %s already; nothing was touched\n", out.Styles().Good.Render("ok:"), term.Printable(result.Path),
+				report.Binary.Current(), report.Platform)
+			return
+		}
 		out.Printf("%s %s, release %s for %s\n", out.Styles().Good.Render("downloaded:"), term.Printable(result.Path),
 			report.Binary.Current(), report.Platform)
+		if a.global.Quiet {
+			return
+		}
 		renderFields(out, [][2]string{
 			{"from", term.Printable(artifact.Location)}, {"trust", trustText(originOf(artifact, fetched))},
 			{"sha256", report.SHA256}, {"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(report.Size), report.Size)},
 		})
 	})
 	return nil
+}
+
+// there returns the SHA-256 of a file that is there and may be what is asked for, so that
+// it is compared with what comes; "" if none is there, or it is to be replaced. Any other
+// file is in the way: the error matches fs.ErrExist.
+func (c *downloadCmd) there(a *app, name string, artifact release.Artifact) (string, error) {
+	if _, err := os.Lstat(name); c.Force || errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	exists := &fs.PathError{Op: "download", Path: name, Err: fs.ErrExist}
+	file, err := openFile(name)
+	if err != nil {
+		return "", exists
+	}
+	defer file.Close()
+	report, err := verify.File(a.ctx, file, file.Size(), verify.Options{SHA256: true})
+	if a.ctx.Err() != nil {
+		return "", err
+	}
+	if err != nil || !report.Ok || c.asked(artifact, report) != nil {
+		return "", exists
+	}
+	return report.SHA256, nil
 }
 
 // asked compares what came with what was asked for.

@@ -31,11 +31,21 @@ Examples:
 
 // Run replaces this process.
 func (c *execCmd) Run(a *app) error {
-	file, err := multiversion.Open(c.File)
+	a.about.file = c.File
+	input, err := openFile(c.File)
+	if err != nil {
+		return err
+	}
+	defer input.Close()
+	if zip, err := input.isZip(); err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
+	} else if zip {
+		return rejected("take it out first: tbctl download {file} -o tigerbeetle", fmt.Errorf("%s: a zip archive: a program runs from its own file", c.File))
+	}
+	binary, err := multiversion.Parse(input, input.Size())
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	defer file.Close()
 	path, err := filepath.Abs(c.File)
 	if err != nil {
 		return err
@@ -49,13 +59,13 @@ func (c *execCmd) Run(a *app) error {
 		which = superblock.Release
 	}
 	if which == 0 {
-		which = file.Current()
+		which = binary.Current()
 	}
 	args := c.Args
 	if len(args) > 0 && args[0] == "--" {
 		args = args[1:]
 	}
-	code, err := extract.Exec(a.ctx, file.Binary, which, extract.Command{Path: path, Args: args})
+	code, err := extract.Exec(a.ctx, binary, which, extract.Command{Path: path, Args: args})
 	if err != nil {
 		return rejected(hintExtract(err), fmt.Errorf("%s: %w", c.File, err))
 	}

@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"syscall"
-
-	"github.com/alecthomas/kong"
 )
 
 // exitCode is what tbctl tells scripts. The table is docs/exit-codes.md.
@@ -61,11 +58,6 @@ type commandError struct {
 func (e *commandError) Error() string { return e.err.Error() }
 func (e *commandError) Unwrap() error { return e.err }
 
-// usage makes an error about the command line.
-func usage(hint, format string, args ...any) error {
-	return &commandError{code: exitUsage, hint: hint, err: fmt.Errorf(format, args...)}
-}
-
 // rejected makes an error about the artifact.
 func rejected(hint string, err error) error {
 	return &commandError{code: exitRejected, hint: hint, err: err}
@@ -96,6 +88,7 @@ func classify(a *app, err error) failure {
 			result.hint = judged.hint
 		}
 	}
+	result.hint = a.about.in(result.hint)
 	return result
 }
 
@@ -105,7 +98,7 @@ type errorEntry func(a *app, err error) (code exitCode, hint string, detail any,
 // errorTable is asked from the top. What leaves the state of the disk unknown
 // comes first, so that no later cause hides it.
 var errorTable = []errorEntry{
-	entryUnknown, entryInterrupted, entryUsage, entryBusy, entryRefused, entryRejected, entryPlan, entrySource, entryOther,
+	entryUnknown, entryInterrupted, entryBusy, entryRefused, entryRejected, entryPlan, entryFile, entrySource, entryOther,
 }
 
 func entryInterrupted(a *app, err error) (exitCode, string, any, bool) {
@@ -116,16 +109,4 @@ func entryInterrupted(a *app, err error) (exitCode, string, any, bool) {
 		return exitInterrupted, "", nil, true
 	}
 	return 0, "", nil, false
-}
-
-func entryUsage(a *app, err error) (exitCode, string, any, bool) {
-	var parse *kong.ParseError
-	if !errors.As(err, &parse) {
-		return 0, "", nil, false
-	}
-	hint := "tbctl --help"
-	if a.command != "" {
-		hint = "tbctl " + a.command + " --help"
-	}
-	return exitUsage, hint, nil, true
 }

@@ -23,13 +23,13 @@ func entryUnknown(_ *app, err error) (exitCode, string, any, bool) {
 	var readBack *install.ReadBackError
 	switch {
 	case errors.As(err, &unknown):
-		return exitUnknown, "find out what is on the disk: tbctl status " + unknown.Path, nil, true
+		return exitUnknown, "find out what is on the disk: tbctl status " + shellWord(unknown.Path), nil, true
 	case errors.As(err, &readBack):
-		return exitUnknown, "find out what is on the disk: tbctl verify " + readBack.Target, nil, true
+		return exitUnknown, "find out what is on the disk: tbctl verify " + shellWord(readBack.Target), nil, true
 	case errors.As(err, &failed):
-		hint := "the disk may be failing; the target was not replaced: tbctl verify TARGET tells"
+		hint := "the disk may be failing; the target was not replaced: tbctl verify {target} tells"
 		if failed.Swapped {
-			hint = "the new file is in place but may be gone after a power cut: sync, then tbctl status TARGET"
+			hint = "the new file is in place but may be gone after a power cut: sync, then tbctl status {target}"
 		}
 		return exitUnknown, hint, nil, true
 	}
@@ -49,7 +49,7 @@ func entryBusy(_ *app, err error) (exitCode, string, any, bool) {
 }
 
 // entryRejected are those about the artifact.
-func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
+func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 	var rejected *install.RejectedError
 	var stranger *inspect.NotMultiversionError
 	var format *multiversion.FormatError
@@ -68,21 +68,17 @@ func entryRejected(_ *app, err error) (exitCode, string, any, bool) {
 	case errors.As(err, &kind):
 		return exitRejected, hintKind(kind), nil, true
 	case errors.As(err, &stranger):
-		return exitRejected, "", stranger.Kind, true
+		return exitRejected, hintStranger(stranger.Kind), stranger.Kind, true
 	case errors.As(err, &format) && !errors.Is(err, multiversion.RuleRead):
-		return exitRejected, "tbctl verify FILE lists every finding", format, true
+		return exitRejected, a.hintFindings(), format, true
 	case errors.As(err, &zip):
-		hint := "get the archive again"
-		if errors.Is(err, archive.RuleStoredDescriptor) {
-			hint = "unzip it first and give the executable in it"
-		}
-		return exitRejected, hint, zip, true
+		return exitRejected, hintArchive(zip), zip, true
 	case errors.Is(err, release.ErrTooLarge):
-		return exitRejected, "", nil, true
+		return exitRejected, "no release is that large: look at what the source sends", nil, true
 	case errors.As(err, &rejected) && rejected.Expected:
 		return exitRejected, "the source serves another release under this name", nil, true
 	case errors.As(err, &rejected):
-		return exitRejected, "get the file again; tbctl verify FILE lists every finding", nil, true
+		return exitRejected, a.hintFindings(), nil, true
 	}
 	return 0, "", nil, false
 }
@@ -94,9 +90,9 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 	case errors.Is(err, fsatomic.ErrNoOld):
 		return exitRefused, "there is nothing to go back to: tbctl install RELEASE installs another", nil, true
 	case errors.Is(err, install.ErrNothingInstalled):
-		return exitRefused, "install what is there: tbctl install TARGET-old TARGET", nil, true
+		return exitRefused, "install what is there: tbctl install {target}-old {target}", nil, true
 	case errors.Is(err, install.ErrNotBinary):
-		return exitRefused, "if it really is to be replaced, move it away first", nil, true
+		return exitRefused, "if it really is to be replaced, move it away first: mv {target} {target}.away", nil, true
 	case errors.As(err, &refused):
 		hint := ""
 		if refused.Report != nil {
@@ -104,7 +100,7 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 		}
 		return exitRefused, hint, nil, true
 	case errors.Is(err, fsatomic.ErrSameFile):
-		return exitRefused, "", nil, true
+		return exitRefused, "the target and the previous file are one file: tbctl status {target}", nil, true
 	}
 	return 0, "", nil, false
 }
@@ -114,9 +110,9 @@ var planHints = []struct {
 	problem error
 	hint    string
 }{
-	{fsatomic.ErrReadOnly, "remount it writable: mount -o remount,rw MOUNTPOINT, or install elsewhere"},
+	{fsatomic.ErrReadOnly, "remount it writable (mount -o remount,rw), or install elsewhere: df {target} shows what is mounted there"},
 	{fsatomic.ErrNoExec, "nothing can be executed there: install on a file system that is not mounted noexec"},
-	{fsatomic.ErrImmutable, "chattr -i -a FILE takes the flag away"},
+	{fsatomic.ErrImmutable, "chattr -i -a takes the flag away from what the message names"},
 	{fsatomic.ErrDirNotWritable, "run it as root or as the directory's owner: sudo tbctl …"},
 	{fsatomic.ErrSticky, "run it as root or as the file's owner: sudo tbctl …"},
 	{fsatomic.ErrMountPoint, "something is mounted on the file itself: umount it, or change what it is mounted from"},
@@ -124,15 +120,15 @@ var planHints = []struct {
 	{fsatomic.ErrNoInodes, "remove some files from the target's file system"},
 	{fsatomic.ErrOwner, "run it as root, or say --owner USER[:GROUP]"},
 	{fsatomic.ErrAttribute, "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"},
-	{fsatomic.ErrOldKind, "move away what stands at TARGET-old"},
+	{fsatomic.ErrOldKind, "move away what stands at {target}-old"},
 	{fsatomic.ErrDangling, "mend or remove the symbolic link"},
 	{fsatomic.ErrLinkOwner, "name the file itself: a link that anybody may have put there is not followed"},
-	{fsatomic.ErrOldOwner, "look at who put TARGET-old there, and move it away"},
+	{fsatomic.ErrOldOwner, "look at who put {target}-old there, and move it away"},
 	{fsatomic.ErrInode, "move away the leftover that the message names"},
 	{fsatomic.ErrLinkLoop, "mend the symbolic links"},
-	{fsatomic.ErrDirectory, "name the file, not its directory: TARGET/tigerbeetle"},
-	{fsatomic.ErrNotRegular, "TARGET must be a regular file"},
-	{fsatomic.ErrNoDirectory, "make the directory first: mkdir -p"},
+	{fsatomic.ErrDirectory, "name the file, not its directory: {target}/tigerbeetle"},
+	{fsatomic.ErrNotRegular, "name a regular file, or a place where nothing is"},
+	{fsatomic.ErrNoDirectory, "make the directory first: mkdir -p \"$(dirname {target})\""},
 	{fsatomic.ErrLockFile, "move away what stands at the lock's name"},
 }
 
@@ -178,16 +174,18 @@ func entrySource(a *app, err error) (exitCode, string, any, bool) {
 	switch {
 	case errors.Is(err, release.ErrTag):
 		return exitUsage, "tbctl releases lists the releases; a file is named with its path, such as ./tigerbeetle", nil, true
-	case errors.Is(err, release.ErrPlatform), errors.Is(err, release.ErrOption):
+	case errors.Is(err, release.ErrPlatform):
+		return exitUsage, "one of --platform " + strings.Join(texts(release.Platforms()), ", "), nil, true
+	case errors.Is(err, release.ErrNotListable):
+		return exitUsage, "only GitHub and directories list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL", nil, true
+	case errors.Is(err, release.ErrOption):
 		return exitUsage, "tbctl " + a.command + " --help", nil, true
 	case errors.As(err, &limit):
 		return exitFailed, "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", limit, true
 	case errors.As(err, &transfer):
 		return exitFailed, hintNetwork(transfer, transfer.Kept), transfer, true
 	case errors.Is(err, release.ErrNotFound):
-		return exitFailed, "check the path or the release; tbctl releases, or with --mirror DIR, lists what there is", nil, true
-	case errors.Is(err, release.ErrNotListable):
-		return exitFailed, "name the release", nil, true
+		return exitFailed, "check the name; tbctl releases lists what there is", nil, true
 	case fromNetwork(err):
 		return exitFailed, hintNetwork(err, false), nil, true
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -85,22 +86,60 @@ func (c *historyCmd) render(out *term.Stream, result historyResult) {
 	var rows [][]string
 	for _, record := range outcomes {
 		rows = append(rows, []string{
-			record.Time.Local().Format("2006-01-02 15:04:05"), whoText(record), string(record.Operation), resultText(out, record.Result),
-			changeText(record), term.Printable(record.Target), term.Printable(record.Source),
+			record.Time.Local().Format(timeFormat), string(record.Operation), resultText(out, record.Result),
+			changeText(record), whoText(record), term.Printable(record.Target), term.Printable(record.Source),
 			(time.Duration(record.DurationMS) * time.Millisecond).String(),
 		})
 	}
-	out.Printf("%s", out.Table([]term.Column{
-		{Title: "time"}, {Title: "who", Drop: 2}, {Title: "what"}, {Title: "result"}, {Title: "release"}, {Title: "target", Drop: 1},
+	columns := []term.Column{
+		{Title: "time"}, {Title: "what"}, {Title: "result"}, {Title: "release"}, {Title: "who", Drop: 2}, {Title: "target", Drop: 1},
 		{Title: "from", Drop: 3}, {Title: "took", Drop: 4, Right: true},
-	}, rows))
+	}
+	if target, one := oneTarget(outcomes); one && out.Terminal() { // said once, there is room for the rest
+		out.Printf("%s\n\n", out.Styles().Bold.Render(term.Printable(target)))
+		const place = 5
+		columns = slices.Delete(columns, place, place+1)
+		for index := range rows {
+			rows[index] = slices.Delete(rows[index], place, place+1)
+		}
+	}
+	out.Printf("%s", out.Table(columns, rows))
+	renderReasons(out, outcomes)
 	for _, open := range result.Interrupted {
 		state := "interrupted; found on the disk: " + string(open.Found)
 		if open.Busy {
 			state = "under way, or interrupted and locked by another tbctl"
 		}
 		out.Printf("%s %s of %s since %s: %s\n", out.Styles().Warn.Render("open:"), open.Intent.Operation, open.Intent.Target,
-			open.Intent.Time.Local().Format("2006-01-02 15:04:05"), state)
+			open.Intent.Time.Local().Format(timeFormat), state)
+	}
+}
+
+// oneTarget returns the target of all records, if it is the same.
+func oneTarget(records []install.Record) (string, bool) {
+	if len(records) == 0 {
+		return "", false
+	}
+	for _, record := range records {
+		if record.Target != records[0].Target {
+			return "", false
+		}
+	}
+	return records[0].Target, true
+}
+
+// renderReasons prints why operations failed: too long for a column.
+func renderReasons(out *term.Stream, records []install.Record) {
+	first := true
+	for _, record := range records {
+		if record.Error == "" {
+			continue
+		}
+		if first {
+			out.Println()
+			first = false
+		}
+		out.Printf("%s  %s\n", out.Styles().Dim.Render(record.Time.Local().Format(timeFormat)), out.Hang(term.Printable(record.Error), len(timeFormat)+2))
 	}
 }
 

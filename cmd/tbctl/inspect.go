@@ -49,12 +49,15 @@ type inspectResult struct {
 func (c *inspectCmd) Run(a *app) error {
 	var results []inspected
 	var failures []error
+	var failed string // the first file that could not be inspected
 	for index, name := range c.Files {
 		result, err := c.inspect(a, name)
 		if err != nil {
 			failure := classify(a, err)
 			result.Error = &documentError{Kind: failure.code.kind(), Message: failure.message, Hint: failure.hint, Detail: failure.detail}
-			failures = append(failures, err)
+			if failures = append(failures, err); len(failures) == 1 {
+				failed = name
+			}
 			if len(c.Files) > 1 && !a.global.JSON {
 				a.err.Printf("tbctl: %s\n", failure.message)
 			}
@@ -71,6 +74,7 @@ func (c *inspectCmd) Run(a *app) error {
 		}
 	}
 	a.emit(inspectResult{results}, nil)
+	a.about.file = failed
 	switch len(failures) {
 	case 0:
 		return nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/user"
 	"runtime"
@@ -79,6 +80,9 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if c.Wait < 0 || c.WaitArmed < 0 {
 		return install.Request{}, nil, usage("--wait 1m", "a time to wait cannot be negative")
 	}
+	if err := c.checkOrder(); err != nil {
+		return install.Request{}, nil, err
+	}
 	target := a.target(c.Target)
 	request := install.Request{
 		Target: target, Source: c.Source, Mode: c.Mode, AllowDowngrade: c.Fit.AllowDowngrade,
@@ -106,15 +110,32 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	return request, fetchFrom(a, artifact), nil
 }
 
+// checkOrder refuses a target that is named like a release: it was meant as the source,
+// or a file called so would be surprising.
+func (c *installCmd) checkOrder() error {
+	if !isRelease(c.Target) {
+		return nil
+	}
+	if _, err := os.Lstat(c.Target); err == nil {
+		return nil
+	}
+	hint := "a file of that name is written ./" + c.Target
+	if !isRelease(c.Source) {
+		hint = fmt.Sprintf("the release comes first: tbctl install %s %s", c.Target, shellWord(c.Source))
+	}
+	return usage(hint, "the target %s is named like a release", c.Target)
+}
+
 // target is the argument, the configuration's, or the default.
 func (a *app) target(argument string) string {
+	a.about.target = install.TargetDefault
 	switch {
 	case argument != "":
-		return argument
+		a.about.target = argument
 	case a.config.value("target") != "":
-		return a.config.value("target")
+		a.about.target = a.config.value("target")
 	}
-	return install.TargetDefault
+	return a.about.target
 }
 
 // installer is the library's installer with this process's particulars.
@@ -259,7 +280,7 @@ func (a *app) emitOutcome(outcome *install.Outcome, err error) {
 		case outcome.DryRun && outcome.Plan.New != nil:
 			renderPlan(out, outcome, err)
 		case err == nil:
-			renderOutcome(out, outcome)
+			renderOutcome(out, outcome, !a.global.Quiet)
 		}
 	})
 }

@@ -20,6 +20,7 @@ type input struct {
 	size    int64
 	mode    *fs.FileMode  // nil where there is none, as for standard input
 	archive *archiveFacts // nil unless the executable came out of a zip
+	outer   *input        // the zip itself, or nil
 	close   func() error
 }
 
@@ -43,6 +44,7 @@ const inputSizeMax = multiversion.SizeMax
 // openInput opens an executable, a data file, or the executable inside a
 // release archive. "-" is standard input, kept in a scratch file.
 func openInput(a *app, name string) (*input, error) {
+	a.about.file = name
 	var file *input
 	var err error
 	if name == "-" {
@@ -64,7 +66,7 @@ func openInput(a *app, name string) (*input, error) {
 func openFile(name string) (*input, error) {
 	// Looked at before it is opened: opening a pipe waits for its other end.
 	if info, err := os.Stat(name); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeCharDevice) != 0 {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file; use - and a pipe for a stream")}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
 	}
 	file, err := os.Open(name)
 	if err != nil {
@@ -72,10 +74,10 @@ func openFile(name string) (*input, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && info.IsDir() {
-		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("is a directory")}
+		err = &fs.PathError{Op: "open", Path: name, Err: errIsDirectory}
 	}
 	if err == nil && !info.Mode().IsRegular() && info.Mode()&fs.ModeDevice == 0 {
-		err = &fs.PathError{Op: "open", Path: name, Err: errors.New("not a regular file; use - and a pipe for a stream")}
+		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
 	}
 	if err != nil {
 		file.Close()
@@ -113,12 +115,8 @@ func openStream(a *app, stream io.Reader) (*input, error) {
 // executable in it: in place if it is stored, otherwise in a scratch file. It
 // takes over file, but not on error.
 func openZip(a *app, file *input) (*input, error) {
-	prefix := make([]byte, min(file.size, archive.SniffSize))
-	if _, err := file.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	if archive.Sniff(prefix) != archive.KindZip {
-		return file, nil
+	if zipped, err := file.isZip(); err != nil || !zipped {
+		return file, err
 	}
 	zip, err := archive.Open(file, file.size, archive.Limits{})
 	if err != nil {
@@ -126,7 +124,7 @@ func openZip(a *app, file *input) (*input, error) {
 	}
 	facts := &archiveFacts{Entry: zip.Entry.Name, Method: zip.Entry.Method, Size: file.size}
 	mode := zip.Entry.Mode
-	inside := &input{name: file.name, archive: facts, close: file.Close}
+	inside := &input{name: file.name, archive: facts, outer: file, close: file.Close}
 	if mode != 0 {
 		inside.mode = &mode
 	}
@@ -145,6 +143,15 @@ func openZip(a *app, file *input) (*input, error) {
 	inside.ReaderAt, inside.size = scratch, scratch.Size()
 	inside.close = func() error { return errors.Join(scratch.Close(), file.Close()) }
 	return inside, nil
+}
+
+// isZip reports whether the file begins as an archive does.
+func (i *input) isZip() (bool, error) {
+	prefix := make([]byte, min(i.size, archive.SniffSize))
+	if _, err := i.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return archive.Sniff(prefix) == archive.KindZip, nil
 }
 
 // contextReader ends with the context.
@@ -182,11 +189,11 @@ func (c contextReader) Read(data []byte) (int, error) {
 // executableSize is the size in bytes of an executable, or of the one that a
 // zip archive promises; 0 where that cannot be told.
 func executableSize(file *input) int64 {
-	prefix := make([]byte, min(file.size, archive.SniffSize))
-	if _, err := file.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
+	zipped, err := file.isZip()
+	if err != nil {
 		return 0
 	}
-	if archive.Sniff(prefix) != archive.KindZip {
+	if !zipped {
 		return file.size
 	}
 	zip, err := archive.Open(file, file.size, archive.Limits{})

@@ -11,6 +11,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
 )
 
@@ -25,11 +26,21 @@ func renderPlan(out *term.Stream, outcome *install.Outcome, err error) {
 	}
 	if plan.Fit != nil {
 		out.Printf("\nIn the place of the installed one:\n\n")
-		renderFindingsShort(out, plan.Fit.Findings)
+		renderFindingsShort(out, fitFindings(plan))
 	}
 	if err == nil {
 		out.Printf("\n%s nothing stands against it; nothing was changed\n", out.Styles().Good.Render("ok:"))
 	}
+}
+
+// fitFindings are what was found in the comparison, less what is said of the new file alone.
+func fitFindings(plan *install.Plan) []verify.Finding {
+	if plan.Verified == nil {
+		return plan.Fit.Findings
+	}
+	return slices.DeleteFunc(slices.Clone(plan.Fit.Findings), func(finding verify.Finding) bool {
+		return finding.Status == verify.Held && slices.ContainsFunc(plan.Verified.Findings, func(other verify.Finding) bool { return other.Name == finding.Name })
+	})
 }
 
 // renderFindingsShort prints what held as one list of names, and all else as
@@ -122,16 +133,29 @@ func sourceText(source string) string {
 }
 
 func trustText(origin install.Origin) string {
+	names := map[string]string{
+		string(release.EvidenceSHA256): "--sha256", string(release.EvidenceSums): "SHA256SUMS",
+		string(release.EvidenceGitHubDigest): "GitHub's digest", string(release.EvidenceMinisign): "the minisign signature",
+	}
 	var held []string
 	for _, trust := range origin.Trust {
-		if trust.Status == "held" {
-			held = append(held, trust.Kind)
+		if trust.Status != string(release.StatusHeld) {
+			continue
 		}
+		of := ""
+		switch {
+		case origin.Entry == "": // the file is the executable
+		case trust.Of == "asset":
+			of = " of the archive"
+		case trust.Of == "executable":
+			of = " of the executable in it"
+		}
+		held = append(held, names[trust.Kind]+of)
 	}
 	if len(held) == 0 {
 		return untrusted
 	}
-	return strings.Join(held, ", ") + " held"
+	return strings.Join(held, ", ") + ": held"
 }
 
 func pathsText(paths []verify.Path) string {
@@ -181,8 +205,8 @@ func ownerText(uid, gid int) string {
 	return name + ":" + group
 }
 
-// renderOutcome shows what was done.
-func renderOutcome(out *term.Stream, outcome *install.Outcome) {
+// renderOutcome shows what was done, in one line or with the details.
+func renderOutcome(out *term.Stream, outcome *install.Outcome, details bool) {
 	plan := outcome.Plan
 	good := out.Styles().Good
 	switch outcome.Result {
@@ -203,7 +227,7 @@ func renderOutcome(out *term.Stream, outcome *install.Outcome) {
 		}
 		out.Printf("%s %s at %s%s\n", good.Render("installed:"), fileName(plan.New), plan.Target.Path, was)
 	}
-	fields := planFields(plan)
-	fields = append(fields, [2]string{"read back", "the same bytes, durably"})
-	renderFields(out, fields)
+	if details {
+		renderFields(out, append(planFields(plan), [2]string{"read back", "the same bytes, durably"}))
+	}
 }

@@ -38,6 +38,11 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 	if err != nil {
 		return release.Options{}, usage("--public-key takes a file, or the key itself: the line that begins with RW", "%w", err)
 	}
+	switch s.Require {
+	case release.RequireNothing, release.RequireDigest, release.RequireSignature:
+	default:
+		return release.Options{}, usage("--require digest, or --require signature", "--require: %q is neither digest nor signature", s.Require)
+	}
 	cache := s.CacheDir
 	if cache == "" {
 		cache = a.cacheDir()
@@ -81,7 +86,39 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	if err != nil {
 		return release.Artifact{}, err
 	}
-	return release.Resolve(argument, options)
+	artifact, err := release.Resolve(argument, options)
+	if err != nil {
+		return artifact, s.unresolved(a, argument, err)
+	}
+	if artifact.Source == release.SourceFile || artifact.Source == release.SourceDirectory {
+		a.about.file = artifact.Location
+	}
+	return artifact, nil
+}
+
+// unresolved adds what to type instead to the error of an argument that means nothing.
+func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
+	hint := ""
+	switch {
+	case errors.Is(err, release.ErrTag) && strings.HasPrefix(argument, "v") && isRelease(argument[1:]):
+		return usage(fmt.Sprintf("tbctl %s %s", a.command, argument[1:]), "%w", err)
+	case !errors.Is(err, release.ErrNotFound):
+		return err
+	case isRelease(argument) && s.Mirror != "":
+		hint = "see what there is: tbctl releases --mirror " + shellWord(s.Mirror)
+	case isRelease(argument):
+		return err
+	default:
+		hint = hintMissing(argument)
+		if info, statErr := os.Stat(argument); statErr == nil && info.IsDir() {
+			hint = "name a file in it: ls " + shellWord(argument)
+			listing, listErr := release.List(a.ctx, release.Options{Mirror: argument})
+			if listErr == nil && len(listing.Releases) > 0 && listing.Releases[0].Tag != "" {
+				hint = fmt.Sprintf("a directory of releases is a mirror: tbctl %s %s --mirror %s", a.command, listing.Releases[0].Tag, shellWord(argument))
+			}
+		}
+	}
+	return &commandError{code: exitFailed, hint: hint, err: err}
 }
 
 // sizeHint is the size in bytes that an executable in a local file at least
@@ -168,7 +205,9 @@ func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin
 		Fetched:          fetched.BytesFetched, Resumed: fetched.BytesResumed, Trusted: fetched.Trusted,
 	}
 	for _, evidence := range fetched.Evidence {
-		origin.Trust = append(origin.Trust, install.Trust{Kind: string(evidence.Kind), Status: string(evidence.Status), Detail: evidence.Detail})
+		origin.Trust = append(origin.Trust, install.Trust{
+			Kind: string(evidence.Kind), Status: string(evidence.Status), Of: evidence.Of, Detail: evidence.Detail,
+		})
 	}
 	return origin
 }

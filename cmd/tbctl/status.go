@@ -38,7 +38,8 @@ type status struct {
 	Target      fsatomic.Target       `json:"target"`
 	Installed   *install.File         `json:"installed"` // null: nothing is there
 	Previous    *install.File         `json:"previous"`  // null: none is kept
-	Leftovers   []fsatomic.Leftover   `json:"leftovers"`
+	HeldBy      *fsatomic.Holder      `json:"held_by"`   // who works on it now; null: nobody
+	Leftovers   []fsatomic.Leftover   `json:"leftovers"` // with a holder, its work in progress
 	Interrupted []install.Interrupted `json:"interrupted"`
 	Last        *install.Record       `json:"last"` // the last operation in the journal
 
@@ -46,6 +47,9 @@ type status struct {
 	Observed bool            `json:"replicas_observed"`
 	Replicas []replicaStatus `json:"replicas"`
 }
+
+// timeFormat is how a person sees a time, in the host's own zone.
+const timeFormat = "2006-01-02 15:04:05"
 
 // replicaStatus is one process and what it will do next.
 type replicaStatus struct {
@@ -72,7 +76,7 @@ func (c *statusCmd) Run(a *app) error {
 	a.emit(result, func(out *term.Stream) { renderStatus(out, &result) })
 	switch {
 	case !target.Exists:
-		return &commandError{code: exitFailed, hint: "tbctl install RELEASE", err: fmt.Errorf("%s: nothing is installed", target.Path)}
+		return &commandError{code: exitFailed, hint: "tbctl releases lists what there is; then tbctl install RELEASE {target}", err: fmt.Errorf("%s: nothing is installed", target.Path)}
 	case parseErr != nil:
 		return fmt.Errorf("%s: %w", target.Path, parseErr)
 	}
@@ -91,6 +95,11 @@ func (s *status) files(a *app) error {
 		if s.Previous, err = install.Describe(a.ctx, fsatomic.OS(), s.Target.OldPath); err != nil {
 			return err
 		}
+	}
+	if holder, held, err := fsatomic.HeldBy(fsatomic.OS(), s.Target); err != nil {
+		a.warn("%v", err)
+	} else if held {
+		s.HeldBy = &holder
 	}
 	residue, err := fsatomic.Residue(fsatomic.OS(), s.Target)
 	if err != nil {
@@ -165,14 +174,23 @@ func renderStatus(out *term.Stream, s *status) {
 	}
 	fields = append(fields, statusFile("previous", s.Previous)...)
 	if s.Last != nil {
-		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format("2006-01-02 15:04:05"))})
+		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
 	}
 	renderFields(out, fields)
+	if holder := s.HeldBy; holder != nil {
+		out.Printf("%s %s\n", styles.Warn.Render("under way:"), out.Hang(fmt.Sprintf("%s, process %d on %s, since %s",
+			term.Printable(holder.Command), holder.PID, term.Printable(holder.Host), holder.Start.Local().Format(timeFormat)), 2))
+	}
 	for _, leftover := range s.Leftovers {
-		out.Printf("%s %s: %s\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason)
+		if s.HeldBy == nil {
+			out.Printf("%s %s: %s\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason)
+		}
 	}
 	for _, open := range s.Interrupted {
-		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render("interrupted:"), open.Intent.Operation, open.Intent.Time.Local().Format("2006-01-02 15:04:05"), open.Found)
+		if open.Busy {
+			continue
+		}
+		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render("interrupted:"), open.Intent.Operation, open.Intent.Time.Local().Format(timeFormat), open.Found)
 	}
 	renderReplicas(out, s)
 }

@@ -1,18 +1,23 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io"
 
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
 )
 
 type verifyCmd struct {
 	File    string   `arg:"" help:"Binary, release archive (.zip), or - for standard input."`
 	Against string   `placeholder:"INSTALLED" help:"Also judge whether FILE may replace this file."`
-	SHA256  bool     `name:"sha256" help:"Show the SHA-256 of the file too: it names the file as no release number does. It takes longer than all the checks."`
+	SHA256  string   `name:"sha256" placeholder:"HEX" help:"Refuse anything else: the SHA-256 of the archive or of the executable in it."`
+	Digest  bool     `help:"Show the SHA-256 too: it names the file as no release number does. It takes longer than all the checks."`
 	Fit     fitFlags `embed:""`
 }
 
@@ -48,9 +53,12 @@ func (c *verifyCmd) Run(a *app) error {
 	}
 	defer input.Close()
 	result := verified{File: c.File, Kind: inspect.Describe(input, input.Size()), Archive: input.archive}
-	result.Report, err = verify.File(a.ctx, input, input.Size(), verify.Options{Mode: input.mode, SHA256: c.SHA256})
+	result.Report, err = verify.File(a.ctx, input, input.Size(), verify.Options{Mode: input.mode, SHA256: c.Digest || c.SHA256 != ""})
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
+	}
+	if err := c.checkDigest(a, input, result.Report.SHA256); err != nil {
+		return err
 	}
 	if result.Report.Binary != nil {
 		result.Releases = result.Report.Binary.Images[0].Header.Releases()
@@ -62,7 +70,7 @@ func (c *verifyCmd) Run(a *app) error {
 		}
 		result.Against, result.Fit = c.Against, &fit
 	}
-	a.emit(result, func(out *term.Stream) { renderVerified(out, result) })
+	a.emit(result, func(out *term.Stream) { renderVerified(out, result, !a.global.Quiet) })
 	switch {
 	case !result.Report.Ok:
 		return rejected("get the file again: it is not the one that was released", fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
@@ -70,6 +78,34 @@ func (c *verifyCmd) Run(a *app) error {
 		return &commandError{code: exitRefused, hint: hintFit(result.Fit, false), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
 	}
 	return nil
+}
+
+// checkDigest compares the executable, or the archive that it is in, with the digest
+// that was given.
+func (c *verifyCmd) checkDigest(a *app, input *input, found string) error {
+	if c.SHA256 == "" {
+		return nil
+	}
+	want, err := release.ParseSHA256(c.SHA256)
+	if err != nil {
+		return usage("sha256sum prints it", "--sha256: %w", err)
+	}
+	if found == want {
+		return nil
+	}
+	text := "the SHA-256 of the executable is " + found
+	if input.outer != nil {
+		hash := sha256.New()
+		if _, err := io.Copy(hash, contextReader{a, io.NewSectionReader(input.outer, 0, input.outer.Size())}); err != nil {
+			return fmt.Errorf("%s: %w", c.File, err)
+		}
+		archive := hex.EncodeToString(hash.Sum(nil))
+		if archive == want {
+			return nil
+		}
+		text += ", that of the archive " + archive
+	}
+	return rejected("do not use this file: get it again from a source that you trust", fmt.Errorf("%s: %s, not %s as asked for", c.File, text, want))
 }
 
 // compare judges whether the file may replace the other.
@@ -80,7 +116,7 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 	}
 	against, err := openInput(a, c.Against)
 	if err != nil {
-		return verify.ReplaceReport{}, err
+		return verify.ReplaceReport{}, fmt.Errorf("--against: %w", err)
 	}
 	defer against.Close()
 	known.options.AllowDowngrade = c.Fit.AllowDowngrade
@@ -88,7 +124,23 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 	return verify.Replace(next, installed, known.options), nil
 }
 
-func renderVerified(out *term.Stream, result verified) {
+func renderVerified(out *term.Stream, result verified, details bool) {
+	if details {
+		renderVerifiedDetails(out, result)
+	}
+	switch {
+	case !result.Report.Ok:
+		out.Printf("%s the file is not whole\n", out.Styles().Bad.Render("rejected:"))
+	case result.Fit != nil && !result.Fit.Ok:
+		out.Printf("%s the file is whole, but may not replace %s\n", out.Styles().Bad.Render("refused:"), term.Printable(result.Against))
+	case result.Fit != nil:
+		out.Printf("%s the file is whole and may replace %s\n", out.Styles().Good.Render("ok:"), term.Printable(result.Against))
+	default:
+		out.Printf("%s the file is whole\n", out.Styles().Good.Render("ok:"))
+	}
+}
+
+func renderVerifiedDetails(out *term.Stream, result verified) {
 	out.Printf("%s  %s, %s\n\n", out.Styles().Bold.Render(term.Printable(result.File)), result.Kind.Text, term.Bytes(result.Report.Size))
 	renderFindings(out, result.Report.Findings)
 	if result.Report.SHA256 != "" {
@@ -99,16 +151,7 @@ func renderVerified(out *term.Stream, result verified) {
 		renderFindings(out, result.Fit.Findings)
 		renderPaths(out, result.Fit.Paths)
 	}
-	switch {
-	case !result.Report.Ok:
-		out.Printf("\n%s %s\n", out.Styles().Bad.Render("rejected:"), result.Report.Diagnosis)
-	case result.Fit != nil && !result.Fit.Ok:
-		out.Printf("\n%s the file is whole, but %s\n", out.Styles().Bad.Render("refused:"), result.Fit.Diagnosis)
-	case result.Fit != nil:
-		out.Printf("\n%s the file is whole and may replace %s\n", out.Styles().Good.Render("ok:"), term.Printable(result.Against))
-	default:
-		out.Printf("\n%s the file is whole\n", out.Styles().Good.Render("ok:"))
-	}
+	out.Println()
 }
 
 // renderFindings prints one line a finding, and what was expected below one

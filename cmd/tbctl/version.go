@@ -1,8 +1,11 @@
 package main
 
 import (
+	"io"
 	"runtime"
 	"runtime/debug"
+
+	"github.com/alecthomas/kong"
 
 	"github.com/tbctl/tbctl/internal/term"
 )
@@ -11,6 +14,15 @@ type versionCmd struct{}
 
 // versionFlag is --version, an alias of the command.
 type versionFlag bool
+
+// BeforeReset prints the version and ends the parse, whatever else was asked for.
+func (versionFlag) BeforeReset(parser *kong.Kong) error {
+	if _, err := io.WriteString(parser.Stdout, readVersion().String()); err != nil {
+		return err
+	}
+	parser.Exit(0)
+	return nil
+}
 
 // buildVersion is set by the linker in release builds.
 var buildVersion string

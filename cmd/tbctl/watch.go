@@ -56,7 +56,11 @@ func (c *watchCmd) Run(a *app) error {
 	}
 	condition, err := watch.ParseCondition(c.Until)
 	if err != nil {
-		return usage("tbctl watch --until armed=0.17.8", "%v", err)
+		hint := "tbctl watch --until armed=0.17.8"
+		if isRelease(c.Until) {
+			hint = "say of what: --until offered=" + c.Until + ", armed=" + c.Until + " or running=" + c.Until
+		}
+		return usage(hint, "--until: %v", err)
 	}
 	each := a.event
 	if a.global.Quiet && !a.global.JSON {
@@ -202,7 +206,7 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 	if err != nil {
 		return fmt.Errorf("wait for the replicas: %w", err)
 	}
-	condition := watch.Condition{What: watch.ConditionArmed, Checksum: file.Images[0].Header.ChecksumBinary}
+	condition := watch.Condition{What: watch.ConditionArmed, Release: file.Current(), Checksum: file.Images[0].Header.ChecksumBinary}
 	file.Close()
 	ctx, cancel := context.WithTimeout(a.ctx, c.WaitArmed)
 	defer cancel()

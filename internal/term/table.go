@@ -19,7 +19,7 @@ type Column struct {
 const tableGap = "  "
 
 // Table sets rows under their titles, as wide as they need to be. Columns that
-// do not fit are left out by their Drop; what is left may still be wider than the
+// do not fit a terminal are left out by their Drop, but never from a pipe or a file; what is left may still be wider than the
 // stream, since a cut value is worse than a long line. Cells may carry styles.
 func (s *Stream) Table(columns []Column, rows [][]string) string {
 	shown := s.fit(columns, rows)
@@ -46,7 +46,7 @@ func (s *Stream) fit(columns []Column, rows [][]string) []int {
 		shown = append(shown, index)
 		total += columnWidth(columns, rows, index) + len(tableGap)
 	}
-	for total-len(tableGap) > s.width {
+	for s.narrow && total-len(tableGap) > s.width {
 		worst := -1
 		for place, index := range shown {
 			if columns[index].Drop > 0 && (worst < 0 || columns[index].Drop > columns[shown[worst]].Drop) {

@@ -41,6 +41,7 @@ type Stream struct {
 	terminal bool
 	color    bool
 	width    int
+	narrow   bool // somebody says how wide it is: a terminal, or COLUMNS
 	styles   Styles
 	err      error
 }
@@ -64,11 +65,11 @@ func New(w io.Writer, color Color, getenv func(string) string) *Stream {
 	if file, ok := w.(*os.File); ok && xterm.IsTerminal(int(file.Fd())) {
 		s.terminal = true
 		if width, _, err := xterm.GetSize(int(file.Fd())); err == nil && width > 0 {
-			s.width = width
+			s.width, s.narrow = width, true
 		}
 	}
 	if columns, err := strconv.Atoi(getenv("COLUMNS")); err == nil && columns > 0 {
-		s.width = columns
+		s.width, s.narrow = columns, true
 	}
 	s.width = min(max(s.width, widthMin), widthMax)
 	switch color {

@@ -1,0 +1,83 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/internal/archive"
+)
+
+// Errors of files that a command is to read.
+var (
+	errIsDirectory = errors.New("is a directory")
+	errNotRegular  = errors.New("not a regular file")
+)
+
+// entryFile are those of the file that the command line names.
+func entryFile(a *app, err error) (exitCode, string, any, bool) {
+	var path *fs.PathError
+	if !errors.As(err, &path) || path.Path != a.about.file {
+		return 0, "", nil, false
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return exitFailed, hintMissing(path.Path), nil, true
+	case errors.Is(err, errIsDirectory):
+		return exitFailed, "name the file in it: ls {file}", nil, true
+	case errors.Is(err, errNotRegular):
+		return exitFailed, "a stream comes through standard input: cat {file} | tbctl " + a.command + " -", nil, true
+	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EIO):
+		return exitFailed, "look at the file: ls -l {file}", nil, true
+	}
+	return 0, "", nil, false
+}
+
+// hintMissing is about a file that is not there.
+func hintMissing(name string) string {
+	if isRelease(name) {
+		return fmt.Sprintf("%s is a release, not a file; fetch it: tbctl download %s", name, name)
+	}
+	if here, err := os.Getwd(); err == nil && !os.IsPathSeparator(name[0]) {
+		return "check the name; it begins at " + here
+	}
+	return "check the name"
+}
+
+// hintFindings is about a file that breaks a rule of the format.
+func (a *app) hintFindings() string {
+	switch {
+	case a.command == "verify":
+		return "get the file again: it is not the one that was released"
+	case a.about.file == "" || a.about.file == "-":
+		return "get the file again, from a source that you trust"
+	}
+	return "get the file again; this lists every finding: tbctl verify {file}"
+}
+
+// hintStranger is about a file that is no multiversion binary.
+func hintStranger(kind inspect.Kind) string {
+	switch archive.Kind(kind.Name) {
+	case archive.KindELF, archive.KindPE, archive.KindMachO, archive.KindMachOUniversal:
+		return "TigerBeetle's releases up to 0.15.3, and programs that are not TigerBeetle, have no multiversion sections: tbctl releases lists what there is"
+	case archive.KindZip:
+		return "unzip -l {file} shows what the archive holds"
+	case archive.KindEmpty:
+		return "nothing was written to it: get the file again"
+	}
+	return "name a TigerBeetle binary, a release archive (.zip) or a data file"
+}
+
+// hintArchive is about an archive that cannot be used.
+func hintArchive(zip *archive.FormatError) string {
+	switch zip.Rule {
+	case archive.RuleStoredDescriptor:
+		return "unzip it and name the executable in it: unzip {file}"
+	case archive.RuleNoExecutable, archive.RuleTwoExecutables, archive.RuleNotRegular, archive.RuleName, archive.RuleEncrypted, archive.RuleMethod:
+		return "a release's archive holds one plain executable, tigerbeetle or tigerbeetle.exe; unzip -l {file} shows what this one holds"
+	}
+	return "get the archive again"
+}
