@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -44,6 +45,9 @@ type RejectedError struct {
 	Reason string
 	// Expected is whether it is whole, but another release than was asked for.
 	Expected bool
+
+	// Kind is what the file is, where it is no multiversion binary; otherwise zero.
+	Kind inspect.Kind
 
 	Report *verify.Report // nil if the file was not looked into
 	Err    error          // the cause, if it was rejected while it was fetched

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -273,7 +275,8 @@ func (r *run) fetch(ctx context.Context, draft draft, fetch Fetch) error {
 func (r *run) judge(ctx context.Context, draft draft) error {
 	r.observe(StepVerify)
 	sum := r.plan.Origin.ExecutableSHA256
-	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: sum == ""})
+	mode := fs.FileMode(r.plan.Attributes.Mode&0o777 | 0o100) // that it will have
+	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: sum == "", Mode: &mode})
 	if err != nil {
 		return err
 	}
@@ -282,12 +285,15 @@ func (r *run) judge(ctx context.Context, draft draft) error {
 	}
 	r.plan.Verified = &report
 	r.plan.New = &File{Size: draft.Size(), SHA256: sum}
+	var stranger inspect.Kind
 	if report.Binary != nil {
 		r.plan.New.fill(report.Binary)
+	} else if stranger = inspect.Describe(draft, draft.Size()); stranger.Name != inspect.NameDamaged {
+		r.plan.New.Kind = stranger.Text
 	}
 	r.record.New, r.record.Verified = r.plan.New, heldChecks(report)
 	if !report.Ok {
-		return &RejectedError{Source: r.plan.Origin.Source, Reason: report.Diagnosis, Report: &report}
+		return &RejectedError{Source: r.plan.Origin.Source, Reason: report.Diagnosis, Kind: stranger, Report: &report}
 	}
 	if err := r.expected(report.Binary); err != nil {
 		return err

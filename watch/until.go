@@ -35,7 +35,10 @@ type Condition struct {
 // ParseCondition parses offered=RELEASE, armed=RELEASE or running=RELEASE. The
 // error matches ErrCondition.
 func ParseCondition(text string) (Condition, error) {
-	what, value, _ := strings.Cut(text, "=")
+	what, value, ok := strings.Cut(text, "=")
+	if !ok {
+		return Condition{}, fmt.Errorf("%w: %.60q, want offered=RELEASE, armed=RELEASE or running=RELEASE", ErrCondition, text)
+	}
 	release, err := multiversion.ParseRelease(value)
 	if err != nil {
 		return Condition{}, fmt.Errorf("%w: %.60q: %w", ErrCondition, text, err)

@@ -77,6 +77,8 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, "no release is that large: look at what the source sends", nil, true
 	case errors.As(err, &rejected) && rejected.Expected:
 		return exitRejected, "the source serves another release under this name", nil, true
+	case errors.As(err, &rejected) && rejected.Kind.Name != "" && rejected.Kind.Name != inspect.NameDamaged:
+		return exitRejected, hintStranger(rejected.Kind), rejected.Kind, true
 	case errors.As(err, &rejected):
 		return exitRejected, a.hintFindings(), nil, true
 	}

@@ -87,7 +87,7 @@ func hintExtract(err error) string {
 	if errors.Is(err, extract.ErrArch) {
 		return "a universal binary holds two executables: --arch aarch64 or --arch x86_64"
 	}
-	return "tbctl inspect FILE lists what it holds"
+	return "see what it holds: tbctl inspect {file}"
 }
 
 func (c *extractCmd) executables(binary *multiversion.Binary) ([]*extract.Executable, error) {
@@ -133,7 +133,7 @@ func (c *extractCmd) write(a *app, executable *extract.Executable, universal boo
 		return err
 	})
 	if errors.Is(err, extract.ErrChecksum) {
-		err = rejected("tbctl verify FILE lists every finding", err)
+		err = rejected("this lists every finding: tbctl verify {file}", err)
 	}
 	return extracted{
 		Path: name, Release: executable.Release, Arch: executable.Arch, Current: executable.Current,

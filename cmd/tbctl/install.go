@@ -102,7 +102,7 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if err != nil {
 		return request, nil, err
 	}
-	request.Source, request.SizeHint = artifact.Location, sizeHint(artifact)
+	request.Source, request.SizeHint = absolute(artifact), sizeHint(artifact)
 	if request.Expect, err = expected(artifact.Tag); err != nil {
 		return request, nil, err
 	}

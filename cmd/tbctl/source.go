@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -105,6 +107,9 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 	case !errors.Is(err, release.ErrNotFound):
 		return err
 	case isRelease(argument) && s.Mirror != "":
+		if _, statErr := os.Stat(s.Mirror); errors.Is(statErr, fs.ErrNotExist) && !strings.Contains(s.Mirror, "://") {
+			return &commandError{code: exitFailed, hint: "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from", err: err}
+		}
 		hint = "see what there is: tbctl releases --mirror " + shellWord(s.Mirror)
 	case isRelease(argument):
 		return err
@@ -198,9 +203,19 @@ func (a *app) tellFetched(fetched release.Fetched) {
 	}
 }
 
+// absolute is where the file comes from, for a journal that is read elsewhere.
+func absolute(artifact release.Artifact) string {
+	if artifact.Source == release.SourceFile || artifact.Source == release.SourceDirectory {
+		if path, err := filepath.Abs(artifact.Location); err == nil {
+			return path
+		}
+	}
+	return artifact.Location
+}
+
 func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin {
 	origin := install.Origin{
-		Source: artifact.Location, Asset: fetched.Asset, Entry: fetched.EntryName, SHA256: fetched.AssetSHA256, Size: fetched.AssetSize,
+		Source: absolute(artifact), Asset: fetched.Asset, Entry: fetched.EntryName, SHA256: fetched.AssetSHA256, Size: fetched.AssetSize,
 		ExecutableSHA256: fetched.ExecutableSHA256,
 		Fetched:          fetched.BytesFetched, Resumed: fetched.BytesResumed, Trusted: fetched.Trusted,
 	}

@@ -54,6 +54,8 @@ func usageError(err error) error {
 		return usage("a number with its unit: "+flag+" 30s, 5m or 1h30m", "%s: %s", flag, rest)
 	case strings.HasPrefix(text, "unknown flag -v") && !strings.HasPrefix(text, "unknown flag --"):
 		return usage("tbctl --version", "unknown flag -v")
+	case strings.HasPrefix(text, "missing flags") && node != nil:
+		return usage("for example: "+exampleOf(node, hint), "%w", err)
 	case strings.HasPrefix(text, `expected "<`) && node != nil:
 		missing, _, _ := strings.Cut(strings.TrimPrefix(text, `expected "<`), ">")
 		return usage("for example: "+exampleOf(node, hint), "%s is missing: tbctl %s", strings.ToUpper(missing), node.Summary())
