@@ -118,7 +118,7 @@ func renderMap(out *term.Stream, report *inspect.Report) {
 	}
 	out.Println(strings.TrimRight(bar.String(), " "))
 	out.Printf("%s", out.Table([]term.Column{
-		{Title: ""}, {Title: "offset", Right: true}, {Title: "size", Right: true}, {Title: "share", Right: true, Drop: 1}, {Title: "what"},
+		{Title: ""}, {Title: "offset", Right: true, Drop: 1}, {Title: "size", Right: true}, {Title: "share", Right: true, Drop: 2}, {Title: "what"},
 	}, legend))
 }
 

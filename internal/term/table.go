@@ -19,10 +19,14 @@ type Column struct {
 const tableGap = "  "
 
 // Table sets rows under their titles, as wide as they need to be. Columns that
-// do not fit a terminal are left out by their Drop, but never from a pipe or a file; what is left may still be wider than the
-// stream, since a cut value is worse than a long line. Cells may carry styles.
+// do not fit a terminal are left out by their Drop, but never from a pipe or a file. If what
+// is left does not fit either, each row is a paragraph below its first cell. Cells may
+// carry styles.
 func (s *Stream) Table(columns []Column, rows [][]string) string {
-	shown := s.fit(columns, rows)
+	shown, fits := s.fit(columns, rows)
+	if !fits && len(shown) > 1 {
+		return s.paragraphs(columns, shown, rows)
+	}
 	var lines strings.Builder
 	line := func(cells func(index int) string) {
 		var parts []string
@@ -38,9 +42,23 @@ func (s *Stream) Table(columns []Column, rows [][]string) string {
 	return lines.String()
 }
 
-// fit returns the indexes of the columns that are shown.
-func (s *Stream) fit(columns []Column, rows [][]string) []int {
-	shown := make([]int, 0, len(columns))
+// paragraphs sets each row as its first cell, and the others with their titles wrapped below it.
+func (s *Stream) paragraphs(columns []Column, shown []int, rows [][]string) string {
+	var lines strings.Builder
+	for _, row := range rows {
+		var rest []string
+		for _, index := range shown[1:] {
+			if cell := strings.TrimSpace(row[index]); cell != "" {
+				rest = append(rest, s.styles.Dim.Render(columns[index].Title)+" "+cell)
+			}
+		}
+		lines.WriteString(row[shown[0]] + "\n" + s.Wrap(strings.Join(rest, ", "), len(tableGap)) + "\n")
+	}
+	return lines.String()
+}
+
+// fit returns the indexes of the columns that are shown, and whether they fit.
+func (s *Stream) fit(columns []Column, rows [][]string) (shown []int, fits bool) {
 	total := 0
 	for index := range columns {
 		shown = append(shown, index)
@@ -54,12 +72,12 @@ func (s *Stream) fit(columns []Column, rows [][]string) []int {
 			}
 		}
 		if worst < 0 {
-			break
+			return shown, false
 		}
 		total -= columnWidth(columns, rows, shown[worst]) + len(tableGap)
 		shown = append(shown[:worst], shown[worst+1:]...)
 	}
-	return shown
+	return shown, true
 }
 
 func columnWidth(columns []Column, rows [][]string, index int) int {

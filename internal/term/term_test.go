@@ -66,6 +66,18 @@ func TestTableDropsColumns(t *testing.T) {
 	}
 }
 
+func TestTableBecomesParagraphs(t *testing.T) {
+	t.Parallel()
+	columns := []Column{{Title: "name"}, {Title: "size", Right: true}, {Title: "from"}}
+	rows := [][]string{{"one", "1", "somewhere"}, {"eleven", "", "elsewhere"}}
+	if got, want := (&Stream{width: 16, narrow: true}).Table(columns, rows), "one\n  size 1, from\n  somewhere\neleven\n  from elsewhere\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	if got := (&Stream{width: 16}).Table(columns, rows); !strings.HasPrefix(got, "NAME    SIZE  FROM\n") {
+		t.Errorf("without a terminal: %q", got)
+	}
+}
+
 func TestColor(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
