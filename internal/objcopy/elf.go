@@ -80,11 +80,12 @@ type section struct {
 	linked  *section // what link means, nil for none
 	applied *section // what info means, of a relocation section
 	content Content  // of classAdded
-	data    []byte   // contents built anew, of classStrings, classSymbols and classGroup
+	data    []byte   // contents built anew, of classSymbols and classGroup
 
 	index     uint32 // new
 	nameIndex int    // in the table of section names
 	newOffset uint64
+	text      string       // of classStrings, as it was read
 	strings   *stringTable // of classStrings
 }
 
@@ -95,6 +96,7 @@ type elfFile struct {
 	segments     []*segment
 	sections     []*section // without the null section at index 0
 	names        *section   // the section names' string table
+	sizeStrings  uint64     // of the string tables that were read
 	symbols      *symbolTable
 	headTable    segment // the ELF header as a segment
 	programTable segment // the program header table as a segment

@@ -194,7 +194,7 @@ func (f *elfFile) place() error {
 		if s.parent == nil {
 			continue
 		}
-		if s.data != nil || s.class == classSymbols {
+		if s.data != nil || s.class == classSymbols || s.class == classStrings {
 			return refuseELF(s.at, "section %.32q is built anew but lies in a segment", s.name)
 		}
 		s.newOffset = s.parent.newOffset + (s.offset - s.parent.offset)

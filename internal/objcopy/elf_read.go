@@ -130,19 +130,26 @@ func (f *elfFile) nameSections(table []byte, edit change) error {
 	return nil
 }
 
-// stringsOf reads a string table, which ends in a NUL.
+// stringsOf reads a string table, which ends in a NUL, once.
 func (f *elfFile) stringsOf(s *section) (string, error) {
 	if s.size == 0 || s.size > StringsSizeMax {
 		return "", refuseELF(s.at, "string table of %d bytes, not 1 to %d", s.size, StringsSizeMax)
 	}
-	data, err := f.read(int64(s.offset), int64(s.size))
+	if s.text != "" {
+		return s.text, nil
+	}
+	if f.sizeStrings += s.size; f.sizeStrings > StringsSizeMax {
+		return "", refuseELF(s.at, "string tables of %d bytes in all, more than %d", f.sizeStrings, StringsSizeMax)
+	}
+	text, err := f.readText(int64(s.offset), int64(s.size))
 	if err != nil {
 		return "", err
 	}
-	if data[len(data)-1] != 0 {
+	if text[len(text)-1] != 0 {
 		return "", refuseELF(s.offset+s.size-1, "string table does not end in a NUL")
 	}
-	return string(data), nil
+	s.text = text
+	return text, nil
 }
 
 // linkSections resolves sh_link and sh_info to sections.

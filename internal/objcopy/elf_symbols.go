@@ -13,13 +13,22 @@ type symbolTable struct {
 	locals    int
 	reordered bool       // local symbols did not stand first
 	rows      []byte     // in the new order, with old names and section indexes
-	texts     []string   // a name for each row
-	defined   []*section // for each row, nil for none
-	numbers   []int      // of each row's name in the new string table
+	texts     []string   // a name for each row, whose index is the name's number in the new string table
+	sections  []*section // of the file as it was, for the section indexes
 }
 
 func (t *symbolTable) row(index int) []byte {
 	return t.rows[index*elfSymbolSize:][:elfSymbolSize]
+}
+
+// definedIn returns the section that a row with its old index stands in, nil for none.
+func (t *symbolTable) definedIn(row []byte) *section {
+	switch place := binary.LittleEndian.Uint16(row[6:]); place {
+	case 0, indexAbsolute, indexCommon:
+		return nil
+	default:
+		return t.sections[place-1]
+	}
 }
 
 // isLocal reports whether the symbol of this index, in the new order, is local.
@@ -93,8 +102,8 @@ func (t *symbolTable) order() {
 // nameSymbols resolves the names and sections of the rows.
 func (f *elfFile) nameSymbols(text string) error {
 	t := f.symbols
-	t.texts = make([]string, t.count)
-	t.defined = make([]*section, t.count)
+	t.texts = make([]string, t.count, t.count+len(f.sections)) // section names may follow
+	t.sections = f.sections
 	sum := 0
 	for index := range t.count {
 		row := t.row(index)
@@ -115,7 +124,7 @@ func (f *elfFile) nameSymbols(text string) error {
 		if place >= indexReserved {
 			return refuseELF(t.section.at, "symbol in the reserved section %#x", place)
 		}
-		if t.defined[index], err = f.section(uint32(place), t.section.at, "symbol's section"); err != nil {
+		if _, err = f.section(uint32(place), t.section.at, "symbol's section"); err != nil {
 			return err
 		}
 	}
@@ -131,27 +140,22 @@ func (f *elfFile) buildTables() error {
 			s.strings = newStringTable(1)
 		}
 	}
-	var err error
-	for _, s := range f.sections {
-		if s.nameIndex, err = f.names.strings.add(s.name); err != nil {
-			return refuseELF(s.at, "section names: %v", err)
-		}
-	}
 	if t := f.symbols; t != nil {
-		t.numbers = make([]int, t.count)
-		t.names.strings.names = slices.Grow(t.names.strings.names, t.count)
-		for index, name := range t.texts {
-			if t.numbers[index], err = t.names.strings.add(name); err != nil {
-				return refuseELF(t.section.at, "symbol names: %v", err)
-			}
+		if err := t.names.strings.adopt(t.texts); err != nil {
+			return refuseELF(t.section.at, "symbol names: %v", err)
 		}
 		t.section.align, t.section.entrySize = 8, elfSymbolSize
 	}
 	for _, s := range f.sections {
+		var err error
+		if s.nameIndex, err = f.names.strings.add(s.name); err != nil {
+			return refuseELF(s.at, "section names: %v", err)
+		}
+	}
+	for _, s := range f.sections {
 		if s.class == classStrings {
 			s.strings.build()
-			s.data = s.strings.data
-			s.size = uint64(len(s.data))
+			s.size = uint64(s.strings.size)
 		}
 	}
 	return nil
@@ -161,9 +165,9 @@ func (f *elfFile) buildTables() error {
 func (t *symbolTable) finish() {
 	for index := range t.count {
 		row := t.row(index)
-		binary.LittleEndian.PutUint32(row, t.names.strings.offset(t.numbers[index]))
-		if t.defined[index] != nil {
-			binary.LittleEndian.PutUint16(row[6:], uint16(t.defined[index].index))
+		binary.LittleEndian.PutUint32(row, t.names.strings.offset(index))
+		if s := t.definedIn(row); s != nil {
+			binary.LittleEndian.PutUint16(row[6:], uint16(s.index))
 		}
 	}
 	t.section.data = t.rows

@@ -38,8 +38,8 @@ func (f *elfFile) removeSections(edit change) error {
 		return refuseELF(f.symbols.section.at, "the symbol table is to be removed")
 	}
 	if f.symbols != nil {
-		for index, s := range f.symbols.defined {
-			if removed[s] {
+		for index := range f.symbols.count {
+			if removed[f.symbols.definedIn(f.symbols.row(index))] {
 				return refuseELF(f.symbols.section.at, "symbol %d stands in a section to be removed", index)
 			}
 		}
@@ -106,6 +106,8 @@ func (f *elfFile) write(edit change) (*Image, error) {
 			continue
 		case s.class == classAdded:
 			at.r = s.content.R
+		case s.strings != nil:
+			at.r = s.strings
 		case s.data != nil:
 			at.data = s.data
 		default:

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 )
 
 const (
@@ -13,10 +14,11 @@ const (
 	// SizeMax is the most bytes that an executable may have, before and after.
 	SizeMax = 1 << 30
 
-	// StringsSizeMax is the most bytes that a string table may have, and
-	// SymbolsSizeMax those of a symbol table. Both are held in memory, a few times over.
-	StringsSizeMax = 32 << 20
-	SymbolsSizeMax = 16 << 20
+	// StringsSizeMax is the most bytes that the string tables which are read may have
+	// together, and SymbolsSizeMax those of the symbol table. The strings are held in memory once, and the
+	// symbols with what belongs to them up to four times over. Release builds have no symbols at all.
+	StringsSizeMax = 12 << 20
+	SymbolsSizeMax = 4 << 20
 
 	// SegmentsMax is the most program headers of an ELF file.
 	SegmentsMax = 256
@@ -98,14 +100,33 @@ type source struct {
 // with the file's size, and size with a maximum: an error is the disk's, or the file shrank.
 func (s source) read(offset, size int64) ([]byte, error) {
 	buffer := make([]byte, size)
+	return buffer, s.fill(buffer, offset)
+}
+
+// readText is read as a string, without a second copy of it in memory.
+func (s source) readText(offset, size int64) (string, error) {
+	var text strings.Builder
+	text.Grow(int(size))
+	buffer := make([]byte, min(size, 64<<10))
+	for done := int64(0); done < size; done += int64(len(buffer)) {
+		buffer = buffer[:min(int64(len(buffer)), size-done)]
+		if err := s.fill(buffer, offset+done); err != nil {
+			return "", err
+		}
+		text.Write(buffer)
+	}
+	return text.String(), nil
+}
+
+func (s source) fill(buffer []byte, offset int64) error {
 	n, err := s.r.ReadAt(buffer, offset)
 	if n == len(buffer) {
-		return buffer, nil
+		return nil
 	}
 	if err == nil || errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
-	return nil, fmt.Errorf("read executable: offset %d: %d of %d bytes: %w", offset, n, size, err)
+	return fmt.Errorf("read executable: offset %d: %d of %d bytes: %w", offset, n, len(buffer), err)
 }
 
 // within reports whether size bytes at offset lie in the file, for any numbers at all.

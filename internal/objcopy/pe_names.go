@@ -36,14 +36,14 @@ func (f *peFile) readStrings() error {
 	if size > StringsSizeMax || !f.within(uint64(at), uint64(size)) {
 		return refusePE(at, "string table of %d bytes", size)
 	}
-	data, err := f.read(at, size)
+	text, err := f.readText(at, size)
 	if err != nil {
 		return err
 	}
-	if size > 4 && data[size-1] != 0 {
+	if size > 4 && text[size-1] != 0 {
 		return refusePE(at+size-1, "string table does not end in a NUL")
 	}
-	f.stringsOld = string(data)
+	f.stringsOld = text
 	return nil
 }
 
@@ -111,7 +111,7 @@ func (f *peFile) buildStrings() error {
 		return refusePE(f.stubEnd+12, "symbol names: %v", err)
 	}
 	f.strings.build()
-	binary.LittleEndian.PutUint32(f.strings.data, uint32(len(f.strings.data)))
+	binary.LittleEndian.PutUint32(f.strings.head, uint32(f.strings.size))
 	for _, s := range kept {
 		name := s.name
 		if len(name) > peNameSize {

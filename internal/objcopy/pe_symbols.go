@@ -3,6 +3,7 @@ package objcopy
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -45,7 +46,8 @@ func (f *peFile) readSymbols() error {
 	if err != nil {
 		return err
 	}
-	f.symbols.rows = make([]byte, 0, len(table))
+	f.symbols.rows = table[:0] // rows are only dropped: what is kept never overtakes what is read
+	f.symbols.marks = make([]peSymbol, 0, count)
 	sum := 0
 	for number := uint32(0); number < count; {
 		rows := table[number*peSymbolSize:]
@@ -158,6 +160,13 @@ func (t *peSymbols) retarget(at int64) error {
 
 // addNames adds the names that do not fit into a row.
 func (t *peSymbols) addNames(table *stringTable) error {
+	long := 0
+	for _, mark := range t.marks {
+		if len(mark.name) > peNameSize {
+			long++
+		}
+	}
+	table.names = slices.Grow(table.names, long)
 	for i := range t.marks {
 		mark := &t.marks[i]
 		if len(mark.name) <= peNameSize {

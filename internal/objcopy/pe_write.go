@@ -62,10 +62,10 @@ func (f *peFile) directory(index int) []byte {
 // write puts the rebuilt file together: headers, raw data, symbols, strings.
 func (f *peFile) write(edit change) (*Image, error) {
 	end := f.end
-	symbols, names := f.symbols.rows, f.strings.data
+	symbols, sizeNames := f.symbols.rows, f.strings.size
 	pointer := end
-	if len(symbols) == 0 && len(names) <= 4 {
-		pointer, names = 0, nil
+	if len(symbols) == 0 && sizeNames <= 4 {
+		pointer, sizeNames = 0, 0
 	}
 	binary.LittleEndian.PutUint32(f.coff[8:], uint32(pointer))
 	binary.LittleEndian.PutUint32(f.coff[12:], uint32(len(symbols)/peSymbolSize))
@@ -87,10 +87,10 @@ func (f *peFile) write(edit change) (*Image, error) {
 	}
 	layers.put(piece{start: end, size: int64(len(symbols)), data: symbols})
 	end += int64(len(symbols))
-	if len(names) > 4 {
-		layers.put(piece{start: end, size: int64(len(names)), data: names})
+	if sizeNames > 4 {
+		layers.put(piece{start: end, size: sizeNames, r: f.strings})
 	}
-	end = f.alignFile(end + int64(len(names)))
+	end = f.alignFile(end + sizeNames)
 	if end > SizeMax {
 		return nil, refusePE(0, "the rebuilt file would have more than %d bytes", SizeMax)
 	}

@@ -54,6 +54,15 @@ func inSection(kind uint32, offset, width int, value uint64) edit {
 	}
 }
 
+// largeStrings makes the first string table as large as one may be, so that it leaves
+// no room for another.
+func largeStrings(data []byte) []byte {
+	end := uint64(len(data))
+	data = inSection(3, 24, 8, end)(data)
+	data = inSection(3, 32, 8, objcopy.StringsSizeMax)(data)
+	return append(data, make([]byte, objcopy.StringsSizeMax)...)
+}
+
 // inSymbol puts two bytes into the second symbol.
 func inSymbol(offset int, value uint16) edit {
 	return func(data []byte) []byte {
@@ -123,6 +132,8 @@ func TestRefusedELF(t *testing.T) {
 		{plain, inSection(2, 32, 8, 0), "symbol table of 0 bytes"},
 		{plain, inSection(2, 40, 4, 1), "symbol names are in a section of type"},
 		{plain, inSection(2, 8, 8, 2), "a loaded symbol table"},
+		{plain, inSection(3, 32, 8, 0), "string table of 0 bytes"},
+		{plain, largeStrings, "bytes in all, more than 12582912"},
 		{plain, inSymbol(2, 0xffff), "symbol name at"},
 		{plain, inSymbol(6, 0xffff), "symbol in the reserved section 0xffff"},
 		{plain, inSymbol(6, 0x100), "symbol's section 256 is no section"},

@@ -1,7 +1,9 @@
 package objcopy
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 )
@@ -30,11 +32,24 @@ func TestStringTable(t *testing.T) {
 			}
 		}
 		table.build()
-		if string(table.data) != each.want {
-			t.Errorf("%s: %q, want %q", each.name, table.data, each.want)
+		data := make([]byte, table.size+1)
+		if n, err := table.ReadAt(data, 0); int64(n) != table.size || !errors.Is(err, io.EOF) {
+			t.Errorf("%s: %d of %d bytes read: %v", each.name, n, table.size, err)
+		}
+		data = data[:table.size]
+		if string(data) != each.want {
+			t.Errorf("%s: %q, want %q", each.name, data, each.want)
+		}
+		for start := range data { // in pieces, as an image is read
+			for end := start + 1; end <= len(data); end++ {
+				part := make([]byte, end-start)
+				if n, err := table.ReadAt(part, int64(start)); n != len(part) || err != nil || !bytes.Equal(part, data[start:end]) {
+					t.Errorf("%s: %q at %d, want %q: %v", each.name, part[:n], start, data[start:end], err)
+				}
+			}
 		}
 		for number, name := range each.names {
-			found, err := textAt(string(table.data), int(table.offset(number)), len(name))
+			found, err := textAt(string(data), int(table.offset(number)), len(name))
 			if err != nil || name != "" && found != name {
 				t.Errorf("%s: %q is at %d: %q, %v", each.name, name, table.offset(number), found, err)
 			}
