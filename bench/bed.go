@@ -104,8 +104,8 @@ func execute(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// binaries makes the fixtures: 5 releases in 64 MiB and its zip, one of a few MiB, and
-// one of 250 MiB.
+// binaries makes the fixtures: 5 releases in 64 MiB and its zips, a small one, and two for macOS,
+// of 250 MiB and of as few as the same releases take.
 func (b *bed) binaries(ctx context.Context) error {
 	program := b.path("hello-" + runtime.GOOS + "-" + runtime.GOARCH)
 	if err := b.pack(ctx, "small", []string{program}, false, 0); err != nil {
@@ -116,6 +116,9 @@ func (b *bed) binaries(ctx context.Context) error {
 	}
 	slices := []string{b.path("hello-darwin-arm64"), b.path("hello-darwin-amd64")}
 	if err := b.pack(ctx, "large", slices, true, 250*mebibyte); err != nil {
+		return err
+	}
+	if err := b.pack(ctx, "few", slices, true, 0); err != nil {
 		return err
 	}
 	if err := b.zip("release", "stored.zip", zip.Store); err != nil {

@@ -35,8 +35,8 @@ func (b *bed) targets() []target {
 			missing: missing("sha256sum"),
 		},
 		{
-			name: "inspect, 250 MiB against a few", want: "≤ 1.1", peerName: "tbctl inspect of a small file",
-			ours: command{args: []string{b.tbctl, "inspect", b.path("large")}}, peer: command{args: []string{b.tbctl, "inspect", b.path("small")}},
+			name: "inspect, 250 MiB against a few", want: "≤ 1.1", peerName: "tbctl inspect of a small file of the same kind",
+			ours: command{args: []string{b.tbctl, "inspect", b.path("large")}}, peer: command{args: []string{b.tbctl, "inspect", b.path("few")}},
 		},
 		{
 			name: "install, 64 MiB zip from HTTP", want: "≤ 0.7", peerName: "curl + unzip + sha256sum + sync + mv",
