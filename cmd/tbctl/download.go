@@ -16,7 +16,7 @@ import (
 )
 
 type downloadCmd struct {
-	Source string      `arg:"" help:"A release (0.17.8, 0.17.5-1, latest) or a URL."`
+	Source string      `arg:"" help:"A release (0.17.8, 0.17.5-1, latest), a URL, or a release archive to take the executable out of."`
 	Output string      `short:"o" placeholder:"FILE" help:"Where to write the executable; otherwise tigerbeetle-RELEASE-PLATFORM here."`
 	Force  bool        `short:"f" help:"Replace FILE if it exists."`
 	From   sourceFlags `embed:""`
@@ -63,21 +63,8 @@ func (c *downloadCmd) Run(a *app) error {
 	if err := output.Reset(); err != nil {
 		return err
 	}
-	a.noteFetch(artifact)
-	a.progress.Start("fetching", -1)
-	fetched, err := artifact.Fetch(a.ctx, output)
-	a.progress.Done()
+	fetched, report, err := c.fetch(a, artifact, output)
 	if err != nil {
-		return err
-	}
-	report, err := verify.File(a.ctx, output, output.Size(), verify.Options{SHA256: true})
-	if err != nil {
-		return err
-	}
-	if !report.Ok {
-		return rejected("get it again, or look at it: tbctl verify FILE", fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))
-	}
-	if err := c.asked(artifact, report); err != nil {
 		return err
 	}
 	switch {
@@ -91,22 +78,43 @@ func (c *downloadCmd) Run(a *app) error {
 	}
 	result := downloaded{Path: output.Path(), Already: there != "", Fetched: fetched, Report: report}
 	a.emit(result, func(out *term.Stream) {
-		if result.Already {
-			out.Printf("%s %s is release %s for %s already; nothing was touched\n", out.Styles().Good.Render("ok:"), term.Printable(result.Path),
-				report.Binary.Current(), report.Platform)
-			return
+		renderDownloaded(out, result)
+		if !result.Already && !a.global.Quiet {
+			renderFields(out, [][2]string{
+				{"from", term.Printable(artifact.Location)}, {"trust", trustText(originOf(artifact, fetched))},
+				{"sha256", report.SHA256}, {"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(report.Size), report.Size)},
+			})
 		}
-		out.Printf("%s %s, release %s for %s\n", out.Styles().Good.Render("downloaded:"), term.Printable(result.Path),
-			report.Binary.Current(), report.Platform)
-		if a.global.Quiet {
-			return
-		}
-		renderFields(out, [][2]string{
-			{"from", term.Printable(artifact.Location)}, {"trust", trustText(originOf(artifact, fetched))},
-			{"sha256", report.SHA256}, {"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(report.Size), report.Size)},
-		})
 	})
 	return nil
+}
+
+func renderDownloaded(out *term.Stream, result downloaded) {
+	what := fmt.Sprintf("release %s for %s", result.Report.Binary.Current(), result.Report.Platform)
+	if result.Already {
+		out.Printf("%s %s is %s already; nothing was touched\n", out.Styles().Good.Render("ok:"), term.Printable(result.Path), what)
+		return
+	}
+	out.Printf("%s %s, %s\n", out.Styles().Good.Render("downloaded:"), term.Printable(result.Path), what)
+}
+
+// fetch writes the executable to the output, and verifies what is there then.
+func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *resettable) (release.Fetched, verify.Report, error) {
+	a.noteFetch(artifact)
+	a.progress.Start("fetching", -1)
+	fetched, err := artifact.Fetch(a.ctx, output)
+	a.progress.Done()
+	if err != nil {
+		return fetched, verify.Report{}, err
+	}
+	report, err := verify.File(a.ctx, output, output.Size(), verify.Options{SHA256: true})
+	if err == nil && !report.Ok {
+		err = rejected(a.hintFindings(), fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))
+	}
+	if err == nil {
+		err = c.asked(artifact, report)
+	}
+	return fetched, report, err
 }
 
 // there returns the SHA-256 of a file that is there and may be what is asked for, so that
