@@ -50,6 +50,7 @@ func run(ctx context.Context, rounds int, only string) error {
 		fmt.Fprintln(os.Stderr, target.name, "…")
 		row, err := target.measure(ctx, rounds)
 		if err != nil {
+			_ = table.Flush() // what was measured is still worth something
 			return fmt.Errorf("%s: %w", target.name, err)
 		}
 		fmt.Fprintln(table, row)
