@@ -19,13 +19,12 @@
 //
 // # What is judged
 //
-// [Find] and [Finder] read and judge nothing. [Require] and [Accepts] are pure
-// functions over what was found: which releases the next binary must hold, and
-// whether a replica would accept it.
+// [Find] and [Finder] read and judge nothing. [Accepts] is a pure function over what
+// was found: whether a replica would accept a binary.
 //
 // Reading another user's processes needs root or CAP_SYS_PTRACE, and so does reading
 // one's own if their binary has file capabilities. What could not be read is said in
-// Process.Unreadable, and turns up in Requirements.Unknown. A /proc that is mounted with
+// Process.Unreadable. A /proc that is mounted with
 // hidepid hides processes without a trace. A process can call itself what it likes: what
 // it says without proof can make the next binary be refused, never be accepted.
 package replica

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 
-	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -19,13 +18,6 @@ var ErrTooMany = errors.New("too many processes or descriptors")
 type Options struct {
 	// Proc is where the process file system is. Empty stands for /proc.
 	Proc string
-
-	// Backups are further paths that a binary which stood at the target may
-	// have been moved to. Nil stands for the target's path with -old behind it.
-	Backups []string
-
-	// DataFile says how patiently superblocks are read.
-	DataFile datafile.Options
 }
 
 // Finder finds the processes of one target again and again, and remembers what it
@@ -48,14 +40,11 @@ func NewFinder(target string, options Options) *Finder {
 	if options.Proc == "" {
 		options.Proc = "/proc"
 	}
-	if options.Backups == nil {
-		options.Backups = []string{target + "-old"}
-	}
 	return &Finder{target: target, options: options, plain: make(map[executable]multiversion.Checksum)}
 }
 
 // Find returns the processes that run from the target, by their pid: replicas
-// and others. What runs from a backup's path or from a file that was deleted there
+// and others. What runs from TARGET-old or from a file that was deleted there
 // counts too. Processes that end meanwhile are left out. The error is
 // ErrNotSupported, ErrTooMany, the context's, or that /proc could not be read; a
 // process that could not be read is no error.

@@ -106,7 +106,7 @@ func (f *Finder) locate() (*place, error) {
 		mount: readlinkOrEmpty(filepath.Join(f.options.Proc, "self/ns/mnt")),
 		root:  readlinkOrEmpty(filepath.Join(f.options.Proc, "self/root")),
 	}
-	for _, name := range append([]string{f.target}, f.options.Backups...) {
+	for _, name := range []string{f.target, f.target + "-old"} {
 		absolute, err := filepath.Abs(name)
 		if err != nil {
 			return nil, fmt.Errorf("find %s: %w", name, err)

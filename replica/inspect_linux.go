@@ -206,14 +206,14 @@ func readText(name string) (string, error) {
 // superblock reads the data file that the command line names.
 func (f *Finder) superblock(ctx context.Context, process *Process) {
 	if process.DataFile == "" {
-		process.unreadable("data file", errors.New("the command line names none"))
+		process.unreadable(UnreadableDataFile, errors.New("the command line names none"))
 		return
 	}
 	file, err := f.openDataFile(process)
 	if err == nil {
 		defer file.Close()
 		var superblock datafile.Superblock
-		if superblock, err = datafile.Read(ctx, file, f.options.DataFile); err == nil {
+		if superblock, err = datafile.Read(ctx, file, datafile.Options{}); err == nil {
 			process.Superblock = &superblock
 			return
 		}
@@ -223,7 +223,7 @@ func (f *Finder) superblock(ctx context.Context, process *Process) {
 	} else {
 		err = fmt.Errorf("%s: %w", process.DataFile, err)
 	}
-	process.unreadable("data file", err)
+	process.unreadable(UnreadableDataFile, err)
 }
 
 // openDataFile opens the path as the process means it: from its root or its

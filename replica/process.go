@@ -101,6 +101,9 @@ func (a *Armed) Newest() multiversion.Release {
 	return newest
 }
 
+// UnreadableDataFile is what a data file is called in [Unreadable].
+const UnreadableDataFile = "data file"
+
 // Unreadable says what of a process could not be read, and why.
 type Unreadable struct {
 	What   string `json:"what"` // exe, cmdline, fd, stat, data file

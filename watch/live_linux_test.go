@@ -145,6 +145,44 @@ func TestUntilRollbackOfFileAlone(t *testing.T) {
 	}
 }
 
+// Who follows the whole of it is not told that a good file is refused: the replica that
+// was armed with more is gone.
+func TestWatchThroughRestart(t *testing.T) {
+	t.Parallel()
+	base := standin.Binary(t, "0.17.6", "0.17.5")
+	binary, dataFile := standin.Install(t, base)
+	p := standin.Start(t, binary, dataFile, standin.Options{})
+	standin.Replace(t, binary, standin.Binary(t, "0.17.7", "0.17.5", "0.17.6"))
+	if _, err := until(t, binary, "offered=0.17.7", nil); err != nil {
+		t.Fatal(err)
+	}
+	stage := 0
+	for event, err := range watch.Watch(t.Context(), binary, quick) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if event.Kind != watch.KindBinary {
+			continue
+		}
+		switch stage++; stage {
+		case 1:
+			standin.Replace(t, binary, base)
+		case 2:
+			if event.Verdict != watch.VerdictNotSuperset {
+				t.Fatalf("the file put back: %+v", event)
+			}
+			p.Kill()
+			standin.Start(t, binary, dataFile, standin.Options{})
+			standin.Replace(t, binary, standin.Binary(t, "0.17.8", "0.17.6"))
+		case 3:
+			if event.Verdict != watch.VerdictAccepted || len(event.Replicas) != 1 || event.Replicas[0].Verdict != watch.VerdictAccepted {
+				t.Fatalf("a good file for the new process: %+v", event)
+			}
+			return
+		}
+	}
+}
+
 func TestUntilNever(t *testing.T) {
 	t.Parallel()
 	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
@@ -30,8 +31,16 @@ type binary struct {
 	refused Facts // of the last file without u+x; zero if the last look found none
 
 	running multiversion.Release
+	process started              // whose release and offer these are; zero without one
 	header  *multiversion.Header // of the last file accepted
 	offered []multiversion.Release
+}
+
+// started identifies a process and the release that it runs.
+type started struct {
+	pid     int
+	at      time.Time
+	release multiversion.Release
 }
 
 // look looks at the inode once, and returns an event if it is the first
@@ -80,18 +89,24 @@ func (b *binary) change(ctx context.Context, processes []replica.Process) (*Even
 	return b.judge(&facts, header, processes), nil
 }
 
-// restart takes note of a replica that has changed its release: it offers what
-// the file offers from there.
+// restart takes note of a replica that was started or has changed its release: it
+// offers what it holds in memory, or what the file offers from there.
 func (b *binary) restart(processes []replica.Process) {
 	for index := range processes {
-		running := processes[index].Running
-		if running.Release == 0 {
+		process := &processes[index]
+		if process.Running.Release == 0 {
 			continue
 		}
-		if running.Release != b.running {
-			if b.running = running.Release; b.header != nil {
-				b.offered = b.header.Advertisable(b.running)
-			}
+		found := started{process.PID, process.Started, process.Running.Release}
+		if found == b.process {
+			return
+		}
+		b.process, b.running = found, found.release
+		switch {
+		case process.Armed != nil:
+			b.offered = process.Armed.Offered
+		case b.header != nil:
+			b.offered = b.header.Advertisable(b.running)
 		}
 		return
 	}
@@ -103,24 +118,29 @@ func (b *binary) event(facts *Facts, err error) *Event {
 		Running: b.running, Old: b.offered, New: b.offered}
 }
 
-// judge asks each replica, and the one that b stands for, about a good file.
+// judge asks each replica about a good file, or the one that b stands for if it
+// knows of none what it runs.
 func (b *binary) judge(facts *Facts, header *multiversion.Header, processes []replica.Process) *Event {
 	event := &Event{Kind: KindBinary, Path: b.path, File: facts, Verdict: VerdictAccepted, Current: header.Current.Release,
 		Running: b.running, Old: b.offered, New: header.Releases()}
-	var err error
 	if b.running != 0 {
-		err = replica.Accepts(header, b.running, b.offered)
 		event.New = header.Advertisable(b.running)
 	}
+	var err error
+	known := false
 	for index := range processes {
 		if !processes[index].Replica {
 			continue
 		}
 		judgement, refusal := judgeFor(&processes[index], header)
 		event.Replicas = append(event.Replicas, judgement)
+		known = known || judgement.Running != 0
 		if err == nil {
 			err = refusal
 		}
+	}
+	if !known && b.running != 0 {
+		err = replica.Accepts(header, b.running, b.offered)
 	}
 	if err != nil {
 		event.Verdict, event.Reason, event.Err = verdictOf(err), err.Error(), err

@@ -89,6 +89,11 @@ func (k *known) need(a *app, process *replica.Process, settled bool) error {
 			err: fmt.Errorf("%s %s, and which release it runs could not be found out%s", source, what, whyUnreadable(process)),
 		}
 	}
+	for _, unreadable := range process.Unreadable {
+		if unreadable.What == replica.UnreadableDataFile {
+			a.warn("%s: its data file could not be read, and what its data needs is not known: %s", source, unreadable.Reason)
+		}
+	}
 	if process.Superblock != nil {
 		k.options.Needs = append(k.options.Needs, verify.Need{Release: process.Superblock.Release, Why: verify.NeedData, Source: process.DataFile})
 	}
