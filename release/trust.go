@@ -163,17 +163,17 @@ func (c claim) unavailable(err error, absent string) claim {
 	return c
 }
 
-func (c *claim) evidence(status Status, detail, of string) Evidence {
+func (c claim) evidence(status Status, detail, of string) Evidence {
 	return Evidence{Kind: c.kind, Status: status, Detail: detail, Of: of, Length: c.length}
 }
 
 // judge compares the claims with what came. The error is a *TrustError when one failed, or when none
-// of the required strength held.
+// of the required strength held. The claims stay as they are: a Fetch that begins anew judges them again.
 func (a *Artifact) judge(claims []claim, m measured) ([]Evidence, error) {
 	evidence := make([]Evidence, 0, len(claims))
 	satisfied, failed := a.options.Require == RequireNothing, false
-	for i := range claims {
-		e := a.judgeOne(&claims[i], m)
+	for _, c := range claims {
+		e := a.judgeOne(c, m)
 		failed = failed || e.Status == StatusFailed
 		satisfied = satisfied || e.Status == StatusHeld && a.options.Require.satisfiedBy(e.Kind)
 		evidence = append(evidence, e)
@@ -184,7 +184,7 @@ func (a *Artifact) judge(claims []claim, m measured) ([]Evidence, error) {
 	return evidence, nil
 }
 
-func (a *Artifact) judgeOne(c *claim, m measured) Evidence {
+func (a *Artifact) judgeOne(c claim, m measured) Evidence {
 	switch {
 	case c.status != "":
 		return c.evidence(c.status, c.detail, "")
@@ -206,7 +206,7 @@ func (a *Artifact) judgeOne(c *claim, m measured) Evidence {
 
 // judgeSignature verifies a minisign signature of the asset. The old kind, which signs the bytes
 // themselves and not their hash, cannot be verified while the bytes pass by.
-func (a *Artifact) judgeSignature(c *claim, m measured) Evidence {
+func (a *Artifact) judgeSignature(c claim, m measured) Evidence {
 	var signature minisign.Signature
 	if err := signature.UnmarshalText(c.signature); err != nil {
 		return c.evidence(StatusFailed, "the signature cannot be read", ofAsset)
