@@ -48,6 +48,11 @@ type Fetched struct {
 	Evidence []Evidence `json:"evidence"`
 	// Trusted says that at least one piece of evidence held. Without it nothing but TLS and checksums in
 	// the files themselves stands behind the bytes: those find damage, not forgery.
+	//
+	// It is as good as what held, which Evidence names. SHA256SUMS comes from where the asset comes from: it
+	// proves that the two belong together, and finds damage and a half-updated mirror. Whoever can change
+	// the asset there, or on the way when it is plain http, can change the list too. Against them stand a
+	// digest that the caller got elsewhere, GitHub's for a mirror's file, and a signature.
 	Trusted bool `json:"trusted"`
 }
 
@@ -154,7 +159,7 @@ func (a *Artifact) fetchOnce(ctx context.Context, s *session, claims []claim, ou
 			assetSHA256: f.AssetSHA256, executableSHA256: f.ExecutableSHA256,
 			assetSize: f.AssetSize, executableSize: f.ExecutableSize, message: src.message,
 		})
-		f.Trusted = err == nil && describe(f.Evidence) != ""
+		f.Trusted = err == nil && anyHeld(f.Evidence)
 	}
 	a.finish(src, f, err)
 	return err

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
-	"strings"
+	"slices"
 
 	"aead.dev/minisign"
 )
@@ -228,13 +228,7 @@ func (a *Artifact) judgeSignature(c claim, m measured) Evidence {
 
 func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
-// describe joins the names of what held, for messages.
-func describe(evidence []Evidence) string {
-	var held []string
-	for _, e := range evidence {
-		if e.Status == StatusHeld {
-			held = append(held, string(e.Kind))
-		}
-	}
-	return strings.Join(held, ", ")
+// anyHeld reports whether at least one piece of evidence held.
+func anyHeld(evidence []Evidence) bool {
+	return slices.ContainsFunc(evidence, func(e Evidence) bool { return e.Status == StatusHeld })
 }

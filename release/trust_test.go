@@ -136,7 +136,7 @@ func TestTrustLocal(t *testing.T) {
 		}
 	}
 	f, b, err := fetch(t, path, Options{PublicKey: public})
-	if err != nil || !bytes.Equal(b, executable) || describe(f.Evidence) != "sha256sums, minisign" || f.BytesFetched != 0 || f.Attempts != 0 {
+	if err != nil || !bytes.Equal(b, executable) || len(f.Evidence) != 2 || f.Evidence[0].Status != StatusHeld || f.Evidence[1].Status != StatusHeld || f.BytesFetched != 0 || f.Attempts != 0 {
 		t.Errorf("%+v, %v", f, err)
 	}
 	f, b, err = fetch(t, "-", Options{Stdin: bytes.NewReader(zip), SHA256: sumOf(executable)})
@@ -149,6 +149,26 @@ func TestTrustLocal(t *testing.T) {
 	}
 	if f, b, err = fetch(t, "-", Options{Stdin: bytes.NewReader(executable)}); err != nil || !bytes.Equal(b, executable) || f.Trusted || f.Kind != "elf" {
 		t.Errorf("a plain executable: %+v, %v", f, err)
+	}
+}
+
+func TestAnyHeld(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		statuses []Status
+		want     bool
+	}{
+		{nil, false},
+		{[]Status{StatusAbsent, StatusNotChecked, StatusFailed}, false},
+		{[]Status{StatusAbsent, StatusHeld}, true},
+	} {
+		var evidence []Evidence
+		for _, status := range tc.statuses {
+			evidence = append(evidence, Evidence{Status: status})
+		}
+		if anyHeld(evidence) != tc.want {
+			t.Errorf("%v: %v", tc.statuses, !tc.want)
+		}
 	}
 }
 
