@@ -83,8 +83,8 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 		return f, err
 	}
 	defer s.close()
-	a.pinLatest(ctx, s, &f)
-	claims, err := a.claims(ctx, s)
+	unpinned := a.pinLatest(ctx, s, &f)
+	claims, err := a.claims(ctx, s, unpinned)
 	if err != nil {
 		return f, a.final(err, &f)
 	}

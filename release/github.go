@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -174,41 +173,39 @@ func (s *session) githubRelease(ctx context.Context, tag Tag) (githubRelease, er
 }
 
 // pinLatest replaces "latest" by the tag that it stands for when the API is asked anyway, so that the
-// digest and the bytes are of the same release. Without an answer it stays: the direct URL works too.
-func (a *Artifact) pinLatest(ctx context.Context, s *session, f *Fetched) {
+// digest and the bytes are of the same release. On an error it stays: the direct URL works too, but there
+// is no digest for what comes from it.
+func (a *Artifact) pinLatest(ctx context.Context, s *session, f *Fetched) error {
 	if a.Source != SourceGitHub || a.Tag != Latest || !a.wantsGitHubDigest() {
-		return
+		return nil
 	}
 	r, err := s.githubRelease(ctx, Latest)
 	if err != nil {
-		return
+		return err
 	}
 	tag, err := ParseTag(r.TagName)
 	if err != nil || tag == Latest {
-		return
+		return fmt.Errorf("the API says that the newest release is %.40q, which is no tag known here", r.TagName)
 	}
 	pinned, err := Resolve(string(tag), a.options)
 	if err != nil {
-		return
+		return err
 	}
 	*a = pinned
 	f.Tag, f.Location = tag, a.Location
+	return nil
 }
 
-// githubClaim is what the API says of the asset.
-func (a *Artifact) githubClaim(ctx context.Context, s *session) claim {
+// githubClaim is what the API says of the asset. For "latest", which pinLatest could not replace because
+// of unpinned, it says nothing: the newest release may be another one when the bytes come.
+func (a *Artifact) githubClaim(ctx context.Context, s *session, unpinned error) claim {
 	c := claim{kind: EvidenceGitHubDigest, length: -1}
+	if a.Tag == Latest {
+		return c.unavailable(unpinned, "the API knows no newest release")
+	}
 	r, err := s.githubRelease(ctx, a.Tag)
 	if err != nil {
-		c.status, c.detail = StatusNotChecked, err.Error()
-		if errors.Is(err, ErrNotFound) {
-			c.status, c.detail = StatusAbsent, fmt.Sprintf("the API knows no release %s", a.Tag)
-		}
-		return c
-	}
-	if a.Tag == Latest { // the answer came only now, and the newest may be another when the bytes come
-		c.status, c.detail = StatusNotChecked, "the API did not say in time which release is the newest"
-		return c
+		return c.unavailable(err, fmt.Sprintf("the API knows no release %s", a.Tag))
 	}
 	for _, asset := range r.Assets[:min(len(r.Assets), apiAssetsMax)] {
 		if asset.Name != a.Asset {

@@ -71,8 +71,8 @@ type measured struct {
 }
 
 // claims gathers everything that is stated about the artifact before its first byte is fetched. It
-// fails only when what is required cannot be there any more.
-func (a *Artifact) claims(ctx context.Context, s *session) ([]claim, error) {
+// fails only when what is required cannot be there any more. The unpinned error is pinLatest's.
+func (a *Artifact) claims(ctx context.Context, s *session, unpinned error) ([]claim, error) {
 	var claims []claim
 	if a.options.SHA256 != "" {
 		claims = append(claims, claim{kind: EvidenceSHA256, sha256: a.options.SHA256, length: -1, either: true})
@@ -81,7 +81,7 @@ func (a *Artifact) claims(ctx context.Context, s *session) ([]claim, error) {
 		claims = append(claims, a.sumsClaim(ctx, s))
 	}
 	if a.wantsGitHubDigest() {
-		claims = append(claims, a.githubClaim(ctx, s))
+		claims = append(claims, a.githubClaim(ctx, s, unpinned))
 	}
 	if a.options.PublicKey != "" {
 		claims = append(claims, a.signatureClaim(ctx, s))

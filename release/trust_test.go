@@ -329,6 +329,44 @@ func TestLatest(t *testing.T) {
 	}
 }
 
+// TestLatestUnanswered asks the API once which release is the newest, and says why it did not answer.
+func TestLatestUnanswered(t *testing.T) {
+	t.Parallel()
+	const newest = "/api/releases/latest"
+	zip := zipped(t, program(10_000, 1))
+	release := []byte(apiRelease("0.17.8", len(zip), `"sha256:`+sumOf(zip)+`"`))
+	limited := http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Limit": {"60"}}
+	for name, tc := range map[string]struct {
+		api    *file
+		want   Status
+		detail string
+		calls  int
+	}{
+		"rate limit":         {&file{data: release, status: []int{403}, header: limited}, StatusNotChecked, "60 requests an hour", 1},
+		"fails for good":     {&file{data: release, status: slices.Repeat([]int{500}, 6)}, StatusNotChecked, "500 Internal Server Error", 6},
+		"none":               {nil, StatusAbsent, "the API knows no newest release", 1},
+		"an unknown tag":     {&file{data: []byte(`{"tag_name":"nightly"}`)}, StatusNotChecked, `"nightly"`, 1},
+		"it calls itself so": {&file{data: []byte(`{"tag_name":"latest"}`)}, StatusNotChecked, `"latest"`, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			files := map[string]*file{"/releases/latest/download/tigerbeetle-x86_64-linux.zip": {data: zip}}
+			if tc.api != nil {
+				files[newest] = tc.api
+			}
+			s := newServer(t, files)
+			f, _, err := fetch(t, "latest", Options{BaseURL: s.URL, APIURL: s.URL + "/api", AskGitHub: true})
+			if err != nil || len(f.Evidence) != 1 || f.Evidence[0].Status != tc.want || !strings.Contains(f.Evidence[0].Detail, tc.detail) {
+				t.Errorf("%+v, %v", f.Evidence, err)
+			}
+			calls := slices.DeleteFunc(s.paths(), func(path string) bool { return path != "GET "+newest })
+			if len(calls) != tc.calls {
+				t.Errorf("%d requests, want %d", len(calls), tc.calls)
+			}
+		})
+	}
+}
+
 // TestTokenStaysEncrypted refuses to send a token in the clear.
 func TestTokenStaysEncrypted(t *testing.T) {
 	t.Parallel()
