@@ -47,21 +47,24 @@ type ListedAsset struct {
 }
 
 // List says which releases there are: on GitHub, by its API, or in the directory that Options.Mirror
-// names. With a cache directory, answers that have not changed are not counted against the rate limit.
+// names, as a path, as a file URL, or as a file URL that ends in /{tag}/{asset}. With a cache directory, answers that have not changed are not counted against the rate limit.
 //
-// Errors: [ErrNotListable] for any other mirror, [*RateLimitError], [*HTTPError], the transport's.
+// Errors: [ErrNotListable] for any other mirror, [ErrOption] for one that cannot be meant so,
+// [ErrNotFound] for a directory that is not there, [*RateLimitError], [*HTTPError], the transport's.
 func List(ctx context.Context, options Options) (Listing, error) {
 	if err := options.check(); err != nil {
 		return Listing{}, err
 	}
-	if directory, ok, err := mirrorDirectory(options.Mirror); err != nil {
-		return Listing{}, err
-	} else if ok {
-		releases, err := listDirectory(directory)
-		return Listing{Source: SourceDirectory, Location: directory, Releases: releases}, err
-	}
 	if options.Mirror != "" {
-		return Listing{}, fmt.Errorf("%w: a mirror has no index of its releases", ErrNotListable)
+		m, err := parseMirror(options.Mirror)
+		if err != nil {
+			return Listing{}, err
+		}
+		if m.template != "" {
+			return Listing{}, fmt.Errorf("%w: a mirror's URL does not tell which releases there are", ErrNotListable)
+		}
+		releases, err := listDirectory(m.directory, m.strict)
+		return Listing{Source: SourceDirectory, Location: m.directory, Releases: releases}, err
 	}
 	s, err := newSession(options)
 	if err != nil {
@@ -73,23 +76,6 @@ func List(ctx context.Context, options Options) (Listing, error) {
 		err = fmt.Errorf("list releases: %w", err)
 	}
 	return listing, err
-}
-
-// mirrorDirectory reports whether a mirror is a directory, and which.
-func mirrorDirectory(mirror string) (string, bool, error) {
-	if mirror == "" || looksLikeURL(mirror) && !strings.HasPrefix(mirror, "file:") {
-		return "", false, nil
-	}
-	if !strings.HasPrefix(mirror, "file:") {
-		return mirror, true, nil
-	}
-	base, _, _ := strings.Cut(mirror, "{")
-	u, err := parseURL(strings.TrimRight(base, "/"))
-	if err != nil {
-		return "", false, err
-	}
-	directory, err := filePath(u)
-	return directory, err == nil, err
 }
 
 func (s *session) listGitHub(ctx context.Context) (Listing, error) {
@@ -153,9 +139,9 @@ func sortListed(releases []Listed) {
 	slices.SortStableFunc(releases, func(a, b Listed) int { return b.Tag.Compare(a.Tag) })
 }
 
-// listDirectory lists DIR/TAG/ASSET, and DIR/ASSET as a release without a tag. Other names are not
-// its business.
-func listDirectory(directory string) ([]Listed, error) {
+// listDirectory lists DIR/TAG/ASSET and, unless strict, DIR/ASSET as a release without a tag. Other
+// names are not its business.
+func listDirectory(directory string, strict bool) ([]Listed, error) {
 	entries, err := readDirectory(directory)
 	if err != nil {
 		return nil, err
@@ -177,7 +163,7 @@ func listDirectory(directory string) ([]Listed, error) {
 		}
 	}
 	sortListed(releases)
-	if len(here.Assets) > 0 {
+	if len(here.Assets) > 0 && !strict {
 		releases = append(releases, here)
 	}
 	return releases, nil

@@ -46,7 +46,9 @@ type Options struct {
 	// Token authenticates against the API, and is sent nowhere else.
 	Token string
 	// Mirror takes GitHub's place for tags: an http, https or file URL in which {tag} and {asset} are
-	// replaced (appended as /{tag}/{asset} when it has neither), or a directory that has TAG/ASSET or ASSET.
+	// replaced (appended as /{tag}/{asset} when it has neither), or a directory that has TAG/ASSET or ASSET,
+	// as a path or a file URL. A file URL that ends in /{tag}/{asset} is such a directory too, but ASSET
+	// directly in it is not looked for.
 	Mirror string
 	// Stdin is read for "-".
 	Stdin io.Reader

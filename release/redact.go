@@ -34,8 +34,8 @@ func misread(u *url.URL) bool {
 
 // looksLikeURL tells a URL, a mistyped one too, from a path: its text is never repeated.
 func looksLikeURL(text string) bool {
-	lower := strings.ToLower(text)
-	return strings.Contains(text, "://") || strings.HasPrefix(lower, "http:") || strings.HasPrefix(lower, "https:")
+	scheme, _, found := strings.Cut(strings.ToLower(text), ":")
+	return strings.Contains(text, "://") || found && (scheme == "http" || scheme == "https" || scheme == "file")
 }
 
 // schemeOf names a URL's scheme for an error. What stands before a colon may also be a user's name.

@@ -1,0 +1,121 @@
+package release
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// layout is how a mirror names its assets unless its URL says otherwise.
+const layout = "/{tag}/{asset}"
+
+// A mirror is what Options.Mirror means: a directory of this host, or else a URL.
+type mirror struct {
+	// directory has TAG/ASSET, and unless strict, as when the mirror spells the layout out, ASSET.
+	directory string
+	strict    bool
+	// template is a URL with {asset}, and {tag} unless it has one release only. Empty for a directory.
+	template string
+}
+
+// parseMirror says what a mirror is, for all who ask. A file URL without a template, or with the usual
+// layout as its end, is a directory like a path. The errors match ErrOption and do not repeat the text.
+func parseMirror(text string) (mirror, error) {
+	if !looksLikeURL(text) {
+		return mirror{directory: text}, nil
+	}
+	base, strict := strings.CutSuffix(text, layout)
+	if strings.ContainsAny(base, "{}") {
+		return parseTemplate(text)
+	}
+	u, err := parseURL(base)
+	if err != nil {
+		return mirror{}, err
+	}
+	if strings.ContainsAny(base, "?#") {
+		return mirror{}, fmt.Errorf("%w: the mirror's URL has more than a path, so it must say where {tag} and {asset} stand", ErrOption)
+	}
+	if u.Scheme != "file" {
+		return mirror{template: strings.TrimRight(base, "/") + layout}, nil
+	}
+	directory, err := filePath(u)
+	if err != nil {
+		return mirror{}, err
+	}
+	return mirror{directory: filepath.Clean(directory), strict: strict}, nil
+}
+
+func parseTemplate(text string) (mirror, error) {
+	if !strings.Contains(text, "{asset}") {
+		return mirror{}, fmt.Errorf("%w: the mirror's URL has no {asset}", ErrOption)
+	}
+	example := mirror{template: text}.expand("0.0.0", "asset")
+	if strings.ContainsAny(example, "{}") {
+		return mirror{}, fmt.Errorf("%w: the mirror's URL may only contain {tag} and {asset}", ErrOption)
+	}
+	if _, err := parseURL(example); err != nil {
+		return mirror{}, err
+	}
+	return mirror{template: text}, nil
+}
+
+// expand is the URL of an asset.
+func (m mirror) expand(tag Tag, asset string) string {
+	return strings.NewReplacer("{tag}", string(tag), "{asset}", asset).Replace(m.template)
+}
+
+// mirrored resolves a tag with Options.Mirror.
+func (a Artifact) mirrored() (Artifact, error) {
+	m, err := parseMirror(a.options.Mirror)
+	if err != nil {
+		return a, err
+	}
+	if m.template == "" {
+		return a.inDirectory(m)
+	}
+	switch tagged := strings.Contains(m.template, "{tag}"); {
+	case tagged && a.Tag == Latest:
+		return a, fmt.Errorf("%w: it does not say which is the newest", ErrNotListable)
+	case !tagged && a.Tag != Latest:
+		return a, fmt.Errorf("%w: the mirror's URL has no {tag}, so it cannot have release %s", ErrOption, a.Tag)
+	}
+	return a.at(m.expand(a.Tag, a.Asset), SourceMirror, SourceDirectory)
+}
+
+// inDirectory resolves a tag in a mirror's directory.
+func (a Artifact) inDirectory(m mirror) (Artifact, error) {
+	a.Source = SourceDirectory
+	directory := m.directory
+	if info, err := os.Stat(directory); err != nil || !info.IsDir() {
+		return a, fmt.Errorf("%w: there is no directory %s", ErrNotFound, directory)
+	}
+	tags := []Tag{a.Tag}
+	if a.Tag == Latest {
+		listed, err := listDirectory(directory, m.strict)
+		if err != nil {
+			return a, err
+		}
+		tags = tags[:0]
+		for _, r := range listed {
+			tags = append(tags, r.Tag)
+		}
+	}
+	for _, tag := range tags {
+		path := filepath.Join(directory, string(tag), a.Asset)
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			a.Tag, a.path, a.Location = tag, path, path
+			return a, nil
+		}
+	}
+	if m.strict {
+		return a, fmt.Errorf("%w: the directory %s has no %s", ErrNotFound, directory, filepath.Join(string(a.Tag), a.Asset))
+	}
+	path := filepath.Join(directory, a.Asset)
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		a.path, a.Location = path, path
+		return a, nil
+	}
+	return a, fmt.Errorf("%w: the directory %s has neither %s nor %s", ErrNotFound, directory,
+		filepath.Join(string(a.Tag), a.Asset), a.Asset)
+}
