@@ -149,7 +149,7 @@ func (s scene) recover(t *testing.T, m *machine, what string, done bool) {
 	}
 	for _, each := range open {
 		want := map[string]install.Result{s.before(t).target: install.ResultFoundOld, s.after.target: install.ResultFoundNew}[now.target]
-		if each.Found != want || each.Busy || each.Intent.Result != want {
+		if each.Found != want || each.Busy || !each.Completed || each.Intent.Phase != install.PhaseIntent {
 			t.Fatalf("%s: the target is %s, found %+v", what, now.target, each)
 		}
 	}

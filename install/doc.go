@@ -18,8 +18,8 @@
 //
 // At every moment there is a whole, executable binary at the target: the old one
 // before the swap, the new one after it. An error other than a
-// [*fsatomic.UnknownStateError] or [*fsatomic.SyncError] means that the target is
-// untouched. After a crash the journal has an intent without an outcome, and the next
+// [*fsatomic.UnknownStateError], [*fsatomic.SyncError] or [*ReadBackError] means that the
+// target is untouched. The lock file beside it stays. After a crash the journal has an intent without an outcome, and the next
 // command that holds the lock looks at the disk and completes the record.
 //
 // The package knows no network: a [Fetch] writes the bytes.

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"context"
 	"errors"
 
 	"github.com/tbctl/tbctl/inspect"
@@ -9,8 +10,14 @@ import (
 )
 
 // fits judges whether the new file may take the place of the installed one.
-func (r *run) fits(next *multiversion.Binary) error {
+func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	options := r.request.Fit
+	if r.request.Refresh != nil {
+		var err error
+		if options, err = r.request.Refresh(ctx); err != nil {
+			return err
+		}
+	}
 	options.Host, options.AllowDowngrade = r.request.Host, r.request.AllowDowngrade || r.plan.Operation == OperationRollback
 	options.Back = r.plan.Operation == OperationRollback
 	installed := verify.Installed{}

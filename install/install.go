@@ -186,6 +186,9 @@ func (r *run) lookup() error {
 	}
 	r.target, r.plan.Target, r.record.Target = target, target, target.Path
 	r.plan.Action, r.installed = ActionCreate, nil
+	if target.Exists {
+		r.plan.Action = ActionReplace
+	}
 	r.plan.Attributes = r.attributes()
 	return nil
 }
@@ -195,7 +198,6 @@ func (r *run) describe(ctx context.Context) error {
 	if !r.target.Exists {
 		return nil
 	}
-	r.plan.Action = ActionReplace
 	found, err := describePath(ctx, r.FS, r.target.Path)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
@@ -301,15 +303,15 @@ func (r *run) judge(ctx context.Context, draft draft) error {
 	r.observe(StepJudge)
 	if r.installed != nil && r.installed.file.SHA256 == sum {
 		r.same()
-		return r.stillFits(report.Binary)
+		return r.stillFits(ctx, report.Binary)
 	}
-	return r.fits(report.Binary)
+	return r.fits(ctx, report.Binary)
 }
 
 // stillFits judges a file that is installed already: that it is there does not mean
 // that what runs, or the data, can go on with it.
-func (r *run) stillFits(binary *multiversion.Binary) error {
-	err := r.fits(binary)
+func (r *run) stillFits(ctx context.Context, binary *multiversion.Binary) error {
+	err := r.fits(ctx, binary)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		refused.Reason = "this file is installed already, and nothing was touched, but it does not fit: " + refused.Reason

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -81,7 +82,8 @@ func resultOf(ctx context.Context, err error) Result {
 }
 
 // completeRecords writes an outcome for every intent of this target that has
-// none: we hold the lock, so a crash ended them. What is on the disk is the truth.
+// none, and returns those outcomes: we hold the lock, so a crash ended them. What is on the
+// disk is the truth.
 func (r *run) completeRecords(ctx context.Context) ([]Record, error) {
 	history, err := r.Journal.Read(r.target.Path)
 	if err != nil {
@@ -125,6 +127,9 @@ type Interrupted struct {
 	Intent Record `json:"intent"`
 	Found  Result `json:"found"`
 	Busy   bool   `json:"busy"` // somebody holds the target's lock: it may still be under way
+
+	// Completed is whether its record was completed now with what was found.
+	Completed bool `json:"completed"`
 }
 
 // Reconcile looks for operations that a crash ended, of one target (a real path)
@@ -179,15 +184,15 @@ func (r *run) reconcile(ctx context.Context, history History) ([]Interrupted, er
 	if locked != nil {
 		return r.describeOpen(history, errors.Is(locked, fsatomic.ErrBusy)), nil
 	}
+	open := r.describeOpen(history, false)
 	completed, err := r.completeRecords(ctx)
-	if err != nil {
-		return r.describeOpen(history, false), nil
+	if ctx.Err() != nil {
+		return open, err
 	}
-	var result []Interrupted
-	for _, record := range completed {
-		result = append(result, Interrupted{Intent: record, Found: record.Result})
+	for index := range open { // a journal that cannot be written is the next operation's to tell
+		open[index].Completed = slices.ContainsFunc(completed, func(record Record) bool { return record.ID == open[index].Intent.ID })
 	}
-	return result, nil
+	return open, nil
 }
 
 // describeOpen says what is on the disk without writing it down.

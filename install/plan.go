@@ -70,6 +70,11 @@ type Request struct {
 	// of the request.
 	Fit verify.ReplaceOptions
 
+	// Refresh, unless nil, finds out anew what is known of the cluster, and is asked when
+	// the new file is there, under the lock: a replica may have started while it was
+	// fetched. Fit counts for nothing then.
+	Refresh func(ctx context.Context) (verify.ReplaceOptions, error)
+
 	// PlainRelease is the release of an installed file that has no multiversion
 	// sections, 0 if nobody knows.
 	PlainRelease multiversion.Release

@@ -11,7 +11,8 @@ import (
 type Phase string
 
 // The phases. Every operation that reached the point of changing something has
-// both; one that was refused or failed before has an outcome alone.
+// both; one that was refused or failed before has an outcome alone, and one that did not
+// get the lock has neither.
 const (
 	PhaseIntent  Phase = "intent"
 	PhaseOutcome Phase = "outcome"

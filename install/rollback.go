@@ -138,5 +138,5 @@ func (r *run) judgeOld(ctx context.Context) error {
 		return &PlanError{Target: r.target.Path, Problems: problems}
 	}
 	r.observe(StepJudge)
-	return r.fits(report.Binary)
+	return r.fits(ctx, report.Binary)
 }

@@ -90,6 +90,9 @@ func (a *app) dispatch(args []string) (err error) {
 	if err := checkArguments(args); err != nil {
 		return err
 	}
+	if err := dropEmptySettings(); err != nil {
+		return err
+	}
 	var grammar cli
 	configured, configErr := loadConfig(a.getenv)
 	if configErr != nil {
@@ -152,6 +155,19 @@ func (a *app) prepare(parsed *kong.Context) {
 			a.onCommandLine[element.Flag.Name] = true
 		}
 	}
+}
+
+// dropEmptySettings takes variables that are set but empty, as in an EnvironmentFile, for
+// not set.
+func dropEmptySettings() error {
+	for _, line := range os.Environ() {
+		if name, value, _ := strings.Cut(line, "="); value == "" && strings.HasPrefix(name, "TBCTL_") {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // warnUnknownVariables tells of variables that are named like tbctl's settings and are none:

@@ -64,14 +64,6 @@ func (a *app) said(request completions.Request, name, variable string) string {
 	return a.config.value(name)
 }
 
-func texts[T ~string](values []T) []string {
-	var list []string
-	for _, value := range values {
-		list = append(list, string(value))
-	}
-	return list
-}
-
 // releases are those in the binaries that the command line names, of the installed
 // one if it names none, and otherwise all that are known here.
 func (a *app) releases(request completions.Request) []completions.Candidate {

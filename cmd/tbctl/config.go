@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -12,7 +13,6 @@ import (
 	"github.com/BurntSushi/toml"
 	"github.com/alecthomas/kong"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
@@ -70,26 +70,31 @@ func (c *config) read(name string, named bool) error {
 	if name == os.DevNull {
 		return nil
 	}
-	info, err := os.Stat(name)
-	if !named && errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && name != configSystem {
+	file, err := os.OpenFile(name, os.O_RDONLY|openNonblock, 0) // a pipe would wait for its other end
+	if !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && name != configSystem) {
 		return nil
 	}
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
 	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("configuration %s: not a regular file", name)
 	}
-	if owner, foreign := foreignOwner(name); foreign && !named {
+	if owner := ownerOf(info); owner != 0 && os.Geteuid() == 0 && !named { // what root installs is not for others to say
 		c.warnings = append(c.warnings, fmt.Sprintf("the configuration %s is not read: it belongs to user %d; to use it as root, name it: TBCTL_CONFIG=%s", name, owner, shellWord(name)))
 		return nil
 	}
-	if info.Size() > configSizeMax {
-		return fmt.Errorf("configuration %s: larger than %d bytes", name, configSizeMax)
-	}
-	content, err := os.ReadFile(name)
+	content, err := io.ReadAll(io.LimitReader(file, configSizeMax+1))
 	if err != nil {
 		return fmt.Errorf("configuration: %w", err)
+	}
+	if len(content) > configSizeMax {
+		return fmt.Errorf("configuration %s: larger than %d bytes", name, configSizeMax)
 	}
 	var values map[string]any
 	if _, err := toml.Decode(string(content), &values); err != nil {
@@ -107,16 +112,6 @@ func (c *config) read(name string, named bool) error {
 		c.values[key], c.origin[key] = value, name
 	}
 	return nil
-}
-
-// foreignOwner returns a file's owner, and whether root runs this and the file is not
-// root's: what root installs is not for others to say.
-func foreignOwner(name string) (uid int, foreign bool) {
-	if os.Geteuid() != 0 {
-		return 0, false
-	}
-	found, err := fsatomic.Lookup(fsatomic.OS(), name)
-	return found.Attributes.UID, err != nil || found.Attributes.UID != 0
 }
 
 // value returns a setting as text, or "".

@@ -58,6 +58,9 @@ type demoStepDone struct {
 // Run shows the main job.
 func (c *demoCmd) Run(a *app) error {
 	started := time.Now()
+	if err := hideSettings(); err != nil {
+		return fmt.Errorf("demo: %w", err)
+	}
 	place, err := newDemoPlace(a.ctx)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
@@ -79,7 +82,12 @@ func (c *demoCmd) Run(a *app) error {
 		}
 	}
 	a.emit(demoResult{place.dir, c.Keep, results}, func(out *term.Stream) {
-		out.Printf("\n%s %d steps in %s, each as expected", out.Styles().Good.Render("done:"), len(results)-failed, time.Since(started).Round(100*time.Millisecond))
+		took := time.Since(started).Round(100 * time.Millisecond)
+		if failed == 0 {
+			out.Printf("\n%s %d steps in %s, each as expected", out.Styles().Good.Render("done:"), len(results), took)
+		} else {
+			out.Printf("\n%s %d of %d steps in %s were not as expected", out.Styles().Bad.Render("failed:"), failed, len(results), took)
+		}
 		if c.Keep {
 			out.Printf("; everything is still there:\n\n  DEMO=%s TBCTL_STATE_DIR=$DEMO/state; export DEMO TBCTL_STATE_DIR", place.dir)
 		}
@@ -91,7 +99,19 @@ func (c *demoCmd) Run(a *app) error {
 	return nil
 }
 
-// say prints what belongs to the demonstration itself.
+// hideSettings keeps the operator's own settings from the steps.
+func hideSettings() error {
+	for _, line := range os.Environ() {
+		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, "TBCTL_") {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// say prints a piece of a result as it comes, for a person.
 func (a *app) say(format string, args ...any) {
 	if !a.global.JSON {
 		a.out.Printf(format, args...)
@@ -105,7 +125,7 @@ func (c *demoCmd) step(a *app, place *demoPlace, step demoStep) int {
 	a.say("\n%s\n%s %s\n", a.out.WrapStyled(styles.Dim, "# "+step.say, 0), styles.Accent.Render("$"), styles.Bold.Render(place.shorten(step.args)))
 	var code int
 	if step.args[0] == "tbctl" {
-		code = run(append(step.args[1:len(step.args):len(step.args)], place.flags(a)...), a.demoStreams(), place.getenv(a.getenv))
+		code = run(append(step.args[1:len(step.args):len(step.args)], place.flags(a, step.args[1])...), a.demoStreams(), place.getenv(a.getenv))
 	} else {
 		command := exec.CommandContext(a.ctx, step.args[0], step.args[1:]...)
 		command.Stdout, command.Stderr = a.demoStreams().out, a.demoStreams().err
@@ -162,8 +182,12 @@ func (p *demoPlace) path(parts ...string) string {
 }
 
 // flags keep the steps inside the directory.
-func (p *demoPlace) flags(a *app) []string {
-	return []string{"--state-dir", p.path("state"), "--color", string(demoColor(a))}
+func (p *demoPlace) flags(a *app, command string) []string {
+	flags := []string{"--state-dir", p.path("state"), "--color", string(demoColor(a))}
+	if command == "install" {
+		flags = append(flags, "--cache-dir", p.path("cache"))
+	}
+	return flags
 }
 
 func demoColor(a *app) term.Color {

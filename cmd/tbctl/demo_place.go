@@ -54,7 +54,11 @@ func newDemoPlace(ctx context.Context) (*demoPlace, error) {
 		place.close(false)
 		return nil, err
 	}
-	return place, place.serve()
+	if err := place.serve(); err != nil {
+		place.close(false)
+		return nil, err
+	}
+	return place, nil
 }
 
 // close stops the server and removes the directory, unless it is to be kept.

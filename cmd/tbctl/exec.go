@@ -67,7 +67,7 @@ func (c *execCmd) Run(a *app) error {
 	}
 	code, err := extract.Exec(a.ctx, binary, which, extract.Command{Path: path, Args: args})
 	if err != nil {
-		return rejected(hintExtract(err), fmt.Errorf("%s: %w", c.File, err))
+		return judgeExtract(fmt.Errorf("%s: %w", c.File, err))
 	}
 	if code != 0 {
 		return &childError{code: code}

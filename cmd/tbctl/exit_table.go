@@ -212,3 +212,12 @@ func entryOther(a *app, err error) (exitCode, string, any, bool) {
 	}
 	return 0, "", nil, false
 }
+
+// texts are values as texts.
+func texts[T ~string](values []T) []string {
+	var list []string
+	for _, value := range values {
+		list = append(list, string(value))
+	}
+	return list
+}

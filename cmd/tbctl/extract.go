@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/extract"
@@ -67,13 +69,21 @@ func (c *extractCmd) Run(a *app) error {
 	}
 	executables, err := c.executables(binary)
 	if err != nil {
-		return rejected(hintExtract(err), fmt.Errorf("%s: %w", c.File, err))
+		return judgeExtract(fmt.Errorf("%s: %w", c.File, err))
 	}
 	results := []extracted{}
 	universal := len(binary.Images) > 1
+	for _, executable := range executables { // before the first is written
+		if name := c.name(executable, universal); !c.Force {
+			if _, err := os.Lstat(name); err == nil {
+				return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+			}
+		}
+	}
 	for _, executable := range executables {
 		result, err := c.write(a, executable, universal)
 		if err != nil {
+			a.emit(extractResult{results}, nil)
 			return err
 		}
 		results = append(results, result)
@@ -83,11 +93,31 @@ func (c *extractCmd) Run(a *app) error {
 	return nil
 }
 
-func hintExtract(err error) string {
-	if errors.Is(err, extract.ErrArch) {
-		return "a universal binary holds two executables: --arch aarch64 or --arch x86_64"
+// judgeExtract says of an error in taking a release out whether it is the file's.
+func judgeExtract(err error) error {
+	switch {
+	case errors.Is(err, extract.ErrArch):
+		return rejected("a universal binary holds two executables: --arch aarch64 or --arch x86_64", err)
+	case errors.Is(err, extract.ErrNotIncluded):
+		return rejected("see what it holds: tbctl inspect {file}", err)
+	case errors.Is(err, extract.ErrChecksum):
+		return rejected("this lists every finding: tbctl verify {file}", err)
+	case errors.Is(err, extract.ErrPlatform):
+		return &commandError{code: exitRefused, hint: "it runs on its own platform alone; this takes it out: tbctl extract {file} RELEASE -o FILE", err: err}
 	}
-	return "see what it holds: tbctl inspect {file}"
+	return err
+}
+
+// name is where an executable is written to.
+func (c *extractCmd) name(executable *extract.Executable, universal bool) string {
+	if c.All == "" {
+		return c.Output
+	}
+	base := "tigerbeetle-" + executable.Release.String()
+	if c.Arch == "" && universal {
+		base += "-" + string(executable.Arch)
+	}
+	return filepath.Join(c.All, base)
 }
 
 func (c *extractCmd) executables(binary *multiversion.Binary) ([]*extract.Executable, error) {
@@ -117,26 +147,18 @@ func (c *extractCmd) executables(binary *multiversion.Binary) ([]*extract.Execut
 
 // write writes one executable, under a name of its own for --all.
 func (c *extractCmd) write(a *app, executable *extract.Executable, universal bool) (extracted, error) {
-	name := c.Output
+	name := c.name(executable, universal)
 	if c.All != "" {
 		if err := fsatomic.MkdirAll(fsatomic.OS(), c.All, 0o755); err != nil {
 			return extracted{}, err
 		}
-		base := "tigerbeetle-" + executable.Release.String()
-		if c.Arch == "" && universal {
-			base += "-" + string(executable.Arch)
-		}
-		name = filepath.Join(c.All, base)
 	}
 	err := fsatomic.WriteFile(fsatomic.OS(), name, 0o755, c.Force, func(w io.Writer) error {
 		_, err := executable.Copy(a.ctx, w)
 		return err
 	})
-	if errors.Is(err, extract.ErrChecksum) {
-		err = rejected("this lists every finding: tbctl verify {file}", err)
-	}
 	return extracted{
 		Path: name, Release: executable.Release, Arch: executable.Arch, Current: executable.Current,
 		Size: executable.Size, Checksum: executable.Checksum,
-	}, err
+	}, judgeExtract(err)
 }

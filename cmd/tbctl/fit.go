@@ -1,12 +1,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
-	"slices"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
 )
 
@@ -19,12 +18,15 @@ type fitFlags struct {
 	AllowDowngrade bool                   `group:"cluster" help:"Allow a file whose current release is older than the installed one's."`
 }
 
+// given reports whether any of the flags was.
+func (f *fitFlags) given() bool {
+	return len(f.Running) > 0 || len(f.DataFile) > 0 || f.Stopped || f.FromPlain != 0 || f.AllowDowngrade
+}
+
 // known is what is known of the cluster.
 type known struct {
-	options  verify.ReplaceOptions
-	observed bool // processes could be looked for
-	ahead    bool // nothing is changed now: it is asked what would be
-	replicas []replica.Process
+	options verify.ReplaceOptions
+	ahead   bool // nothing is changed now: it is asked what would be
 }
 
 // known gathers what flags, data files and the replicas on this host tell. Ahead says
@@ -45,44 +47,11 @@ func (f *fitFlags) known(a *app, target string, ahead bool) (known, error) {
 	return result, err
 }
 
-// hintFit says what to do about a refusal.
-func hintFit(report *verify.ReplaceReport, plain bool) string {
-	if plain {
-		return "say which release the installed executable is: --from-plain RELEASE"
+// again gathers it anew when the new file is there: a download or another holder of the
+// lock may have taken an hour.
+func (f *fitFlags) again(a *app, target string, ahead bool) func(context.Context) (verify.ReplaceOptions, error) {
+	return func(context.Context) (verify.ReplaceOptions, error) {
+		known, err := f.known(a, target, ahead)
+		return known.options, err
 	}
-	older := slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
-		return finding.Name == verify.CheckDowngrade && finding.Status != verify.Held
-	})
-	for _, finding := range report.Findings {
-		if finding.Status == verify.NotChecked && (finding.Name == verify.CheckOverlap || finding.Name == verify.CheckInstalled) {
-			return "say which release the cluster runs: --running RELEASE, or --data-file FILE"
-		}
-		if finding.Status != verify.Failed {
-			continue
-		}
-		switch finding.Name {
-		case verify.CheckDowngrade:
-			return "if going back is meant, say what the cluster needs and allow it: --data-file FILE (or --running RELEASE) --allow-downgrade, " +
-				"with the replicas stopped also --stopped; or go back to TARGET-old: tbctl rollback"
-		case verify.CheckOverlap:
-			return hintBetween(older) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
-		case verify.CheckRunning:
-			return hintBetween(older)
-		case verify.CheckOffered:
-			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
-				"and start it again; or go forward, with a file that holds all that was offered"
-		case verify.CheckPlatform:
-			return "get the file for this platform"
-		}
-	}
-	return ""
-}
-
-// hintBetween is about a file that lacks the release that the cluster is at. older says
-// that the file is older than the installed one.
-func hintBetween(older bool) string {
-	if older {
-		return "a cluster does not go back: install a release that holds the one that it is at, see tbctl releases"
-	}
-	return "install a release in between first: tbctl releases shows which"
 }

@@ -11,12 +11,6 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 )
 
-// Errors of files that a command is to read.
-var (
-	errIsDirectory = errors.New("is a directory")
-	errNotRegular  = errors.New("not a regular file")
-)
-
 // entryFile are those of the file that the command line names.
 func entryFile(a *app, err error) (exitCode, string, any, bool) {
 	var path *fs.PathError
@@ -41,7 +35,7 @@ func hintMissing(name string) string {
 	if isRelease(name) {
 		return fmt.Sprintf("%s is a release, not a file; fetch it: tbctl download %s", name, name)
 	}
-	if here, err := os.Getwd(); err == nil && !os.IsPathSeparator(name[0]) {
+	if here, err := os.Getwd(); err == nil && name != "" && !os.IsPathSeparator(name[0]) {
 		return "check the name; it begins at " + here
 	}
 	return "check the name"

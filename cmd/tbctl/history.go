@@ -12,7 +12,7 @@ import (
 
 type historyCmd struct {
 	Target string `arg:"" optional:"" help:"Only what was done to this binary."`
-	Last   int    `short:"l" default:"20" help:"Show at most that many operations; 0 for all."`
+	Last   int    `short:"l" default:"20" help:"At most that many operations in the table; 0 for all."`
 }
 
 // Help is the long help text.

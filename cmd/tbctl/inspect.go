@@ -59,7 +59,7 @@ func (c *inspectCmd) Run(a *app) error {
 				failed = name
 			}
 			if len(c.Files) > 1 && !a.global.JSON {
-				a.err.Printf("tbctl: %s\n", failure.message)
+				a.labelled(a.err.Styles().Bad.Render("error:"), failure.message)
 			}
 		}
 		results = append(results, result)
@@ -81,7 +81,7 @@ func (c *inspectCmd) Run(a *app) error {
 	case 1:
 		return failures[0]
 	}
-	return fmt.Errorf("%d of %d files: %w", len(failures), len(c.Files), failures[0])
+	return fmt.Errorf("%d of %d files could not be inspected, the first: %w", len(failures), len(c.Files), failures[0])
 }
 
 func (c *inspectCmd) inspect(a *app, name string) (inspected, error) {

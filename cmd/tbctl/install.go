@@ -98,6 +98,7 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 		return request, nil, err
 	}
 	request.Fit = known.options
+	request.Refresh = c.Fit.again(a, target, c.DryRun)
 	artifact, err := c.From.resolve(a, c.Source)
 	if err != nil {
 		return request, nil, err
@@ -124,77 +125,6 @@ func (c *installCmd) checkOrder() error {
 		hint = fmt.Sprintf("the release comes first: tbctl install %s %s", c.Target, shellWord(c.Source))
 	}
 	return usage(hint, "the target %s is named like a release", c.Target)
-}
-
-// target is the argument, the configuration's, or the default.
-func (a *app) target(argument string) string {
-	a.about.target = install.TargetDefault
-	switch {
-	case argument != "":
-		a.about.target = argument
-	case a.config.value("target") != "":
-		a.about.target = a.config.value("target")
-	}
-	return a.about.target
-}
-
-// installer is the library's installer with this process's particulars.
-func (a *app) installer() *install.Installer {
-	return &install.Installer{
-		FS: fsatomic.OS(), Journal: a.journal(),
-		Command: "tbctl " + strings.Join(redactArgs(a.line), " "), User: userName(), SudoUser: a.getenv("SUDO_USER"),
-		Observe: a.observe,
-	}
-}
-
-func (a *app) journal() *install.Journal {
-	return &install.Journal{FS: fsatomic.OS(), Dir: a.stateDir()}
-}
-
-// observe tells a person which step is taken.
-func (a *app) observe(step install.Step) {
-	names := map[install.Step]string{
-		install.StepVerify: "verifying what is on the disk", install.StepCommit: "swapping", install.StepReadBack: "reading the installed file back",
-	}
-	if name, ok := names[step]; ok {
-		a.progress.Start(name, -1)
-	}
-}
-
-// redactArgs takes passwords and queries out of URLs among the arguments: the
-// command stands in the journal and in the lock, for others to read.
-func redactArgs(args []string) []string {
-	shown := make([]string, len(args))
-	for index, arg := range args {
-		shown[index] = redactURL(arg)
-	}
-	return shown
-}
-
-// redactURL takes user, password, query and fragment out of a URL. Anything else
-// is returned as it is.
-func redactURL(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		return text
-	}
-	rest, _, _ = strings.Cut(rest, "#")
-	rest, _, _ = strings.Cut(rest, "?")
-	host, path, slash := strings.Cut(rest, "/")
-	if at := strings.LastIndex(host, "@"); at >= 0 {
-		host = host[at+1:]
-	}
-	if slash {
-		path = "/" + path
-	}
-	return scheme + "://" + host + path
-}
-
-func userName() string {
-	if current, err := user.Current(); err == nil {
-		return current.Username
-	}
-	return strconv.Itoa(os.Geteuid())
 }
 
 // parseOwner parses USER[:GROUP], each a name or a number. Without a group the

@@ -12,6 +12,12 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 )
 
+// Errors of files that a command is to read.
+var (
+	errIsDirectory = errors.New("is a directory")
+	errNotRegular  = errors.New("not a regular file")
+)
+
 // input is a file to look at: an executable by name, one inside a zip, or
 // standard input.
 type input struct {

@@ -12,7 +12,7 @@ import (
 
 type releasesCmd struct {
 	Target string      `arg:"" optional:"" env:"TBCTL_TARGET" help:"Mark what is installed here and what can be reached from it (${target})."`
-	Last   int         `short:"l" default:"20" help:"Show at most that many; 0 for all."`
+	Last   int         `short:"l" default:"20" help:"At most that many in the table; 0 for all."`
 	From   sourceFlags `embed:""`
 }
 

@@ -27,7 +27,7 @@ func findReplicas(ctx context.Context, target string) (processes []replica.Proce
 
 // observe adds what the replicas on this host need of the next binary.
 func (k *known) observe(a *app, target string, named bool) error {
-	processes, supported, err := findReplicas(a.ctx, target)
+	processes, _, err := findReplicas(a.ctx, target)
 	if err != nil {
 		if a.ctx.Err() != nil {
 			return err
@@ -35,7 +35,6 @@ func (k *known) observe(a *app, target string, named bool) error {
 		a.warn("running replicas could not be looked for: %v", err)
 		return nil
 	}
-	k.observed, k.replicas = supported, processes
 	settled := named || k.options.Stopped
 	for index := range processes {
 		process := &processes[index]

@@ -50,7 +50,7 @@ func (c *rollbackCmd) Run(a *app) error {
 		return err
 	}
 	request := install.Request{
-		Target: target, Fit: known.options, PlainRelease: c.Fit.FromPlain, Wait: c.Wait,
+		Target: target, Fit: known.options, Refresh: c.Fit.again(a, target, c.DryRun), PlainRelease: c.Fit.FromPlain, Wait: c.Wait,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH),
 	}
 	installer := a.installer()

@@ -57,7 +57,8 @@ type replicaStatus struct {
 	Outlook string `json:"outlook,omitempty"`
 }
 
-// Run looks and reports; it changes nothing but the journal's open records.
+// Run looks and reports. It changes nothing, unless an operation was interrupted: then it
+// completes the record, and clears away or finishes naming what was left.
 func (c *statusCmd) Run(a *app) error {
 	path := a.target(c.Target)
 	target, err := fsatomic.Lookup(fsatomic.OS(), path)
@@ -65,10 +66,16 @@ func (c *statusCmd) Run(a *app) error {
 		return err
 	}
 	result := status{Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, Replicas: []replicaStatus{}}
+	result.journal(a)
+	if len(result.Interrupted) > 0 { // it may have the previous file by now
+		if target, err = fsatomic.Lookup(fsatomic.OS(), path); err != nil {
+			return err
+		}
+		result.Target = target
+	}
 	if err := result.files(a); err != nil {
 		return err
 	}
-	result.journal(a)
 	header, checksum, parseErr := headerAt(target)
 	if err := result.processes(a, header, checksum); err != nil {
 		return err

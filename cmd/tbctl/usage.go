@@ -16,13 +16,17 @@ func usage(hint, format string, args ...any) error {
 // checkArguments refuses an empty argument: most likely it is a variable without
 // a value, and the default target is not what was meant.
 func checkArguments(args []string) error {
+	flags := true
 	for _, arg := range args {
 		switch {
 		case arg == "--":
-			return nil
+			if args[0] == "exec" { // the rest is the program's
+				return nil
+			}
+			flags = false
 		case arg == "":
 			return usage("a variable without a value?", "an argument is empty")
-		case strings.HasPrefix(arg, "--") && strings.HasSuffix(arg, "=") && strings.Count(arg, "=") == 1:
+		case flags && strings.HasPrefix(arg, "--") && strings.HasSuffix(arg, "=") && strings.Count(arg, "=") == 1:
 			return usage("a variable without a value?", "the value of %s is empty", strings.TrimSuffix(arg, "="))
 		}
 	}
@@ -81,8 +85,9 @@ func placeholderOf(node *kong.Node, name string) string {
 // exampleOf is the first example in a command's help text.
 func exampleOf(node *kong.Node, otherwise string) string {
 	_, examples, _ := strings.Cut(node.Detail, "Example")
+	examples = strings.ReplaceAll(examples, "\\\n", " ") // a command over several lines
 	for line := range strings.Lines(examples) {
-		if example := strings.TrimSpace(line); strings.HasPrefix(example, "tbctl ") {
+		if example := strings.Join(strings.Fields(line), " "); strings.HasPrefix(example, "tbctl ") {
 			return example
 		}
 	}

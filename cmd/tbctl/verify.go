@@ -47,6 +47,9 @@ type verified struct {
 
 // Run verifies the file.
 func (c *verifyCmd) Run(a *app) error {
+	if c.Against == "" && c.Fit.given() {
+		return usage("name the installed file: --against "+a.target(""), "what is known of the cluster is compared only with --against")
+	}
 	input, err := openInput(a, c.File)
 	if err != nil {
 		return err

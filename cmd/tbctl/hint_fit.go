@@ -1,0 +1,49 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/tbctl/tbctl/verify"
+)
+
+// hintFit says what to do about a refusal.
+func hintFit(report *verify.ReplaceReport, plain bool) string {
+	if plain {
+		return "say which release the installed executable is: --from-plain RELEASE"
+	}
+	older := slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
+		return finding.Name == verify.CheckDowngrade && finding.Status != verify.Held
+	})
+	for _, finding := range report.Findings {
+		if finding.Status == verify.NotChecked && (finding.Name == verify.CheckOverlap || finding.Name == verify.CheckInstalled) {
+			return "say which release the cluster runs: --running RELEASE, or --data-file FILE"
+		}
+		if finding.Status != verify.Failed {
+			continue
+		}
+		switch finding.Name {
+		case verify.CheckDowngrade:
+			return "if going back is meant, say what the cluster needs and allow it: --data-file FILE (or --running RELEASE) --allow-downgrade, " +
+				"with the replicas stopped also --stopped; or go back to TARGET-old: tbctl rollback"
+		case verify.CheckOverlap:
+			return hintBetween(older) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
+		case verify.CheckRunning:
+			return hintBetween(older)
+		case verify.CheckOffered:
+			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
+				"and start it again; or go forward, with a file that holds all that was offered"
+		case verify.CheckPlatform:
+			return "get the file for this platform"
+		}
+	}
+	return ""
+}
+
+// hintBetween is about a file that lacks the release that the cluster is at. older says
+// that the file is older than the installed one.
+func hintBetween(older bool) string {
+	if older {
+		return "a cluster does not go back: install a release that holds the one that it is at, see tbctl releases"
+	}
+	return "install a release in between first: tbctl releases shows which"
+}
