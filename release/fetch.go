@@ -68,7 +68,7 @@ type Fetched struct {
 // Reset() error, which must make it empty; without one the error matches [ErrChanged].
 //
 // Errors: [*TransferError] (it wraps [*HTTPError] and others), [*KindError], [*archive.FormatError],
-// [*TrustError], [ErrNotFound], the context's, and what dst returned. dst is written to from another
+// [*TrustError], [ErrNotFound], [ErrOption], the context's, and what dst returned. dst is written to from another
 // goroutine, but never after Fetch has returned. A read of Options.Stdin may outlast an error.
 func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 	f := Fetched{Source: a.Source, Tag: a.Tag, Asset: a.Asset, Location: a.Location, Evidence: []Evidence{}}
@@ -78,7 +78,7 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 	if a.url == nil && a.path == "" && a.Source != SourceStdin {
 		return f, fmt.Errorf("%w: the artifact was not made by Resolve", ErrOption)
 	}
-	s, err := newSession(a.options)
+	s, err := newSession(a.options, a.url != nil || a.wantsGitHubDigest())
 	if err != nil {
 		return f, err
 	}

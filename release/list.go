@@ -66,7 +66,7 @@ func List(ctx context.Context, options Options) (Listing, error) {
 		releases, err := listDirectory(m.directory, m.strict)
 		return Listing{Source: SourceDirectory, Location: m.directory, Releases: releases}, err
 	}
-	s, err := newSession(options)
+	s, err := newSession(options, true)
 	if err != nil {
 		return Listing{}, err
 	}

@@ -69,7 +69,7 @@ type Options struct {
 	// CAFile is a PEM file of certificates that are trusted besides the system's.
 	CAFile string
 	// Transport replaces the network, with its proxy settings and CAFile. Nil: HTTP_PROXY, HTTPS_PROXY
-	// and NO_PROXY are honoured.
+	// and NO_PROXY are honoured, and a malformed proxy is an ErrOption wherever the network is used.
 	Transport http.RoundTripper
 	// UserAgent is what servers are told. Empty: "tbctl".
 	UserAgent string

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/url"
+	"os"
 	"time"
 )
 
@@ -14,7 +15,14 @@ type session struct {
 	report  *reporter
 }
 
-func newSession(o Options) (*session, error) {
+// newSession prepares requests. Where none can follow, network is false, and a proxy that is not needed
+// may be malformed.
+func newSession(o Options, network bool) (*session, error) {
+	if network && o.Transport == nil {
+		if err := checkProxyVariables(os.Getenv); err != nil {
+			return nil, err
+		}
+	}
 	c, err := newClient(o)
 	if err != nil {
 		return nil, err
