@@ -99,6 +99,15 @@ type Trust struct {
 	Detail string `json:"detail,omitempty"`
 }
 
+// changed reports whether the target changed, or may have.
+func (r *Record) changed() bool {
+	switch r.Result {
+	case ResultInstalled, ResultRolledBack, ResultFoundNew, ResultFoundOther, ResultFoundNone, ResultUnknown:
+		return r.Phase == PhaseOutcome
+	}
+	return false
+}
+
 // clip bounds a text from outside.
 func clip(text string) string {
 	if len(text) > recordTextMax {

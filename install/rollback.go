@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/verify"
@@ -12,8 +13,9 @@ import (
 
 // Rollback makes the target and the file kept beside it as TARGET-old change
 // places, under the same checks as [Installer.Install] but for the downgrade, which
-// it is. Of the request it uses Target, Host, Fit, PlainRelease and Wait. A second
-// rollback goes forth again.
+// it is. Of the request it uses Target, Host, Fit, Refresh, PlainRelease, Wait and Again.
+// When the last change of the target was a rollback, Result is [ResultAlready] and nothing
+// is touched: doing it twice must not undo it. Again goes forth again.
 //
 // The previous file gets the attributes of the installed one, whatever it was kept
 // with: owner, mode, ACL, capabilities, label and user attributes. Where they cannot
@@ -39,6 +41,9 @@ func (in *Installer) PlanRollback(ctx context.Context, request Request) (*Outcom
 		return r.outcome, fmt.Errorf("plan: %w", err)
 	}
 	r.plan.Leftovers = residue.Leftovers
+	if done, err := r.finished(); err != nil || done {
+		return r.outcome, err
+	}
 	return r.outcome, r.judgeOld(ctx)
 }
 
@@ -56,8 +61,8 @@ func (r *run) rollback(ctx context.Context) error {
 	if err := r.takeLock(ctx); err != nil {
 		return err
 	}
-	if r.finished() {
-		return nil
+	if done, err := r.finished(); err != nil || done {
+		return err
 	}
 	if err := r.judgeOld(ctx); err != nil {
 		return err
@@ -89,19 +94,30 @@ func (r *run) noOld() error {
 	return &RefusedError{Target: r.target.Path, Reason: reason, Err: fsatomic.ErrNoOld}
 }
 
-// finished reports whether a crash cut off an earlier rollback of this target
-// behind its swap. Then running the command again has nothing left to do: swapping
-// once more would undo what was asked for.
-func (r *run) finished() bool {
-	for _, record := range r.outcome.Recovered {
-		if record.Operation != OperationRollback || record.Result != ResultFoundNew {
-			continue
+// finished reports whether what is asked for was done: by a rollback that a crash cut off
+// behind its swap, or by the last one that changed the target. Swapping once more would undo
+// it.
+func (r *run) finished() (bool, error) {
+	done := slices.ContainsFunc(r.outcome.Recovered, r.wentBack)
+	if !done && !r.request.Again {
+		history, err := r.Journal.Read(r.target.Path)
+		if err != nil {
+			return false, err
 		}
+		changes := slices.DeleteFunc(history.Records, func(record Record) bool { return !record.changed() })
+		done = len(changes) > 0 && r.wentBack(changes[len(changes)-1])
+	}
+	if done {
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
 		r.outcome.Result = ResultAlready
-		return true
 	}
-	return false
+	return done, nil
+}
+
+// wentBack reports whether a record is of a rollback to the file that is installed.
+func (r *run) wentBack(record Record) bool {
+	return record.Operation == OperationRollback && (record.Result == ResultRolledBack || record.Result == ResultFoundNew) &&
+		r.plan.Installed != nil && record.New != nil && record.New.SHA256 == r.plan.Installed.SHA256
 }
 
 // judgeOld verifies the kept file, whether it fits, and whether it can get the

@@ -212,7 +212,11 @@ func renderOutcome(out *term.Stream, outcome *install.Outcome, details bool) {
 	switch outcome.Result {
 	case install.ResultAlready:
 		if plan.Operation == install.OperationRollback {
-			out.Printf("%s the rollback that was interrupted had already put %s at %s; nothing was touched\n", good.Render("ok:"), fileName(plan.New), plan.Target.Path)
+			which := "the last rollback"
+			if len(outcome.Recovered) > 0 {
+				which = "the rollback that was interrupted"
+			}
+			out.Printf("%s %s had already put %s at %s; nothing was touched\n", good.Render("ok:"), which, fileName(plan.New), plan.Target.Path)
 			return
 		}
 		out.Printf("%s %s is installed at %s already; nothing was touched\n", good.Render("ok:"), fileName(plan.New), plan.Target.Path)

@@ -11,6 +11,7 @@ import (
 type rollbackCmd struct {
 	Target string        `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
 	DryRun bool          `short:"n" help:"Check everything and print the plan, but change nothing."`
+	Again  bool          `help:"Roll back although the last change was a rollback: forth again."`
 	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
 	Fit    fitFlags      `embed:""`
 }
@@ -18,7 +19,8 @@ type rollbackCmd struct {
 // Help is the long help text.
 func (c *rollbackCmd) Help() string {
 	return `Makes TARGET and TARGET-old change places in one atomic, durable step, under the
-same checks as an installation. Rolling back again goes forth again.
+same checks as an installation. Running it again changes nothing; --again goes forth
+again.
 
 A replica that has noticed the newer binary holds it in memory and still upgrades
 with its cluster, whatever stands on the disk. The safe way back, before the
@@ -50,7 +52,7 @@ func (c *rollbackCmd) Run(a *app) error {
 		return err
 	}
 	request := install.Request{
-		Target: target, Fit: known.options, Refresh: c.Fit.again(a, target, c.DryRun), PlainRelease: c.Fit.FromPlain, Wait: c.Wait,
+		Target: target, Fit: known.options, Refresh: c.Fit.again(a, target, c.DryRun), PlainRelease: c.Fit.FromPlain, Again: c.Again, Wait: c.Wait,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH),
 	}
 	installer := a.installer()
