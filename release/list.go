@@ -3,7 +3,9 @@ package release
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -47,10 +49,12 @@ type ListedAsset struct {
 }
 
 // List says which releases there are: on GitHub, by its API, or in the directory that Options.Mirror
-// names, as a path, as a file URL, or as a file URL that ends in /{tag}/{asset}. With a cache directory, answers that have not changed are not counted against the rate limit.
+// names, as a path, as a file URL, or as a file URL that ends in /{tag}/{asset}. With a cache
+// directory, answers that have not changed are not counted against the rate limit.
 //
 // Errors: [ErrNotListable] for any other mirror, [ErrOption] for one that cannot be meant so,
-// [ErrNotFound] for a directory that is not there, [*RateLimitError], [*HTTPError], the transport's.
+// [ErrNotFound] for a directory that is not there, [ErrTooLarge] for one with more than 4096 entries,
+// [*RateLimitError], [*HTTPError], the transport's.
 func List(ctx context.Context, options Options) (Listing, error) {
 	if err := options.check(); err != nil {
 		return Listing{}, err
@@ -154,6 +158,9 @@ func listDirectory(directory string, strict bool) ([]Listed, error) {
 			continue
 		}
 		inside, err := readDirectory(filepath.Join(directory, entry.Name()))
+		if errors.Is(err, ErrTooLarge) {
+			return nil, err
+		}
 		if err != nil {
 			continue // a file, or not for us
 		}
@@ -169,6 +176,8 @@ func listDirectory(directory string, strict bool) ([]Listed, error) {
 	return releases, nil
 }
 
+// readDirectory reads all entries or fails: a part of them would be the disk's choice. The errors match
+// ErrNotFound or ErrTooLarge, or are the disk's.
 func readDirectory(directory string) ([]os.DirEntry, error) {
 	f, err := os.Open(directory)
 	if err != nil {
@@ -178,11 +187,16 @@ func readDirectory(directory string) ([]os.DirEntry, error) {
 		return nil, fmt.Errorf("list releases: %w", err)
 	}
 	defer f.Close()
-	entries, err := f.ReadDir(directoryEntryMax)
-	if err != nil && len(entries) == 0 {
-		if info, failed := f.Stat(); failed == nil && info.IsDir() {
-			return nil, nil // it is empty
-		}
+	var entries []os.DirEntry
+	for len(entries) <= directoryEntryMax && err == nil {
+		var more []os.DirEntry
+		more, err = f.ReadDir(directoryEntryMax + 1 - len(entries))
+		entries = append(entries, more...)
+	}
+	switch {
+	case len(entries) > directoryEntryMax:
+		return nil, fmt.Errorf("%w: the directory %s has more than %d entries", ErrTooLarge, directory, directoryEntryMax)
+	case err != io.EOF:
 		return nil, fmt.Errorf("list releases: %w", err)
 	}
 	slices.SortFunc(entries, func(a, b os.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })

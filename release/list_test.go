@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -131,5 +132,44 @@ func TestListDirectory(t *testing.T) {
 	}
 	if l, err := List(t.Context(), Options{Mirror: t.TempDir(), Platform: LinuxX86_64}); err != nil || len(l.Releases) != 0 {
 		t.Errorf("%v, %v", l, err)
+	}
+}
+
+// TestListDirectoryTooLarge refuses more entries than are read: which ones come first is the disk's
+// choice, and the newest could be missing.
+func TestListDirectoryTooLarge(t *testing.T) {
+	t.Parallel()
+	const asset = "tigerbeetle-x86_64-linux.zip"
+	mirror := t.TempDir()
+	crowded := filepath.Join(mirror, "0.17.8")
+	if err := os.Mkdir(crowded, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write := func(name string) {
+		if err := os.WriteFile(filepath.Join(crowded, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(asset)
+	for i := range directoryEntryMax - 1 {
+		write(fmt.Sprint(i))
+	}
+	// The crowd is a release's, or the mirror's own.
+	for directory, want := range map[string]string{mirror: "0.17.8", crowded: ""} {
+		l, err := List(t.Context(), Options{Mirror: directory, Platform: LinuxX86_64})
+		if err != nil || !slices.Equal(tagsOf(l), []string{want}) {
+			t.Errorf("as many as are read: %q, %v", tagsOf(l), err)
+		}
+	}
+	write("one more")
+	for _, directory := range []string{mirror, crowded} {
+		o := Options{Mirror: directory, Platform: LinuxX86_64}
+		_, listErr := List(t.Context(), o)
+		_, resolveErr := Resolve("latest", o)
+		for _, err := range []error{listErr, resolveErr} {
+			if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), crowded) || !strings.Contains(err.Error(), fmt.Sprint(directoryEntryMax)) {
+				t.Errorf("one more: %v", err)
+			}
+		}
 	}
 }

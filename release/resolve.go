@@ -44,8 +44,8 @@ type Artifact struct {
 // mirror; anything with a scheme is a URL; anything else is the path of a file, or of a directory of
 // assets. No network is used, and nothing is read but what directories hold.
 //
-// Errors match [ErrTag], [ErrOption], [ErrPlatform], [ErrNotFound], or [ErrNotListable] for the newest
-// release of a mirror's URL.
+// Errors match [ErrTag], [ErrOption], [ErrPlatform], [ErrNotFound], or for the newest release of a
+// mirror [ErrNotListable] (a URL) and [ErrTooLarge] (a directory of more entries than [List] reads).
 func Resolve(arg string, options Options) (Artifact, error) {
 	if err := options.check(); err != nil {
 		return Artifact{}, err
