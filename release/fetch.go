@@ -62,7 +62,7 @@ type Fetched struct {
 // On nil dst has received the whole executable, everything stated about it has held, and what is
 // required did. On an error dst has received any part of anything, and must not be used; the result
 // then tells how far it came. After an interrupted download what came is kept in Options.CacheDir, for
-// the next Fetch of the same URL.
+// the next Fetch of the same URL, unless that would end in the same way.
 //
 // When the bytes turn out to be another file's half way, dst starts over if it has a method
 // Reset() error, which must make it empty; without one the error matches [ErrChanged].
@@ -165,18 +165,25 @@ func (a *Artifact) fetchOnce(ctx context.Context, s *session, claims []claim, ou
 	return err
 }
 
-// finish closes the source and notes what the download was. Bytes that were wrong are not kept.
-func (a *Artifact) finish(src *asset, f *Fetched, err error) {
-	keep := false
-	if err != nil {
-		var (
-			format  *archive.FormatError
-			kind    *KindError
-			trust   *TrustError
-			restart *errRestart
-		)
-		keep = !errors.As(err, &format) && !errors.As(err, &kind) && !errors.As(err, &trust) && !errors.As(err, &restart)
+// resumable reports whether a later Fetch can go on where this one ended: the bytes are not wrong, and the
+// next request would not end at the same place for the same reason.
+func resumable(err error) bool {
+	var (
+		format  *archive.FormatError
+		kind    *KindError
+		trust   *TrustError
+		restart *errRestart
+	)
+	switch {
+	case err == nil, errors.Is(err, ErrTooLarge), errors.Is(err, errProtocol):
+		return false
 	}
+	return !errors.As(err, &format) && !errors.As(err, &kind) && !errors.As(err, &trust) && !errors.As(err, &restart)
+}
+
+// finish closes the source and notes what the download was.
+func (a *Artifact) finish(src *asset, f *Fetched, err error) {
+	keep := resumable(err)
 	d := src.download
 	if d == nil {
 		src.close(keep)

@@ -339,6 +339,38 @@ func TestKeptAfterCuts(t *testing.T) {
 	}
 }
 
+// TestKeptOnlyForTheNextTry keeps what came unless the next try would meet the same end there.
+func TestKeptOnlyForTheNextTry(t *testing.T) {
+	t.Parallel()
+	zip := zipped(t, program(200_000, 1))
+	const at = 50_000
+	for name, tc := range map[string]struct {
+		then *file // what is there after the first connection broke
+		want error
+		kept bool
+	}{
+		"too large": {&file{data: zip, etag: `"2"`, lie: AssetSizeMax}, ErrTooLarge, false},
+		"encoded":   {&file{data: zip, etag: `"1"`, header: http.Header{"Content-Encoding": {"gzip"}}}, errProtocol, false},
+		"no answer": {&file{data: zip, etag: `"1"`, status: []int{http.StatusNoContent}}, errProtocol, false},
+		"forbidden": {&file{status: []int{http.StatusForbidden}}, nil, true},
+		"redirect":  {&file{status: []int{http.StatusFound}, header: http.Header{"Location": {"ftp://elsewhere.test/"}}}, ErrRedirect, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cache := newCache(t)
+			s := newServer(t, map[string]*file{assetPath: {data: zip, etag: `"1"`, chunked: true, cuts: []int{at}, swap: tc.then}})
+			_, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: cache})
+			var transfer *TransferError
+			if !errors.As(err, &transfer) || transfer.Received != at || transfer.Attempts != 2 || tc.want != nil && !errors.Is(err, tc.want) {
+				t.Fatalf("%v", err)
+			}
+			if transfer.Kept != tc.kept || len(partials(t, cache)) > 0 != tc.kept || strings.Contains(err.Error(), "continues there") != tc.kept {
+				t.Errorf("kept %v, %v, %v", transfer.Kept, partials(t, cache), err)
+			}
+		})
+	}
+}
+
 // TestEncoded refuses bytes in an encoding that was not asked for.
 func TestEncoded(t *testing.T) {
 	t.Parallel()
