@@ -267,7 +267,7 @@ func TestCut(t *testing.T) {
 		{name: "README.md", data: program(60)},
 	}, zip64: true, comment: []byte("end")}.bytes(t)
 	for n := range zip {
-		if _, _, err := readStream(zip[:n], Limits{}, true); !errors.Is(err, ErrTruncated) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, _, err := readStream(zip[:n], Limits{}, true); !errors.Is(err, RuleTruncated) || !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("stream, %d of %d bytes: %v", n, len(zip), err)
 		}
 		if _, _, err := readRandom(zip[:n], Limits{}); err == nil {
@@ -312,7 +312,7 @@ func TestSourceEnds(t *testing.T) {
 	if err == nil {
 		_, err = r.WriteTo(io.Discard)
 	}
-	if !errors.Is(err, why) || errors.Is(err, ErrTruncated) {
+	if !errors.Is(err, why) || errors.Is(err, RuleTruncated) {
 		t.Errorf("%v", err)
 	}
 }

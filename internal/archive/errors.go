@@ -36,10 +36,6 @@ const (
 	RuleMismatch         Rule = "directory mismatch"     // local header and central directory disagree
 )
 
-// ErrTruncated is the rule that a cut transfer breaks. An error that matches it also matches
-// [io.ErrUnexpectedEOF].
-const ErrTruncated = RuleTruncated
-
 // A FormatError says which rule an archive broke, and where.
 type FormatError struct {
 	Rule   Rule   `json:"rule"`

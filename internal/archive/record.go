@@ -45,8 +45,6 @@ type record struct {
 	crc    uint32
 	// sizes in bytes; in a local header with a descriptor they are not known and -1
 	sizeCompressed, size int64
-	// zip64 says that the local header has the field for large sizes: its descriptor's are 8 bytes long
-	zip64 bool
 	// offset of the local header, offsetData of the first byte behind it
 	offset, offsetData int64
 
@@ -75,19 +73,17 @@ func readLocal(c *cursor) (record, error) {
 		flags: le16(b, 6), method: le16(b, 8), crc: le32(b, 14),
 		sizeCompressed: int64(le32(b, 18)), size: int64(le32(b, 22)), offset: offset,
 	}
-	extra, _, err := r.readVariable(c, int(le16(b, 26)), int(le16(b, 28)), 0)
+	extra, err := r.readVariable(c, int(le16(b, 26)), int(le16(b, 28)), 0)
 	if err != nil {
 		return record{}, err
 	}
 	r.offsetData = c.offset()
-	field := extraZip64(extra)
-	r.zip64 = field != nil
 	if r.descriptor() {
 		// Whatever stands here is a hint at best: the descriptor decides, and is checked.
 		r.size, r.sizeCompressed = -1, -1
 		return r, nil
 	}
-	next := zip64Field{left: field}
+	next := zip64Field{left: extraZip64(extra)}
 	r.size = next.replace(r.size)
 	r.sizeCompressed = next.replace(r.sizeCompressed)
 	return r, r.checkNumbers(next)
@@ -106,7 +102,7 @@ func readDirectoryHeader(c *cursor) (record, error) {
 		external: le32(b, 38), offset: offset,
 	}
 	disk, offsetLocal := le16(b, 34), int64(le32(b, 42))
-	extra, _, err := r.readVariable(c, int(le16(b, 28)), int(le16(b, 30)), int(le16(b, 32)))
+	extra, err := r.readVariable(c, int(le16(b, 28)), int(le16(b, 30)), int(le16(b, 32)))
 	if err != nil {
 		return record{}, err
 	}
@@ -125,33 +121,34 @@ func readDirectoryHeader(c *cursor) (record, error) {
 }
 
 // readVariable reads the name, the extra fields and the comment that follow a header's fixed part, and
-// applies the rules that both kinds of header share. The returned slices are valid until the next read.
-func (r *record) readVariable(c *cursor, nameSize, extraSize, commentSize int) (extra, comment []byte, err error) {
+// applies the rules that both kinds of header share. The returned slice, the extra fields, is valid until
+// the next read.
+func (r *record) readVariable(c *cursor, nameSize, extraSize, commentSize int) (extra []byte, err error) {
 	if nameSize > nameSizeMax {
-		return nil, nil, broken(RuleHeader, r.offset, "a name of %d bytes, at most %d are read", nameSize, nameSizeMax)
+		return nil, broken(RuleHeader, r.offset, "a name of %d bytes, at most %d are read", nameSize, nameSizeMax)
 	}
 	if extraSize > extraSizeMax {
-		return nil, nil, broken(RuleHeader, r.offset, "extra fields of %d bytes, at most %d are read", extraSize, extraSizeMax)
+		return nil, broken(RuleHeader, r.offset, "extra fields of %d bytes, at most %d are read", extraSize, extraSizeMax)
 	}
 	b, err := c.take(nameSize+extraSize+commentSize, "a header's name and fields")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	r.name = string(b[:nameSize])
-	extra, comment = b[nameSize:nameSize+extraSize], b[nameSize+extraSize:]
+	extra = b[nameSize : nameSize+extraSize]
 	if err := checkName(r.name, r.offset); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if r.flags&(flagEncrypted|flagStrong|flagMaskedDirectory) != 0 {
-		return nil, nil, broken(RuleEncrypted, r.offset, "%s is encrypted", quoted(r.name))
+		return nil, broken(RuleEncrypted, r.offset, "%s is encrypted", quoted(r.name))
 	}
 	if r.flags&flagPatch != 0 {
-		return nil, nil, broken(RuleMethod, r.offset, "%s is patch data", quoted(r.name))
+		return nil, broken(RuleMethod, r.offset, "%s is patch data", quoted(r.name))
 	}
 	if r.method != methodStored && r.method != methodDeflated {
-		return nil, nil, broken(RuleMethod, r.offset, "%s has method %d, only stored (0) and deflated (8) are read", quoted(r.name), r.method)
+		return nil, broken(RuleMethod, r.offset, "%s has method %d, only stored (0) and deflated (8) are read", quoted(r.name), r.method)
 	}
-	return extra, comment, nil
+	return extra, nil
 }
 
 // checkNumbers refuses sizes that the header could not express, and a stored entry of two sizes.

@@ -69,9 +69,6 @@ func checkStart(c *cursor) error {
 // Reader is at its end.
 func (r *Reader) Entry() Entry { return r.locals[r.index].entry() }
 
-// Offset is how many bytes of the archive have been used.
-func (r *Reader) Offset() int64 { return r.c.offset() }
-
 // Read reads the executable.
 func (r *Reader) Read(p []byte) (int, error) {
 	if r.err != nil {
