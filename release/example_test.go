@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"time"
 
 	"github.com/tbctl/tbctl/release"
 )
@@ -41,4 +45,90 @@ func ExampleParseTag() {
 	// Output:
 	// 0.17.5-1 0.17.5 <nil>
 	// not a release tag: "v0.17.5": upstream's tags have no leading v
+}
+
+// A connection that breaks is no reason to begin again, and bytes that are not the right ones are
+// refused.
+func ExampleArtifact_Fetch() {
+	file := []byte("\x7fELF and so on")
+	mux := http.NewServeMux()
+	mux.HandleFunc("/tigerbeetle", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("ETag", `"1"`)
+		if r.Header.Get("Range") != "" {
+			http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(file))
+			return
+		}
+		w.Header().Set("Content-Length", fmt.Sprint(len(file)))
+		_, _ = w.Write(file[:5])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	})
+	server := httptest.NewServer(mux)
+	defer server.Close()
+	for _, sum := range [][32]byte{sha256.Sum256(file), sha256.Sum256([]byte("another file"))} {
+		artifact, err := release.Resolve(server.URL+"/tigerbeetle", release.Options{
+			Platform: release.LinuxX86_64, SHA256: fmt.Sprintf("%x", sum), Retry: release.Retry{WaitMin: 1, WaitMax: 1},
+		})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		var executable bytes.Buffer
+		fetched, err := artifact.Fetch(context.Background(), &executable)
+		var refused *release.TrustError
+		if errors.As(err, &refused) {
+			fmt.Println("refused:", refused.Evidence[0].Kind, refused.Evidence[0].Status)
+			continue
+		}
+		fmt.Println(fetched.Attempts, "attempts,", fetched.BytesFetched, "bytes,", fetched.Evidence[0].Kind, fetched.Evidence[0].Status, err)
+	}
+	// Output:
+	// 2 attempts, 14 bytes, sha256 held <nil>
+	// refused: sha256 failed
+}
+
+// A mirror may be a directory with a directory for each release.
+func ExampleList() {
+	mirror, err := os.MkdirTemp("", "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(mirror)
+	for _, tag := range []string{"0.17.4", "0.17.10"} {
+		path := filepath.Join(mirror, tag, release.AssetName(release.LinuxX86_64, false))
+		if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
+			fmt.Println(err)
+			return
+		}
+		if err := os.WriteFile(path, []byte("\x7fELF and so on"), 0o600); err != nil {
+			fmt.Println(err)
+			return
+		}
+	}
+	listing, err := release.List(context.Background(), release.Options{Platform: release.LinuxX86_64, Mirror: mirror})
+	for _, listed := range listing.Releases {
+		fmt.Println(listed.Tag, listed.Assets[0].Name, listed.Assets[0].Size)
+	}
+	fmt.Println(err)
+	// Output:
+	// 0.17.10 tigerbeetle-x86_64-linux.zip 14
+	// 0.17.4 tigerbeetle-x86_64-linux.zip 14
+	// <nil>
+}
+
+func ExampleAdvisoriesFor() {
+	for _, tag := range []release.Tag{"0.17.6", "0.17.6-1", "0.17.8"} {
+		fmt.Println(tag)
+		for _, advisory := range release.AdvisoriesFor(tag) {
+			fmt.Println(" ", advisory.ID, advisory.Skip)
+		}
+	}
+	// Output:
+	// 0.17.6
+	//   skip-0.17.5 true
+	//   rerelease-0.17.5 false
+	// 0.17.6-1
+	//   rerelease-0.17.5 false
+	// 0.17.8
 }
