@@ -44,6 +44,8 @@ type Stream struct {
 	narrow   bool // somebody says how wide it is: a terminal, or COLUMNS
 	styles   Styles
 	err      error
+
+	sequences map[string]bool // what the styles write before and behind a text
 }
 
 // Styles are the ways that text is set off. Each is the plain text where the
@@ -80,7 +82,25 @@ func New(w io.Writer, color Color, getenv func(string) string) *Stream {
 		s.color = s.terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	}
 	s.styles = newStyles(w, s.color)
+	s.sequences = s.styles.sequences()
 	return s
+}
+
+// sequences are what the styles write before and behind a text.
+func (s Styles) sequences() map[string]bool {
+	all := make(map[string]bool)
+	for _, style := range append([]lipgloss.Style{s.Bold, s.Dim, s.Good, s.Bad, s.Warn, s.Accent}, s.Parts...) {
+		before, behind, _ := strings.Cut(style.Render("x"), "x")
+		all[before], all[behind] = true, true
+	}
+	delete(all, "")
+	return all
+}
+
+// IsTerminal reports whether a stream that is read from is a terminal.
+func IsTerminal(r io.Reader) bool {
+	file, ok := r.(*os.File)
+	return ok && xterm.IsTerminal(int(file.Fd()))
 }
 
 func newStyles(w io.Writer, color bool) Styles {
@@ -127,11 +147,47 @@ func (s *Stream) Write(data []byte) (int, error) {
 	return count, err
 }
 
-// Printf writes a formatted text.
-func (s *Stream) Printf(format string, args ...any) { fmt.Fprintf(s, format, args...) }
+// Printf writes a formatted text. Of what a terminal would act on, only the stream's own
+// styles and newlines get through.
+func (s *Stream) Printf(format string, args ...any) {
+	_, _ = io.WriteString(s, s.clean(fmt.Sprintf(format, args...)))
+}
 
-// Println writes a line.
-func (s *Stream) Println(args ...any) { fmt.Fprintln(s, args...) }
+// Println writes a line, as [Stream.Printf] does.
+func (s *Stream) Println(args ...any) { _, _ = io.WriteString(s, s.clean(fmt.Sprintln(args...))) }
+
+// clean replaces control characters but those of the stream's styles.
+func (s *Stream) clean(text string) string {
+	text = strings.ToValidUTF8(text, "\ufffd")
+	if strings.IndexFunc(text, func(r rune) bool { return r != '\n' && acts(r) }) < 0 {
+		return text
+	}
+	var clean strings.Builder
+	for text != "" {
+		end := strings.IndexByte(text, '\x1b')
+		if end < 0 {
+			end = len(text)
+		}
+		for index, line := range strings.Split(text[:end], "\n") {
+			if index > 0 {
+				clean.WriteByte('\n')
+			}
+			clean.WriteString(Printable(line))
+		}
+		if text = text[end:]; text == "" {
+			break
+		}
+		sequence := text[:strings.IndexByte(text, 'm')+1]
+		if !s.sequences[sequence] {
+			sequence = text[:1]
+			clean.WriteRune('\ufffd')
+		} else {
+			clean.WriteString(sequence)
+		}
+		text = text[len(sequence):]
+	}
+	return clean.String()
+}
 
 // Err returns the first error of writing, such as a closed pipe.
 func (s *Stream) Err() error { return s.err }
@@ -180,9 +236,14 @@ func (s *Stream) Hang(text string, indent int) string {
 // escapes) in a text that came from outside.
 func Printable(text string) string {
 	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069) {
+		if acts(r) {
 			return '\ufffd'
 		}
 		return r
 	}, text)
+}
+
+// acts reports whether a terminal does something else with a character than show it.
+func acts(r rune) bool {
+	return r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/charmbracelet/lipgloss"
 )
 
 func TestWrap(t *testing.T) {
@@ -109,6 +111,40 @@ func TestPrintable(t *testing.T) {
 		if got := Printable(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
 		}
+	}
+}
+
+func TestStreamLetsNothingActThrough(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		color      Color
+		text, want string
+	}{
+		{ColorNever, "plain\n→ größer", "plain\n→ größer"},
+		{ColorNever, "\x1b]0;title\x07", "\ufffd]0;title\ufffd"},
+		{ColorNever, "\x1b[31mred", "\ufffd[31mred"},
+		{ColorNever, "\x1b", "\ufffd"},
+		{ColorNever, "a\x9b31m\xff", "a\ufffd31m\ufffd"},
+		{ColorAlways, "\x1b[8mhidden\x1b[2Jcleared", "\ufffd[8mhidden\ufffd[2Jcleared"},
+		{ColorAlways, "a\r\tb\n", "a\ufffd\ufffdb\n"},
+	} {
+		var out bytes.Buffer
+		s := New(&out, test.color, nil)
+		s.Printf("%s", test.text)
+		s.Println(test.text)
+		if got, want := out.String(), test.want+test.want+"\n"; got != want {
+			t.Errorf("%s, %q: %q, want %q", test.color, test.text, got, want)
+		}
+	}
+	var out bytes.Buffer
+	s := New(&out, ColorAlways, nil)
+	styles := s.Styles()
+	text := ""
+	for _, style := range append([]lipgloss.Style{styles.Bold, styles.Dim, styles.Good, styles.Bad, styles.Warn, styles.Accent}, styles.Parts...) {
+		text += style.Render("styled") + " "
+	}
+	if s.Printf("%s", text); out.String() != text || !strings.Contains(text, "\x1b[") {
+		t.Errorf("%q, want %q", out.String(), text)
 	}
 }
 
