@@ -205,15 +205,22 @@ func (l *Lock) writeHolder(command string) {
 	if !l.writable {
 		return
 	}
-	if len(command) > commandSizeMax {
-		command = command[:commandSizeMax]
-	}
 	host, _ := os.Hostname()
-	line, err := json.Marshal(Holder{os.Getpid(), command, host, time.Now().UTC().Truncate(time.Second)})
-	if err != nil || l.file.Truncate(0) != nil {
+	holder := Holder{os.Getpid(), command, host, time.Now().UTC().Truncate(time.Second)}
+	for size := commandSizeMax; ; size /= 2 { // encoded it may be six times as long
+		holder.Command = command[:min(size, len(command))]
+		line, err := json.Marshal(holder)
+		if err != nil || len(line) >= holderSizeMax && size > 0 {
+			if err != nil {
+				return
+			}
+			continue
+		}
+		if l.file.Truncate(0) == nil {
+			_, _ = l.file.Write(append(line, '\n'))
+		}
 		return
 	}
-	_, _ = l.file.Write(append(line, '\n'))
 }
 
 // readHolder returns what the lock file says, or zero.
@@ -242,6 +249,22 @@ func (l *Lock) Release() error {
 		return &PathError{"unlock", l.path, err}
 	}
 	return nil
+}
+
+// HasLock reports whether the file of that name has been a target: whether there is
+// a lock file beside it.
+func HasLock(fsys FS, name string) bool {
+	target, err := Lookup(fsys, name)
+	if err != nil {
+		return false
+	}
+	dir, err := fsys.OpenDir(target.dirPath())
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	_, exists, err := lstatMaybe(dir, lockName(filepath.Base(target.Path)))
+	return err == nil && exists
 }
 
 // HeldBy says who has the lock of the target at this moment, and whether anybody has. It
