@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"aead.dev/minisign"
 )
@@ -32,7 +33,7 @@ func (a *Artifact) open(ctx context.Context, s *session, f *Fetched) (*asset, er
 	case SourceStdin:
 		src.src = &local{ctx: ctx, src: a.options.Stdin, total: -1, report: s.report}
 	case SourceDirectory, SourceFile:
-		file, err := os.Open(a.path)
+		file, err := os.OpenFile(a.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer is at its end
 		if err != nil {
 			return nil, openError(a.path, err)
 		}
