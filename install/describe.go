@@ -136,19 +136,19 @@ func describePath(ctx context.Context, fsys fsatomic.FS, path string) (present, 
 func (r *run) openOld() (fsatomic.File, fsatomic.Attributes, error) {
 	old, err := fsatomic.Lookup(r.FS, r.target.OldPath)
 	if err != nil {
-		return nil, fsatomic.Attributes{}, fmt.Errorf("roll back: %w", err)
+		return nil, fsatomic.Attributes{}, fmt.Errorf("previous file: %w", err)
 	}
 	if !old.File.Unchanged(r.target.Old) {
-		return nil, fsatomic.Attributes{}, fmt.Errorf("roll back: %s: %w", r.target.OldPath, fsatomic.ErrChanged)
+		return nil, fsatomic.Attributes{}, fmt.Errorf("previous file %s: %w", r.target.OldPath, fsatomic.ErrChanged)
 	}
 	dir, err := r.FS.OpenDir(filepath.Dir(old.Path))
 	if err != nil {
-		return nil, fsatomic.Attributes{}, fmt.Errorf("roll back: %w", err)
+		return nil, fsatomic.Attributes{}, fmt.Errorf("previous file: %w", err)
 	}
 	defer dir.Close()
 	file, err := dir.Open(filepath.Base(old.Path))
 	if err != nil {
-		return nil, fsatomic.Attributes{}, fmt.Errorf("roll back: open %s: %w", r.target.OldPath, err)
+		return nil, fsatomic.Attributes{}, fmt.Errorf("previous file %s: %w", r.target.OldPath, err)
 	}
 	return file, old.Attributes, nil
 }

@@ -38,6 +38,9 @@ func (e *PlanError) Error() string {
 // Unwrap returns the problems.
 func (e *PlanError) Unwrap() []error { return e.Problems }
 
+// ErrNotBack says that there is no rollback to go forth again from.
+var ErrNotBack = errors.New("not rolled back")
+
 // RejectedError says that the new file is not whole or is not what was asked
 // for. The target is untouched.
 type RejectedError struct {

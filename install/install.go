@@ -341,7 +341,7 @@ func (r *run) same() {
 		r.warn("the file at the target has mode %s, not %s: it is the same file, so nothing was touched", there.Mode, wanted.Mode)
 	}
 	if there.Mode&0o100 == 0 {
-		r.warn("the file at the target is not executable by its owner: a replica refuses it; chmod u+x %s", r.target.Path)
+		r.warn("the file at the target is not executable by its owner: a replica refuses it, until chmod u+x")
 	}
 	if wanted.UID != fsatomic.OwnerUnchanged && there.UID != wanted.UID || wanted.GID != fsatomic.OwnerUnchanged && there.GID != wanted.GID {
 		r.warn("the file at the target belongs to %d:%d, not %d:%d: it is the same file, so nothing was touched", there.UID, there.GID, wanted.UID, wanted.GID)

@@ -81,7 +81,7 @@ type Request struct {
 
 	AllowDowngrade bool
 	DropOld        bool // do not keep the replaced file
-	Again          bool // roll back although the last change was a rollback: forth again
+	Again          bool // of a rollback: forth again, after one
 
 	Wait time.Duration // for another holder of the lock
 }

@@ -62,6 +62,7 @@ type Record struct {
 	Host      string    `json:"host,omitempty"`
 	PID       int       `json:"pid,omitempty"`
 
+	Again    bool     `json:"again,omitempty"` // of a rollback: forth again, after one
 	Source   string   `json:"source,omitempty"`
 	Old      *File    `json:"old,omitempty"` // nil: there was no file
 	New      *File    `json:"new,omitempty"`

@@ -15,7 +15,8 @@ import (
 // places, under the same checks as [Installer.Install] but for the downgrade, which
 // it is. Of the request it uses Target, Host, Fit, Refresh, PlainRelease, Wait and Again.
 // When the last change of the target was a rollback, Result is [ResultAlready] and nothing
-// is touched: doing it twice must not undo it. Again goes forth again.
+// is touched: doing it twice must not undo it. Again goes forth again, once; the error is
+// [ErrNotBack] when the last change was no rollback.
 //
 // The previous file gets the attributes of the installed one, whatever it was kept
 // with: owner, mode, ACL, capabilities, label and user attributes. Where they cannot
@@ -91,27 +92,36 @@ func (r *run) noOld() error {
 	if r.target.OldExists {
 		return &RefusedError{Target: r.target.Path, Reason: "nothing is installed to go back from, but " + r.target.OldPath + " is there", Err: ErrNothingInstalled}
 	}
+	if !r.target.Exists {
+		reason = "nothing is installed there, and " + reason
+	}
 	return &RefusedError{Target: r.target.Path, Reason: reason, Err: fsatomic.ErrNoOld}
 }
 
-// finished reports whether what is asked for was done: by a rollback that a crash cut off
-// behind its swap, or by the last one that changed the target. Swapping once more would undo
-// it.
+// finished reports whether what is asked for was done by the last change of the target:
+// swapping once more would undo it. Going forth again is another thing to ask for than
+// going back, and needs a rollback before it.
 func (r *run) finished() (bool, error) {
-	done := slices.ContainsFunc(r.outcome.Recovered, r.wentBack)
-	if !done && !r.request.Again {
-		history, err := r.Journal.Read(r.target.Path)
-		if err != nil {
-			return false, err
-		}
-		changes := slices.DeleteFunc(history.Records, func(record Record) bool { return !record.changed() })
-		done = len(changes) > 0 && r.wentBack(changes[len(changes)-1])
+	history, err := r.Journal.Read(r.target.Path)
+	if err != nil {
+		return false, err
 	}
-	if done {
+	changes := slices.DeleteFunc(history.Records, func(record Record) bool { return !record.changed() })
+	back, forth := false, false
+	if len(changes) > 0 && r.wentBack(changes[len(changes)-1]) {
+		forth = changes[len(changes)-1].Again
+		back = !forth
+	}
+	switch {
+	case r.request.Again && !back && !forth:
+		return false, &RefusedError{Target: r.target.Path, Reason: "the last change was no rollback", Err: ErrNotBack}
+	case r.request.Again && forth, !r.request.Again && back:
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
 		r.outcome.Result = ResultAlready
+		return true, nil
 	}
-	return done, nil
+	r.record.Again = r.request.Again
+	return false, nil
 }
 
 // wentBack reports whether a record is of a rollback to the file that is installed.

@@ -55,7 +55,7 @@ type app struct {
 type globals struct {
 	Version  versionFlag `help:"Show the version of tbctl." group:"output"`
 	JSON     bool        `help:"Print one JSON document on standard output, on failure too." group:"output"`
-	Quiet    bool        `short:"q" help:"The answer alone: no progress, no notes, no details. Warnings and errors stay." group:"output"`
+	Quiet    bool        `short:"q" help:"No progress and no notes; of install, rollback, download and verify the answer alone. Warnings and errors stay." group:"output"`
 	Color    term.Color  `enum:"auto,always,never" default:"auto" help:"Colour: auto, always or never. NO_COLOR is honoured." group:"output"`
 	StateDir string      `placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
 }
@@ -183,6 +183,17 @@ func (a *app) labelled(label, text string) {
 	a.err.Println(a.err.Hang("tbctl: "+label+" "+text, indent))
 }
 
+// hint prints what to type next. A quoted name in it stays in one line: what is pasted is
+// to be the name.
+func (a *app) hint(text string) {
+	label := a.err.Styles().Accent.Render("hint:")
+	if strings.Contains(text, "'") {
+		a.err.Println("tbctl: " + label + " " + text)
+		return
+	}
+	a.labelled(label, text)
+}
+
 // emit is the command's result: the value for --json, and how a person sees it.
 // A command may emit a result and still return an error.
 func (a *app) emit(result any, render func(*term.Stream)) {
@@ -225,10 +236,10 @@ func (a *app) finish(err error) int {
 			return int(failure.code)
 		}
 	}
-	if failure.code != exitDone && failure.message != "" {
+	if failure.code != exitDone && failure.message != "" && !failure.quiet {
 		a.labelled(a.err.Styles().Bad.Render("error:"), failure.message)
 		if failure.hint != "" {
-			a.labelled(a.err.Styles().Accent.Render("hint:"), failure.hint)
+			a.hint(failure.hint)
 		}
 	}
 	return int(failure.code)
@@ -238,11 +249,20 @@ func (a *app) finish(err error) int {
 // must not look like a failure that left the target as it was.
 func (a *app) lostResult(cause error) error {
 	err := fmt.Errorf("write the result: %w", cause)
-	if outcome, ok := a.result.(*install.Outcome); ok && outcome.Changed {
-		target := outcome.Plan.Target.Path
-		return &commandError{code: exitUnknown, hint: "it is done, only not told: tbctl status " + target, err: err}
+	if errors.Is(cause, syscall.EPIPE) && !a.changed() { // as of "| head": who reads has had enough
+		return &commandError{code: exitInterrupted, quiet: true, err: err}
+	}
+	if a.changed() {
+		target := a.result.(*install.Outcome).Plan.Target.Path
+		return &commandError{code: exitUnknown, hint: "it is done, only not told: tbctl status " + shellWord(target), err: err}
 	}
 	return err
+}
+
+// changed reports whether the command has replaced the target.
+func (a *app) changed() bool {
+	outcome, ok := a.result.(*install.Outcome)
+	return ok && outcome.Changed
 }
 
 func (a *app) writeDocument(failure failure) error {

@@ -110,12 +110,18 @@ func (a *app) dispatch(args []string) (err error) {
 				panic(shown)
 			}
 			a.global.JSON, err = false, nil
+			if a.out.Err() != nil {
+				err = a.lostResult(a.out.Err())
+			}
 		}
 	}()
 	parsed, err := parser.Parse(args)
+	if a.out.Err() != nil {
+		return a.lostResult(a.out.Err()) // of the help text
+	}
 	if err != nil {
 		a.command = commandOf(err)
-		return usageError(err)
+		return usageError(a, err)
 	}
 	if a.global != grammar.Globals {
 		a.global = grammar.Globals
@@ -126,10 +132,15 @@ func (a *app) dispatch(args []string) (err error) {
 		return configErr // but help and the version are there for who mends it
 	}
 	a.prepare(parsed)
+	if err := a.checkTarget(parsed); err != nil {
+		return err
+	}
 	for _, warning := range configured.warnings {
 		a.warn("%s", warning)
 	}
-	a.warnUnknownVariables(parser.Model.Node)
+	if err := a.checkVariables(parser.Model.Node); err != nil && a.command != "version" {
+		return err
+	}
 	return parsed.Run(a)
 }
 
@@ -170,9 +181,9 @@ func dropEmptySettings() error {
 	return nil
 }
 
-// warnUnknownVariables tells of variables that are named like tbctl's settings and are none:
-// one may be a misspelt safeguard.
-func (a *app) warnUnknownVariables(model *kong.Node) {
+// checkVariables refuses variables that are named like tbctl's settings and are none: one
+// may be a misspelt safeguard.
+func (a *app) checkVariables(model *kong.Node) error {
 	var unknown []string
 	for _, line := range os.Environ() {
 		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, "TBCTL_") && name != "TBCTL_CONFIG" {
@@ -180,7 +191,7 @@ func (a *app) warnUnknownVariables(model *kong.Node) {
 		}
 	}
 	if len(unknown) == 0 {
-		return
+		return nil
 	}
 	known := make(map[string]bool)
 	_ = kong.Visit(model, func(element kong.Visitable, next kong.Next) error {
@@ -198,9 +209,10 @@ func (a *app) warnUnknownVariables(model *kong.Node) {
 	})
 	for _, name := range unknown {
 		if !known[name] {
-			a.warn("the environment's %s is no setting: tbctl config lists them", name)
+			return usage("unset "+name+", or see its right name: tbctl install --help", "the environment's %s is no setting of tbctl", name)
 		}
 	}
+	return nil
 }
 
 // commandOf returns the command that a usage error is about, or "".

@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"slices"
 	"sort"
+	"strconv"
+	"syscall"
+	"time"
 
 	"github.com/BurntSushi/toml"
 	"github.com/alecthomas/kong"
@@ -44,10 +47,18 @@ func loadConfig(getenv func(string) string) (*config, error) {
 	named := getenv("TBCTL_CONFIG") != ""
 	for _, name := range configFiles(getenv) {
 		if err := loaded.read(name, named); err != nil {
-			return nil, &commandError{code: exitUsage, hint: "mend or remove " + name, err: err}
+			return nil, &commandError{code: exitUsage, hint: hintConfig(name, err), err: err}
 		}
 	}
 	return loaded, nil
+}
+
+// hintConfig is about a configuration file that cannot be used.
+func hintConfig(name string, err error) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "unset TBCTL_CONFIG, or name a file that is there"
+	}
+	return "mend or remove " + shellWord(name)
 }
 
 // configFiles are the files in the order in which they are read.
@@ -70,8 +81,8 @@ func (c *config) read(name string, named bool) error {
 	if name == os.DevNull {
 		return nil
 	}
-	file, err := os.OpenFile(name, os.O_RDONLY|openNonblock, 0) // a pipe would wait for its other end
-	if !named && (errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) && name != configSystem) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its other end
+	if !named && errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
@@ -85,9 +96,11 @@ func (c *config) read(name string, named bool) error {
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("configuration %s: not a regular file", name)
 	}
-	if owner := ownerOf(info); owner != 0 && os.Geteuid() == 0 && !named { // what root installs is not for others to say
-		c.warnings = append(c.warnings, fmt.Sprintf("the configuration %s is not read: it belongs to user %d; to use it as root, name it: TBCTL_CONFIG=%s", name, owner, shellWord(name)))
-		return nil
+	if !named && os.Geteuid() == 0 {
+		if why := othersMayWrite(name, info); why != "" { // what root installs is not for others to say
+			c.warnings = append(c.warnings, fmt.Sprintf("the configuration %s is not read: %s; to use it as root, name it: TBCTL_CONFIG=%s", name, why, shellWord(name)))
+			return nil
+		}
 	}
 	content, err := io.ReadAll(io.LimitReader(file, configSizeMax+1))
 	if err != nil {
@@ -109,9 +122,56 @@ func (c *config) read(name string, named bool) error {
 		default:
 			return fmt.Errorf("configuration %s: setting %q must be a text or true or false", name, key)
 		}
+		if err := checkSetting(key, fmt.Sprint(value)); err != nil {
+			return fmt.Errorf("configuration %s: %s: %w", name, key, err)
+		}
 		c.values[key], c.origin[key] = value, name
 	}
 	return nil
+}
+
+// othersMayWrite says why somebody else than root may decide what a configuration says,
+// or "": the open file, or the directory that its name stands in, is not root's alone.
+func othersMayWrite(name string, opened fs.FileInfo) string {
+	const others = 0o022
+	if owner := ownerOf(opened); owner != 0 {
+		return fmt.Sprintf("it belongs to user %d", owner)
+	}
+	if opened.Mode().Perm()&others != 0 {
+		return "others may write it"
+	}
+	dir, err := os.Stat(filepath.Dir(name))
+	if err != nil {
+		return err.Error()
+	}
+	if owner := ownerOf(dir); owner != 0 {
+		return fmt.Sprintf("its directory belongs to user %d", owner)
+	}
+	if dir.Mode().Perm()&others != 0 {
+		return "others may write its directory"
+	}
+	return ""
+}
+
+// checkSetting refuses values that their command would refuse later: a safeguard that
+// is written wrong is to be found out at once.
+func checkSetting(key, value string) error {
+	var err error
+	switch key {
+	case "require":
+		return checkRequire(release.Require(value))
+	case "platform":
+		_, err = release.ParsePlatform(value)
+	case "idle-timeout":
+		_, err = time.ParseDuration(value)
+	case "github-digest":
+		_, err = strconv.ParseBool(value)
+	case "color":
+		if !slices.Contains([]string{string(term.ColorAuto), string(term.ColorAlways), string(term.ColorNever)}, value) {
+			err = fmt.Errorf("%q is none of auto, always, never", value)
+		}
+	}
+	return err
 }
 
 // value returns a setting as text, or "".
@@ -175,6 +235,9 @@ type configResult struct {
 
 // Run shows the settings.
 func (c *configCmd) Run(a *app) error {
+	if _, err := c.Source.options(a); err != nil {
+		return err
+	}
 	var shown []setting
 	for _, name := range settings {
 		line := a.setting(name)
@@ -221,7 +284,7 @@ func (a *app) setting(name string) setting {
 	}
 	defaults := map[string]string{
 		"target": install.TargetDefault, "platform": hostPlatformText(), "state-dir": a.stateDir(), "cache-dir": a.cacheDir(), "color": "auto",
-		"github-digest": "false",
+		"github-digest": "false", "idle-timeout": "30s",
 	}
 	return setting{name, defaults[name], "default"}
 }

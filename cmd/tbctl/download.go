@@ -54,6 +54,7 @@ func (c *downloadCmd) Run(a *app) error {
 	if name == "" {
 		name = downloadName(artifact)
 	}
+	a.about.target = name
 	there, err := c.there(a, name, artifact)
 	if err != nil {
 		return err
@@ -66,6 +67,11 @@ func (c *downloadCmd) Run(a *app) error {
 	fetched, report, err := c.fetch(a, artifact, output)
 	if err != nil {
 		return err
+	}
+	if there != "" { // it may have changed meanwhile
+		if there, err = c.there(a, name, artifact); err != nil {
+			return err
+		}
 	}
 	switch {
 	case there == "":
@@ -126,6 +132,9 @@ func (c *downloadCmd) there(a *app, name string, artifact release.Artifact) (str
 	}
 	exists := &fs.PathError{Op: "download", Path: name, Err: fs.ErrExist}
 	file, err := openFile(name)
+	if errors.Is(err, errIsDirectory) {
+		return "", usage("name the file: -o "+shellWord(filepath.Join(name, downloadName(artifact))), "%w", err)
+	}
 	if err != nil {
 		return "", exists
 	}

@@ -43,6 +43,7 @@ func (c exitCode) kind() string {
 // failure is an error as the user sees it.
 type failure struct {
 	code    exitCode
+	quiet   bool // for a person
 	message string
 	hint    string
 	detail  any
@@ -50,9 +51,10 @@ type failure struct {
 
 // commandError is an error that a command has already judged.
 type commandError struct {
-	code exitCode
-	hint string
-	err  error
+	code  exitCode
+	hint  string
+	quiet bool // there is nothing to tell a person
+	err   error
 }
 
 func (e *commandError) Error() string { return e.err.Error() }
@@ -87,6 +89,7 @@ func classify(a *app, err error) failure {
 		if judged.hint != "" {
 			result.hint = judged.hint
 		}
+		result.quiet = judged.quiet
 	}
 	result.hint = a.about.in(result.hint)
 	return result
@@ -103,10 +106,13 @@ var errorTable = []errorEntry{
 
 func entryInterrupted(a *app, err error) (exitCode, string, any, bool) {
 	if cause := interrupted(a.ctx); cause != nil && (errors.Is(err, context.Canceled) || errors.Is(err, cause)) {
+		if a.command == "watch" { // the usual end
+			return exitInterrupted, "", nil, true
+		}
 		return exitInterrupted, "run the same command again: nothing is half done", nil, true
 	}
 	if errors.Is(err, syscall.EPIPE) {
-		return exitInterrupted, "", nil, true
+		return exitInterrupted, "nobody read the answer: run it again", nil, true
 	}
 	return 0, "", nil, false
 }

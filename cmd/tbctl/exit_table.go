@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -90,7 +91,12 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 	var refused *install.RefusedError
 	switch {
 	case errors.Is(err, fsatomic.ErrNoOld):
-		return exitRefused, "there is nothing to go back to: tbctl install RELEASE installs another", nil, true
+		if name, ok := strings.CutSuffix(a.about.target, "-old"); ok {
+			return exitRefused, "name the installed binary: tbctl rollback " + shellWord(name), nil, true
+		}
+		return exitRefused, "there is nothing to go back to: see what was done where with tbctl history; this installs another: tbctl install RELEASE {target}", nil, true
+	case errors.Is(err, install.ErrNotBack):
+		return exitRefused, "this goes back: tbctl rollback {target}", nil, true
 	case errors.Is(err, install.ErrNothingInstalled):
 		return exitRefused, "install what is there: tbctl install {target}-old {target}", nil, true
 	case errors.Is(err, install.ErrNotBinary):
@@ -128,14 +134,14 @@ var planHints = []struct {
 	{fsatomic.ErrOldOwner, "look at who put {target}-old there, and move it away"},
 	{fsatomic.ErrInode, "move away the leftover that the message names"},
 	{fsatomic.ErrLinkLoop, "mend the symbolic links"},
-	{fsatomic.ErrDirectory, "name the file, not its directory: {target}/tigerbeetle"},
+	{fsatomic.ErrDirectory, "name the file, not its directory"},
 	{fsatomic.ErrNotRegular, "name a regular file, or a place where nothing is"},
 	{fsatomic.ErrNoDirectory, "make the directory first: mkdir -p \"$(dirname {target})\""},
 	{fsatomic.ErrLockFile, "move away what stands at the lock's name"},
 }
 
 // entryPlan are the problems of the place, found before anything was fetched.
-func entryPlan(_ *app, err error) (exitCode, string, any, bool) {
+func entryPlan(a *app, err error) (exitCode, string, any, bool) {
 	code := exitFailed
 	if onlyAttributes(err) {
 		code = exitRefused
@@ -144,6 +150,12 @@ func entryPlan(_ *app, err error) (exitCode, string, any, bool) {
 	for _, entry := range planHints {
 		if code == exitFailed && (entry.problem == fsatomic.ErrOwner || entry.problem == fsatomic.ErrAttribute) {
 			continue // the place comes first
+		}
+		if entry.problem == fsatomic.ErrNoDirectory && errors.Is(err, entry.problem) && a.command != "install" && a.command != "download" && a.command != "extract" && a.command != "pack" {
+			return code, "check the name", nil, true
+		}
+		if entry.problem == fsatomic.ErrDirectory && errors.Is(err, entry.problem) {
+			return code, entry.hint + ": " + shellWord(filepath.Join(a.about.target, "tigerbeetle")), nil, true
 		}
 		if errors.Is(err, entry.problem) && !(entry.problem == fsatomic.ErrAttribute && errors.Is(err, fsatomic.ErrOwner)) {
 			hints = append(hints, entry.hint)
@@ -203,8 +215,17 @@ func entryOther(a *app, err error) (exitCode, string, any, bool) {
 		return exitFailed, "tbctl inspect and tbctl verify work here", nil, true
 	case errors.As(err, &journal):
 		return exitFailed, fmt.Sprintf("the history must be writable: run it as root, or say --state-dir DIR (now %s)", a.stateDir()), nil, true
+	case errors.As(err, &quorum) && errors.Is(err, datafile.ErrNoCopy), errors.Is(err, datafile.ErrFileKind):
+		return exitRefused, "name a TigerBeetle data file: tbctl status shows those of the replicas that run, and tbctl inspect what a file is", nil, true
 	case errors.Is(err, datafile.ErrDevelopment), errors.As(err, &quorum):
+		if a.command == "exec" {
+			return exitRefused, "say which release is to run: --release RELEASE", nil, true
+		}
 		return exitRefused, "say which release runs instead: --running RELEASE", nil, true
+	case errors.Is(err, syscall.EROFS):
+		return exitFailed, "it is mounted read-only there: name another place", nil, true
+	case errors.Is(err, syscall.ENOSPC):
+		return exitFailed, "make room, or name another place: df", nil, true
 	case errors.Is(err, fs.ErrExist):
 		return exitFailed, "choose another name, or replace it: --force", nil, true
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EPERM):

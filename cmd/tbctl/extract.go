@@ -56,8 +56,22 @@ type extractResult struct {
 // Run writes one release or all of them.
 func (c *extractCmd) Run(a *app) error {
 	if (c.All == "") == (c.Output == "") || (c.All == "") == (c.Release == 0) {
-		return usage("tbctl extract FILE RELEASE -o OUT, or tbctl extract FILE --all DIR", "say which release to write where")
+		if _, err := os.Stat(c.File); err != nil && isRelease(c.File) {
+			return usage("the file comes first: tbctl extract FILE "+c.File+" -o tigerbeetle-"+c.File, "%s is a release, not a file", c.File)
+		}
+		hint := "tbctl extract " + shellWord(c.File) + " --all releases"
+		if c.Release != 0 {
+			hint = fmt.Sprintf("tbctl extract %s %s -o tigerbeetle-%s", shellWord(c.File), c.Release, c.Release)
+		}
+		return usage(hint, "say which release to write where")
 	}
+	if c.Output == "-" {
+		return usage("name a file: -o tigerbeetle-"+c.Release.String(), "-o -: an executable is written to a file")
+	}
+	if c.Arch != "" && c.Arch != multiversion.ArchAArch64 && c.Arch != multiversion.ArchX86_64 {
+		return usage("--arch aarch64, or --arch x86_64", "--arch: %q is neither", c.Arch)
+	}
+	a.about.target = c.Output
 	input, err := openInput(a, c.File)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 
 	"github.com/tbctl/tbctl/inspect"
@@ -32,6 +33,9 @@ func entryFile(a *app, err error) (exitCode, string, any, bool) {
 
 // hintMissing is about a file that is not there.
 func hintMissing(name string) string {
+	if strings.Contains(name, "://") {
+		return "fetch it first: tbctl download " + shellWord(redactURL(name))
+	}
 	if isRelease(name) {
 		return fmt.Sprintf("%s is a release, not a file; fetch it: tbctl download %s", name, name)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // carry is the way that needs no network.
-const carry = `or carry the file: "tbctl download" on a host that has a way, then "tbctl install FILE" here`
+const carry = `or carry the file: "tbctl download RELEASE" on a host that has a way, then "tbctl install FILE" here`
 
 // fromNetwork reports whether an error came out of a request.
 func fromNetwork(err error) bool {
@@ -52,7 +52,7 @@ func hintNetwork(err error, kept bool) string {
 func hintAnswer(answer *release.HTTPError) string {
 	switch {
 	case errors.Is(answer, release.ErrNotFound):
-		return "check the release, the platform and the mirror's URL; tbctl releases lists what there is"
+		return "check the release, the platform and the mirror's URL; without --mirror, tbctl releases lists what there is"
 	case answer.Status == http.StatusUnauthorized:
 		return "credentials go into the URL, https://USER:PASSWORD@HOST/…, those of a proxy into HTTPS_PROXY; they are shown nowhere"
 	case answer.Status == http.StatusProxyAuthRequired:

@@ -77,6 +77,10 @@ func (c *historyCmd) render(out *term.Stream, result historyResult) {
 		}
 	}
 	if len(outcomes) == 0 && len(result.Interrupted) == 0 {
+		if c.Target != "" {
+			out.Printf("nothing about %s in %s; all there is: tbctl history\n", term.Printable(c.Target), result.Journal)
+			return
+		}
 		out.Printf("nothing in %s\n", result.Journal)
 		return
 	}
@@ -92,7 +96,7 @@ func (c *historyCmd) render(out *term.Stream, result historyResult) {
 		})
 	}
 	columns := []term.Column{
-		{Title: "time"}, {Title: "what"}, {Title: "result"}, {Title: "release"}, {Title: "who", Drop: 2}, {Title: "target", Drop: 1},
+		{Title: "time"}, {Title: "what"}, {Title: "result"}, {Title: "release"}, {Title: "who", Drop: 2}, {Title: "target"},
 		{Title: "from", Drop: 3}, {Title: "took", Drop: 4, Right: true},
 	}
 	if target, one := oneTarget(outcomes); one && out.Terminal() { // said once, there is room for the rest

@@ -34,7 +34,7 @@ type installCmd struct {
 
 // Help is the long help text.
 func (c *installCmd) Help() string {
-	return `Finds everything that could go wrong before the first byte is fetched, stages
+	return `Finds what stands against it at TARGET before the first byte is fetched, stages
 the new file beside TARGET, verifies what is on the disk, gives it the replaced
 file's owner, mode, ACL, capabilities and label, and swaps both in one atomic,
 durable step. The replaced file stays as TARGET-old, see "tbctl rollback". A file
@@ -80,7 +80,7 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if c.Wait < 0 || c.WaitArmed < 0 {
 		return install.Request{}, nil, usage("--wait 1m", "a time to wait cannot be negative")
 	}
-	if err := c.checkOrder(); err != nil {
+	if err := c.checkOrder(a); err != nil {
 		return install.Request{}, nil, err
 	}
 	target := a.target(c.Target)
@@ -111,10 +111,13 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	return request, fetchFrom(a, artifact), nil
 }
 
-// checkOrder refuses a target that is named like a release: it was meant as the source,
-// or a file called so would be surprising.
-func (c *installCmd) checkOrder() error {
-	if !isRelease(c.Target) {
+// checkOrder refuses arguments that look as if they stood in the wrong order: a target
+// that is named like a release or is an archive, and a source at which tbctl installs.
+func (c *installCmd) checkOrder(a *app) error {
+	if c.Target != "" && !isRelease(c.Target) {
+		return c.checkFiles(a)
+	}
+	if c.Target == "" {
 		return nil
 	}
 	if _, err := os.Lstat(c.Target); err == nil {
@@ -125,6 +128,23 @@ func (c *installCmd) checkOrder() error {
 		hint = fmt.Sprintf("the release comes first: tbctl install %s %s", c.Target, shellWord(c.Source))
 	}
 	return usage(hint, "the target %s is named like a release", c.Target)
+}
+
+func (c *installCmd) checkFiles(a *app) error {
+	there, err := openFile(c.Target)
+	if err != nil {
+		return nil // the plan says what is wrong with it
+	}
+	defer there.Close()
+	swapped := "the source comes first; is it the other way round? tbctl install " + shellWord(c.Target) + " " + shellWord(c.Source)
+	if zip, err := there.isZip(); err == nil && zip {
+		return usage(swapped, "the target %s is a zip archive", c.Target)
+	}
+	if fsatomic.HasLock(fsatomic.OS(), c.Source) && !fsatomic.HasLock(fsatomic.OS(), c.Target) {
+		return usage(swapped+"; if it is meant: tbctl install - "+shellWord(c.Target)+" < "+shellWord(c.Source),
+			"the source %s is a place where tbctl installs, and the target %s is none yet", c.Source, c.Target)
+	}
+	return nil
 }
 
 // parseOwner parses USER[:GROUP], each a name or a number. Without a group the
@@ -208,7 +228,7 @@ func (a *app) emitOutcome(outcome *install.Outcome, err error) {
 	a.emit(outcome, func(out *term.Stream) {
 		switch {
 		case outcome.DryRun && outcome.Plan.New != nil:
-			renderPlan(out, outcome, err)
+			renderPlan(out, outcome, err, !a.global.Quiet)
 		case err == nil:
 			renderOutcome(out, outcome, !a.global.Quiet)
 		}

@@ -138,7 +138,8 @@ func TestLiveRollback(t *testing.T) {
 	l.status(p, stands{"0.17.6", "0.17.6", "0.17.6", "0.17.5, 0.17.6", "0.17.6", "stays at 0.17.6"})
 
 	// Forth again, and over the point of no return.
-	l.tbctl("rollback", l.target).ends(0).prints("rolled back: 0.17.7")
+	l.tbctl("rollback", l.target).ends(0).prints("already")
+	l.tbctl("rollback", l.target, "--again").ends(0).prints("rolled back: 0.17.7")
 	l.until("offered=0.17.7")
 	l.allow("")
 	l.until("running=0.17.7")

@@ -5,8 +5,15 @@
 // hands the result to the app, which prints it as text or as JSON.
 package main
 
-import "os"
+import (
+	"fmt"
+	"os"
+)
 
 func main() {
+	if err := checkLimits(); err != nil {
+		fmt.Fprintln(os.Stderr, "tbctl: error:", err)
+		os.Exit(int(exitFailed))
+	}
 	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Getenv))
 }

@@ -6,9 +6,11 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -70,11 +72,7 @@ func openInput(a *app, name string) (*input, error) {
 }
 
 func openFile(name string) (*input, error) {
-	// Looked at before it is opened: opening a pipe waits for its other end.
-	if info, err := os.Stat(name); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeCharDevice) != 0 {
-		return nil, &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
-	}
-	file, err := os.Open(name)
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its other end
 	if err != nil {
 		return nil, err
 	}
@@ -82,7 +80,7 @@ func openFile(name string) (*input, error) {
 	if err == nil && info.IsDir() {
 		err = &fs.PathError{Op: "open", Path: name, Err: errIsDirectory}
 	}
-	if err == nil && !info.Mode().IsRegular() && info.Mode()&fs.ModeDevice == 0 {
+	if err == nil && !info.Mode().IsRegular() && (info.Mode()&fs.ModeDevice == 0 || info.Mode()&fs.ModeCharDevice != 0) {
 		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
 	}
 	if err != nil {
@@ -100,8 +98,36 @@ func openFile(name string) (*input, error) {
 	return &input{ReaderAt: file, name: name, size: size, mode: &mode, close: file.Close}, nil
 }
 
+// openRegular opens a regular file.
+func openRegular(name string) (*os.File, error) {
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// checkStdin refuses a terminal as standard input: nobody types a binary.
+func (a *app) checkStdin() error {
+	if term.IsTerminal(a.in) {
+		return usage("send a file: "+a.retyped("-", "-")+" < FILE", "standard input is a terminal")
+	}
+	return nil
+}
+
 // openStream keeps a stream in a scratch file.
 func openStream(a *app, stream io.Reader) (*input, error) {
+	if err := a.checkStdin(); err != nil {
+		return nil, err
+	}
 	scratch, err := fsatomic.NewScratch()
 	if err != nil {
 		return nil, err

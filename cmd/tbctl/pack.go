@@ -57,6 +57,7 @@ func (c *packCmd) Run(a *app) error {
 	if options.Commit, err = parseCommit(c.Commit); err != nil {
 		return err
 	}
+	a.about.target = c.Output
 	var opened inputs
 	defer opened.close()
 	if options.Current, err = opened.sources(c.Current); err != nil {

@@ -126,7 +126,11 @@ func (c *releasesCmd) render(out *term.Stream, lines []listedRelease, installed 
 	}
 	var rows [][]string
 	for _, line := range lines {
-		rows = append(rows, []string{string(line.Tag), publishedText(line), reachText(out, line, installed), advisoryText(out, line)})
+		tag := string(line.Tag)
+		if tag == "" { // a directory with the assets of one release
+			tag = "not said"
+		}
+		rows = append(rows, []string{tag, publishedText(line), reachText(out, line, installed), advisoryText(out, line)})
 	}
 	out.Printf("%s", out.Table([]term.Column{{Title: "release"}, {Title: "published", Drop: 2}, {Title: "from here"}, {Title: "advisory"}}, rows))
 	renderAdvisories(out, lines)

@@ -16,9 +16,19 @@ import (
 )
 
 // renderPlan shows what a run would do, and what stands against it.
-func renderPlan(out *term.Stream, outcome *install.Outcome, err error) {
+func renderPlan(out *term.Stream, outcome *install.Outcome, err error, details bool) {
 	plan := outcome.Plan
-	out.Printf("%s %s\n\n", out.Styles().Bold.Render("plan:"), planSentence(plan))
+	out.Printf("%s %s\n", out.Styles().Bold.Render("plan:"), planSentence(plan))
+	if details {
+		renderPlanDetails(out, plan)
+	}
+	if err == nil {
+		out.Printf("%s nothing stands against it; nothing was changed\n", out.Styles().Good.Render("ok:"))
+	}
+}
+
+func renderPlanDetails(out *term.Stream, plan *install.Plan) {
+	out.Println()
 	renderFields(out, planFields(plan))
 	if plan.Verified != nil {
 		out.Printf("\nThe new file:\n\n")
@@ -28,9 +38,7 @@ func renderPlan(out *term.Stream, outcome *install.Outcome, err error) {
 		out.Printf("\nIn the place of the installed one:\n\n")
 		renderFindingsShort(out, fitFindings(plan))
 	}
-	if err == nil {
-		out.Printf("\n%s nothing stands against it; nothing was changed\n", out.Styles().Good.Render("ok:"))
-	}
+	out.Println()
 }
 
 // fitFindings are what was found in the comparison, less what is said of the new file alone.

@@ -11,7 +11,7 @@ import (
 type rollbackCmd struct {
 	Target string        `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
 	DryRun bool          `short:"n" help:"Check everything and print the plan, but change nothing."`
-	Again  bool          `help:"Roll back although the last change was a rollback: forth again."`
+	Again  bool          `help:"Go forth again, after a rollback."`
 	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
 	Fit    fitFlags      `embed:""`
 }

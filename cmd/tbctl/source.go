@@ -40,10 +40,8 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 	if err != nil {
 		return release.Options{}, usage("--public-key takes a file, or the key itself: the line that begins with RW", "%w", err)
 	}
-	switch s.Require {
-	case release.RequireNothing, release.RequireDigest, release.RequireSignature:
-	default:
-		return release.Options{}, usage("--require digest, or --require signature", "--require: %q is neither digest nor signature", s.Require)
+	if err := checkRequire(s.Require); err != nil {
+		return release.Options{}, usage("--require digest, or --require signature", "--require: %w", err)
 	}
 	cache := s.CacheDir
 	if cache == "" {
@@ -57,6 +55,14 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 	}, nil
 }
 
+func checkRequire(value release.Require) error {
+	switch value {
+	case release.RequireNothing, release.RequireDigest, release.RequireSignature:
+		return nil
+	}
+	return fmt.Errorf("%q is neither digest nor signature", value)
+}
+
 // publicKeySize is the length of a minisign key in base64, which begins with RW
 // and may hold slashes like a path.
 const publicKeySize = 56
@@ -66,9 +72,9 @@ func readKey(text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	file, err := os.Open(text)
+	file, err := openRegular(text)
 	isKey := len(text) == publicKeySize && strings.HasPrefix(text, "RW")
-	if err != nil && (isKey || errors.Is(err, os.ErrNotExist) && !strings.ContainsAny(text, "/\\.")) {
+	if err != nil && isKey {
 		return text, nil
 	}
 	if err != nil {
@@ -88,6 +94,11 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	if err != nil {
 		return release.Artifact{}, err
 	}
+	if argument == "-" {
+		if err := a.checkStdin(); err != nil {
+			return release.Artifact{}, err
+		}
+	}
 	artifact, err := release.Resolve(argument, options)
 	if err != nil {
 		return artifact, s.unresolved(a, argument, err)
@@ -103,7 +114,7 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 	hint := ""
 	switch {
 	case errors.Is(err, release.ErrTag) && strings.HasPrefix(argument, "v") && isRelease(argument[1:]):
-		return usage(fmt.Sprintf("tbctl %s %s", a.command, argument[1:]), "%w", err)
+		return usage(a.retyped(argument, argument[1:]), "%w", err)
 	case !errors.Is(err, release.ErrNotFound):
 		return err
 	case isRelease(argument) && s.Mirror != "":
@@ -119,7 +130,7 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 			hint = "name a file in it: ls " + shellWord(argument)
 			listing, listErr := release.List(a.ctx, release.Options{Mirror: argument})
 			if listErr == nil && len(listing.Releases) > 0 && listing.Releases[0].Tag != "" {
-				hint = fmt.Sprintf("a directory of releases is a mirror: tbctl %s %s --mirror %s", a.command, listing.Releases[0].Tag, shellWord(argument))
+				hint = fmt.Sprintf("a directory of releases is a mirror, and the newest in it: %s", a.retyped(argument, string(listing.Releases[0].Tag), "--mirror", argument))
 			}
 		}
 	}

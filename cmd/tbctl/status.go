@@ -84,6 +84,10 @@ func (c *statusCmd) Run(a *app) error {
 	switch {
 	case !target.Exists:
 		return &commandError{code: exitFailed, hint: "tbctl releases lists what there is; then tbctl install RELEASE {target}", err: fmt.Errorf("%s: nothing is installed", target.Path)}
+	case parseErr != nil && multiversion.IsPlain(parseErr):
+		return rejected("if it is TigerBeetle up to 0.15.3, say so when you install: --from-plain RELEASE", fmt.Errorf("%s is %s", target.Path, result.Installed.Kind))
+	case parseErr != nil && result.Installed.Kind != "":
+		return rejected("check the name: is this where TigerBeetle is installed?", fmt.Errorf("%s is %s", target.Path, result.Installed.Kind))
 	case parseErr != nil:
 		return fmt.Errorf("%s: %w", target.Path, parseErr)
 	}

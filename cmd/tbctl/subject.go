@@ -1,8 +1,11 @@
 package main
 
 import (
+	"fmt"
 	"strings"
+	"unicode/utf8"
 
+	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -25,18 +28,41 @@ func (s subject) in(hint string) string {
 	return strings.NewReplacer("{file}", file, "{target}", target).Replace(hint)
 }
 
-// shellWord quotes a name as a POSIX shell takes it, if it has to be.
+// shellWord is a file's name as a POSIX shell takes it, and never as a flag. It never holds
+// a placeholder of [subject.in], whatever the name is.
 func shellWord(name string) string {
-	odd := func(r rune) bool {
-		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/._-+,:@%=", r)
-	}
 	if strings.HasPrefix(name, "-") {
 		name = "./" + name
 	}
-	if name != "" && !strings.ContainsFunc(name, odd) {
-		return name
+	return shellQuote(name)
+}
+
+// shellQuote quotes a word of a command line, if it has to be.
+func shellQuote(word string) string {
+	odd := func(r rune) bool {
+		return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && !strings.ContainsRune("/._-+,:@%=", r)
 	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
+	if word != "" && !strings.ContainsFunc(word, odd) {
+		return word
+	}
+	if term.Printable(word) != word || !utf8.ValidString(word) {
+		return octalWord(word)
+	}
+	return "'" + strings.NewReplacer("'", `'\''`, "{", "{''").Replace(word) + "'"
+}
+
+// octalWord writes a word with control characters so that a terminal shows it and bash and
+// zsh take it.
+func octalWord(word string) string {
+	var text strings.Builder
+	for _, b := range []byte(word) {
+		if b < ' ' || b > '~' || b == '\'' || b == '\\' || b == '{' {
+			fmt.Fprintf(&text, `\%03o`, b)
+			continue
+		}
+		text.WriteByte(b)
+	}
+	return "$'" + text.String() + "'"
 }
 
 // isRelease reports whether a name is a release's.

@@ -3,9 +3,13 @@ package main
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/watch"
 )
 
 // usage makes an error about the command line.
@@ -35,7 +39,7 @@ func checkArguments(args []string) error {
 
 // usageError says what is wrong with a command line in an operator's words, and what to
 // type instead.
-func usageError(err error) error {
+func usageError(a *app, err error) error {
 	var parse *kong.ParseError
 	if !errors.As(err, &parse) {
 		return err
@@ -49,15 +53,27 @@ func usageError(err error) error {
 	if node != nil {
 		hint = "tbctl " + node.Name + " --help"
 	}
+	if word, ok := strings.CutPrefix(text, "unexpected argument "); ok && node == nil {
+		word, _, _ = strings.Cut(word, ",")
+		if found := unknownCommand(word, a.line); found != nil {
+			return found
+		}
+	}
 	flag, rest, ofFlag := strings.Cut(text, ": ")
 	ofFlag = ofFlag && strings.HasPrefix(flag, "-")
 	switch {
-	case ofFlag && strings.Contains(rest, `"EOL"`):
+	case ofFlag && (strings.Contains(rest, `"EOL"`) || strings.HasPrefix(rest, "missing value")):
 		return usage(flag+" "+placeholderOf(node, flag), "%s: its value is missing", flag)
 	case ofFlag && strings.HasPrefix(rest, "expected duration"):
 		return usage("a number with its unit: "+flag+" 30s, 5m or 1h30m", "%s: %s", flag, rest)
+	case ofFlag && strings.Contains(rest, "not a release") && node != nil:
+		return usage("such as "+flag+" 0.17.8", "%s: %s", flag, rest)
+	case ofFlag && node != nil:
+		return usage(flag+" "+placeholderOf(node, flag)+"; all of it: "+hint, "%s: %s", flag, rest)
 	case strings.HasPrefix(text, "unknown flag -v") && !strings.HasPrefix(text, "unknown flag --"):
 		return usage("tbctl --version", "unknown flag -v")
+	case strings.HasPrefix(flag, "[<") && node != nil:
+		return usage("for example: "+exampleOf(node, hint), "%s: %s", strings.ToUpper(strings.Trim(flag, "[<>]")), rest)
 	case strings.HasPrefix(text, "missing flags") && node != nil:
 		return usage("for example: "+exampleOf(node, hint), "%w", err)
 	case strings.HasPrefix(text, `expected "<`) && node != nil:
@@ -65,6 +81,72 @@ func usageError(err error) error {
 		return usage("for example: "+exampleOf(node, hint), "%s is missing: tbctl %s", strings.ToUpper(missing), node.Summary())
 	}
 	return usage(hint, "%w", err)
+}
+
+// retyped is the command line with one argument replaced, as a shell takes it.
+func (a *app) retyped(old string, with ...string) string {
+	words := []string{"tbctl"}
+	replaced := false
+	for _, arg := range a.line {
+		if arg == old && !replaced {
+			for _, word := range with {
+				words = append(words, shellQuote(word))
+			}
+			replaced = true
+			continue
+		}
+		words = append(words, shellQuote(redactURL(arg)))
+	}
+	return strings.Join(words, " ")
+}
+
+// checkTarget refuses a target that is named like a release, or like a condition: it was
+// meant for something else.
+func (a *app) checkTarget(parsed *kong.Context) error {
+	for _, element := range parsed.Path {
+		if element.Positional == nil || element.Positional.Name != "target" || a.command == "install" {
+			continue
+		}
+		name := fmt.Sprint(element.Positional.Target.Interface())
+		if _, err := os.Lstat(name); err == nil {
+			continue
+		}
+		switch what, _, condition := strings.Cut(name, "="); {
+		case condition && a.command == "watch" && (what == watch.ConditionArmed || what == watch.ConditionOffered || what == watch.ConditionRunning):
+			return usage(a.retyped(name, "--until", name), "%s is a condition, not a file", name)
+		case isRelease(name):
+			return usage("name the installed binary: "+a.retyped(name, install.TargetDefault), "%s is a release, not a file", name)
+		}
+	}
+	return nil
+}
+
+// synonyms are what other tools call the commands.
+var synonyms = map[string]string{
+	"upgrade": "install", "update": "install", "deploy": "install", "get": "download", "fetch": "download", "list": "releases", "ls": "releases",
+	"log": "history", "logs": "history", "journal": "history", "check": "verify", "show": "inspect", "info": "inspect", "run": "exec",
+	"undo": "rollback", "revert": "rollback", "downgrade": "rollback", "follow": "watch", "wait": "watch", "build": "pack", "unpack": "extract",
+}
+
+// unknownCommand says what is probably meant.
+func unknownCommand(word string, line []string) error {
+	if len(line) == 0 || line[0] != word {
+		return nil
+	}
+	if command, ok := synonyms[word]; ok {
+		with := []string{"tbctl", command}
+		for _, arg := range line[1:] {
+			with = append(with, shellQuote(redactURL(arg)))
+		}
+		return usage(strings.Join(with, " "), "there is no command %s", word)
+	}
+	if isRelease(word) {
+		return usage("tbctl install "+word, "%s is a release, not a command", word)
+	}
+	if word == "uninstall" || word == "remove" || word == "delete" {
+		return usage("tbctl removes nothing that it installed; stop the replicas, then rm the file", "there is no command %s", word)
+	}
+	return nil
 }
 
 // placeholderOf is what the help text puts behind a flag.

@@ -48,7 +48,7 @@ type verified struct {
 // Run verifies the file.
 func (c *verifyCmd) Run(a *app) error {
 	if c.Against == "" && c.Fit.given() {
-		return usage("name the installed file: --against "+a.target(""), "what is known of the cluster is compared only with --against")
+		return usage("name the installed file: --against "+shellWord(a.target("")), "what is known of the cluster is compared only with --against")
 	}
 	input, err := openInput(a, c.File)
 	if err != nil {
@@ -73,7 +73,7 @@ func (c *verifyCmd) Run(a *app) error {
 		}
 		result.Against, result.Fit = c.Against, &fit
 	}
-	a.emit(result, func(out *term.Stream) { renderVerified(out, result, !a.global.Quiet) })
+	a.emit(result, func(out *term.Stream) { renderVerified(out, result, !a.global.Quiet, c.Digest) })
 	switch {
 	case !result.Report.Ok:
 		return rejected("get the file again: it is not the one that was released", fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
@@ -127,9 +127,11 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 	return verify.Replace(next, installed, known.options), nil
 }
 
-func renderVerified(out *term.Stream, result verified, details bool) {
+func renderVerified(out *term.Stream, result verified, details, digest bool) {
 	if details {
 		renderVerifiedDetails(out, result)
+	} else if result.Report.SHA256 != "" && digest {
+		out.Printf("%s\n", result.Report.SHA256)
 	}
 	switch {
 	case !result.Report.Ok:

@@ -102,7 +102,7 @@ func untilError(a *app, path string, err error) error {
 	if cause := interrupted(a.ctx); cause != nil {
 		return fmt.Errorf("%w: %w", cause, err)
 	}
-	hint := "tbctl status " + path + " shows each replica"
+	hint := "tbctl status " + shellWord(path) + " shows each replica"
 	switch {
 	case errors.Is(err, watch.ErrHidden):
 		hint = "run it as root, who may look into every process"

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// TestHintsAreSafeToPaste has a shell read the names in hints: each is one word, and the name.
+func TestHintsAreSafeToPaste(t *testing.T) {
+	t.Parallel()
+	names := []string{
+		"plain/name-1.2_x", "with space", "$(touch x)", "a;b", "it's", `back\slash`, "{target}", "m{file} {target} x", "{", "new\nline", "\x1b[31mred",
+		"größe", "-dash", "*", "~", "#", "!x", "a'{target}'b", "\xff",
+	}
+	shells := []string{"bash", "zsh"}
+	for _, name := range names {
+		hint := subject{file: name, target: name}.in("print {file} " + shellWord(name) + " {target}")
+		want := name
+		if strings.HasPrefix(name, "-") {
+			want = "./" + name
+		}
+		for _, shell := range shells {
+			if _, err := exec.LookPath(shell); err != nil {
+				t.Logf("skipped: no %s here", shell)
+				continue
+			}
+			script := `print() { printf '<%s>' "$@"; }; ` + hint
+			out, err := exec.Command(shell, "-c", script).Output()
+			if got := string(out); err != nil || got != strings.Repeat("<"+want+">", 3) {
+				t.Errorf("%s: %q in %s: %q, %v", shell, name, hint, got, err)
+			}
+		}
+	}
+}
