@@ -39,9 +39,6 @@ const (
 	Fish Shell = "fish"
 )
 
-// Shells returns all shells.
-func Shells() []Shell { return []Shell{Bash, Zsh, Fish} }
-
 // ErrShell means that there is no script for a shell of that name.
 var ErrShell = errors.New("no completion script for this shell")
 

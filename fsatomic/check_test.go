@@ -2,9 +2,10 @@ package fsatomic_test
 
 import (
 	"errors"
+	"testing"
+
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/fsatomic/memfs"
-	"testing"
 )
 
 // TestCheck: each problem is found before anything is done.

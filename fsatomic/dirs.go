@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"path/filepath"
+	"strings"
 )
 
 const (
@@ -51,12 +52,16 @@ func mkdirAll(fsys FS, path string, mode Mode, depth int) error {
 	if err == nil {
 		return dir.Close()
 	}
-	parentPath, base := splitPath(filepath.Clean(path))
+	// Not cleaned up: behind a symbolic link ".." is another directory.
+	parentPath, base := splitPath(strings.TrimRight(path, string(filepath.Separator)))
 	if !errors.Is(err, fs.ErrNotExist) || base == "" || depth == 0 {
 		return err
 	}
 	if err := mkdirAll(fsys, parentPath, mode, depth-1); err != nil {
 		return err
+	}
+	if base == "." || base == ".." {
+		return openAndClose(fsys, path)
 	}
 	parent, err := fsys.OpenDir(parentPath)
 	if err != nil {
@@ -66,11 +71,19 @@ func mkdirAll(fsys FS, path string, mode Mode, depth int) error {
 	return mkdir(fsys, parent, path, base, mode)
 }
 
+func openAndClose(fsys FS, path string) error {
+	dir, err := fsys.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	return dir.Close()
+}
+
 // mkdir makes one directory; one that somebody else just made is as good.
 func mkdir(fsys FS, parent Dir, path, base string, mode Mode) error {
 	err := parent.Mkdir(base, mode)
 	if errors.Is(err, fs.ErrExist) {
-		return nil
+		return openAndClose(fsys, path) // a file, or a link to nothing, is none
 	}
 	if err != nil {
 		return err
@@ -85,22 +98,6 @@ func mkdir(fsys FS, parent Dir, path, base string, mode Mode) error {
 	}
 	if err := parent.Sync(); err != nil {
 		return &SyncError{Path: path, Err: err}
-	}
-	return nil
-}
-
-// Remove removes a file or symbolic link, durably.
-func Remove(fsys FS, name string) error {
-	dir, base, err := openParent(fsys, name, false)
-	if err != nil {
-		return &PathError{"remove", name, err}
-	}
-	defer dir.Close()
-	if err := dir.Remove(base); err != nil {
-		return &PathError{"remove", name, err}
-	}
-	if err := dir.Sync(); err != nil {
-		return &SyncError{Path: name, Err: err}
 	}
 	return nil
 }

@@ -63,39 +63,7 @@
 // [UnknownStateError], which says what is certain. A failed fsync is a
 // [SyncError] and never tried again.
 //
-// # What is exported
-//
-// Looking and judging, read-only:
-//
-//	OS() FS
-//	Lookup(fsys FS, name string) (Target, error)
-//	Target.Check(size int64, attrs Attributes) []error
-//	Residue(fsys FS, target Target) (Recovery, error)
-//	Info.SameFile, Info.Unchanged
-//
-// Replacing a target:
-//
-//	Acquire(ctx, fsys, target Target, LockOptions) (*Lock, error);  Lock.Release
-//	Recover(lock *Lock) (Recovery, error)
-//	Stage(lock *Lock, target Target, size int64) (*Staged, error)
-//	Staged: Write, ReadAt, Size, Path, SetAttributes, Sync, Commit, Abort
-//	Staged.Commit(ctx, CommitOptions) (Committed, error)
-//	ReadBack(fsys FS, committed Committed) (*Installed, error)
-//	Installed: ReadAt, Info, Attributes, Close
-//	SwapBack(ctx, lock *Lock, target Target) (Committed, error)
-//	Target.BackAttributes() Attributes
-//	Target.CheckBack(old Attributes) []error
-//
-// Ordinary files:
-//
-//	WriteFile(fsys, name, mode, overwrite, fill) error
-//	Create(fsys, name, mode, overwrite) (*Output, error)
-//	Output: Write, ReadAt, Size, Path, Commit, Abort
-//	Append(ctx, fsys, name, line) error
-//	ReadJournal(fsys, name, sizeMax) (lines [][]byte, all bool, err error)
-//	OpenPartial(fsys, name) (*Partial, error)
-//	Partial: Write, ReadAt, Size, Path, Truncate, Sync, Close, Remove, Publish
-//	MkdirAll, Remove, MkdirTemp, TempDir, NewScratch, Scratch
+// # Symbolic links
 //
 // A symbolic link counts as what it leads to for Lookup, Create and WriteFile;
 // Append and OpenPartial refuse it.

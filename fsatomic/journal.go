@@ -40,22 +40,36 @@ func Append(ctx context.Context, fsys FS, name string, line []byte) error {
 		return &PathError{"append to", name, err}
 	}
 	defer dir.Close()
-	file, err := openJournal(dir, base)
+	file, err := openJournal(ctx, dir, base, name)
 	if err != nil {
 		return &PathError{"append to", name, noSpace(err)}
 	}
 	defer file.Close()
-	if err := lockWaiting(ctx, file, name); err != nil {
-		return &PathError{"append to", name, err}
-	}
 	defer file.Unlock()
 	return appendLocked(dir, file, name, line)
 }
 
-// openJournal opens the journal, making it if there is none.
-func openJournal(dir Dir, base string) (File, error) {
-	file, _, err := openOrCreate(dir, base, journalMode)
-	return file, err
+// openJournal opens and locks the journal, making it if there is none. While it waited for
+// the lock somebody may have put the journal away.
+func openJournal(ctx context.Context, dir Dir, base, name string) (File, error) {
+	for range lockRacesMax {
+		file, _, err := openOrCreate(dir, base, journalMode)
+		if err != nil {
+			return nil, err
+		}
+		current := false
+		if err = lockWaiting(ctx, file, name); err == nil {
+			current, err = isCurrent(dir, base, file)
+		}
+		if err == nil && current {
+			return file, nil
+		}
+		file.Close()
+		if err != nil {
+			return nil, err
+		}
+	}
+	return nil, ErrChanged
 }
 
 // openOrCreate opens a regular file for appending, or makes it with mode.

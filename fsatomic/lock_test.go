@@ -196,7 +196,7 @@ func TestLockRemoved(t *testing.T) {
 	check(t, err)
 	first, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
 	check(t, err)
-	check(t, fsatomic.Remove(m, lockOf(testName)))
+	check(t, remove(m, lockOf(testName)))
 	// The second gets a new lock file: that is why nobody may remove it. The
 	// first notices nothing, and the swap's own checks are what is left.
 	second, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})

@@ -402,8 +402,8 @@ func TestDirectories(t *testing.T) {
 	if _, err := os.Stat(temp.Path()); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("error %v", err)
 	}
-	check(t, fsatomic.Remove(fsys, filepath.Join(root, "file")))
-	if err := fsatomic.Remove(fsys, filepath.Join(root, "file")); !errors.Is(err, fs.ErrNotExist) {
+	check(t, remove(fsys, filepath.Join(root, "file")))
+	if err := remove(fsys, filepath.Join(root, "file")); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -422,4 +422,57 @@ func TestScratch(t *testing.T) {
 	check(t, scratch.Close())
 	var none *fsatomic.Scratch
 	check(t, none.Close())
+}
+
+// TestMkdirAllBehindLinks: ".." behind a symbolic link is the other directory's parent,
+// and what is no directory is none.
+func TestMkdirAllBehindLinks(t *testing.T) {
+	t.Parallel()
+	fsys, root := fsatomic.OS(), t.TempDir()
+	check(t, os.MkdirAll(filepath.Join(root, "real", "sub"), 0o755))
+	check(t, os.Symlink("real/sub", filepath.Join(root, "link")))
+	check(t, fsatomic.MkdirAll(fsys, root+"/link/../pages/", 0o755))
+	if info, err := os.Stat(filepath.Join(root, "real", "pages")); err != nil || !info.IsDir() {
+		t.Errorf("real/pages: %v, %v", info, err)
+	}
+	if _, err := os.Lstat(filepath.Join(root, "pages")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("pages: %v", err)
+	}
+	check(t, os.Symlink("nowhere", filepath.Join(root, "dangling")))
+	check(t, os.WriteFile(filepath.Join(root, "file"), nil, 0o644))
+	for _, name := range []string{"dangling", "dangling/below", "file", "file/below"} {
+		if err := fsatomic.MkdirAll(fsys, filepath.Join(root, name), 0o755); err == nil {
+			t.Errorf("%s is no directory", name)
+		}
+	}
+}
+
+// TestAppendAfterRotation: a line goes to the journal of that name, although another one
+// had it when the wait for the lock began.
+func TestAppendAfterRotation(t *testing.T) {
+	t.Parallel()
+	fsys, root := fsatomic.OS(), t.TempDir()
+	name := filepath.Join(root, "journal")
+	check(t, fsatomic.Append(t.Context(), fsys, name, []byte("first")))
+	dir := mustOpenDir(t, fsys, root)
+	holder, err := dir.OpenAppend("journal")
+	check(t, err)
+	check(t, holder.TryLock())
+	done := make(chan error)
+	go func() { done <- fsatomic.Append(t.Context(), fsys, name, []byte("second")) }()
+	check(t, os.Rename(name, name+".1"))
+	check(t, holder.Unlock())
+	check(t, <-done)
+	text, err := os.ReadFile(name)
+	if err != nil || string(text) != "second\n" {
+		t.Errorf("the journal has %q, %v", text, err)
+	}
+}
+
+func mustOpenDir(t *testing.T, fsys fsatomic.FS, name string) fsatomic.Dir {
+	t.Helper()
+	dir, err := fsys.OpenDir(name)
+	check(t, err)
+	t.Cleanup(func() { dir.Close() })
+	return dir
 }

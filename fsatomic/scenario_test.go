@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -180,6 +181,16 @@ func openDir(t *testing.T, fsys fsatomic.FS) fsatomic.Dir {
 	dir, err := fsys.OpenDir(testDir)
 	check(t, err)
 	return dir
+}
+
+// remove removes a file, durably.
+func remove(fsys fsatomic.FS, name string) error {
+	dir, err := fsys.OpenDir(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return errors.Join(dir.Remove(filepath.Base(name)), dir.Sync())
 }
 
 // putFile makes a file with the test's attributes, durably.

@@ -146,7 +146,7 @@ func TestStagedOrder(t *testing.T) {
 	if got, _ := contentsOf(t, m, staged.Path()); got != "not ours" {
 		t.Fatalf("aborting removed another file: %q is left", got)
 	}
-	check(t, fsatomic.Remove(m, staged.Path()))
+	check(t, remove(m, staged.Path()))
 
 	if _, err := fsatomic.SwapBack(t.Context(), lock, target); !errors.Is(err, fsatomic.ErrNoOld) {
 		t.Fatalf("error %v", err)
