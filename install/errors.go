@@ -41,6 +41,9 @@ func (e *PlanError) Unwrap() []error { return e.Problems }
 // ErrNotBack says that there is no rollback to go forth again from.
 var ErrNotBack = errors.New("not rolled back")
 
+// ErrNotExecutable says that the previous file is not executable by its owner.
+var ErrNotExecutable = errors.New("not executable")
+
 // RejectedError says that the new file is not whole or is not what was asked
 // for. The target is untouched.
 type RejectedError struct {

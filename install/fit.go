@@ -44,6 +44,9 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	if r.request.DropOld && r.target.OldExists {
 		r.warn("%s stays what it was before: it is not the file that is replaced now, and a rollback would go back to it", r.target.OldPath)
 	}
+	if installed.Plain != nil && r.plan.Operation == OperationInstall && !r.request.DropOld {
+		r.warn("the installed file is kept, but has no multiversion sections: rollback will not put it back")
+	}
 	r.keepWhole()
 	for _, name := range r.target.NotCarried {
 		r.warn("the attribute %s is not carried over", name)

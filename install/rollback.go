@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/verify"
 )
 
@@ -154,11 +155,18 @@ func (r *run) judgeOld(ctx context.Context) error {
 	r.plan.New = &File{Path: path, Size: r.target.Old.Size, SHA256: report.SHA256}
 	r.record.New, r.record.Verified = r.plan.New, heldChecks(report)
 	if !report.Ok {
-		return &RejectedError{Source: path, Reason: report.Diagnosis, Report: &report}
+		rejected := &RejectedError{Source: path, Reason: report.Diagnosis, Report: &report}
+		if report.Binary == nil {
+			rejected.Kind = inspect.Describe(old, r.target.Old.Size)
+		}
+		return rejected
 	}
 	r.plan.New.fill(report.Binary)
 	if attributes.Mode&0o100 == 0 {
-		return &RefusedError{Target: r.target.Path, Reason: fmt.Sprintf("the previous file %s is not executable by its owner (mode %s)", path, attributes.Mode)}
+		return &RefusedError{
+			Target: r.target.Path, Err: ErrNotExecutable,
+			Reason: fmt.Sprintf("the previous file %s is not executable by its owner (mode %s)", path, attributes.Mode),
+		}
 	}
 	if problems := r.target.CheckBack(attributes); len(problems) > 0 {
 		return &PlanError{Target: r.target.Path, Problems: problems}

@@ -22,6 +22,32 @@ func redacted(u *url.URL) string {
 	return shown.String()
 }
 
+// Redact takes user, password, query and fragment out of a text that has a URL at its end, as
+// "--mirror=https://…" does. What may be the rest of a password with a slash in it goes too. Any other
+// text is returned as it is.
+func Redact(text string) string {
+	if !looksLikeURL(text) {
+		return text
+	}
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok { // mistyped: who knows what follows
+		scheme, _, _ = strings.Cut(text, ":")
+		return scheme + ":..."
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		end = len(rest)
+	}
+	host, path := rest[:end], rest[end:]
+	if strings.ContainsAny(host, "@:") && strings.Contains(path, "@") {
+		return scheme + "://..."
+	}
+	host = host[strings.LastIndex(host, "@")+1:]
+	path, _, _ = strings.Cut(path, "?")
+	path, _, _ = strings.Cut(path, "#")
+	return scheme + "://" + host + path
+}
+
 // misread reports whether a URL's host may be the begin of "USER:PASSWORD@HOST" that ended at a slash,
 // question mark or hash in the password: something that looks like a user or port, and an @ behind it.
 func misread(u *url.URL) bool {

@@ -98,3 +98,24 @@ func TestRedacted(t *testing.T) {
 		}
 	}
 }
+
+func TestRedact(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"0.17.8": "0.17.8", "./a b@c": "./a b@c", "--wait": "--wait",
+		"https://host/path/{tag}/{asset}":      "https://host/path/{tag}/{asset}",
+		"https://host:8443/x@y":                "https://...",
+		"https://host/x@y":                     "https://host/x@y",
+		"https://u:p@host/x?k=s#f":             "https://host/x",
+		"https://u:p@host?k=s":                 "https://host",
+		"https://u:p/w@host/x":                 "https://...",
+		"https://u:p?w@host/x":                 "https://...",
+		"--mirror=https://u:p@host/{tag}?k=s":  "--mirror=https://host/{tag}",
+		"http:u:hunter2@host":                  "http:...",
+		"HTTPS_PROXY=http://u:p@proxy:3128/#x": "HTTPS_PROXY=http://proxy:3128/",
+	} {
+		if got := Redact(text); got != want {
+			t.Errorf("%s: %s, want %s", text, got, want)
+		}
+	}
+}

@@ -241,7 +241,7 @@ func (c *configCmd) Run(a *app) error {
 	var shown []setting
 	for _, name := range settings {
 		line := a.setting(name)
-		line.Value = redactURL(line.Value) // this output is what people show to others
+		line.Value = release.Redact(line.Value) // this output is what people show to others
 		shown = append(shown, line)
 	}
 	sort.SliceStable(shown, func(i, j int) bool { return shown[i].Name < shown[j].Name })

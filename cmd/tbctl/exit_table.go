@@ -79,6 +79,9 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 	case errors.As(err, &rejected) && rejected.Expected:
 		return exitRejected, "the source serves another release under this name", nil, true
 	case errors.As(err, &rejected) && rejected.Kind.Name != "" && rejected.Kind.Name != inspect.NameDamaged:
+		if a.command == "rollback" {
+			return exitRejected, "only multiversion binaries are put back; by hand, with the replicas stopped: cp -p {target}-old {target}.back && mv {target}.back {target}", rejected.Kind, true
+		}
 		return exitRejected, hintStranger(rejected.Kind), rejected.Kind, true
 	case errors.As(err, &rejected):
 		return exitRejected, a.hintFindings(), nil, true
@@ -95,6 +98,8 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 			return exitRefused, "name the installed binary: tbctl rollback " + shellWord(name), nil, true
 		}
 		return exitRefused, "there is nothing to go back to: see what was done where with tbctl history; this installs another: tbctl install RELEASE {target}", nil, true
+	case errors.Is(err, install.ErrNotExecutable):
+		return exitRefused, "if it is the right file: chmod u+x {target}-old", nil, true
 	case errors.Is(err, install.ErrNotBack):
 		return exitRefused, "this goes back: tbctl rollback {target}", nil, true
 	case errors.Is(err, install.ErrNothingInstalled):

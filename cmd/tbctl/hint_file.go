@@ -10,6 +10,7 @@ import (
 
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/release"
 )
 
 // entryFile are those of the file that the command line names.
@@ -34,7 +35,7 @@ func entryFile(a *app, err error) (exitCode, string, any, bool) {
 // hintMissing is about a file that is not there.
 func hintMissing(name string) string {
 	if strings.Contains(name, "://") {
-		return "fetch it first: tbctl download " + shellWord(redactURL(name))
+		return "fetch it first: tbctl download " + shellWord(release.Redact(name))
 	}
 	if isRelease(name) {
 		return fmt.Sprintf("%s is a release, not a file; fetch it: tbctl download %s", name, name)

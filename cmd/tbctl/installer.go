@@ -8,6 +8,7 @@ import (
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/release"
 )
 
 // target is the argument, the configuration's, or the default.
@@ -50,28 +51,9 @@ func (a *app) observe(step install.Step) {
 func redactArgs(args []string) []string {
 	shown := make([]string, len(args))
 	for index, arg := range args {
-		shown[index] = redactURL(arg)
+		shown[index] = release.Redact(arg)
 	}
 	return shown
-}
-
-// redactURL takes user, password, query and fragment out of a URL. Anything else
-// is returned as it is.
-func redactURL(text string) string {
-	scheme, rest, ok := strings.Cut(text, "://")
-	if !ok {
-		return text
-	}
-	rest, _, _ = strings.Cut(rest, "#")
-	rest, _, _ = strings.Cut(rest, "?")
-	host, path, slash := strings.Cut(rest, "/")
-	if at := strings.LastIndex(host, "@"); at >= 0 {
-		host = host[at+1:]
-	}
-	if slash {
-		path = "/" + path
-	}
-	return scheme + "://" + host + path
 }
 
 func userName() string {

@@ -9,6 +9,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -95,7 +96,7 @@ func (a *app) retyped(old string, with ...string) string {
 			replaced = true
 			continue
 		}
-		words = append(words, shellQuote(redactURL(arg)))
+		words = append(words, shellQuote(release.Redact(arg)))
 	}
 	return strings.Join(words, " ")
 }
@@ -136,7 +137,7 @@ func unknownCommand(word string, line []string) error {
 	if command, ok := synonyms[word]; ok {
 		with := []string{"tbctl", command}
 		for _, arg := range line[1:] {
-			with = append(with, shellQuote(redactURL(arg)))
+			with = append(with, shellQuote(release.Redact(arg)))
 		}
 		return usage(strings.Join(with, " "), "there is no command %s", word)
 	}

@@ -15,7 +15,6 @@ import (
 type Progress struct {
 	stream *Stream
 	mode   progressMode
-	now    func() time.Time
 
 	mu    sync.Mutex
 	bar   *progressbar.ProgressBar
@@ -37,7 +36,7 @@ const progressInterval = 5 * time.Second
 
 // NewProgress shows progress on stream, unless quiet.
 func NewProgress(stream *Stream, quiet bool) *Progress {
-	p := &Progress{stream: stream, now: time.Now}
+	p := &Progress{stream: stream}
 	switch {
 	case quiet:
 	case stream.Terminal():
@@ -56,7 +55,7 @@ func (p *Progress) Start(name string, total int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.finish()
-	p.name, p.total, p.last = name, total, p.now()
+	p.name, p.total, p.last = name, total, time.Now()
 	if p.mode == progressBar {
 		p.bar = progressbar.NewOptions64(total,
 			progressbar.OptionSetWriter(p.stream),
@@ -88,8 +87,8 @@ func (p *Progress) Update(done, total int64) {
 		}
 		p.total = total
 		_ = p.bar.Set64(done)
-	case p.now().Sub(p.last) >= progressInterval:
-		p.last = p.now()
+	case time.Since(p.last) >= progressInterval:
+		p.last = time.Now()
 		p.stream.Printf("tbctl: %s: %s\n", Printable(p.name), amount(done, total))
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/charmbracelet/lipgloss"
@@ -179,13 +180,13 @@ func TestProgressLines(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	p := NewProgress(New(&out, ColorAuto, nil), false)
-	now := time.Unix(0, 0)
-	p.now = func() time.Time { return now }
-	p.Start("fetching", -1)
-	for range 11 {
-		p.Update(5<<20, 50<<20)
-		now = now.Add(time.Second)
-	}
+	synctest.Test(t, func(*testing.T) {
+		p.Start("fetching", -1)
+		for range 11 {
+			p.Update(5<<20, 50<<20)
+			<-time.After(time.Second) // of the bubble
+		}
+	})
 	p.Done()
 	p.Update(1, 2) // after the end: nothing
 	if got, want := out.String(), strings.Repeat("tbctl: fetching: 5 MiB of 50 MiB (10 %)\n", 2); got != want {
