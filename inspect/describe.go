@@ -82,7 +82,9 @@ func describe(r io.ReaderAt, size int64, err error) Kind {
 	case err == nil:
 		kind.Name = NameMultiversion
 		kind.Text = fmt.Sprintf("%s %s %s multiversion binary", article(format), format, arch)
-	case sniffed == archive.KindMachOUniversal && multiversion.IsPlain(err):
+	case sniffed == archive.KindMachOUniversal && errors.Is(err, multiversion.RuleKind): // they share the magic number
+		return Kind{Name: "java-class", Text: "a Java class file"}
+	case errors.Is(err, multiversion.RuleMachOPlain):
 		return describeUniversal(kind, prefix)
 	case multiversion.IsPlain(err):
 		kind.Text = fmt.Sprintf("%s %s %s executable without multiversion sections", article(format), format, arch)
@@ -103,21 +105,16 @@ func article(format multiversion.Format) string {
 }
 
 // describeUniversal names a universal file without multiversion sections.
-// Java's class files have the same magic number, and a version of 45 or more in
-// the place of the count.
 func describeUniversal(kind Kind, prefix []byte) Kind {
 	if len(prefix) < 8 {
 		return kind
 	}
-	const javaVersionMin = 45
-	switch count := binary.BigEndian.Uint32(prefix[4:]); {
-	case count >= javaVersionMin:
-		return Kind{Name: "java-class", Text: "a Java class file"}
-	case count == 1:
-		kind.Text = "a Mach-O universal file with 1 architecture, without multiversion sections"
-	default:
-		kind.Text = fmt.Sprintf("a Mach-O universal file with %d architectures, without multiversion sections", count)
+	plural := "s"
+	count := binary.BigEndian.Uint32(prefix[4:])
+	if count == 1 {
+		plural = ""
 	}
+	kind.Text = fmt.Sprintf("a Mach-O universal file with %d architecture%s, without multiversion sections", count, plural)
 	return kind
 }
 

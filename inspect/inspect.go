@@ -1,8 +1,10 @@
 // Package inspect says what a multiversion binary says of itself.
 //
 // It reads the few KiB that describe the file, writes nothing, and judges
-// nothing: that is package verify's work. No byte of the executables is read, so
-// nothing here proves that they are whole.
+// nothing: that is package verify's work. Of a multiversion binary no byte of the
+// executables is read, so nothing here proves that they are whole. To say whether
+// there is an executable in a zip archive, its directory and the headers of its entries
+// are read, a few hundred KiB at most.
 package inspect
 
 import (

@@ -321,6 +321,12 @@ func TestDescribe(t *testing.T) {
 	fat := func(count byte) []byte {
 		return append([]byte("\xca\xfe\xba\xbe\x00\x00\x00"), append([]byte{count}, make([]byte, 4000)...)...)
 	}
+	macho := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS})
+	counted := func(count byte) []byte { // a multiversion binary whose count is damaged
+		damaged := bytes.Clone(macho)
+		damaged[7] = count
+		return damaged
+	}
 	tar := make([]byte, 1024)
 	copy(tar[257:], "ustar")
 	class32, big := bytes.Clone(odd), bytes.Clone(odd)
@@ -331,7 +337,7 @@ func TestDescribe(t *testing.T) {
 		text string
 	}{
 		{"multiversion", elf, "an ELF x86_64 multiversion binary"},
-		{"multiversion", testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS}), "a Mach-O universal multiversion binary"},
+		{"multiversion", macho, "a Mach-O universal multiversion binary"},
 		{"damaged", elf[:len(elf)-1], "an ELF x86_64 executable that breaks the rule elf-section-table"},
 		{"damaged", elf[:63], "an ELF executable that breaks the rule elf-short"},
 		{"elf", executable("linux", "amd64"), "an ELF x86_64 executable without multiversion sections"},
@@ -344,7 +350,11 @@ func TestDescribe(t *testing.T) {
 		{"macho", executable("darwin", "arm64"), "a Mach-O aarch64 executable without multiversion sections"},
 		{"macho-universal", fat(2), "a Mach-O universal file with 2 architectures, without multiversion sections"},
 		{"macho-universal", fat(1), "a Mach-O universal file with 1 architecture, without multiversion sections"},
-		{"java-class", fat(65), "a Java class file"},
+		{"java-class", fat(45), "a Java class file"},
+		{"java-class", fat(65)[:100], "a Java class file"},
+		{"damaged", counted(2), "a Mach-O universal executable that breaks the rule macho-six"},
+		{"damaged", counted(70), "a Mach-O universal executable that breaks the rule macho-six"},
+		{"damaged", fat(2)[:40], "a Mach-O universal executable that breaks the rule macho-entry"},
 		{"zip", zip, `a zip archive with the executable "tigerbeetle"`},
 		{"zip", zip[:len(zip)/2], "a zip archive that is cut short"},
 		{"zip", testbin.Zip(t, "readme.txt", []byte("read me"), testbin.ZipOptions{}), "a zip archive without an executable"},

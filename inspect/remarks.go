@@ -28,15 +28,10 @@ const (
 	RemarkExecutable  = "executable-missing" // Mach-O: no executable for an architecture that has a header
 )
 
-const offsetReserved = 3448 // of the header's reserved bytes
-
 func remarks(binary *multiversion.Binary) []Remark {
 	var all []Remark
-	debug := false
 	for index := range binary.Images {
-		image := &binary.Images[index]
-		all = append(all, imageRemarks(binary.Format, image)...)
-		debug = debug || image.Header.Current.Debug
+		all = append(all, imageRemarks(binary.Format, &binary.Images[index])...)
 	}
 	first, last := &binary.Images[0].Header, &binary.Images[len(binary.Images)-1].Header
 	if a, b := releasesText(first), releasesText(last); a != b {
@@ -48,7 +43,7 @@ func remarks(binary *multiversion.Binary) []Remark {
 	if end := endOf(binary); end < binary.Size {
 		all = append(all, Remark{Name: RemarkTrailing, Offset: end, Detail: fmt.Sprintf("%d bytes stand behind the last known part of the file", binary.Size-end)})
 	}
-	if limit := multiversion.SizeLimit(binary.Format, debug); binary.Size >= limit {
+	if limit := multiversion.SizeLimit(binary.Format, binary.Debug()); binary.Size >= limit {
 		all = append(all, Remark{Name: RemarkSize, Detail: fmt.Sprintf("%d bytes: a replica crashes on a file of %d bytes or more", binary.Size, limit)})
 	}
 	return all
@@ -83,7 +78,7 @@ func imageRemarks(format multiversion.Format, image *multiversion.Image) []Remar
 	}
 	for index, value := range header.Reserved {
 		if value != 0 {
-			add(RemarkReserved, at+offsetReserved+int64(index), 0, "reserved bytes of the header are not zero: a newer TigerBeetle may know fields that this tool does not")
+			add(RemarkReserved, at+multiversion.OffsetReserved+int64(index), 0, "reserved bytes of the header are not zero: a newer TigerBeetle may know fields that this tool does not")
 			break
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"syscall"
 )
 
 // Image is what a binary holds for one architecture.
@@ -47,15 +49,17 @@ func Parse(r io.ReaderAt, size int64) (*Binary, error) {
 	binary := &Binary{Format: layout.Format, Size: size, SectionTable: layout.SectionTable, r: r}
 	for _, located := range layout.Images {
 		image, err := readImage(r, located)
-		if failure, ok := errors.AsType[*FormatError](err); ok {
-			failure.Format, failure.Arch = layout.Format, located.Arch
-			return nil, failure
+		if err != nil {
+			if failure, ok := errors.AsType[*FormatError](err); ok {
+				failure.Format, failure.Arch = layout.Format, located.Arch
+			}
+			return nil, err
 		}
 		binary.Images = append(binary.Images, image)
 	}
 	first, last := &binary.Images[0], &binary.Images[len(binary.Images)-1]
 	if a, b := first.Header.ChecksumBinary, last.Header.ChecksumBinary; a != b {
-		err := broken(RuleHeaders, last.Layout.Header.Offset+offsetChecksumBinary, a.String()+", as in the header for "+string(first.Arch()),
+		err := broken(RuleHeaders, last.Layout.Header.Offset+OffsetChecksumBinary, a.String()+", as in the header for "+string(first.Arch()),
 			"whole-file checksum %s", b)
 		err.Format, err.Arch = layout.Format, last.Arch()
 		return nil, err
@@ -121,6 +125,12 @@ func (b *Binary) Reader() io.ReaderAt { return b.r }
 // Current returns the current release of the first architecture.
 func (b *Binary) Current() Release { return b.Images[0].Header.Current.Release }
 
+// Debug reports whether the current release was built for debugging, for any
+// architecture: [SizeLimit] asks for it.
+func (b *Binary) Debug() bool {
+	return slices.ContainsFunc(b.Images, func(image Image) bool { return image.Header.Current.Debug })
+}
+
 // ChecksumWithoutHeader reads the whole file and returns its checksum with each
 // header zeroed, to be compared with Header.ChecksumBinary. The error is the
 // context's or the reader's.
@@ -168,30 +178,42 @@ type File struct {
 	file *os.File
 }
 
-// Open opens and parses the named file. The caller closes it. The error is a
-// [*FormatError] or says what the system refused.
+// Open opens and parses the named file. It never waits on a pipe. The caller
+// closes it. The error is a [*FormatError] or says what the system refused.
 func Open(name string) (*File, error) {
-	// Opening a named pipe waits for its writer, so look first.
-	if info, err := os.Stat(name); err != nil {
-		return nil, err
-	} else if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("open %s: not a regular file", name)
-	}
-	file, err := os.Open(name)
+	// Opening some devices does something to them, so look first; and look
+	// again, because the name may have been given to another file.
+	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	var binary *Binary
-	if err == nil {
-		binary, err = Parse(file, info.Size())
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular(name)
 	}
+	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	binary, err := parseFile(file)
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
 	return &File{Binary: binary, file: file}, nil
 }
+
+func parseFile(file *os.File) (*Binary, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errNotRegular(file.Name())
+	}
+	return Parse(file, info.Size())
+}
+
+func errNotRegular(name string) error { return fmt.Errorf("open %s: not a regular file", name) }
 
 // Close closes the file. Nothing of it can be read any more.
 func (f *File) Close() error { return f.file.Close() }

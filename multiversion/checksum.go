@@ -65,7 +65,4 @@ func (h *Hash) WriteZeros(count int64) { h.state.WriteZeros(count) }
 // Checksum returns the checksum of what has been written; more may follow.
 func (h *Hash) Checksum() Checksum { return h.state.Sum() }
 
-// Reset makes h a Hash of the empty message again.
-func (h *Hash) Reset() { h.state.Reset() }
-
 var _ io.Writer = (*Hash)(nil)

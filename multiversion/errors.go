@@ -58,11 +58,12 @@ const (
 
 // The rules of Mach-O universal files.
 const (
-	RuleMachOShort Rule = "macho-short"  // shorter than the fat header
-	RuleMachOThin  Rule = "macho-32-bit" // a fat header with 64-bit offsets
-	RuleMachOCount Rule = "macho-six"    // not six architectures
-	RuleMachOEntry Rule = "macho-entry"  // an architecture entry past the end of the file
-	RuleMachOTwice Rule = "macho-once"   // a CPU type that carries data stands twice
+	RuleMachOShort Rule = "macho-short"          // shorter than the fat header
+	RuleMachOFat64 Rule = "macho-32-bit-offsets" // a fat header with 64-bit offsets
+	RuleMachOPlain Rule = "macho-plain"          // a universal executable with neither header nor body
+	RuleMachOCount Rule = "macho-six"            // header or body, but not six architectures; or none at all
+	RuleMachOEntry Rule = "macho-entry"          // an architecture entry past the end of the file
+	RuleMachOTwice Rule = "macho-once"           // a CPU type that carries data stands twice
 )
 
 // The rules of the header.
@@ -93,6 +94,7 @@ const (
 	RuleCurrentClientMin      Rule = "current-client-min"
 	RuleCurrentCommitEarly    Rule = "current-commit-early"
 	RuleCurrentClientMinEarly Rule = "current-client-min-early"
+	RuleReserved              Rule = "reserved" // more reserved bytes than there is room for: of [Header.Encode], not of a file
 )
 
 // FormatError says which rule of the format a file breaks, where and how.
@@ -135,7 +137,8 @@ func broken(rule Rule, offset int64, want, found string, args ...any) *FormatErr
 
 // IsPlain reports whether err says that a file is an executable without
 // multiversion sections, as 0.15.3 and every past executable is: an executable
-// of a known format that was read well, but has neither header nor body.
+// of a known format that was read well, but has neither header nor body. A damaged
+// multiversion binary is not plain.
 func IsPlain(err error) bool {
-	return errors.Is(err, RuleNoSections) || errors.Is(err, RuleMachOCount)
+	return errors.Is(err, RuleNoSections) || errors.Is(err, RuleMachOPlain)
 }

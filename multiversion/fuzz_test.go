@@ -56,7 +56,7 @@ func requireFormatError(t *testing.T, err error) {
 func FuzzParse(f *testing.F) {
 	for _, sample := range samples(f) {
 		f.Add(sample.data, uint16(offsetPastSizes), byte(1))
-		f.Add(sample.data, uint16(offsetReserved), byte(1))
+		f.Add(sample.data, uint16(OffsetReserved), byte(1))
 	}
 	// One byte of each header changes and the checksum with it, so that the
 	// fuzzer comes behind the checksum.

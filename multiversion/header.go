@@ -25,11 +25,16 @@ const (
 	reservedSize = 4744
 )
 
-// Offsets of the header's fields in bytes. All integers are little-endian.
+// Offsets in bytes of header fields that a report may point at.
+const (
+	OffsetChecksumBinary  = 16   // of Header.ChecksumBinary
+	OffsetCurrentChecksum = 32   // of Header.Current.Checksum
+	OffsetReserved        = 3448 // of Header.Reserved
+)
+
+// Offsets of the other fields in bytes. All integers are little-endian.
 const (
 	offsetChecksumHeader        = 0
-	offsetChecksumBinary        = 16
-	offsetCurrentChecksum       = 32
 	offsetSchemaVersion         = 48
 	offsetReleasesMax           = 52
 	offsetCurrentRelease        = 56
@@ -47,7 +52,6 @@ const (
 	offsetPastPadding           = 3408
 	offsetCurrentCommit         = 3424
 	offsetCurrentClientMin      = 3444
-	offsetReserved              = 3448
 	flagVisit              byte = 1 << 0
 	flagDebug              byte = 1 << 1
 	flagsUnknown           byte = 0xff &^ (flagVisit | flagDebug)
@@ -198,18 +202,18 @@ func DecodeUnchecked(raw *[HeaderSize]byte) Header {
 	flags := raw[offsetCurrentFlags]
 	header := Header{
 		Checksum:       Checksum(raw[offsetChecksumHeader:][:16]),
-		ChecksumBinary: Checksum(raw[offsetChecksumBinary:][:16]),
+		ChecksumBinary: Checksum(raw[OffsetChecksumBinary:][:16]),
 		SchemaVersion:  binary.LittleEndian.Uint32(raw[offsetSchemaVersion:]),
 		ReleasesMax:    binary.LittleEndian.Uint32(raw[offsetReleasesMax:]),
 		Current: Current{
 			Release:   Release(binary.LittleEndian.Uint32(raw[offsetCurrentRelease:])),
 			Visit:     flags&flagVisit != 0,
 			Debug:     flags&flagDebug != 0,
-			Checksum:  Checksum(raw[offsetCurrentChecksum:][:16]),
+			Checksum:  Checksum(raw[OffsetCurrentChecksum:][:16]),
 			Commit:    Commit(raw[offsetCurrentCommit:][:20]),
 			ClientMin: Release(binary.LittleEndian.Uint32(raw[offsetCurrentClientMin:])),
 		},
-		Reserved: append([]byte(nil), raw[offsetReserved:]...),
+		Reserved: append([]byte(nil), raw[OffsetReserved:]...),
 	}
 	count := min(binary.LittleEndian.Uint32(raw[offsetPastCount:]), PastMax)
 	for index := range int(count) {
@@ -242,10 +246,10 @@ func (h *Header) Encode() ([HeaderSize]byte, error) {
 		return raw, broken(RulePastCount, offsetPastCount, "1 to 63", "%d past releases", len(h.Past))
 	}
 	if len(h.Reserved) > reservedSize {
-		return raw, broken(RulePastPadding, offsetReserved, "at most 4744 bytes", "%d reserved bytes", len(h.Reserved))
+		return raw, broken(RuleReserved, OffsetReserved, "at most 4744 bytes", "%d reserved bytes", len(h.Reserved))
 	}
-	copy(raw[offsetChecksumBinary:], h.ChecksumBinary[:])
-	copy(raw[offsetCurrentChecksum:], h.Current.Checksum[:])
+	copy(raw[OffsetChecksumBinary:], h.ChecksumBinary[:])
+	copy(raw[OffsetCurrentChecksum:], h.Current.Checksum[:])
 	binary.LittleEndian.PutUint32(raw[offsetSchemaVersion:], orDefault(h.SchemaVersion, SchemaVersion))
 	binary.LittleEndian.PutUint32(raw[offsetReleasesMax:], orDefault(h.ReleasesMax, ReleasesMax))
 	binary.LittleEndian.PutUint32(raw[offsetCurrentRelease:], uint32(h.Current.Release))
@@ -256,7 +260,7 @@ func (h *Header) Encode() ([HeaderSize]byte, error) {
 	}
 	copy(raw[offsetCurrentCommit:], h.Current.Commit[:])
 	binary.LittleEndian.PutUint32(raw[offsetCurrentClientMin:], uint32(h.Current.ClientMin))
-	copy(raw[offsetReserved:], h.Reserved)
+	copy(raw[OffsetReserved:], h.Reserved)
 	SealHeader(&raw)
 	if _, err := DecodeHeader(&raw, 0); err != nil {
 		return [HeaderSize]byte{}, err
@@ -276,7 +280,7 @@ func encodePast(raw *[HeaderSize]byte, index int, past Past) {
 
 // SealHeader writes the header's own checksum into raw.
 func SealHeader(raw *[HeaderSize]byte) {
-	sum := ChecksumOf(raw[offsetChecksumBinary:])
+	sum := ChecksumOf(raw[OffsetChecksumBinary:])
 	copy(raw[offsetChecksumHeader:], sum[:])
 }
 

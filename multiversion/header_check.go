@@ -36,7 +36,7 @@ func (c *headerCheck) zeros(rule Rule, offset, size int, name string) {
 func CheckHeader(raw *[HeaderSize]byte, at int64) []*FormatError {
 	check := headerCheck{raw: raw, at: at}
 	stored := Checksum(raw[offsetChecksumHeader:][:16])
-	if sum := ChecksumOf(raw[offsetChecksumBinary:]); sum != stored {
+	if sum := ChecksumOf(raw[OffsetChecksumBinary:]); sum != stored {
 		check.fail(RuleHeaderChecksum, offsetChecksumHeader, stored.String(), "checksum of the header is %s", sum)
 	}
 	if schema := check.uint32(offsetSchemaVersion); schema != SchemaVersion {

@@ -215,7 +215,7 @@ func TestEncode(t *testing.T) {
 	}{
 		{"too many", func(h *Header) { h.Past = append(h.Past, h.Past[0]) }, RulePastCount},
 		{"none", func(h *Header) { h.Past = nil }, RulePastCount},
-		{"too much reserved", func(h *Header) { h.Reserved = make([]byte, reservedSize+1) }, RulePastPadding},
+		{"too much reserved", func(h *Header) { h.Reserved = make([]byte, reservedSize+1) }, RuleReserved},
 		{"schema", func(h *Header) { h.SchemaVersion = 2 }, RuleSchema},
 		{"maximum", func(h *Header) { h.ReleasesMax = 65 }, RuleReleasesMax},
 		{"current", func(h *Header) { h.Current.Release = 0 }, RuleCurrentRelease},

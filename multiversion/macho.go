@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // CPU types of the fat header: the two real ones, and the four obsolete ones
@@ -19,6 +20,11 @@ const (
 	machoFatHeaderSize = 8
 	machoFatEntrySize  = 20
 	machoFatCount      = 6
+
+	// machoCountMax is the most architectures that a universal file is taken to
+	// have. Java's class files have the same magic number, and in the count's
+	// place a version of 45 or more.
+	machoCountMax = 44
 )
 
 // machoPart collects what the fat header gives for one architecture.
@@ -33,9 +39,7 @@ func locateMachO(file reader) (Layout, error) {
 		return Layout{}, err
 	}
 	if count != machoFatCount {
-		failure := broken(RuleMachOCount, 4, fmt.Sprintf("%d architectures", machoFatCount), "%d architectures", count)
-		failure.Arch = ArchUniversal
-		return Layout{}, failure
+		return Layout{}, refuseMachOCount(file, count)
 	}
 	table := Extent{Offset: machoFatHeaderSize, Size: machoFatCount * machoFatEntrySize}
 	if table.End() > file.size {
@@ -58,6 +62,53 @@ func locateMachO(file reader) (Layout, error) {
 		layout.Images = append(layout.Images, image)
 	}
 	return layout, nil
+}
+
+// refuseMachOCount tells what a fat header with another count than six means. If CPU types
+// that mark header and body stand where a multiversion binary has them, whatever the
+// count says, it is one that is damaged: who took it for a plain executable would
+// put the blame on the operator.
+func refuseMachOCount(file reader, count uint32) error {
+	want := fmt.Sprintf("%d architectures", machoFatCount)
+	marked, err := machoMarked(file, count)
+	switch {
+	case err != nil:
+		return err
+	case marked || count == 0:
+		failure := broken(RuleMachOCount, 4, want, "%d architectures", count)
+		failure.Arch = ArchUniversal
+		return failure
+	case count > machoCountMax:
+		return broken(RuleKind, 4, "an ELF, PE or Mach-O universal file", "a Java class file, or %d architectures", count)
+	}
+	if table := (Extent{Offset: machoFatHeaderSize, Size: machoFatEntrySize * int64(count)}); table.End() > file.size {
+		return broken(RuleMachOEntry, table.Offset, fmt.Sprintf("at least %d bytes", table.End()), "the file has %d bytes", file.size)
+	}
+	failure := broken(RuleMachOPlain, 4, want, "%d architectures, none of which carries header or body", count)
+	failure.Arch = ArchUniversal
+	return failure
+}
+
+// machoMarked reports whether a CPU type that marks header or body is among
+// the entries that the fat header counts, or, if it counts fewer or more than can be,
+// among the six that a multiversion binary has. Those that the file is too short for are passed over.
+func machoMarked(file reader, count uint32) (bool, error) {
+	entries := int64(machoFatCount)
+	if count <= machoCountMax {
+		entries = max(entries, int64(count))
+	}
+	entries = min(entries, (file.size-machoFatHeaderSize)/machoFatEntrySize)
+	table := make([]byte, entries*machoFatEntrySize)
+	if err := file.read(table, machoFatHeaderSize); err != nil {
+		return false, err
+	}
+	for entry := range slices.Chunk(table, machoFatEntrySize) {
+		switch binary.BigEndian.Uint32(entry) {
+		case machoCPUBodyAArch64, machoCPUHeaderAArch64, machoCPUBodyX86_64, machoCPUHeaderX86_64:
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func identifyMachO(file reader) (Arch, error) {
@@ -90,7 +141,7 @@ func readMachOCount(file reader) (uint32, error) {
 		return 0, err
 	}
 	if magic := binary.BigEndian.Uint32(head[:]); magic != magicMachOFat {
-		return 0, broken(RuleMachOThin, 0, fmt.Sprintf("%#x", magicMachOFat), "magic %#x", magic)
+		return 0, broken(RuleMachOFat64, 0, fmt.Sprintf("%#x", magicMachOFat), "magic %#x", magic)
 	}
 	return binary.BigEndian.Uint32(head[4:]), nil
 }
@@ -153,9 +204,8 @@ func (p machoPart) image(arch Arch, size int64) (ImageLayout, error) {
 // UniversalArchs returns the architectures of a Mach-O universal file in the
 // order of its fat header, with or without multiversion sections. A processor other
 // than TigerBeetle's is named as its number. The error is a [*FormatError]:
-// [RuleMachOCount] for more than 64 of them.
+// [RuleMachOCount] for more than 44 of them, as Java's class files seem to have.
 func UniversalArchs(r io.ReaderAt, size int64) ([]Arch, error) {
-	const countMax = 64
 	file := reader{r: r, size: size}
 	if format, err := file.format(); err != nil {
 		return nil, err
@@ -166,8 +216,8 @@ func UniversalArchs(r io.ReaderAt, size int64) ([]Arch, error) {
 	if err != nil {
 		return nil, err
 	}
-	if count > countMax {
-		return nil, broken(RuleMachOCount, 4, fmt.Sprintf("at most %d architectures", countMax), "%d architectures", count)
+	if count > machoCountMax {
+		return nil, broken(RuleMachOCount, 4, fmt.Sprintf("at most %d architectures", machoCountMax), "%d architectures", count)
 	}
 	table := make([]byte, machoFatEntrySize*count)
 	if !file.within(machoFatHeaderSize, uint64(len(table))) {

@@ -96,13 +96,13 @@ func TestParseAccepts(t *testing.T) {
 			return data
 		}})
 	}
-	header("another current checksum", func(raw *[HeaderSize]byte) { raw[offsetCurrentChecksum] ^= 1 })
+	header("another current checksum", func(raw *[HeaderSize]byte) { raw[OffsetCurrentChecksum] ^= 1 })
 	header("debug flag", func(raw *[HeaderSize]byte) { raw[offsetCurrentFlags] |= flagDebug })
 	header("debug flag of a past release", func(raw *[HeaderSize]byte) { raw[offsetPastFlags] |= flagDebug })
 	header("client minimum above the current release", func(raw *[HeaderSize]byte) {
 		binary.LittleEndian.PutUint32(raw[offsetCurrentClientMin:], 1<<20)
 	})
-	header("reserved bytes", func(raw *[HeaderSize]byte) { raw[offsetReserved], raw[HeaderSize-1] = 1, 2 })
+	header("reserved bytes", func(raw *[HeaderSize]byte) { raw[OffsetReserved], raw[HeaderSize-1] = 1, 2 })
 	header("a pack smaller than the body", func(raw *[HeaderSize]byte) { raw[offsetPastSizes+4]-- })
 
 	for _, test := range tests {

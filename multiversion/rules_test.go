@@ -135,12 +135,29 @@ func breachesPE(s *sample) []breach {
 func breachesMachO(s *sample) []breach {
 	entry := func(index int64) int64 { return machoFatHeaderSize + index*machoFatEntrySize }
 	last := s.images[1]
+	unmark := func(count uint32) func([]byte) []byte { // no header and no body, and another count
+		return func(data []byte) []byte {
+			clear(data[entry(2):min(entry(44), last.Body.Offset)])
+			return putBig(4, count)(data)
+		}
+	}
 	return []breach{
 		{RuleMachOShort, s, cut(7), 0, "7 bytes", ""},
-		{RuleMachOThin, s, putBig(0, magicMachOFat64), 0, "0xcafebabf", ""},
+		{RuleMachOFat64, s, putBig(0, magicMachOFat64), 0, "0xcafebabf", ""},
 		{RuleNoSections, s, put32(0, magicMachO64), 0, "single-architecture", "machine-0x6000000"},
 		{RuleMachOCount, s, putBig(4, 5), 4, "5 architectures", ArchUniversal},
 		{RuleMachOCount, s, putBig(4, 1<<32-1), 4, "4294967295 architectures", ArchUniversal},
+		{RuleMachOCount, s, putBig(4, 0), 4, "0 architectures", ArchUniversal},
+		{RuleMachOCount, s, putBig(4, 2), 4, "2 architectures", ArchUniversal}, // the others stand there all the same
+		{RuleMachOCount, s, putBig(4, 7), 4, "7 architectures", ArchUniversal},
+		{RuleMachOCount, s, putBig(4, 52), 4, "52 architectures", ArchUniversal},
+		{RuleMachOCount, s, unmark(0), 4, "0 architectures", ArchUniversal},
+		{RuleMachOPlain, s, unmark(2), 4, "2 architectures, none", ArchUniversal},
+		{RuleMachOPlain, s, unmark(44), 4, "44 architectures, none", ArchUniversal},
+		{RuleMachOEntry, s, func(data []byte) []byte { return unmark(2)(data)[:47] }, machoFatHeaderSize, "47 bytes", ""},
+		{RuleMachOEntry, s, func(data []byte) []byte { return unmark(1)(data)[:8] }, machoFatHeaderSize, "8 bytes", ""},
+		{RuleKind, s, unmark(45), 4, "Java class", ""},
+		{RuleKind, s, func(data []byte) []byte { return unmark(3<<16 | 45)(data)[:8] }, 4, "Java class", ""},
 		{RuleMachOEntry, s, cut(127), machoFatHeaderSize, "127 bytes", ""},
 		{RuleMachOTwice, s, putBig(entry(4), machoCPUBodyAArch64), entry(4), "CPU type 1 again", ""},
 		{RuleNoHeader, s, putBig(entry(3), 99), machoFatHeaderSize, "no entry", ArchAArch64},
@@ -153,10 +170,10 @@ func breachesMachO(s *sample) []breach {
 		{RuleHeaderChecksum, s, putText(last.Header.Offset+5000, "x"), last.Header.Offset, "checksum of the header is", ArchX86_64},
 		{RuleHeaders, s, func(data []byte) []byte {
 			raw := s.header(data, 1)
-			raw[offsetChecksumBinary] ^= 1
+			raw[OffsetChecksumBinary] ^= 1
 			SealHeader(raw)
 			return data
-		}, last.Header.Offset + offsetChecksumBinary, "whole-file checksum", ArchX86_64},
+		}, last.Header.Offset + OffsetChecksumBinary, "whole-file checksum", ArchX86_64},
 	}
 }
 
@@ -302,7 +319,10 @@ func TestRuleSize(t *testing.T) {
 // Every rule in the source must be broken by a test above.
 func TestRulesComplete(t *testing.T) {
 	t.Parallel()
-	tested := map[string]bool{string(RuleRead): true, string(RuleSize): true, string(RuleCurrentClientMinEarly): true}
+	tested := map[string]bool{
+		string(RuleRead): true, string(RuleSize): true, string(RuleCurrentClientMinEarly): true,
+		string(RuleReserved): true, // of Encode
+	}
 	for _, test := range breaches(t) {
 		tested[string(test.rule)] = true
 	}
@@ -338,7 +358,7 @@ func TestIsPlain(t *testing.T) {
 	t.Parallel()
 	for _, test := range breaches(t) {
 		_, err := parse(test.edit(test.base.clone()))
-		if want := test.rule == RuleNoSections || test.rule == RuleMachOCount; IsPlain(err) != want {
+		if want := test.rule == RuleNoSections || test.rule == RuleMachOPlain; IsPlain(err) != want {
 			t.Errorf("%v: plain %t", err, !want)
 		}
 	}
