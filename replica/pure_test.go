@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 )
@@ -68,18 +67,4 @@ func TestAccepts(t *testing.T) {
 			}
 		})
 	}
-}
-
-func process(pid int, running, durable, offered string) replica.Process {
-	p := replica.Process{PID: pid, Replica: true, Polls: true, DataFile: "0_0.tigerbeetle", Origin: replica.OriginTarget}
-	if running != "" {
-		p.Running = replica.Running{Release: release(running), Source: replica.SourcePack, Certain: true}
-	}
-	if durable != "" {
-		p.Superblock = &datafile.Superblock{Release: release(durable)}
-	}
-	if offered != "" {
-		p.Armed = &replica.Armed{Offered: list(offered)}
-	}
-	return p
 }
