@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -139,7 +139,7 @@ var planHints = []struct {
 	{fsatomic.ErrOldOwner, "look at who put {target}-old there, and move it away"},
 	{fsatomic.ErrInode, "move away the leftover that the message names"},
 	{fsatomic.ErrLinkLoop, "mend the symbolic links"},
-	{fsatomic.ErrDirectory, "name the file, not its directory"},
+	{fsatomic.ErrDirectory, "name the file, not its directory: {target}/tigerbeetle"},
 	{fsatomic.ErrNotRegular, "name a regular file, or a place where nothing is"},
 	{fsatomic.ErrNoDirectory, "make the directory first: mkdir -p \"$(dirname {target})\""},
 	{fsatomic.ErrLockFile, "move away what stands at the lock's name"},
@@ -156,20 +156,24 @@ func entryPlan(a *app, err error) (exitCode, string, any, bool) {
 		if code == exitFailed && (entry.problem == fsatomic.ErrOwner || entry.problem == fsatomic.ErrAttribute) {
 			continue // the place comes first
 		}
-		if entry.problem == fsatomic.ErrNoDirectory && errors.Is(err, entry.problem) && a.command != "install" && a.command != "download" && a.command != "extract" && a.command != "pack" {
-			return code, "check the name", nil, true
+		if !errors.Is(err, entry.problem) || entry.problem == fsatomic.ErrAttribute && errors.Is(err, fsatomic.ErrOwner) {
+			continue
 		}
-		if entry.problem == fsatomic.ErrDirectory && errors.Is(err, entry.problem) {
-			return code, entry.hint + ": " + shellWord(filepath.Join(a.about.target, "tigerbeetle")), nil, true
+		hint := entry.hint
+		if entry.problem == fsatomic.ErrNoDirectory && !a.writes() {
+			hint = "check the name"
 		}
-		if errors.Is(err, entry.problem) && !(entry.problem == fsatomic.ErrAttribute && errors.Is(err, fsatomic.ErrOwner)) {
-			hints = append(hints, entry.hint)
-		}
+		hints = append(hints, hint)
 	}
 	if len(hints) == 0 {
 		return 0, "", nil, false
 	}
 	return code, strings.Join(hints, "; "), nil, true
+}
+
+// writes reports whether the command makes a file at its target.
+func (a *app) writes() bool {
+	return slices.Contains([]string{"install", "download", "extract", "pack"}, a.command)
 }
 
 // onlyAttributes reports whether nothing but attributes hinders an installation.
@@ -218,6 +222,8 @@ func entryOther(a *app, err error) (exitCode, string, any, bool) {
 	switch {
 	case errors.Is(err, install.ErrNotSupported):
 		return exitFailed, "tbctl inspect and tbctl verify work here", nil, true
+	case errors.As(err, &journal) && (a.command == "history" || a.command == "status"):
+		return exitFailed, fmt.Sprintf("run it as root, or name a history that may be read: --state-dir DIR (now %s)", a.stateDir()), nil, true
 	case errors.As(err, &journal):
 		return exitFailed, fmt.Sprintf("the history must be writable: run it as root, or say --state-dir DIR (now %s)", a.stateDir()), nil, true
 	case errors.As(err, &quorum) && errors.Is(err, datafile.ErrNoCopy), errors.Is(err, datafile.ErrFileKind):

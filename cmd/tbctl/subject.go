@@ -24,6 +24,9 @@ func (s subject) in(hint string) string {
 	}
 	if s.target != "" {
 		target = shellWord(s.target)
+		if trimmed := strings.TrimRight(s.target, "/"); trimmed != "" {
+			target = shellWord(trimmed)
+		}
 	}
 	return strings.NewReplacer("{file}", file, "{target}", target).Replace(hint)
 }
