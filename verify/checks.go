@@ -24,7 +24,7 @@ func (j *judge) fileChecksum() {
 		return
 	}
 	header := &j.images[0]
-	finding.Offset = header.Layout.Header.Offset + 16
+	finding.Offset = header.Layout.Header.Offset + multiversion.OffsetChecksumBinary
 	if !header.schema {
 		// Upstream keeps this field's place whatever the schema, but what a newer
 		// schema takes the checksum of is not known.
@@ -107,7 +107,7 @@ func (j *judge) currentChecksum(found *image) {
 	header := found.Header
 	finding := Finding{
 		Name: CheckCurrentChecksum, Arch: found.Arch(), Release: header.Current.Release,
-		Offset: found.Layout.Header.Offset + 32, Expected: header.Current.Checksum.String(),
+		Offset: found.Layout.Header.Offset + multiversion.OffsetCurrentChecksum, Expected: header.Current.Checksum.String(),
 	}
 	switch {
 	case !found.schema:
@@ -154,8 +154,8 @@ func (j *judge) ownerExecute() {
 }
 
 // remarks parses the file once more, now that every rule held, and adds what
-// deserves a remark. A header that is not the one checked is an error: the file
-// changes while it is read.
+// deserves a remark. The error is the reader's, or matches [ErrChanged] if the
+// header is not the one checked any more.
 func (j *judge) remarks() error {
 	if !j.located || len(j.findings.failed(CheckHeadersAgree)) > 0 {
 		return nil
@@ -166,13 +166,14 @@ func (j *judge) remarks() error {
 		}
 	}
 	binary, err := multiversion.Parse(j.r, j.size)
-	if err != nil {
-		return fmt.Errorf("the file changed while it was read: %w", err)
+	if errors.Is(err, multiversion.RuleRead) {
+		return err
 	}
-	for index := range j.images {
-		if binary.Images[index].Header.Checksum != j.images[index].Header.Checksum {
-			return ErrChanged
-		}
+	if err != nil {
+		return fmt.Errorf("%w: %v", ErrChanged, err) // the rule is that of another file
+	}
+	if !slices.EqualFunc(j.images, binary.Images, func(a image, b multiversion.Image) bool { return a.Header.Checksum == b.Header.Checksum }) {
+		return ErrChanged
 	}
 	j.binary = binary
 	for _, remark := range inspect.Of(binary, inspect.Options{}).Remarks {

@@ -49,7 +49,8 @@ type Report struct {
 // by two goroutines at once.
 //
 // A file that is no good is no error: Report.Ok is false then, and the error is nil.
-// The error is the context's or the reader's, wrapped; the report then says nothing.
+// The error is the context's or the reader's, wrapped, or matches [ErrChanged] if the file
+// did not stay the same; the report then says nothing.
 func File(ctx context.Context, r io.ReaderAt, size int64, options Options) (Report, error) {
 	judge := judge{r: r, size: size, options: options}
 	if err := judge.run(ctx); err != nil {
@@ -158,7 +159,7 @@ func (j *judge) headers() error {
 	}
 	first, last := &j.images[0], &j.images[1]
 	agree := Finding{
-		Name: CheckHeadersAgree, Status: Held, Arch: last.Arch(), Offset: last.Layout.Header.Offset + 16,
+		Name: CheckHeadersAgree, Status: Held, Arch: last.Arch(), Offset: last.Layout.Header.Offset + multiversion.OffsetChecksumBinary,
 		Expected: first.Header.ChecksumBinary.String(), Found: last.Header.ChecksumBinary.String(),
 	}
 	if agree.Expected != agree.Found {
@@ -244,7 +245,7 @@ func (j *judge) streams() []*stream {
 	var streams []*stream
 	if j.located {
 		j.file = multiversion.NewHash()
-		streams = append(streams, j.fileStream())
+		streams = append(streams, j.wholeStream())
 	}
 	for index := range j.images {
 		streams = append(streams, j.imageStreams(&j.images[index])...)
@@ -252,15 +253,15 @@ func (j *judge) streams() []*stream {
 	if j.options.SHA256 {
 		const costSHA256 = 13 // times that of the other checksum
 		j.sha256 = sha256.New()
-		stream := fileStream(j.sha256, multiversion.Extent{Size: j.size})
+		stream := newStream(j.sha256, multiversion.Extent{Size: j.size})
 		stream.cost *= costSHA256
 		streams = append(streams, stream)
 	}
 	return streams
 }
 
-// fileStream is the whole file with each header zeroed.
-func (j *judge) fileStream() *stream {
+// wholeStream is the whole file with each header zeroed.
+func (j *judge) wholeStream() *stream {
 	s := &stream{sink: j.file, cost: j.size}
 	var done int64
 	zeros := make([]byte, multiversion.HeaderSize)
@@ -291,7 +292,7 @@ func (j *judge) imageStreams(found *image) []*stream {
 			}
 			sum := multiversion.NewHash()
 			found.past = append(found.past, sum)
-			streams = append(streams, fileStream(sum, extent))
+			streams = append(streams, newStream(sum, extent))
 		}
 	}
 	if j.layout.Format != multiversion.FormatMachO {
@@ -302,7 +303,7 @@ func (j *judge) imageStreams(found *image) []*stream {
 		return streams
 	}
 	found.current = multiversion.NewHash()
-	return append(streams, fileStream(found.current, found.Layout.Executable))
+	return append(streams, newStream(found.current, found.Layout.Executable))
 }
 
 func (j *judge) sha256Text() string {

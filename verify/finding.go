@@ -33,6 +33,21 @@ const (
 	CheckOwnerExecute    Check = "owner-execute"    // a replica refuses a file without it
 )
 
+// The checks of [Replace].
+const (
+	CheckPlatform  Check = "platform"         // the same format and architecture as the installed file and the host
+	CheckRunning   Check = "running"          // the file holds each release that runs or that data needs
+	CheckOffered   Check = "offered"          // it offers all that a running replica has offered already
+	CheckOverlap   Check = "overlap"          // nothing known to run: it holds the installed current release
+	CheckDropped   Check = "dropped-releases" // releases of the installed file that the new one lacks
+	CheckDowngrade Check = "downgrade"        // its current release is not older than the installed one
+	CheckSame      Check = "same-release"     // releases of the same number are the same bytes
+	CheckBuild     Check = "build-mode"       // both release builds or both debug builds
+	CheckRestart   Check = "restart"          // the running replica notices the new file by itself
+	CheckPath      Check = "upgrade-path"     // the releases that the upgrade goes through
+	CheckInstalled Check = "installed-file"   // the installed file is good enough to compare with
+)
+
 // Finding is the outcome of one check on one part of the file.
 type Finding struct {
 	Name   Check  `json:"name"`

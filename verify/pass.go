@@ -34,8 +34,8 @@ type stream struct {
 	done   int64     // bytes of the first piece that have been written
 }
 
-// fileStream is the stream of some stretches of the file.
-func fileStream(sink io.Writer, extents ...multiversion.Extent) *stream {
+// newStream is the stream of some stretches of the file.
+func newStream(sink io.Writer, extents ...multiversion.Extent) *stream {
 	s := &stream{sink: sink}
 	for _, extent := range extents {
 		s.pieces = append(s.pieces, piece{extent: extent})

@@ -87,7 +87,7 @@ func TestReadOnceStops(t *testing.T) {
 	t.Parallel()
 	data := make([]byte, 20*bufferSize)
 	streams := func() []*stream {
-		return []*stream{fileStream(io.Discard, multiversion.Extent{Size: 30 * bufferSize}), fileStream(io.Discard, multiversion.Extent{Size: 5})}
+		return []*stream{newStream(io.Discard, multiversion.Extent{Size: 30 * bufferSize}), newStream(io.Discard, multiversion.Extent{Size: 5})}
 	}
 	if err := readTogether(t.Context(), bytes.NewReader(data), 30*bufferSize, groupStreams(streams(), 2)); !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Error(err)
@@ -106,8 +106,8 @@ func BenchmarkReadOnce(b *testing.B) {
 	data := make([]byte, 64<<20)
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
-		file := fileStream(multiversion.NewHash(), multiversion.Extent{Size: int64(len(data))})
-		pack := fileStream(multiversion.NewHash(), multiversion.Extent{Offset: 4 << 20, Size: 60 << 20})
+		file := newStream(multiversion.NewHash(), multiversion.Extent{Size: int64(len(data))})
+		pack := newStream(multiversion.NewHash(), multiversion.Extent{Offset: 4 << 20, Size: 60 << 20})
 		if err := readOnce(b.Context(), bytes.NewReader(data), int64(len(data)), []*stream{file, pack}); err != nil {
 			b.Fatal(err)
 		}

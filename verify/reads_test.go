@@ -66,6 +66,64 @@ func TestFileErrors(t *testing.T) {
 	}
 }
 
+// A file whose header is another one when it is looked at again is not judged: it changed,
+// whatever rule it breaks now. A disk that fails is the reader's error then, too.
+func TestFileChanged(t *testing.T) {
+	t.Parallel()
+	good := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS})
+	size := int64(len(good))
+	broken := errors.New("the disk is broken")
+	// A file for one architecture that is just as large and has the header of the first of two.
+	other := append(testbin.Build(t, testbin.Spec{Past: testbin.PastOf("0.17.3", "0.17.4", "0.17.5", "0.17.6", "0.17.7")}), make([]byte, size)...)[:size]
+	copy(other[testbin.Load(t, other).Images[0].Layout.Header.Offset:], good[testbin.Load(t, good).Images[0].Layout.Header.Offset:][:multiversion.HeaderSize])
+	tests := []struct {
+		name    string
+		again   []byte // what is there after the pass
+		fails   error
+		changed bool
+	}{
+		{"another header", testbin.Mutate(t, good, func(header []byte) { header[testbin.OffsetReserved] = 1 }), nil, true},
+		{"a header that breaks a rule", testbin.Mutate(t, good, func(header []byte) { header[testbin.OffsetCurrentFlags] = 0 }), nil, true},
+		{"another format with the first header", other, nil, true},
+		{"something else", make([]byte, size), nil, true},
+		{"cut short", good[:100], nil, false},
+		{"cannot be read", good, broken, false},
+	}
+	for _, test := range tests {
+		swap := &swapped{first: good, again: test.again, fails: test.fails}
+		report, err := verify.File(t.Context(), swap, size, verify.Options{})
+		if errors.Is(err, verify.ErrChanged) != test.changed || err == nil || report.Findings != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if _, ok := errors.AsType[*multiversion.FormatError](err); ok == test.changed {
+			t.Errorf("%s: %v: a rule that the file judged did not break", test.name, err)
+		}
+		if test.fails != nil && (!errors.Is(err, test.fails) || strings.Contains(err.Error(), "changed")) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+	}
+}
+
+// swapped is a file that is another one as soon as its magic number is looked at again.
+type swapped struct {
+	first, again []byte
+	fails        error
+	magics       atomic.Int32 // how often it was looked at
+}
+
+func (s *swapped) ReadAt(buffer []byte, offset int64) (int, error) {
+	if offset == 0 && len(buffer) == 4 {
+		s.magics.Add(1)
+	}
+	if s.magics.Load() < 2 {
+		return bytes.NewReader(s.first).ReadAt(buffer, offset)
+	}
+	if s.fails != nil {
+		return 0, s.fails
+	}
+	return bytes.NewReader(s.again).ReadAt(buffer, offset)
+}
+
 // The file is read once, and the current executable of an ELF or PE file once more.
 func TestFileReadsOnce(t *testing.T) {
 	t.Parallel()

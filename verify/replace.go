@@ -9,21 +9,6 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 )
 
-// The checks of [Replace].
-const (
-	CheckPlatform  Check = "platform"         // the same format and architecture as the installed file and the host
-	CheckRunning   Check = "running"          // the file holds each release that runs or that data needs
-	CheckOffered   Check = "offered"          // it offers all that a running replica has offered already
-	CheckOverlap   Check = "overlap"          // nothing known to run: it holds the installed current release
-	CheckDropped   Check = "dropped-releases" // releases of the installed file that the new one lacks
-	CheckDowngrade Check = "downgrade"        // its current release is not older than the installed one
-	CheckSame      Check = "same-release"     // releases of the same number are the same bytes
-	CheckBuild     Check = "build-mode"       // both release builds or both debug builds
-	CheckRestart   Check = "restart"          // the running replica notices the new file by itself
-	CheckPath      Check = "upgrade-path"     // the releases that the upgrade goes through
-	CheckInstalled Check = "installed-file"   // the installed file is good enough to compare with
-)
-
 // Upstream's names for the two reasons for which a replica refuses a new file.
 const (
 	RuleRunningNotIncluded = "RunningVersionNotIncluded"
@@ -208,9 +193,9 @@ func (c *comparison) platform() {
 // sizeLimit takes the limit of the replicas that will read the file: the one that
 // runs from the installed file, unless it is stopped, and later the new one itself.
 func (c *comparison) sizeLimit() {
-	debug := isDebug(c.next)
+	debug := c.next.Debug()
 	if binary := c.installed.Binary; binary != nil && !c.options.Stopped {
-		debug = debug && isDebug(binary)
+		debug = debug && binary.Debug()
 	}
 	limit := multiversion.SizeLimit(c.next.Format, debug)
 	finding := Finding{
@@ -221,10 +206,6 @@ func (c *comparison) sizeLimit() {
 		finding.Detail = fmt.Sprintf("a running replica crashes on a file of %d bytes or more, and the new file has %d", limit, c.next.Size)
 	}
 	c.findings.add(finding)
-}
-
-func isDebug(binary *multiversion.Binary) bool {
-	return slices.ContainsFunc(binary.Images, func(image multiversion.Image) bool { return image.Header.Current.Debug })
 }
 
 // releases compares the headers of each architecture. Where all give the same
@@ -272,7 +253,7 @@ func (c *comparison) sameFile() {
 	c.identical = c.next.Size == binary.Size && slices.EqualFunc(c.next.Images, binary.Images, func(a, b multiversion.Image) bool {
 		return a.Header.Checksum == b.Header.Checksum && a.Header.ChecksumBinary == b.Header.ChecksumBinary
 	})
-	if a, b := isDebug(c.next), isDebug(binary); a != b {
+	if a, b := c.next.Debug(), binary.Debug(); a != b {
 		c.findings.add(Finding{
 			Name: CheckBuild, Status: Remarked, Expected: buildText(b), Found: buildText(a),
 			Detail: fmt.Sprintf("the new file is a %s, the installed one a %s", buildText(a), buildText(b)),
