@@ -111,7 +111,7 @@ func (b *build) checkArchs() error {
 func identify(source Source, name string) (multiversion.Format, multiversion.Arch, error) {
 	format, arch, err := multiversion.Identify(source, source.Size())
 	if err != nil {
-		return "", "", refuse(ReasonExecutable, err, "%s", name)
+		return "", "", refuseExecutable(err, name)
 	}
 	switch _, err := multiversion.Locate(source, source.Size()); {
 	case err == nil:
@@ -119,9 +119,18 @@ func identify(source Source, name string) (multiversion.Format, multiversion.Arc
 	case errors.Is(err, multiversion.RuleSize):
 		return "", "", refuse(ReasonSize, err, "%s", name)
 	case !multiversion.IsPlain(err):
-		return "", "", refuse(ReasonExecutable, err, "%s", name)
+		return "", "", refuseExecutable(err, name)
 	}
 	return format, arch, nil
+}
+
+// refuseExecutable tells an executable that cannot be read from one that is none.
+func refuseExecutable(err error, name string) error {
+	reason := ReasonExecutable
+	if errors.Is(err, multiversion.RuleRead) {
+		reason = ReasonRead
+	}
+	return refuse(reason, err, "%s", name)
 }
 
 // checkSize refuses early what is too large before anything is computed over it.

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
+	"github.com/tbctl/tbctl/verify"
 )
 
 var platforms = []multiversion.Platform{
@@ -239,16 +239,65 @@ func TestUniversalLayout(t *testing.T) {
 	}
 }
 
+// fat is a universal file of these CPU types, whose executables are in text.
+func fat(text string, cpus ...uint32) []byte {
+	file := binary.BigEndian.AppendUint32([]byte{0xca, 0xfe, 0xba, 0xbe}, uint32(len(cpus)))
+	for _, cpu := range cpus {
+		file = append(binary.BigEndian.AppendUint32(file, cpu), make([]byte, 16)...)
+	}
+	return append(file, text...)
+}
+
 // TestUniversalMember packs a past release that is universal itself, as 0.15.3 is.
 func TestUniversalMember(t *testing.T) {
 	t.Parallel()
-	universal := slices.Concat([]byte{0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 2}, make([]byte, 40), []byte("two executables"))
+	universal := fat("two executables", 0x0100000c, 0x01000007)
 	next := options(t, multiversion.PlatformUniversalMacOS, "0.16.1")
 	next.Plain = []pack.Plain{pack.Epoch(bytes.NewReader(universal))}
 	parsed := build(t, next)
 	for _, image := range parsed.Images {
 		if got := read(t, parsed, image.Arch(), multiversion.ReleaseEpoch); !bytes.Equal(got, universal) {
 			t.Errorf("%s: the universal member changed", image.Arch())
+		}
+	}
+}
+
+// TestUniversalMemberLacks refuses a universal member without one of the two
+// architectures, unless the other file has it, and what only begins like one.
+func TestUniversalMemberLacks(t *testing.T) {
+	t.Parallel()
+	const arm64, amd64 = 0x0100000c, 0x01000007
+	mac := multiversion.PlatformUniversalMacOS
+	thin := sources(t, mac, multiversion.ReleaseEpoch) // x86_64, aarch64
+	damaged := testbin.Build(t, testbin.Spec{Platform: mac})
+	damaged[7] = 2
+	cases := []struct {
+		name        string
+		executables []pack.Source
+		want        error
+	}{
+		{"one architecture", []pack.Source{bytes.NewReader(fat("one", amd64))}, pack.ReasonPlatform},
+		{"one architecture, and the other", []pack.Source{bytes.NewReader(fat("one", amd64)), thin[1]}, nil},
+		{"one architecture twice", []pack.Source{bytes.NewReader(fat("one", amd64)), thin[0], thin[1]}, pack.ReasonInput},
+		{"both and another", []pack.Source{bytes.NewReader(fat("three", amd64, 7, arm64))}, nil},
+		{"none", []pack.Source{bytes.NewReader(fat("", 7, 18))}, pack.ReasonPlatform},
+		{"cut short", []pack.Source{bytes.NewReader(fat("", amd64, arm64)[:47])}, pack.ReasonExecutable},
+		{"a Java class", []pack.Source{bytes.NewReader(append([]byte{0xca, 0xfe, 0xba, 0xbe, 0, 0, 0, 52}, make([]byte, 4088)...))}, pack.ReasonExecutable},
+		{"a damaged multiversion binary", []pack.Source{bytes.NewReader(damaged)}, pack.ReasonExecutable},
+	}
+	for _, test := range cases {
+		next := options(t, mac, "0.16.1")
+		next.Plain = []pack.Plain{pack.Epoch(test.executables...)}
+		result, err := pack.Build(t.Context(), next)
+		if !errors.Is(err, test.want) || (err == nil) != (test.want == nil) {
+			t.Errorf("%s: %v, want %v", test.name, err, test.want)
+		}
+		if err != nil {
+			continue
+		}
+		report, err := verify.File(t.Context(), result, result.Size(), verify.Options{})
+		if err != nil || !report.Ok {
+			t.Errorf("%s: %s, %v", test.name, report.Diagnosis, err)
 		}
 	}
 }

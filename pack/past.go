@@ -3,6 +3,7 @@ package pack
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/tbctl/tbctl/internal/current"
 	"github.com/tbctl/tbctl/multiversion"
@@ -171,7 +172,7 @@ func (b *build) fromPlain(ctx context.Context, arch multiversion.Arch) ([]member
 	return members, nil
 }
 
-// choose returns the executable for arch; a universal one is for each.
+// choose returns the executable for arch; a universal one is for each that it lists.
 func (b *build) choose(executables []Source, arch multiversion.Arch, name string) (Source, error) {
 	var chosen Source
 	for _, source := range executables {
@@ -182,7 +183,13 @@ func (b *build) choose(executables []Source, arch multiversion.Arch, name string
 		if format != b.format {
 			return nil, refuse(ReasonPlatform, nil, "%s is %s, the current executable %s", name, format, b.format)
 		}
-		if found != arch && found != multiversion.ArchUniversal {
+		archs := []multiversion.Arch{found}
+		if found == multiversion.ArchUniversal {
+			if archs, err = multiversion.UniversalArchs(source, source.Size()); err != nil {
+				return nil, refuseExecutable(err, name)
+			}
+		}
+		if !slices.Contains(archs, arch) {
 			continue
 		}
 		if err := b.checkLimit(source.Size()); err != nil {

@@ -77,6 +77,7 @@ func TestRefusals(t *testing.T) {
 		{"plain: not an executable", pack.ReasonExecutable, plain(pack.Epoch(bytes.NewReader([]byte("a script"))))},
 		{"plain: too many", pack.ReasonCount, plain(make([]pack.Plain, 64)...)},
 		{"plain: ends early", pack.ReasonRead, plain(pack.Epoch(large{epoch.Executables[0], epoch.Executables[0].Size() + 1}))},
+		{"plain: cannot be read", pack.ReasonRead, plain(pack.Epoch(large{bytes.NewReader(nil), 4096}))},
 		{"too large", pack.ReasonSize, plain(pack.Epoch(large{epoch.Executables[0], 64 << 20}))},
 		{"far too large", pack.ReasonSize, func(o *pack.Options) {
 			plain(pack.Epoch(large{epoch.Executables[0], 1 << 33}))(o)
