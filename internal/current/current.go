@@ -7,7 +7,6 @@
 package current
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -28,8 +27,8 @@ type Source interface {
 }
 
 // Of returns the current executable for arch. It reads a few KiB and compares
-// no checksum: see Checksum. The result reads from the binary's reader. The error
-// matches [ErrMissing] or is that of package objcopy.
+// no checksum. The result reads from the binary's reader. The error matches
+// [ErrMissing] or is that of package objcopy.
 func Of(binary *multiversion.Binary, arch multiversion.Arch) (Source, error) {
 	image := binary.Image(arch)
 	if image == nil {
@@ -47,19 +46,4 @@ func Of(binary *multiversion.Binary, arch multiversion.Arch) (Source, error) {
 		return nil, fmt.Errorf("%w for %s in the universal file", ErrMissing, arch)
 	}
 	return io.NewSectionReader(binary.Reader(), extent.Offset, extent.Size), nil
-}
-
-// Checksum returns the checksum of the current executable for arch, to be
-// compared with the header's current_checksum. It reads all of it and
-// writes nothing. The error is that of Of, the reader's or the context's.
-func Checksum(ctx context.Context, binary *multiversion.Binary, arch multiversion.Arch) (multiversion.Checksum, error) {
-	source, err := Of(binary, arch)
-	if err != nil {
-		return multiversion.Checksum{}, err
-	}
-	hash := multiversion.NewHash()
-	if err := multiversion.HashExtent(ctx, hash, source, multiversion.Extent{Size: source.Size()}); err != nil {
-		return multiversion.Checksum{}, fmt.Errorf("read the current executable: %w", err)
-	}
-	return hash.Checksum(), nil
 }

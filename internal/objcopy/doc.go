@@ -1,11 +1,14 @@
 // Package objcopy rebuilds ELF and PE executables the way llvm-objcopy does,
-// byte for byte, for the four things that upstream's build asks of it:
+// byte for byte, for the three things that upstream's build asks of it:
 //
-//	Normalize   llvm-objcopy --enable-deterministic-archives IN OUT
-//	Add         … --keep-undefined --add-section .tb_mvb=BODY --set-section-flags .tb_mvb=contents,noload,readonly
-//	                --add-section .tb_mvh=HEADER --set-section-flags .tb_mvh=contents,noload,readonly IN OUT
-//	WithHeader  … --keep-undefined --remove-section .tb_mvh --add-section .tb_mvh=HEADER --set-section-flags … IN OUT
-//	Remove      … --keep-undefined --remove-section .tb_mvb --remove-section .tb_mvh IN OUT
+//	Normalize  llvm-objcopy --enable-deterministic-archives IN OUT
+//	Add        … --keep-undefined --add-section .tb_mvb=BODY --set-section-flags .tb_mvb=contents,noload,readonly
+//	               --add-section .tb_mvh=HEADER --set-section-flags .tb_mvh=contents,noload,readonly IN OUT
+//	Remove     … --keep-undefined --remove-section .tb_mvb --remove-section .tb_mvh IN OUT
+//
+// The build replaces the header once its checksum is known, by removing the section and
+// adding it again. Nothing else moves, as header and body are the last sections, so that
+// Add with the other header is the same.
 //
 // For any file that Normalize accepts, Normalize of the result, and Remove of the
 // result of Add, give that result again: the checksum of the current executable in

@@ -147,7 +147,7 @@ func rebuildELF(src source, edit change) (*Image, error) {
 	if err := file.layOut(); err != nil {
 		return nil, err
 	}
-	return file.write(edit)
+	return file.write(), nil
 }
 
 func (f *elfFile) readHeader() error {

@@ -86,7 +86,7 @@ func (f *elfFile) finishSections() {
 
 // write puts the rebuilt file together: segments, which the ELF header and the program
 // headers overwrite, then the sections in no segment, then the section headers.
-func (f *elfFile) write(edit change) (*Image, error) {
+func (f *elfFile) write() *Image {
 	f.finishSections()
 	var layers canvas
 	for _, s := range f.segments {
@@ -120,14 +120,7 @@ func (f *elfFile) write(edit change) (*Image, error) {
 		s.encode(sections[(index+1)*elfSectionSize:], f.names.strings.offset(s.nameIndex))
 	}
 	layers.put(piece{start: int64(f.offsetTable), size: int64(len(sections)), data: sections})
-	image := layers.image(int64(f.offsetTable) + int64(len(sections)))
-	if len(edit.add) > 0 {
-		body, added := f.sections[len(f.sections)-2], f.sections[len(f.sections)-1]
-		image.body = Extent{Offset: int64(body.newOffset), Size: int64(body.size)}
-		image.header = Extent{Offset: int64(added.newOffset), Size: int64(added.size)}
-		image.hasPack = true
-	}
-	return image, nil
+	return layers.image(int64(f.offsetTable) + int64(len(sections)))
 }
 
 // encodeHeader returns the ELF header with what has moved.

@@ -11,17 +11,8 @@ import (
 // Image is a rebuilt executable: a virtual file. Its methods may be called at
 // the same time. It never changes.
 type Image struct {
-	pieces  []piece // in order, without gaps
-	size    int64
-	body    Extent
-	header  Extent
-	hasPack bool
-}
-
-// Extent is a stretch of a file, in bytes.
-type Extent struct {
-	Offset int64 `json:"offset"`
-	Size   int64 `json:"size"`
+	pieces []piece // in order, without gaps
+	size   int64
 }
 
 // Content is what a section is filled with: the first Size bytes of R.
@@ -57,13 +48,6 @@ func (p piece) cut(start, end int64) piece {
 
 // Size returns the size of the file in bytes.
 func (m *Image) Size() int64 { return m.size }
-
-// Body returns where the section .tb_mvb stands in a result of [Add] or
-// [Image.WithHeader], as large as the content that was given, and whether there is one.
-func (m *Image) Body() (Extent, bool) { return m.body, m.hasPack }
-
-// Header returns where the section .tb_mvh stands, like [Image.Body].
-func (m *Image) Header() (Extent, bool) { return m.header, m.hasPack }
 
 // ReadAt reads as an [io.ReaderAt] does. A reader that the image was built from and that
 // has become shorter makes it return [io.ErrUnexpectedEOF].
@@ -128,24 +112,6 @@ func (m *Image) WriteTo(w io.Writer) (int64, error) {
 		}
 	}
 	return done, nil
-}
-
-// WithHeader returns the image with another content for .tb_mvh, of the same
-// size. That is what removing the section and adding it again gives: header
-// and body are the last sections, so that nothing else moves. It is an
-// error if m is not a result of [Add] or WithHeader.
-func (m *Image) WithHeader(header Content) (*Image, error) {
-	if !m.hasPack {
-		return nil, errors.New("replace header: the image has none")
-	}
-	if header.R == nil || header.Size != m.header.Size {
-		return nil, fmt.Errorf("replace header: %d bytes, not %d", header.Size, m.header.Size)
-	}
-	next := *m
-	layers := canvas{pieces: slices.Clone(m.pieces)}
-	layers.put(piece{start: m.header.Offset, size: header.Size, r: header.R})
-	next.pieces = layers.pieces
-	return &next, nil
 }
 
 // canvas collects pieces, of which a later one hides the earlier ones under it.

@@ -149,7 +149,7 @@ func compareSections(t *testing.T, tool oracle, name string, normalized []byte) 
 	if wantErr != nil || !same(t, name+": add", packed, want) {
 		return false
 	}
-	image, err = image.WithHeader(section(nextHeader))
+	image, err = objcopy.Add(bytes.NewReader(normalized), int64(len(normalized)), section(testBody), section(nextHeader))
 	if err != nil {
 		t.Errorf("%s: replace: %v", name, err)
 		return false

@@ -103,7 +103,7 @@ func rebuildPE(src source, edit change) (*Image, error) {
 	if err := file.buildStrings(); err != nil {
 		return nil, err
 	}
-	return file.write(edit)
+	return file.write()
 }
 
 // readHeaders returns where the section table is.

@@ -60,7 +60,7 @@ func (f *peFile) directory(index int) []byte {
 }
 
 // write puts the rebuilt file together: headers, raw data, symbols, strings.
-func (f *peFile) write(edit change) (*Image, error) {
+func (f *peFile) write() (*Image, error) {
 	end := f.end
 	symbols, sizeNames := f.symbols.rows, f.strings.size
 	pointer := end
@@ -94,14 +94,7 @@ func (f *peFile) write(edit change) (*Image, error) {
 	if end > SizeMax {
 		return nil, refusePE(0, "the rebuilt file would have more than %d bytes", SizeMax)
 	}
-	image := layers.image(end)
-	if len(edit.add) > 0 {
-		body, header := f.sections[len(f.sections)-2], f.sections[len(f.sections)-1]
-		image.body = Extent{Offset: body.newOffset, Size: body.size}
-		image.header = Extent{Offset: header.newOffset, Size: header.size}
-		image.hasPack = true
-	}
-	return image, nil
+	return layers.image(end), nil
 }
 
 // putHeaders puts everything before the raw data. The DOS header and stub stay as they are.
