@@ -3,6 +3,7 @@ package datafile_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/tbctl/tbctl/datafile"
@@ -28,4 +29,26 @@ func ExampleRead() {
 	}
 	fmt.Println(superblock.Release, superblock.Copies[0].Valid, superblock.Copies[1].Valid)
 	// Output: 0.17.8 false true
+}
+
+// What a file is, from its first 4 KiB.
+func ExampleLooks() {
+	superblock := datafile.Superblock{Version: 2, Sequence: 1, ReplicaCount: 1, Release: multiversion.NewRelease(0, 17, 8)}
+	zone, err := superblock.Encode()
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(datafile.Looks(zone[:datafile.HeaderSize]))
+	fmt.Println(datafile.Looks(make([]byte, datafile.HeaderSize)))
+	// Output:
+	// true
+	// false
+}
+
+// Only a regular file or a block device is read.
+func ExampleReadFile() {
+	_, err := datafile.ReadFile(context.Background(), ".", datafile.Options{})
+	fmt.Println(err, errors.Is(err, datafile.ErrFileKind))
+	// Output: open .: neither a regular file nor a block device true
 }

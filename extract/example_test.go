@@ -25,6 +25,22 @@ func ExampleOpen() {
 	// Output: 0.17.7 true <nil>
 }
 
+// Everything that a binary holds is compared with the checksums in its header.
+func ExampleAll() {
+	executables, err := extract.All(packed("0.17.8", "0.17.6", "0.17.7").Binary(), "")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, executable := range executables {
+		fmt.Println(executable.Release, executable.Current, executable.Verify(context.Background()))
+	}
+	// Output:
+	// 0.17.6 false <nil>
+	// 0.17.7 false <nil>
+	// 0.17.8 true <nil>
+}
+
 // packed builds a small binary for x86_64-linux out of executables that print their release: the
 // release, and past ones.
 func packed(release string, past ...string) *pack.Result {

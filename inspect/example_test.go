@@ -3,6 +3,7 @@ package inspect_test
 import (
 	"fmt"
 	"os"
+	"strings"
 
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
@@ -35,4 +36,16 @@ func ExampleInspect() {
 	// 0.17.7, 85 bytes, stop there: true
 	// 0.17.8, 860 bytes, stop there: false
 	// offered to 0.17.6: [0.17.6 0.17.7]
+}
+
+// A file is named for what it is, so that an error says what went wrong.
+func ExampleDescribe() {
+	for _, content := range []string{"Not Found\n", "<!DOCTYPE html><title>404</title>", "#!/bin/sh\n", ""} {
+		fmt.Println(inspect.Describe(strings.NewReader(content), int64(len(content))))
+	}
+	// Output:
+	// a text
+	// an HTML page
+	// a script
+	// an empty file
 }

@@ -51,6 +51,21 @@ func ExampleReplace() {
 	// false "RunningVersionNotIncluded: the new file lacks release 0.17.6, which a replica runs"
 }
 
+// An installed file without multiversion sections, such as 0.15.3, does not say which
+// release it is: whoever installed it has to.
+func ExampleInstalledFrom() {
+	plain := tinyelf.Build(multiversion.ArchX86_64, "0.15.3")
+	installed := verify.InstalledFrom(bytes.NewReader(plain), int64(len(plain)), multiversion.ReleaseEpoch)
+	fmt.Println(installed.Plain.Release, installed.Binary == nil, installed.Err)
+
+	next := packed("0.15.5", "0.15.3", "0.15.4")
+	report := verify.Replace(next.Binary(), installed, verify.ReplaceOptions{})
+	fmt.Printf("%v %q\n", report.Ok, report.Diagnosis)
+	// Output:
+	// 0.15.3 true <nil>
+	// true ""
+}
+
 // packed builds a small binary for x86_64-linux out of executables that print their release: the
 // release, and past ones.
 func packed(release string, past ...string) *pack.Result {
