@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/verify"
 )
 
 // entryUnknown are failures at or after the swap, and every failed fsync.
@@ -43,7 +44,7 @@ func entryBusy(_ *app, err error) (exitCode, string, any, bool) {
 	switch {
 	case errors.As(err, &busy):
 		return exitBusy, "wait for it: --wait 1m", busy.Holder, true
-	case errors.Is(err, fsatomic.ErrChanged):
+	case errors.Is(err, fsatomic.ErrChanged), errors.Is(err, verify.ErrChanged):
 		return exitBusy, "something else changed it at the same moment: run the same command again", nil, true
 	}
 	return 0, "", nil, false
