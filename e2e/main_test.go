@@ -18,11 +18,11 @@ import (
 
 const (
 	// insideEnv tells the started test binary where its parent's network is.
-	insideEnv = "TBCTL_E2E_OUTER_NETWORK"
+	insideEnv = "E2E_OUTER_NETWORK"
 	// programEnv is where the built tbctl stands.
-	programEnv = "TBCTL_E2E_PROGRAM"
+	programEnv = "E2E_PROGRAM"
 	// skipEnv is why nothing can be tested here.
-	skipEnv = "TBCTL_E2E_SKIP"
+	skipEnv = "E2E_SKIP"
 )
 
 // publicIP is an address of this namespace that no program takes for a loopback

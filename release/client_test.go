@@ -199,7 +199,7 @@ func TestProxy(t *testing.T) {
 	})
 	run := func(mirror string) string {
 		cmd := exec.Command(os.Args[0], "-test.run=^TestProxyChild$", "-test.v")
-		cmd.Env = append(os.Environ(), "TBCTL_TEST_MIRROR="+mirror, "HTTP_PROXY="+proxy.URL, "HTTPS_PROXY="+proxy.URL, "NO_PROXY=direct.invalid")
+		cmd.Env = append(os.Environ(), "RELEASE_TEST_MIRROR="+mirror, "HTTP_PROXY="+proxy.URL, "HTTPS_PROXY="+proxy.URL, "NO_PROXY=direct.invalid")
 		out, _ := cmd.CombinedOutput()
 		return string(out)
 	}
@@ -216,7 +216,7 @@ func TestProxy(t *testing.T) {
 }
 
 func TestProxyChild(t *testing.T) {
-	mirror := os.Getenv("TBCTL_TEST_MIRROR")
+	mirror := os.Getenv("RELEASE_TEST_MIRROR")
 	if mirror == "" {
 		t.Skip("this is the other half of TestProxy, which runs it")
 	}

@@ -17,7 +17,7 @@ func TestKilled(t *testing.T) {
 	s := newServer(t, map[string]*file{"/x.zip": {data: zip, etag: `"1"`, stall: []int{at}}})
 	cache := newCache(t)
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledChild$")
-	cmd.Env = append(os.Environ(), "TBCTL_TEST_URL="+s.URL+"/x.zip", "TBCTL_TEST_CACHE="+cache, fmt.Sprint("TBCTL_TEST_AT=", at))
+	cmd.Env = append(os.Environ(), "RELEASE_TEST_URL="+s.URL+"/x.zip", "RELEASE_TEST_CACHE="+cache, fmt.Sprint("RELEASE_TEST_AT=", at))
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -44,12 +44,12 @@ func TestKilled(t *testing.T) {
 }
 
 func TestKilledChild(t *testing.T) {
-	url := os.Getenv("TBCTL_TEST_URL")
+	url := os.Getenv("RELEASE_TEST_URL")
 	if url == "" {
 		t.Skip("this is the other half of TestKilled, which runs it")
 	}
-	fetch(t, url, Options{CacheDir: os.Getenv("TBCTL_TEST_CACHE"), ProgressEvery: 1, Progress: func(p Progress) {
-		if fmt.Sprint(p.Done) == os.Getenv("TBCTL_TEST_AT") {
+	fetch(t, url, Options{CacheDir: os.Getenv("RELEASE_TEST_CACHE"), ProgressEvery: 1, Progress: func(p Progress) {
+		if fmt.Sprint(p.Done) == os.Getenv("RELEASE_TEST_AT") {
 			fmt.Print("there")
 		}
 	}})

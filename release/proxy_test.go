@@ -76,14 +76,14 @@ func environment(variables map[string]string) func(string) string {
 func TestMalformedProxy(t *testing.T) {
 	t.Parallel()
 	cmd := exec.Command(os.Args[0], "-test.run=^TestMalformedProxyChild$", "-test.v")
-	cmd.Env = append(os.Environ(), "TBCTL_TEST_MALFORMED_PROXY=1", "HTTPS_PROXY=http://user:p%ss@proxy:3128", "NO_PROXY=")
+	cmd.Env = append(os.Environ(), "RELEASE_TEST_MALFORMED_PROXY=1", "HTTPS_PROXY=http://user:p%ss@proxy:3128", "NO_PROXY=")
 	if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "--- PASS") {
 		t.Errorf("%v: %s", err, out)
 	}
 }
 
 func TestMalformedProxyChild(t *testing.T) {
-	if os.Getenv("TBCTL_TEST_MALFORMED_PROXY") == "" {
+	if os.Getenv("RELEASE_TEST_MALFORMED_PROXY") == "" {
 		t.Skip("this is the other half of TestMalformedProxy, which runs it")
 	}
 	zip := zipped(t, program(10_000, 1))

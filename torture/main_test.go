@@ -16,10 +16,10 @@ import (
 
 // helperVariable, when set, makes the test binary do one thing as a process of
 // its own, see helpers.
-const helperVariable = "TBCTL_TORTURE_HELPER"
+const helperVariable = "TORTURE_HELPER"
 
 // full is whether everything is tried, not only a sample.
-func full() bool { return os.Getenv("TBCTL_TORTURE") == "full" }
+func full() bool { return os.Getenv("TORTURE") == "full" }
 
 // sample is the number of tries in a quick or in a full run.
 func sample(quick, all int) int {

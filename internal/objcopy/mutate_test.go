@@ -19,11 +19,11 @@ import (
 func TestMutations(t *testing.T) {
 	t.Parallel()
 	tool := findOracle(t)
-	tries, err := strconv.Atoi(os.Getenv("TBCTL_OBJCOPY_MUTATIONS"))
+	tries, err := strconv.Atoi(os.Getenv("OBJCOPY_MUTATIONS"))
 	if err != nil {
 		tries = 50
 	}
-	seed, _ := strconv.ParseUint(os.Getenv("TBCTL_OBJCOPY_SEED"), 10, 64)
+	seed, _ := strconv.ParseUint(os.Getenv("OBJCOPY_SEED"), 10, 64)
 	random := rand.New(rand.NewPCG(1, seed))
 	inputs := fixtures(t)
 	names := slices.Sorted(maps.Keys(inputs))

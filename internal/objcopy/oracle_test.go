@@ -16,11 +16,11 @@ import (
 
 // The environment chooses what is compared with llvm-objcopy beyond the quick inputs:
 //
-//	TBCTL_OBJCOPY_TOOL        the program to compare with, instead of llvm-objcopy on PATH
-//	TBCTL_OBJCOPY_SWEEP       a pattern of files to compare, such as '/usr/bin/*'
-//	TBCTL_OBJCOPY_TOOLCHAINS  any text: build and compare with all compilers, linkers and options
-//	TBCTL_OBJCOPY_MUTATIONS   how many damaged fixtures to compare
-//	TBCTL_OBJCOPY_SEED        the seed of the mutations
+//	OBJCOPY_TOOL        the program to compare with, instead of llvm-objcopy on PATH
+//	OBJCOPY_SWEEP       a pattern of files to compare, such as '/usr/bin/*'
+//	OBJCOPY_TOOLCHAINS  any text: build and compare with all compilers, linkers and options
+//	OBJCOPY_MUTATIONS   how many damaged fixtures to compare
+//	OBJCOPY_SEED        the seed of the mutations
 //
 // Versions 14, 16 and 19 agree with each other and with this package on all. From 21 on llvm-objcopy
 // puts long section names first in the string table of a PE image, which it did not before.
@@ -34,7 +34,7 @@ type oracle struct {
 
 func findOracle(t testing.TB) oracle {
 	t.Helper()
-	name := os.Getenv("TBCTL_OBJCOPY_TOOL")
+	name := os.Getenv("OBJCOPY_TOOL")
 	if name == "" {
 		name = "llvm-objcopy"
 	}

@@ -175,8 +175,8 @@ func manySections(count int) string {
 // TestToolchains compares executables of many compilers, linkers and options.
 func TestToolchains(t *testing.T) {
 	t.Parallel()
-	if os.Getenv("TBCTL_OBJCOPY_TOOLCHAINS") == "" {
-		t.Skip("skipped: builds some 200 executables, which takes a minute: set TBCTL_OBJCOPY_TOOLCHAINS=1")
+	if os.Getenv("OBJCOPY_TOOLCHAINS") == "" {
+		t.Skip("skipped: builds some 200 executables, which takes a minute: set OBJCOPY_TOOLCHAINS=1")
 	}
 	tool := findOracle(t)
 	inputs := cExecutables(t, hosted(t), []string{"gcc", "clang", "clang -fuse-ld=lld", "gcc -fuse-ld=gold", "aarch64-linux-gnu-gcc"}, []string{
@@ -225,9 +225,9 @@ func TestToolchains(t *testing.T) {
 // TestSweep compares the executables among the files of a pattern.
 func TestSweep(t *testing.T) {
 	t.Parallel()
-	pattern := os.Getenv("TBCTL_OBJCOPY_SWEEP")
+	pattern := os.Getenv("OBJCOPY_SWEEP")
 	if pattern == "" {
-		t.Skip("skipped: set TBCTL_OBJCOPY_SWEEP to a pattern of files, such as '/usr/bin/*'")
+		t.Skip("skipped: set OBJCOPY_SWEEP to a pattern of files, such as '/usr/bin/*'")
 	}
 	tool := findOracle(t)
 	names, err := filepath.Glob(pattern)
