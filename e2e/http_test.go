@@ -163,7 +163,7 @@ func TestMirrorTemplate(t *testing.T) {
 	h.run("install", "0.17.7", h.target, "--mirror", base+"/{tag}/{asset}").failed(1, "404")
 	h.run("install", "0.17.8", h.target, "--mirror", base+"/{asset}").failed(2, "{tag}")
 	h.run("install", "latest", h.target, "--mirror", base+"/{tag}/{asset}").failed(2, "newest")
-	h.run("releases", "--mirror", base+"/{tag}/{asset}").failed(1, "cannot list")
+	h.run("releases", "--mirror", base+"/{tag}/{asset}").failed(2, "cannot list")
 	h.untouched()
 	h.set("TBCTL_MIRROR=" + base)
 	doc := h.run("install", "0.17.8", h.target, "--require", "digest", "--json").want(0).document()
