@@ -14,6 +14,7 @@
 # is always safe. Its own exit code is the one that stopped it. Run it again when the
 # reason is gone: hosts that are done already answer at once.
 #
+#   TARGET  where it is installed on each host, if not at the host's own default
 #   FLAGS   more flags for the installations, such as "--require digest"
 #   SSH     the command that reaches a host (ssh -o BatchMode=yes)
 #   TRIES   how often a host is tried (3), with PAUSE seconds between (10)
@@ -74,7 +75,7 @@ flags=${FLAGS:-}
 
 for host in "$@"; do
     say "$host: would it do?"
-    attempt "$host" install "$release" --dry-run --quiet $flags >/dev/null || {
+    attempt "$host" install "$release" ${TARGET:-} --dry-run --quiet $flags >/dev/null || {
         code=$?
         say "stopped before anything was changed anywhere"
         exit $code
@@ -84,7 +85,7 @@ done
 done=0
 for host in "$@"; do
     say "$host: installing"
-    attempt "$host" install "$release" --quiet --wait 1m --wait-armed "$patience" $flags || {
+    attempt "$host" install "$release" ${TARGET:-} --quiet --wait 1m --wait-armed "$patience" $flags || {
         code=$?
         say "stopped: $done of $# hosts are done; the cluster goes on with what it runs until all are"
         exit $code
@@ -93,7 +94,7 @@ for host in "$@"; do
 done
 
 for host in "$@"; do
-    attempt "$host" watch --until "running=$release" --timeout "$patience" --quiet || {
+    attempt "$host" watch ${TARGET:-} --until "running=$release" --timeout "$patience" --quiet || {
         code=$?
         say "$release is installed on all $# hosts, but $host does not run it yet: tbctl status there; nothing needs undoing"
         exit $code

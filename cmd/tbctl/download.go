@@ -55,6 +55,12 @@ func (c *downloadCmd) Run(a *app) error {
 		name = downloadName(artifact)
 	}
 	a.about.target = name
+	if name == "-" {
+		return usage("name a file, such as -o "+downloadName(artifact), "-o -: an executable is written to a file")
+	}
+	if err := checkOutput(name); err != nil {
+		return err
+	}
 	there, err := c.there(a, name, artifact)
 	if err != nil {
 		return err

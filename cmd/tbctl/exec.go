@@ -20,7 +20,8 @@ type execCmd struct {
 func (c *execCmd) Help() string {
 	return `Runs a release out of a multiversion binary as a replica does it: copied into
 memory, verified there, and executed in the place of tbctl, with the path of FILE as
-its own name. Its exit code is tbctl's. Flags of tbctl stand before FILE.
+its own name. Its exit code is tbctl's. What follows the first argument behind FILE, or
+--, is the program's.
 
 Examples:
 
@@ -54,7 +55,7 @@ func (c *execCmd) Run(a *app) error {
 	if c.DataFile != "" {
 		superblock, err := datafile.ReadFile(a.ctx, c.DataFile, datafile.Options{})
 		if err != nil {
-			return fmt.Errorf("data file %s: %w", c.DataFile, err)
+			return dataFileError(c.DataFile, err)
 		}
 		which = superblock.Release
 	}

@@ -71,6 +71,8 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, hintKind(kind), nil, true
 	case errors.As(err, &stranger):
 		return exitRejected, hintStranger(stranger.Kind), stranger.Kind, true
+	case multiversion.IsPlain(err):
+		return exitRejected, hintPlain, format, true
 	case errors.As(err, &format) && !errors.Is(err, multiversion.RuleRead):
 		return exitRejected, a.hintFindings(), format, true
 	case errors.As(err, &zip):
@@ -130,7 +132,7 @@ var planHints = []struct {
 	{fsatomic.ErrDirNotWritable, "run it as root or as the directory's owner: sudo tbctl …"},
 	{fsatomic.ErrSticky, "run it as root or as the file's owner: sudo tbctl …"},
 	{fsatomic.ErrMountPoint, "something is mounted on the file itself: umount it, or change what it is mounted from"},
-	{fsatomic.ErrNoSpace, "make room in the target's file system: the new file stands beside the old one"},
+	{fsatomic.ErrNoSpace, "make room in that file system (df), or name another place; a new file stands beside the old one until it takes its place"},
 	{fsatomic.ErrNoInodes, "remove some files from the target's file system"},
 	{fsatomic.ErrOwner, "run it as root, or say --owner USER[:GROUP]"},
 	{fsatomic.ErrAttribute, "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"},
@@ -202,12 +204,16 @@ func entrySource(a *app, err error) (exitCode, string, any, bool) {
 		return exitUsage, "one of --platform " + strings.Join(texts(release.Platforms()), ", "), nil, true
 	case errors.Is(err, release.ErrNotListable):
 		return exitUsage, "only GitHub and directories list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL", nil, true
+	case errors.Is(err, release.ErrOption) && strings.Contains(err.Error(), "no public key"):
+		return exitUsage, "--public-key FILE", nil, true
 	case errors.Is(err, release.ErrOption):
 		return exitUsage, "tbctl " + a.command + " --help", nil, true
 	case errors.As(err, &limit):
 		return exitFailed, "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", limit, true
 	case errors.As(err, &transfer):
 		return exitFailed, hintNetwork(transfer, transfer.Kept), transfer, true
+	case errors.Is(err, release.ErrNotFound) && a.command == "releases":
+		return exitFailed, "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from", nil, true
 	case errors.Is(err, release.ErrNotFound):
 		return exitFailed, "check the name; tbctl releases lists what there is", nil, true
 	case fromNetwork(err):

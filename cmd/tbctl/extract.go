@@ -88,6 +88,9 @@ func (c *extractCmd) Run(a *app) error {
 	results := []extracted{}
 	universal := len(binary.Images) > 1
 	for _, executable := range executables { // before the first is written
+		if err := checkOutput(c.name(executable, universal)); err != nil {
+			return err
+		}
 		if name := c.name(executable, universal); !c.Force {
 			if _, err := os.Lstat(name); err == nil {
 				return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}

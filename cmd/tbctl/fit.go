@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
@@ -39,12 +41,21 @@ func (f *fitFlags) known(a *app, target string, ahead bool) (known, error) {
 	for _, name := range f.DataFile {
 		superblock, err := datafile.ReadFile(a.ctx, name, datafile.Options{})
 		if err != nil {
-			return known{}, fmt.Errorf("data file %s: %w", name, err)
+			return known{}, dataFileError(name, err)
 		}
 		result.options.Needs = append(result.options.Needs, verify.Need{Release: superblock.Release, Why: verify.NeedData, Source: name})
 	}
 	err := result.observe(a, target, len(f.Running) > 0)
 	return result, err
+}
+
+// dataFileError is the error of a data file that was named.
+func dataFileError(name string, err error) error {
+	err = fmt.Errorf("--data-file %s: %w", name, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		return &commandError{code: exitFailed, hint: "check the name; tbctl status shows the data files of the replicas that run", err: err}
+	}
+	return err
 }
 
 // again gathers it anew when the new file is there: a download or another holder of the

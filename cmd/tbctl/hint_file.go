@@ -57,11 +57,14 @@ func (a *app) hintFindings() string {
 	return "get the file again; this lists every finding: tbctl verify {file}"
 }
 
+// hintPlain is about an executable without multiversion sections.
+const hintPlain = "TigerBeetle's releases up to 0.15.3, what tbctl extract takes out, and other programs have no multiversion sections: tbctl releases lists what there is"
+
 // hintStranger is about a file that is no multiversion binary.
 func hintStranger(kind inspect.Kind) string {
 	switch archive.Kind(kind.Name) {
 	case archive.KindELF, archive.KindPE, archive.KindMachO, archive.KindMachOUniversal:
-		return "TigerBeetle's releases up to 0.15.3, and programs that are not TigerBeetle, have no multiversion sections: tbctl releases lists what there is"
+		return hintPlain
 	case archive.KindZip:
 		return "unzip -l {file} shows what the archive holds"
 	case archive.KindEmpty:

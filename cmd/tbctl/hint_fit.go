@@ -24,7 +24,7 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		switch finding.Name {
 		case verify.CheckDowngrade:
 			return "if going back is meant, say what the cluster needs and allow it: --data-file FILE (or --running RELEASE) --allow-downgrade, " +
-				"with the replicas stopped also --stopped; or go back to TARGET-old: tbctl rollback"
+				"with the replicas stopped also --stopped; or, if {target}-old is what you want: tbctl rollback {target}"
 		case verify.CheckOverlap:
 			return hintBetween(older) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
 		case verify.CheckRunning:

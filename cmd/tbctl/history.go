@@ -91,7 +91,7 @@ func (c *historyCmd) render(out *term.Stream, result historyResult) {
 	for _, record := range outcomes {
 		rows = append(rows, []string{
 			record.Time.Local().Format(timeFormat), string(record.Operation), resultText(out, record.Result),
-			changeText(record), whoText(record), term.Printable(record.Target), term.Printable(record.Source),
+			changeText(record), whoText(record), term.Printable(record.Target), sourceText(record.Source),
 			(time.Duration(record.DurationMS) * time.Millisecond).String(),
 		})
 	}

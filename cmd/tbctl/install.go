@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"os/user"
 	"runtime"
@@ -125,7 +124,7 @@ func (c *installCmd) checkOrder(a *app) error {
 	}
 	hint := "a file of that name is written ./" + c.Target
 	if !isRelease(c.Source) {
-		hint = fmt.Sprintf("the release comes first: tbctl install %s %s", c.Target, shellWord(c.Source))
+		hint = "the release comes first: " + a.swapped(c.Source, c.Target)
 	}
 	return usage(hint, "the target %s is named like a release", c.Target)
 }
@@ -136,12 +135,12 @@ func (c *installCmd) checkFiles(a *app) error {
 		return nil // the plan says what is wrong with it
 	}
 	defer there.Close()
-	swapped := "the source comes first; is it the other way round? tbctl install " + shellWord(c.Target) + " " + shellWord(c.Source)
+	swapped := "the source comes first; is it the other way round? " + a.swapped(c.Source, c.Target)
 	if zip, err := there.isZip(); err == nil && zip {
 		return usage(swapped, "the target %s is a zip archive", c.Target)
 	}
 	if fsatomic.HasLock(fsatomic.OS(), c.Source) && !fsatomic.HasLock(fsatomic.OS(), c.Target) {
-		return usage(swapped+"; if it is meant: tbctl install - "+shellWord(c.Target)+" < "+shellWord(c.Source),
+		return usage(swapped+"; if it is meant: "+a.retyped(c.Source, "-")+" < "+shellWord(c.Source),
 			"the source %s is a place where tbctl installs, and the target %s is none yet", c.Source, c.Target)
 	}
 	return nil

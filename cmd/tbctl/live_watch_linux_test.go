@@ -214,7 +214,7 @@ func TestLiveWatchUnmet(t *testing.T) {
 	}
 	l.tbctl("watch", l.target, "--timeout", "1ms").ends(0) // nothing was asked for
 	for _, until := range []string{"running", "running=new", "started=0.17.8", "="} {
-		l.tbctl("watch", l.target, "--until", until, "--timeout", "10m").ends(2, "tbctl watch --until")
+		l.tbctl("watch", l.target, "--until", until, "--timeout", "10m").ends(2, "tbctl watch "+l.target+" --until armed=0.17.8 --timeout 10m")
 	}
 }
 

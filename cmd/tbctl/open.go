@@ -98,6 +98,15 @@ func openFile(name string) (*input, error) {
 	return &input{ReaderAt: file, name: name, size: size, mode: &mode, close: file.Close}, nil
 }
 
+// checkOutput refuses to write over a binary that tbctl has installed: without the checks,
+// the lock and the way back of an installation.
+func checkOutput(name string) error {
+	if _, err := os.Stat(name); err != nil || !fsatomic.HasLock(fsatomic.OS(), name) {
+		return nil
+	}
+	return &commandError{code: exitRefused, hint: "write it elsewhere, and then: tbctl install FILE " + shellWord(name), err: fmt.Errorf("%s is where tbctl installs", name)}
+}
+
 // openRegular opens a regular file.
 func openRegular(name string) (*os.File, error) {
 	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)

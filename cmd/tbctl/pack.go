@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
@@ -58,9 +59,12 @@ func (c *packCmd) Run(a *app) error {
 		return err
 	}
 	a.about.target = c.Output
+	if err := checkOutput(c.Output); err != nil {
+		return err
+	}
 	var opened inputs
 	defer opened.close()
-	if options.Current, err = opened.sources(c.Current); err != nil {
+	if options.Current, err = opened.sources(a, c.Current); err != nil {
 		return err
 	}
 	switch {
@@ -70,11 +74,13 @@ func (c *packCmd) Run(a *app) error {
 			return err
 		}
 		opened = append(opened, input)
-		if options.Past, err = multiversion.Parse(input, input.Size()); err != nil {
+		if options.Past, err = multiversion.Parse(input, input.Size()); multiversion.IsPlain(err) {
+			return rejected("if it is 0.15.3: --epoch instead of --past", fmt.Errorf("%s: %s", c.Past, inspect.Describe(input, input.Size()).Text))
+		} else if err != nil {
 			return fmt.Errorf("%s: %w", c.Past, err)
 		}
 	default:
-		sources, err := opened.sources(c.Epoch)
+		sources, err := opened.sources(a, c.Epoch)
 		if err != nil {
 			return err
 		}
@@ -121,9 +127,9 @@ func (c *packCmd) check() error {
 func packError(err error) error {
 	var refusal *pack.RefusalError
 	if errors.As(err, &refusal) && refusal.Reason != pack.ReasonRead && refusal.Reason != pack.ReasonChanged {
-		hint := ""
+		hint := "look at what goes in: tbctl inspect FILE"
 		if refusal.Reason == pack.ReasonSections {
-			hint = "tbctl extract FILE RELEASE -o OUT takes the executable out of it"
+			hint = "take the executable out of it: tbctl extract FILE RELEASE -o OUT"
 		}
 		return rejected(hint, err)
 	}
@@ -144,12 +150,17 @@ func parseCommit(text string) (multiversion.Commit, error) {
 // inputs are files that are open for as long as a command reads from them.
 type inputs []*input
 
-func (i *inputs) sources(names []string) ([]pack.Source, error) {
+func (i *inputs) sources(a *app, names []string) ([]pack.Source, error) {
 	var sources []pack.Source
 	for _, name := range names {
+		a.about.file = name
 		file, err := openFile(name)
 		if err != nil {
 			return nil, err
+		}
+		if zip, err := file.isZip(); err == nil && zip {
+			file.Close()
+			return nil, rejected("take the executable out of it: tbctl extract {file} RELEASE -o tigerbeetle", fmt.Errorf("%s: a zip archive, not an executable", name))
 		}
 		*i = append(*i, file)
 		sources = append(sources, file)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -41,7 +42,11 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 		return release.Options{}, usage("--public-key takes a file, or the key itself: the line that begins with RW", "%w", err)
 	}
 	if err := checkRequire(s.Require); err != nil {
-		return release.Options{}, usage("--require digest, or --require signature", "--require: %w", err)
+		where, hint := "--require", "--require digest, or --require signature"
+		if !a.onCommandLine["require"] {
+			where, hint = "require, from "+a.setting("require").Origin, "there it is digest or signature"
+		}
+		return release.Options{}, usage(hint, "%s: %w", where, err)
 	}
 	cache := s.CacheDir
 	if cache == "" {
@@ -162,6 +167,10 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		fetched, err := artifact.Fetch(ctx, w)
 		a.progress.Done()
 		origin := originOf(artifact, fetched)
+		if artifact.Source == release.SourceStdin && errors.Is(err, archive.RuleTruncated) {
+			hint := "was the connection lost, or did the command before the pipe fail? send it again"
+			return origin, &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("standard input ended early: %w", err)}
+		}
 		if failure := classify(a, err); failure.code == exitRejected {
 			return origin, &install.RejectedError{Source: placeName(artifact), Reason: withoutLocation(err, artifact), Err: err}
 		}

@@ -194,7 +194,7 @@ func renderStatus(out *term.Stream, s *status) {
 	}
 	for _, leftover := range s.Leftovers {
 		if s.HeldBy == nil {
-			out.Printf("%s %s: %s\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason)
+			out.Printf("%s %s: %s; the next installation clears it away\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason)
 		}
 	}
 	for _, open := range s.Interrupted {

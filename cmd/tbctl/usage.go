@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -96,6 +97,19 @@ func (a *app) retyped(old string, with ...string) string {
 			replaced = true
 			continue
 		}
+		words = append(words, shellQuote(release.Redact(arg)))
+	}
+	return strings.Join(words, " ")
+}
+
+// swapped is the command line with two of its arguments in each other's place.
+func (a *app) swapped(one, other string) string {
+	line := slices.Clone(a.line)
+	if first, second := slices.Index(line, one), slices.Index(line, other); first >= 0 && second >= 0 {
+		line[first], line[second] = other, one
+	}
+	words := []string{"tbctl"}
+	for _, arg := range line {
 		words = append(words, shellQuote(release.Redact(arg)))
 	}
 	return strings.Join(words, " ")

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 
@@ -76,7 +77,11 @@ func (c *verifyCmd) Run(a *app) error {
 	a.emit(result, func(out *term.Stream) { renderVerified(out, result, !a.global.Quiet, c.Digest) })
 	switch {
 	case !result.Report.Ok:
-		return rejected("get the file again: it is not the one that was released", fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
+		hint := a.hintFindings()
+		if result.Report.Binary == nil && result.Kind.Name != inspect.NameDamaged {
+			hint = hintStranger(result.Kind)
+		}
+		return rejected(hint, fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
 	case result.Fit != nil && !result.Fit.Ok:
 		return &commandError{code: exitRefused, hint: hintFit(result.Fit, false), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
 	}
@@ -124,6 +129,9 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 	defer against.Close()
 	known.options.AllowDowngrade = c.Fit.AllowDowngrade
 	installed := verify.InstalledFrom(against, against.Size(), c.Fit.FromPlain)
+	if errors.Is(installed.Err, multiversion.RuleKind) {
+		return verify.ReplaceReport{}, &commandError{code: exitRefused, hint: "is --against the right file?", err: fmt.Errorf("%s is %s, not a binary", c.Against, inspect.Describe(against, against.Size()).Text)}
+	}
 	return verify.Replace(next, installed, known.options), nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -55,8 +56,12 @@ func (c *watchCmd) Run(a *app) error {
 	}
 	condition, err := watch.ParseCondition(c.Until)
 	if err != nil {
-		hint := "tbctl watch --until armed=0.17.8"
-		if isRelease(c.Until) {
+		hint := a.retyped(c.Until, "armed=0.17.8")
+		what, value, _ := strings.Cut(c.Until, "=")
+		switch {
+		case strings.HasPrefix(value, "v") && isRelease(value[1:]):
+			hint = a.retyped(c.Until, what+"="+value[1:])
+		case isRelease(c.Until):
 			hint = "say of what: --until offered=" + c.Until + ", armed=" + c.Until + " or running=" + c.Until
 		}
 		return usage(hint, "--until: %v", err)
