@@ -102,14 +102,14 @@ func TestSSH(t *testing.T) {
 	h := newHost(t).install(b.old.data)
 	s := startSSH(t, h)
 	s.run(b.far.zip, "install", "-", h.target).failed(4, "RunningVersionNotIncluded")
-	s.run(b.next.zip[:len(b.next.zip)/2], "install", "-", h.target).failed(3, "truncated")
+	s.run(b.next.zip[:len(b.next.zip)/2], "install", "-", h.target).failed(1, "ended early", "truncated")
 	s.run(b.next.data[:len(b.next.data)/2], "install", "-", h.target).failed(3)
 	s.run([]byte("no binary"), "install", "-", h.target).failed(3, "standard input")
-	s.run(nil, "install", "-", h.target).failed(3, "empty", "the pipe")
+	s.run(nil, "install", "-", h.target).failed(1, "empty", "the pipe")
 	s.run(b.next.zip, "install", "-", h.target, "--sha256", strings.Repeat("0", 64)).failed(3)
 	s.run(nil, "install", "-", h.target, "--no-such-flag").failed(2)
-	for _, code := range []int{4, 3} {
-		data := map[int][]byte{4: b.far.zip, 3: b.next.zip[:1000]}[code]
+	for _, code := range []int{4, 3, 1} {
+		data := map[int][]byte{4: b.far.zip, 3: []byte("no binary"), 1: b.next.zip[:1000]}[code]
 		if r := s.run(data, "install", "-", h.target, "--json").want(code); r.document().Error.Message == "" || r.stderr != "" {
 			t.Errorf("document %s, and beside it %q", r.stdout, r.stderr)
 		}

@@ -167,7 +167,7 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		fetched, err := artifact.Fetch(ctx, w)
 		a.progress.Done()
 		origin := originOf(artifact, fetched)
-		if artifact.Source == release.SourceStdin && errors.Is(err, archive.RuleTruncated) {
+		if artifact.Source == release.SourceStdin && endedEarly(err) {
 			hint := "was the connection lost, or did the command before the pipe fail? send it again"
 			return origin, &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("standard input ended early: %w", err)}
 		}
@@ -183,6 +183,12 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		a.tellFetched(fetched)
 		return origin, nil
 	}
+}
+
+// endedEarly reports whether nothing came, or an archive without its end.
+func endedEarly(err error) bool {
+	var kind *release.KindError
+	return errors.Is(err, archive.RuleTruncated) || errors.As(err, &kind) && kind.Kind == archive.KindEmpty
 }
 
 // noteFetch says from where the file comes.
