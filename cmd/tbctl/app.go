@@ -187,7 +187,7 @@ func (a *app) labelled(label, text string) {
 // to be the name.
 func (a *app) hint(text string) {
 	label := a.err.Styles().Accent.Render("hint:")
-	if strings.Contains(text, "'") {
+	if strings.Contains(text, " '") || strings.Contains(text, "$'") {
 		a.err.Println("tbctl: " + label + " " + text)
 		return
 	}

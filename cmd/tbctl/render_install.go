@@ -18,7 +18,7 @@ import (
 // renderPlan shows what a run would do, and what stands against it.
 func renderPlan(out *term.Stream, outcome *install.Outcome, err error, details bool) {
 	plan := outcome.Plan
-	out.Printf("%s %s\n", out.Styles().Bold.Render("plan:"), planSentence(plan))
+	out.Println(out.Hang(out.Styles().Bold.Render("plan:")+" "+planSentence(plan), 2))
 	if details {
 		renderPlanDetails(out, plan)
 	}
@@ -224,20 +224,20 @@ func renderOutcome(out *term.Stream, outcome *install.Outcome, details bool) {
 			if len(outcome.Recovered) > 0 {
 				which = "the rollback that was interrupted"
 			}
-			out.Printf("%s %s had already put %s at %s; nothing was touched\n", good.Render("ok:"), which, fileName(plan.New), plan.Target.Path)
+			out.Println(out.Hang(fmt.Sprintf("%s %s had already put %s at %s; nothing was touched", good.Render("ok:"), which, fileName(plan.New), plan.Target.Path), 2))
 			return
 		}
-		out.Printf("%s %s is installed at %s already; nothing was touched\n", good.Render("ok:"), fileName(plan.New), plan.Target.Path)
+		out.Println(out.Hang(fmt.Sprintf("%s %s is installed at %s already; nothing was touched", good.Render("ok:"), fileName(plan.New), plan.Target.Path), 2))
 		return
 	case install.ResultRolledBack:
-		out.Printf("%s %s is back at %s, and %s is kept as %s\n", good.Render("rolled back:"),
-			fileName(plan.New), plan.Target.Path, fileName(plan.Installed), plan.Target.OldPath)
+		out.Println(out.Hang(fmt.Sprintf("%s %s is back at %s, and %s is kept as %s", good.Render("rolled back:"),
+			fileName(plan.New), plan.Target.Path, fileName(plan.Installed), plan.Target.OldPath), 2))
 	default:
 		was := ""
 		if plan.Installed != nil {
 			was = ", which was " + fileName(plan.Installed)
 		}
-		out.Printf("%s %s at %s%s\n", good.Render("installed:"), fileName(plan.New), plan.Target.Path, was)
+		out.Println(out.Hang(fmt.Sprintf("%s %s at %s%s", good.Render("installed:"), fileName(plan.New), plan.Target.Path, was), 2))
 	}
 	if details {
 		renderFields(out, append(planFields(plan), [2]string{"read back", "the same bytes, durably"}))

@@ -142,6 +142,8 @@ func renderVerified(out *term.Stream, result verified, details, digest bool) {
 		out.Printf("%s\n", result.Report.SHA256)
 	}
 	switch {
+	case result.Report.Binary == nil && result.Kind.Name != inspect.NameDamaged:
+		out.Printf("%s it is %s\n", out.Styles().Bad.Render("rejected:"), result.Kind.Text)
 	case !result.Report.Ok:
 		out.Printf("%s the file is not whole\n", out.Styles().Bad.Render("rejected:"))
 	case result.Fit != nil && !result.Fit.Ok:
