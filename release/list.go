@@ -157,12 +157,15 @@ func listDirectory(directory string, strict bool) ([]Listed, error) {
 		if err != nil || tag == Latest {
 			continue
 		}
+		if info, err := os.Stat(filepath.Join(directory, entry.Name())); err == nil && !info.IsDir() {
+			continue
+		}
 		inside, err := readDirectory(filepath.Join(directory, entry.Name()))
-		if errors.Is(err, ErrTooLarge) {
-			return nil, err
+		if errors.Is(err, ErrNotFound) {
+			continue // a link to nothing
 		}
 		if err != nil {
-			continue // a file, or not for us
+			return nil, err // or an older release would be the newest
 		}
 		listed := listedOf(tag)
 		if listed.Assets = listedAssets(filepath.Join(directory, entry.Name()), inside); len(listed.Assets) > 0 {
@@ -187,6 +190,9 @@ func readDirectory(directory string) ([]os.DirEntry, error) {
 		return nil, fmt.Errorf("list releases: %w", err)
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && !info.IsDir() {
+		return nil, fmt.Errorf("%w: %s is not a directory", ErrNotFound, directory)
+	}
 	var entries []os.DirEntry
 	for len(entries) <= directoryEntryMax && err == nil {
 		var more []os.DirEntry

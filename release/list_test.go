@@ -173,3 +173,29 @@ func TestListDirectoryTooLarge(t *testing.T) {
 		}
 	}
 }
+
+// TestListWhatIsNoDirectory names a mirror that is a file, and skips what is beside the releases.
+func TestListWhatIsNoDirectory(t *testing.T) {
+	t.Parallel()
+	directory := t.TempDir()
+	file := filepath.Join(directory, "0.17.9")
+	if err := errors.Join(os.WriteFile(file, nil, 0o644), os.Symlink("nowhere", filepath.Join(directory, "0.17.8"))); err != nil {
+		t.Fatal(err)
+	}
+	if listing, err := List(t.Context(), Options{Mirror: directory}); err != nil || len(listing.Releases) > 0 {
+		t.Errorf("%+v, %v", listing, err)
+	}
+	if _, err := List(t.Context(), Options{Mirror: file}); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("%v", err)
+	}
+	if os.Geteuid() == 0 {
+		t.Log("skipped for root, who may read everything: a release's directory that cannot be read")
+		return
+	}
+	if err := os.Mkdir(filepath.Join(directory, "0.17.7"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := List(t.Context(), Options{Mirror: directory}); !errors.Is(err, os.ErrPermission) {
+		t.Errorf("%v", err)
+	}
+}
