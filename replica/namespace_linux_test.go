@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tbctl/tbctl/internal/standin"
@@ -28,6 +29,7 @@ func contained(t *testing.T, script string, args ...string) *exec.Cmd {
 	}
 	cmd := exec.Command(unshare, append([]string{"-m", "sh", "-ec", script, "sh"}, args...)...)
 	cmd.Env = append(os.Environ(), "STANDIN_UPGRADE=never")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	output, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +37,10 @@ func contained(t *testing.T, script string, args ...string) *exec.Cmd {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { cmd.Process.Kill(); cmd.Wait() })
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // the shell's pipeline too
+		_ = cmd.Wait()
+	})
 	said := make([]byte, 4096)
 	count, err := output.Read(said)
 	if err != nil || !strings.Contains(string(said[:count]), "0.17") {
