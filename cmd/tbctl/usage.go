@@ -136,11 +136,33 @@ func (a *app) checkTarget(parsed *kong.Context) error {
 	return nil
 }
 
-// synonyms are what other tools call the commands.
-var synonyms = map[string]string{
-	"upgrade": "install", "update": "install", "deploy": "install", "get": "download", "fetch": "download", "list": "releases", "ls": "releases",
-	"log": "history", "logs": "history", "journal": "history", "check": "verify", "show": "inspect", "info": "inspect", "run": "exec",
-	"undo": "rollback", "revert": "rollback", "downgrade": "rollback", "follow": "watch", "wait": "watch", "build": "pack", "unpack": "extract",
+// synonymOf returns the command that other tools call by this word, or "".
+func synonymOf(word string) string {
+	switch word {
+	case "upgrade", "update", "deploy":
+		return "install"
+	case "undo", "revert", "downgrade":
+		return "rollback"
+	case "get", "fetch":
+		return "download"
+	case "list", "ls":
+		return "releases"
+	case "log", "logs", "journal":
+		return "history"
+	case "check":
+		return "verify"
+	case "show", "info":
+		return "inspect"
+	case "follow", "wait":
+		return "watch"
+	case "build":
+		return "pack"
+	case "unpack":
+		return "extract"
+	case "run":
+		return "exec"
+	}
+	return ""
 }
 
 // unknownCommand says what is probably meant.
@@ -148,7 +170,7 @@ func unknownCommand(word string, line []string) error {
 	if len(line) == 0 || line[0] != word {
 		return nil
 	}
-	if command, ok := synonyms[word]; ok {
+	if command := synonymOf(word); command != "" {
 		with := []string{"tbctl", command}
 		for _, arg := range line[1:] {
 			with = append(with, shellQuote(release.Redact(arg)))
