@@ -3,6 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -91,8 +94,20 @@ func classify(a *app, err error) failure {
 		}
 		result.quiet = judged.quiet
 	}
+	if result.hint == "" && result.code == exitFailed {
+		result.hint = a.hintOtherwise(err)
+	}
 	result.hint = a.about.in(result.hint)
 	return result
+}
+
+// hintOtherwise is for failures that nothing is known of but what the system says.
+func (a *app) hintOtherwise(err error) string {
+	var path *fs.PathError
+	if errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) {
+		return "check the name: ls -ld " + shellWord(filepath.Dir(path.Path))
+	}
+	return strings.Join(strings.Fields("tbctl "+a.command+" --help"), " ")
 }
 
 // errorEntry tells the exit code and the hint of the errors that it knows.
