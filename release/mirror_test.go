@@ -2,7 +2,6 @@ package release
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,13 +14,7 @@ func TestMirrors(t *testing.T) {
 	const asset = "tigerbeetle-x86_64-linux.zip"
 	dir := t.TempDir()
 	for _, name := range []string{"tb/0.17.8/" + asset, "tb/0.17.9/" + asset, "tb/" + asset, "tb-0.17.8/" + asset} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		putAsset(t, filepath.Join(dir, filepath.FromSlash(name)))
 	}
 	tb := filepath.Join(dir, "tb")
 	path := filepath.ToSlash(tb)

@@ -71,13 +71,7 @@ func TestResolve(t *testing.T) {
 	dir := t.TempDir()
 	const asset = "tigerbeetle-x86_64-linux.zip"
 	for _, name := range []string{"0.17.8/" + asset, "0.17.9/" + asset, "0.17.10/other.zip", "flat/" + asset, "my.zip"} {
-		path := filepath.Join(dir, filepath.FromSlash(name))
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		putAsset(t, filepath.Join(dir, filepath.FromSlash(name)))
 	}
 	flat := filepath.Join(dir, "flat")
 	slashed := filepath.ToSlash(dir)
@@ -162,5 +156,13 @@ func TestAdvisories(t *testing.T) {
 		if !slices.Equal(got, want) {
 			t.Errorf("%s: %v", tag, got)
 		}
+	}
+}
+
+// putAsset makes a file, and the directories that it stands in.
+func putAsset(t *testing.T, path string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, []byte("x"), 0o600)); err != nil {
+		t.Fatal(err)
 	}
 }
