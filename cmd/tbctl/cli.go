@@ -168,14 +168,26 @@ func (a *app) prepare(parsed *kong.Context) {
 	}
 }
 
+// settingVariables are the environment's variables that are named like tbctl's settings.
+func settingVariables() []string {
+	var names []string
+	for _, line := range os.Environ() {
+		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, "TBCTL_") {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
 // dropEmptySettings takes variables that are set but empty, as in an EnvironmentFile, for
 // not set.
 func dropEmptySettings() error {
-	for _, line := range os.Environ() {
-		if name, value, _ := strings.Cut(line, "="); value == "" && strings.HasPrefix(name, "TBCTL_") {
-			if err := os.Unsetenv(name); err != nil {
-				return err
-			}
+	for _, name := range settingVariables() {
+		if os.Getenv(name) != "" {
+			continue
+		}
+		if err := os.Unsetenv(name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -184,16 +196,11 @@ func dropEmptySettings() error {
 // checkVariables refuses variables that are named like tbctl's settings and are none: one
 // may be a misspelt safeguard.
 func (a *app) checkVariables(model *kong.Node) error {
-	var unknown []string
-	for _, line := range os.Environ() {
-		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, "TBCTL_") && name != "TBCTL_CONFIG" {
-			unknown = append(unknown, name)
-		}
-	}
-	if len(unknown) == 0 {
+	names := settingVariables()
+	if len(names) == 0 {
 		return nil
 	}
-	known := make(map[string]bool)
+	known := map[string]bool{"TBCTL_CONFIG": true}
 	_ = kong.Visit(model, func(element kong.Visitable, next kong.Next) error {
 		switch element := element.(type) {
 		case *kong.Flag:
@@ -207,7 +214,7 @@ func (a *app) checkVariables(model *kong.Node) error {
 		}
 		return next(nil)
 	})
-	for _, name := range unknown {
+	for _, name := range names {
 		if !known[name] {
 			return usage("unset "+name+", or see its right name: tbctl install --help", "the environment's %s is no setting of tbctl", name)
 		}

@@ -58,6 +58,9 @@ func hintConfig(name string, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "unset TBCTL_CONFIG, or name a file that is there"
 	}
+	if errors.Is(err, fs.ErrPermission) {
+		return "is HOME another user's? Set it right, or read no configuration: TBCTL_CONFIG=" + os.DevNull
+	}
 	return "mend or remove " + shellWord(name)
 }
 

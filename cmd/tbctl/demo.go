@@ -101,11 +101,9 @@ func (c *demoCmd) Run(a *app) error {
 
 // hideSettings keeps the operator's own settings from the steps.
 func hideSettings() error {
-	for _, line := range os.Environ() {
-		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, "TBCTL_") {
-			if err := os.Unsetenv(name); err != nil {
-				return err
-			}
+	for _, name := range settingVariables() {
+		if err := os.Unsetenv(name); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -71,7 +71,7 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, hintKind(kind), nil, true
 	case errors.As(err, &stranger):
 		return exitRejected, hintStranger(stranger.Kind), stranger.Kind, true
-	case multiversion.IsPlain(err):
+	case errors.As(err, &format) && multiversion.IsPlain(err):
 		return exitRejected, hintPlain, format, true
 	case errors.As(err, &format) && !errors.Is(err, multiversion.RuleRead):
 		return exitRejected, a.hintFindings(), format, true
@@ -204,8 +204,6 @@ func entrySource(a *app, err error) (exitCode, string, any, bool) {
 		return exitUsage, "one of --platform " + strings.Join(texts(release.Platforms()), ", "), nil, true
 	case errors.Is(err, release.ErrNotListable):
 		return exitUsage, "only GitHub and directories list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL", nil, true
-	case errors.Is(err, release.ErrOption) && strings.Contains(err.Error(), "no public key"):
-		return exitUsage, "--public-key FILE", nil, true
 	case errors.Is(err, release.ErrOption):
 		return exitUsage, "tbctl " + a.command + " --help", nil, true
 	case errors.As(err, &limit):

@@ -99,6 +99,9 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	if err != nil {
 		return release.Artifact{}, err
 	}
+	if options.Require == release.RequireSignature && options.PublicKey == "" {
+		return release.Artifact{}, usage("--public-key FILE", "a signature is required, but no public key given")
+	}
 	if argument == "-" {
 		if err := a.checkStdin(); err != nil {
 			return release.Artifact{}, err

@@ -85,21 +85,22 @@ func usageError(a *app, err error) error {
 	return usage(hint, "%w", err)
 }
 
-// retyped is the command line with one argument replaced, as a shell takes it.
-func (a *app) retyped(old string, with ...string) string {
+// typed is a command line as a shell takes it, without what may be secret.
+func typed(args []string) string {
 	words := []string{"tbctl"}
-	replaced := false
-	for _, arg := range a.line {
-		if arg == old && !replaced {
-			for _, word := range with {
-				words = append(words, shellQuote(word))
-			}
-			replaced = true
-			continue
-		}
+	for _, arg := range args {
 		words = append(words, shellQuote(release.Redact(arg)))
 	}
 	return strings.Join(words, " ")
+}
+
+// retyped is the command line with one argument replaced.
+func (a *app) retyped(old string, with ...string) string {
+	line := slices.Clone(a.line)
+	if at := slices.Index(line, old); at >= 0 {
+		line = slices.Replace(line, at, at+1, with...)
+	}
+	return typed(line)
 }
 
 // swapped is the command line with two of its arguments in each other's place.
@@ -108,11 +109,7 @@ func (a *app) swapped(one, other string) string {
 	if first, second := slices.Index(line, one), slices.Index(line, other); first >= 0 && second >= 0 {
 		line[first], line[second] = other, one
 	}
-	words := []string{"tbctl"}
-	for _, arg := range line {
-		words = append(words, shellQuote(release.Redact(arg)))
-	}
-	return strings.Join(words, " ")
+	return typed(line)
 }
 
 // checkTarget refuses a target that is named like a release, or like a condition: it was
@@ -171,11 +168,7 @@ func unknownCommand(word string, line []string) error {
 		return nil
 	}
 	if command := synonymOf(word); command != "" {
-		with := []string{"tbctl", command}
-		for _, arg := range line[1:] {
-			with = append(with, shellQuote(release.Redact(arg)))
-		}
-		return usage(strings.Join(with, " "), "there is no command %s", word)
+		return usage(typed(append([]string{command}, line[1:]...)), "there is no command %s", word)
 	}
 	if isRelease(word) {
 		return usage("tbctl install "+word, "%s is a release, not a command", word)
