@@ -110,16 +110,23 @@ func TestUntilRefused(t *testing.T) {
 	}
 }
 
-// Undoing only the file is seen for what it is: the replica keeps what it is armed with.
-func TestUntilRollbackOfFileAlone(t *testing.T) {
-	t.Parallel()
-	base := standin.Binary(t, "0.17.6", "0.17.5")
-	binary, dataFile := standin.Install(t, base)
-	p := standin.Start(t, binary, dataFile, standin.Options{})
+// armed starts a replica of 0.17.6 from base, and has it offer 0.17.7.
+func armed(t *testing.T) (base []byte, binary, dataFile string, p *standin.Process) {
+	t.Helper()
+	base = standin.Binary(t, "0.17.6", "0.17.5")
+	binary, dataFile = standin.Install(t, base)
+	p = standin.Start(t, binary, dataFile, standin.Options{})
 	standin.Replace(t, binary, standin.Binary(t, "0.17.7", "0.17.5", "0.17.6"))
 	if _, err := until(t, binary, "offered=0.17.7", nil); err != nil {
 		t.Fatal(err)
 	}
+	return base, binary, dataFile, p
+}
+
+// Undoing only the file is seen for what it is: the replica keeps what it is armed with.
+func TestUntilRollbackOfFileAlone(t *testing.T) {
+	t.Parallel()
+	base, binary, dataFile, p := armed(t)
 	standin.Replace(t, binary, base)
 	p.Must("error.NotSuperset")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -149,13 +156,7 @@ func TestUntilRollbackOfFileAlone(t *testing.T) {
 // was armed with more is gone.
 func TestWatchThroughRestart(t *testing.T) {
 	t.Parallel()
-	base := standin.Binary(t, "0.17.6", "0.17.5")
-	binary, dataFile := standin.Install(t, base)
-	p := standin.Start(t, binary, dataFile, standin.Options{})
-	standin.Replace(t, binary, standin.Binary(t, "0.17.7", "0.17.5", "0.17.6"))
-	if _, err := until(t, binary, "offered=0.17.7", nil); err != nil {
-		t.Fatal(err)
-	}
+	base, binary, dataFile, p := armed(t)
 	stage := 0
 	for event, err := range watch.Watch(t.Context(), binary, quick) {
 		if err != nil {
