@@ -48,9 +48,9 @@ func MkdirAll(fsys FS, name string, mode Mode) error {
 }
 
 func mkdirAll(fsys FS, path string, mode Mode, depth int) error {
-	dir, err := fsys.OpenDir(path)
+	err := openAndClose(fsys, path)
 	if err == nil {
-		return dir.Close()
+		return nil
 	}
 	// Not cleaned up: behind a symbolic link ".." is another directory.
 	parentPath, base := splitPath(strings.TrimRight(path, string(filepath.Separator)))
