@@ -7,9 +7,13 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -262,4 +266,70 @@ func TestSSHTerminal(t *testing.T) {
 	if !strings.Contains(r.stdout, "\r") {
 		t.Errorf("no progress on a terminal: %q", r.stdout)
 	}
+}
+
+// TestSSHLost loses the connection while the other side downloads: no terminal is there to
+// send a signal. The download comes to its end, but nothing is installed for an operator who
+// has seen ssh fail.
+func TestSSHLost(t *testing.T) {
+	t.Parallel()
+	require(t, "sshd")
+	b := fixtures(t)
+	sent, goOn := make(chan struct{}), make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/tigerbeetle.zip" {
+			http.NotFound(w, r)
+			return
+		}
+		w.Header().Set("Content-Length", strconv.Itoa(len(b.next.zip)))
+		_, _ = w.Write(b.next.zip[:len(b.next.zip)/2])
+		_ = http.NewResponseController(w).Flush()
+		close(sent)
+		<-goOn
+		_, _ = w.Write(b.next.zip[len(b.next.zip)/2:])
+	}))
+	defer server.Close()
+	h := newHost(t).install(b.old.data)
+	s := startSSH(t, h)
+	client := s.command(nil, "exec", "tbctl", "install", server.URL+"/tigerbeetle.zip", h.target)
+	if err := client.Start(); err != nil {
+		t.Fatal(err)
+	}
+	<-sent
+	pid, parent := h.running(t)
+	_ = client.Process.Kill()
+	_ = client.Wait()
+	eventually(t, "sshd's process of the connection is gone", func() bool { return parentOf(pid) != parent })
+	close(goOn)
+	eventually(t, "the other side has given up", func() bool { return parentOf(pid) == "" })
+	h.untouched()
+	s.run(nil, "history").want(0, "interrupted")
+	s.run(b.next.zip, "install", "-", h.target).want(0)
+	h.holds(b.next)
+}
+
+// running is the tbctl that installs at the host's target now, and its parent.
+func (h *host) running(t *testing.T) (pid, parent string) {
+	t.Helper()
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, name := range lines {
+		line, _ := os.ReadFile(name)
+		if words := strings.Split(string(line), "\x00"); words[0] == "tbctl" && slices.Contains(words, h.target) {
+			pid = filepath.Base(filepath.Dir(name))
+			return pid, parentOf(pid)
+		}
+	}
+	t.Fatal("no tbctl runs")
+	return "", ""
+}
+
+// parentOf is the parent of a process, "" when it has ended.
+func parentOf(pid string) string {
+	status, _ := os.ReadFile(filepath.Join("/proc", pid, "status"))
+	if strings.Contains(string(status), "\nState:\tZ") { // nobody has asked for its exit code
+		return ""
+	}
+	_, after, _ := strings.Cut(string(status), "\nPPid:")
+	parent, _, _ := strings.Cut(after, "\n")
+	return strings.TrimSpace(parent)
 }

@@ -368,6 +368,9 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	if err := r.writeIntent(ctx); err != nil {
 		return err
 	}
+	if err := r.guard(ctx); err != nil {
+		return err
+	}
 	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.request.DropOld})
 	if err != nil {
 		var unknown *fsatomic.UnknownStateError
@@ -378,6 +381,23 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	r.record.Method = committed.Method
 	return r.readBack(ctx, committed)
 }
+
+// guard asks for the last time whether to go on.
+func (r *run) guard(ctx context.Context) error {
+	if r.request.Guard == nil {
+		return nil
+	}
+	if err := r.request.Guard(ctx); err != nil {
+		return &guardError{err}
+	}
+	return nil
+}
+
+// guardError is what [Request.Guard] said.
+type guardError struct{ err error }
+
+func (e *guardError) Error() string { return e.err.Error() }
+func (e *guardError) Unwrap() error { return e.err }
 
 // readBack reads the file at the target again and compares it with the plan. A
 // signal does not stop it: the swap is done.

@@ -68,6 +68,7 @@ func resultOf(ctx context.Context, err error) Result {
 	var readBack *ReadBackError
 	var rejected *RejectedError
 	var refused *RefusedError
+	var guard *guardError
 	switch {
 	case errors.As(err, &unknown), errors.As(err, &readBack):
 		return ResultUnknown
@@ -75,7 +76,7 @@ func resultOf(ctx context.Context, err error) Result {
 		return ResultRejected
 	case errors.As(err, &refused):
 		return ResultRefused
-	case ctx.Err() != nil:
+	case errors.As(err, &guard), ctx.Err() != nil:
 		return ResultInterrupted
 	}
 	return ResultFailed

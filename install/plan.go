@@ -75,6 +75,10 @@ type Request struct {
 	// fetched. Fit counts for nothing then.
 	Refresh func(ctx context.Context) (verify.ReplaceOptions, error)
 
+	// Guard, unless nil, is asked last, under the lock, right before the swap. Its error
+	// leaves the target untouched.
+	Guard func(ctx context.Context) error
+
 	// PlainRelease is the release of an installed file that has no multiversion
 	// sections, 0 if nobody knows.
 	PlainRelease multiversion.Release

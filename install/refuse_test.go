@@ -392,3 +392,45 @@ func TestRollbackRefuses(t *testing.T) {
 		})
 	}
 }
+
+// TestGuard requires that the guard is asked last and under the lock, that its no
+// leaves everything as it was, and that it is on record.
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, act := range map[string]func(*install.Installer, install.Request) (*install.Outcome, error){
+		"install": func(in *install.Installer, r install.Request) (*install.Outcome, error) {
+			return in.Install(t.Context(), r, fetchOf(b.new, nil))
+		},
+		"roll back": func(in *install.Installer, r install.Request) (*install.Outcome, error) {
+			r.Fit.Stopped, r.Fit.Needs = true, needs("0.17.7")
+			return in.Rollback(t.Context(), r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			r, asked := request(), 0
+			r.Guard = func(ctx context.Context) error {
+				asked++
+				target, err := fsatomic.Lookup(m.FS, targetName)
+				check(t, err)
+				if _, held, err := fsatomic.HeldBy(m.FS, target); err != nil || !held {
+					t.Errorf("the lock is held: %v, %v", held, err)
+				}
+				if got := m.phases(t); got != "intent" {
+					t.Errorf("it is asked when the journal has %q", got)
+				}
+				return errInjected
+			}
+			outcome, err := act(m.installer(), r)
+			if !errors.Is(err, errInjected) || err.Error() != errInjected.Error() || outcome.Changed || outcome.Result != install.ResultInterrupted || asked != 1 {
+				t.Fatalf("asked %d times: %v: %+v", asked, err, outcome)
+			}
+			m.untouched(t, name)
+			if got, want := m.phases(t), "intent outcome:interrupted"; got != want {
+				t.Errorf("the journal has %q, want %q", got, want)
+			}
+		})
+	}
+}

@@ -14,7 +14,7 @@ import (
 
 // Rollback makes the target and the file kept beside it as TARGET-old change
 // places, under the same checks as [Installer.Install] but for the downgrade, which
-// it is. Of the request it uses Target, Host, Fit, Refresh, PlainRelease, Wait and Again.
+// it is. Of the request it uses Target, Host, Fit, Refresh, Guard, PlainRelease, Wait and Again.
 // When the last change of the target was a rollback, Result is [ResultAlready] and nothing
 // is touched: doing it twice must not undo it. Again goes forth again, once; the error is
 // [ErrNotBack] when the last change was no rollback.
@@ -74,6 +74,9 @@ func (r *run) rollback(ctx context.Context) error {
 	}
 	r.observe(StepCommit)
 	if err := r.writeIntent(ctx); err != nil {
+		return err
+	}
+	if err := r.guard(ctx); err != nil {
 		return err
 	}
 	committed, err := fsatomic.SwapBack(ctx, r.lock, r.target)

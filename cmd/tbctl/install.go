@@ -86,7 +86,7 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	request := install.Request{
 		Target: target, Source: c.Source, Mode: c.Mode, AllowDowngrade: c.Fit.AllowDowngrade,
 		PlainRelease: c.Fit.FromPlain, DropOld: c.NoOld, Wait: c.Wait,
-		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH),
+		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}
 	var err error
 	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {

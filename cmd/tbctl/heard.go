@@ -1,0 +1,29 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// errNotHeard says that what tbctl prints reaches nobody any more, as when ssh lost its
+// connection.
+var errNotHeard = errors.New("nobody reads it any more, as when the connection is lost")
+
+// heard refuses to change anything after standard output or standard error lost its
+// reader: the operator has seen the command fail by then.
+func (a *app) heard(context.Context) error {
+	for _, stream := range []struct {
+		name string
+		w    io.Writer
+	}{{"standard output", a.std.out}, {"standard error", a.std.err}} {
+		if readerLost(stream.w) {
+			return &commandError{
+				code: exitInterrupted, hint: "run the same command again: nothing was changed",
+				err: fmt.Errorf("%s: %w", stream.name, errNotHeard),
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,30 @@
+//go:build unix
+
+package main
+
+import (
+	"io"
+	"io/fs"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// readerLost reports whether a stream is a pipe or a socket whose other end is gone. Nothing
+// is written to find out. A file and a closed descriptor have no other end, and of a
+// terminal's a signal tells.
+func readerLost(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := file.Stat()
+	if err != nil || info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) == 0 {
+		return false
+	}
+	poll := []unix.PollFd{{Fd: int32(file.Fd())}}
+	if _, err := unix.Poll(poll, 0); err != nil {
+		return false
+	}
+	return poll[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0
+}
