@@ -21,13 +21,11 @@ type present struct {
 	installed verify.Installed
 }
 
-// describe reads a whole file: what it is, whether it is whole, and its SHA-256. A file
-// that is no multiversion binary, or a damaged one, is no error.
+// describe reads a whole file: what it is, whether it is whole, and its SHA-256, but for
+// one that is larger than any binary. A file that is no multiversion binary, or a damaged
+// one, is no error.
 func describe(ctx context.Context, r io.ReaderAt, size int64, path string) (present, error) {
 	report, err := verify.File(ctx, r, size, verify.Options{SHA256: true})
-	if err == nil && report.SHA256 == "" { // too large to be looked into
-		report.SHA256, err = hashFile(ctx, r, size)
-	}
 	if err != nil {
 		return present{}, fmt.Errorf("read %s: %w", path, err)
 	}

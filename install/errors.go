@@ -16,6 +16,9 @@ var ErrNothingInstalled = errors.New("nothing is installed")
 // ErrNotBinary says that what stands at the target is no executable at all.
 var ErrNotBinary = errors.New("not a binary")
 
+// ErrTooLarge says that the new file is larger than any binary. Nothing was fetched.
+var ErrTooLarge = errors.New("too large")
+
 // ErrNotSupported says that this system cannot replace a file durably.
 var ErrNotSupported = errors.New("installing is not supported on this system")
 

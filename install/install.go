@@ -162,8 +162,16 @@ func (r *run) look(ctx context.Context) error {
 // check finds what hinders an operation, without reading the installed file.
 func (r *run) check() error {
 	r.observe(StepPlan)
+	if r.request.SizeHint >= multiversion.SizeMax {
+		reason := fmt.Sprintf("it has %d bytes, and no multiversion binary has %d", r.request.SizeHint, multiversion.SizeMax)
+		return &RejectedError{Source: r.request.Source, Reason: reason, Err: ErrTooLarge}
+	}
 	if err := r.lookup(); err != nil {
 		return err
+	}
+	if r.target.File.Size >= multiversion.SizeMax {
+		reason := fmt.Sprintf("what stands there has %d bytes, and no binary has %d: is this the right target?", r.target.File.Size, multiversion.SizeMax)
+		return &RefusedError{Target: r.target.Path, Err: ErrNotBinary, Reason: reason}
 	}
 	size := r.request.SizeHint
 	if size == 0 {

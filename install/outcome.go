@@ -115,6 +115,8 @@ func found(intent Record, there *File) Result {
 		return ResultFoundOld
 	case there == nil:
 		return ResultFoundNone
+	case there.SHA256 == "":
+		return ResultFoundOther
 	case intent.New != nil && there.SHA256 == intent.New.SHA256:
 		return ResultFoundNew
 	case intent.Old != nil && there.SHA256 == intent.Old.SHA256:

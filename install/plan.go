@@ -51,7 +51,8 @@ type Request struct {
 	Source string // for the record and the messages
 
 	// SizeHint is the size of the executable in bytes if it is known before it
-	// is fetched. For 0 the plan asks for as much room as the installed file
+	// is fetched. One of [multiversion.SizeMax] or more is rejected with [ErrTooLarge] before
+	// anything else is done. For 0 the plan asks for as much room as the installed file
 	// takes, since one release is about as large as the next.
 	SizeHint int64
 

@@ -78,8 +78,8 @@ type Record struct {
 // File says what one binary is.
 type File struct {
 	Path     string                 `json:"path,omitempty"`
-	Size     int64                  `json:"size"` // in bytes
-	SHA256   string                 `json:"sha256"`
+	Size     int64                  `json:"size"`   // in bytes
+	SHA256   string                 `json:"sha256"` // empty for a file larger than any binary
 	Platform multiversion.Platform  `json:"platform,omitempty"`
 	Release  multiversion.Release   `json:"release,omitzero"` // the current one; 0 for a plain executable
 	Releases []multiversion.Release `json:"releases,omitempty"`

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -213,6 +215,63 @@ func (m *machine) untouched(t *testing.T, what string) {
 	t.Helper()
 	if now := m.look(t, what); fmt.Sprint(now) != fmt.Sprint(sight{"old", "older", nil}) {
 		t.Fatalf("%s: %+v", what, now)
+	}
+}
+
+// TestSizeBelieved requires that a size from outside that no binary has takes nothing of
+// the disk: not for the plan, not for the run.
+func TestSizeBelieved(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, memfs.Options{}, files(t).older, files(t).old)
+	m.SetFree(multiversion.SizeMax + 1<<20)
+	before, calls := m.everything(t), 0
+	for _, size := range []int64{multiversion.SizeMax, 20 << 30} {
+		r := request()
+		r.SizeHint = size
+		for name, act := range acts(m.installer()) {
+			outcome, err := act(t.Context(), r, fetchOf(files(t).new, &calls))
+			var rejected *install.RejectedError
+			if !errors.As(err, &rejected) || !errors.Is(err, install.ErrTooLarge) || outcome.Changed {
+				t.Errorf("%s with %d bytes: %v", name, size, err)
+			}
+		}
+	}
+	if calls != 0 || m.everything(t) != before {
+		t.Errorf("%d fetches, then:\n%s", calls, m.everything(t))
+	}
+}
+
+// TestTargetTooLarge requires that a target that can be no binary is refused before it is
+// read, which would take minutes, or anything is fetched.
+func TestTargetTooLarge(t *testing.T) {
+	t.Parallel()
+	target := filepath.Join(t.TempDir(), "tigerbeetle")
+	check(t, os.WriteFile(target, files(t).old, 0o755))
+	check(t, os.Truncate(target, 1<<40))
+	installer := &install.Installer{FS: fsatomic.OS()}
+	calls := 0
+	r := request()
+	r.Target = target
+	for name, act := range acts(installer) {
+		_, err := act(t.Context(), r, fetchOf(files(t).new, &calls))
+		var refused *install.RefusedError
+		if !errors.As(err, &refused) || !errors.Is(err, install.ErrNotBinary) || !strings.Contains(err.Error(), "right target") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if calls != 0 {
+		t.Errorf("%d fetches", calls)
+	}
+	found, err := install.Describe(t.Context(), fsatomic.OS(), target)
+	if err != nil || found.SHA256 != "" || found.Damaged == "" {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// acts are the two that must agree.
+func acts(in *install.Installer) map[string]func(context.Context, install.Request, install.Fetch) (*install.Outcome, error) {
+	return map[string]func(context.Context, install.Request, install.Fetch) (*install.Outcome, error){
+		"plan": in.Plan, "install": in.Install,
 	}
 }
 

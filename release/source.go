@@ -41,6 +41,9 @@ func (a *Artifact) open(ctx context.Context, s *session, f *Fetched) (*asset, er
 		if err == nil && info.IsDir() {
 			err = fmt.Errorf("%w: %s is a directory", ErrNotFound, a.path)
 		}
+		if err == nil && info.Mode().IsRegular() && info.Size() > AssetSizeMax {
+			err = fmt.Errorf("%s: %w: %d bytes, at most %d are read", a.path, ErrTooLarge, info.Size(), int64(AssetSizeMax))
+		}
 		if err != nil {
 			file.Close()
 			return nil, err

@@ -77,7 +77,7 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, a.hintFindings(), format, true
 	case errors.As(err, &zip):
 		return exitRejected, hintArchive(zip), zip, true
-	case errors.Is(err, release.ErrTooLarge):
+	case errors.Is(err, release.ErrTooLarge), errors.Is(err, install.ErrTooLarge):
 		return exitRejected, "no release is that large: look at what the source sends", nil, true
 	case errors.As(err, &rejected) && rejected.Expected:
 		return exitRejected, "the source serves another release under this name", nil, true

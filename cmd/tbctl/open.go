@@ -188,11 +188,17 @@ func openZip(a *app, file *input) (*input, error) {
 
 // isZip reports whether the file begins as an archive does.
 func (i *input) isZip() (bool, error) {
+	kind, err := i.kind()
+	return kind == archive.KindZip, err
+}
+
+// kind is what the file begins like.
+func (i *input) kind() (archive.Kind, error) {
 	prefix := make([]byte, min(i.size, archive.SniffSize))
 	if _, err := i.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+		return "", err
 	}
-	return archive.Sniff(prefix) == archive.KindZip, nil
+	return archive.Sniff(prefix), nil
 }
 
 // contextReader ends with the context.
@@ -228,14 +234,16 @@ func (c contextReader) Read(data []byte) (int, error) {
 }
 
 // executableSize is the size in bytes of an executable, or of the one that a
-// zip archive promises; 0 where that cannot be told.
+// zip archive promises; 0 for anything else, and where that cannot be told.
 func executableSize(file *input) int64 {
-	zipped, err := file.isZip()
-	if err != nil {
+	kind, err := file.kind()
+	switch {
+	case err != nil:
 		return 0
-	}
-	if !zipped {
+	case kind.Executable():
 		return file.size
+	case kind != archive.KindZip:
+		return 0
 	}
 	zip, err := archive.Open(file, file.size, archive.Limits{})
 	if err != nil {
