@@ -30,6 +30,7 @@ var rooms = map[string][]string{
 	"inspect":                  {"multiversion", "internal/archive"},
 	"verify":                   {"multiversion", "inspect", "internal/objcopy"},
 	"replica":                  {"multiversion", "datafile"},
+	"host":                     {"multiversion", "datafile", "replica", "verify"},
 	"watch":                    {"multiversion", "replica"},
 	"release":                  {"fsatomic", "internal/archive"},
 	"pack":                     {"multiversion", "internal/objcopy", "internal/current"},

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/extract"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -55,7 +56,7 @@ func (c *execCmd) Run(a *app) error {
 	if c.DataFile != "" {
 		superblock, err := datafile.ReadFile(a.ctx, c.DataFile, datafile.Options{})
 		if err != nil {
-			return dataFileError(c.DataFile, err)
+			return knownError(&host.DataFileError{Name: c.DataFile, Err: err})
 		}
 		which = superblock.Release
 	}

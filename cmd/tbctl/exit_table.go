@@ -10,6 +10,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
@@ -88,6 +89,22 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, hintStranger(rejected.Kind), rejected.Kind, true
 	case errors.As(err, &rejected):
 		return exitRejected, a.hintFindings(), nil, true
+	}
+	return 0, "", nil, false
+}
+
+// entryHost are those about the replicas and data files of this host.
+func entryHost(_ *app, err error) (exitCode, string, any, bool) {
+	var unknown *host.UnknownReleaseError
+	var runs *host.StillRunsError
+	var dataFile *host.DataFileError
+	switch {
+	case errors.As(err, &unknown):
+		return exitRefused, "run it as root, or say which release runs: --running RELEASE", nil, true
+	case errors.As(err, &runs):
+		return exitRefused, "stop it, then run the same command again", nil, true
+	case errors.As(err, &dataFile) && errors.Is(err, fs.ErrNotExist):
+		return exitFailed, "check the name; tbctl status shows the data files of the replicas that run", nil, true
 	}
 	return 0, "", nil, false
 }

@@ -92,11 +92,9 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {
 		return request, nil, err
 	}
-	known, err := c.Fit.known(a, target, c.DryRun)
-	if err != nil {
+	if request.Fit, err = c.Fit.known(a, target, c.DryRun); err != nil {
 		return request, nil, err
 	}
-	request.Fit = known.options
 	request.Refresh = c.Fit.again(a, target, c.DryRun)
 	artifact, err := c.From.resolve(a, c.Source)
 	if err != nil {

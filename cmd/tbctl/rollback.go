@@ -52,7 +52,7 @@ func (c *rollbackCmd) Run(a *app) error {
 		return err
 	}
 	request := install.Request{
-		Target: target, Fit: known.options, Refresh: c.Fit.again(a, target, c.DryRun), PlainRelease: c.Fit.FromPlain, Again: c.Again, Wait: c.Wait,
+		Target: target, Fit: known, Refresh: c.Fit.again(a, target, c.DryRun), PlainRelease: c.Fit.FromPlain, Again: c.Again, Wait: c.Wait,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}
 	installer := a.installer()

@@ -6,10 +6,10 @@ import (
 	"io/fs"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/replica"
 )
 
 type statusCmd struct {
@@ -44,18 +44,12 @@ type status struct {
 	Last        *install.Record       `json:"last"` // the last operation in the journal
 
 	// Observed is whether processes could be looked for.
-	Observed bool            `json:"replicas_observed"`
-	Replicas []replicaStatus `json:"replicas"`
+	Observed bool           `json:"replicas_observed"`
+	Replicas []host.Replica `json:"replicas"`
 }
 
 // timeFormat is how a person sees a time, in the host's own zone.
 const timeFormat = "2006-01-02 15:04:05"
-
-// replicaStatus is one process and what it will do next.
-type replicaStatus struct {
-	replica.Process
-	Outlook string `json:"outlook,omitempty"`
-}
 
 // Run looks and reports. It changes nothing, unless an operation was interrupted: then it
 // completes the record, and clears away or finishes naming what was left.
@@ -65,7 +59,7 @@ func (c *statusCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := status{Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, Replicas: []replicaStatus{}}
+	result := status{Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, Replicas: []host.Replica{}}
 	result.journal(a)
 	if len(result.Interrupted) > 0 { // it may have the previous file by now
 		if target, err = fsatomic.Lookup(fsatomic.OS(), path); err != nil {
@@ -76,8 +70,8 @@ func (c *statusCmd) Run(a *app) error {
 	if err := result.files(a); err != nil {
 		return err
 	}
-	header, checksum, parseErr := headerAt(target)
-	if err := result.processes(a, header, checksum); err != nil {
+	header, parseErr := headerAt(target)
+	if err := result.processes(a, header); err != nil {
 		return err
 	}
 	a.emit(result, func(out *term.Stream) { renderStatus(out, &result) })
@@ -140,7 +134,7 @@ func (s *status) journal(a *app) {
 }
 
 // processes finds the replicas and says what they will do.
-func (s *status) processes(a *app, header *multiversion.Header, checksum multiversion.Checksum) error {
+func (s *status) processes(a *app, header *multiversion.Header) error {
 	processes, supported, err := findReplicas(a.ctx, s.Target.Path)
 	if err != nil {
 		if a.ctx.Err() != nil {
@@ -150,27 +144,22 @@ func (s *status) processes(a *app, header *multiversion.Header, checksum multive
 	}
 	s.Observed = supported
 	for index := range processes {
-		line := replicaStatus{Process: processes[index]}
-		if line.Replica {
-			line.Outlook = outlook(&line.Process, header, checksum)
-		}
-		s.Replicas = append(s.Replicas, line)
+		s.Replicas = append(s.Replicas, host.Foresee(processes[index], header))
 	}
 	return nil
 }
 
 // headerAt returns the header for this host of the file at the target.
-func headerAt(target fsatomic.Target) (*multiversion.Header, multiversion.Checksum, error) {
+func headerAt(target fsatomic.Target) (*multiversion.Header, error) {
 	if !target.Exists {
-		return nil, multiversion.Checksum{}, nil
+		return nil, nil
 	}
 	file, err := multiversion.Open(target.Path)
 	if err != nil {
-		return nil, multiversion.Checksum{}, err
+		return nil, err
 	}
 	defer file.Close()
-	header := &file.Images[0].Header
-	return header, header.ChecksumBinary, nil
+	return &file.Images[0].Header, nil
 }
 
 func renderStatus(out *term.Stream, s *status) {
@@ -256,7 +245,7 @@ func renderReplicas(out *term.Stream, s *status) {
 		if process.Outlook != "" {
 			out.Printf("%d: %s\n", process.PID, out.Hang(process.Outlook, 2))
 		} else if len(process.Unreadable) > 0 {
-			out.Printf("%d:%s\n", process.PID, whyUnreadable(&process.Process))
+			out.Printf("%d:%s\n", process.PID, host.Unreadable(&process.Process))
 		}
 	}
 }

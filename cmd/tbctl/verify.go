@@ -127,12 +127,12 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 		return verify.ReplaceReport{}, fmt.Errorf("--against: %w", err)
 	}
 	defer against.Close()
-	known.options.AllowDowngrade = c.Fit.AllowDowngrade
+	known.AllowDowngrade = c.Fit.AllowDowngrade
 	installed := verify.InstalledFrom(against, against.Size(), c.Fit.FromPlain)
 	if errors.Is(installed.Err, multiversion.RuleKind) {
 		return verify.ReplaceReport{}, &commandError{code: exitRefused, hint: "is --against the right file?", err: fmt.Errorf("%s is %s, not a binary", c.Against, inspect.Describe(against, against.Size()).Text)}
 	}
-	return verify.Replace(next, installed, known.options), nil
+	return verify.Replace(next, installed, known), nil
 }
 
 func renderVerified(out *term.Stream, result verified, details, digest bool) {

@@ -1,0 +1,50 @@
+package host
+
+import (
+	"fmt"
+
+	"github.com/tbctl/tbctl/replica"
+)
+
+// DataFileError says that a data file that the operator named could not be read.
+type DataFileError struct {
+	Name string
+	Err  error
+}
+
+// Error is the cause's text, which names the file.
+func (e *DataFileError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *DataFileError) Unwrap() error { return e.Err }
+
+// StillRunsError says that a replica runs from the target though the operator has said
+// that none does.
+type StillRunsError struct{ PID int }
+
+// Error names the process.
+func (e *StillRunsError) Error() string {
+	return fmt.Sprintf("process %d is a replica that runs from the target", e.PID)
+}
+
+// UnknownReleaseError says that which release a replica runs could not be found out.
+type UnknownReleaseError struct{ Process replica.Process }
+
+// Error names the process, and what of it could not be read.
+func (e *UnknownReleaseError) Error() string {
+	what := "is a replica that runs from the target"
+	if e.Process.Origin == replica.OriginUnknown {
+		what = "may be a replica that runs from the target"
+	}
+	return fmt.Sprintf("process %d %s, and which release it runs could not be found out%s", e.Process.PID, what, Unreadable(&e.Process))
+}
+
+// Unreadable lists what of a process could not be read, each with its reason in
+// parentheses and a space before it. It is empty if nothing is.
+func Unreadable(process *replica.Process) string {
+	text := ""
+	for _, unreadable := range process.Unreadable {
+		text += " (" + unreadable.What + ": " + unreadable.Reason + ")"
+	}
+	return text
+}

@@ -1,0 +1,84 @@
+package host
+
+import (
+	"fmt"
+
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
+)
+
+// OutlookKind says in one word what a replica will do with the file at the target.
+type OutlookKind string
+
+// The kinds.
+const (
+	OutlookArmed        OutlookKind = "armed"         // it holds the file in memory
+	OutlookTakesFile    OutlookKind = "takes-file"    // it takes the file within seconds
+	OutlookRefuses      OutlookKind = "refuses"       // it refuses the file, and keeps what it has
+	OutlookNeedsRestart OutlookKind = "needs-restart" // it takes the file when it is started again
+	OutlookRestartFails OutlookKind = "restart-fails" // it cannot be started from the file
+	OutlookUnknown      OutlookKind = "unknown"       // what it runs is not known
+)
+
+// Replica is a process that runs from the target, and what it will do next. Of a process
+// that is no replica there is no outlook.
+type Replica struct {
+	replica.Process
+	Outlook     string      `json:"outlook,omitempty"`
+	OutlookKind OutlookKind `json:"outlook_kind,omitempty"`
+}
+
+// Foresee says what a process will do with the file at the target. The header is
+// that file's for this host; nil stands for a file that is no multiversion binary.
+func Foresee(process replica.Process, header *multiversion.Header) Replica {
+	result := Replica{Process: process}
+	if process.Replica {
+		result.OutlookKind, result.Outlook = outlook(&process, header)
+	}
+	return result
+}
+
+func outlook(process *replica.Process, header *multiversion.Header) (OutlookKind, string) {
+	running := process.Running.Release
+	switch {
+	case header == nil:
+		return OutlookRefuses, "the file at the target is no multiversion binary: the replica keeps what it has"
+	case running == 0:
+		return OutlookUnknown, "which release it runs is not known" + Unreadable(process)
+	}
+	if process.Superblock != nil && !header.Contains(process.Superblock.Release) {
+		return OutlookRestartFails, fmt.Sprintf("a restart would fail: the file does not hold release %s of its data file", process.Superblock.Release)
+	}
+	if process.Armed != nil && process.Armed.Checksum == header.ChecksumBinary {
+		return OutlookArmed, upgradeOutlook(header, running)
+	}
+	var offered []multiversion.Release
+	if process.Armed != nil {
+		offered = process.Armed.Offered
+	}
+	if err := replica.Accepts(header, running, offered); err != nil {
+		text := fmt.Sprintf("it refuses the file: %v", err)
+		if newest := process.Armed.Newest(); newest > running && !header.Contains(newest) {
+			text += fmt.Sprintf("; it still upgrades to %s with its cluster, and its next restart fails: stop it before that", newest)
+		}
+		return OutlookRefuses, text
+	}
+	if !process.Polls {
+		return OutlookNeedsRestart, "it does not look for new binaries (" + process.NoPolling + "): it takes the file when it is restarted"
+	}
+	return OutlookTakesFile, "it takes the file within seconds, and then " + upgradeOutlook(header, running)
+}
+
+// upgradeOutlook says what an armed replica does.
+func upgradeOutlook(header *multiversion.Header, running multiversion.Release) string {
+	offered := header.Advertisable(running)
+	newest := offered[len(offered)-1]
+	if newest <= running {
+		return fmt.Sprintf("stays at %s: the file has nothing newer", running)
+	}
+	text := fmt.Sprintf("upgrades to %s when every replica of the cluster offers it", newest)
+	if newest != header.Current.Release {
+		text += fmt.Sprintf(" (a stop on the way to %s)", header.Current.Release)
+	}
+	return text
+}

@@ -1,0 +1,76 @@
+package host_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
+)
+
+// header makes one of texts such as "0.1.1 0.1.2v 0.1.3", the last being the current release.
+func header(texts string) *multiversion.Header {
+	fields := strings.Fields(texts)
+	h := &multiversion.Header{ChecksumBinary: multiversion.ChecksumOf([]byte(texts))}
+	h.Current.Release = testbin.Release(fields[len(fields)-1])
+	for _, field := range fields[:len(fields)-1] {
+		text, visit := strings.CutSuffix(field, "v")
+		h.Past = append(h.Past, multiversion.Past{Release: testbin.Release(text), Visit: visit})
+	}
+	return h
+}
+
+// running is a replica at a release; armed, unless empty, is the header of what it holds.
+func running(release, armed string) replica.Process {
+	process := replica.Process{PID: 7, Replica: true, Polls: true, Running: replica.Running{Release: testbin.Release(release), Certain: true}}
+	if armed != "" {
+		h := header(armed)
+		process.Armed = &replica.Armed{Current: h.Current.Release, Checksum: h.ChecksumBinary, Releases: h.Releases(), Offered: h.Advertisable(process.Running.Release)}
+	}
+	return process
+}
+
+func TestForesee(t *testing.T) {
+	t.Parallel()
+	data := running("0.1.2", "")
+	data.Superblock = &datafile.Superblock{Release: testbin.Release("0.1.1")}
+	still := running("0.1.2", "")
+	still.Polls, still.NoPolling = false, "--development"
+	other := running("0.1.2", "")
+	other.Replica = false
+	tests := []struct {
+		name    string
+		process replica.Process
+		file    string
+		kind    host.OutlookKind
+		text    string
+	}{
+		{"armed", running("0.1.2", "0.1.2 0.1.3"), "0.1.2 0.1.3", host.OutlookArmed, "upgrades to 0.1.3 when every replica"},
+		{"armed, with a stop", running("0.1.2", "0.1.2 0.1.3v 0.1.4"), "0.1.2 0.1.3v 0.1.4", host.OutlookArmed, "(a stop on the way to 0.1.4)"},
+		{"armed, at the newest", running("0.1.3", "0.1.2 0.1.3"), "0.1.2 0.1.3", host.OutlookArmed, "stays at 0.1.3"},
+		{"takes the file", running("0.1.2", "0.1.1 0.1.2"), "0.1.2 0.1.3", host.OutlookTakesFile, "within seconds"},
+		{"without what runs", running("0.1.2", "0.1.1 0.1.2"), "0.1.3 0.1.4", host.OutlookRefuses, "RunningVersionNotIncluded"},
+		{"undone", running("0.1.2", "0.1.2 0.1.3"), "0.1.1 0.1.2", host.OutlookRefuses, "its next restart fails"},
+		{"without its data's release", data, "0.1.2 0.1.3", host.OutlookRestartFails, "release 0.1.1 of its data file"},
+		{"does not poll", still, "0.1.2 0.1.3", host.OutlookNeedsRestart, "--development"},
+		{"unknown", replica.Process{Replica: true}, "0.1.2 0.1.3", host.OutlookUnknown, "not known"},
+		{"no binary", running("0.1.2", ""), "", host.OutlookRefuses, "no multiversion binary"},
+		{"no replica", other, "0.1.2 0.1.3", "", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var file *multiversion.Header
+			if test.file != "" {
+				file = header(test.file)
+			}
+			got := host.Foresee(test.process, file)
+			if got.OutlookKind != test.kind || !strings.Contains(got.Outlook, test.text) || got.PID != test.process.PID {
+				t.Errorf("%s: %q", got.OutlookKind, got.Outlook)
+			}
+		})
+	}
+}
