@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -57,10 +58,34 @@ var groups = []kong.Group{
 // errHelpShown is returned when --help has printed what was asked for.
 var errHelpShown = errors.New("help shown")
 
-// newParser makes the parser of the grammar. Help goes to out, and nothing
+// newParser makes the parser of the whole grammar. Help goes to out, and nothing
 // here ends the process.
 func newParser(grammar *cli, settings *config, out io.Writer, width int) (*kong.Kong, error) {
-	return kong.New(grammar,
+	return kong.New(grammar, parserOptions(settings, out, width)...)
+}
+
+// newCommandParser makes a parser for a line that begins with this word. When that is a
+// command, the parser knows no other: what takes time is to make the model, and most
+// of it is of commands that are not asked for.
+func newCommandParser(word string, settings *config, out io.Writer, width int) (*kong.Kong, *globals, error) {
+	field, found := reflect.TypeFor[cli]().FieldByNameFunc(func(name string) bool { return strings.ToLower(name) == word })
+	if _, command := field.Tag.Lookup("cmd"); !found || !command {
+		var grammar cli
+		parser, err := newParser(&grammar, settings, out, width)
+		return parser, &grammar.Globals, err
+	}
+	var grammar struct {
+		Globals globals `embed:""`
+	}
+	command := reflect.New(field.Type).Interface()
+	options := append(parserOptions(settings, out, width),
+		kong.DynamicCommand(word, field.Tag.Get("help"), field.Tag.Get("group"), command, string(field.Tag)))
+	parser, err := kong.New(&grammar, options...)
+	return parser, &grammar.Globals, err
+}
+
+func parserOptions(settings *config, out io.Writer, width int) []kong.Option {
+	return []kong.Option{
 		kong.Name("tbctl"),
 		kong.Description(description),
 		kong.ExplicitGroups(groups),
@@ -69,7 +94,7 @@ func newParser(grammar *cli, settings *config, out io.Writer, width int) (*kong.
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
 		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault},
 		kong.Resolvers(settings),
-	)
+	}
 }
 
 // dispatch parses the arguments and runs the command.
@@ -93,13 +118,12 @@ func (a *app) dispatch(args []string) (err error) {
 	if err := dropEmptySettings(); err != nil {
 		return err
 	}
-	var grammar cli
 	configured, configErr := loadConfig(a.getenv)
 	if configErr != nil {
 		configured = &config{}
 	}
 	a.config = configured
-	parser, err := newParser(&grammar, a.config, a.out, a.out.Width())
+	parser, given, err := newCommandParser(args[0], a.config, a.out, a.out.Width())
 	if err != nil {
 		return fmt.Errorf("grammar: %w", err)
 	}
@@ -123,8 +147,8 @@ func (a *app) dispatch(args []string) (err error) {
 		a.command = commandOf(err)
 		return usageError(a, err)
 	}
-	if a.global != grammar.Globals {
-		a.global = grammar.Globals
+	if a.global != *given {
+		a.global = *given
 		a.openStreams() // the configuration may have a word on colour
 	}
 	a.command = parsed.Selected().Name
@@ -138,7 +162,7 @@ func (a *app) dispatch(args []string) (err error) {
 	for _, warning := range configured.warnings {
 		a.warn("%s", warning)
 	}
-	if err := a.checkVariables(parser.Model.Node); err != nil && a.command != "version" {
+	if err := checkVariables(); err != nil && a.command != "version" {
 		return err
 	}
 	return parsed.Run(a)
@@ -195,31 +219,36 @@ func dropEmptySettings() error {
 
 // checkVariables refuses variables that are named like tbctl's settings and are none: one
 // may be a misspelt safeguard.
-func (a *app) checkVariables(model *kong.Node) error {
+func checkVariables() error {
 	names := settingVariables()
 	if len(names) == 0 {
 		return nil
 	}
 	known := map[string]bool{"TBCTL_CONFIG": true}
-	_ = kong.Visit(model, func(element kong.Visitable, next kong.Next) error {
-		switch element := element.(type) {
-		case *kong.Flag:
-			for _, name := range element.Tag.Envs {
-				known[name] = true
-			}
-		case *kong.Value:
-			for _, name := range element.Tag.Envs {
-				known[name] = true
-			}
-		}
-		return next(nil)
-	})
+	addVariables(known, reflect.TypeFor[cli]())
 	for _, name := range names {
 		if !known[name] {
 			return usage("unset "+name+", or see its right name: tbctl install --help", "the environment's %s is no setting of tbctl", name)
 		}
 	}
 	return nil
+}
+
+// addVariables adds the variables that set something in a part of the grammar.
+func addVariables(known map[string]bool, part reflect.Type) {
+	for index := range part.NumField() {
+		field := part.Field(index)
+		if names := field.Tag.Get("env"); names != "" {
+			for name := range strings.SplitSeq(names, ",") {
+				known[name] = true
+			}
+		}
+		_, command := field.Tag.Lookup("cmd")
+		_, embedded := field.Tag.Lookup("embed")
+		if command || embedded {
+			addVariables(known, field.Type)
+		}
+	}
 }
 
 // commandOf returns the command that a usage error is about, or "".

@@ -1,9 +1,6 @@
 package manual
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
 // block is a paragraph, or lines that were indented and are shown as they are.
 type block struct {
@@ -17,9 +14,6 @@ type help struct {
 	examples    []block
 	exit        []Entry
 }
-
-// exitLine is a line of the exit codes: the code and what it stands for.
-var exitLine = regexp.MustCompile(`^([0-9]+(?:-[0-9]+)?) +(.*)$`)
 
 // splitHelp takes the examples and the exit codes out of a long help. Either
 // begins with its heading and goes on while lines are indented.
@@ -43,8 +37,8 @@ func splitHelp(text string) help {
 	}
 	for _, block := range exit {
 		for _, line := range block.lines {
-			if parts := exitLine.FindStringSubmatch(strings.TrimSpace(line)); parts != nil {
-				result.exit = append(result.exit, Entry{parts[1], parts[2]})
+			if code, meaning, ok := exitLine(strings.TrimSpace(line)); ok {
+				result.exit = append(result.exit, Entry{code, meaning})
 			} else if last := len(result.exit) - 1; last >= 0 {
 				result.exit[last].Text += " " + strings.TrimSpace(line)
 			}
@@ -52,6 +46,16 @@ func splitHelp(text string) help {
 	}
 	return result
 }
+
+// exitLine splits a line of the exit codes into the code, such as 1 or 2-4, and what it
+// stands for.
+func exitLine(line string) (code, meaning string, ok bool) {
+	code, meaning, ok = strings.Cut(line, " ")
+	from, to, isRange := strings.Cut(code, "-")
+	return code, strings.TrimLeft(meaning, " "), ok && isNumber(from) && (!isRange || isNumber(to))
+}
+
+func isNumber(text string) bool { return text != "" && strings.Trim(text, "0123456789") == "" }
 
 // splitBlocks finds the paragraphs and the indented blocks of a text. Empty lines
 // inside an indented block stay in it.

@@ -82,7 +82,9 @@ func New(w io.Writer, color Color, getenv func(string) string) *Stream {
 		s.color = s.terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	}
 	s.styles = newStyles(w, s.color)
-	s.sequences = s.styles.sequences()
+	if s.color {
+		s.sequences = s.styles.sequences()
+	}
 	return s
 }
 
