@@ -37,7 +37,7 @@ var rooms = map[string][]string{
 	"extract":                  {"multiversion", "fsatomic", "internal/current"},
 	"install":                  {"multiversion", "verify", "inspect", "fsatomic"},
 	"internal/testbin":         {"multiversion", "pack"},
-	"internal/standin":         {"multiversion", "internal/testbin"},
+	"internal/standin":         {"multiversion", "datafile", "internal/testbin"},
 	"internal/standin/program": {"multiversion", "datafile"},
 	"internal/tinyelf":         nil,
 	"torture":                  nil,

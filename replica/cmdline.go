@@ -28,6 +28,7 @@ type arguments struct {
 	subcommand string
 	positional string // the last one
 	noPolling  string // the flag that disables the polling
+	addresses  string // of --addresses
 }
 
 // parseArguments splits the content of /proc/PID/cmdline.
@@ -35,6 +36,9 @@ func parseArguments(cmdline string) arguments {
 	words := strings.Split(strings.TrimSuffix(cmdline, "\x00"), "\x00")
 	parsed := arguments{command: words[0]}
 	for index, word := range words[1:] {
+		if addresses, ok := strings.CutPrefix(word, "--addresses="); ok {
+			parsed.addresses = addresses
+		}
 		switch {
 		case word == noPollingDevelopment || word == noPollingDevelopment+"=true" || word == noPollingAddresses:
 			if parsed.noPolling == "" {

@@ -13,13 +13,13 @@ func TestParseArguments(t *testing.T) {
 	}{
 		{"", arguments{}},
 		{"tb", arguments{command: "tb"}},
-		{"tb start --addresses=3000 0_0.tigerbeetle", arguments{command: "tb", subcommand: "start", positional: "0_0.tigerbeetle"}},
-		{"tb start 0_0.tigerbeetle --addresses=0,1", arguments{command: "tb", subcommand: "start", positional: "0_0.tigerbeetle"}},
-		{"tb start --addresses=0 --development x", arguments{command: "tb", subcommand: "start", positional: "x", noPolling: "--addresses=0"}},
+		{"tb start --addresses=3000 0_0.tigerbeetle", arguments{command: "tb", subcommand: "start", positional: "0_0.tigerbeetle", addresses: "3000"}},
+		{"tb start 0_0.tigerbeetle --addresses=0,1", arguments{command: "tb", subcommand: "start", positional: "0_0.tigerbeetle", addresses: "0,1"}},
+		{"tb start --addresses=0 --development x", arguments{command: "tb", subcommand: "start", positional: "x", noPolling: "--addresses=0", addresses: "0"}},
 		{"tb start --development x", arguments{command: "tb", subcommand: "start", positional: "x", noPolling: "--development"}},
 		{"tb start --development=false x", arguments{command: "tb", subcommand: "start", positional: "x"}},
 		{"tb --development start x", arguments{command: "tb", positional: "x", noPolling: "--development"}},
-		{"tb repl --addresses=3000", arguments{command: "tb", subcommand: "repl"}},
+		{"tb repl --addresses=3000", arguments{command: "tb", subcommand: "repl", addresses: "3000"}},
 	}
 	for _, test := range tests {
 		if got := parseArguments(strings.ReplaceAll(test.words, " ", "\x00") + "\x00"); got != test.want {

@@ -66,6 +66,7 @@ func (f *Finder) inspect(ctx context.Context, place *place, pid int, last bool) 
 		return process, key, err
 	}
 	process.Polls, process.NoPolling, process.DataFile = args.noPolling == "", args.noPolling, args.positional
+	process.Addresses = args.addresses
 	return process, key, f.replica(ctx, place, &process, key)
 }
 
@@ -103,6 +104,7 @@ func (f *Finder) replica(ctx context.Context, place *place, process *Process, ke
 		process.runningFromDataFile()
 	}
 	process.offer(headers)
+	f.state(process)
 	return nil
 }
 

@@ -66,6 +66,7 @@ func (tr tree) process(pid int, exe, mount string, args ...string) {
 	tr.link(dir+"/cwd", "/")
 	tr.link(dir+"/ns/mnt", mount)
 	tr.link(dir+"/fd/0", "/dev/null")
+	tr.write(dir+"/net/tcp", "  sl  local_address rem_address   st\n")
 }
 
 func (tr tree) find(target string) []replica.Process {

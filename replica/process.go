@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
@@ -45,6 +47,15 @@ type Process struct {
 
 	DataFile   string               `json:"data_file,omitempty"` // as on the command line
 	Superblock *datafile.Superblock `json:"superblock,omitempty"`
+
+	// State says how far it is. StartingSince is the time at which one that starts began to,
+	// zero if that is not known.
+	State         State     `json:"state,omitempty"`
+	StartingSince time.Time `json:"starting_since,omitzero"`
+
+	Addresses string           `json:"addresses,omitempty"` // of the cluster, as on the command line
+	Listens   []netip.AddrPort `json:"listens,omitempty"`   // where it does
+	network   network
 
 	Running Running `json:"running"`
 	Armed   *Armed  `json:"armed,omitempty"` // nil: not armed, or unreadable
@@ -106,11 +117,16 @@ const UnreadableDataFile = "data file"
 
 // Unreadable says what of a process could not be read, and why.
 type Unreadable struct {
-	What   string `json:"what"` // exe, cmdline, fd, stat, data file
+	What   string `json:"what"` // exe, cmdline, fd, stat, sockets, data file
 	Reason string `json:"reason"`
 	Err    error  `json:"-"`
 }
 
 func (p *Process) unreadable(what string, err error) {
 	p.Unreadable = append(p.Unreadable, Unreadable{What: what, Reason: err.Error(), Err: err})
+}
+
+// cannotRead reports whether something could not be read.
+func (p *Process) cannotRead(what string) bool {
+	return slices.ContainsFunc(p.Unreadable, func(unreadable Unreadable) bool { return unreadable.What == what })
 }

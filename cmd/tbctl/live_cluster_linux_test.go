@@ -23,7 +23,7 @@ func TestLiveExec(t *testing.T) {
 	p.Must(fmt.Sprintf("%d 0.17.6: listening, releases_bundled: [0.17.6 0.17.7]", p.PID()))
 
 	// What upstream's way comes to.
-	q := l.start(standin.Options{Upgrade: "never"})
+	q := l.start(standin.Options{Upgrade: "never", Args: start[1:2]})
 	q.Must("0.17.6: listening, releases_bundled: [0.17.6 0.17.7]")
 	for _, name := range []string{"exe", "cmdline"} {
 		if got, want := l.proc(p, name), l.proc(q, name); got != want {

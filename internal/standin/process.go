@@ -4,14 +4,20 @@ package standin
 
 import (
 	"bufio"
+	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tbctl/tbctl/datafile"
 )
 
 const (
@@ -19,7 +25,13 @@ const (
 
 	// waitMax is how long a test waits for what it expects; it takes milliseconds.
 	waitMax = 20 * time.Second
+
+	// portFirst is below the ports that the system gives away.
+	portFirst = 3000
 )
+
+// ports is how many a test process has given to its stand-ins.
+var ports atomic.Int32
 
 // Options say how a stand-in behaves. The zero value polls and arms itself,
 // but never upgrades.
@@ -30,16 +42,48 @@ type Options struct {
 	Upgrade string
 
 	// Die is RELEASE:STEP, where the process kills itself. The steps are
-	// listening, armed, superblock-0 to superblock-3 (before that copy is written),
-	// checkpointed, execute-current and execute-past.
+	// started (before it looks at its binary), opening (the data file, before it
+	// listens), listening, armed, superblock-0 to superblock-3 (before that copy is written),
+	// checkpointed, execute-current, execute-past and pong (before it answers a ping).
 	Die string
+
+	// Hold is a directory: at each step it stays for as long as there is a file RELEASE:STEP
+	// in it. See [Hold].
+	Hold string
 
 	// Poll is the time between two looks at the binary. 0 stands for 20 ms.
 	Poll time.Duration
 
-	// Args are the words between start and the data file. Nil stands for
-	// --addresses=3000.
+	// Args are the words between start and the data file. Nil stands for --addresses with
+	// an address of its own, see [Addresses].
 	Args []string
+}
+
+// Hold makes stand-ins whose Options.Hold is the directory stay at RELEASE:STEP until
+// release is called.
+func Hold(tb testing.TB, dir, step string) (release func()) {
+	tb.Helper()
+	place := filepath.Join(dir, step)
+	if err := os.WriteFile(place, nil, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return func() {
+		tb.Helper()
+		if err := os.Remove(place); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// Addresses returns the addresses of a cluster, all on this host and nobody else's: the whole
+// of 127.0.0.0/8 is the loopback, so that the process's id makes one that no other process has.
+func Addresses(count int) string {
+	pid := os.Getpid() // of 22 bits at most
+	var addresses []string
+	for range count {
+		addresses = append(addresses, fmt.Sprintf("127.%d.%d.%d:%d", 0x40|pid>>16, pid>>8&0xff, pid&0xff, portFirst+ports.Add(1)))
+	}
+	return strings.Join(addresses, ",")
 }
 
 // Process is a running stand-in. It is killed when its test ends.
@@ -58,18 +102,27 @@ func Start(tb testing.TB, path, dataFile string, options Options) *Process {
 	tb.Helper()
 	args := options.Args
 	if args == nil {
-		args = []string{"--addresses=3000"}
+		args = []string{"--addresses=" + Addresses(members(dataFile))}
 	}
 	p := Run(tb, path, options, append(append([]string{"start"}, args...), dataFile)...)
 	p.Wait("listening")
 	return p
 }
 
+// members is how many addresses the replica of a data file needs to find its own among them.
+func members(dataFile string) int {
+	superblock, err := datafile.ReadFile(context.Background(), dataFile, datafile.Options{})
+	if err != nil {
+		return 1 // the stand-in says what is wrong
+	}
+	return max(int(superblock.ReplicaCount), superblock.ReplicaIndex+1)
+}
+
 // Run starts the binary at path with other arguments, and waits for nothing.
 func Run(tb testing.TB, path string, options Options, args ...string) *Process {
 	tb.Helper()
 	p := &Process{tb: tb, cmd: exec.Command(path, args...), more: make(chan struct{}), done: make(chan struct{})}
-	p.cmd.Env = append(os.Environ(), "STANDIN_UPGRADE="+options.Upgrade, "STANDIN_DIE="+options.Die)
+	p.cmd.Env = append(os.Environ(), "STANDIN_UPGRADE="+options.Upgrade, "STANDIN_DIE="+options.Die, "STANDIN_HOLD="+options.Hold)
 	if options.Poll > 0 {
 		p.cmd.Env = append(p.cmd.Env, "STANDIN_POLL="+options.Poll.String())
 	}

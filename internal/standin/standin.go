@@ -9,7 +9,9 @@
 // and executes the memory file; from there the newest release executes the one that
 // the data file asks for out of the pack, stopping at releases to be visited. It
 // refuses to start, with upstream's words, if its binary does not hold the data
-// file's release. There is no cluster: it upgrades when it is told so.
+// file's release. It listens at its own address and answers a client's ping as a replica
+// does. There is no cluster: it upgrades when it is told so, and stays at any step on the way
+// for as long as it is told to.
 //
 // Each release in a binary is the same small program with another release
 // stamped into it. What it says, in upstream's words, is on its standard error.

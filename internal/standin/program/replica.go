@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ import (
 const (
 	memfdName = "tigerbeetle-multiversion-1768a738-ef69-4605-8b5c-c6e63580e345"
 	sizeMax   = 64 << 20 // of the binary, and of the memory file
+
+	holdPause = 5 * time.Millisecond
 )
 
 // previous is what the last look at the binary's inode saw.
@@ -36,6 +39,8 @@ type replica struct {
 	exe      string // the binary on disk
 	memory   int    // the descriptor of the memory file
 	dataFile string
+	member   member
+	clients  multiversion.Release // the oldest that it answers, 0 if its binary does not tell
 
 	header  *multiversion.Header // of what is in memory
 	body    int64                // offset of its pack
@@ -51,10 +56,15 @@ type replica struct {
 func start(args []string) error {
 	values, path := flags(args)
 	r := &replica{release: release(), dataFile: path, log: log.New(os.Stderr, fmt.Sprintf("%d %s: ", os.Getpid(), release()), log.Lmicroseconds|log.Lmsgprefix)}
+	r.step("started")
 	if err := r.open(); err != nil {
 		return err
 	}
 	if err := r.transition(); err != nil {
+		return err
+	}
+	r.step("opening")
+	if err := r.listen(values["addresses"]); err != nil {
 		return err
 	}
 	r.log.Printf("listening, releases_bundled: %v", r.bundled)
@@ -79,8 +89,20 @@ func interval() time.Duration {
 	return 20 * time.Millisecond
 }
 
-// step names a moment, and ends the process there if it has been told so.
+// step names a moment, and stays or ends the process there if it has been told so.
 func (r *replica) step(name string) {
+	if dir := os.Getenv("STANDIN_HOLD"); dir != "" {
+		place := filepath.Join(dir, r.release.String()+":"+name)
+		for said := false; ; said = true {
+			if _, err := os.Stat(place); err != nil {
+				break
+			}
+			if !said {
+				r.log.Printf("held at %s", name)
+			}
+			time.Sleep(holdPause)
+		}
+	}
 	if os.Getenv("STANDIN_DIE") == r.release.String()+":"+name {
 		r.log.Printf("dies at %s", name)
 		unix.Kill(os.Getpid(), unix.SIGKILL)
@@ -106,6 +128,10 @@ func (r *replica) open() error {
 	r.look()
 	if r.header == nil {
 		r.bundled = []multiversion.Release{r.release}
+	} else if r.header.Current.Release == r.release {
+		r.clients = r.header.Current.ClientMin
+	} else if index := r.header.PastIndex(r.release); index >= 0 {
+		r.clients = r.header.Past[index].ClientMin
 	}
 	return nil
 }
@@ -117,6 +143,7 @@ func (r *replica) transition() error {
 		return err
 	}
 	if superblock.Release == r.release {
+		r.member = member{cluster: superblock.Cluster, index: superblock.ReplicaIndex, view: superblock.View, standby: superblock.Standby}
 		return nil
 	}
 	r.log.Printf("release_transition: %s to %s", r.release, superblock.Release)
