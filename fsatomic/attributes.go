@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -112,7 +113,7 @@ func setAttributes(file File, path string, attrs Attributes) error {
 	if err := dropInheritedACL(file, path, attrs); err != nil {
 		return err
 	}
-	if err := file.Chmod(attrs.Mode); err != nil {
+	if err := chmod(file, attrs.Mode); err != nil {
 		return &AttributeError{path, AttributeMode, err}
 	}
 	for _, name := range attrs.xattrOrder() {
@@ -125,6 +126,24 @@ func setAttributes(file File, path string, attrs Attributes) error {
 	}
 	attrs.UID, attrs.GID = uid, gid
 	return compareAttributes(file, path, attrs)
+}
+
+// chmod sets a mode. That it may not be set is no error where the file has it already,
+// as every file has on a file system without modes.
+func chmod(file File, mode Mode) error {
+	err := file.Chmod(mode)
+	if !modeRefused(err) {
+		return err
+	}
+	if info, statErr := file.Stat(); statErr != nil || info.Mode != mode {
+		return err
+	}
+	return nil
+}
+
+// modeRefused reports whether the file system, and not the disk, refused a mode.
+func modeRefused(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrNotSupported)
 }
 
 // dropInheritedACL removes an access ACL that came from the directory's

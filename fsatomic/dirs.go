@@ -34,8 +34,8 @@ func openParent(fsys FS, name string, make bool) (Dir, string, error) {
 }
 
 // MkdirAll makes a directory and the ones above it that do not exist, each with
-// exactly mode, whatever the umask, and durably. Directories that exist are left
-// alone. On error some may have been made.
+// exactly mode, whatever the umask, where there are modes, and durably. Directories that
+// exist are left alone. On error some may have been made.
 func MkdirAll(fsys FS, name string, mode Mode) error {
 	path, err := absolute(name)
 	if err == nil {
@@ -92,8 +92,10 @@ func mkdir(fsys FS, parent Dir, path, base string, mode Mode) error {
 	if err != nil {
 		return err
 	}
-	err = errors.Join(made.Chmod(mode), made.Close())
-	if err != nil {
+	if err = made.Chmod(mode); modeRefused(err) {
+		err = nil
+	}
+	if err = errors.Join(err, made.Close()); err != nil {
 		return err
 	}
 	if err := parent.Sync(); err != nil {

@@ -84,7 +84,7 @@ func openOrCreate(dir Dir, base string, mode Mode) (file File, created bool, err
 		}
 		file, err = dir.Create(base, mode)
 		if err == nil {
-			if err = file.Chmod(mode); err != nil {
+			if err = file.Chmod(mode); err != nil && !modeRefused(err) {
 				file.Close()
 				return nil, false, err
 			}

@@ -162,7 +162,7 @@ func openLockFile(dir Dir, name string) (file File, writable bool, err error) {
 		}
 		file, err = dir.Create(name, lockMode)
 		if err == nil {
-			if err := file.Chmod(lockMode); err != nil { // whatever the umask
+			if err := file.Chmod(lockMode); err != nil && !modeRefused(err) { // whatever the umask
 				file.Close()
 				return nil, false, err
 			}

@@ -157,6 +157,82 @@ func TestWriteFileCrash(t *testing.T) {
 	}
 }
 
+// TestWriteFileWithoutModes: where nobody may set a mode the file is written all the
+// same, and it is told; where it has the mode already there is nothing to tell.
+func TestWriteFileWithoutModes(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []fsatomic.Mode{0o666, 0o755} {
+		m := scenario{}.setUp(t, memfs.Options{FixedMode: mode})
+		output, err := fsatomic.Create(m, testName, 0o755, false)
+		check(t, err)
+		check(t, writeString("new")(output))
+		check(t, output.Commit())
+		m.Restart(memfs.None())
+		if got, _ := contentsOf(t, m, testName); got != "new" {
+			t.Errorf("mode %s: %q", mode, got)
+		}
+		if err := output.ModeErr(); (err == nil) != (mode == 0o755) || err != nil && !errors.Is(err, fsatomic.ErrAttribute) {
+			t.Errorf("mode %s: %v", mode, err)
+		}
+		check(t, fsatomic.MkdirAll(m, testDir+"/a/b", 0o750))
+		check(t, fsatomic.Append(t.Context(), m, testDir+"/a/b/log", []byte("line")))
+	}
+	m := scenario{}.setUp(t, memfs.Options{})
+	output, err := fsatomic.Create(forgetful{m, fsatomic.AttributeMode}, testName, 0o4755, false)
+	check(t, err)
+	check(t, output.Commit())
+	if err := output.ModeErr(); !errors.Is(err, fsatomic.ErrAttribute) {
+		t.Errorf("a mode that does not hold: %v", err)
+	}
+}
+
+// TestOutputLate: an error of a call that took effect all the same is no reason to say
+// that nothing is there.
+func TestOutputLate(t *testing.T) {
+	t.Parallel()
+	const before, after = "before", "after, and longer"
+	for name, options := range systems() {
+		for _, overwrite := range []bool{true, false} {
+			run := func(m *memfs.FS) error {
+				return fsatomic.WriteFile(m, testName, 0o644, overwrite, writeString(after))
+			}
+			setUp := func() *memfs.FS {
+				m := scenario{}.setUp(t, options)
+				if overwrite {
+					check(t, fsatomic.WriteFile(m, testName, 0o644, true, writeString(before)))
+				}
+				m.CrashAt(0)
+				return m
+			}
+			m := setUp()
+			check(t, run(m))
+			told := 0
+			for number := range m.Count() {
+				m := setUp()
+				m.FailLateAt(number+1, errInjected)
+				err := run(m)
+				what := fmt.Sprintf("%s: overwrite %v: %s: %v", name, overwrite, m.Trace()[number], err)
+				var unknown *fsatomic.UnknownStateError
+				var failed *fsatomic.SyncError
+				got, _ := contentsOf(t, m, testName)
+				visible := errors.As(err, &unknown) && unknown.Visible || errors.As(err, &failed) && failed.Swapped
+				if (err == nil || visible) != (got == after) {
+					t.Fatalf("%s: but there is %q", what, got)
+				}
+				if unknown != nil {
+					told++
+				}
+				if names, _ := openDir(t, m).List(".", 10); unknown != nil && len(names) > 0 {
+					t.Fatalf("%s: left %q", what, names)
+				}
+			}
+			if told == 0 {
+				t.Fatalf("%s: no error of a rename that took effect was tried", name)
+			}
+		}
+	}
+}
+
 func contentsOf(t *testing.T, fsys fsatomic.FS, name string) (string, bool) {
 	t.Helper()
 	dir, err := fsys.OpenDir(filepath.Dir(name))

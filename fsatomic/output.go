@@ -16,6 +16,9 @@ const tempSweepMax = 100 // stale temporary files that are removed at a time
 // Commit. Unlike a [Staged] file it takes no attributes over and needs no lock.
 // It must not be used by two goroutines at once, except for ReadAt.
 //
+// Where nobody may set modes, as on a FAT file system or some shares, the file is
+// written all the same, see ModeErr.
+//
 // After a crash the temporary file is left over; the next Create of the same
 // name removes it.
 type Output struct {
@@ -28,6 +31,7 @@ type Output struct {
 	temp      string
 	info      Info
 	size      int64
+	modeErr   error
 	done      bool
 }
 
@@ -74,7 +78,7 @@ func (o *Output) open() error {
 		if o.info, err = file.Stat(); err == nil {
 			err = file.Chmod(stageMode)
 		}
-		if err != nil {
+		if err != nil && !modeRefused(err) {
 			return errors.Join(err, file.Close(), o.dir.Remove(name))
 		}
 		lockErr := file.TryLock()
@@ -141,14 +145,15 @@ func (o *Output) Write(data []byte) (int, error) {
 func (o *Output) ReadAt(data []byte, offset int64) (int, error) { return o.file.ReadAt(data, offset) }
 
 // Commit makes the file durable and then visible at its name, and that durable.
-// On error it is not there and what was there is untouched, unless it is a
-// [SyncError] with Swapped: then it is there, and may be gone after a power cut.
-// Afterwards the Output is closed.
+// On error it is not there and what was there is untouched, unless the error says
+// otherwise: with a [SyncError] with Swapped or an [UnknownStateError] with Visible it is
+// there, and may be gone after a power cut; with any other UnknownStateError nobody
+// knows. Afterwards the Output is closed.
 func (o *Output) Commit() error {
 	if o.done {
 		return &PathError{"commit", o.Path(), ErrClosed}
 	}
-	err := o.file.Chmod(o.mode)
+	err := o.setMode()
 	if err != nil {
 		err = &PathError{"commit", o.Path(), err}
 	} else if err = o.file.Sync(); err != nil {
@@ -161,16 +166,64 @@ func (o *Output) Commit() error {
 		o.file.Close()
 	}
 	if err := publish(o.dir, o.temp, o.base, o.overwrite); err != nil {
-		return joined(&PathError{"commit", o.Path(), err}, o.Abort())
+		return o.failed(err)
 	}
-	o.done = true
 	err = o.dir.Sync()
-	o.file.Close()
-	o.dir.Close()
+	o.close()
 	if err != nil {
 		return &SyncError{o.dirPath, true, err}
 	}
 	return nil
+}
+
+// ModeErr says, after Commit, why the file has not the mode that it was created
+// with; nil if it has, and on systems without modes.
+func (o *Output) ModeErr() error { return o.modeErr }
+
+// setMode gives the file its mode, and keeps why it could not.
+func (o *Output) setMode() error {
+	err := o.file.Chmod(o.mode)
+	if err != nil && !modeRefused(err) {
+		return err
+	}
+	info, statErr := o.file.Stat()
+	if statErr != nil {
+		return statErr
+	}
+	if o.info.Inode == 0 || info.Mode == o.mode {
+		return nil
+	}
+	if err == nil {
+		err = fmt.Errorf("%w: want %s, got %s", errNotHeld, o.mode, info.Mode)
+	}
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		err = path.Err // the temporary name is nothing to anybody
+	}
+	o.modeErr = &AttributeError{o.Path(), AttributeMode, err}
+	return nil
+}
+
+// failed says what is true after an error of the renaming: it may have happened all
+// the same.
+func (o *Output) failed(err error) error {
+	there, exists, statErr := lstatMaybe(o.dir, o.base)
+	_, waits, tempErr := lstatMaybe(o.dir, o.temp)
+	visible := exists && (there.SameFile(o.info) || tempErr == nil && !waits && there.Size == o.size)
+	if statErr == nil && !visible && (waits || tempErr != nil) {
+		return joined(&PathError{"commit", o.Path(), err}, o.Abort())
+	}
+	if waits && visible { // a second name that stays is no failure
+		_ = o.dir.Remove(o.temp)
+	}
+	o.close()
+	return &UnknownStateError{Path: o.Path(), Step: "rename", Visible: visible, Err: err}
+}
+
+func (o *Output) close() {
+	o.done = true
+	o.file.Close()
+	o.dir.Close()
 }
 
 // Abort removes the file. On nil and after Commit or another Abort it does

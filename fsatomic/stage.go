@@ -12,8 +12,8 @@ const inodeTriesMax = 64     // files made to get one whose number no leftover h
 
 // Staged is a file in the making, in the directory of the target that it will
 // replace. It is written, given its attributes, and committed or aborted. Until
-// its attributes are set it has mode 0600. It must not be used by two goroutines
-// at once, except for ReadAt.
+// its attributes are set it has mode 0600, where there are modes. It must not be used by
+// two goroutines at once, except for ReadAt.
 //
 // After a crash it is left over; the next [Recover] removes it.
 type Staged struct {
@@ -83,6 +83,9 @@ func (l *Lock) stageOnce(target Target) (*Staged, error) {
 	s := &Staged{lock: l, target: target, file: file, name: name}
 	if s.info, err = file.Stat(); err == nil {
 		err = file.Chmod(stageMode) // a umask may even take the owner's own bits away
+	}
+	if modeRefused(err) { // what matters is the mode that it gets in the end
+		err = nil
 	}
 	return s, err
 }

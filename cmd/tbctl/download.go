@@ -81,9 +81,11 @@ func (c *downloadCmd) Run(a *app) error {
 	}
 	switch {
 	case there == "":
-		err = output.Commit()
+		err = a.commit(output.Output)
 	case there != report.SHA256:
 		err = &fs.PathError{Op: "download", Path: name, Err: fs.ErrExist}
+	default:
+		a.tellMode(name)
 	}
 	if err != nil {
 		return err
@@ -195,7 +197,7 @@ type resettable struct {
 func (r *resettable) Reset() error {
 	r.abort()
 	r.Output = nil
-	output, err := fsatomic.Create(fsatomic.OS(), r.name, 0o755, r.force)
+	output, err := fsatomic.Create(fsatomic.OS(), r.name, executableMode, r.force)
 	r.Output = output
 	return err
 }

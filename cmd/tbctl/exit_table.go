@@ -20,15 +20,23 @@ import (
 )
 
 // entryUnknown are failures at or after the swap, and every failed fsync.
-func entryUnknown(_ *app, err error) (exitCode, string, any, bool) {
+func entryUnknown(a *app, err error) (exitCode, string, any, bool) {
 	var unknown *fsatomic.UnknownStateError
 	var failed *fsatomic.SyncError
 	var readBack *install.ReadBackError
 	switch {
+	case errors.As(err, &unknown) && a.makesFile():
+		return exitUnknown, "look whether it is there, and whole: tbctl verify " + shellWord(unknown.Path) + "; or write it again, with --force", nil, true
 	case errors.As(err, &unknown):
 		return exitUnknown, "find out what is on the disk: tbctl status " + shellWord(unknown.Path), nil, true
 	case errors.As(err, &readBack):
 		return exitUnknown, "find out what is on the disk: tbctl verify " + shellWord(readBack.Target), nil, true
+	case errors.As(err, &failed) && a.makesFile():
+		hint := "the disk may be failing: nothing was put at the name"
+		if failed.Swapped {
+			hint = "the file is in place but may be gone after a power cut: sync, or write it again, with --force"
+		}
+		return exitUnknown, hint, nil, true
 	case errors.As(err, &failed):
 		hint := "the disk may be failing; the target was not replaced: tbctl verify {target} tells"
 		if failed.Swapped {
@@ -37,6 +45,11 @@ func entryUnknown(_ *app, err error) (exitCode, string, any, bool) {
 		return exitUnknown, hint, nil, true
 	}
 	return 0, "", nil, false
+}
+
+// makesFile reports whether the command writes an ordinary file, which is no target.
+func (a *app) makesFile() bool {
+	return slices.Contains([]string{"download", "extract", "pack"}, a.command)
 }
 
 // entryBusy are those where somebody else is at the target.
@@ -193,7 +206,7 @@ func entryPlan(a *app, err error) (exitCode, string, any, bool) {
 
 // writes reports whether the command makes a file at its target.
 func (a *app) writes() bool {
-	return slices.Contains([]string{"install", "download", "extract", "pack"}, a.command)
+	return a.command == "install" || a.makesFile()
 }
 
 // onlyAttributes reports whether nothing but attributes hinders an installation.

@@ -170,7 +170,7 @@ func (c *extractCmd) write(a *app, executable *extract.Executable, universal boo
 			return extracted{}, err
 		}
 	}
-	err := fsatomic.WriteFile(fsatomic.OS(), name, 0o755, c.Force, func(w io.Writer) error {
+	err := a.writeExecutable(name, c.Force, func(w io.Writer) error {
 		_, err := executable.Copy(a.ctx, w)
 		return err
 	})

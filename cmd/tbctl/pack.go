@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -90,7 +89,7 @@ func (c *packCmd) Run(a *app) error {
 	if err != nil {
 		return packError(err)
 	}
-	err = fsatomic.WriteFile(fsatomic.OS(), c.Output, 0o755, c.Force, func(w io.Writer) error {
+	err = a.writeExecutable(c.Output, c.Force, func(w io.Writer) error {
 		_, err := built.Copy(a.ctx, w)
 		return err
 	})

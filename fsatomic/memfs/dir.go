@@ -169,7 +169,11 @@ func (d *dir) add(name string, kind fsatomic.Kind, mode fsatomic.Mode) (*inode, 
 	if err := d.fs.roomForInode(); err != nil {
 		return nil, err
 	}
-	node := d.fs.newInode(kind, mode&^d.fs.options.Umask)
+	mode &^= d.fs.options.Umask
+	if d.fs.options.FixedMode != 0 {
+		mode = d.fs.options.FixedMode
+	}
+	node := d.fs.newInode(kind, mode)
 	node.links = 1
 	d.node.set(change{name: node})
 	d.touch()
@@ -357,6 +361,9 @@ func (d *dir) List(prefix string, limit int) (names []string, err error) {
 
 func (d *dir) Chmod(mode fsatomic.Mode) error {
 	return d.change("chmod", ".", func() error {
+		if d.fs.options.FixedMode != 0 {
+			return syscall.EPERM
+		}
 		d.node.mode = mode
 		d.node.changed = d.fs.tick()
 		return nil

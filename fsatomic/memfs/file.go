@@ -121,6 +121,9 @@ func (f *file) Chown(uid, gid int) error {
 
 func (f *file) Chmod(mode fsatomic.Mode) error {
 	return f.change("chmod", func() error {
+		if f.fs.options.FixedMode != 0 {
+			return syscall.EPERM
+		}
 		f.node.mode = mode
 		f.touch(false)
 		return nil

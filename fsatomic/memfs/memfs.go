@@ -48,6 +48,8 @@ type Options struct {
 	NoDirSync   bool // cannot sync a directory
 	Clone       bool // has reflinks
 
+	FixedMode fsatomic.Mode // that every file has, and no other can be set; 0: modes exist
+
 	ReadOnly   bool  // every change fails with EROFS
 	NoExec     bool  // is mounted so
 	FreeBytes  int64 // space for contents; 0: unlimited
