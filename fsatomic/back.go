@@ -54,6 +54,10 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 	if err := swap.recheck(); err != nil { // before the previous file is changed
 		return Committed{}, swap.fail("check", err)
 	}
+	if swap.source, err = lock.dir.Open(swap.from); err != nil {
+		return Committed{}, swap.fail("open the previous file", err)
+	}
+	defer swap.source.Close()
 	restore, err := swap.takeAttributes()
 	if err != nil {
 		return Committed{}, err
@@ -101,11 +105,7 @@ func (t Target) CheckBack(old Attributes) []error {
 // takeAttributes gives the new file the target's attributes, and makes them
 // durable. restore undoes it; on error it has been done.
 func (w *swap) takeAttributes() (restore func() error, err error) {
-	file, err := w.lock.dir.Open(w.from)
-	if err != nil {
-		return nil, w.fail("open the previous file", err)
-	}
-	defer file.Close()
+	file := w.source
 	info, err := file.Stat()
 	if err == nil && !info.Unchanged(w.file) {
 		err = fmt.Errorf("%s: %w", w.lock.join(w.from), ErrChanged)

@@ -74,7 +74,7 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 	if err != nil {
 		return Committed{}, &PathError{"commit", s.target.Path, err}
 	}
-	if info.Links != 1 || info.Size != s.size {
+	if info.Links > 1 || info.Size != s.size {
 		return Committed{}, &PathError{"commit", s.Path(), fmt.Errorf("%w: it has %d bytes and %d links, %d bytes were written",
 			ErrChanged, info.Size, info.Links, s.size)}
 	}
@@ -91,7 +91,7 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 	if err := ctx.Err(); err != nil {
 		return Committed{}, &PathError{"commit", s.target.Path, err}
 	}
-	swap := swap{lock: s.lock, target: s.target, from: ready, file: info}
+	swap := swap{lock: s.lock, target: s.target, from: ready, file: info, source: s.file}
 	return swap.run(options.DropOld)
 }
 
@@ -121,7 +121,8 @@ type Installed struct {
 
 // ReadBack opens the file at the target's path again, for the caller to read
 // and compare: the proof that what was installed is there. [ErrChanged] when the
-// path leads elsewhere by now. Reading changes at most the access time.
+// path leads elsewhere by now; where the inode number alone has changed, the
+// comparison is the proof. Reading changes at most the access time.
 func ReadBack(fsys FS, committed Committed) (*Installed, error) {
 	dir, err := fsys.OpenDir(filepath.Dir(committed.Path))
 	if err != nil {
@@ -133,7 +134,7 @@ func ReadBack(fsys FS, committed Committed) (*Installed, error) {
 		return nil, &PathError{"read back", committed.Path, err}
 	}
 	info, err := file.Stat()
-	if err == nil && !info.Unchanged(committed.File) {
+	if err == nil && !info.Unchanged(committed.File) && (info.SameFile(committed.File) || !info.alike(committed.File)) {
 		err = ErrChanged
 	}
 	if err != nil {

@@ -48,6 +48,8 @@
 //   - ready-N or prev-N-O, and the target's inode is N: swapped. It is the
 //     previous file and becomes NAME-old.
 //   - prev-N-O, and the target's inode is O: never swapped. It is removed.
+//   - ready-N or prev-N-O, none of them is the target, and it has the target's
+//     contents: it is of no use. It is removed.
 //   - ready-N or prev-N-O, and none of them is the target: somebody else replaced
 //     it afterwards. It becomes NAME-old if there is none, else it is left and
 //     reported.
@@ -55,6 +57,13 @@
 // A file of another user, in a directory into which others may write, never
 // becomes NAME-old: it is left and reported. And a new file never has an inode
 // number that the name of a leftover speaks of.
+//
+// # Inode numbers
+//
+// They are quick to compare, and where they say that two names are one file they are
+// right. Some file systems, such as those of FUSE, give every name a number of its own,
+// or another one after a while. So where a number differs from what is expected after the
+// swap, the contents decide: the bytes at the name against those of the open file.
 //
 // # Errors
 //

@@ -209,7 +209,7 @@ func (o *Output) setMode() error {
 func (o *Output) failed(err error) error {
 	there, exists, statErr := lstatMaybe(o.dir, o.base)
 	_, waits, tempErr := lstatMaybe(o.dir, o.temp)
-	visible := exists && (there.SameFile(o.info) || tempErr == nil && !waits && there.Size == o.size)
+	visible := exists && !errors.Is(err, fs.ErrExist) && o.isThere(there, waits || tempErr != nil)
 	if statErr == nil && !visible && (waits || tempErr != nil) {
 		return joined(&PathError{"commit", o.Path(), err}, o.Abort())
 	}
@@ -218,6 +218,18 @@ func (o *Output) failed(err error) error {
 	}
 	o.close()
 	return &UnknownStateError{Path: o.Path(), Step: "rename", Visible: visible, Err: err}
+}
+
+// isThere reports whether what is at the name is the file.
+func (o *Output) isThere(there Info, waits bool) bool {
+	if o.info.Inode == 0 { // it is closed already
+		return !waits && there.Size == o.size
+	}
+	if there.SameFile(o.info) {
+		return true
+	}
+	same, err := sameEntry(o.dir, o.base, o.file, o.size)
+	return err == nil && same
 }
 
 func (o *Output) close() {

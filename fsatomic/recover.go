@@ -112,11 +112,14 @@ type recoveryPlan struct {
 	oldIsFile bool // or nothing
 	entries   []entry
 	recovery  Recovery
+
+	isCopy func(entry) bool // of the target, by its contents
 }
 
 func planRecovery(dir Dir, path string, self Self) (*recoveryPlan, error) {
 	base := filepath.Base(path)
 	plan := &recoveryPlan{path: path, self: self}
+	plan.isCopy = func(e entry) bool { return isCopy(dir, base, plan.target, e) }
 	var err error
 	if plan.dir, err = dir.Lstat("."); err != nil {
 		return nil, err
@@ -150,6 +153,21 @@ func planRecovery(dir Dir, path string, self Self) (*recoveryPlan, error) {
 	return plan, nil
 }
 
+// isCopy reports whether a leftover has the contents of the target. What cannot be read
+// has not.
+func isCopy(dir Dir, base string, target Info, e entry) bool {
+	if target.Kind != KindFile || target.Size != e.info.Size {
+		return false
+	}
+	file, err := dir.Open(e.name)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	same, err := sameEntry(dir, base, file, target.Size)
+	return err == nil && same
+}
+
 // judge decides, the unfinished swap first: what else may become the previous
 // file has to stand back behind it.
 func (p *recoveryPlan) judge() {
@@ -169,6 +187,8 @@ func (p *recoveryPlan) judge() {
 			p.oldTaken = true
 		case e.inode == p.target.Inode:
 			p.add(e, ActionLeft, "it is the previous file, but its name is taken by something else than a file")
+		case p.isCopy(e): // inode numbers may be given anew when a file system is mounted again
+			p.add(e, ActionRemoved, "it is a link to or a copy of the target")
 		default:
 			orphans = append(orphans, e)
 		}

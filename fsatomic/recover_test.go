@@ -71,6 +71,25 @@ func TestRecoverKinds(t *testing.T) {
 	}
 }
 
+// TestRecoverCopies: where inode numbers were given anew, as after another mount, what
+// has the target's contents is of no use, and what has others may be the only copy.
+func TestRecoverCopies(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"prev-997-996", "ready-998"} {
+		for contents, want := range map[string]fsatomic.Action{contentsOld: fsatomic.ActionRemoved, "the previous releasE": fsatomic.ActionKept} {
+			m := scenario{exists: true}.setUp(t, memfs.Options{})
+			leftover := testDir + "/.tigerbeetle.tbctl-" + kind
+			check(t, fsatomic.WriteFile(m, leftover, 0o755, false, writeString(contents)))
+			lock, target, err := begin(t.Context(), m)
+			check(t, err)
+			defer lock.Release()
+			if _, exists := contentsOf(t, m, leftover); exists || target.OldExists != (want == fsatomic.ActionKept) {
+				t.Errorf("%s with %q: still there %v, previous %v", kind, contents, exists, target.OldExists)
+			}
+		}
+	}
+}
+
 func inode(info fsatomic.Info) string {
 	text, _ := json.Marshal(info.Inode)
 	return string(text)

@@ -214,11 +214,11 @@ func (s *Staged) Abort() error {
 		return nil
 	}
 	s.done = true
-	err := s.file.Close()
-	// Only what we made: after a swap something else may stand at the name.
-	if info, statErr := s.lock.dir.Lstat(s.name); statErr != nil {
-		err = errors.Join(err, statErr)
-	} else if info.SameFile(s.info) {
+	// Only what we made: after a swap something else may stand at the name. And before it
+	// is closed, as long as its inode number is certain.
+	info, err := s.lock.dir.Lstat(s.name)
+	err = errors.Join(err, s.file.Close())
+	if info.SameFile(s.info) {
 		err = errors.Join(err, s.lock.dir.Remove(s.name))
 	}
 	if err != nil {

@@ -15,6 +15,7 @@ type swap struct {
 	target Target // what the plan saw
 	from   string // the name of the new file
 	file   Info   // the new file
+	source File   // the new file, open
 	prev   string // the second name or copy of the target, where exchange is not possible
 }
 
@@ -49,10 +50,20 @@ func (w *swap) run(dropOld bool) (Committed, error) {
 	if err != nil {
 		return Committed{}, w.unknown("look at the result", true, true, oldName, err)
 	}
-	if !info.SameFile(w.file) { // somebody without the lock was faster
+	if !w.isNew(w.lock.base(), info) { // somebody without the lock was faster
 		return Committed{}, w.unknown("look at the result", false, false, oldName, ErrChanged)
 	}
 	return Committed{Path: w.target.Path, File: info, Old: old, Method: method}, nil
+}
+
+// isNew reports whether what is at name is the new file: by its inode number or, where
+// the number is another one, by its contents.
+func (w *swap) isNew(name string, info Info) bool {
+	if info.SameFile(w.file) {
+		return true
+	}
+	same, err := sameEntry(w.lock.dir, name, w.source, w.file.Size)
+	return err == nil && same
 }
 
 // put makes the swap, its durability, and the previous file's name.
@@ -155,12 +166,12 @@ func (w *swap) giveBack() error {
 // failed judges an error of the swapping call itself: if the new file is still
 // where it was, nothing happened.
 func (w *swap) failed(step string, err error) error {
-	if info, statErr := w.lock.dir.Lstat(w.from); statErr == nil && info.SameFile(w.file) {
+	if info, statErr := w.lock.dir.Lstat(w.from); statErr == nil && w.isNew(w.from, info) {
 		return w.fail(step, err)
 	}
 	visible, previous := false, w.prev
 	if info, statErr := w.lock.dir.Lstat(w.lock.base()); statErr == nil {
-		visible = info.SameFile(w.file)
+		visible = w.isNew(w.lock.base(), info)
 	}
 	if info, statErr := w.lock.dir.Lstat(w.from); statErr == nil && info.SameFile(w.target.File) {
 		previous = w.from
@@ -244,7 +255,7 @@ func (w *swap) createByLink() error {
 	case noLinks(err):
 		return w.rename("")
 	case err != nil:
-		if info, statErr := dir.Lstat(base); statErr == nil && info.SameFile(w.file) {
+		if info, statErr := dir.Lstat(base); statErr == nil && w.isNew(base, info) {
 			return w.unknown("create", true, false, "", err)
 		}
 		return w.fail("create", err)
@@ -295,5 +306,11 @@ func nameOld(dir Dir, from, old string) error {
 	if exists && there.SameFile(info) {
 		return dir.Remove(from)
 	}
-	return dir.Rename(from, old)
+	if err := dir.Rename(from, old); err != nil || !exists {
+		return err
+	}
+	if _, still, err := lstatMaybe(dir, from); err != nil || !still {
+		return err
+	}
+	return dir.Remove(from) // they were links to one file although they did not look so
 }

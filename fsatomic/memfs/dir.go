@@ -86,16 +86,25 @@ func movable(node *inode) error {
 
 func (d *dir) Lstat(name string) (info fsatomic.Info, err error) {
 	err = d.read("lstat", name, func() error {
-		node := d.node
-		if name != "." {
-			if node = d.node.entries[name]; node == nil {
-				return fs.ErrNotExist
-			}
+		switch {
+		case name == ".":
+			info = d.node.info()
+		case d.node.entries[name] == nil:
+			return fs.ErrNotExist
+		default:
+			info = d.shown(d.node.infoOf(name))
 		}
-		info = node.info()
 		return nil
 	})
 	return info, err
+}
+
+// shown is what a file system that knows files by their names says of one.
+func (d *dir) shown(info fsatomic.Info) fsatomic.Info {
+	if d.fs.options.NameInodes && info.Kind == fsatomic.KindFile {
+		info.Links = 1
+	}
+	return info
 }
 
 func (d *dir) Readlink(name string) (text string, err error) {
@@ -118,6 +127,7 @@ func (d *dir) open(op, name string, writable bool) (fsatomic.File, error) {
 		if f.node, err = d.file(name); err != nil {
 			return err
 		}
+		f.number = d.node.infoOf(name).Inode
 		if f.node.kind == fsatomic.KindSymlink {
 			return syscall.ELOOP
 		}
@@ -175,6 +185,7 @@ func (d *dir) add(name string, kind fsatomic.Kind, mode fsatomic.Mode) (*inode, 
 	}
 	node := d.fs.newInode(kind, mode)
 	node.links = 1
+	delete(d.node.numbers, name)
 	d.node.set(change{name: node})
 	d.touch()
 	return node, nil
@@ -250,6 +261,7 @@ func (d *dir) rename(from, to string) error {
 	}
 	node.changed = d.fs.tick()
 	d.node.set(change{from: nil, to: node})
+	d.node.renumber(from, to)
 	d.touch()
 	return nil
 }
@@ -286,6 +298,10 @@ func (d *dir) Exchange(a, b string) error {
 		}
 		one.changed, two.changed = d.fs.tick(), d.fs.tick()
 		d.node.set(change{a: two, b: one})
+		const aside = "/"
+		d.node.renumber(a, aside)
+		d.node.renumber(b, a)
+		d.node.renumber(aside, b)
 		d.touch()
 		return nil
 	})
@@ -306,6 +322,13 @@ func (d *dir) Link(from, to string) error {
 		node.links++
 		node.changed = d.fs.tick()
 		d.node.set(change{to: node})
+		if d.fs.options.NameInodes {
+			d.fs.inodes++
+			if d.node.numbers == nil {
+				d.node.numbers = map[string]uint64{}
+			}
+			d.node.numbers[to] = d.fs.inodes
+		}
 		d.touch()
 		return nil
 	})

@@ -20,6 +20,7 @@ type file struct {
 	path     string
 	epoch    int
 	writable bool
+	number   uint64 // the inode number of the name that it was opened by; 0: its first
 }
 
 func (f *file) read(op string, run func() error) error {
@@ -190,6 +191,12 @@ func (f *file) RemoveXattr(name string) error {
 func (f *file) Stat() (info fsatomic.Info, err error) {
 	err = f.read("fstat", func() error {
 		info = f.node.info()
+		if f.fs.options.NameInodes {
+			info.Links = 1
+			if f.number != 0 {
+				info.Inode = f.number
+			}
+		}
 		return nil
 	})
 	return info, err

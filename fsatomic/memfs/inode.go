@@ -49,6 +49,7 @@ type inode struct {
 	entries map[string]*inode // as seen
 	durable map[string]*inode // as of the last Sync
 	log     []*record         // changes since, in order
+	numbers map[string]uint64 // of the names that have inode numbers of their own
 }
 
 // change sets names of a directory; nil removes one.
@@ -79,6 +80,25 @@ func (n *inode) info() fsatomic.Info {
 		Kind: n.kind, Size: int64(len(n.data)), Mode: n.mode, UID: n.uid, GID: n.gid,
 		Links: uint64(n.links), Device: 1, Inode: n.number, Modified: n.modified, Changed: n.changed,
 		Immutable: n.immutable, AppendOnly: n.appendOnly, MountPoint: n.mountPoint,
+	}
+}
+
+// infoOf is info as the name shows it.
+func (n *inode) infoOf(name string) fsatomic.Info {
+	info := n.entries[name].info()
+	if number, own := n.numbers[name]; own {
+		info.Inode = number
+	}
+	return info
+}
+
+// renumber moves the number of a name along with it.
+func (n *inode) renumber(from, to string) {
+	number, own := n.numbers[from]
+	delete(n.numbers, from)
+	delete(n.numbers, to)
+	if own {
+		n.numbers[to] = number
 	}
 }
 

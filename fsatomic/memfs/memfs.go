@@ -48,6 +48,10 @@ type Options struct {
 	NoDirSync   bool // cannot sync a directory
 	Clone       bool // has reflinks
 
+	// NameInodes gives each further link to a file an inode number of its own, and counts no
+	// links, as FUSE file systems do that know files by their names.
+	NameInodes bool
+
 	FixedMode fsatomic.Mode // that every file has, and no other can be set; 0: modes exist
 
 	ReadOnly   bool  // every change fails with EROFS
