@@ -19,6 +19,9 @@ var ErrNotBinary = errors.New("not a binary")
 // ErrTooLarge says that the new file is larger than any binary. Nothing was fetched.
 var ErrTooLarge = errors.New("too large")
 
+// ErrNotUTF8 says that the target's path cannot be written down as it is.
+var ErrNotUTF8 = errors.New("the path is not UTF-8")
+
 // ErrNotSupported says that this system cannot replace a file durably.
 var ErrNotSupported = errors.New("installing is not supported on this system")
 

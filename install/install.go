@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"time"
+	"unicode/utf8"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
@@ -191,6 +192,9 @@ func (r *run) lookup() error {
 	target, err := fsatomic.Lookup(r.FS, r.request.Target)
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
+	}
+	if !utf8.ValidString(target.Path) {
+		return fmt.Errorf("plan: %q: %w", target.Path, ErrNotUTF8)
 	}
 	r.target, r.plan.Target, r.record.Target = target, target, target.Path
 	r.plan.Action, r.installed = ActionCreate, nil

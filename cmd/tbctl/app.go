@@ -268,10 +268,7 @@ func (a *app) changed() bool {
 func (a *app) writeDocument(failure failure) error {
 	doc := document{
 		Version: documentVersion, Command: a.command, OK: failure.code == exitDone,
-		ExitCode: int(failure.code), Result: filled(a.result), Warnings: a.warnings,
-	}
-	if doc.Warnings == nil {
-		doc.Warnings = []string{}
+		ExitCode: int(failure.code), Result: a.result, Warnings: a.warnings,
 	}
 	if failure.code != exitDone {
 		doc.Error = &documentError{Kind: failure.code.kind(), Message: failure.message, Hint: failure.hint, Detail: failure.detail}
@@ -282,7 +279,7 @@ func (a *app) writeDocument(failure failure) error {
 	if !a.compact {
 		encoder.SetIndent("", "  ")
 	}
-	if err := encoder.Encode(doc); err != nil {
+	if err := encoder.Encode(filled(doc)); err != nil {
 		return err
 	}
 	_, err := a.out.Write(buffer.Bytes())

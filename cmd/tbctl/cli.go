@@ -94,6 +94,7 @@ func parserOptions(settings *config, out io.Writer, width int) []kong.Option {
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
 		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault},
 		kong.Resolvers(settings),
+		kong.KindMapper(reflect.String, kong.MapperFunc(exactText)),
 	}
 }
 
@@ -112,9 +113,6 @@ func (a *app) dispatch(args []string) (err error) {
 	if args[0] == completions.Command {
 		return a.complete(args[1:])
 	}
-	if err := checkArguments(args); err != nil {
-		return err
-	}
 	if err := dropEmptySettings(); err != nil {
 		return err
 	}
@@ -126,6 +124,11 @@ func (a *app) dispatch(args []string) (err error) {
 	parser, given, err := newCommandParser(args[0], a.config, a.out, a.out.Width())
 	if err != nil {
 		return fmt.Errorf("grammar: %w", err)
+	}
+	own, program := ownArguments(parser.Model.Node, args)
+	a.global.JSON = earlyFlag(own, "--json")
+	if err := checkArguments(own); err != nil {
+		return err
 	}
 	defer func() {
 		// Kong's --help hook wants to end the process; this is how it ends the parse.
@@ -139,7 +142,7 @@ func (a *app) dispatch(args []string) (err error) {
 			}
 		}
 	}()
-	parsed, err := parser.Parse(args)
+	parsed, err := parser.Parse(append(own, program...))
 	if a.out.Err() != nil {
 		return a.lostResult(a.out.Err()) // of the help text
 	}
@@ -152,8 +155,13 @@ func (a *app) dispatch(args []string) (err error) {
 		a.openStreams() // the configuration may have a word on colour
 	}
 	a.command = parsed.Selected().Name
-	if configErr != nil && a.command != "version" {
-		return configErr // but help and the version are there for who mends it
+	if a.command != "version" { // help and the version are there for who mends the settings
+		if err := checkPathVariables(a.getenv); err != nil {
+			return err
+		}
+		if configErr != nil {
+			return configErr
+		}
 	}
 	a.prepare(parsed)
 	if err := a.checkTarget(parsed); err != nil {

@@ -47,14 +47,18 @@ func loadConfig(getenv func(string) string) (*config, error) {
 	named := getenv("TBCTL_CONFIG") != ""
 	for _, name := range configFiles(getenv) {
 		if err := loaded.read(name, named); err != nil {
-			return nil, &commandError{code: exitUsage, hint: hintConfig(name, err), err: err}
+			return nil, &commandError{code: exitUsage, hint: hintConfig(name, err, getenv), err: err}
 		}
 	}
 	return loaded, nil
 }
 
 // hintConfig is about a configuration file that cannot be used.
-func hintConfig(name string, err error) string {
+func hintConfig(name string, err error, getenv func(string) string) string {
+	var relative *relativeError
+	if errors.As(err, &relative) {
+		return "write the path from / in " + shellWord(name) + ", such as " + absolutePath(relative.value, getenv)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return "unset TBCTL_CONFIG, or name a file that is there"
 	}
@@ -120,10 +124,8 @@ func (c *config) read(name string, named bool) error {
 		if !slices.Contains(settings[:], key) {
 			return fmt.Errorf("configuration %s: unknown setting %q", name, key)
 		}
-		switch value.(type) {
-		case string, bool:
-		default:
-			return fmt.Errorf("configuration %s: setting %q must be a text or true or false", name, key)
+		if err := checkKind(key, value); err != nil {
+			return fmt.Errorf("configuration %s: %w", name, err)
 		}
 		if err := checkSetting(key, fmt.Sprint(value)); err != nil {
 			return fmt.Errorf("configuration %s: %s: %w", name, key, err)
@@ -156,10 +158,23 @@ func othersMayWrite(name string, opened fs.FileInfo) string {
 	return ""
 }
 
+// checkKind refuses a value of another kind than a setting's: true is no directory.
+func checkKind(key string, value any) error {
+	_, isText := value.(string)
+	_, isBool := value.(bool)
+	switch {
+	case key == "github-digest" && !isBool && !isText:
+		return fmt.Errorf("%s must be true or false", key)
+	case key != "github-digest" && !isText:
+		return fmt.Errorf("%s must be a text in quotes", key)
+	}
+	return nil
+}
+
 // checkSetting refuses values that their command would refuse later: a safeguard that
 // is written wrong is to be found out at once.
 func checkSetting(key, value string) error {
-	var err error
+	err := checkPathSetting(key, value)
 	switch key {
 	case "require":
 		return checkRequire(release.Require(value))

@@ -1,10 +1,16 @@
 package main
 
-import "reflect"
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+)
 
 // filled returns a copy of a result in which lists without anything in them are
 // empty and not nil, so that JSON has [] and never null: a script may go through
-// every list. What the result points to is changed in place.
+// every list. A text that is not UTF-8 shows its other bytes as \xNN, so that it is not
+// another name. What the result points to is changed in place.
 func filled(result any) any {
 	if result == nil {
 		return nil
@@ -17,6 +23,14 @@ func filled(result any) any {
 
 func fill(value reflect.Value) {
 	switch value.Kind() {
+	case reflect.String:
+		if text := value.String(); !utf8.ValidString(text) && value.CanSet() {
+			value.SetString(escapeBytes(text))
+		}
+	case reflect.Interface:
+		if !value.IsNil() && value.CanSet() {
+			value.Set(reflect.ValueOf(filled(value.Interface())))
+		}
 	case reflect.Pointer:
 		if !value.IsNil() {
 			fill(value.Elem())
@@ -35,4 +49,19 @@ func fill(value reflect.Value) {
 			fill(value.Index(index))
 		}
 	}
+}
+
+// escapeBytes writes the bytes that are not UTF-8 as \xNN.
+func escapeBytes(text string) string {
+	var escaped strings.Builder
+	for text != "" {
+		r, size := utf8.DecodeRuneInString(text)
+		if r == utf8.RuneError && size == 1 {
+			fmt.Fprintf(&escaped, `\x%02x`, text[0])
+		} else {
+			escaped.WriteString(text[:size])
+		}
+		text = text[size:]
+	}
+	return escaped.String()
 }

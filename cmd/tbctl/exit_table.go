@@ -257,6 +257,8 @@ func entryOther(a *app, err error) (exitCode, string, any, bool) {
 	switch {
 	case errors.Is(err, install.ErrNotSupported):
 		return exitFailed, "tbctl inspect and tbctl verify work here", nil, true
+	case errors.Is(err, install.ErrNotUTF8):
+		return exitUsage, hintUTF8, nil, true
 	case errors.As(err, &journal) && (a.command == "history" || a.command == "status"):
 		return exitFailed, fmt.Sprintf("run it as root, or name a history that may be read: --state-dir DIR (now %s)", a.stateDir()), nil, true
 	case errors.As(err, &journal):

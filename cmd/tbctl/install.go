@@ -109,13 +109,16 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 }
 
 // checkOrder refuses arguments that look as if they stood in the wrong order: a target
-// that is named like a release or is an archive, and a source at which tbctl installs.
+// that is named like a release or a host or is an archive, and a source at which tbctl installs.
 func (c *installCmd) checkOrder(a *app) error {
-	if c.Target != "" && !isRelease(c.Target) {
-		return c.checkFiles(a)
-	}
 	if c.Target == "" {
 		return nil
+	}
+	if !isRelease(c.Target) {
+		if err := a.checkHere(c.Target); err != nil {
+			return err
+		}
+		return c.checkFiles(a)
 	}
 	if _, err := os.Lstat(c.Target); err == nil {
 		return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -72,16 +73,21 @@ func checkRequire(value release.Require) error {
 // and may hold slashes like a path.
 const publicKeySize = 56
 
+// isKey reports whether a text is a key itself. A file of such a name is written ./NAME.
+func isKey(text string) bool {
+	_, err := base64.StdEncoding.DecodeString(text)
+	return err == nil && len(text) == publicKeySize && strings.HasPrefix(text, "RW")
+}
+
 // readKey returns a minisign key, out of a file if text names one.
 func readKey(text string) (string, error) {
 	if text == "" {
 		return "", nil
 	}
-	file, err := openRegular(text)
-	isKey := len(text) == publicKeySize && strings.HasPrefix(text, "RW")
-	if err != nil && isKey {
+	if isKey(text) {
 		return text, nil
 	}
+	file, err := openRegular(text)
 	if err != nil {
 		return "", fmt.Errorf("public key: %w", err)
 	}

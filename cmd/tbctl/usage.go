@@ -20,15 +20,16 @@ func usage(hint, format string, args ...any) error {
 }
 
 // checkArguments refuses an empty argument: most likely it is a variable without
-// a value, and the default target is not what was meant.
+// a value, and the default target is not what was meant. So it does with a name that cannot
+// be kept, and one that no shell has expanded.
 func checkArguments(args []string) error {
 	flags := true
 	for _, arg := range args {
+		if err := errors.Join(checkUTF8("an argument", arg), checkTilde(arg)); err != nil {
+			return err
+		}
 		switch {
 		case arg == "--":
-			if args[0] == "exec" { // the rest is the program's
-				return nil
-			}
 			flags = false
 		case arg == "":
 			return usage("a variable without a value?", "an argument is empty")

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/alecthomas/kong"
+)
+
+// exactText sets a text to the very bytes of an argument. Kong's own way goes through JSON,
+// which puts another character in the place of what is not UTF-8: another file's name.
+func exactText(ctx *kong.DecodeContext, target reflect.Value) error {
+	token, err := ctx.Scan.PopValue("string")
+	if err != nil {
+		return err
+	}
+	text, ok := token.Value.(string)
+	if !ok {
+		return fmt.Errorf("expected a text but got %v", token.Value)
+	}
+	target.SetString(text)
+	return nil
+}
+
+// hintUTF8 is about a name that cannot be kept.
+const hintUTF8 = "rename the file or directory first: history, locks and JSON documents hold names in UTF-8"
+
+// checkUTF8 refuses a text that cannot be written down as it is.
+func checkUTF8(what, text string) error {
+	if utf8.ValidString(text) {
+		return nil
+	}
+	return usage(hintUTF8, "%s is not UTF-8: %s", what, shellQuote(text))
+}
+
+// isTilde reports whether a path begins as one that a shell would have expanded.
+func isTilde(path string) bool {
+	home, _, more := strings.Cut(path, "/")
+	return strings.HasPrefix(home, "~") && (more || home == "~")
+}
+
+// checkTilde refuses an argument that no shell has expanded: it would name a directory
+// called "~" below the current one.
+func checkTilde(arg string) error {
+	flag, value, ofFlag := strings.Cut(arg, "=")
+	if ofFlag = ofFlag && strings.HasPrefix(flag, "--"); !ofFlag {
+		value = arg
+	}
+	switch {
+	case !isTilde(value):
+		return nil
+	case ofFlag:
+		return usage(flag+" "+value+" (a shell expands ~ at the beginning of a word), or the path from /", "%s: ~ is not a directory's name", arg)
+	}
+	return usage("without quotes the shell expands it: "+value+"; a file below a directory of that name is written ./"+value, "%s: ~ is not a directory's name", arg)
+}
+
+// pathVariables are the environment's variables that name files, with their settings.
+var pathVariables = [...]struct{ variable, setting string }{
+	{"TBCTL_TARGET", "target"}, {"TBCTL_STATE_DIR", "state-dir"}, {"TBCTL_CACHE_DIR", "cache-dir"}, {"TBCTL_CA_FILE", "ca-file"},
+	{"TBCTL_PUBLIC_KEY", "public-key"}, {"TBCTL_MIRROR", "mirror"}, {"TBCTL_CONFIG", "target"}, // a path as that is
+}
+
+// checkPathVariables refuses variables that name a file by a relative path, and those that
+// are not UTF-8.
+func checkPathVariables(getenv func(string) string) error {
+	for _, name := range settingVariables() {
+		if err := checkUTF8("the environment's "+name, os.Getenv(name)); err != nil {
+			return err
+		}
+	}
+	for _, each := range pathVariables {
+		value := getenv(each.variable)
+		if value == "" || value == os.DevNull {
+			continue
+		}
+		if err := checkPathSetting(each.setting, value); err != nil {
+			return usage("such as "+each.variable+"="+shellQuote(absolutePath(value, getenv)), "the environment's %s: %w", each.variable, err)
+		}
+	}
+	return nil
+}
+
+// relativeError says that a setting means another file in each directory.
+type relativeError struct{ value string }
+
+func (e *relativeError) Error() string { return fmt.Sprintf("%q is not an absolute path", e.value) }
+
+// checkPathSetting refuses a setting that is a relative path: it would mean another file in
+// each directory. No shell expands a ~ in it.
+func checkPathSetting(key, value string) error {
+	switch key {
+	case "target", "state-dir", "cache-dir", "ca-file":
+	case "public-key":
+		if isKey(value) {
+			return nil
+		}
+	case "mirror":
+		if strings.Contains(value, "://") {
+			return nil
+		}
+	default:
+		return nil
+	}
+	if value == "" || filepath.IsAbs(value) { // empty is not set
+		return nil
+	}
+	return &relativeError{value}
+}
+
+// absolutePath is what a path was probably meant to be.
+func absolutePath(value string, getenv func(string) string) string {
+	rest, ofHome := strings.CutPrefix(value, "~/")
+	if home := getenv("HOME"); ofHome && filepath.IsAbs(home) {
+		return filepath.Join(home, rest)
+	}
+	return "/PATH/" + rest
+}
+
+// checkHere refuses a target that is a word of which no file is here: most likely it is a
+// host's name, or another program's way to name a file on a host.
+func (a *app) checkHere(target string) error {
+	host, _, remote := strings.Cut(target, ":")
+	remote = remote && !strings.ContainsRune(host, filepath.Separator) && filepath.VolumeName(target) == ""
+	if !remote && strings.ContainsRune(target, filepath.Separator) {
+		return nil
+	}
+	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return usage("if it is a file to be made here: "+a.retyped(target, "."+string(filepath.Separator)+target)+"; on another host, type it there: ssh HOST tbctl install …",
+		"the target %s is neither a path nor a file that is here", target)
+}
