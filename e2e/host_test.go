@@ -264,7 +264,7 @@ func (h *host) look() state {
 	return state{sha256: sum(data), inode: system.Ino, ctime: time.Unix(system.Ctim.Unix()), mode: info.Mode(), names: h.names()}
 }
 
-// names lists the target's directory without the lock, which is never deleted.
+// names lists the target's directory without the lock and the state, which stay.
 func (h *host) names() []string {
 	h.t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(h.target))
@@ -273,7 +273,7 @@ func (h *host) names() []string {
 	}
 	names := []string{}
 	for _, entry := range entries {
-		if entry.Name() != ".tigerbeetle.tbctl-lock" {
+		if name := entry.Name(); name != ".tigerbeetle.tbctl-lock" && name != ".tigerbeetle.tbctl-state" {
 			names = append(names, entry.Name())
 		}
 	}

@@ -19,6 +19,7 @@
 //     it, reads it back through the descriptor and judges it.
 //  5. [Staged.SetAttributes] sets owner, mode, ACL, capabilities, label and user
 //     attributes, in this order, and reads each back.
+//     [Lock.WriteState] puts down what is about to be done, in .NAME.tbctl-state.
 //  6. [Staged.Commit] syncs the file; renames it to .NAME.tbctl-ready-INODE,
 //     where INODE is its own inode number; syncs the directory; checks that NAME
 //     still is exactly what the plan saw; and exchanges the two names in one
@@ -41,7 +42,7 @@
 //
 // # After a crash
 //
-// No journal is needed, since the names say how far it got:
+// No record is needed, since the names say how far it got:
 //
 //   - stage: incomplete. It is removed.
 //   - ready-N whose own inode is N: never swapped. It is removed.

@@ -47,6 +47,8 @@ var (
 	ErrChanged = errors.New("changed since the plan was made")
 	// ErrLockFile: what stands at the lock's name is not a lock file.
 	ErrLockFile = errors.New("not a lock file")
+	// ErrStateFile: what stands at the state's name may be the work of anybody.
+	ErrStateFile = errors.New("not to be believed")
 	// ErrInode: every new file, or the previous file, has an inode number that the
 	// name of a leftover speaks of, so that a later recovery could confuse them.
 	ErrInode = errors.New("no usable inode number")

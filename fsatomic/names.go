@@ -13,6 +13,7 @@ import (
 const (
 	nameMark  = ".tbctl-"
 	kindLock  = "lock"  // .NAME.tbctl-lock: the lock, never removed
+	kindState = "state" // .NAME.tbctl-state: what is known of the target, see WriteState
 	kindStage = "stage" // .NAME.tbctl-stage-RANDOM: a file in the making
 	kindReady = "ready" // .NAME.tbctl-ready-INODE: complete; INODE is its own number
 	kindPrev  = "prev"  // .NAME.tbctl-prev-INODE-OTHER: a link to or copy of OTHER, which INODE is to replace
@@ -27,6 +28,8 @@ const (
 func hiddenPrefix(name string) string { return "." + name + nameMark }
 
 func lockName(name string) string { return hiddenPrefix(name) + kindLock }
+
+func stateName(name string) string { return hiddenPrefix(name) + kindState }
 
 func randomName(name, kind string) string {
 	var random [randomSize]byte

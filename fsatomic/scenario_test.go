@@ -276,7 +276,7 @@ func (w world) residue() []string {
 	var left []string
 	for _, name := range w.names {
 		switch name {
-		case "tigerbeetle", "tigerbeetle-old", ".tigerbeetle.tbctl-lock":
+		case "tigerbeetle", "tigerbeetle-old", ".tigerbeetle.tbctl-lock", ".tigerbeetle.tbctl-state":
 		default:
 			left = append(left, name)
 		}

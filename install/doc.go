@@ -7,7 +7,7 @@
 // hinders an installation before the first byte is fetched. Under the target's lock
 // it clears away what an interrupted run left, fetches the new file into the
 // target's own directory, verifies what is on the disk through the descriptor, judges
-// whether it may replace the installed one, writes its intent into the journal,
+// whether it may replace the installed one, writes its intent beside the target,
 // commits (see package fsatomic for the order of the disk's operations), reads the
 // installed file back, compares its SHA-256, and records the outcome.
 //
@@ -19,8 +19,13 @@
 // At every moment there is a whole, executable binary at the target: the old one
 // before the swap, the new one after it. An error other than a
 // [*fsatomic.UnknownStateError], [*fsatomic.SyncError] or [*ReadBackError] means that the
-// target is untouched. The lock file beside it stays. After a crash the journal has an intent without an outcome, and the next
-// command that holds the lock looks at the disk and completes the record.
+// target is untouched. The lock file and the state beside it stay.
+//
+// The state says what was done last, and what is being done: see [State]. After a crash it has
+// an intent without an outcome, and the next command that holds the lock looks at the
+// disk and completes the record. Everything that must be known is there, so that it does not
+// matter who runs which tbctl with which journal: that is a log, and one that cannot be
+// written is a warning.
 //
 // The package knows no network: a [Fetch] writes the bytes.
 package install

@@ -44,7 +44,7 @@ func ExampleInstaller_Install() {
 	// installed 0.17.7 false
 	// installed 0.17.8 false
 	// refused 9.0.0 true
-	// 5 records <nil>
+	// 3 records <nil>
 }
 
 // packed builds a small binary for x86_64-linux out of executables that print their release: the

@@ -52,11 +52,12 @@ type run struct {
 	outcome *Outcome
 	plan    *Plan
 	record  Record
-	intent  bool // the intent is in the journal
+	intent  bool // the intent was written beside the target, or tried to be
 
 	target    fsatomic.Target
 	lock      *fsatomic.Lock
 	installed *present // nil: nothing is there
+	state     *State
 }
 
 // Install replaces the file at the target with what fetch writes. On nil the new
@@ -67,9 +68,9 @@ type run struct {
 // [*RejectedError], [*RefusedError], [*fsatomic.BusyError], fetch's errors and the
 // context's leave the target untouched and nothing beside it. A
 // [*fsatomic.UnknownStateError] or a [*ReadBackError] comes after the swap. A
-// [*fsatomic.SyncError] says which. A [*JournalError] before the swap stops it; after
-// it the installation is done and only its record is missing: that is a
-// [*fsatomic.UnknownStateError] too, with Durable set and Result [ResultInstalled].
+// [*fsatomic.SyncError] says which. A [*StateError] comes before the swap. A record that
+// cannot be written after it is a warning of the plan, and so is a journal that cannot be
+// written at all.
 func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
 	r := in.begin(OperationInstall, request)
 	defer r.close()
@@ -106,7 +107,7 @@ func (in *Installer) begin(operation Operation, request Request) *run {
 	r := &run{Installer: in, request: request, started: time.Now(), plan: plan, outcome: &Outcome{Plan: plan}}
 	host, _ := os.Hostname()
 	r.record = Record{
-		ID: newID(), Operation: operation, Target: request.Target, Command: clip(in.Command), User: in.User, SudoUser: in.SudoUser,
+		Version: recordVersion, ID: newID(), Operation: operation, Target: request.Target, Command: clip(in.Command), User: in.User, SudoUser: in.SudoUser,
 		Host: host, PID: os.Getpid(), Source: clip(request.Source),
 	}
 	return r
@@ -157,7 +158,10 @@ func (r *run) look(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	return r.describe(ctx)
+	if err := r.describe(ctx); err != nil {
+		return err
+	}
+	return r.know()
 }
 
 // check finds what hinders an operation, without reading the installed file.
@@ -250,9 +254,7 @@ func (r *run) takeLock(ctx context.Context) error {
 	if err := r.look(ctx); err != nil {
 		return err
 	}
-	var err error
-	r.outcome.Recovered, err = r.completeRecords(ctx)
-	return err
+	return r.settle(ctx)
 }
 
 // acquire locks the target and clears away what interrupted runs left.
@@ -361,7 +363,7 @@ func (r *run) same() {
 }
 
 // apply makes the plan true. From the intent on, every way out leaves an
-// outcome in the journal; only a crash does not.
+// outcome beside the target; only a crash does not.
 func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	r.observe(StepCommit)
 	if r.plan.Attributes.Mode&0o100 == 0 {
@@ -377,7 +379,7 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := r.writeIntent(ctx); err != nil {
+	if err := r.writeIntent(); err != nil {
 		return err
 	}
 	if err := r.guard(ctx); err != nil {

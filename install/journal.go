@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,9 +24,9 @@ const journalName = "history.jsonl"
 // journalWait bounds the time that a record waits for another writer.
 const journalWait = 10 * time.Second
 
-// Journal is the append-only record of what was done on this host: one JSON line
-// each for an intent and for its outcome, durable before the next step. The nil
-// Journal records nothing and is empty.
+// Journal is the log of what was done on this host: one JSON line for each operation that
+// had the target's lock. Nothing depends on it: what must be known of a target is
+// kept beside it, see [State]. The nil Journal records nothing and is empty.
 type Journal struct {
 	FS  fsatomic.FS
 	Dir string // the state directory; made when the first record is written
@@ -40,7 +41,6 @@ func (j *Journal) append(ctx context.Context, record Record) error {
 	if j == nil {
 		return nil
 	}
-	record.Version = recordVersion
 	line, err := json.Marshal(record)
 	if err != nil {
 		return fmt.Errorf("record in %s: %w", j.Path(), err)
@@ -114,22 +114,33 @@ func (j *Journal) Read(target string) (History, error) {
 	return history, nil
 }
 
-// Open returns the intents without an outcome, oldest first: each is an
-// operation that is under way now, or one that a crash ended.
-func (h History) Open() []Record {
+// Targets returns the targets of the records, each once, in the order of their first.
+func (h History) Targets() []string {
+	var targets []string
+	for _, record := range h.Records {
+		if !slices.Contains(targets, record.Target) {
+			targets = append(targets, record.Target)
+		}
+	}
+	return targets
+}
+
+// lastChange returns the last operation that changed the target, or may have, of which
+// the records are; nil if there is none. known is whether its outcome is.
+func (h History) lastChange() (last *Record, known bool) {
 	done := make(map[string]bool)
 	for _, record := range h.Records {
 		if record.Phase == PhaseOutcome {
 			done[record.ID] = true
 		}
 	}
-	var open []Record
-	for _, record := range h.Records {
-		if record.Phase == PhaseIntent && !done[record.ID] {
-			open = append(open, record)
+	for index := range h.Records {
+		record := &h.Records[index]
+		if record.changed() || record.Phase == PhaseIntent && !done[record.ID] {
+			last = record
 		}
 	}
-	return open
+	return last, last != nil && last.Phase == PhaseOutcome && last.Result != ResultUnknown
 }
 
 // newID returns a random name for an operation.

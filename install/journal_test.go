@@ -4,8 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
-	"path"
+	"slices"
 	"strings"
 	"testing"
 
@@ -14,7 +15,7 @@ import (
 	"github.com/tbctl/tbctl/install"
 )
 
-// TestRecords requires that both records say who, what, from where and how.
+// TestRecords requires that the journal and the target's state say who, what, from where and how.
 func TestRecords(t *testing.T) {
 	t.Parallel()
 	b := files(t)
@@ -28,21 +29,18 @@ func TestRecords(t *testing.T) {
 	check(t, err)
 	history, err := m.journal().Read(targetName)
 	check(t, err)
-	if len(history.Records) != 2 || history.Damaged != 0 || !history.Complete || len(history.Open()) != 0 {
+	if len(history.Records) != 1 || history.Damaged != 0 || !history.Complete {
 		t.Fatalf("%+v", history)
 	}
-	intent, outcome := history.Records[0], history.Records[1]
-	for _, record := range history.Records {
-		if record.ID != intent.ID || record.Version != 1 || record.Operation != install.OperationInstall || record.Target != targetName ||
+	state := m.known(t)
+	for _, record := range []install.Record{history.Records[0], *state.Last} {
+		if record.Version != 1 || record.ID == "" || record.Phase != install.PhaseOutcome || record.Operation != install.OperationInstall || record.Target != targetName ||
 			record.User != "operator" || record.SudoUser != "admin" || record.Command != "tbctl install test" || record.PID == 0 ||
 			record.Time.IsZero() || record.Old.SHA256 != sumOf(b.old) || record.New.SHA256 != sumOf(b.new) ||
-			record.New.Release.String() != "0.17.9" || len(record.Verified) == 0 || len(record.Source) > 5000 {
+			record.New.Release.String() != "0.17.9" || len(record.Verified) == 0 || len(record.Source) > 5000 ||
+			record.Result != install.ResultInstalled || record.Method != fsatomic.MethodExchanged {
 			t.Errorf("%+v", record)
 		}
-	}
-	if intent.Phase != install.PhaseIntent || intent.Result != "" || outcome.Phase != install.PhaseOutcome ||
-		outcome.Result != install.ResultInstalled || outcome.Method != fsatomic.MethodExchanged {
-		t.Errorf("%+v", history.Records)
 	}
 }
 
@@ -85,9 +83,6 @@ func TestNoJournal(t *testing.T) {
 	if history, err := in.Journal.Read(""); err != nil || len(history.Records) != 0 || !history.Complete {
 		t.Errorf("%+v, %v", history, err)
 	}
-	if open, err := in.Reconcile(t.Context(), ""); err != nil || len(open) != 0 {
-		t.Errorf("%+v, %v", open, err)
-	}
 }
 
 // crashAfterIntent crashes right after the intent became durable.
@@ -103,47 +98,48 @@ func crashAfterIntent(t *testing.T) *machine {
 			t.Fatal("no intent was written", err)
 		}
 		m.Restart(memfs.None())
-		if m.phases(t) == "intent" {
+		if m.known(t).Next != nil {
 			return m
 		}
 	}
 }
 
-// TestReconcile requires the truth about an interrupted operation from whoever
-// asks, and its record from whoever may write it.
-func TestReconcile(t *testing.T) {
+// remove removes files beside the target, durably.
+func (m *machine) remove(tb testing.TB, names ...string) {
+	tb.Helper()
+	dir, err := m.OpenDir(targetDir)
+	check(tb, err)
+	for _, name := range names {
+		check(tb, dir.Remove(name))
+	}
+	check(tb, dir.Sync())
+}
+
+// TestInterrupted requires the truth about an interrupted operation from everybody who
+// asks, and that asking changes nothing.
+func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	b := files(t)
-	remove := func(t *testing.T, m *machine, names ...string) {
-		dir, err := m.OpenDir(targetDir)
-		check(t, err)
-		for _, name := range names {
-			check(t, dir.Remove(name))
-		}
-	}
 	tests := []struct {
 		name    string
 		arrange func(t *testing.T, m *machine)
 		found   install.Result
-		phases  string
 	}{
-		{"old", nil, install.ResultFoundOld, "intent outcome:found-old"},
+		{"old", nil, install.ResultFoundOld},
 		{"new", func(t *testing.T, m *machine) {
-			remove(t, m, "tigerbeetle")
+			m.remove(t, "tigerbeetle")
 			m.put(t, targetName, b.new)
-		}, install.ResultFoundNew, "intent outcome:found-new"},
+		}, install.ResultFoundNew},
 		{"another", func(t *testing.T, m *machine) {
-			remove(t, m, "tigerbeetle")
+			m.remove(t, "tigerbeetle")
 			m.put(t, targetName, b.next)
-		}, install.ResultFoundOther, "intent outcome:found-other"},
-		{"none", func(t *testing.T, m *machine) { remove(t, m, "tigerbeetle") }, install.ResultFoundNone, "intent outcome:found-none"},
-		{"no directory", func(t *testing.T, m *machine) {
-			dir, err := m.OpenDir("/opt")
-			check(t, err)
-			check(t, dir.Rename("tigerbeetle", "elsewhere"))
-		}, install.ResultFoundNone, "intent"},
-		{"full disk", func(_ *testing.T, m *machine) { m.SetFree(5000) }, install.ResultFoundOld, "intent outcome:found-old"},
-		{"not allowed to write", func(t *testing.T, m *machine) { m.SetUser(fsatomic.Self{UID: 12, GID: 34}) }, install.ResultFoundOld, "intent"},
+		}, install.ResultFoundOther},
+		{"none", func(t *testing.T, m *machine) { m.remove(t, "tigerbeetle") }, install.ResultFoundNone},
+		{"full disk", func(_ *testing.T, m *machine) { m.SetFree(0) }, install.ResultFoundOld},
+		{"another user, without the journal", func(t *testing.T, m *machine) {
+			m.SetUser(fsatomic.Self{UID: 1000, GID: 34})
+			m.state = "/home/1000"
+		}, install.ResultFoundOld},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -152,23 +148,22 @@ func TestReconcile(t *testing.T) {
 			if test.arrange != nil {
 				test.arrange(t, m)
 			}
-			open, err := m.installer().Reconcile(t.Context(), targetName)
-			if err != nil || len(open) != 1 || open[0].Found != test.found || open[0].Busy || open[0].Intent.Target != targetName {
+			m.CrashAt(0)
+			open, err := m.installer().Interrupted(t.Context(), targetName)
+			if err != nil || open == nil || open.Found != test.found || open.Busy || open.Completed || open.Intent.Target != targetName {
 				t.Errorf("%+v, %v", open, err)
 			}
-			if got := m.phases(t); got != test.phases {
-				t.Errorf("the journal has %q, want %q", got, test.phases)
+			if m.Count() != 0 {
+				t.Errorf("looking changed something: %v", m.Trace())
 			}
 		})
 	}
 }
 
-// TestReconcileBusy requires that an operation which is under way is not given an
-// outcome by somebody else.
-func TestReconcileBusy(t *testing.T) {
+// TestInterruptedBusy requires that an operation which is under way is shown as such.
+func TestInterruptedBusy(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, memfs.Options{}, nil, files(t).old)
-	check(t, m.Make(stateDir, fsatomic.KindDirectory, 0o755))
 	in := m.installer()
 	asked := false
 	in.Observe = func(step install.Step) {
@@ -176,29 +171,28 @@ func TestReconcileBusy(t *testing.T) {
 			return
 		}
 		asked = true
-		open, err := m.installer().Reconcile(t.Context(), "")
-		if err != nil || len(open) != 1 || !open[0].Busy || open[0].Found != install.ResultFoundNew {
+		open, err := m.installer().Interrupted(t.Context(), targetName)
+		if err != nil || open == nil || !open.Busy || open.Found != install.ResultFoundNew {
 			t.Errorf("%+v, %v", open, err)
 		}
 	}
 	_, err := in.Install(t.Context(), request(), fetchOf(files(t).new, nil))
 	check(t, err)
-	if got, want := m.phases(t), "intent outcome:installed"; got != want || !asked {
+	if got, want := m.phases(t), "outcome:installed"; got != want || !asked {
 		t.Errorf("the journal has %q, want %q", got, want)
 	}
 }
 
-// TestReconcileGoesOn requires that one target which cannot be looked at does not
-// hide the others.
-func TestReconcileGoesOn(t *testing.T) {
+// TestInterruptedNowhere requires that a target which is gone with its directory is no
+// error, and one that cannot be looked at is.
+func TestInterruptedNowhere(t *testing.T) {
 	t.Parallel()
-	m := crashAfterIntent(t)
+	m := newMachine(t, memfs.Options{}, nil, nil)
 	check(t, m.Make(targetDir+"/directory", fsatomic.KindDirectory, 0o755))
-	line, err := json.Marshal(install.Record{Version: 1, ID: "0", Phase: install.PhaseIntent, Target: targetDir + "/directory"})
-	check(t, err)
-	check(t, fsatomic.Append(t.Context(), m.FS, path.Join(stateDir, "history.jsonl"), line))
-	open, err := m.installer().Reconcile(t.Context(), "")
-	if !errors.Is(err, fsatomic.ErrDirectory) || len(open) != 1 || open[0].Intent.Target != targetName {
+	if open, err := m.installer().Interrupted(t.Context(), "/gone/tigerbeetle"); open != nil || err != nil {
+		t.Errorf("%+v, %v", open, err)
+	}
+	if open, err := m.installer().Interrupted(t.Context(), targetDir+"/directory"); open != nil || !errors.Is(err, fsatomic.ErrDirectory) {
 		t.Errorf("%+v, %v", open, err)
 	}
 }
@@ -211,7 +205,51 @@ func TestInstallTellsOfInterrupted(t *testing.T) {
 	if err != nil || len(outcome.Recovered) != 1 || outcome.Recovered[0].Result != install.ResultFoundOld {
 		t.Errorf("%v: %+v", err, outcome)
 	}
-	if got, want := m.phases(t), "intent outcome:found-old intent outcome:installed"; got != want {
+	if got, want := m.phases(t), "outcome:found-old outcome:installed"; got != want {
 		t.Errorf("the journal has %q, want %q", got, want)
 	}
+}
+
+// TestJournalUnwritable requires that nothing depends on the journal: what cannot be
+// written there is a warning, and what was done is known all the same.
+func TestJournalUnwritable(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, arrange := range map[string]func(*machine) error{
+		"a file in the directory's place": func(m *machine) error { return m.Make(stateDir, fsatomic.KindFile, 0o644) },
+		"a directory in its place": func(m *machine) error {
+			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755), m.Make(stateDir+"/history.jsonl", fsatomic.KindDirectory, 0o755))
+		},
+		"a link in its place": func(m *machine) error {
+			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755), m.Symlink(targetName, stateDir+"/history.jsonl"))
+		},
+		"an immutable directory": func(m *machine) error {
+			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755),
+				m.Alter(stateDir, func(info *fsatomic.Info) { info.Immutable = true }))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			check(t, arrange(m))
+			outcome, err := m.installer().Install(t.Context(), request(), fetchOf(b.new, nil))
+			if err != nil || outcome.Result != install.ResultInstalled || !warns(outcome, "history") {
+				t.Fatalf("%v: %+v", err, outcome.Plan.Warnings)
+			}
+			r := request()
+			r.Fit.Stopped, r.Fit.Needs = true, needs("0.17.8")
+			for _, want := range []install.Result{install.ResultRolledBack, install.ResultAlready} {
+				if outcome, err = m.installer().Rollback(t.Context(), r); err != nil || outcome.Result != want {
+					t.Fatalf("%v: %s, want %s", err, outcome.Result, want)
+				}
+			}
+			if now := m.look(t, name); fmt.Sprint(now) != fmt.Sprint(sight{"old", "new", nil}) {
+				t.Errorf("%+v", now)
+			}
+		})
+	}
+}
+
+func warns(outcome *install.Outcome, text string) bool {
+	return slices.ContainsFunc(outcome.Plan.Warnings, func(warning string) bool { return strings.Contains(warning, text) })
 }

@@ -75,6 +75,11 @@ func (b binaries) name(data []byte) string {
 	return fmt.Sprintf("%d other bytes", len(data))
 }
 
+// bytes is the reverse of name.
+func (b binaries) bytes(name string) []byte {
+	return map[string][]byte{"older": b.older, "old": b.old, "new": b.new, "next": b.next}[name]
+}
+
 func sumOf(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
@@ -212,7 +217,7 @@ func (m *machine) residue(tb testing.TB) []string {
 	var left []string
 	for _, name := range names {
 		switch name {
-		case "tigerbeetle", "tigerbeetle-old", ".tigerbeetle.tbctl-lock", "history.jsonl":
+		case "tigerbeetle", "tigerbeetle-old", ".tigerbeetle.tbctl-lock", ".tigerbeetle.tbctl-state", "history.jsonl":
 		default:
 			left = append(left, name)
 		}
@@ -234,6 +239,21 @@ func (m *machine) phases(tb testing.TB) string {
 		texts = append(texts, text)
 	}
 	return strings.Join(texts, " ")
+}
+
+// state reads what is known of the target, and requires that it is to be believed.
+func (m *machine) known(tb testing.TB) *install.State {
+	tb.Helper()
+	target, err := fsatomic.Lookup(m.FS, targetName)
+	check(tb, err)
+	var there *install.File
+	if target.Exists {
+		there, err = install.Describe(tb.Context(), m.FS, targetName)
+		check(tb, err)
+	}
+	state, err := m.installer().ReadState(target, there)
+	check(tb, err)
+	return state
 }
 
 func check(tb testing.TB, err error) {

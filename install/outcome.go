@@ -5,27 +5,31 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
 )
 
-// writeIntent records what is about to be done. Without it nothing is done.
-func (r *run) writeIntent(ctx context.Context) error {
+// writeIntent records beside the target what is about to be done. Without it nothing is
+// done. It is durable with the directory, which is synced before the swap.
+func (r *run) writeIntent() error {
 	r.observe(StepRecord)
 	record := r.record
 	record.Phase, record.Time = PhaseIntent, time.Now().UTC()
 	record.Old, record.New = r.plan.Installed, r.plan.New
-	if err := r.Journal.append(ctx, record); err != nil {
+	for _, path := range r.state.remember(r.request.DataFiles) {
+		r.warn("the data file %q is not remembered: at most %d, by absolute paths", path, DataFilesMax)
+	}
+	r.state.Next = &Next{record, r.next()}
+	r.intent = true
+	if err := r.writeState(); err != nil {
 		return fmt.Errorf("nothing was changed: %w", err)
 	}
-	r.intent = true
 	return nil
 }
 
-// end records the outcome and returns it. The error is the operation's; one of
-// the record is added to it, unless nothing was to be changed.
+// end records the outcome and returns it with the operation's error. What could not
+// be recorded is a warning: the next command finds out by what is on the disk.
 func (r *run) end(ctx context.Context, err error) (*Outcome, error) {
 	r.outcome.Duration = time.Since(r.started)
 	if r.outcome.Result == "" || err != nil {
@@ -41,24 +45,37 @@ func (r *run) end(ctx context.Context, err error) (*Outcome, error) {
 	if err != nil {
 		record.Error = clip(err.Error())
 	}
-	recordErr := r.Journal.append(ctx, record)
-	switch {
-	case recordErr == nil:
-	case r.outcome.Changed && err == nil:
-		err = r.unrecorded(recordErr)
-	case r.outcome.Changed:
-		err = errors.Join(err, recordErr)
-	case r.intent:
-		r.warn("%v", recordErr)
+	if r.intent {
+		r.conclude(record, err)
 	}
+	r.log(ctx, record)
 	return r.outcome, err
 }
 
-// unrecorded is the error of an operation that is done but for its record. It must
-// not look like one that changed nothing.
-func (r *run) unrecorded(cause error) error {
-	return &fsatomic.UnknownStateError{
-		Path: r.target.Path, Step: "record it", Visible: true, Durable: true, Previous: r.outcome.Committed.Old, Err: cause,
+// conclude writes the outcome into the target's state. One that is not known leaves the
+// intent there.
+func (r *run) conclude(record Record, err error) {
+	switch {
+	case err == nil:
+		r.state.Last, r.state.Files, r.state.Next = &record, r.state.Next.Files, nil
+	case record.Result == ResultUnknown:
+		r.state.Next.Operation = record
+	default:
+		r.state.Next = nil
+	}
+	writeErr := r.writeState()
+	if writeErr == nil {
+		writeErr = r.lock.Sync()
+	}
+	if writeErr != nil && r.outcome.Changed {
+		r.warn("%v: the outcome could not be recorded, and the next command finds out from what is on the disk", writeErr)
+	}
+}
+
+// log adds a record to the journal. Nothing depends on it.
+func (r *run) log(ctx context.Context, record Record) {
+	if err := r.Journal.append(ctx, record); err != nil {
+		r.warn("%v", err)
 	}
 }
 
@@ -82,134 +99,85 @@ func resultOf(ctx context.Context, err error) Result {
 	return ResultFailed
 }
 
-// completeRecords writes an outcome for every intent of this target that has
-// none, and returns those outcomes: we hold the lock, so a crash ended them. What is on the
-// disk is the truth.
-func (r *run) completeRecords(ctx context.Context) ([]Record, error) {
-	history, err := r.Journal.Read(r.target.Path)
+// know reads the target's state. What hinders that is a warning, unless a newer tbctl
+// wrote it.
+func (r *run) know() error {
+	var there *File
+	if r.installed != nil {
+		there = &r.installed.file
+	}
+	var err error
+	r.state, err = r.ReadState(r.target, there)
+	if errors.Is(err, ErrStateVersion) {
+		return err
+	}
 	if err != nil {
-		return nil, err
+		r.warn("%v", err)
 	}
-	var completed []Record
-	for _, intent := range history.Open() {
-		outcome := intent
-		outcome.Phase, outcome.Time = PhaseOutcome, time.Now().UTC()
-		var there *File
-		if r.installed != nil {
-			there = &r.installed.file
-		}
-		outcome.Result = found(intent, there)
-		outcome.Error = fmt.Sprintf("interrupted; completed by process %d from what is on the disk", r.record.PID)
-		if err := r.Journal.append(ctx, outcome); err != nil {
-			return completed, err
-		}
-		completed = append(completed, outcome)
-	}
-	return completed, nil
+	return nil
 }
 
-// found says which of the two files of an intent stands at the target.
-func found(intent Record, there *File) Result {
-	switch {
-	case there == nil && intent.Old == nil:
-		return ResultFoundOld
-	case there == nil:
-		return ResultFoundNone
-	case there.SHA256 == "":
-		return ResultFoundOther
-	case intent.New != nil && there.SHA256 == intent.New.SHA256:
-		return ResultFoundNew
-	case intent.Old != nil && there.SHA256 == intent.Old.SHA256:
-		return ResultFoundOld
+// settle completes the record of an operation that was interrupted: we hold the lock,
+// so it is not under way. What is on the disk is the truth.
+func (r *run) settle(ctx context.Context) error {
+	record := r.state.settle(r.plan.Installed)
+	if record == nil {
+		return nil
 	}
-	return ResultFoundOther
+	record.Time = time.Now().UTC()
+	record.Error = fmt.Sprintf("interrupted; completed by process %d from what is on the disk", r.record.PID)
+	err := r.writeState()
+	if err == nil {
+		err = r.lock.Sync()
+	}
+	if err != nil {
+		return fmt.Errorf("complete the record of an interrupted %s: %w", record.Operation, err)
+	}
+	r.outcome.Recovered = []Record{*record}
+	r.log(ctx, *record)
+	return nil
 }
 
-// Interrupted is an operation that a crash ended, and what is at its target now.
+// Interrupted is an operation whose outcome nobody recorded, and what is at its target now.
 type Interrupted struct {
 	Intent Record `json:"intent"`
 	Found  Result `json:"found"`
-	Busy   bool   `json:"busy"` // somebody holds the target's lock: it may still be under way
+	Busy   bool   `json:"busy"` // the target's lock is held: it may still be under way
 
-	// Completed is whether its record was completed now with what was found.
+	// Completed is always false: the next command that changes the target completes it.
 	Completed bool `json:"completed"`
 }
 
-// Reconcile looks for operations that a crash ended, of one target (a real path)
-// or of all for "". It takes each target's lock to complete the record; where that
-// cannot be had, or the journal cannot be written, it only says what it found. The
-// error joins those of the targets that could not be looked at.
-func (in *Installer) Reconcile(ctx context.Context, target string) ([]Interrupted, error) {
-	history, err := in.Journal.Read(target)
-	if err != nil {
-		return nil, err
+// Interrupted returns the operation whose outcome is not known, or nil. there is the file
+// at the target, nil for nothing; busy says that somebody holds the lock.
+func (s *State) Interrupted(there *File, busy bool) *Interrupted {
+	if s.Next == nil {
+		return nil
 	}
-	var result []Interrupted
-	var failed []error
-	seen := make(map[string]bool)
-	for _, intent := range history.Open() {
-		if seen[intent.Target] {
-			continue
-		}
-		seen[intent.Target] = true
-		r := in.begin(intent.Operation, Request{Target: intent.Target})
-		found, err := r.reconcile(ctx, history)
-		r.close()
-		if ctx.Err() != nil {
-			return result, err
-		}
-		failed = append(failed, err)
-		result = append(result, found...)
-	}
-	return result, errors.Join(failed...)
+	return &Interrupted{Intent: s.Next.Operation, Found: s.Found(there), Busy: busy}
 }
 
-// reconcile does it for one target. It needs no more than the lock: a full disk,
-// say, hinders an installation but not its record.
-func (r *run) reconcile(ctx context.Context, history History) ([]Interrupted, error) {
-	err := r.lookup()
+// Interrupted looks at a target for an operation whose outcome is not known, changing
+// nothing; nil where there is none.
+func (in *Installer) Interrupted(ctx context.Context, name string) (*Interrupted, error) {
+	target, err := fsatomic.Lookup(in.FS, name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fsatomic.ErrNoDirectory) {
-		return r.describeOpen(history, false), nil
+		return nil, nil // and with it all that was known of it
 	}
 	if err != nil {
 		return nil, err
 	}
-	locked := r.acquire(ctx)
-	if locked == nil {
-		err = r.lookup() // recovery does not change the target, but others did before the lock
-	}
-	if err == nil {
-		err = r.describe(ctx)
-	}
-	if err != nil {
+	// Before the file is read, since most often there is nothing to compare it with.
+	state, err := in.ReadState(target, nil)
+	if err != nil || state.Next == nil {
 		return nil, err
 	}
-	if locked != nil {
-		return r.describeOpen(history, errors.Is(locked, fsatomic.ErrBusy)), nil
-	}
-	open := r.describeOpen(history, false)
-	completed, err := r.completeRecords(ctx)
-	if ctx.Err() != nil {
-		return open, err
-	}
-	for index := range open { // a journal that cannot be written is the next operation's to tell
-		open[index].Completed = slices.ContainsFunc(completed, func(record Record) bool { return record.ID == open[index].Intent.ID })
-	}
-	return open, nil
-}
-
-// describeOpen says what is on the disk without writing it down.
-func (r *run) describeOpen(history History, busy bool) []Interrupted {
-	var result []Interrupted
-	for _, intent := range history.Open() {
-		if intent.Target != r.request.Target {
-			continue
+	var there *File
+	if target.Exists {
+		if there, err = Describe(ctx, in.FS, target.Path); err != nil {
+			return nil, err
 		}
-		var there *File
-		if r.installed != nil {
-			there = &r.installed.file
-		}
-		result = append(result, Interrupted{Intent: intent, Found: found(intent, there), Busy: busy})
 	}
-	return result
+	_, held, err := fsatomic.HeldBy(in.FS, target)
+	return state.Interrupted(there, held), err
 }

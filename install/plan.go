@@ -84,6 +84,10 @@ type Request struct {
 	// sections, 0 if nobody knows.
 	PlainRelease multiversion.Release
 
+	// DataFiles are absolute paths of data files that belong to replicas of the target,
+	// seen or named in this run. They are remembered with the target, see [State].
+	DataFiles []string
+
 	AllowDowngrade bool
 	DropOld        bool // do not keep the replaced file
 	Again          bool // of a rollback: forth again, after one

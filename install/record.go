@@ -10,9 +10,9 @@ import (
 // Phase says which half of an operation a record is.
 type Phase string
 
-// The phases. Every operation that reached the point of changing something has
-// both; one that was refused or failed before has an outcome alone, and one that did not
-// get the lock has neither.
+// The phases. In the journal every operation that had the lock has an outcome; intents
+// stand there from an earlier tbctl alone. In a target's state an operation whose outcome is
+// not known has an intent.
 const (
 	PhaseIntent  Phase = "intent"
 	PhaseOutcome Phase = "outcome"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
@@ -43,6 +42,7 @@ func (in *Installer) PlanRollback(ctx context.Context, request Request) (*Outcom
 		return r.outcome, fmt.Errorf("plan: %w", err)
 	}
 	r.plan.Leftovers = residue.Leftovers
+	r.state.settle(r.plan.Installed)
 	if done, err := r.finished(); err != nil || done {
 		return r.outcome, err
 	}
@@ -73,7 +73,7 @@ func (r *run) rollback(ctx context.Context) error {
 		return err
 	}
 	r.observe(StepCommit)
-	if err := r.writeIntent(ctx); err != nil {
+	if err := r.writeIntent(); err != nil {
 		return err
 	}
 	if err := r.guard(ctx); err != nil {
@@ -104,20 +104,14 @@ func (r *run) noOld() error {
 
 // finished reports whether what is asked for was done by the last change of the target:
 // swapping once more would undo it. Going forth again is another thing to ask for than
-// going back, and needs a rollback before it.
+// going back, and needs a rollback before it. The SHA-256 of what is there decides.
 func (r *run) finished() (bool, error) {
-	history, err := r.Journal.Read(r.target.Path)
-	if err != nil {
-		return false, err
-	}
-	changes := slices.DeleteFunc(history.Records, func(record Record) bool { return !record.changed() })
-	back, forth := false, false
-	if len(changes) > 0 && r.wentBack(changes[len(changes)-1]) {
-		forth = changes[len(changes)-1].Again
-		back = !forth
-	}
+	last := r.state.Last
+	rolled := last != nil && last.Operation == OperationRollback && r.plan.Installed != nil && last.New != nil &&
+		last.New.SHA256 == r.plan.Installed.SHA256
+	back, forth := rolled && !last.Again, rolled && last.Again
 	switch {
-	case r.request.Again && !back && !forth:
+	case r.request.Again && !rolled:
 		return false, &RefusedError{Target: r.target.Path, Reason: "the last change was no rollback", Err: ErrNotBack}
 	case r.request.Again && forth, !r.request.Again && back:
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
@@ -126,12 +120,6 @@ func (r *run) finished() (bool, error) {
 	}
 	r.record.Again = r.request.Again
 	return false, nil
-}
-
-// wentBack reports whether a record is of a rollback to the file that is installed.
-func (r *run) wentBack(record Record) bool {
-	return record.Operation == OperationRollback && (record.Result == ResultRolledBack || record.Result == ResultFoundNew) &&
-		r.plan.Installed != nil && record.New != nil && record.New.SHA256 == r.plan.Installed.SHA256
 }
 
 // judgeOld verifies the kept file, whether it fits, and whether it can get the

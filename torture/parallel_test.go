@@ -64,7 +64,7 @@ func (p *place) judgeParallel(t *testing.T, results []ran, waited bool, data map
 	}
 	entries, err := os.ReadDir(p.dir)
 	check(t, err)
-	if !known || len(entries) != 3 { // with the previous file and the lock
+	if !known || len(entries) != 4 { // with the previous file, the lock and the state
 		t.Errorf("the target has %d bytes, beside it: %v", len(found), entries)
 	}
 	output, err := exec.Command(p.target).Output()

@@ -231,7 +231,7 @@ func (p *place) see(t *testing.T, what string) sight {
 	check(t, err)
 	for _, entry := range entries {
 		switch entry.Name() {
-		case "tigerbeetle", "tigerbeetle-old", ".tigerbeetle.tbctl-lock":
+		case "tigerbeetle", "tigerbeetle-old", ".tigerbeetle.tbctl-lock", ".tigerbeetle.tbctl-state":
 		default:
 			seen.residue = append(seen.residue, entry.Name())
 		}
@@ -301,7 +301,20 @@ func xattrsOf(name string) map[string][]byte {
 	return found
 }
 
-// history returns the records, and requires that every intent has one outcome.
+// known returns what is kept beside the target, and requires that it can be believed.
+func (p *place) known(t *testing.T, what string) *install.State {
+	t.Helper()
+	target, err := fsatomic.Lookup(fsatomic.OS(), p.target)
+	check(t, err)
+	state, err := (&install.Installer{FS: fsatomic.OS()}).ReadState(target, nil)
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	return state
+}
+
+// history returns the records, and requires that every operation has one, and at most
+// another with what was found later.
 func (p *place) history(t *testing.T, what string) []install.Record {
 	t.Helper()
 	history, err := (&install.Journal{FS: fsatomic.OS(), Dir: p.state}).Read("")
@@ -313,7 +326,7 @@ func (p *place) history(t *testing.T, what string) []install.Record {
 		phases[record.ID] += string(record.Phase) + " "
 	}
 	for id, got := range phases {
-		if got != "intent outcome " && got != "outcome " {
+		if got != "outcome " && got != "outcome outcome " {
 			t.Fatalf("%s: the history of operation %s is %q", what, id, got)
 		}
 	}
@@ -366,6 +379,9 @@ func (o operation) settle(t *testing.T, p *place, what string, now sight) {
 		t.Fatalf("%s: the same command again: exit %d: %s", what, got.code, got.stderr)
 	}
 	p.clean(t, what+", then again", o.settled[0], o.settled[1])
+	if state := p.known(t, what); state.Next != nil {
+		t.Fatalf("%s, then again: still open: %+v", what, state.Next)
+	}
 	for _, record := range p.history(t, what) {
 		if record.Phase != install.PhaseOutcome || !strings.Contains(disturbed, record.ID) {
 			continue

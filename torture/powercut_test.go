@@ -81,8 +81,11 @@ func (o operation) cut(t *testing.T, d *disk, p *place, outside string) {
 		if now.target != o.after || len(now.residue) > 0 {
 			t.Fatalf("%s: the target is %s, left over: %q", text, now.target, now.residue)
 		}
-		if records := p.history(t, text); len(records) != 2 {
+		if records := p.history(t, text); len(records) != 1 {
 			t.Fatalf("%s: the history has %d records", text, len(records))
+		}
+		if state := p.known(t, text); state.Next != nil || state.Last == nil || state.Installed.Release.String() != o.after {
+			t.Fatalf("%s: the state beside the target says %+v", text, state)
 		}
 		o.settle(t, p, text, now)
 	})

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,6 +17,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/standin"
 )
 
@@ -332,8 +334,9 @@ func (s *sandbox) setup(name string) {
 		data := bytes.Clone(next)
 		data[len(data)/2] ^= 1
 		home("tigerbeetle", data, 0o755)
-	case "crashed": // behind the swap, and before its outcome was recorded
+	case "crashed": // after the swap, and before its outcome was recorded
 		s.must("tbctl install 0.17.8 --quiet >/dev/null; sed -i '$d' /var/lib/tbctl/history.jsonl")
+		s.crash(target)
 	case "killed": // in the middle of staging
 		s.must(docsStaging + `; kill -9 $tbctl`)
 	case "busy": // another tbctl waits for its standard input
@@ -341,4 +344,25 @@ func (s *sandbox) setup(name string) {
 	default:
 		s.t.Fatalf("unknown setup %q", name)
 	}
+}
+
+// crash makes the state beside the target what it was before the outcome was recorded.
+func (s *sandbox) crash(target string) {
+	name := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".tbctl-state")
+	var state install.State
+	text, err := os.ReadFile(name)
+	if err == nil {
+		err = json.Unmarshal(text, &state)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	record := *state.Last
+	record.Phase, record.Result = install.PhaseIntent, ""
+	state.Next = &install.Next{Operation: record, Files: state.Files}
+	state.Last, state.Files = nil, install.Files{}
+	if text, err = json.Marshal(state); err != nil {
+		s.t.Fatal(err)
+	}
+	writeDoc(s.t, name, text, 0o644)
 }

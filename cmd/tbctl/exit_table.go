@@ -131,6 +131,8 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 			return exitRefused, "name the installed binary: tbctl rollback " + shellWord(name), nil, true
 		}
 		return exitRefused, "there is nothing to go back to: see what was done where with tbctl history; this installs another: tbctl install RELEASE {target}", nil, true
+	case errors.Is(err, install.ErrStateVersion):
+		return exitRefused, "use the tbctl that wrote it, or a newer one", nil, true
 	case errors.Is(err, install.ErrNotExecutable):
 		return exitRefused, "if it is the right file: chmod u+x {target}-old", nil, true
 	case errors.Is(err, install.ErrNotBack):
@@ -253,6 +255,7 @@ func entrySource(a *app, err error) (exitCode, string, any, bool) {
 // entryOther are the rest that have a hint.
 func entryOther(a *app, err error) (exitCode, string, any, bool) {
 	var journal *install.JournalError
+	var state *install.StateError
 	var quorum *datafile.QuorumError
 	switch {
 	case errors.Is(err, install.ErrNotSupported):
@@ -261,8 +264,8 @@ func entryOther(a *app, err error) (exitCode, string, any, bool) {
 		return exitUsage, hintUTF8, nil, true
 	case errors.As(err, &journal) && (a.command == "history" || a.command == "status"):
 		return exitFailed, fmt.Sprintf("run it as root, or name a history that may be read: --state-dir DIR (now %s)", a.stateDir()), nil, true
-	case errors.As(err, &journal):
-		return exitFailed, fmt.Sprintf("the history must be writable: run it as root, or say --state-dir DIR (now %s)", a.stateDir()), nil, true
+	case errors.As(err, &state):
+		return exitFailed, "move away what stands there, and run the same command again: mv " + shellWord(state.Path) + " " + shellWord(state.Path+".away"), nil, true
 	case errors.As(err, &quorum) && errors.Is(err, datafile.ErrNoCopy), errors.Is(err, datafile.ErrFileKind):
 		return exitRefused, "name a TigerBeetle data file: tbctl status shows those of the replicas that run, and tbctl inspect what a file is", nil, true
 	case errors.Is(err, datafile.ErrDevelopment), errors.As(err, &quorum):

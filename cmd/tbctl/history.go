@@ -18,8 +18,8 @@ type historyCmd struct {
 // Help is the long help text.
 func (c *historyCmd) Help() string {
 	return `Shows the journal: who installed what, from where, what was verified, and how it
-ended. An operation that was cut off by a crash is shown with what was found on
-the disk, and its record is completed.
+ended. An operation that was cut off by a crash is shown with what is on the disk. It
+changes nothing: the next command that changes the target completes the record.
 
 Examples:
 
@@ -46,18 +46,12 @@ func (c *historyCmd) Run(a *app) error {
 			path = target.Path
 		}
 	}
-	interrupted, err := a.installer().Reconcile(a.ctx, path)
-	if err != nil {
-		a.warn("interrupted operations could not be looked into: %v", err)
-	}
-	if interrupted == nil {
-		interrupted = []install.Interrupted{}
-	}
 	journal := a.journal()
 	history, err := journal.Read(path)
 	if err != nil {
 		return err
 	}
+	interrupted := a.interrupted(path, history)
 	records := history.Records
 	result := historyResult{
 		Journal: journal.Path(), Records: records, Interrupted: interrupted, Damaged: history.Damaged, Complete: history.Complete,
@@ -67,6 +61,26 @@ func (c *historyCmd) Run(a *app) error {
 	}
 	a.emit(result, func(out *term.Stream) { c.render(out, result) })
 	return nil
+}
+
+// interrupted looks at the targets of a history, or at the one that was asked for, for an
+// operation whose outcome is not known.
+func (a *app) interrupted(path string, history install.History) []install.Interrupted {
+	open := []install.Interrupted{}
+	targets := []string{path}
+	if path == "" {
+		targets = history.Targets()
+	}
+	for _, name := range targets {
+		interrupted, err := a.installer().Interrupted(a.ctx, name)
+		if err != nil {
+			a.warn("interrupted operations of %s could not be looked for: %v", name, err)
+		}
+		if interrupted != nil {
+			open = append(open, *interrupted)
+		}
+	}
+	return open
 }
 
 func (c *historyCmd) render(out *term.Stream, result historyResult) {

@@ -132,7 +132,7 @@ func (l *live) read(path string) []byte {
 	return data
 }
 
-// only requires that the target's directory has these files and locks alone.
+// only requires that the target's directory has these files, locks and states alone.
 func (l *live) only(names ...string) {
 	l.t.Helper()
 	entries, err := os.ReadDir(l.dir)
@@ -140,7 +140,8 @@ func (l *live) only(names ...string) {
 		l.t.Fatal(err)
 	}
 	for _, entry := range entries {
-		if name := entry.Name(); !strings.Contains(" "+strings.Join(names, " ")+" ", " "+name+" ") && !strings.HasSuffix(name, ".tbctl-lock") {
+		if name := entry.Name(); !strings.Contains(" "+strings.Join(names, " ")+" ", " "+name+" ") &&
+			!strings.HasSuffix(name, ".tbctl-lock") && !strings.HasSuffix(name, ".tbctl-state") {
 			l.t.Errorf("%s is left", name)
 		}
 	}

@@ -152,7 +152,7 @@ func cmdStill(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdClean requires that a directory holds these files and the lock alone.
+// cmdClean requires that a directory holds these files, locks and states alone.
 func cmdClean(ts *testscript.TestScript, _ bool, args []string) {
 	entries, err := os.ReadDir(ts.MkAbs(args[0]))
 	ts.Check(err)
@@ -161,7 +161,7 @@ func cmdClean(ts *testscript.TestScript, _ bool, args []string) {
 		want[name] = true
 	}
 	for _, entry := range entries {
-		if !want[entry.Name()] && !strings.HasSuffix(entry.Name(), ".tbctl-lock") {
+		if name := entry.Name(); !want[name] && !strings.HasSuffix(name, ".tbctl-lock") && !strings.HasSuffix(name, ".tbctl-state") {
 			ts.Fatalf("%s has %s", args[0], entry.Name())
 		}
 		delete(want, entry.Name())

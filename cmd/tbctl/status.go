@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
@@ -20,7 +21,7 @@ type statusCmd struct {
 func (c *statusCmd) Help() string {
 	return `Shows the installed binary, the one kept beside it, the replicas that run from it
 with their running, armed and durable releases, and what will happen next. After an
-interrupted installation it says what is on the disk.
+interrupted installation it says what is on the disk. It changes nothing.
 
 Of each replica: RUNNING is the release that it runs, ARMED the newest of the binary
 that it holds in memory, OFFERS the newest that it offers its cluster, and DURABLE the
@@ -37,11 +38,14 @@ Examples:
 type status struct {
 	Target      fsatomic.Target       `json:"target"`
 	Installed   *install.File         `json:"installed"` // null: nothing is there
-	Previous    *install.File         `json:"previous"`  // null: none is kept
+	Previous    *install.File         `json:"previous"`  // null: none is kept, or it is hidden
+	Hidden      []string              `json:"hidden"`    // files that are there and could not be read
 	HeldBy      *fsatomic.Holder      `json:"held_by"`   // who works on it now; null: nobody
 	Leftovers   []fsatomic.Leftover   `json:"leftovers"` // with a holder, its work in progress
 	Interrupted []install.Interrupted `json:"interrupted"`
-	Last        *install.Record       `json:"last"` // the last operation in the journal
+	Last        *install.Record       `json:"last"`       // the last operation that changed the target
+	Recorded    install.Files         `json:"recorded"`   // both files, as they were when they were installed and displaced
+	DataFiles   []string              `json:"data_files"` // those that are remembered of the target's replicas
 
 	// Observed is whether processes could be looked for.
 	Observed bool           `json:"replicas_observed"`
@@ -51,25 +55,20 @@ type status struct {
 // timeFormat is how a person sees a time, in the host's own zone.
 const timeFormat = "2006-01-02 15:04:05"
 
-// Run looks and reports. It changes nothing, unless an operation was interrupted: then it
-// completes the record, and clears away or finishes naming what was left.
+// Run looks and reports. It changes nothing, whatever it finds: what was interrupted is
+// completed by the next command that changes the target.
 func (c *statusCmd) Run(a *app) error {
-	path := a.target(c.Target)
-	target, err := fsatomic.Lookup(fsatomic.OS(), path)
+	target, err := fsatomic.Lookup(fsatomic.OS(), a.target(c.Target))
 	if err != nil {
 		return err
 	}
-	result := status{Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, Replicas: []host.Replica{}}
-	result.journal(a)
-	if len(result.Interrupted) > 0 { // it may have the previous file by now
-		if target, err = fsatomic.Lookup(fsatomic.OS(), path); err != nil {
-			return err
-		}
-		result.Target = target
+	result := status{
+		Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, DataFiles: []string{}, Hidden: []string{}, Replicas: []host.Replica{},
 	}
 	if err := result.files(a); err != nil {
 		return err
 	}
+	result.state(a)
 	header, parseErr := headerAt(target)
 	if err := result.processes(a, header); err != nil {
 		return err
@@ -97,7 +96,11 @@ func (s *status) files(a *app) error {
 		}
 	}
 	if s.Target.OldExists && s.Target.Old.Kind == fsatomic.KindFile {
-		if s.Previous, err = install.Describe(a.ctx, fsatomic.OS(), s.Target.OldPath); err != nil {
+		s.Previous, err = install.Describe(a.ctx, fsatomic.OS(), s.Target.OldPath)
+		if errors.Is(err, fs.ErrPermission) {
+			s.Hidden = append(s.Hidden, s.Target.OldPath)
+			a.warn("the previous file cannot be looked into: %v", err)
+		} else if err != nil {
 			return err
 		}
 	}
@@ -114,22 +117,15 @@ func (s *status) files(a *app) error {
 	return nil
 }
 
-// journal looks for interrupted operations and the last one.
-func (s *status) journal(a *app) {
-	interrupted, err := a.installer().Reconcile(a.ctx, s.Target.Path)
+// state reads what is kept beside the target.
+func (s *status) state(a *app) {
+	state, err := a.installer().ReadState(s.Target, s.Installed)
 	if err != nil {
 		a.warn("%v", err)
 	}
-	s.Interrupted = append(s.Interrupted, interrupted...)
-	history, err := a.journal().Read(s.Target.Path)
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		a.warn("%v", err)
-	}
-	for index := len(history.Records) - 1; index >= 0; index-- {
-		if history.Records[index].Phase == install.PhaseOutcome {
-			s.Last = &history.Records[index]
-			return
-		}
+	s.Last, s.Recorded, s.DataFiles = state.Last, state.Files, append(s.DataFiles, state.DataFiles...)
+	if open := state.Interrupted(s.Installed, s.HeldBy != nil); open != nil {
+		s.Interrupted = append(s.Interrupted, *open)
 	}
 }
 
@@ -172,7 +168,11 @@ func renderStatus(out *term.Stream, s *status) {
 	if len(s.Target.Links) > 0 {
 		fields = append(fields, [2]string{"link", s.Target.Name})
 	}
-	fields = append(fields, statusFile("previous", s.Previous)...)
+	if slices.Contains(s.Hidden, s.Target.OldPath) {
+		fields = append(fields, [2]string{"previous", "cannot be read by this user"})
+	} else {
+		fields = append(fields, statusFile("previous", s.Previous)...)
+	}
 	if s.Last != nil {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
 	}

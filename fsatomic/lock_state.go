@@ -1,0 +1,148 @@
+package fsatomic
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+)
+
+// StateSizeMax is the most bytes of a target's state.
+const StateSizeMax = 1 << 20
+
+// stateMode lets everybody read it: nothing waits for a lock on this file.
+const stateMode Mode = 0o644
+
+// StatePath returns where the target's state is kept: a small file beside it that says
+// what whoever holds the lock wants the next one to know.
+func (t Target) StatePath() string { return filepath.Join(t.dirPath(), stateName(t.base())) }
+
+// ReadState returns the target's state. It needs no lock: the file is only ever
+// replaced as a whole. It is believed only if root, the directory's owner or this user
+// wrote it and nobody else may: otherwise, and when it is no regular file with one link or has
+// more than [StateSizeMax] bytes, the error is [ErrStateFile]. Other errors:
+// fs.ErrNotExist where there is none, or the operating system's.
+func ReadState(fsys FS, target Target) ([]byte, error) {
+	data, err := readState(fsys, target)
+	if err != nil {
+		return nil, &PathError{"read", target.StatePath(), err}
+	}
+	return data, nil
+}
+
+func readState(fsys FS, target Target) ([]byte, error) {
+	dir, err := fsys.OpenDir(target.dirPath())
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	in, err := dir.Lstat(".")
+	if err != nil {
+		return nil, err
+	}
+	// Looked at before it is opened: opening a symbolic link only says that there are too many.
+	info, err := dir.Lstat(stateName(target.base()))
+	if err == nil {
+		err = believable(info, in, fsys.Self())
+	}
+	if err != nil {
+		return nil, err
+	}
+	file, err := dir.Open(stateName(target.base()))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	if info, err = file.Stat(); err == nil {
+		err = believable(info, in, fsys.Self())
+	}
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.NewSectionReader(file, 0, info.Size))
+}
+
+// believable says why a state file may be somebody else's work.
+func believable(file, dir Info, self Self) error {
+	switch {
+	case file.Kind != KindFile || file.Links > 1:
+		return fmt.Errorf("%w: it is a %s with %d links", ErrStateFile, file.Kind, file.Links)
+	case file.UID != 0 && file.UID != dir.UID && file.UID != self.UID:
+		return fmt.Errorf("%w: it belongs to user %d", ErrStateFile, file.UID)
+	case file.Mode&0o022 != 0:
+		return fmt.Errorf("%w: others may write it (mode %s)", ErrStateFile, file.Mode)
+	case file.Size > StateSizeMax:
+		return fmt.Errorf("%w: %w: %d bytes, at most %d", ErrStateFile, ErrTooLarge, file.Size, StateSizeMax)
+	}
+	return nil
+}
+
+// WriteState replaces the target's state in one step. On nil its contents are on the
+// disk, and its name is with the next sync of the directory: [Staged.Commit] and [SwapBack]
+// make one before the swap, [Lock.Sync] at any time. After a crash before that, the
+// state is the old or the new one, whole. On error it is the old one, as far as the error
+// is not that of the last step, the rename. Errors: [ErrTooLarge], [ErrNoSpace], a
+// [SyncError], or the operating system's.
+func (l *Lock) WriteState(data []byte) error {
+	path := l.join(stateName(l.base()))
+	if !l.held() {
+		return &PathError{"write", path, ErrClosed}
+	}
+	if len(data) > StateSizeMax {
+		return &PathError{"write", path, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), StateSizeMax)}
+	}
+	name := randomName(l.base(), kindStage) // a leftover is cleared away by Recover
+	err := l.makeState(name, data)
+	if err == nil {
+		if err = l.dir.Rename(name, stateName(l.base())); err == nil {
+			return nil
+		}
+	}
+	var failed *SyncError
+	if errors.As(err, &failed) {
+		failed.Path = path
+	} else {
+		err = &PathError{"write", path, noSpace(err)}
+	}
+	return joined(err, l.removeIfThere(name))
+}
+
+// makeState makes a file of these contents, which are durable.
+func (l *Lock) makeState(name string, data []byte) error {
+	file, err := l.dir.Create(name, stateMode)
+	if err != nil {
+		return err
+	}
+	defer file.Close() // nothing is unwritten: it is synced
+	info, err := file.Stat()
+	if err == nil && info.Mode != stateMode { // whatever the umask
+		err = file.Chmod(stateMode)
+	}
+	if err == nil {
+		_, err = file.Write(data)
+	}
+	if err != nil {
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return &SyncError{Err: noSpace(err)}
+	}
+	return nil
+}
+
+// removeIfThere removes a file of ours.
+func (l *Lock) removeIfThere(name string) error {
+	_, exists, err := lstatMaybe(l.dir, name)
+	if err == nil && exists {
+		err = l.dir.Remove(name)
+	}
+	return err
+}
+
+// Sync makes all changes of the directory's names durable. A failure is a [SyncError].
+func (l *Lock) Sync() error {
+	if !l.held() {
+		return &PathError{"sync", l.path, ErrClosed}
+	}
+	return l.sync(false)
+}

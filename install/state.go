@@ -1,0 +1,337 @@
+package install
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/tbctl/tbctl/fsatomic"
+)
+
+const (
+	stateVersion = 1
+
+	// DataFilesMax is the most data files that are remembered of one target.
+	DataFilesMax = 16
+	// dataFileSizeMax is the most bytes of the path of one, as in the kernel.
+	dataFileSizeMax = 4096
+)
+
+// State is what is known of one target. It is kept beside it, so that every tbctl
+// sees it whatever its own directories are, and replaced as a whole under the
+// target's lock: with the intent before the swap, and with the outcome after it. Between
+// the two the SHA-256 of the file at the target says how far the operation came, see
+// [State.Found]: no other record is needed for that.
+//
+// A version that is not known is an [ErrStateVersion], and nothing is changed then: a
+// newer tbctl may have written down there what must be obeyed. Fields that are not
+// known, of a version that is, are kept.
+type State struct {
+	Version int `json:"version"`
+
+	// Last is the last operation that changed the target; nil: nothing is known of one.
+	Last *Record `json:"last"`
+
+	Files
+
+	// Next is an operation whose outcome is not known: it is under way, was
+	// interrupted, or could not find out what is on the disk.
+	Next *Next `json:"next,omitempty"`
+
+	// DataFiles are absolute paths of data files that belong to replicas of this
+	// target: seen or named when something was installed.
+	DataFiles []string `json:"-"`
+
+	unknown map[string]json.RawMessage
+}
+
+// Files are the two files of a target.
+type Files struct {
+	Installed *Recorded `json:"installed"` // nil: there is none, or nothing is known of it
+	Previous  *Recorded `json:"previous"`  // at TARGET-old; likewise
+}
+
+// Next is what becomes of a target if an operation succeeds.
+type Next struct {
+	Operation Record `json:"operation"`
+	Files
+}
+
+// Recorded is a file as it was when it was installed or displaced.
+type Recorded struct {
+	File
+
+	// Origin is where it came from; nil if tbctl did not install it.
+	Origin *Origin `json:"origin,omitempty"`
+
+	// Attributes are what the previous file had when it was displaced.
+	Attributes *fsatomic.Attributes `json:"attributes,omitempty"`
+}
+
+// ErrStateVersion says that a newer tbctl wrote the target's state.
+var ErrStateVersion = errors.New("written by a newer tbctl")
+
+// StateError says that the target's state could not be read or written, or is not
+// to be believed.
+type StateError struct {
+	Path string
+	Err  error
+}
+
+// Error says which state and why.
+func (e *StateError) Error() string { return "state " + e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *StateError) Unwrap() error { return e.Err }
+
+// storedState is how the file has it. The names of files may be any bytes, which a text
+// of JSON may not.
+type storedState struct {
+	plainState
+	DataFiles []string `json:"data_files,omitempty"`
+	OtherData []string `json:"data_files_base64,omitempty"` // those that are no UTF-8
+}
+
+type plainState State // without its methods
+
+// MarshalJSON writes everything, also the fields that are not known.
+func (s State) MarshalJSON() ([]byte, error) {
+	stored := storedState{plainState: plainState(s)}
+	for _, path := range s.DataFiles {
+		if utf8.ValidString(path) {
+			stored.DataFiles = append(stored.DataFiles, path)
+		} else {
+			stored.OtherData = append(stored.OtherData, base64.StdEncoding.EncodeToString([]byte(path)))
+		}
+	}
+	text, err := json.Marshal(stored)
+	if err != nil || len(s.unknown) == 0 {
+		return text, err
+	}
+	fields := maps.Clone(s.unknown)
+	if err := json.Unmarshal(text, &fields); err != nil {
+		return nil, err
+	}
+	return json.Marshal(fields)
+}
+
+// UnmarshalJSON reads a state of the version that is known.
+func (s *State) UnmarshalJSON(text []byte) error {
+	var stored storedState
+	if err := json.Unmarshal(text, &stored); err != nil {
+		return err
+	}
+	known, err := json.Marshal(storedState{
+		plainState: plainState{Next: &Next{}}, DataFiles: []string{""}, OtherData: []string{""},
+	})
+	if err != nil {
+		return err
+	}
+	var names map[string]json.RawMessage
+	var unknown map[string]json.RawMessage
+	if err := errors.Join(json.Unmarshal(known, &names), json.Unmarshal(text, &unknown)); err != nil {
+		return err
+	}
+	maps.DeleteFunc(unknown, func(name string, _ json.RawMessage) bool { _, is := names[name]; return is })
+	*s = State(stored.plainState)
+	s.unknown = unknown
+	s.DataFiles = stored.DataFiles
+	for _, coded := range stored.OtherData {
+		path, err := base64.StdEncoding.DecodeString(coded)
+		if err != nil {
+			return fmt.Errorf("data_files_base64: %w", err)
+		}
+		s.DataFiles = append(s.DataFiles, string(path))
+	}
+	if len(s.DataFiles) > DataFilesMax {
+		return fmt.Errorf("%w: %d data files, at most %d", fsatomic.ErrTooLarge, len(s.DataFiles), DataFilesMax)
+	}
+	return nil
+}
+
+// parseState reads what stands beside a target.
+func parseState(text []byte) (*State, error) {
+	var version struct {
+		Version int `json:"version"`
+	}
+	if err := json.Unmarshal(text, &version); err != nil {
+		return nil, err
+	}
+	if version.Version > stateVersion {
+		return nil, fmt.Errorf("%w: its version is %d, not %d", ErrStateVersion, version.Version, stateVersion)
+	}
+	if version.Version != stateVersion {
+		return nil, fmt.Errorf("its version is %d, not %d", version.Version, stateVersion)
+	}
+	state := new(State)
+	if err := json.Unmarshal(text, state); err != nil {
+		return nil, err
+	}
+	return state, nil
+}
+
+// ReadState returns what is known of a target, changing nothing: what is kept beside it
+// or, where there is nothing, as an earlier tbctl leaves it, what the journal has of
+// the file that is there, whose description is installed (nil: nothing is there). A target
+// of which nothing is known has an empty state. The error is a [StateError] or that of the
+// journal; the state is empty then, and can be used.
+func (in *Installer) ReadState(target fsatomic.Target, installed *File) (*State, error) {
+	text, err := fsatomic.ReadState(in.FS, target)
+	if errors.Is(err, fs.ErrNotExist) {
+		return in.stateFromJournal(target, installed)
+	}
+	var state *State
+	if err == nil {
+		state, err = parseState(text)
+	}
+	if err != nil {
+		var path *fsatomic.PathError
+		if errors.As(err, &path) && path.Path == target.StatePath() {
+			err = path.Err // it is said once
+		}
+		return &State{Version: stateVersion}, &StateError{Path: target.StatePath(), Err: err}
+	}
+	return state, nil
+}
+
+// stateFromJournal is the state of a target that an earlier tbctl changed last. It counts
+// only while the file that it speaks of is there.
+func (in *Installer) stateFromJournal(target fsatomic.Target, installed *File) (*State, error) {
+	state := &State{Version: stateVersion}
+	history, err := in.Journal.Read(target.Path)
+	if err != nil {
+		return state, err
+	}
+	last, known := history.lastChange()
+	if last == nil {
+		return state, nil
+	}
+	after := Files{Installed: recorded(last.New), Previous: recorded(last.Old)}
+	if last.Method == fsatomic.MethodReplaced {
+		after.Previous = nil
+	}
+	if !known {
+		state.Installed, state.Next = recorded(last.Old), &Next{*last, after}
+		return state, nil
+	}
+	if installed == nil || last.New == nil || last.New.SHA256 != installed.SHA256 {
+		return state, nil
+	}
+	state.Last, state.Files = last, after
+	return state, nil
+}
+
+func recorded(file *File) *Recorded {
+	if file == nil {
+		return nil
+	}
+	return &Recorded{File: *file}
+}
+
+// Found says which file is at the target, by an operation whose outcome is not known;
+// where there is no such operation it is empty. there is nil for nothing.
+func (s *State) Found(there *File) Result {
+	if s.Next == nil {
+		return ""
+	}
+	old, next := s.Next.Operation.Old, s.Next.Operation.New
+	switch {
+	case there == nil && old == nil:
+		return ResultFoundOld
+	case there == nil:
+		return ResultFoundNone
+	case there.SHA256 == "":
+		return ResultFoundOther
+	case next != nil && there.SHA256 == next.SHA256:
+		return ResultFoundNew
+	case old != nil && there.SHA256 == old.SHA256:
+		return ResultFoundOld
+	}
+	return ResultFoundOther
+}
+
+// settle ends an operation whose outcome is not known by what is on the disk, and returns
+// its record; nil where there is none.
+func (s *State) settle(there *File) *Record {
+	if s.Next == nil {
+		return nil
+	}
+	record := s.Next.Operation
+	record.Phase, record.Result = PhaseOutcome, s.Found(there)
+	switch record.Result {
+	case ResultFoundNew:
+		s.Last, s.Files = &record, s.Next.Files
+	case ResultFoundOther, ResultFoundNone: // others were here: what they left at TARGET-old nobody knows
+		s.Last, s.Files = &record, Files{Installed: recorded(there)}
+	}
+	s.Next = nil
+	return &record
+}
+
+// remember adds data files, the oldest of which go when there are too many.
+func (s *State) remember(dataFiles []string) (left []string) {
+	for _, path := range dataFiles {
+		if !filepath.IsAbs(path) || len(path) > dataFileSizeMax {
+			left = append(left, path)
+			continue
+		}
+		s.DataFiles = slices.DeleteFunc(slices.Clone(s.DataFiles), func(known string) bool { return known == path })
+		s.DataFiles = append(s.DataFiles, path)
+	}
+	if extra := len(s.DataFiles) - DataFilesMax; extra > 0 {
+		left = append(left, s.DataFiles[:extra]...)
+		s.DataFiles = slices.Clone(s.DataFiles[extra:])
+	}
+	return left
+}
+
+// next is what the plan makes of both files.
+func (r *run) next() Files {
+	displaced := recorded(r.plan.Installed)
+	if displaced != nil {
+		if known := r.state.Installed; known != nil && known.SHA256 == displaced.SHA256 {
+			displaced.Origin = known.Origin
+		}
+		attributes := r.target.Attributes
+		displaced.Path, displaced.Attributes = r.target.OldPath, &attributes
+	}
+	next := Files{Installed: recorded(r.plan.New), Previous: displaced}
+	next.Installed.Path = r.target.Path
+	switch {
+	case r.plan.Operation == OperationRollback:
+		if known := r.state.Previous; known != nil && known.SHA256 == next.Installed.SHA256 {
+			next.Installed.Origin = known.Origin
+		}
+	default:
+		origin := r.plan.Origin
+		next.Installed.Origin = &origin
+		if r.request.DropOld || displaced == nil {
+			next.Previous = r.state.Previous
+		}
+	}
+	return next
+}
+
+// writeState replaces the state beside the target.
+func (r *run) writeState() error {
+	text, err := json.Marshal(r.state)
+	if err == nil {
+		err = r.lock.WriteState(append(bytes.TrimSpace(text), '\n'))
+	}
+	var failed *fsatomic.SyncError
+	if err == nil || errors.As(err, &failed) {
+		return err
+	}
+	var path *fsatomic.PathError
+	if errors.As(err, &path) && path.Path == r.target.StatePath() {
+		err = path.Err // it is said once
+	}
+	return &StateError{Path: r.target.StatePath(), Err: err}
+}

@@ -1,0 +1,299 @@
+package install_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/verify"
+)
+
+const stateName = targetDir + "/.tigerbeetle.tbctl-state"
+
+// stopped says that no replica runs and what the data needs.
+func stopped(release string) verify.ReplaceOptions {
+	return verify.ReplaceOptions{Stopped: true, Needs: needs(release)}
+}
+
+func (m *machine) install(t *testing.T, data []byte) *install.Outcome {
+	t.Helper()
+	outcome, err := m.installer().Install(t.Context(), request(), fetchOf(data, nil))
+	check(t, err)
+	return outcome
+}
+
+func (m *machine) rollback(t *testing.T, again bool) (*install.Outcome, error) {
+	t.Helper()
+	r := request()
+	r.Again, r.Fit = again, stopped("0.17.8")
+	return m.installer().Rollback(t.Context(), r)
+}
+
+// write replaces the text beside the target as its owner would by hand.
+func (m *machine) write(t *testing.T, name, text string) {
+	t.Helper()
+	dir, err := m.OpenDir(path.Dir(name))
+	check(t, err)
+	_ = dir.Remove(path.Base(name))
+	file, err := dir.Create(path.Base(name), 0o644)
+	check(t, err)
+	_, err = io.WriteString(file, text)
+	check(t, errors.Join(err, file.Sync(), dir.Sync()))
+}
+
+// TestRollbackIsKnown requires that a second rollback is known as one whoever makes it:
+// what was done is kept with the target, and the SHA-256 decides.
+func TestRollbackIsKnown(t *testing.T) {
+	t.Parallel()
+	for name, between := range map[string]func(t *testing.T, m *machine){
+		"with the journal":            func(*testing.T, *machine) {},
+		"another state directory":     func(_ *testing.T, m *machine) { m.state = "/home/other" },
+		"the journal was moved away":  func(t *testing.T, m *machine) { m.write(t, stateDir+"/history.jsonl", "") },
+		"the journal is unwritable":   func(t *testing.T, m *machine) { check(t, m.Make("/file", fsatomic.KindFile, 0o600)); m.state = "/file" },
+		"a refused operation between": func(t *testing.T, m *machine) { _, _ = m.rollback(t, false) },
+		"a failed installation between": func(t *testing.T, m *machine) {
+			_, err := m.installer().Install(t.Context(), request(), fetchOf(files(t).new[:1000], nil))
+			var rejected *install.RejectedError
+			if !errors.As(err, &rejected) {
+				t.Fatal(err)
+			}
+		},
+		"an installation that crashed before its swap": func(t *testing.T, m *machine) {
+			for number := 1; m.known(t).Next == nil; number++ {
+				m.CrashAt(number)
+				_, _ = m.installer().Install(t.Context(), request(), fetchOf(files(t).new, nil))
+				m.Restart(memfs.All())
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, files(t).old, files(t).new)
+			outcome, err := m.rollback(t, false)
+			if err != nil || outcome.Result != install.ResultRolledBack {
+				t.Fatal(outcome.Result, err)
+			}
+			between(t, m)
+			for _, again := range []bool{false, true, true} {
+				want := map[bool]install.Result{false: install.ResultAlready, true: install.ResultRolledBack}[again]
+				if m.look(t, name).target == "new" {
+					want = install.ResultAlready
+				}
+				if outcome, err = m.rollback(t, again); err != nil || outcome.Result != want {
+					t.Fatalf("again %v: %s, %v, want %s", again, outcome.Result, err, want)
+				}
+			}
+			if now := m.look(t, name); now.target != "new" || now.old != "old" {
+				t.Errorf("%+v", now)
+			}
+		})
+	}
+}
+
+// TestRollbackAfterUnknown requires that a rollback which could not tell what is on the disk
+// is not undone by the same command.
+func TestRollbackAfterUnknown(t *testing.T) {
+	t.Parallel()
+	found := 0
+	for number := 1; ; number++ {
+		m := newMachine(t, memfs.Options{}, files(t).old, files(t).new)
+		m.FailLateAt(number, errInjected)
+		outcome, err := m.rollback(t, false)
+		if count := m.Count(); number > count {
+			break
+		}
+		m.CrashAt(0)
+		if outcome.Result != install.ResultUnknown {
+			continue
+		}
+		found++
+		there := m.look(t, "unknown").target
+		for range 2 {
+			if outcome, err = m.rollback(t, false); err != nil {
+				t.Fatalf("fault %d: %v", number, err)
+			}
+		}
+		if now := m.look(t, "again"); now.target != "old" || now.old != "new" {
+			t.Errorf("fault %d: it was %s, and after the same command twice %+v", number, there, now)
+		}
+	}
+	if found == 0 {
+		t.Error("no fault led to an unknown state")
+	}
+}
+
+// TestEarlierState requires that a target which an earlier tbctl changed last is known by
+// the journal, once, as long as it speaks of the file that is there.
+func TestEarlierState(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	file := func(data []byte) *install.File { return &install.File{SHA256: sumOf(data)} }
+	record := install.Record{Version: 1, ID: "1", Phase: install.PhaseOutcome, Operation: install.OperationRollback, Target: targetName, Old: file(b.new), New: file(b.old)}
+	for _, test := range []struct {
+		name   string
+		change func(*install.Record)
+		want   install.Result
+	}{
+		{"rolled back", func(r *install.Record) { r.Result = install.ResultRolledBack }, install.ResultAlready},
+		{"cut off after its swap", func(r *install.Record) { r.Phase = install.PhaseIntent }, install.ResultAlready},
+		{"unknown", func(r *install.Record) { r.Result = install.ResultUnknown }, install.ResultAlready},
+		{"cut off before its swap", func(r *install.Record) { r.Phase, r.Old, r.New = install.PhaseIntent, file(b.old), file(b.new) }, install.ResultRolledBack},
+		{"of another file", func(r *install.Record) { r.Result, r.New = install.ResultRolledBack, file(b.next) }, install.ResultRolledBack},
+		{"refused", func(r *install.Record) { r.Result = install.ResultRefused }, install.ResultRolledBack},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			r := record
+			test.change(&r)
+			line, err := json.Marshal(r)
+			check(t, err)
+			check(t, fsatomic.Append(t.Context(), m.FS, stateDir+"/history.jsonl", line))
+			req := request()
+			req.Fit = stopped("0.17.7")
+			outcome, err := m.installer().Rollback(t.Context(), req)
+			if err != nil || outcome.Result != test.want {
+				t.Errorf("%s, %v, want %s", outcome.Result, err, test.want)
+			}
+		})
+	}
+}
+
+// TestStateNotBelieved requires that a state which anybody may have written is not believed,
+// is said, and hinders nothing.
+func TestStateNotBelieved(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, spoil := range map[string]func(*machine) error{
+		"of another user": func(m *machine) error { return m.Alter(stateName, func(i *fsatomic.Info) { i.UID = 1000 }) },
+		"writable":        func(m *machine) error { return m.Alter(stateName, func(i *fsatomic.Info) { i.Mode = 0o664 }) },
+		"linked": func(m *machine) error {
+			dir, err := m.OpenDir(targetDir)
+			return errors.Join(err, dir.Link(path.Base(stateName), "other"))
+		},
+		"cut off": func(m *machine) error {
+			dir, err := m.OpenDir(targetDir)
+			check(t, err)
+			file, err := dir.OpenAppend(path.Base(stateName))
+			check(t, err)
+			return file.Truncate(100)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			m.install(t, b.new)
+			check(t, spoil(m))
+			outcome := m.install(t, b.next)
+			if outcome.Result != install.ResultInstalled || !warns(outcome, stateName) {
+				t.Errorf("%s, %q", outcome.Result, outcome.Plan.Warnings)
+			}
+			if state := m.known(t); state.Last == nil || state.Last.New.SHA256 != sumOf(b.next) {
+				t.Errorf("%+v", state)
+			}
+		})
+	}
+}
+
+// TestStateKept requires that fields which a newer tbctl wrote are kept, and that a version
+// which is not known is refused before anything changes.
+func TestStateKept(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, b.older, b.old)
+	m.write(t, stateName, `{"version":1,"last":null,"installed":null,"previous":null,"fence":{"generation":4},"data_files":["/data/0"]}`+"\n")
+	m.install(t, b.new)
+	text, _ := m.read(t, stateName)
+	var stored struct {
+		Fence struct {
+			Generation int `json:"generation"`
+		} `json:"fence"`
+	}
+	check(t, json.Unmarshal(text, &stored))
+	if stored.Fence.Generation != 4 || !slices.Equal(m.known(t).DataFiles, []string{"/data/0"}) {
+		t.Errorf("%s", text)
+	}
+
+	before, _ := m.read(t, targetName)
+	m.write(t, stateName, `{"version":2}`)
+	calls := 0
+	_, installErr := m.installer().Install(t.Context(), request(), fetchOf(b.next, &calls))
+	_, planErr := m.installer().Plan(t.Context(), request(), fetchOf(b.next, &calls))
+	_, backErr := m.rollback(t, false)
+	for _, err := range []error{installErr, planErr, backErr} {
+		if !errors.Is(err, install.ErrStateVersion) || !strings.Contains(err.Error(), stateName) {
+			t.Error(err)
+		}
+	}
+	if after, _ := m.read(t, targetName); calls != 0 || string(after) != string(before) {
+		t.Errorf("%d fetches", calls)
+	}
+	if text, _ := m.read(t, stateName); string(text) != `{"version":2}` {
+		t.Errorf("%s", text)
+	}
+}
+
+// TestDataFilesRemembered requires that data files are remembered with their exact names,
+// the newest of them, and survive what fails.
+func TestDataFilesRemembered(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, b.older, b.old)
+	r := request()
+	odd := "/data/\xff\xfe.tigerbeetle"
+	r.DataFiles = []string{"/data/0", odd, "relative", "/" + strings.Repeat("x", 5000), "/data/0"}
+	outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
+	check(t, err)
+	if got := m.known(t).DataFiles; !slices.Equal(got, []string{"/data/0", odd}) && !slices.Equal(got, []string{odd, "/data/0"}) {
+		t.Errorf("%q", got)
+	}
+	if !warns(outcome, `"relative" is not remembered`) {
+		t.Errorf("%q", outcome.Plan.Warnings)
+	}
+	r.DataFiles = nil
+	for number := range install.DataFilesMax {
+		r.DataFiles = append(r.DataFiles, fmt.Sprintf("/data/new-%d", number))
+	}
+	outcome, err = m.installer().Install(t.Context(), r, fetchOf(b.next, nil))
+	check(t, err)
+	if got := m.known(t).DataFiles; !slices.Equal(got, r.DataFiles) || !warns(outcome, `"/data/0" is not remembered`) {
+		t.Errorf("%q, %q", got, outcome.Plan.Warnings)
+	}
+}
+
+// TestOriginKept requires that the state says where both files came from, through a
+// rollback and back again.
+func TestOriginKept(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, b.older)
+	for _, data := range [][]byte{b.old, b.new} {
+		m.install(t, data)
+	}
+	requireOrigins := func(installed, previous []byte) {
+		t.Helper()
+		state := m.known(t)
+		for want, recorded := range map[string]*install.Recorded{sumOf(installed): state.Installed, sumOf(previous): state.Previous} {
+			if recorded == nil || recorded.SHA256 != want || recorded.Origin == nil || recorded.Origin.Source != "test" {
+				t.Fatalf("%+v, want %s", recorded, want)
+			}
+		}
+		if attributes := state.Previous.Attributes; attributes == nil || attributes.UID != 12 || attributes.Mode != 0o750 {
+			t.Fatalf("%+v", attributes)
+		}
+	}
+	requireOrigins(b.new, b.old)
+	for _, again := range []bool{false, true} {
+		_, err := m.rollback(t, again)
+		check(t, err)
+		requireOrigins(map[bool][]byte{false: b.old, true: b.new}[again], map[bool][]byte{false: b.new, true: b.old}[again])
+	}
+}
