@@ -195,9 +195,11 @@ func TestRateLimit(t *testing.T) {
 	h := g.use(newHost(t).install(b.old.data))
 	r := h.run("releases").failed(1, "rate limit of 60 requests an hour", "2100-01-01", "GITHUB_TOKEN")
 	r.atOnce()
-	h.run("install", "0.17.8", h.target, "--require", "digest").failed(3, "rate limit")
+	h.run("install", "0.17.8", h.target, "--require", "digest").failed(1, "github-digest not-checked", "rate limit", "--sha256")
+	h.run("install", "0.17.8", h.target, "--github-digest").failed(1, "github-digest not-checked", "rate limit", "GITHUB_TOKEN")
 	h.untouched()
-	doc := h.run("install", "0.17.8", h.target, "--github-digest", "--json").want(0, "rate limit").document()
+	h.set("GITHUB_TOKEN=hushtoken")
+	doc := h.run("install", "0.17.8", h.target, "--json").want(0, "rate limit").document()
 	if doc.Result.Plan.Origin.Trusted {
 		t.Error("trusted without evidence")
 	}

@@ -26,7 +26,7 @@ func (c apiCache) load() (apiAnswer, bool) {
 	}
 	b, err := c.read()
 	var answer apiAnswer
-	if err != nil || json.Unmarshal(b, &answer) != nil || answer.ETag == "" || len(answer.Body) == 0 {
+	if err != nil || json.Unmarshal(b, &answer) != nil || answer.ETag == "" || answer.Releases == nil {
 		return apiAnswer{}, false
 	}
 	return answer, true

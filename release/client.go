@@ -85,13 +85,26 @@ func checkProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.R
 	if resp.StatusCode == http.StatusOK {
 		return nil
 	}
-	detail := meaning(resp.StatusCode)
-	if resp.StatusCode == http.StatusUnauthorized { // some say this of a wrong password
-		detail = "the proxy does not take the credentials"
-	} else if detail == "" || resp.StatusCode == http.StatusForbidden {
-		detail = "the proxy does not connect"
+	credentials := proxy.User != nil
+	detail := "the proxy does not connect"
+	switch resp.StatusCode {
+	case http.StatusUnauthorized, http.StatusProxyAuthRequired: // some say the first of a wrong password
+		detail = meaning(http.StatusProxyAuthRequired, credentials)
 	}
-	return &HTTPError{URL: redacted(proxy), Status: resp.StatusCode, Detail: detail, RetryAfter: retryAfter(resp.Header, time.Now())}
+	return &HTTPError{
+		URL: redacted(proxy), Status: resp.StatusCode, Detail: detail, RetryAfter: retryAfter(resp.Header, time.Now()),
+		Refused: credentials, Proxy: true,
+	}
+}
+
+// server is who answers a request for the URL, or does not: its host, or the proxy on the way there.
+func (c *client) server(u *url.URL) string {
+	if c.transport != nil && c.transport.Proxy != nil {
+		if proxy, err := c.transport.Proxy(&http.Request{URL: u}); err == nil && proxy != nil {
+			return "proxy " + proxy.Host
+		}
+	}
+	return u.Host
 }
 
 func (c *client) close() {

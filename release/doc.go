@@ -12,6 +12,11 @@
 //
 // # What is trusted
 //
+// What is stated about the bytes must hold: [Artifact.Expected] finds it out without them. What was asked for by
+// its name and cannot be had now is an [*UnavailableError], before the first byte comes; what is there and
+// cannot be compared is evidence that was not checked, with the reason. An [*ArtifactError] blames the artifact,
+// and no other error does.
+//
 // Nothing that was written to the destination is to be trusted before Fetch has returned nil. Even
 // then the bytes are only as good as the evidence that held ([Fetched.Trusted]): without any, TLS and
 // the zip's CRC-32 find damage, not forgery.

@@ -41,6 +41,10 @@ type HTTPError struct {
 	Detail string `json:"detail,omitempty"`
 	// RetryAfter is how long the server asked to wait, 0 if it did not.
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
+	// Refused says that the request, or the one to the proxy, had credentials: they are not taken.
+	Refused bool `json:"credentials_refused,omitempty"`
+	// Proxy says that a proxy answered, which was to connect to a server.
+	Proxy bool `json:"proxy,omitempty"`
 }
 
 func (e *HTTPError) Error() string {
@@ -54,9 +58,9 @@ func (e *HTTPError) Error() string {
 	return text
 }
 
-// Is makes a 404 or 410 match ErrNotFound.
+// Is makes a server's 404 or 410 match ErrNotFound. A proxy's says nothing of what the server has.
 func (e *HTTPError) Is(target error) bool {
-	return target == ErrNotFound && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
+	return target == ErrNotFound && !e.Proxy && (e.Status == http.StatusNotFound || e.Status == http.StatusGone)
 }
 
 // A TransferError is a download that did not finish although it was tried again.
@@ -89,6 +93,27 @@ func (e *TransferError) Error() string {
 
 func (e *TransferError) Unwrap() error { return e.Err }
 
+// An ArtifactError says that the artifact is to blame, and not the way to it: what came is not what it
+// should be, or may not be used, and the next host would see the same. It wraps a [*KindError], a
+// [*TrustError], an [*archive.FormatError] or what matches [ErrTooLarge]. Every other error of this package
+// says nothing against the artifact.
+type ArtifactError struct {
+	Location string `json:"location"`
+	Err      error  `json:"-"`
+}
+
+func (e *ArtifactError) Error() string { return e.Location + ": " + e.Reason() }
+func (e *ArtifactError) Unwrap() error { return e.Err }
+
+// Reason is what is wrong with the artifact, without its location.
+func (e *ArtifactError) Reason() string {
+	var transfer *TransferError
+	if errors.As(e.Err, &transfer) {
+		return transfer.Err.Error()
+	}
+	return e.Err.Error()
+}
+
 // A KindError is a source that serves something else than a zip or an executable: most often an
 // error page, or another kind of archive.
 type KindError struct {
@@ -98,7 +123,7 @@ type KindError struct {
 }
 
 func (e *KindError) Error() string {
-	text := fmt.Sprintf("%s is %s, neither a zip archive nor an executable", e.Location, e.Kind)
+	text := fmt.Sprintf("it is %s, neither a zip archive nor an executable", e.Kind)
 	if e.ContentType != "" {
 		text += fmt.Sprintf(" (served as %.80q)", e.ContentType)
 	}
@@ -106,7 +131,7 @@ func (e *KindError) Error() string {
 }
 
 // A TrustError says that the bytes are not what they should be, or that nothing proves that they
-// are although that was required.
+// are although that was asked for or required, and nothing will.
 type TrustError struct {
 	Location string     `json:"location"`
 	Require  Require    `json:"require,omitempty"`
@@ -116,15 +141,52 @@ type TrustError struct {
 func (e *TrustError) Error() string {
 	for _, evidence := range e.Evidence {
 		if evidence.Status == StatusFailed {
-			return fmt.Sprintf("%s cannot be trusted: %s: %s", e.Location, evidence.Kind, evidence.Detail)
+			return fmt.Sprintf("it cannot be trusted: %s: %s", evidence.Kind, evidence.Detail)
 		}
 	}
-	text := fmt.Sprintf("%s cannot be trusted: a %s is required and none held", e.Location, e.Require)
-	for _, evidence := range e.Evidence {
+	text := "it cannot be trusted: what is asked for to vouch for it is not there"
+	if e.Require != RequireNothing {
+		text = fmt.Sprintf("it cannot be trusted: a %s is required and none held", e.Require)
+	}
+	return text + toldEvidence(e.Evidence)
+}
+
+// toldEvidence is the evidence for people.
+func toldEvidence(list []Evidence) string {
+	text := ""
+	for _, evidence := range list {
 		text += fmt.Sprintf("; %s %s: %s", evidence.Kind, evidence.Status, evidence.Detail)
 	}
 	return text
 }
+
+// An UnavailableError says that what is to vouch for the artifact, because it was asked for by name or
+// required, could not be had. Nothing was fetched, and nothing is known against the artifact: another time
+// it may be had.
+type UnavailableError struct {
+	Location string     `json:"location"`
+	Require  Require    `json:"require,omitempty"`
+	Evidence []Evidence `json:"evidence"`
+	Err      error      `json:"-"` // why, of the first that could not be had
+}
+
+func (e *UnavailableError) Error() string {
+	return e.Location + ": what is to vouch for it could not be had" + toldEvidence(e.Evidence)
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// A TokenError is GitHub's API that took neither the token nor a request without one.
+type TokenError struct {
+	Refusal string `json:"refusal"` // why the token was not taken
+	Err     error  `json:"-"`       // what came of the request without it
+}
+
+func (e *TokenError) Error() string {
+	return fmt.Sprintf("the token was not taken: %s; without it: %v", e.Refusal, e.Err)
+}
+
+func (e *TokenError) Unwrap() error { return e.Err }
 
 // Failed reports whether a check was made and failed, as opposed to none being possible.
 func (e *TrustError) Failed() bool {
@@ -153,7 +215,7 @@ func (e *RateLimitError) Error() string {
 		text += " until " + e.Reset.UTC().Format(time.RFC3339)
 	}
 	if !e.Authenticated {
-		text += " (no token was given; with one it is higher)"
+		text += " (for requests without a token; with one it is higher)"
 	}
 	return text
 }

@@ -44,6 +44,8 @@ type Fetched struct {
 	Restarts     int    `json:"restarts"`      // how often everything began anew
 	// CacheNote says why nothing could be kept for a later run, empty when there was no obstacle.
 	CacheNote string `json:"cache_note,omitempty"`
+	// TokenNote says why the token was not taken, and that GitHub was asked without it. Empty otherwise.
+	TokenNote string `json:"token_note,omitempty"`
 
 	Evidence []Evidence `json:"evidence"`
 	// Trusted says that at least one piece of evidence held. Without it nothing but TLS and checksums in
@@ -67,26 +69,29 @@ type Fetched struct {
 // When the bytes turn out to be another file's half way, dst starts over if it has a method
 // Reset() error, which must make it empty; without one the error matches [ErrChanged].
 //
-// Errors: [*TransferError] (it wraps [*HTTPError] and others), [*KindError], [*archive.FormatError],
-// [*TrustError], [ErrNotFound], [ErrOption], the context's, and what dst returned. dst is written to from another
-// goroutine, but never after Fetch has returned. A read of Options.Stdin may outlast an error.
+// Errors: [*ArtifactError] where the artifact is to blame, [*UnavailableError] when what is to vouch for it
+// could not be had, [*TransferError] (it wraps [*HTTPError] and others), [ErrNotFound], [ErrOption], the
+// context's, and what dst returned. dst is written to from another goroutine, but never after Fetch has
+// returned. A read of Options.Stdin may outlast an error.
 func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
-	f := Fetched{Source: a.Source, Tag: a.Tag, Asset: a.Asset, Location: a.Location, Evidence: []Evidence{}}
-	if f.Tag == Latest {
-		f.Tag = ""
+	f := Fetched{Source: a.Source, Asset: a.Asset, Location: a.Location, Evidence: []Evidence{}}
+	if err := a.fetchable(); err != nil {
+		return f, err
 	}
-	if a.url == nil && a.path == "" && a.Source != SourceStdin {
-		return f, fmt.Errorf("%w: the artifact was not made by Resolve", ErrOption)
-	}
-	s, err := newSession(a.options, a.url != nil || a.wantsGitHubDigest())
+	s, err := newSession(a.options, a.way, a.onNetwork())
 	if err != nil {
 		return f, err
 	}
 	defer s.close()
-	unpinned := a.pinLatest(ctx, s, &f)
-	claims, err := a.claims(ctx, s, unpinned)
+	g, err := a.gather(ctx, s)
+	a, claims := g.artifact, g.claims
+	f.Tag, f.Location, f.TokenNote = g.tag(), a.Location, a.way.tokenRefusal()
 	if err != nil {
 		return f, a.final(err, &f)
+	}
+	if silent := a.unreachable(s); silent != nil {
+		f.Attempts = silent.Attempts
+		return f, silent
 	}
 	out := &output{dst: dst}
 	for {
@@ -105,24 +110,53 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 	}
 }
 
-// final makes an error fit for the caller: the transfer's own without what stood on the way, and a
-// judgement's evidence in the result too.
+// fetchable refuses an artifact that Resolve did not make.
+func (a *Artifact) fetchable() error {
+	if a.way == nil || a.url == nil && a.path == "" && a.Source != SourceStdin {
+		return fmt.Errorf("%w: the artifact was not made by Resolve", ErrOption)
+	}
+	return nil
+}
+
+// onNetwork reports whether any request may follow.
+func (a *Artifact) onNetwork() bool { return a.url != nil || a.wantsGitHubDigest() }
+
+// unreachable is the error of a download from a server that did not answer when it was asked what stands
+// beside the asset, or nil.
+func (a *Artifact) unreachable(s *session) *TransferError {
+	if a.url == nil {
+		return nil
+	}
+	silence := s.way.silence(s.client.server(a.url))
+	if silence == nil {
+		return nil
+	}
+	return &TransferError{URL: a.Location, Total: -1, Attempts: silence.attempts, Err: silence.err}
+}
+
+// final makes an error fit for the caller: the transfer's own without what stood on the way, an
+// [*ArtifactError] where the artifact is to blame, and a judgement's evidence in the result too.
 func (a *Artifact) final(err error, f *Fetched) error {
 	var (
-		restart  *errRestart
-		transfer *TransferError
-		trust    *TrustError
-		format   *archive.FormatError
+		restart     *errRestart
+		transfer    *TransferError
+		trust       *TrustError
+		kind        *KindError
+		format      *archive.FormatError
+		unavailable *UnavailableError
 	)
 	switch {
 	case errors.As(err, &restart):
 		return &TransferError{URL: a.Location, Total: -1, Attempts: f.Attempts, Err: fmt.Errorf("%w again and again: %w", ErrChanged, restart)}
-	case errors.As(err, &transfer):
-		return transfer
+	case errors.As(err, &unavailable):
+		f.Evidence = unavailable.Evidence
 	case errors.As(err, &trust):
 		f.Evidence = trust.Evidence
-	case errors.As(err, &format):
-		return fmt.Errorf("%s: %w", a.Location, err)
+		return &ArtifactError{a.Location, err}
+	case errors.As(err, &kind), errors.As(err, &format), errors.Is(err, ErrTooLarge):
+		return &ArtifactError{a.Location, err}
+	case errors.As(err, &transfer):
+		return transfer
 	}
 	return err
 }

@@ -1,22 +1,27 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
 const (
-	apiAnswerMax  = 16 << 20 // bytes of one answer
+	apiAnswerMax  = 8 << 20 // bytes of one answer; a hundred releases take less than half of it
 	apiPagesMax   = 10
 	apiPageSize   = 100
-	apiAssetsMax  = 1000 // of one release
+	apiAssetsMax  = 100 // of one release
+	apiTextMax    = 256 // bytes of a name
 	apiVersion    = "2022-11-28"
 	apiMediaType  = "application/vnd.github+json"
 	apiTagLatest  = "/releases/latest"
@@ -26,11 +31,11 @@ const (
 
 // A githubRelease is what the API says of a release.
 type githubRelease struct {
-	TagName     string        `json:"tag_name"`
-	PublishedAt time.Time     `json:"published_at"`
-	Prerelease  bool          `json:"prerelease"`
-	Draft       bool          `json:"draft"`
-	Assets      []githubAsset `json:"assets"`
+	TagName     string       `json:"tag_name"`
+	PublishedAt time.Time    `json:"published_at"`
+	Prerelease  bool         `json:"prerelease"`
+	Draft       bool         `json:"draft"`
+	Assets      githubAssets `json:"assets"`
 }
 
 type githubAsset struct {
@@ -39,29 +44,99 @@ type githubAsset struct {
 	Digest *string `json:"digest"` // null for what was uploaded before mid-2025
 }
 
-// An apiAnswer is a body with what the next request needs to know.
-type apiAnswer struct {
-	Body   json.RawMessage `json:"body"`
-	ETag   string          `json:"etag"`
-	Next   string          `json:"next,omitempty"` // URL of the next page
-	cached bool            // the server said that it has not changed
+// githubAssets are those of one release. What is more than a release ever has is not kept.
+type githubAssets []githubAsset
+
+func (g *githubAssets) UnmarshalJSON(b []byte) error {
+	*g = nil
+	if string(b) == "null" {
+		return nil
+	}
+	_, err := decodeList(json.NewDecoder(bytes.NewReader(b)), apiAssetsMax, func(a githubAsset) {
+		if len(a.Name) <= apiTextMax {
+			*g = append(*g, a)
+		}
+	})
+	return err
 }
 
-// api makes one request to GitHub's API. With a cache directory an answer that has not changed is not
-// sent again. Errors: [*RateLimitError], [*HTTPError], the transport's.
-func (s *session) api(ctx context.Context, text string) (apiAnswer, error) {
+// decodeList reads an array one element at a time, so that no more is held than is kept. After most of them
+// it stops and reports that there are more.
+func decodeList[T any](d *json.Decoder, most int, keep func(T)) (more bool, err error) {
+	if start, err := d.Token(); err != nil || start != json.Delim('[') {
+		return false, errors.Join(err, errors.New("a list is missing"))
+	}
+	for n := 0; d.More(); n++ {
+		if n == most {
+			return true, nil
+		}
+		var element T
+		if err := d.Decode(&element); err != nil {
+			return false, err
+		}
+		keep(element)
+	}
+	_, err = d.Token()
+	return false, err
+}
+
+// An apiAnswer is what an answer of the API says, with what the next request needs to know.
+type apiAnswer struct {
+	Releases []githubRelease `json:"releases"`
+	More     bool            `json:"more,omitempty"` // it had more of them than are kept
+	ETag     string          `json:"etag"`
+	Next     string          `json:"next,omitempty"` // URL of the next page
+
+	unchanged bool // the server said that it is as it was
+}
+
+// api makes one request to GitHub's API, for one release or for a list. With a cache directory an answer that
+// has not changed is not sent again. A token that is not taken is left out, then and from then on: the
+// releases are public. Errors: [*RateLimitError], [*HTTPError], [*TokenError], the transport's.
+func (s *session) api(ctx context.Context, text string, list bool) (apiAnswer, error) {
 	u, err := parseURL(text)
 	if err != nil {
 		return apiAnswer{}, err
 	}
+	token := s.options.Token
+	if token != "" && s.way.tokenRefusal() == "" && !isToken(token) {
+		s.way.refused("it has characters that are in no token")
+	}
+	if token == "" || s.way.tokenRefusal() != "" {
+		return s.apiWith(ctx, u, "", list)
+	}
+	if u.Scheme != "https" && !loopback(u.Hostname()) {
+		return apiAnswer{}, fmt.Errorf("%w: a token is not sent over plain http", ErrOption)
+	}
+	answer, err := s.apiWith(ctx, u, token, list)
+	var refusal *HTTPError
+	if !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized && refusal.Status != http.StatusForbidden {
+		return answer, err
+	}
+	answer, err = s.apiWith(ctx, u, "", list)
+	var again *HTTPError
+	if errors.As(err, &again) && again.Status == refusal.Status && again.Status == http.StatusForbidden {
+		return answer, err // it is not the token
+	}
+	why := fmt.Sprintf("%s answered %d %s", refusal.URL, refusal.Status, http.StatusText(refusal.Status))
+	s.way.refused(why)
+	if err != nil && ctx.Err() == nil {
+		err = &TokenError{Refusal: why, Err: err}
+	}
+	return answer, err
+}
+
+// isToken reports whether a text can be sent as a token.
+func isToken(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+func (s *session) apiWith(ctx context.Context, u *url.URL, token string, list bool) (apiAnswer, error) {
 	header := http.Header{}
 	header.Set("Accept", apiMediaType)
 	header.Set("X-GitHub-Api-Version", apiVersion)
-	if s.options.Token != "" {
-		if u.Scheme != "https" && !loopback(u.Hostname()) {
-			return apiAnswer{}, fmt.Errorf("%w: a token is not sent over plain http", ErrOption)
-		}
-		header.Set("Authorization", "Bearer "+s.options.Token)
+	if token != "" {
+		header.Set("Authorization", "Bearer "+token)
 	}
 	cache := newAPICache(s.options.CacheDir, u)
 	old, found := cache.load()
@@ -69,47 +144,71 @@ func (s *session) api(ctx context.Context, text string) (apiAnswer, error) {
 		header.Set("If-None-Match", old.ETag)
 	}
 	var answer apiAnswer
-	err = s.trying(ctx, func() error {
-		answer, err = s.apiOnce(ctx, u, header)
+	err := s.trying(ctx, u, header, func(resp *http.Response) (err error) {
+		answer, err = readAnswer(resp, token != "", list)
 		return err
 	})
-	if err != nil {
+	switch {
+	case err != nil:
 		return apiAnswer{}, err
-	}
-	if answer.cached {
-		if !found {
-			return apiAnswer{}, protocolError("%s: not modified, but nothing was asked to be compared", redacted(u))
-		}
-		old.cached = true
+	case answer.unchanged && !found:
+		return apiAnswer{}, protocolError("%s: not modified, but nothing was asked to be compared", redacted(u))
+	case answer.unchanged:
 		return old, nil
 	}
 	cache.save(answer)
 	return answer, nil
 }
 
-func (s *session) apiOnce(ctx context.Context, u *url.URL, header http.Header) (apiAnswer, error) {
-	resp, err := s.client.get(ctx, u, header)
-	if err != nil {
-		return apiAnswer{}, err
-	}
-	defer resp.Body.Close()
+// readAnswer reads releases while they come. Of an answer of any size no more than a few MiB are held.
+func readAnswer(resp *http.Response, authenticated, list bool) (apiAnswer, error) {
 	switch {
 	case resp.StatusCode == http.StatusNotModified:
-		return apiAnswer{cached: true}, nil
+		return apiAnswer{unchanged: true}, nil
 	case resp.StatusCode != http.StatusOK:
-		if limit := rateLimit(resp, s.options.Token != ""); limit != nil {
+		if limit := rateLimit(resp, authenticated); limit != nil {
 			return apiAnswer{}, limit
 		}
 		return apiAnswer{}, answerError(resp, "")
 	}
-	b, err := readBounded(resp.Body, apiAnswerMax)
-	if err != nil {
-		return apiAnswer{}, err
+	answer := apiAnswer{Releases: []githubRelease{}, ETag: resp.Header.Get("ETag"), Next: nextPage(resp.Header.Get("Link"))}
+	body := &bounded{src: resp.Body, left: apiAnswerMax}
+	decoder, err := json.NewDecoder(body), error(nil)
+	keep := func(r githubRelease) { answer.Releases = append(answer.Releases, r) }
+	if list {
+		answer.More, err = decodeList(decoder, listedMax, keep)
+	} else {
+		var r githubRelease
+		if err = decoder.Decode(&r); err == nil {
+			keep(r)
+		}
 	}
-	if !json.Valid(b) {
-		return apiAnswer{}, protocolError("%s: the answer is no JSON", redacted(u))
+	switch {
+	case body.err != nil && body.err != io.EOF:
+		return apiAnswer{}, body.err
+	case err != nil:
+		return apiAnswer{}, protocolError("the API's answer: %.200v", err)
 	}
-	return apiAnswer{Body: b, ETag: resp.Header.Get("ETag"), Next: nextPage(resp.Header.Get("Link"))}, nil
+	return answer, nil
+}
+
+// A bounded reader remembers what ended it, and makes no sense of more bytes than an answer may have.
+type bounded struct {
+	src  io.Reader
+	left int64
+	err  error
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.err != nil {
+		return 0, b.err
+	}
+	n, err := b.src.Read(p[:min(int64(len(p)), b.left+1)])
+	if b.left -= int64(n); b.left < 0 {
+		n, err = n-1, protocolError("an answer of the API has more than %d bytes", apiAnswerMax)
+	}
+	b.err = err
+	return n, err
 }
 
 // rateLimit recognizes GitHub's two ways of saying "too many": a used up hourly limit, and a request to
@@ -158,14 +257,14 @@ func (s *session) githubRelease(ctx context.Context, tag Tag) (githubRelease, er
 	if tag == Latest {
 		text = s.options.APIURL + apiTagLatest
 	}
-	answer, err := s.api(ctx, text)
+	answer, err := s.api(ctx, text, false)
 	if err != nil {
 		return githubRelease{}, err
 	}
-	var r githubRelease
-	if err := json.Unmarshal(answer.Body, &r); err != nil {
-		return r, protocolError("the API's answer: %v", err)
+	if len(answer.Releases) != 1 {
+		return githubRelease{}, protocolError("the API answered with %d releases for one", len(answer.Releases))
 	}
+	r := answer.Releases[0]
 	if tag != Latest && r.TagName != string(tag) {
 		return r, protocolError("the API answered with release %.40q for %s", r.TagName, tag)
 	}
@@ -175,7 +274,7 @@ func (s *session) githubRelease(ctx context.Context, tag Tag) (githubRelease, er
 // pinLatest replaces "latest" by the tag that it stands for when the API is asked anyway, so that the
 // digest and the bytes are of the same release. On an error it stays: the direct URL works too, but there
 // is no digest for what comes from it.
-func (a *Artifact) pinLatest(ctx context.Context, s *session, f *Fetched) error {
+func (a *Artifact) pinLatest(ctx context.Context, s *session) error {
 	if a.Source != SourceGitHub || a.Tag != Latest || !a.wantsGitHubDigest() {
 		return nil
 	}
@@ -185,38 +284,38 @@ func (a *Artifact) pinLatest(ctx context.Context, s *session, f *Fetched) error 
 	}
 	tag, err := ParseTag(r.TagName)
 	if err != nil || tag == Latest {
-		return fmt.Errorf("the API says that the newest release is %.40q, which is no tag known here", r.TagName)
+		return protocolError("the API says that the newest release is %.40q, which is no tag known here", r.TagName)
 	}
 	pinned, err := Resolve(string(tag), a.options)
 	if err != nil {
 		return err
 	}
+	pinned.way = a.way
 	*a = pinned
-	f.Tag, f.Location = tag, a.Location
 	return nil
 }
 
 // githubClaim is what the API says of the asset. For "latest", which pinLatest could not replace because
 // of unpinned, it says nothing: the newest release may be another one when the bytes come.
 func (a *Artifact) githubClaim(ctx context.Context, s *session, unpinned error) claim {
-	c := claim{kind: EvidenceGitHubDigest, length: -1}
+	c := claim{kind: EvidenceGitHubDigest, length: -1, of: ofAsset, asked: a.options.AskGitHub}
 	if a.Tag == Latest {
-		return c.unavailable(unpinned, "the API knows no newest release")
+		return c.missing(unpinned, "the API knows no newest release")
 	}
 	r, err := s.githubRelease(ctx, a.Tag)
 	if err != nil {
-		return c.unavailable(err, fmt.Sprintf("the API knows no release %s", a.Tag))
+		return c.missing(err, fmt.Sprintf("the API knows no release %s", a.Tag))
 	}
-	for _, asset := range r.Assets[:min(len(r.Assets), apiAssetsMax)] {
+	for _, asset := range r.Assets {
 		if asset.Name != a.Asset {
 			continue
 		}
-		c.length = asset.Size
 		if asset.Digest == nil || *asset.Digest == "" {
 			c.status, c.detail = StatusAbsent, "the API has no digest of this asset (those before mid-2025 may lack one)"
 		} else if c.sha256, err = ParseSHA256(*asset.Digest); err != nil {
 			c.status, c.detail = StatusNotChecked, fmt.Sprintf("the API's digest is %.80q, not a SHA-256", *asset.Digest)
 		}
+		c.length = asset.Size
 		return c
 	}
 	c.status, c.detail = StatusAbsent, fmt.Sprintf("the API knows no asset %s of release %s", a.Asset, r.TagName)

@@ -11,8 +11,8 @@ func TestJudgedTwice(t *testing.T) {
 	t.Parallel()
 	const asset, executable = "aa", "ee"
 	claims := []claim{
-		{kind: EvidenceSHA256, sha256: executable, length: -1, either: true},
-		{kind: EvidenceSums, sha256: asset, length: -1},
+		{kind: EvidenceSHA256, sha256: executable, length: -1},
+		{kind: EvidenceSums, sha256: asset, of: ofAsset, length: -1},
 	}
 	a := &Artifact{options: Options{Require: RequireDigest}}
 	first, err := a.judge(claims, measured{assetSHA256: "damaged", executableSHA256: executable, assetSize: 99, executableSize: 300})

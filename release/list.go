@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +27,8 @@ type Listing struct {
 	Truncated bool `json:"truncated"`
 	// Skipped counts releases whose tags are not of a form known here.
 	Skipped int `json:"skipped"`
+	// TokenNote says why the token was not taken, and that GitHub was asked without it. Empty otherwise.
+	TokenNote string `json:"token_note,omitempty"`
 }
 
 // A Listed release is one that a source has.
@@ -70,7 +71,7 @@ func List(ctx context.Context, options Options) (Listing, error) {
 		releases, err := listDirectory(m.directory, m.strict)
 		return Listing{Source: SourceDirectory, Location: m.directory, Releases: releases}, err
 	}
-	s, err := newSession(options, true)
+	s, err := newSession(options, newWay(), true)
 	if err != nil {
 		return Listing{}, err
 	}
@@ -98,17 +99,15 @@ func (s *session) listGitHub(ctx context.Context) (Listing, error) {
 		if u, err := parseURL(next); err != nil || u.Host != api.Host || u.Scheme != api.Scheme {
 			return listing, protocolError("the API's next page is on another host")
 		}
-		answer, err := s.api(ctx, next)
+		answer, err := s.api(ctx, next, true)
+		listing.TokenNote = s.way.tokenRefusal()
 		if err != nil {
 			return listing, err
 		}
-		var releases []githubRelease
-		if err := json.Unmarshal(answer.Body, &releases); err != nil {
-			return listing, protocolError("the API's answer: %v", err)
+		for i := range answer.Releases {
+			listing.add(&answer.Releases[i])
 		}
-		for i := range releases {
-			listing.add(&releases[i])
-		}
+		listing.Truncated = listing.Truncated || answer.More
 		next = answer.Next
 	}
 	sortListed(listing.Releases)
@@ -123,7 +122,7 @@ func (l *Listing) add(r *githubRelease) {
 	}
 	listed := listedOf(tag)
 	listed.Published, listed.Prerelease = r.PublishedAt, r.Prerelease
-	for _, asset := range r.Assets[:min(len(r.Assets), apiAssetsMax)] {
+	for _, asset := range r.Assets {
 		a := ListedAsset{Name: asset.Name, Size: asset.Size}
 		if asset.Digest != nil {
 			if sum, err := ParseSHA256(*asset.Digest); err == nil {

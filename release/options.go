@@ -43,7 +43,8 @@ type Options struct {
 
 	BaseURL string // of the GitHub project, empty: upstream's
 	APIURL  string // of the project in GitHub's API, empty: upstream's
-	// Token authenticates against the API, and is sent nowhere else.
+	// Token authenticates against the API, and is sent nowhere else. Blanks around it are left out. One that
+	// is not taken is as good as none, and the result says so.
 	Token string
 	// Mirror takes GitHub's place for tags: an http, https or file URL in which {tag} and {asset} are
 	// replaced (appended as /{tag}/{asset} when it has neither), or a directory that has TAG/ASSET or ASSET,
@@ -58,8 +59,9 @@ type Options struct {
 	// PublicKey is a minisign public key, either its base64 line or the whole file. When given, a
 	// signature beside the asset is required.
 	PublicKey string
-	// AskGitHub asks GitHub's API for the asset's digest, also of one that a mirror or a directory has. For
-	// downloads from GitHub a Token implies it, and so does RequireDigest without SHA256.
+	// AskGitHub requires GitHub's digest of the asset, also of one that a mirror or a directory has, unless the
+	// artifact has no tag to ask by. For downloads from GitHub it is asked for, but not required, with a Token
+	// and by RequireDigest without SHA256.
 	AskGitHub bool
 	// Require refuses bytes for which no evidence of that strength held.
 	Require Require
@@ -143,6 +145,7 @@ func (o *Options) check() (err error) {
 	if o.UserAgent == "" {
 		o.UserAgent = "tbctl"
 	}
+	o.Token = strings.TrimSpace(o.Token)
 	if o.SHA256 != "" {
 		if o.SHA256, err = ParseSHA256(o.SHA256); err != nil {
 			return fmt.Errorf("%w: the expected SHA-256: %w", ErrOption, err)

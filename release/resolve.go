@@ -38,6 +38,7 @@ type Artifact struct {
 	url     *url.URL // of the sources on the network
 	path    string   // of the local ones
 	options Options
+	way     *way
 }
 
 // Resolve says what arg means: "-" is standard input; a tag or "latest" is a release on GitHub or the
@@ -50,7 +51,7 @@ func Resolve(arg string, options Options) (Artifact, error) {
 	if err := options.check(); err != nil {
 		return Artifact{}, err
 	}
-	a := Artifact{Platform: options.Platform, Debug: options.Debug, options: options}
+	a := Artifact{Platform: options.Platform, Debug: options.Debug, options: options, way: newWay()}
 	switch {
 	case arg == "":
 		return a, fmt.Errorf("%w: an empty text names no release", ErrTag)

@@ -32,17 +32,18 @@ type patience struct {
 	total    int   // altogether
 	progress int64 // bytes since the last failure that counted
 	met      bool  // the server has answered
+	spent    bool  // another request has used up the attempts: until bytes come there is one
 }
 
-func newPatience(policy Retry) *patience {
-	return &patience{policy: policy, growing: backoff.ExponentialBackOff{
+func newPatience(policy Retry, spent bool) *patience {
+	return &patience{policy: policy, spent: spent, growing: backoff.ExponentialBackOff{
 		InitialInterval: policy.WaitMin, RandomizationFactor: 0.5, Multiplier: 2, MaxInterval: policy.WaitMax,
 	}}
 }
 
 // received notes bytes that came.
 func (p *patience) received(n int) {
-	p.met = true
+	p.met, p.spent = true, false
 	p.progress += int64(n)
 	if p.progress >= progressWorth {
 		p.failed, p.progress = 0, 0
@@ -59,6 +60,9 @@ func (p *patience) again(err error) (time.Duration, bool) {
 	attempts := p.policy.Attempts
 	if !p.met && calling(err) {
 		attempts = min(attempts, strangerAttempts)
+	}
+	if p.spent {
+		attempts = 1
 	}
 	if !passing(err) || !p.met && noWay(err) || p.failed >= attempts || p.total >= p.policy.AttemptsMax {
 		return 0, false
@@ -139,24 +143,34 @@ func retryAfter(header http.Header, now time.Time) time.Duration {
 func answerError(resp *http.Response, detail string) *HTTPError {
 	e := &HTTPError{
 		URL: redacted(resp.Request.URL), Status: resp.StatusCode, Detail: detail,
-		RetryAfter: retryAfter(resp.Header, time.Now()),
+		RetryAfter: retryAfter(resp.Header, time.Now()), Refused: resp.Request.Header.Get("Authorization") != "",
+	}
+	if resp.StatusCode == http.StatusProxyAuthRequired {
+		proxy, err := http.ProxyFromEnvironment(resp.Request)
+		e.Refused = err == nil && proxy != nil && proxy.User != nil
 	}
 	if e.Detail == "" {
-		e.Detail = meaning(resp.StatusCode)
+		e.Detail = meaning(resp.StatusCode, e.Refused)
 	}
 	return e
 }
 
-// meaning says what a status most often means for a download.
-func meaning(status int) string {
-	switch status {
-	case http.StatusUnauthorized:
+// meaning says what a status most often means for a download that had credentials, or had none.
+func meaning(status int, credentials bool) string {
+	switch {
+	case status == http.StatusUnauthorized && credentials:
+		return "it does not take the credentials that were given"
+	case status == http.StatusUnauthorized:
 		return "it wants credentials"
-	case http.StatusForbidden:
+	case status == http.StatusForbidden && credentials:
+		return "it does not allow this download with the credentials that were given"
+	case status == http.StatusForbidden:
 		return "it does not allow this download, or a proxy or a signed URL that has expired stands in the way"
-	case http.StatusNotFound, http.StatusGone:
+	case status == http.StatusNotFound, status == http.StatusGone:
 		return "there is no such file"
-	case http.StatusProxyAuthRequired:
+	case status == http.StatusProxyAuthRequired && credentials:
+		return "the proxy does not take the credentials that were given"
+	case status == http.StatusProxyAuthRequired:
 		return "the proxy wants credentials"
 	}
 	return ""

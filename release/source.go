@@ -124,7 +124,7 @@ func (a *Artifact) beside(ctx context.Context, s *session, name string, most int
 // newDownload prepares the transfer of the artifact's URL.
 func (a *Artifact) newDownload(ctx context.Context, s *session, sum hash.Hash, f *Fetched) *download {
 	d := &download{
-		ctx: ctx, client: s.client, url: a.url, patience: newPatience(a.options.Retry), report: s.report, sum: sum, total: -1,
+		ctx: ctx, client: s.client, url: a.url, patience: newPatience(a.options.Retry, s.way.isFailing(s.client.server(a.url))), report: s.report, sum: sum, total: -1,
 	}
 	if f.Restarts == 0 {
 		var err error

@@ -1,65 +1,220 @@
 package release
 
 import (
-	"errors"
+	"encoding/hex"
 	"fmt"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
 const (
 	sumsName    = "SHA256SUMS"
 	sumsSizeMax = 1 << 20 // bytes
+
+	sumLinesNamed = 3 // in a message
 )
 
-// errNoSums says that a text is no list of checksums.
-var errNoSums = errors.New(sumsName + " is there, but it is no list of SHA-256 checksums")
+// executableNames are the names under which a list may have the executable of an archive.
+var executableNames = []string{"tigerbeetle", "tigerbeetle.exe"}
 
-// findSum finds a file's SHA-256 in the output of sha256sum, in its own form ("HEX  NAME", "HEX *NAME")
-// or BSD's ("SHA256 (NAME) = HEX"). Lines that are neither are passed over.
-//
-// The error matches [ErrNotFound] when the file is not listed, and errNoSums when not one line is a
-// checksum: an error page or a login form that was served in the list's place. It says so when the file is
-// listed twice with different sums.
-func findSum(sums []byte, name string) (string, error) {
-	found, isList := "", false
-	for line := range strings.Lines(string(sums)) {
-		digits, listed, ok := parseSum(strings.TrimRight(line, "\r\n"))
-		if !ok {
-			continue
-		}
-		sum, err := ParseSHA256(digits)
-		isList = isList || err == nil
-		if listed != name {
-			continue
-		}
-		if err != nil {
-			return "", fmt.Errorf("%s lists %s with a sum that is none: %w", sumsName, name, err)
-		}
-		if found != "" && found != sum {
-			return "", fmt.Errorf("%s lists %s twice, with different sums", sumsName, name)
-		}
-		found = sum
-	}
-	if !isList {
-		return "", errNoSums
-	}
-	if found == "" {
-		return "", fmt.Errorf("%s: %w", name, ErrNotFound)
-	}
-	return found, nil
+// A sumLine is one line of a list of checksums.
+type sumLine struct {
+	number int
+	name   string // as it is listed, empty when the line is in no form known here
+	sum    string // 64 digits, empty when the line has another algorithm's or none
+	other  bool   // its digits are those of another algorithm
+	text   string
 }
 
-func parseSum(line string) (digits, name string, ok bool) {
-	if rest, isBSD := strings.CutPrefix(line, "SHA256 ("); isBSD {
-		i := strings.LastIndex(rest, ") = ")
-		if i < 0 {
-			return "", "", false
+// parseSums reads the forms in which lists are published: sha256sum's ("HEX  NAME", "HEX *NAME", with a
+// backslash in front when the name has escapes), with a single blank as "sha256 -r" writes it, and BSD's and
+// OpenSSL's ("SHA256 (NAME) = HEX", "SHA2-256(NAME)= HEX"), and the name first ("NAME HEX", "NAME: HEX").
+// Empty lines and comments are left out; of a line in any other form only its number and text are known.
+func parseSums(list []byte) []sumLine {
+	var lines []sumLine
+	number := 0
+	for text := range strings.Lines(strings.TrimPrefix(string(list), "\ufeff")) {
+		number++
+		text = strings.TrimSpace(text)
+		if text == "" || text[0] == '#' {
+			continue
 		}
-		return rest[i+len(") = "):], strings.TrimPrefix(rest[:i], "./"), true
+		line := sumLine{number: number, text: text}
+		digits := ""
+		if tagged := sumTagged.FindStringSubmatch(text); tagged != nil {
+			line.name, digits = tagged[2], tagged[3]
+			line.other = !strings.EqualFold(tagged[1], "SHA256") && !strings.EqualFold(tagged[1], "SHA2-256")
+		} else if plain := sumPlain.FindStringSubmatch(text); plain != nil {
+			digits, line.name = plain[2], plain[3]
+			if plain[1] != "" {
+				line.name = sumEscapes.Replace(line.name)
+			}
+		} else if last := sumLast.FindStringSubmatch(text); last != nil {
+			line.name, digits = last[1], last[2]
+		}
+		if sum, err := ParseSHA256(digits); err == nil && !line.other {
+			line.sum = sum
+		} else if b, err := hex.DecodeString(digits); err == nil {
+			line.other = line.other || slices.Contains([]int{16, 20, 28, 48, 64}, len(b)) // MD5, SHA-1, SHA-224, SHA-384, SHA-512
+		}
+		lines = append(lines, line)
 	}
-	digits, name, ok = strings.Cut(line, " ")
-	if !ok || len(name) < 2 || name[0] != ' ' && name[0] != '*' {
-		return "", "", false
+	return lines
+}
+
+var (
+	sumTagged  = regexp.MustCompile(`^([A-Za-z0-9/-]+) ?\((.+)\) ?= ?([^ ]*)$`)
+	sumPlain   = regexp.MustCompile(`^(\\?)(?i:sha256:)?([0-9A-Fa-f]{8,})(?:[ \t]+|[ \t]\*)([^ \t*].*)$`)
+	sumLast    = regexp.MustCompile(`^([^<>]*[^ \t:=<>])[ \t:=]+([0-9A-Fa-f]{64})$`)
+	sumEscapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
+)
+
+// base is the last element of a listed name, on whichever system the list was made.
+func (l sumLine) base() string { return l.name[strings.LastIndexAny(l.name, `/\`)+1:] }
+
+// isFor reports whether the line lists a file of that name, in whichever directory.
+func (l sumLine) isFor(name string) bool { return l.name != "" && (l.base() == name || l.name == name) }
+
+// elsewhere reports whether the directories of the listed name are those of another release or platform than
+// the asset's.
+func (l sumLine) elsewhere(tag Tag, platform Platform) bool {
+	for element := range strings.FieldsFuncSeq(strings.TrimSuffix(l.name, l.base()), func(r rune) bool { return r == '/' || r == '\\' }) {
+		if other, err := ParseTag(element); err == nil && other != Latest && tag != "" && other != tag {
+			return true
+		}
+		if other, err := ParsePlatform(element); err == nil && other != platform {
+			return true
+		}
 	}
-	return digits, strings.TrimPrefix(name[1:], "./"), true
+	return false
+}
+
+// shown is the line for a message: its number, and the listed name where that is another than the file's own.
+func (l sumLine) shown(name string) string {
+	if l.name == name {
+		return fmt.Sprintf("line %d of %s", l.number, sumsName)
+	}
+	return fmt.Sprintf("line %d of %s, %.120q", l.number, sumsName, l.name)
+}
+
+// sumsClaims says what a list states about the artifact. The last element of a listed name is compared, so
+// that it does not matter where the list was made. A list that has the executable in the archive, and not the
+// archive, is about that. What cannot be applied is a claim that was not checked, and names the line.
+func (a *Artifact) sumsClaims(list []byte) []claim {
+	lines := parseSums(list)
+	asset := a.linesFor(lines, a.Asset)
+	var executable []sumLine
+	for _, name := range executableNames {
+		if name != a.Asset {
+			executable = append(executable, a.linesFor(lines, name)...)
+		}
+	}
+	unread := slices.DeleteFunc(slices.Clone(lines), func(l sumLine) bool { return l.name != "" })
+	switch {
+	case len(asset) > 0:
+		claims := []claim{sumClaim(asset, a.Asset, ofAsset)}
+		for _, line := range unread {
+			if strings.Contains(line.text, a.Asset) {
+				claims = append(claims, unchecked(EvidenceSums, "line %d of %s names %.120q in a form that is not known here", line.number, sumsName, a.Asset))
+			}
+		}
+		if len(executable) > 0 {
+			claims = append(claims, sumClaim(executable, executable[0].base(), ofExecutable).besides())
+		}
+		return claims
+	case len(executable) > 0:
+		return []claim{sumClaim(executable, executable[0].base(), ofExecutable)}
+	case !slices.ContainsFunc(lines, func(l sumLine) bool { return l.sum != "" }):
+		return []claim{unchecked(EvidenceSums, "%s is there, but it is no list of SHA-256 checksums%s", sumsName, linesShown(lines))}
+	}
+	return []claim{unchecked(EvidenceSums, "%s lists %s, but not %.120q%s", sumsName, count(len(lines)-len(unread), "file"), a.Asset, linesShown(unread))}
+}
+
+// linesFor chooses the lines that list a file of that name. Those of another release or platform are left
+// out when there are others.
+func (a *Artifact) linesFor(lines []sumLine, name string) []sumLine {
+	var all, own []sumLine
+	tag := a.tagHere()
+	for _, line := range lines {
+		if !line.isFor(name) {
+			continue
+		}
+		all = append(all, line)
+		if !line.elsewhere(tag, a.Platform) {
+			own = append(own, line)
+		}
+	}
+	if len(own) > 0 {
+		return own
+	}
+	return all
+}
+
+// tagHere is the release that the artifact is of as far as its name or its directories tell, or empty.
+func (a *Artifact) tagHere() Tag {
+	if a.Tag != "" && a.Tag != Latest {
+		return a.Tag
+	}
+	dir := filepath.ToSlash(a.path)
+	if a.url != nil {
+		dir = a.url.Path
+	}
+	for dir = path.Dir(dir); dir != "/" && dir != "."; dir = path.Dir(dir) {
+		if tag, err := ParseTag(path.Base(dir)); err == nil && tag != Latest {
+			return tag
+		}
+	}
+	return ""
+}
+
+// sumClaim is what the lines that list one file state. Lines that disagree, and digits that are no digest, are
+// a list that cannot hold; a digest of another kind cannot be compared.
+func sumClaim(lines []sumLine, name, of string) claim {
+	c := claim{kind: EvidenceSums, length: -1, of: of}
+	var used sumLine
+	for _, line := range lines {
+		switch {
+		case line.sum == "" && line.other:
+			continue
+		case line.sum == "":
+			return c.failed("%s lists %.120q with a sum that is none", line.shown(name), name)
+		case used.sum != "" && used.sum != line.sum:
+			return c.failed("%s lists %.120q twice, with different sums, in its lines %d and %d", sumsName, name, used.number, line.number)
+		}
+		used = line
+	}
+	if used.sum == "" {
+		return unchecked(EvidenceSums, "%s has a sum of another kind than SHA-256", lines[0].shown(name))
+	}
+	c.sha256, c.where = used.sum, used.shown(name)
+	return c
+}
+
+// linesShown names lines that are in no form known here.
+func linesShown(lines []sumLine) string {
+	var numbers []string
+	for i, line := range lines {
+		if i == sumLinesNamed {
+			numbers = append(numbers, "…")
+			break
+		}
+		numbers = append(numbers, fmt.Sprint(line.number))
+	}
+	switch len(numbers) {
+	case 0:
+		return ""
+	case 1:
+		return fmt.Sprintf("; its line %s cannot be read: %.60q", numbers[0], lines[0].text)
+	}
+	return fmt.Sprintf("; its lines %s cannot be read: %.60q", strings.Join(numbers, ", "), lines[0].text)
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -57,11 +57,51 @@ type claim struct {
 	kind      EvidenceKind
 	status    Status // empty when it can be compared
 	detail    string // why not
+	cause     error  // why it could not be had although it may be there; another time it may be had
+	asked     bool   // by its name: without it nothing is fetched
 	sha256    string // hexadecimal
+	of        string // what it is about, empty for the asset or the executable, whichever matches
+	where     string // in which line of which list it stands
+	weak      bool   // what does not match is no proof of anything
 	length    int64  // -1 if not stated
 	signature []byte
-	either    bool // about the asset or the executable, whichever matches
 }
+
+// unchecked is a claim that there is, or may be, and that cannot be compared.
+func unchecked(kind EvidenceKind, format string, args ...any) claim {
+	return claim{kind: kind, status: StatusNotChecked, detail: fmt.Sprintf(format, args...), length: -1}
+}
+
+// failed is the claim as one that nothing can meet.
+func (c claim) failed(format string, args ...any) claim {
+	c.status, c.detail = StatusFailed, fmt.Sprintf(format, args...)
+	return c
+}
+
+// besides is a claim about something that may not be the same in this archive.
+func (c claim) besides() claim {
+	if c.weak = true; c.status == StatusFailed {
+		c.status = StatusNotChecked
+	}
+	return c
+}
+
+// missing is the claim as one that could not be had. Only what is not there is absent; all else is
+// not-checked, and its cause may be gone another time.
+func (c claim) missing(err error, absent string) claim {
+	if errors.Is(err, ErrNotFound) {
+		c.status, c.detail = StatusAbsent, absent
+		return c
+	}
+	c.status, c.detail = StatusNotChecked, err.Error()
+	if !errors.Is(err, ErrTooLarge) {
+		c.cause = err
+	}
+	return c
+}
+
+// open reports whether the claim waits for the bytes.
+func (c claim) open() bool { return c.status == "" }
 
 // measured is what came.
 type measured struct {
@@ -71,17 +111,20 @@ type measured struct {
 }
 
 // claims gathers everything that is stated about the artifact before its first byte is fetched. It
-// fails only when what is required cannot be there any more. The unpinned error is pinLatest's.
+// fails when what is asked for or required cannot be there any more, whatever comes. The unpinned error is
+// pinLatest's.
 func (a *Artifact) claims(ctx context.Context, s *session, unpinned error) ([]claim, error) {
 	var claims []claim
 	if a.options.SHA256 != "" {
-		claims = append(claims, claim{kind: EvidenceSHA256, sha256: a.options.SHA256, length: -1, either: true})
+		claims = append(claims, claim{kind: EvidenceSHA256, sha256: a.options.SHA256, length: -1})
 	}
 	if a.Source != SourceGitHub && a.Source != SourceStdin { // upstream publishes no sums
-		claims = append(claims, a.sumsClaim(ctx, s))
+		claims = append(claims, a.besideClaims(ctx, s)...)
 	}
 	if a.wantsGitHubDigest() {
 		claims = append(claims, a.githubClaim(ctx, s, unpinned))
+	} else if a.options.AskGitHub {
+		claims = append(claims, unchecked(EvidenceGitHubDigest, "GitHub is asked by the name of a release, and %s names none", a.named()))
 	}
 	if a.options.PublicKey != "" {
 		claims = append(claims, a.signatureClaim(ctx, s))
@@ -89,19 +132,49 @@ func (a *Artifact) claims(ctx context.Context, s *session, unpinned error) ([]cl
 	if err := ctx.Err(); err != nil {
 		return claims, context.Cause(ctx)
 	}
+	return claims, a.enough(claims)
+}
+
+// named is the artifact's place for a message.
+func (a *Artifact) named() string {
+	if a.Source == SourceStdin {
+		return "standard input"
+	}
+	return a.Location
+}
+
+// enough returns an error when the claims are not enough for what is asked for and required, or when one of
+// them has failed already: an [*UnavailableError] when another time they may be, else a [*TrustError].
+func (a *Artifact) enough(claims []claim) error {
+	failed, strong := false, a.options.Require == RequireNothing
 	for _, c := range claims {
-		if c.status == "" && a.options.Require.satisfiedBy(c.kind) {
-			return claims, nil
+		failed = failed || c.status == StatusFailed
+		strong = strong || c.open() && !c.weak && a.options.Require.satisfiedBy(c.kind)
+	}
+	var cause error
+	lacking := !strong
+	for _, c := range claims {
+		if c.open() || !c.asked && (strong || !a.options.Require.satisfiedBy(c.kind)) {
+			continue
+		}
+		lacking = true
+		if cause == nil {
+			cause = c.cause
 		}
 	}
-	if a.options.Require == RequireNothing {
-		return claims, nil
+	if !failed && !lacking {
+		return nil
 	}
 	evidence := make([]Evidence, len(claims))
-	for i := range claims {
-		evidence[i] = claims[i].evidence(claims[i].status, claims[i].detail, "")
+	for i, c := range claims {
+		if evidence[i] = c.evidence(c.status, c.detail, ""); c.open() {
+			evidence[i] = c.evidence(StatusNotChecked, "nothing was fetched", "")
+		}
 	}
-	return claims, &TrustError{Location: a.Location, Require: a.options.Require, Evidence: evidence}
+	if !failed && cause != nil {
+		return &UnavailableError{Location: a.Location, Require: a.options.Require, Evidence: evidence, Err: cause}
+	}
+	return &TrustError{Location: a.Location, Require: a.options.Require, Evidence: evidence}
 }
 
 // wantsGitHubDigest reports whether the API is asked. For the same tag on a mirror it is only when the
@@ -118,48 +191,28 @@ func (r Require) satisfiedBy(kind EvidenceKind) bool {
 	return r == RequireNothing || r == RequireDigest || kind == EvidenceMinisign
 }
 
-// sumsClaim reads SHA256SUMS beside the asset. Only a list that is not there (404, 410), or that does not
-// name the asset, is absent; one that cannot be had or read is not-checked, for a caller to warn about.
-func (a *Artifact) sumsClaim(ctx context.Context, s *session) claim {
-	c := claim{kind: EvidenceSums, length: -1}
-	b, err := a.beside(ctx, s, sumsName, sumsSizeMax)
+// besideClaims reads SHA256SUMS beside the asset. Only a list that is not there (404, 410) is absent; one that
+// cannot be had or read, or that says nothing of the asset, is not-checked, for a caller to warn about.
+func (a *Artifact) besideClaims(ctx context.Context, s *session) []claim {
+	list, err := a.beside(ctx, s, sumsName, sumsSizeMax)
 	if err != nil {
-		return c.unavailable(err, "there is no "+sumsName+" beside it")
+		return []claim{claim{kind: EvidenceSums, length: -1}.missing(err, "there is no "+sumsName+" beside it")}
 	}
-	c.sha256, err = findSum(b, a.Asset)
-	switch {
-	case errors.Is(err, errNoSums):
-		c.status, c.detail = StatusNotChecked, err.Error()
-	case errors.Is(err, ErrNotFound):
-		c.status, c.detail = StatusAbsent, fmt.Sprintf("%s does not list %s", sumsName, a.Asset)
-	case err != nil:
-		c.status, c.detail = StatusFailed, err.Error()
-	}
-	return c
+	return a.sumsClaims(list)
 }
 
 // signatureClaim reads the signature beside the asset.
 func (a *Artifact) signatureClaim(ctx context.Context, s *session) claim {
-	c := claim{kind: EvidenceMinisign, length: -1}
+	c := claim{kind: EvidenceMinisign, length: -1, of: ofAsset, asked: true}
 	if a.Source == SourceStdin {
 		c.status, c.detail = StatusNotChecked, "nothing stands beside standard input"
 		return c
 	}
 	b, err := a.beside(ctx, s, a.Asset+".minisig", signatureSizeMax)
 	if err != nil {
-		return c.unavailable(err, "there is no "+a.Asset+".minisig beside it")
+		return c.missing(err, "there is no "+a.Asset+".minisig beside it")
 	}
 	c.signature = b
-	return c
-}
-
-// unavailable tells evidence that does not exist from evidence that could not be had.
-func (c claim) unavailable(err error, absent string) claim {
-	if errors.Is(err, ErrNotFound) {
-		c.status, c.detail = StatusAbsent, absent
-	} else {
-		c.status, c.detail = StatusNotChecked, err.Error()
-	}
 	return c
 }
 
@@ -168,7 +221,7 @@ func (c claim) evidence(status Status, detail, of string) Evidence {
 }
 
 // judge compares the claims with what came. The error is a *TrustError when one failed, or when none
-// of the required strength held. The claims stay as they are: a Fetch that begins anew judges them again.
+// of the required strength held. The claims stay as they are: a Fetch that begins again judges them again.
 func (a *Artifact) judge(claims []claim, m measured) ([]Evidence, error) {
 	evidence := make([]Evidence, 0, len(claims))
 	satisfied, failed := a.options.Require == RequireNothing, false
@@ -186,22 +239,32 @@ func (a *Artifact) judge(claims []claim, m measured) ([]Evidence, error) {
 
 func (a *Artifact) judgeOne(c claim, m measured) Evidence {
 	switch {
-	case c.status != "":
+	case !c.open():
 		return c.evidence(c.status, c.detail, "")
 	case c.signature != nil:
 		return a.judgeSignature(c, m)
-	case c.length >= 0 && c.length != m.assetSize:
+	case c.of == ofAsset && c.length >= 0 && c.length != m.assetSize:
 		return c.evidence(StatusFailed, fmt.Sprintf("the asset has %d bytes, %d are stated", m.assetSize, c.length), ofAsset)
-	case c.sha256 == m.assetSHA256:
+	case c.of != ofExecutable && c.sha256 == m.assetSHA256:
 		c.length = m.assetSize
 		return c.evidence(StatusHeld, "SHA-256 of the asset "+c.sha256, ofAsset)
-	case c.either && c.sha256 == m.executableSHA256:
+	case c.of != ofAsset && c.sha256 == m.executableSHA256:
 		c.length = m.executableSize
 		return c.evidence(StatusHeld, "SHA-256 of the executable "+c.sha256, ofExecutable)
-	case c.either:
-		return c.evidence(StatusFailed, fmt.Sprintf("expected SHA-256 %s; the asset has %s, the executable %s", c.sha256, m.assetSHA256, m.executableSHA256), "")
+	case c.weak:
+		return c.evidence(StatusNotChecked, fmt.Sprintf("%s has another sum than the executable in this archive: it may be of another platform or release", c.where), "")
 	}
-	return c.evidence(StatusFailed, fmt.Sprintf("expected SHA-256 %s; the asset has %s", c.sha256, m.assetSHA256), ofAsset)
+	expected := "expected SHA-256 " + c.sha256
+	if c.where != "" {
+		expected += " (" + c.where + ")"
+	}
+	switch c.of {
+	case ofAsset:
+		return c.evidence(StatusFailed, fmt.Sprintf("%s; the asset has %s", expected, m.assetSHA256), ofAsset)
+	case ofExecutable:
+		return c.evidence(StatusFailed, fmt.Sprintf("%s; the executable has %s", expected, m.executableSHA256), ofExecutable)
+	}
+	return c.evidence(StatusFailed, fmt.Sprintf("%s; the asset has %s, the executable %s", expected, m.assetSHA256, m.executableSHA256), "")
 }
 
 // judgeSignature verifies a minisign signature of the asset. The old kind, which signs the bytes

@@ -64,7 +64,8 @@ func TestTrust(t *testing.T) {
 		"sums":                        {files: sums(sum + "  " + asset + "\n"), o: Options{Require: RequireDigest}, kind: EvidenceSums, want: StatusHeld, of: "asset", ok: true},
 		"sums, other":                 {files: sums(other + "  " + asset + "\n"), kind: EvidenceSums, want: StatusFailed},
 		"sums, sha256 held":           {files: sums(other + "  " + asset + "\n"), o: Options{SHA256: sum}, kind: EvidenceSums, want: StatusFailed},
-		"sums of others":              {files: sums(sum + "  x.zip\n"), kind: EvidenceSums, want: StatusAbsent, ok: true},
+		"sums of others":              {files: sums(sum + "  x.zip\n"), kind: EvidenceSums, want: StatusNotChecked, ok: true},
+		"sums of others, required":    {files: sums(sum + "  x.zip\n"), o: Options{Require: RequireDigest}, kind: EvidenceSums, want: StatusNotChecked},
 		"sums are too large":          {files: sums(strings.Repeat("x", sumsSizeMax+1)), kind: EvidenceSums, want: StatusNotChecked, ok: true},
 		"sums are forbidden":          {files: map[string]*file{"/m/0.17.8/SHA256SUMS": {status: []int{403, 403}}}, kind: EvidenceSums, want: StatusNotChecked, ok: true},
 		"sums are gone":               {files: map[string]*file{"/m/0.17.8/SHA256SUMS": {status: []int{410}}}, kind: EvidenceSums, want: StatusAbsent, ok: true},
@@ -172,89 +173,56 @@ func TestAnyHeld(t *testing.T) {
 	}
 }
 
-func TestFindSum(t *testing.T) {
-	t.Parallel()
-	sum, other := sumOf([]byte("a")), sumOf([]byte("b"))
-	for text, want := range map[string]string{
-		sum + "  x.zip":                               sum,
-		other + "  y.zip\n" + sum + " *x.zip\n":       sum,
-		"# comment\n\nSHA256 (x.zip) = " + sum + "\n": sum,
-		sum + "  ./x.zip\r\n":                         sum,
-		sum + "  x.zip\n" + sum + "  x.zip\n":         sum,
-		sum + "  dir/x.zip":                           "",
-		sum + "  x.zip.old":                           "",
-		sum + " x.zip":                                "none",
-		"":                                            "none",
-		"<html>\n<p>  x.zip</p>":                      "none",
-		"abc  x.zip":                                  "bad",
-		sum + "  x.zip\n" + other + "  x.zip":         "bad",
-	} {
-		got, err := findSum([]byte(text), "x.zip")
-		switch want {
-		case "":
-			if !errors.Is(err, ErrNotFound) {
-				t.Errorf("%q: %q, %v", text, got, err)
-			}
-		case "none":
-			if !errors.Is(err, errNoSums) {
-				t.Errorf("%q: %q, %v", text, got, err)
-			}
-		case "bad":
-			if err == nil || errors.Is(err, errNoSums) || errors.Is(err, ErrNotFound) {
-				t.Errorf("%q: %q, %v", text, got, err)
-			}
-		default:
-			if got != want || err != nil {
-				t.Errorf("%q: %q, %v", text, got, err)
-			}
-		}
-	}
-}
-
-func FuzzFindSum(f *testing.F) {
-	f.Add([]byte(sumOf(nil) + "  x.zip\n"))
-	f.Add([]byte("SHA256 (x.zip) = " + sumOf(nil)))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		if sum, err := findSum(b, "x.zip"); err == nil && len(sum) != 64 {
-			t.Fatalf("%q", sum)
-		}
-	})
-}
-
 const apiTagPath = "/api/releases/tags/0.17.8"
 
 func apiRelease(tag string, size int, digest string) string {
 	return fmt.Sprintf(`{"tag_name":%q,"published_at":"2025-08-01T00:00:00Z","assets":[{"name":"tigerbeetle-x86_64-linux.zip","size":%d,"digest":%s}]}`, tag, size, digest)
 }
 
+// TestGitHubDigest asks GitHub what it says of the asset. Asked for by name or required, it must be had: what
+// is not there is a file that nothing vouches for, and what cannot be had now says nothing of the file.
 func TestGitHubDigest(t *testing.T) {
 	t.Parallel()
 	executable := program(10_000, 1)
 	zip := zipped(t, executable)
 	digest := `"sha256:` + sumOf(zip) + `"`
 	limited := http.Header{"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Limit": {"60"}, "X-Ratelimit-Reset": {"1900000000"}}
+	good := []byte(apiRelease("0.17.8", len(zip), digest))
+	none := []byte(apiRelease("0.17.8", len(zip), "null"))
+	const (
+		done = iota
+		untrusted
+		unavailable
+	)
 	for name, tc := range map[string]struct {
 		api    *file
 		o      Options
 		want   Status
 		detail string
-		ok     bool
+		ends   int
 	}{
-		"held":                   {api: &file{data: []byte(apiRelease("0.17.8", len(zip), digest))}, o: Options{AskGitHub: true}, want: StatusHeld, ok: true},
-		"held, with a token":     {api: &file{data: []byte(apiRelease("0.17.8", len(zip), digest))}, o: Options{Token: "t0ken", Require: RequireDigest}, want: StatusHeld, ok: true},
-		"held, required":         {api: &file{data: []byte(apiRelease("0.17.8", len(zip), digest))}, o: Options{Require: RequireDigest}, want: StatusHeld, ok: true},
-		"other digest":           {api: &file{data: []byte(apiRelease("0.17.8", len(zip), `"sha256:`+sumOf(nil)+`"`))}, o: Options{AskGitHub: true}, want: StatusFailed, detail: "the asset has"},
-		"other size":             {api: &file{data: []byte(apiRelease("0.17.8", 7, digest))}, o: Options{AskGitHub: true}, want: StatusFailed, detail: "7 are stated"},
-		"no digest":              {api: &file{data: []byte(apiRelease("0.17.8", len(zip), "null"))}, o: Options{AskGitHub: true}, want: StatusAbsent, ok: true},
-		"no digest, required":    {api: &file{data: []byte(apiRelease("0.17.8", len(zip), "null"))}, o: Options{Require: RequireDigest}, want: StatusAbsent},
-		"other algorithm":        {api: &file{data: []byte(apiRelease("0.17.8", len(zip), `"md5:1"`))}, o: Options{AskGitHub: true}, want: StatusNotChecked, ok: true},
-		"no such asset":          {api: &file{data: []byte(`{"tag_name":"0.17.8"}`)}, o: Options{AskGitHub: true}, want: StatusAbsent, ok: true},
-		"no such release":        {o: Options{AskGitHub: true}, want: StatusAbsent, ok: true},
-		"another release":        {api: &file{data: []byte(apiRelease("0.17.7", len(zip), digest))}, o: Options{AskGitHub: true}, want: StatusNotChecked, ok: true},
-		"no json":                {api: &file{data: []byte(`<html>`)}, o: Options{AskGitHub: true}, want: StatusNotChecked, ok: true},
-		"rate limit":             {api: &file{status: []int{403, 403}, header: limited}, o: Options{AskGitHub: true}, want: StatusNotChecked, detail: "60 requests an hour", ok: true},
-		"rate limit, required":   {api: &file{status: []int{429, 429}, header: limited}, o: Options{Require: RequireDigest}, want: StatusNotChecked, detail: "2030-03-17T17:46:40Z"},
-		"rate limit, sha256 too": {api: &file{status: []int{403}, header: limited}, o: Options{AskGitHub: true, SHA256: sumOf(zip), Require: RequireDigest}, want: StatusNotChecked, ok: true},
+		"held":                     {api: &file{data: good}, o: Options{AskGitHub: true}, want: StatusHeld},
+		"held, with a token":       {api: &file{data: good}, o: Options{Token: "t0ken", Require: RequireDigest}, want: StatusHeld},
+		"held, required":           {api: &file{data: good}, o: Options{Require: RequireDigest}, want: StatusHeld},
+		"other digest":             {api: &file{data: []byte(apiRelease("0.17.8", len(zip), `"sha256:`+sumOf(nil)+`"`))}, o: Options{AskGitHub: true}, want: StatusFailed, detail: "the asset has", ends: untrusted},
+		"other size":               {api: &file{data: []byte(apiRelease("0.17.8", 7, digest))}, o: Options{AskGitHub: true}, want: StatusFailed, detail: "7 are stated", ends: untrusted},
+		"no digest, with a token":  {api: &file{data: none}, o: Options{Token: "t0ken"}, want: StatusAbsent},
+		"no digest":                {api: &file{data: none}, o: Options{AskGitHub: true}, want: StatusAbsent, ends: untrusted},
+		"no digest, required":      {api: &file{data: none}, o: Options{Require: RequireDigest}, want: StatusAbsent, ends: untrusted},
+		"other algorithm":          {api: &file{data: []byte(apiRelease("0.17.8", len(zip), `"md5:1"`))}, o: Options{Token: "t0ken"}, want: StatusNotChecked, detail: "md5:1"},
+		"other algorithm, asked":   {api: &file{data: []byte(apiRelease("0.17.8", len(zip), `"md5:1"`))}, o: Options{AskGitHub: true}, want: StatusNotChecked, ends: untrusted},
+		"no such asset":            {api: &file{data: []byte(`{"tag_name":"0.17.8"}`)}, o: Options{AskGitHub: true}, want: StatusAbsent, ends: untrusted},
+		"no such release":          {o: Options{AskGitHub: true}, want: StatusAbsent, ends: untrusted},
+		"no such release, a token": {o: Options{Token: "t0ken"}, want: StatusAbsent},
+		"another release":          {api: &file{data: []byte(apiRelease("0.17.7", len(zip), digest))}, o: Options{AskGitHub: true}, want: StatusNotChecked, detail: "0.17.7", ends: unavailable},
+		"no json":                  {api: &file{data: []byte(`<html>`)}, o: Options{AskGitHub: true}, want: StatusNotChecked, detail: "no sense", ends: unavailable},
+		"cannot answer":            {api: &file{status: slices.Repeat([]int{503}, 9)}, o: Options{AskGitHub: true}, want: StatusNotChecked, detail: "503", ends: unavailable},
+		"cannot answer, required":  {api: &file{status: slices.Repeat([]int{503}, 9)}, o: Options{Require: RequireDigest}, want: StatusNotChecked, detail: "503", ends: unavailable},
+		"cannot answer, a token":   {api: &file{status: slices.Repeat([]int{503}, 9)}, o: Options{Token: "t0ken"}, want: StatusNotChecked, detail: "503"},
+		"cannot answer, sha256":    {api: &file{status: slices.Repeat([]int{503}, 9)}, o: Options{Token: "t0ken", SHA256: sumOf(zip), Require: RequireDigest}, want: StatusNotChecked, detail: "503"},
+		"rate limit":               {api: &file{status: []int{403, 403}, header: limited}, o: Options{AskGitHub: true}, want: StatusNotChecked, detail: "60 requests an hour", ends: unavailable},
+		"rate limit, required":     {api: &file{status: []int{429, 429}, header: limited}, o: Options{Require: RequireDigest}, want: StatusNotChecked, detail: "2030-03-17T17:46:40Z", ends: unavailable},
+		"rate limit, a token":      {api: &file{status: []int{403}, header: limited}, o: Options{Token: "t0ken"}, want: StatusNotChecked},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -265,14 +233,21 @@ func TestGitHubDigest(t *testing.T) {
 			s := newServer(t, files)
 			o := tc.o
 			o.BaseURL, o.APIURL = s.URL, s.URL+"/api"
-			f, _, err := fetch(t, "0.17.8", o)
-			var trust *TrustError
-			if tc.ok != (err == nil) || !tc.ok && !errors.As(err, &trust) {
+			f, b, err := fetch(t, "0.17.8", o)
+			var blamed *ArtifactError
+			var later *UnavailableError
+			if (err == nil) != (tc.ends == done) || errors.As(err, &blamed) != (tc.ends == untrusted) || errors.As(err, &later) != (tc.ends == unavailable) {
 				t.Fatalf("%v", err)
 			}
+			if err != nil && tc.want != StatusFailed && (len(b) > 0 || s.bytesSent() > 1000) {
+				t.Errorf("%d bytes came although nothing could vouch for them", s.bytesSent())
+			}
 			for _, e := range f.Evidence {
-				if e.Kind == EvidenceGitHubDigest && (e.Status != tc.want || !strings.Contains(e.Detail, tc.detail)) {
+				if e.Kind == EvidenceGitHubDigest && (e.Status != tc.want || !strings.Contains(e.Detail, tc.detail)) || e.Status == "" || e.Detail == "" {
 					t.Errorf("%+v", e)
+				}
+				if err != nil && !strings.Contains(err.Error(), e.Detail) && tc.want != StatusFailed {
+					t.Errorf("%v does not say %q", err, e.Detail)
 				}
 			}
 			if len(f.Evidence) == 0 {
@@ -319,7 +294,7 @@ func TestLatest(t *testing.T) {
 	if err != nil || !bytes.Equal(b, executable) || f.Tag != "0.17.8" {
 		t.Errorf("%+v, %v", f, err)
 	}
-	if f, _, err = fetch(t, "latest", Options{BaseURL: s.URL, APIURL: s.URL + "/api", AskGitHub: true}); err != nil || f.Tag != "0.17.8" || f.Trusted {
+	if f, _, err = fetch(t, "latest", Options{BaseURL: s.URL, APIURL: s.URL + "/api", Token: "t0ken"}); err != nil || f.Tag != "0.17.8" || f.Trusted {
 		t.Errorf("without an answer: %+v, %v", f, err)
 	}
 	s = newServer(t, map[string]*file{assetPath: {data: zip}, apiTagPath: {data: []byte(apiRelease("0.17.8", len(zip), digest))},
@@ -355,7 +330,7 @@ func TestLatestUnanswered(t *testing.T) {
 				files[newest] = tc.api
 			}
 			s := newServer(t, files)
-			f, _, err := fetch(t, "latest", Options{BaseURL: s.URL, APIURL: s.URL + "/api", AskGitHub: true})
+			f, _, err := fetch(t, "latest", Options{BaseURL: s.URL, APIURL: s.URL + "/api", Token: "t0ken"})
 			if err != nil || len(f.Evidence) != 1 || f.Evidence[0].Status != tc.want || !strings.Contains(f.Evidence[0].Detail, tc.detail) {
 				t.Errorf("%+v, %v", f.Evidence, err)
 			}

@@ -118,9 +118,14 @@ func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *resettabl
 	a.progress.Start("fetching", -1)
 	fetched, err := artifact.Fetch(a.ctx, output)
 	a.progress.Done()
+	a.tellToken(fetched.TokenNote)
 	if err != nil {
 		return fetched, verify.Report{}, err
 	}
+	if !fetched.Trusted && a.global.JSON {
+		a.warn(untrusted)
+	}
+	a.tellFetched(fetched)
 	report, err := verify.File(a.ctx, output, output.Size(), verify.Options{SHA256: true})
 	if err == nil && !report.Ok {
 		err = rejected(a.hintFindings(), fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))

@@ -80,6 +80,9 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 		if trust.Require == release.RequireSignature {
 			return exitRejected, "the signature belongs beside the asset, as ASSET.minisig: minisign -S -m ASSET makes it", trust.Evidence, true
 		}
+		if trust.Require == release.RequireNothing {
+			return exitRejected, "give what vouches for it, --sha256 HEX or --public-key KEY; --github-digest=false does without GitHub's digest", trust.Evidence, true
+		}
 		return exitRejected, "give what vouches for it: --sha256 HEX, --public-key KEY, or a mirror with SHA256SUMS", trust.Evidence, true
 	case errors.As(err, &kind):
 		return exitRejected, hintKind(kind), nil, true

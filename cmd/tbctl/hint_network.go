@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -48,11 +49,57 @@ func hintNetwork(err error, kept bool) string {
 	return "check the network and HTTPS_PROXY, use --mirror, " + carry
 }
 
+// entryNetwork are those of which the artifact is not to blame: what vouches for it could not be had, or GitHub's
+// API takes no token.
+func entryNetwork(_ *app, err error) (exitCode, string, any, bool) {
+	var unavailable *release.UnavailableError
+	var token *release.TokenError
+	switch {
+	case errors.As(err, &unavailable):
+		return exitFailed, hintUnavailable(unavailable), unavailable.Evidence, true
+	case errors.As(err, &token):
+		return exitFailed, hintToken, nil, true
+	}
+	return 0, "", nil, false
+}
+
+const hintToken = "renew GITHUB_TOKEN, or unset it: releases are public, and without a token GitHub's API answers 60 requests an hour"
+
+// hintUnavailable says when to try again, and how to do without what could not be had.
+func hintUnavailable(err *release.UnavailableError) string {
+	var token *release.TokenError
+	var limit *release.RateLimitError
+	first := hintNetwork(err.Err, false)
+	switch {
+	case errors.As(err, &token):
+		first = hintToken
+	case errors.As(err, &limit):
+		first = "run the same command again when the limit is over"
+		if !limit.Authenticated {
+			first += ", or set GITHUB_TOKEN"
+		}
+	}
+	github := slices.ContainsFunc(err.Evidence, func(e release.Evidence) bool {
+		return e.Kind == release.EvidenceGitHubDigest && e.Status == release.StatusNotChecked
+	})
+	switch {
+	case err.Require == release.RequireSignature:
+		return first
+	case github:
+		return "do without GitHub if you have the digest from elsewhere, --sha256 HEX --github-digest=false; or " + first
+	}
+	return "a digest that you have is enough, --sha256 HEX; or " + first
+}
+
 // hintAnswer is about a server's final answer.
 func hintAnswer(answer *release.HTTPError) string {
 	switch {
 	case errors.Is(answer, release.ErrNotFound):
 		return "check the release, the platform and the mirror's URL; without --mirror, tbctl releases lists what there is"
+	case answer.Status == http.StatusUnauthorized && answer.Refused, answer.Status == http.StatusForbidden && answer.Refused && !answer.Proxy:
+		return "check USER and PASSWORD in the URL: in a password / is written %2F, @ is written %40, % is written %25"
+	case answer.Status == http.StatusProxyAuthRequired && answer.Refused:
+		return "check USER and PASSWORD in the proxy's URL: in a password / is written %2F, @ is written %40, % is written %25"
 	case answer.Status == http.StatusUnauthorized:
 		return "credentials go into the URL, https://USER:PASSWORD@HOST/…, those of a proxy into HTTPS_PROXY; they are shown nowhere"
 	case answer.Status == http.StatusProxyAuthRequired:

@@ -58,6 +58,9 @@ func (c *releasesCmd) Run(a *app) error {
 		return err
 	}
 	listing, err := release.List(a.ctx, options)
+	if err == nil {
+		a.tellToken(listing.TokenNote)
+	}
 	if err != nil {
 		return err
 	}

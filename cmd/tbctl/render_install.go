@@ -141,10 +141,6 @@ func sourceText(source string) string {
 }
 
 func trustText(origin install.Origin) string {
-	names := map[string]string{
-		string(release.EvidenceSHA256): "--sha256", string(release.EvidenceSums): "SHA256SUMS",
-		string(release.EvidenceGitHubDigest): "GitHub's digest", string(release.EvidenceMinisign): "the minisign signature",
-	}
 	var held []string
 	for _, trust := range origin.Trust {
 		if trust.Status != string(release.StatusHeld) {
@@ -158,7 +154,7 @@ func trustText(origin install.Origin) string {
 		case trust.Of == "executable":
 			of = " of the executable in it"
 		}
-		held = append(held, names[trust.Kind]+of)
+		held = append(held, evidenceNames[release.EvidenceKind(trust.Kind)]+of)
 	}
 	if len(held) == 0 {
 		return untrusted

@@ -25,7 +25,7 @@ type sourceFlags struct {
 	SHA256    string           `group:"source" name:"sha256" placeholder:"HEX" help:"Refuse anything else: the SHA-256 of the archive or of the executable in it."`
 	PublicKey string           `group:"source" placeholder:"KEY" env:"TBCTL_PUBLIC_KEY" help:"Require a minisign signature (.minisig beside the asset) by this key: a file or the key itself."`
 	Require   release.Require  `group:"source" placeholder:"WHAT" env:"TBCTL_REQUIRE" help:"Refuse what no digest or signature vouches for: digest or signature."`
-	GitHub    bool             `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Ask GitHub's API for the asset's digest; done by itself where there is a GITHUB_TOKEN."`
+	GitHub    bool             `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Require the digest that GitHub's API has of the asset. With a GITHUB_TOKEN it is asked for by itself."`
 	CAFile    string           `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
 	CacheDir  string           `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed."`
 	Idle      time.Duration    `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when nothing came for that long (30s). A download itself may take as long as it takes."`
@@ -120,6 +120,10 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	if artifact.Source == release.SourceFile || artifact.Source == release.SourceDirectory {
 		a.about.file = artifact.Location
 	}
+	if s.GitHub && a.onCommandLine["github-digest"] && (artifact.Tag == "" || artifact.Tag == release.Latest && artifact.Source != release.SourceGitHub) {
+		return artifact, usage("name the release: tbctl "+a.command+" RELEASE --mirror DIR-OR-URL --github-digest; or give its digest: --sha256 HEX",
+			"--github-digest: GitHub is asked by the name of a release, and %s names none", placeName(artifact))
+	}
 	return artifact, nil
 }
 
@@ -180,8 +184,10 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 			hint := "was the connection lost, or did the command before the pipe fail? send it again"
 			return origin, &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("standard input ended early: %w", err)}
 		}
-		if failure := classify(a, err); failure.code == exitRejected {
-			return origin, &install.RejectedError{Source: placeName(artifact), Reason: withoutLocation(err, artifact), Err: err}
+		a.tellToken(fetched.TokenNote)
+		var blamed *release.ArtifactError
+		if errors.As(err, &blamed) {
+			return origin, &install.RejectedError{Source: placeName(artifact), Reason: blamed.Reason(), Err: err}
 		}
 		if err != nil {
 			return origin, err
@@ -217,17 +223,17 @@ func placeName(artifact release.Artifact) string {
 	return artifact.Location
 }
 
-// withoutLocation is an error's text without the location in front of it, which
-// the installer's own error begins with.
-func withoutLocation(err error, artifact release.Artifact) string {
-	return strings.TrimLeft(strings.TrimPrefix(err.Error(), artifact.Location), ": ")
+// evidenceNames are what vouches for a file, for people.
+var evidenceNames = map[release.EvidenceKind]string{
+	release.EvidenceSHA256: "--sha256", release.EvidenceSums: "SHA256SUMS",
+	release.EvidenceGitHubDigest: "GitHub's digest", release.EvidenceMinisign: "the minisign signature",
 }
 
 // tellFetched says what an operator should know of a fetch beside its trust.
 func (a *app) tellFetched(fetched release.Fetched) {
 	for _, evidence := range fetched.Evidence {
-		if evidence.Kind == release.EvidenceSums && evidence.Status == release.StatusNotChecked {
-			a.warn("SHA256SUMS beside the file was not checked: %s", evidence.Detail)
+		if evidence.Status == release.StatusNotChecked {
+			a.warn("%s was not checked: %s", evidenceNames[evidence.Kind], evidence.Detail)
 		}
 	}
 	switch {
@@ -235,6 +241,13 @@ func (a *app) tellFetched(fetched release.Fetched) {
 		a.warn("%s: a download that is cut begins anew (--cache-dir)", fetched.CacheNote)
 	case fetched.CacheNote != "":
 		a.note("%s", fetched.CacheNote)
+	}
+}
+
+// tellToken says that the token of the environment is not taken, and why.
+func (a *app) tellToken(note string) {
+	if note != "" {
+		a.warn("GITHUB_TOKEN is not taken (%s); GitHub was asked without it: renew it, or unset it", note)
 	}
 }
 
