@@ -132,6 +132,9 @@ func (w *swap) takeAttributes() (restore func() error, err error) {
 	if err == nil {
 		w.file, err = file.Stat()
 	}
+	if err == nil && (w.file.Size != info.Size || !w.file.Modified.Equal(info.Modified)) { // attributes have no part in them
+		err = w.fail("check", fmt.Errorf("%s: %w", path, ErrChanged))
+	}
 	restore = func() error {
 		if !differs {
 			return nil

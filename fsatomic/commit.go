@@ -44,7 +44,7 @@ type Committed struct {
 // the target is still what the plan saw, swaps, and syncs the directory.
 //
 // Before the swap ctx is obeyed, and on every error the target is untouched and
-// the staged file removed: [ErrChanged], [ErrNoAttributes], [ErrOldKind],
+// the staged file removed: [ErrChanged] of the target or of what was sealed, [ErrNoAttributes], [ErrOldKind],
 // [SyncError], the context's, or the operating system's. From the swap on nothing
 // interrupts it, and errors are an [UnknownStateError]. After a crash the target
 // is the previous file or the new one, whole and with its attributes.
@@ -77,6 +77,9 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 	if info.Links > 1 || info.Size != s.size {
 		return Committed{}, &PathError{"commit", s.Path(), fmt.Errorf("%w: it has %d bytes and %d links, %d bytes were written",
 			ErrChanged, info.Size, info.Links, s.size)}
+	}
+	if s.sealed.Kind != "" && !info.Unchanged(s.sealed) {
+		return Committed{}, &PathError{"commit", s.Path(), fmt.Errorf("%w, and after it was verified", ErrChanged)}
 	}
 	ready := readyName(s.lock.base(), info.Inode)
 	if err := s.lock.moveFree(s.name, ready); err != nil {

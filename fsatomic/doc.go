@@ -16,7 +16,8 @@
 //  2. [Acquire] locks .NAME.tbctl-lock, a file of its own that is never removed.
 //  3. [Recover] deals with what earlier, interrupted runs left.
 //  4. [Stage] makes .NAME.tbctl-stage-RANDOM with mode 0600. The caller writes
-//     it, reads it back through the descriptor and judges it.
+//     it, seals it, reads it back through the descriptor and judges it. What is
+//     changed after that is not put in place.
 //  5. [Staged.SetAttributes] sets owner, mode, ACL, capabilities, label and user
 //     attributes, in this order, and reads each back.
 //     [Lock.WriteState] puts down what is about to be done, in .NAME.tbctl-state.

@@ -26,6 +26,7 @@ type Staged struct {
 	allocated  int64  // bytes reserved
 	attributed bool   // attributes are set and hold
 	synced     bool
+	sealed     Info  // as it was when it was verified, and with its attributes; zero: not sealed
 	failed     error // the first failed fsync
 	done       bool
 }
@@ -149,7 +150,7 @@ func (s *Staged) Write(data []byte) (int, error) {
 	if s.done {
 		return 0, &PathError{"write", s.Path(), ErrClosed}
 	}
-	s.attributed, s.synced = false, false
+	s.attributed, s.synced, s.sealed = false, false, Info{}
 	count, err := s.file.Write(data)
 	s.size += int64(count)
 	if err != nil {
@@ -167,24 +168,78 @@ func (s *Staged) ReadAt(data []byte, offset int64) (int, error) {
 	return count, err
 }
 
+// Seal is called when all is written and before it is read back and judged: from here on
+// nobody may change the file, see Changed. Space that was reserved and not used is given
+// back. Writing breaks the seal.
+func (s *Staged) Seal() error {
+	if s.done {
+		return &PathError{"look at", s.Path(), ErrClosed}
+	}
+	if err := s.giveBack(); err != nil {
+		return err
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return &PathError{"look at", s.Path(), err}
+	}
+	s.sealed = info
+	return nil
+}
+
+// giveBack gives back the space that was reserved and not used.
+func (s *Staged) giveBack() error {
+	if s.allocated <= s.size {
+		return nil
+	}
+	if err := s.file.Truncate(s.size); err != nil {
+		return &PathError{"truncate", s.Path(), err}
+	}
+	s.allocated = s.size
+	return nil
+}
+
+// Changed reports whether the file may have been changed since it was sealed: its size
+// and times are others. Where a file system sets them later by itself, reading it again is
+// what tells; then it is sealed again. A file that was never sealed has not changed.
+func (s *Staged) Changed() (bool, error) {
+	if s.sealed.Kind == "" {
+		return false, nil
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return false, &PathError{"look at", s.Path(), err}
+	}
+	return !info.Unchanged(s.sealed), nil
+}
+
 // SetAttributes gives the complete file its owner, mode, ACL, capabilities,
 // label and user attributes, in this order, and reads each of them back through
-// the descriptor. What did not hold is an [AttributeError].
+// the descriptor. What did not hold is an [AttributeError]. Space that was reserved and
+// not used is given back. What is sealed stays so.
 func (s *Staged) SetAttributes(attrs Attributes) error {
 	if s.done {
 		return &PathError{"set attributes", s.Path(), ErrClosed}
 	}
 	s.attributed, s.synced = false, false
-	if s.allocated > s.size {
-		if err := s.file.Truncate(s.size); err != nil { // gives the rest of the reserved space back
-			return &PathError{"truncate", s.Path(), err}
-		}
-		s.allocated = s.size
+	if err := s.giveBack(); err != nil {
+		return err
+	}
+	changed, err := s.Changed()
+	if err != nil {
+		return err
 	}
 	if err := setAttributes(s.file, s.Path(), attrs); err != nil {
 		return err
 	}
 	s.attributed = true
+	if s.sealed.Kind == "" || changed { // what has changed stays so
+		return nil
+	}
+	before := s.sealed
+	if err := s.Seal(); err != nil {
+		return err
+	}
+	s.sealed.Size, s.sealed.Modified = before.Size, before.Modified // attributes have no part in them
 	return nil
 }
 

@@ -118,12 +118,8 @@ func (w *swap) recheck() error {
 
 // recheckNames looks at the new file and at the previous one's name.
 func (w *swap) recheckNames() error {
-	info, err := w.lock.dir.Lstat(w.from)
-	if err != nil {
+	if err := w.recheckNew(); err != nil {
 		return err
-	}
-	if !info.sameContents(w.file) {
-		return fmt.Errorf("%s: %w", w.lock.join(w.from), ErrChanged)
 	}
 	old, exists, err := lstatMaybe(w.lock.dir, w.oldName())
 	if err != nil {
@@ -133,6 +129,15 @@ func (w *swap) recheckNames() error {
 		return fmt.Errorf("%s: %w: it is a %s", w.target.OldPath, ErrOldKind, old.Kind)
 	}
 	return nil
+}
+
+// recheckNew looks whether the new file still is the one that was judged.
+func (w *swap) recheckNew() error {
+	info, err := w.lock.dir.Lstat(w.from)
+	if err == nil && !info.sameContents(w.file) {
+		err = fmt.Errorf("%s: %w", w.lock.join(w.from), ErrChanged)
+	}
+	return err
 }
 
 // exchanged makes sure of an exchange, by which the previous file got the new
@@ -202,11 +207,15 @@ func (w *swap) keepAndRename() error {
 	return w.nameOld(w.prev)
 }
 
-// recheckKept is recheck for a target that may have got another link from us.
+// recheckKept is recheck for a target that may have got another link from us, after a
+// copy of it that may have taken long.
 func (w *swap) recheckKept() error {
 	info, err := w.lock.dir.Lstat(w.lock.base())
 	if err == nil && !info.sameContents(w.target.File) {
 		err = ErrChanged
+	}
+	if err == nil {
+		err = w.recheckNew()
 	}
 	if err != nil {
 		return w.fail("check", err)

@@ -142,6 +142,9 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 	if err := r.fetch(ctx, draft, fetch); err != nil {
 		return err
 	}
+	if err := draft.staged.Seal(); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
 	if err := r.judge(ctx, draft); err != nil {
 		return err
 	}
@@ -385,6 +388,9 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	if err := r.guard(ctx); err != nil {
 		return err
 	}
+	if err := r.stillVerified(ctx, staged); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
 	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.request.DropOld})
 	if err != nil {
 		var unknown *fsatomic.UnknownStateError
@@ -412,6 +418,26 @@ type guardError struct{ err error }
 
 func (e *guardError) Error() string { return e.err.Error() }
 func (e *guardError) Unwrap() error { return e.err }
+
+// stillVerified makes sure that what is to be swapped in is what was verified. A file whose
+// times alone are others, as some file systems set them late, is read again.
+func (r *run) stillVerified(ctx context.Context, staged *fsatomic.Staged) error {
+	changed, err := staged.Changed()
+	if err != nil || !changed {
+		return err
+	}
+	if err := staged.Seal(); err != nil {
+		return err
+	}
+	sum, err := hashFile(ctx, staged, staged.Size())
+	if err != nil {
+		return err
+	}
+	if sum != r.plan.New.SHA256 {
+		return fmt.Errorf("%s: %w: its sha256 is %s, and was %s when it was verified", staged.Path(), fsatomic.ErrChanged, sum, r.plan.New.SHA256)
+	}
+	return nil
+}
 
 // readBack reads the file at the target again and compares it with the plan. A
 // signal does not stop it: the swap is done.

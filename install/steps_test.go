@@ -1,10 +1,12 @@
 package install_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/verify"
 )
 
 // TestFetchFails requires that a fetch which ends badly, at any point, leaves
@@ -91,6 +94,136 @@ func TestFetchStartsAnew(t *testing.T) {
 	})
 	if err != nil || outcome.ReadBack != sumOf(b.new) || len(m.residue(t)) > 0 {
 		t.Errorf("%v: %+v, left %q", err, outcome, m.residue(t))
+	}
+}
+
+// TestChangedAfterVerification requires that bytes that somebody changes in the new file, at
+// any moment before the swap, are refused before it. In the moment of the swap itself it can
+// be found out only afterwards.
+func TestChangedAfterVerification(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	back := request()
+	back.Fit = verify.ReplaceOptions{Stopped: true, Needs: needs("0.17.7")}
+	for name, options := range systems() {
+		changedAfter{name + "/install", options, b.new, func(in *install.Installer) (*install.Outcome, error) {
+			return in.Install(t.Context(), request(), fetchOf(b.new, nil))
+		}}.try(t)
+		changedAfter{name + "/rollback", options, b.older, func(in *install.Installer) (*install.Outcome, error) {
+			return in.Rollback(t.Context(), back)
+		}}.try(t)
+	}
+}
+
+// changedAfter is an operation that puts a file with these contents in place.
+type changedAfter struct {
+	name     string
+	options  memfs.Options
+	contents []byte
+	act      func(*install.Installer) (*install.Outcome, error)
+}
+
+func (c changedAfter) try(t *testing.T) {
+	t.Helper()
+	b := files(t)
+	undisturbed := newMachine(t, c.options, b.older, b.old)
+	_, err := c.act(undisturbed.installer())
+	check(t, err)
+	refused := 0
+	for index, operation := range undisturbed.Trace() {
+		m := newMachine(t, c.options, b.older, b.old)
+		meddled := false
+		m.MeddleAt(index+1, func() { meddled = m.spoil(t, c.contents) })
+		outcome, err := c.act(m.installer())
+		what := fmt.Sprintf("%s: before %s", c.name, operation)
+		if meddled && (strings.Contains(operation, "exchange") && !c.options.NoExchange || strings.HasSuffix(operation, " > tigerbeetle")) {
+			if err == nil || outcome.Result != install.ResultUnknown {
+				t.Errorf("%s: %v, %s", what, err, outcome.Result)
+			}
+			continue
+		}
+		if !meddled {
+			check(t, err)
+			continue
+		}
+		var rejected *install.RejectedError
+		if !errors.Is(err, fsatomic.ErrChanged) && !errors.As(err, &rejected) && !errors.Is(err, fsatomic.ErrAttribute) {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if data, _ := m.read(t, targetName); outcome.Changed || outcome.Result == install.ResultUnknown || !bytes.Equal(data, b.old) || len(m.residue(t)) > 0 {
+			t.Fatalf("%s: %s, the target is %s, left %q", what, outcome.Result, b.name(data), m.residue(t))
+		}
+		refused++
+	}
+	if refused < 3 {
+		t.Errorf("%s: %d times refused", c.name, refused)
+	}
+}
+
+// spoil changes the last byte of the file beside the target that has these contents.
+func (m *machine) spoil(t *testing.T, contents []byte) bool {
+	t.Helper()
+	for _, name := range append(m.residue(t), "tigerbeetle-old") {
+		if data, _ := m.read(t, targetDir+"/"+name); !bytes.Equal(data, contents) {
+			continue
+		}
+		dir, err := m.OpenDir(targetDir)
+		check(t, err)
+		file, err := dir.OpenAppend(name)
+		check(t, err)
+		defer file.Close()
+		check(t, file.Truncate(int64(len(contents)-1)))
+		_, err = file.Write([]byte{contents[len(contents)-1] ^ 1})
+		check(t, err)
+		return true
+	}
+	return false
+}
+
+// lateTimes is a file system that sets a file's times when it is synced, as some network
+// file systems do.
+type (
+	lateTimes struct{ fsatomic.FS }
+	lateDir   struct{ fsatomic.Dir }
+	lateFile  struct {
+		fsatomic.File
+		late time.Duration
+	}
+)
+
+func (f lateTimes) OpenDir(name string) (fsatomic.Dir, error) {
+	dir, err := f.FS.OpenDir(name)
+	return lateDir{dir}, err
+}
+
+func (d lateDir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+	file, err := d.Dir.Create(name, mode)
+	return &lateFile{File: file}, err
+}
+
+func (f *lateFile) Sync() error {
+	f.late = time.Second
+	return f.File.Sync()
+}
+
+func (f *lateFile) Stat() (fsatomic.Info, error) {
+	info, err := f.File.Stat()
+	info.Changed = info.Changed.Add(f.late)
+	return info, err
+}
+
+// TestLateTimes requires that times which a file system sets late are no reason to refuse
+// what has the right contents.
+func TestLateTimes(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, b.older, b.old)
+	in := m.installer()
+	in.FS = lateTimes{m.FS}
+	outcome, err := in.Install(t.Context(), request(), fetchOf(b.new, nil))
+	check(t, err)
+	if now := m.look(t, "late times"); outcome.Result != install.ResultInstalled || now.target != "new" {
+		t.Errorf("%+v", now)
 	}
 }
 
