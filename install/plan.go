@@ -30,6 +30,9 @@ type Origin struct {
 	// checksums then, and its SHA-256 is compared when it is read back.
 	ExecutableSHA256 string `json:"executable_sha256,omitempty"`
 
+	// Validator is under which the server gave the bytes, such as a strong ETag.
+	Validator string `json:"validator,omitempty"`
+
 	Fetched int64 `json:"fetched,omitempty"` // bytes that came over the network in this run
 	Resumed int64 `json:"resumed,omitempty"` // bytes that an earlier run had fetched
 

@@ -2,7 +2,9 @@ package release
 
 import (
 	"context"
+	"net/http"
 	"slices"
+	"strings"
 )
 
 // A Had is what an earlier Fetch brought, as its caller has noted it. Empty fields are not known.
@@ -11,6 +13,9 @@ type Had struct {
 	AssetSize        int64
 	ExecutableSHA256 string
 	ExecutableSize   int64
+
+	Location  string // as in [Fetched]
+	Validator string // as in [Fetched]
 }
 
 // An Expected is what is stated about an artifact, and was found out without fetching it.
@@ -92,6 +97,36 @@ func (e Expected) Matches(had Had) ([]Evidence, bool) {
 		return nil, false
 	}
 	return evidence, true
+}
+
+// Unchanged asks the server whether it still has what it gave the caller, by the strong ETag under which it gave
+// it: for an artifact of which no digest is stated, as GitHub's are without its API. Only headers come. It is
+// as good as a resumed download: it finds another file under the same name, and believes a server that gives
+// other bytes the same ETag. When something is required of the bytes, or the server does not answer so, it is
+// false, and Fetch is the way.
+func (e Expected) Unchanged(ctx context.Context, had Had) bool {
+	a := e.artifact
+	if a.url == nil || a.options.Require != RequireNothing || had.Location != a.Location || !strings.HasPrefix(had.Validator, `"`) {
+		return false
+	}
+	if slices.ContainsFunc(e.claims, claim.open) { // what is stated decides
+		return false
+	}
+	s, err := newSession(a.options, a.way, true)
+	if err != nil {
+		return false
+	}
+	defer s.close()
+	if s.way.silence(s.client.server(a.url)) != nil {
+		return false
+	}
+	resp, err := s.client.do(ctx, http.MethodHead, a.url, nil)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && validatorOf(resp.Header) == had.Validator &&
+		(resp.ContentLength < 0 || resp.ContentLength == had.AssetSize)
 }
 
 // Matches is [Expected.Matches] for the SHA-256 in the options alone, without any request: whoever has what it is of

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestExpected finds out what an artifact is without one byte of it, and whether the caller has it.
@@ -149,5 +150,54 @@ func TestExpectedLocal(t *testing.T) {
 	asset, other, either := e.SHA256()
 	if !slices.Equal(asset, []string{sumOf(zip)}) || other != nil || either != nil {
 		t.Errorf("%v, %v, %v", asset, other, either)
+	}
+}
+
+// TestUnchanged recognizes a file of which nothing is stated by the strong ETag under which it came, with a
+// request of headers alone.
+func TestUnchanged(t *testing.T) {
+	t.Parallel()
+	zip := zipped(t, program(10_000, 1))
+	public, _ := keys(t)
+	size := int64(len(zip))
+	for name, tc := range map[string]struct {
+		now  file
+		o    Options
+		had  func(*Had)
+		same bool
+		head bool // is asked
+	}{
+		"the same":        {now: file{data: zip, etag: `"1"`}, same: true, head: true},
+		"another":         {now: file{data: zip, etag: `"2"`}, head: true},
+		"another size":    {now: file{data: zip[1:], etag: `"1"`}, head: true},
+		"weak":            {now: file{data: zip, etag: `W/"1"`}, had: func(h *Had) { h.Validator = `W/"1"` }},
+		"no tag":          {now: file{data: zip}, head: true},
+		"by its time":     {now: file{data: zip, modified: time.Unix(1e9, 0)}, had: func(h *Had) { h.Validator = time.Unix(1e9, 0).UTC().Format(http.TimeFormat) }},
+		"from elsewhere":  {now: file{data: zip, etag: `"1"`}, had: func(h *Had) { h.Location = "http://elsewhere.test/x.zip" }},
+		"gone":            {now: file{status: []int{404}}, head: true},
+		"failing":         {now: file{status: []int{503}}, head: true},
+		"digest required": {now: file{data: zip, etag: `"1"`}, o: Options{Require: RequireDigest, SHA256: sumOf(zip)}},
+		"digest stated":   {now: file{data: zip, etag: `"1"`}, o: Options{SHA256: sumOf(nil)}},
+		"signature":       {now: file{data: zip, etag: `"1"`}, o: Options{PublicKey: public}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t, map[string]*file{"/x.zip": &tc.now})
+			o := tc.o
+			o.Platform, o.Retry = LinuxX86_64, quick
+			a, err := Resolve(s.URL+"/x.zip", o)
+			must(t, err)
+			had := Had{Location: a.Location, Validator: `"1"`, AssetSize: size}
+			if tc.had != nil {
+				tc.had(&had)
+			}
+			e, _ := a.Expected(t.Context())
+			if got := e.Unchanged(t.Context(), had); got != tc.same {
+				t.Errorf("unchanged: %v", got)
+			}
+			if slices.Contains(s.paths(), "GET /x.zip") || slices.Contains(s.paths(), "HEAD /x.zip") != tc.head {
+				t.Errorf("asked for %v", s.paths())
+			}
+		})
 	}
 }
