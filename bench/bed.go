@@ -21,25 +21,37 @@ import (
 // bed holds the programs and files that the targets are measured on.
 type bed struct {
 	dir    string
+	self   string // this program
 	tbctl  string
 	server *http.Server
 	url    string
+	hashes [2]float64 // GB/s of SHA-256, and without the instructions for it
 }
 
 const (
 	mebibyte = 1 << 20
 
-	// sizeRelease is just below the size at which a replica crashes.
-	sizeRelease = 64*mebibyte - 4096
+	// sizeRelease is that of a release for Linux, sizeLargest is just below the size at which a
+	// replica crashes, and sizeDebug can only be a debug build for macOS.
+	sizeRelease = 36_800_000
+	sizeLargest = 64*mebibyte - 4096
+	sizeDebug   = 250 * mebibyte
+
+	releases = 5 // in each of them
 )
 
-func newBed(ctx context.Context) (*bed, error) {
+// newBed makes an empty one. Its server is up.
+func newBed() (*bed, error) {
 	dir, err := os.MkdirTemp("", "tbctl-bench-")
 	if err != nil {
 		return nil, err
 	}
-	b := &bed{dir: dir, tbctl: filepath.Join(dir, "tbctl")}
-	if err := b.fill(ctx); err != nil {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	b := &bed{dir: dir, self: self, tbctl: filepath.Join(dir, "tbctl")}
+	if err := b.serve(); err != nil {
 		b.close()
 		return nil, err
 	}
@@ -55,6 +67,7 @@ func (b *bed) close() {
 
 func (b *bed) path(name string) string { return filepath.Join(b.dir, name) }
 
+// fill makes everything that the table needs.
 func (b *bed) fill(ctx context.Context) error {
 	if err := goBuild(ctx, b.tbctl, runtime.GOOS, runtime.GOARCH, "./cmd/tbctl"); err != nil {
 		return err
@@ -62,21 +75,52 @@ func (b *bed) fill(ctx context.Context) error {
 	if err := b.programs(ctx); err != nil {
 		return err
 	}
-	if err := b.binaries(ctx); err != nil {
+	host := [][2]string{{runtime.GOOS, runtime.GOARCH}}
+	macOS := [][2]string{{"darwin", "arm64"}, {"darwin", "amd64"}}
+	for _, file := range []struct {
+		name  string
+		hosts [][2]string
+		size  int64
+	}{
+		{"small", host, 0},
+		{"release", host, sizeRelease},
+		{"largest", host, sizeLargest},
+		{"few", macOS, 0},
+		{"large", macOS, sizeDebug},
+	} {
+		if err := b.binary(ctx, file.name, file.hosts, file.size); err != nil {
+			return err
+		}
+	}
+	if err := b.zip("largest", "stored.zip", zip.Store); err != nil {
 		return err
 	}
-	return b.serve()
+	if err := b.zip("release", "release.zip", zip.Deflate); err != nil {
+		return err
+	}
+	return b.zip("largest", "largest.zip", zip.Deflate)
 }
 
-// programs makes the small ones: a Go program that prints a line, for this host
-// and for macOS, and the C loop.
+// programs makes the small ones that are no fixtures: what prints a line, what does with all
+// that tbctl imports of others, and the C loop.
 func (b *bed) programs(ctx context.Context) error {
-	source := b.path("hello.go")
-	if err := os.WriteFile(source, []byte("package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\"hello\") }\n"), 0o644); err != nil {
-		return err
-	}
-	for _, host := range [][2]string{{runtime.GOOS, runtime.GOARCH}, {"darwin", "arm64"}, {"darwin", "amd64"}} {
-		if err := goBuild(ctx, b.path("hello-"+host[0]+"-"+host[1]), host[0], host[1], source); err != nil {
+	for name, imports := range map[string][]string{
+		"hello": nil,
+		"linked": {
+			"aead.dev/minisign", "github.com/BurntSushi/toml", "github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5",
+			"github.com/charmbracelet/lipgloss", "github.com/fsnotify/fsnotify", "github.com/klauspost/compress/flate",
+			"github.com/schollz/progressbar/v3", "net/http", "os/exec", "os/signal",
+		},
+	} {
+		source := "package main\n\nimport \"fmt\"\n"
+		for _, path := range imports {
+			source += "import _ \"" + path + "\"\n"
+		}
+		source += "\nfunc main() { fmt.Println(\"hello\") }\n"
+		if err := os.WriteFile(b.path(name+".go"), []byte(source), 0o644); err != nil {
+			return err
+		}
+		if err := goBuild(ctx, b.path(name), runtime.GOOS, runtime.GOARCH, b.path(name+".go")); err != nil {
 			return err
 		}
 	}
@@ -104,36 +148,53 @@ func execute(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// binaries makes the fixtures: 5 releases in 64 MiB and its zips, a small one, and two for macOS,
-// of 250 MiB and of as few as the same releases take.
-func (b *bed) binaries(ctx context.Context) error {
-	program := b.path("hello-" + runtime.GOOS + "-" + runtime.GOARCH)
-	if err := b.pack(ctx, "small", []string{program}, false, 0); err != nil {
-		return err
+// program builds a program for a host that has size bytes more than a small one.
+func (b *bed) program(ctx context.Context, name string, host [2]string, size int64) (string, error) {
+	dir := b.path(fmt.Sprintf("src-%s-%s-%s", name, host[0], host[1]))
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
 	}
-	if err := b.pack(ctx, "release", []string{b.tbctl}, false, sizeRelease); err != nil {
-		return err
+	code, err := os.ReadFile(b.tbctl)
+	if err != nil {
+		return "", err
 	}
-	slices := []string{b.path("hello-darwin-arm64"), b.path("hello-darwin-amd64")}
-	if err := b.pack(ctx, "large", slices, true, 250*mebibyte); err != nil {
-		return err
+	source := "package main\n\nimport (\n\t_ \"embed\"\n\t\"os\"\n)\n\n//go:embed code\nvar code string\n\nfunc main() { os.Exit(len(code) & 1) }\n"
+	if err := os.WriteFile(filepath.Join(dir, "code"), codeLike(code, size), 0o644); err != nil {
+		return "", err
 	}
-	if err := b.pack(ctx, "few", slices, true, 0); err != nil {
-		return err
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
+		return "", err
 	}
-	if err := b.zip("release", "stored.zip", zip.Store); err != nil {
-		return err
-	}
-	return b.zip("release", "release.zip", zip.Deflate)
+	output := filepath.Join(dir, "program")
+	return output, goBuild(ctx, output, host[0], host[1], filepath.Join(dir, "main.go"))
 }
 
-// pack makes a binary with four past releases, and pads the oldest until the
-// file has about that size.
-func (b *bed) pack(ctx context.Context, name string, executables []string, debug bool, size int64) error {
-	var sources []pack.Source
-	var total int64
-	for _, name := range executables {
-		file, err := os.Open(name)
+// binary makes a multiversion binary of five releases and about that size, or as small as it
+// can be for 0.
+func (b *bed) binary(ctx context.Context, name string, hosts [][2]string, size int64) error {
+	var small int64
+	for _, host := range hosts {
+		program, err := b.program(ctx, "small", host, 0)
+		if err != nil {
+			return err
+		}
+		info, err := os.Stat(program)
+		if err != nil {
+			return err
+		}
+		small += info.Size() + sizeAround
+	}
+	var each int64
+	if size > 0 {
+		each = max(0, (size/releases-small)/int64(len(hosts)))
+	}
+	var executables []pack.Source
+	for _, host := range hosts {
+		program, err := b.program(ctx, name, host, each)
+		if err != nil {
+			return err
+		}
+		file, err := os.Open(program)
 		if err != nil {
 			return err
 		}
@@ -142,23 +203,19 @@ func (b *bed) pack(ctx context.Context, name string, executables []string, debug
 		if err != nil {
 			return err
 		}
-		sources = append(sources, io.NewSectionReader(file, 0, info.Size()))
-		total += 5 * info.Size()
+		executables = append(executables, io.NewSectionReader(file, 0, info.Size()))
 	}
-	padded := sources
-	if room := (size - total) / int64(len(sources)); size > 0 && room > 2*mebibyte {
-		padded = nil
-		for _, source := range sources {
-			padded = append(padded, &paddedSource{Source: source, zeros: room - 2*mebibyte})
-		}
-	}
-	options := pack.Options{Release: benchRelease(5), Commit: benchCommit, ClientMin: benchRelease(1), Debug: debug, Current: sources}
-	for minor := range uint8(4) {
-		plain := pack.Plain{Release: benchRelease(minor + 1), Commit: benchCommit, ClientMin: benchRelease(1), Executables: sources}
-		if minor == 0 {
-			plain.Executables = padded
-		}
-		options.Plain = append(options.Plain, plain)
+	return b.pack(ctx, name, executables, size == sizeDebug)
+}
+
+// sizeAround is more than what an executable, and what is around it in a pack, is rounded up by.
+const sizeAround = 64 << 10
+
+// pack makes a binary with four past releases.
+func (b *bed) pack(ctx context.Context, name string, executables []pack.Source, debug bool) error {
+	options := pack.Options{Release: benchRelease(releases), Commit: benchCommit, ClientMin: benchRelease(1), Debug: debug, Current: executables}
+	for minor := uint8(1); minor < releases; minor++ {
+		options.Plain = append(options.Plain, pack.Plain{Release: benchRelease(minor), Commit: benchCommit, ClientMin: benchRelease(1), Executables: executables})
 	}
 	built, err := pack.Build(ctx, options)
 	if err != nil {
@@ -177,37 +234,6 @@ func (b *bed) pack(ctx context.Context, name string, executables []string, debug
 var benchCommit = multiversion.Commit{1}
 
 func benchRelease(minor uint8) multiversion.Release { return multiversion.NewRelease(1, minor, 0) }
-
-// paddedSource is an executable with bytes behind it.
-type paddedSource struct {
-	pack.Source
-	zeros int64
-}
-
-// Size is the size with the padding.
-func (p *paddedSource) Size() int64 { return p.Source.Size() + p.zeros }
-
-// ReadAt reads the executable and then a pattern that is no easier to deflate
-// than code is.
-func (p *paddedSource) ReadAt(buffer []byte, offset int64) (int, error) {
-	count := 0
-	if offset < p.Source.Size() {
-		read, err := p.Source.ReadAt(buffer[:min(int64(len(buffer)), p.Source.Size()-offset)], offset)
-		if err != nil && err != io.EOF {
-			return read, err
-		}
-		count = read
-	}
-	for ; count < len(buffer) && offset+int64(count) < p.Size(); count++ {
-		at := uint64(offset) + uint64(count)
-		hash := (at / 3) * 0x9e3779b97f4a7c15
-		buffer[count] = byte(hash>>61) * byte(hash>>33)
-	}
-	if count < len(buffer) {
-		return count, io.EOF
-	}
-	return count, nil
-}
 
 // zip writes the archive as upstream's release step does: one entry, deflated
 // at the best level; or stored.

@@ -15,6 +15,7 @@ import (
 // command is one side of a pair.
 type command struct {
 	args  []string
+	env   []string
 	reset func() error // before each run, not timed
 }
 
@@ -22,6 +23,10 @@ type command struct {
 type target struct {
 	name, want, peerName string
 	ours, peer           command
+
+	// floor is what no program could beat on this machine; nil when nobody can say.
+	floor     *floor
+	wantFloor string
 
 	// speed makes both print a speed in GB/s, of which the ratio is taken.
 	speed bool
@@ -33,36 +38,53 @@ type target struct {
 type sample struct {
 	seconds float64
 	speed   float64 // GB/s, for targets of speed
-	memory  int64   // peak in bytes
 }
 
-// measure runs both sides in turn and returns a line of the table.
-func (t target) measure(ctx context.Context, rounds int) (string, error) {
-	var ours, peers []sample
+// measure runs both sides and the floor in turn and returns a line of the table.
+func (b *bed) measure(ctx context.Context, t target, rounds int) (string, error) {
+	var ours, peers, floors []sample
 	for round := range rounds + 1 {
-		mine, err := once(ctx, t.ours, t.speed)
+		mine, err := t.once(ctx, t.ours)
 		if err != nil {
 			return "", err
 		}
-		theirs := sample{}
+		var theirs, least sample
 		if t.missing == "" {
-			if theirs, err = once(ctx, t.peer, t.speed); err != nil {
+			if theirs, err = t.once(ctx, t.peer); err != nil {
+				return "", err
+			}
+		}
+		if t.floor != nil {
+			if least.seconds, err = t.floor.measure(ctx); err != nil {
 				return "", err
 			}
 		}
 		if round > 0 { // the first warms up
-			ours, peers = append(ours, mine), append(peers, theirs)
+			ours, peers, floors = append(ours, mine), append(peers, theirs), append(floors, least)
 		}
 	}
-	memory := fmt.Sprintf("%.0f MiB", float64(slices.MaxFunc(ours, func(a, b sample) int { return int(a.memory - b.memory) }).memory)/(1<<20))
-	if t.speed {
-		memory = "-"
+	memory := "-"
+	if !t.speed {
+		peak, err := b.memory(ctx, t.ours)
+		if err != nil {
+			return "", err
+		}
+		memory = fmt.Sprintf("%.0f MiB", float64(peak)/mebibyte)
 	}
-	if t.missing != "" {
-		return fmt.Sprintf("%s\t%s\t-\t-\t%s\t%s\tmissing: %s", t.name, t.text(ours), t.want, memory, t.missing), nil
+	peer, ratio, peerName := "-", "-", "missing: "+t.missing
+	if t.missing == "" {
+		peer, ratio, peerName = t.text(peers), fmt.Sprintf("%.2f", t.ratio(ours, peers)), t.peerName
 	}
-	return fmt.Sprintf("%s\t%s\t%s\t%.2f\t%s\t%s\t%s", t.name, t.text(ours), t.text(peers), t.ratio(ours, peers), t.want, memory, t.peerName), nil
+	least, above := "-", "-"
+	if t.floor != nil {
+		least, above = t.text(floors), fmt.Sprintf("%.2f", t.ratio(ours, floors))
+		peerName += "; floor: " + t.floor.is
+	}
+	return strings.Join([]string{t.name, t.text(ours), peer, ratio, t.want, least, above, t.wantFloor, memory, peerName}, "\t"), nil
 }
+
+// columns are the titles of what measure returns.
+const columns = "what\ttbctl\tpeer\tratio\ttarget\tfloor\tratio\ttarget\tmemory\tpeer is"
 
 func (t target) value(s sample) float64 {
 	if t.speed {
@@ -98,30 +120,58 @@ func median(samples []sample, value func(sample) float64) float64 {
 	return values[len(values)/2]
 }
 
-// once runs a command to its end.
-func once(ctx context.Context, c command, speed bool) (sample, error) {
+// once runs one side to its end.
+func (t target) once(ctx context.Context, c command) (sample, error) {
+	result, output, err := runCommand(ctx, c)
+	if err == nil && t.speed {
+		result.speed, err = readSpeed(output)
+	}
+	return result, err
+}
+
+// runCommand runs a command to its end and returns what it printed on standard output.
+func runCommand(ctx context.Context, c command) (sample, string, error) {
 	if c.reset != nil {
 		if err := c.reset(); err != nil {
-			return sample{}, err
+			return sample{}, "", err
 		}
 	}
 	process := exec.CommandContext(ctx, c.args[0], c.args[1:]...)
-	process.Env = append(os.Environ(), "LC_ALL=C")
-	var output strings.Builder
-	process.Stdout, process.Stderr = &output, &output
+	process.Env = append(append(os.Environ(), "LC_ALL=C"), c.env...)
+	var output, complaints strings.Builder
+	process.Stdout, process.Stderr = &output, &complaints
 	started := time.Now()
 	err := process.Run()
 	took := time.Since(started)
 	if err != nil {
-		return sample{}, fmt.Errorf("%s: %w\n%s", strings.Join(c.args, " "), err, output.String())
+		return sample{}, "", fmt.Errorf("%s: %w\n%s", strings.Join(c.args, " "), err, output.String()+complaints.String())
 	}
-	result := sample{seconds: took.Seconds(), memory: peakMemory(process.ProcessState)}
-	if speed {
-		if result.speed, err = readSpeed(output.String()); err != nil {
-			return sample{}, err
-		}
+	return sample{seconds: took.Seconds()}, output.String(), nil
+}
+
+// memoryFlag makes this program a small process that runs the command after it and prints its
+// largest resident size in bytes.
+const memoryFlag = "-memory"
+
+// memory is the largest resident size of a command in bytes.
+func (b *bed) memory(ctx context.Context, c command) (int64, error) {
+	c.args = append([]string{b.self, memoryFlag}, c.args...)
+	_, output, err := runCommand(ctx, c)
+	if err != nil {
+		return 0, err
 	}
-	return result, nil
+	lines := strings.Fields(output)
+	return strconv.ParseInt(lines[len(lines)-1], 10, 64)
+}
+
+// printMemory is what a process does that was started with [memoryFlag].
+func printMemory(args []string) {
+	peak, err := runForMemory(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+	fmt.Println(peak)
 }
 
 // readSpeed finds the median speed in what the C loop or a Go benchmark

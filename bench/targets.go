@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"regexp"
@@ -14,46 +15,125 @@ import (
 
 // targets are the lines of the table.
 func (b *bed) targets() []target {
+	list := []target{b.checksum()}
+	list = append(list, b.verifies()...)
+	list = append(list, target{
+		name: "inspect, 250 MiB", want: "≤ 1.1", peerName: "inspect of a small file of the same kind",
+		ours: b.run("inspect", b.path("large")), peer: b.run("inspect", b.path("few")),
+	})
+	list = append(list, b.installs()...)
+	hello := command{args: []string{b.path("hello")}}
+	linked := &floor{command: command{args: []string{b.path("linked")}}, is: "one that links the modules that tbctl does"}
+	return append(list, target{
+		name: "start-up, --version", want: "≤ 1.4", peerName: "a Go program that prints a line",
+		ours: b.run("--version"), peer: hello, floor: linked,
+	}, target{
+		name: "start-up, inspect of a small file", want: "-", peerName: "the same",
+		ours: b.run("inspect", b.path("small")), peer: hello, floor: linked,
+	}, b.upstream())
+}
+
+// run is a command line of tbctl.
+func (b *bed) run(args ...string) command { return command{args: append([]string{b.tbctl}, args...)} }
+
+func (b *bed) checksum() target {
+	line := target{
+		name: "checksum core, 64 MiB in memory", want: "≥ 0.95", peerName: "C intrinsics, gcc -O3", speed: true,
+		ours:    command{args: []string{b.path("aegis.test"), "-test.run=^$", "-test.bench=^BenchmarkSum/^path=avx$/^size=64MiB$", "-test.benchtime=20x"}},
+		peer:    command{args: []string{b.path("peer"), "64", "20"}},
+		missing: missing("gcc"),
+	}
+	if runtime.GOARCH != "amd64" {
+		line.missing = "a C loop for this processor"
+		line.ours.args[2] = "-test.bench=^BenchmarkSum/.*/^size=64MiB$"
+	}
+	return line
+}
+
+// verifies compare with reading the file, on all processors and on one, and with hashing it.
+func (b *bed) verifies() []target {
+	one := func(c command) command { c.args = append([]string{"taskset", "-c", "0"}, c.args...); return c }
+	read := func(name string) command {
+		return command{args: []string{"sh", "-c", "exec cat " + b.path(name) + " >/dev/null"}}
+	}
+	var list []target
+	for _, size := range []struct{ name, text string }{{"release", "36.8 MB"}, {"largest", "64 MiB"}} {
+		ours, peer := b.run("verify", b.path(size.name)), read(size.name)
+		list = append(list,
+			target{name: "verify, " + size.text, want: "≤ 1.3", peerName: "cat >/dev/null", ours: ours, peer: peer},
+			target{name: "the same on one processor", want: "≤ 1.3", peerName: "the same", ours: one(ours), peer: one(peer), missing: missing("taskset")})
+	}
+	return append(list, target{
+		name: "verify, 64 MiB", want: "-", peerName: "sha256sum",
+		ours: b.run("verify", b.path("largest")), peer: command{args: []string{"sha256sum", b.path("largest")}}, missing: missing("sha256sum"),
+	})
+}
+
+// installs compare with what people do instead, one step after the other.
+func (b *bed) installs() []target {
 	work := b.path("work")
-	installed := []string{b.tbctl, "install", b.url + "/release.zip", b.path("work/ours"), "--quiet", "--state-dir", b.path("state"), "--cache-dir", b.path("cache")}
-	peer := `set -e; cd ` + work + `; curl -sSfLO ` + b.url + `/release.zip; unzip -qo release.zip; sha256sum tigerbeetle >/dev/null; sync tigerbeetle; mv tigerbeetle theirs`
-	fresh := func() error { // both start with nothing there
+	fresh := func() error { // all start with nothing there
 		if err := os.RemoveAll(work); err != nil {
 			return err
 		}
 		return os.MkdirAll(work, 0o755)
 	}
-	list := []target{
-		{
-			name: "checksum core, 64 MiB in memory", want: "≥ 0.95", peerName: "C intrinsics, gcc -O3", speed: true,
-			ours:    command{args: []string{b.path("aegis.test"), "-test.run=^$", "-test.bench=^BenchmarkSum/^path=avx$/^size=64MiB$", "-test.benchtime=20x"}},
-			peer:    command{args: []string{b.path("peer"), "64", "20"}},
-			missing: missing("gcc"),
-		},
-		{
-			name: "verify, 64 MiB, 5 releases", want: "≤ 0.35", peerName: "sha256sum",
-			ours: command{args: []string{b.tbctl, "verify", b.path("release")}}, peer: command{args: []string{"sha256sum", b.path("release")}},
-			missing: missing("sha256sum"),
-		},
-		{
-			name: "inspect, 250 MiB against a few", want: "≤ 1.1", peerName: "tbctl inspect of a small file of the same kind",
-			ours: command{args: []string{b.tbctl, "inspect", b.path("large")}}, peer: command{args: []string{b.tbctl, "inspect", b.path("few")}},
-		},
-		{
-			name: "install, 64 MiB zip from HTTP", want: "≤ 0.7", peerName: "curl + unzip + sha256sum + sync + mv",
-			ours: command{args: installed, reset: fresh}, peer: command{args: []string{"sh", "-c", peer}, reset: fresh},
-			missing: missing("curl", "unzip", "sha256sum", "sync"),
-		},
-		{
-			name: "start-up, tbctl --version", want: "≤ 2", peerName: "a Go program that prints a line",
-			ours: command{args: []string{b.tbctl, "--version"}}, peer: command{args: []string{b.path("hello-" + runtime.GOOS + "-" + runtime.GOARCH)}},
-		},
+	line := func(name, zip, want string, env ...string) target {
+		if name == "" {
+			name = fmt.Sprintf("install, %.1f MB as a zip of %.1f MB", b.megabytes(strings.TrimSuffix(zip, ".zip")), b.megabytes(zip))
+		}
+		steps := "set -e; cd " + work + "; curl -sSfLO " + b.url + "/" + zip + "; unzip -qo " + zip +
+			"; sha256sum tigerbeetle >/dev/null; sync tigerbeetle; mv tigerbeetle theirs"
+		ours := b.run("install", b.url+"/"+zip, b.path("work/ours"), "--quiet", "--state-dir", b.path("state"), "--cache-dir", b.path("cache"))
+		ours.reset, ours.env = fresh, env
+		return target{
+			name: name, want: want, peerName: "curl + unzip + sha256sum + sync + mv",
+			ours: ours, peer: command{args: []string{"sh", "-c", steps}, env: env, reset: fresh},
+			floor: &floor{
+				command: command{args: []string{b.self, "-floor", b.url + "/" + zip, "-work", work}, env: env, reset: fresh},
+				prints:  true, is: "network + the slowest stage + sync",
+			},
+			wantFloor: "≤ 1.25", missing: missing("curl", "unzip", "sha256sum", "sync"),
+		}
 	}
-	if runtime.GOARCH != "amd64" {
-		list[0].missing = "a C loop for this processor"
-		list[0].ours.args[2] = "-test.bench=^BenchmarkSum/.*/^size=64MiB$"
+	list := []target{line("", "release.zip", "≤ 0.55")}
+	if b.hashInstructions() {
+		list = append(list, line("the same without SHA instructions", "release.zip", "≤ 0.65", withoutSHA...))
 	}
-	return append(list, b.upstream())
+	return append(list, line("", "largest.zip", "-"))
+}
+
+// megabytes is the size of a fixture, NaN if it is not there.
+func (b *bed) megabytes(name string) float64 {
+	info, err := os.Stat(b.path(name))
+	if err != nil {
+		return math.NaN()
+	}
+	return float64(info.Size()) / 1e6
+}
+
+// withoutSHA makes Go, and OpenSSL where a sha256sum uses it, do without the processor's
+// instructions for SHA-256.
+var withoutSHA = map[string][]string{
+	"amd64": {"GODEBUG=cpu.sha=off", "OPENSSL_ia32cap=:~0x20000000"},
+	"arm64": {"GODEBUG=cpu.sha2=off", "OPENSSL_armcap=~0x10"},
+}[runtime.GOARCH]
+
+// hashInstructions reports whether it matters.
+func (b *bed) hashInstructions() bool { return b.hashes[0] > 1.3*b.hashes[1] }
+
+// measureHashes measures SHA-256 here, and without the instructions for it.
+func (b *bed) measureHashes(ctx context.Context) error {
+	for index, env := range [][]string{nil, withoutSHA} {
+		_, output, err := runCommand(ctx, command{args: []string{b.self, "-hash"}, env: env})
+		if err == nil {
+			b.hashes[index], err = strconv.ParseFloat(strings.TrimSpace(output), 64)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // upstream compares with the command that TigerBeetle has itself. It only
@@ -94,8 +174,8 @@ func (b *bed) systemCalls(ctx context.Context) error {
 	}{
 		{"inspect, 250 MiB", []string{"inspect", b.path("large")}},
 		{"inspect, 64 MiB stored in a zip", []string{"inspect", b.path("stored.zip")}},
-		{"verify, 64 MiB", []string{"verify", b.path("release")}},
-		{"install, 64 MiB zip", []string{"install", b.url + "/release.zip", b.path("work/counted"), "--quiet", "--state-dir", b.path("state"), "--cache-dir", b.path("cache")}},
+		{"verify, 64 MiB", []string{"verify", b.path("largest")}},
+		{"install, 64 MiB zip", []string{"install", b.url + "/largest.zip", b.path("work/counted"), "--quiet", "--state-dir", b.path("state"), "--cache-dir", b.path("cache")}},
 	} {
 		count, err := b.count(ctx, line.args)
 		if err != nil {
