@@ -59,7 +59,7 @@ func TestLimits(t *testing.T) {
 		{"inspect", []string{"inspect", b.path("release")}, 20, 64, 700, 0, 0},
 		{"inspect stored", []string{"inspect", b.path("stored.zip")}, 20, 64, 700, 0, 0},
 		{"verify", []string{"verify", b.path("release")}, 24, 11 << 10, 700, 0, 0},
-		{"install", install, 24, 24 << 10, 6000, 6, 2},
+		{"install", install, 24, 24 << 10, 6000, 7, 4},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
