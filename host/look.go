@@ -71,7 +71,7 @@ func Look(ctx context.Context, query Query) (Report, error) {
 		}
 		report.data(superblock.Release, name)
 	}
-	processes, err := replica.Find(ctx, query.Target, query.Replicas)
+	view, err := replica.Find(ctx, query.Target, query.Replicas)
 	switch {
 	case errors.Is(err, replica.ErrNotSupported):
 		return report, nil
@@ -81,10 +81,10 @@ func Look(ctx context.Context, query Query) (Report, error) {
 		report.warn("running replicas could not be looked for: %v", err)
 		return report, nil
 	}
-	report.Processes = processes
-	for index := range processes {
-		if processes[index].Replica {
-			if err := report.replica(&processes[index], query); err != nil {
+	report.Processes = view.Processes
+	for index := range view.Processes {
+		if view.Processes[index].Replica {
+			if err := report.replica(&view.Processes[index], query); err != nil {
 				return report, err
 			}
 		}

@@ -88,6 +88,7 @@ type status struct {
 	started uint64 // in ticks since the boot
 	kernel  bool   // a thread of the kernel
 	ended   bool   // a zombie with all its threads; a thread alone may make place for an execution
+	stopped bool   // by a signal or a tracer
 }
 
 // parseStatus parses the content of /proc/PID/stat. The second field is a
@@ -116,8 +117,32 @@ func parseStatus(stat string) (status, error) {
 		started: ticks,
 		kernel:  flags&flagKernel != 0,
 		ended:   fields[indexState] == "Z" && fields[indexThreads] == "1",
+		stopped: strings.EqualFold(fields[indexState], "T"),
 	}, nil
 }
+
+// userUnknown is the user of a process of which nothing may be read.
+const userUnknown = ^uint32(0)
+
+// parseUser returns the real user id in the content of /proc/PID/status.
+func parseUser(text string) (uint32, bool) {
+	for line := range strings.Lines(text) {
+		if ids, ok := strings.CutPrefix(line, "Uid:"); ok {
+			fields := strings.Fields(ids)
+			if len(fields) == 0 {
+				return 0, false
+			}
+			uid, err := strconv.ParseUint(fields[0], 10, 32)
+			return uint32(uid), err == nil
+		}
+	}
+	return 0, false
+}
+
+const suffixDeleted = " (deleted)"
+
+// cutDeleted returns the path in a link of /proc, and whether its file was deleted there.
+func cutDeleted(link string) (string, bool) { return strings.CutSuffix(link, suffixDeleted) }
 
 // parseBootTime returns the time of the boot in the content of /proc/stat, in
 // seconds since 1970.

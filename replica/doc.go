@@ -17,14 +17,39 @@
 // A past release executes from the memfd as a plain executable that does not say
 // which release it is. Its checksum does: it stands in the pack that it was taken from.
 //
+// # Who is a replica
+//
+// A process can call itself what it likes, so that what it executes decides:
+//
+//  1. The very file at the target or beside it, as TARGET-old, or one that the kernel says
+//     was there: everyone who executes that runs from the target.
+//  2. A memory file of a replica's name, or a file that was moved away, with an argv[0] that
+//     leads to the target, in the root directory of the process. The file that was moved away
+//     must be a multiversion binary, or be in the pack of the target or of the file beside it.
+//  3. Anything else that calls itself like the target is [OriginClaimed], and no replica.
+//
+// The user counts, too. Root, this process's user, accounts of the system, the owners of the target
+// and of its directory, and those in [Options] are believed. Everyone else is a stranger,
+// who can read and execute the target, and so can make a process that looks like
+// a replica in all but one thing: what it executes is, or was, the target. For a stranger rule 2
+// asks for a memory file, too, that its release is one which the target or the file beside it
+// holds; his data file is read if it is his or he has it open; and of what he needs only
+// such releases are to be believed, see [View].Held. Package host does that.
+//
+// # How it is looked at
+//
+// Whoever runs a process chooses what its links lead to. Looking takes links first, which
+// waits for nothing, then what the system knows of a file without asking a server for it.
+// A file is opened when it is known to matter, and then held first without opening it, so that
+// no device and no pipe is. What is read of a process is bounded, and so is the time that it
+// may take: what does not answer is told as [UnseenNoAnswer].
+//
 // # What is judged
 //
 // [Find] and [Finder] read and judge nothing. [Accepts] is a pure function over what
 // was found: whether a replica would accept a binary.
 //
 // Reading another user's processes needs root or CAP_SYS_PTRACE, and so does reading
-// one's own if their binary has file capabilities. What could not be read is said in
-// Process.Unreadable. A /proc that is mounted with
-// hidepid hides processes without a trace. A process can call itself what it likes: what
-// it says without proof can make the next binary be refused, never be accepted.
+// one's own if their binary has file capabilities. What of a process could not be read is said in
+// Process.Unreadable; why there may be processes that were not seen at all, in [View].Unseen.
 package replica

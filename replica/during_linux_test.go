@@ -41,7 +41,8 @@ func TestFindDuringUpgrade(t *testing.T) {
 		var last multiversion.Release
 		seen := map[string]int{}
 		for deadline := time.Now().Add(20 * time.Second); last != testbin.Release("0.17.8"); {
-			found, err := finder.Find(t.Context())
+			view, err := finder.Find(t.Context())
+			found := view.Processes
 			if err != nil || len(found) != 1 || !found[0].Replica {
 				t.Fatalf("run %d: found %+v, %v, after %v; it said:\n%s", run, found, err, seen, p.Log())
 			}

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,58 +16,55 @@ import (
 )
 
 const (
+	procDefault  = "/proc"
 	processesMax = 1 << 18
 	namesChunk   = 1024
 
-	// unsettledMax is how often a process is read that executes something else
-	// while it is read, and unsettledPause the time between. An upgrade executes
-	// three times within a tenth of a second.
-	unsettledMax   = 100
-	unsettledPause = 2 * time.Millisecond
+	// absentMax is how often a process without an executable is looked at, because its
+	// threads may make place for what one of them executes; absentPause is the time between.
+	absentMax   = 5
+	absentPause = time.Millisecond
 )
+
+// lookLimits bound what looking at processes may take.
+var lookLimits = limits{workers: 4, answer: 2 * time.Second, late: 16, all: 10 * time.Second}
 
 // errUnsettled says that a process is about to execute something.
 var errUnsettled = errors.New("in the middle of an execution")
 
-// errGone says that a process has ended, or is not one to look at.
-var errGone = errors.New("process is gone")
+func (f *Finder) proc() string {
+	if f.options.Proc == "" {
+		return procDefault
+	}
+	return f.options.Proc
+}
 
-func (f *Finder) find(ctx context.Context) ([]Process, error) {
+// find glances at every process, and then looks into those that may run from the target.
+func (f *Finder) find(ctx context.Context) (View, error) {
+	view := View{Processes: []Process{}}
 	pids, err := f.pids()
 	if err != nil {
-		return nil, err
+		return view, err
 	}
 	place, err := f.locate()
 	if err != nil {
-		return nil, err
+		return view, err
 	}
-	found := []Process{}
-	alive := make(map[executable]bool)
-	for _, pid := range pids {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		process, key, err := f.settled(ctx, place, pid)
-		if errors.Is(err, errGone) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, process)
-		alive[key] = true
+	view.Unseen, view.ByName = f.visibility()
+	glances, err := f.glances(ctx, place, pids, &view)
+	if err != nil {
+		return view, err
 	}
-	for key := range f.plain {
-		if !alive[key] {
-			delete(f.plain, key)
-		}
+	if len(glances) > 0 {
+		place.read(f.mounts())
+		view.Held = place.held
 	}
-	return found, nil
+	return view, f.looks(ctx, place, glances, &view)
 }
 
 // pids lists the processes in ascending order.
 func (f *Finder) pids() ([]int, error) {
-	directory, err := os.Open(f.options.Proc)
+	directory, err := os.Open(f.proc())
 	if err != nil {
 		return nil, fmt.Errorf("list processes: %w", err)
 	}
@@ -92,125 +90,256 @@ func (f *Finder) pids() ([]int, error) {
 	}
 }
 
-// place is what the target's path and the backups' paths mean at the moment.
-type place struct {
-	names []string      // target and backups, absolute
-	paths []string      // with symlinks resolved: what the kernel says in links
-	files []os.FileInfo // nil where there is none
-	mount string        // our mount namespace; empty if not known
-	root  string        // our root directory; empty if not known
+// glance is what is seen of a process without looking into it.
+type glance struct {
+	pid       int
+	candidate bool // it may run from the target
+	forbidden bool // nothing of it may be read
+	stranger  bool
+	busy      bool // a look of an earlier time still goes on
 }
 
-func (f *Finder) locate() (*place, error) {
-	found := &place{
-		mount: readlinkOrEmpty(filepath.Join(f.options.Proc, "self/ns/mnt")),
-		root:  readlinkOrEmpty(filepath.Join(f.options.Proc, "self/root")),
-	}
-	for _, name := range []string{f.target, f.target + "-old"} {
-		absolute, err := filepath.Abs(name)
-		if err != nil {
-			return nil, fmt.Errorf("find %s: %w", name, err)
-		}
-		resolved := resolve(absolute)
-		found.names = append(found.names, absolute)
-		found.paths = append(found.paths, resolved)
-		info, err := os.Stat(resolved)
-		if err != nil {
-			info = nil
-		}
-		found.files = append(found.files, info)
-	}
-	return found, nil
-}
-
-func readlinkOrEmpty(name string) string {
-	text, err := os.Readlink(name)
+// glances returns the processes that may run from the target, those first that are
+// believed, and of each user one after the other.
+func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *View) ([]glance, error) {
+	found, answered, err := bounded(ctx, lookLimits, pids, func(ctx context.Context, pid int) glance {
+		seen := glance{busy: true}
+		f.once(pid, func() { seen = f.glance(ctx, place, pid) })
+		return seen
+	})
 	if err != nil {
-		return ""
+		return nil, err
 	}
-	return text
-}
-
-// settled inspects a process until it executes the same thing afterwards as
-// before. One that never does is returned as it was last, with a note.
-func (f *Finder) settled(ctx context.Context, place *place, pid int) (Process, executable, error) {
-	for attempt := 1; ; attempt++ {
-		last := attempt == unsettledMax
-		process, key, err := f.inspect(ctx, place, pid, last)
-		if err == nil && process.Origin != OriginUnknown {
-			again, failure := f.identify(pid)
-			again.started = key.started
-			if errors.Is(failure, errGone) {
-				err = errGone
-			} else if failure != nil || again.executable != key {
-				err = errUnsettled
-			}
-		}
+	var candidates []glance
+	var late, forbidden []int
+	for index, pid := range pids {
 		switch {
-		case !errors.Is(err, errUnsettled):
-			return process, key, err
-		case last && process.PID == 0: // without an executable for so long
-			return process, key, errGone
-		case last:
-			process.unreadable("exe", err)
-			process.Running.Certain = false
-			return process, key, nil
-		}
-		select {
-		case <-ctx.Done():
-			return Process{}, executable{}, ctx.Err()
-		case <-time.After(unsettledPause):
+		case !answered[index] || found[index].busy:
+			late = append(late, pid)
+		case found[index].candidate:
+			candidates = append(candidates, found[index])
+		case found[index].forbidden:
+			forbidden = append(forbidden, pid)
 		}
 	}
+	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, f.late())...)
+	if len(forbidden) > 0 && !slices.ContainsFunc(view.Unseen, func(unseen Unseen) bool { return unseen.Kind == UnseenHidden }) {
+		view.Unseen = append(view.Unseen, summarize(UnseenForbidden, forbidden, "may not be looked into")...)
+	}
+	slices.SortStableFunc(candidates, func(a, b glance) int { return cmp.Compare(rank(a), rank(b)) })
+	return candidates, nil
 }
 
-// identity is who a process is and what it executes.
-type identity struct {
-	executable
-	link string
-	info os.FileInfo
+func rank(g glance) int {
+	if g.stranger {
+		return 1
+	}
+	return 0
 }
 
-// identify says what a process executes, but not yet when it started. The error is that of absent
-// for a process without an executable, and otherwise what the system refused.
-func (f *Finder) identify(pid int) (identity, error) {
-	found := identity{executable: executable{pid: pid}}
-	exe := f.path(pid, "exe")
-	var err error
-	if found.link, err = os.Readlink(exe); err == nil {
-		found.info, err = os.Stat(exe)
+func (f *Finder) late() string {
+	return fmt.Sprintf("could not be looked at within %s: something that it uses, such as a mount, does not answer", lookLimits.answer)
+}
+
+// errBusy says that a look at a process, of an earlier time, still goes on.
+var errBusy = errors.New("an earlier look has not ended")
+
+// once runs look, unless one at the same process still goes on.
+func (f *Finder) once(pid int, look func()) {
+	f.mu.Lock()
+	busy := f.busy[pid]
+	f.busy[pid] = true
+	f.mu.Unlock()
+	if busy {
+		return
 	}
-	if errors.Is(gone(err), errGone) {
-		return found, f.absent(pid)
+	look()
+	f.mu.Lock()
+	delete(f.busy, pid)
+	f.mu.Unlock()
+}
+
+// glance looks at what a process executes and calls itself.
+func (f *Finder) glance(ctx context.Context, place *place, pid int) glance {
+	seen := glance{pid: pid}
+	var entry *entry
+	var id identity
+	for attempt := 1; ; attempt++ {
+		var err error
+		if entry, id, err = f.open(pid); err == nil {
+			break
+		}
+		if !errors.Is(err, errUnsettled) || attempt == absentMax {
+			return seen
+		}
+		if sleep(ctx, absentPause) != nil {
+			return seen
+		}
 	}
+	defer entry.close()
+	text, err := entry.text("cmdline")
+	args := parseArguments(text)
+	if id.err != nil {
+		seen.candidate = args.resembles(slices.Concat(place.names[:], place.paths[:]))
+		seen.forbidden = errors.Is(id.err, fs.ErrPermission) && errors.Is(err, fs.ErrPermission)
+	} else {
+		path, deleted := id.path()
+		seen.candidate = place.index(id.inode) >= 0 || id.memory() || place.means(path) || place.named(args.command) ||
+			place.related(path) || place.related(args.command) || deleted && !entry.same("ns/mnt", place.mount)
+	}
+	if seen.candidate {
+		seen.stranger = place.users.stranger(entry.user())
+	}
+	return seen
+}
+
+// looks looks into the candidates, and adds those that run from the target to the view.
+func (f *Finder) looks(ctx context.Context, place *place, candidates []glance, view *View) error {
+	type looked struct {
+		process Process
+		key     executable
+		err     error
+	}
+	found, answered, err := bounded(ctx, lookLimits, candidates, func(ctx context.Context, candidate glance) looked {
+		seen := looked{err: errBusy}
+		f.once(candidate.pid, func() { seen.process, seen.key, seen.err = f.settled(ctx, place, candidate.pid) })
+		return seen
+	})
 	if err != nil {
-		return found, err
+		return err
 	}
-	if sys, ok := found.info.Sys().(*syscall.Stat_t); ok {
-		found.dev, found.ino = sys.Dev, sys.Ino
+	alive := make(map[executable]bool)
+	var late []int
+	for index, candidate := range candidates {
+		switch {
+		case !answered[index], found[index].err != nil && !errors.Is(found[index].err, errGone):
+			late = append(late, candidate.pid)
+		case found[index].err == nil:
+			view.Processes = append(view.Processes, found[index].process)
+			alive[found[index].key] = true
+		}
+	}
+	slices.Sort(late)
+	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, f.late())...)
+	slices.SortFunc(view.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for key := range f.plain {
+		if !alive[key] {
+			delete(f.plain, key)
+		}
+	}
+	return nil
+}
+
+func sleep(ctx context.Context, pause time.Duration) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(pause):
+		return nil
+	}
+}
+
+// identity is what a process executes.
+type identity struct {
+	inode
+	link    string
+	err     error  // it may not be known
+	started uint64 // in ticks since the boot, if it is known already
+}
+
+// path is where the executable is, as the kernel says it, and whether it was deleted there.
+func (id identity) path() (string, bool) { return cutDeleted(id.link) }
+
+// memory reports whether it is a memory file with the name that replicas give theirs.
+func (id identity) memory() bool { return isMemory(id.link, id.inode) }
+
+// open holds a process, or another of its threads where the first has ended, and says
+// what it executes. The error is errGone, or errUnsettled for one that has no executable
+// though it has not ended.
+func (f *Finder) open(pid int) (*entry, identity, error) {
+	path := filepath.Join(f.proc(), strconv.Itoa(pid))
+	held, err := openEntry(path)
+	if err != nil {
+		return nil, identity{}, errGone
+	}
+	id, err := held.identify()
+	if err == nil {
+		return held, id, nil
+	}
+	defer held.close()
+	state, err := held.status()
+	if err != nil || state.kernel || state.ended {
+		return nil, identity{}, errGone
+	}
+	tasks, err := os.Open(filepath.Join(path, "task"))
+	if err != nil {
+		return nil, identity{}, errUnsettled
+	}
+	defer tasks.Close()
+	names, _ := tasks.Readdirnames(threadsMax) // those that were read before an error
+	for _, name := range names {
+		thread, err := openEntry(filepath.Join(path, "task", name))
+		if err != nil {
+			continue
+		}
+		if id, err := thread.identify(); err == nil {
+			id.started = state.started
+			return thread, id, nil
+		}
+		thread.close()
+	}
+	return nil, identity{}, errUnsettled
+}
+
+// identify says what a process executes. The error is errGone where there is nothing: a
+// thread of the kernel, or a process that is about to end.
+func (e *entry) identify() (identity, error) {
+	var id identity
+	var err error
+	id.link, err = e.link("exe")
+	switch {
+	case errors.Is(err, errGone):
+		return id, errGone
+	case errors.Is(err, syscall.ENAMETOOLONG): // its inode still tells
+	case err != nil:
+		id.err = err
+		return id, nil
+	}
+	found, err := statAt(e.fd, "exe")
+	if errors.Is(gone(err), errGone) {
+		return id, errGone
+	}
+	if err == nil { // otherwise it is in a file system that even root may not look into, and not the target
+		id.inode = found.inode
+	}
+	return id, nil
+}
+
+func (e *entry) status() (status, error) {
+	text, err := e.text("stat")
+	if err != nil {
+		return status{}, err
+	}
+	found, err := parseStatus(text)
+	if err != nil {
+		return status{}, fmt.Errorf("%s: %w", e.path, err)
 	}
 	return found, nil
 }
 
-// absent judges a process without an executable: errGone if it has ended or is a thread of
-// the kernel. Otherwise it is about to end, or its threads make place for what one of them
-// executes: that is errUnsettled.
-func (f *Finder) absent(pid int) error {
-	status, err := f.status(pid)
-	if err != nil || status.kernel || status.ended {
-		return errGone
+// user is the one that started the process, or what it became: not what a program makes
+// itself for a while that belongs to another.
+func (e *entry) user() uint32 {
+	if text, err := e.text("status"); err == nil {
+		if uid, ok := parseUser(text); ok {
+			return uid
+		}
 	}
-	return errUnsettled
-}
-
-// gone turns the errors of a process that is no more into errGone.
-func gone(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
-		return errGone
+	found, err := statAt(e.fd, "")
+	if err != nil {
+		return userUnknown
 	}
-	return err
-}
-
-func (f *Finder) path(pid int, name string) string {
-	return filepath.Join(f.options.Proc, strconv.Itoa(pid), name)
+	return found.uid
 }

@@ -4,4 +4,4 @@ package replica
 
 import "context"
 
-func (f *Finder) find(context.Context) ([]Process, error) { return nil, ErrNotSupported }
+func (f *Finder) find(context.Context) (View, error) { return View{}, ErrNotSupported }

@@ -1,254 +1,308 @@
 package replica
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/multiversion"
 	"golang.org/x/sys/unix"
 )
 
 const (
-	// textMax bounds what is read of /proc's text files, in bytes: a
-	// command line may have megabytes.
-	textMax = 256 << 10
+	// unsettledMax is how often a process is read that executes something else
+	// while it is read, and unsettledPause the time between. An upgrade executes
+	// three times within a tenth of a second.
+	unsettledMax   = 100
+	unsettledPause = 2 * time.Millisecond
 
-	suffixDeleted = " (deleted)"
-	memfdLink     = "/memfd:" + MemfdName
+	memfdLink = "/memfd:" + MemfdName
 )
+
+// settled looks into a process until it executes the same thing afterwards as
+// before. One that never does is returned as it was last, with a note.
+func (f *Finder) settled(ctx context.Context, place *place, pid int) (Process, executable, error) {
+	for attempt := 1; ; attempt++ {
+		last := attempt == unsettledMax
+		process, key, err := f.inspect(ctx, place, pid, last)
+		if err == nil && process.Origin != OriginUnknown {
+			err = f.unchanged(pid, key)
+		}
+		switch {
+		case !errors.Is(err, errUnsettled):
+			return process, key, err
+		case last && process.PID == 0: // without an executable for so long
+			return process, key, errGone
+		case last:
+			process.unreadable("exe", err)
+			process.Running.Certain = false
+			return process, key, nil
+		}
+		if err := sleep(ctx, unsettledPause); err != nil {
+			return Process{}, executable{}, err
+		}
+	}
+}
+
+// unchanged says errUnsettled if the process executes something else by now.
+func (f *Finder) unchanged(pid int, key executable) error {
+	entry, id, err := f.open(pid)
+	if err != nil {
+		return err
+	}
+	defer entry.close()
+	if id.dev != key.dev || id.ino != key.ino {
+		return errUnsettled
+	}
+	return nil
+}
+
+// look is one look into one process.
+type look struct {
+	*Finder
+	ctx     context.Context
+	place   *place
+	entry   *entry
+	id      identity
+	args    arguments
+	key     executable
+	process Process
+
+	read *program // nil: not yet
+}
 
 // inspect finds out all about one process, or returns errGone if it has ended or
 // does not run from the target. While a process executes something its command line
 // is empty for a moment: that is errUnsettled, unless this is the last attempt.
 func (f *Finder) inspect(ctx context.Context, place *place, pid int, last bool) (Process, executable, error) {
-	identity, exeErr := f.identify(pid)
-	key := identity.executable
-	if errors.Is(exeErr, errGone) || errors.Is(exeErr, errUnsettled) {
-		return Process{}, key, exeErr
+	entry, id, err := f.open(pid)
+	if err != nil {
+		return Process{}, executable{}, err
 	}
-	cmdline, err := f.text(pid, "cmdline")
+	defer entry.close()
+	l := &look{Finder: f, ctx: ctx, place: place, entry: entry, id: id, key: executable{pid: pid, dev: id.dev, ino: id.ino}}
+	l.process = Process{PID: pid, Exe: id.link, Origin: OriginUnknown, Running: Running{Source: SourceNone}}
+	err = l.all(last)
+	return l.process, l.key, err
+}
+
+func (l *look) all(last bool) error {
+	text, err := l.entry.text("cmdline")
 	if errors.Is(err, errGone) {
-		return Process{}, key, errUnsettled
+		return errUnsettled
 	}
-	args := parseArguments(cmdline)
-	process := Process{PID: pid, Exe: identity.link, Origin: OriginUnknown, Running: Running{Source: SourceNone}}
-	if exeErr == nil {
-		process.Origin = f.origin(place, identity, args)
+	process := &l.process
+	l.args = parseArguments(text)
+	process.Command, process.Subcommand = l.args.command, l.args.subcommand
+	if failure := l.owner(); failure != nil {
+		return failure
 	}
-	if process.Origin == OriginUnknown && (exeErr == nil || !args.resembles(slices.Concat(place.names, place.paths))) {
-		return Process{}, key, errGone
+	if l.id.err == nil {
+		process.Origin = l.origin()
 	}
-	if exeErr != nil {
-		process.unreadable("exe", exeErr)
+	if process.Origin == OriginUnknown && l.id.err == nil {
+		return errGone
 	}
-	if cmdline == "" && err == nil {
+	if l.id.err != nil {
+		process.unreadable("exe", l.id.err)
+	}
+	if text == "" && err == nil {
 		if err = errors.New("it is empty"); !last {
-			return Process{}, key, errUnsettled
+			return errUnsettled
 		}
 	}
 	if err != nil {
 		process.unreadable("cmdline", err)
 	}
-	process.Command, process.Subcommand = args.command, args.subcommand
-	process.Replica = args.subcommand == subcommandStart || err != nil
-	if key.started, err = f.owner(&process); err != nil || !process.Replica {
-		return process, key, err
+	process.Replica = process.Origin != OriginClaimed && (l.args.subcommand == subcommandStart || err != nil)
+	if !process.Replica {
+		return l.ctx.Err()
 	}
-	process.Polls, process.NoPolling, process.DataFile = args.noPolling == "", args.noPolling, args.positional
-	process.Addresses = args.addresses
-	return process, key, f.replica(ctx, place, &process, key)
+	process.Polls, process.NoPolling, process.DataFile = l.args.noPolling == "", l.args.noPolling, l.args.positional
+	process.Addresses = l.args.addresses
+	return l.replica()
 }
 
-// owner fills in since when and as which user the process runs, and returns its start in
-// ticks since the boot. The error is errUnsettled if the process has ended.
-func (f *Finder) owner(process *Process) (uint64, error) {
-	status, err := f.status(process.PID)
+// owner fills in since when and as which user the process runs, and whether it is
+// stopped. The error is errUnsettled if the process has ended.
+func (l *look) owner() error {
+	state, err := l.entry.status()
 	if errors.Is(err, errGone) {
-		return 0, errUnsettled
+		return errUnsettled
 	}
 	if err != nil {
-		process.unreadable("stat", err)
+		l.process.unreadable("stat", err)
 	}
-	process.Started = f.startTime(status.started)
-	if info, err := os.Stat(f.path(process.PID, "")); err == nil {
-		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-			process.UID = sys.Uid
-		}
+	if l.key.started = state.started; l.id.started != 0 {
+		l.key.started = l.id.started
 	}
-	return status.started, nil
-}
-
-// replica fills in what a replica runs, is armed with and offers. The error is
-// that of running.
-func (f *Finder) replica(ctx context.Context, place *place, process *Process, key executable) error {
-	f.superblock(ctx, process)
-	headers := f.headers(place)
-	f.armed(process, &headers)
-	if process.Origin != OriginUnknown {
-		if err := f.running(ctx, process, key, headers); err != nil {
-			return err
-		}
-	}
-	if process.Running.Release == 0 {
-		process.runningFromDataFile()
-	}
-	process.offer(headers)
-	f.state(process)
+	l.process.Started, l.process.Stopped = l.startTime(l.key.started), state.stopped
+	l.process.UID = l.entry.user()
+	l.process.Stranger = l.place.users.stranger(l.process.UID)
 	return nil
 }
 
-// origin judges whether the process runs from the target. The kernel says paths as we
-// would, in our mount namespace. What a process calls itself counts, whatever its file is
-// called now, if it has our root too. Everywhere else text proves nothing; the same
-// file at the end of the path, from the process's root, does.
-func (f *Finder) origin(place *place, identity identity, args arguments) Origin {
-	path, deleted := strings.CutSuffix(identity.link, suffixDeleted)
-	memory := strings.HasPrefix(identity.link, memfdLink)
-	if memory {
-		if path = args.command; path == "" {
-			return OriginMemory // the command line could not be read: its path may be this one
-		}
+// replica fills in what a replica runs, is armed with and offers, and whether it sees
+// what happens at the target. The error is that of running.
+func (l *look) replica() error {
+	data := l.dataFile()
+	if data != nil {
+		defer data.close()
 	}
-	for index, file := range place.files {
-		same := file != nil && os.SameFile(identity.info, file)
-		if !same && !memory && place.means(index, path) {
-			same = f.sameLink(identity.pid, "ns/mnt", place.mount)
-		}
-		if !same && (args.command == place.names[index] || args.command == place.paths[index]) {
-			same = f.sameLink(identity.pid, "ns/mnt", place.mount) && f.sameLink(identity.pid, "root", place.root)
-		}
-		if !same && file != nil && (memory || deleted) && filepath.IsAbs(path) {
-			inside, err := os.Stat(filepath.Join(f.path(identity.pid, "root"), path))
-			same = err == nil && os.SameFile(inside, file)
-		}
-		switch {
-		case !same:
-		case memory:
-			return OriginMemory
-		case index == 0 && file != nil && os.SameFile(identity.info, file):
-			return OriginTarget
-		default:
-			return OriginReplaced
-		}
+	headers := l.place.headers
+	opened, err := l.descriptors(data, &headers)
+	if data != nil {
+		l.superblock(data, opened.data)
 	}
-	return OriginUnknown
-}
-
-// means reports whether a path, as the kernel says it, is the target or the backup with
-// this index, or a file with a hidden name beside it: an installer that was interrupted
-// leaves the old file with one.
-func (p *place) means(index int, path string) bool {
-	directory, base := filepath.Split(p.paths[index])
-	return path == p.paths[index] || strings.HasPrefix(path, filepath.Join(directory, "."+base+"."))
-}
-
-// sameLink reports whether a link of the process says the same as ours. A system
-// that does not tell is taken to have but one mount namespace or root.
-func (f *Finder) sameLink(pid int, name, ours string) bool {
-	text := readlinkOrEmpty(f.path(pid, name))
-	return text == ours || text == "" || ours == ""
-}
-
-func (f *Finder) status(pid int) (status, error) {
-	text, err := f.text(pid, "stat")
-	if err != nil {
-		return status{}, err
+	if l.process.Origin != OriginUnknown {
+		if err := l.running(headers); err != nil {
+			return err
+		}
+		l.process.Sees = l.sees()
 	}
-	found, err := parseStatus(text)
-	if err != nil {
-		return status{}, fmt.Errorf("process %d: %w", pid, err)
+	if l.process.Running.Release == 0 {
+		l.process.runningFromDataFile()
 	}
-	return found, nil
+	l.process.offer(headers)
+	l.state(opened, err)
+	return l.ctx.Err()
 }
 
 // startTime converts ticks since the boot, or returns zero if the boot's time
 // is not known.
 func (f *Finder) startTime(ticks uint64) time.Time {
-	text, err := readText(filepath.Join(f.options.Proc, "stat"))
-	if err != nil {
-		return time.Time{}
-	}
-	boot, ok := parseBootTime(text)
+	boot, ok := f.boot()
 	if !ok || ticks > ticksMax {
 		return time.Time{}
 	}
 	return time.Unix(boot+int64(ticks/ticksPerSecond), 0).UTC()
 }
 
-func (f *Finder) text(pid int, name string) (string, error) {
-	text, err := readText(f.path(pid, name))
+func (f *Finder) boot() (int64, bool) {
+	proc, err := openEntry(f.proc())
 	if err != nil {
-		return "", gone(err)
+		return 0, false
 	}
-	return text, nil
+	defer proc.close()
+	text, err := proc.text("stat")
+	if err != nil {
+		return 0, false
+	}
+	return parseBootTime(text)
 }
 
-func readText(name string) (string, error) {
-	file, err := os.Open(name)
+// dataFile holds the data file that the command line names, without opening it.
+func (l *look) dataFile() *pin {
+	if l.process.DataFile == "" {
+		l.process.unreadable(UnreadableDataFile, errors.New("the command line names none"))
+		return nil
+	}
+	held, err := l.inside(l.process.DataFile)
 	if err != nil {
-		return "", err
+		l.process.unreadable(UnreadableDataFile, err)
+		return nil
 	}
-	defer file.Close()
-	var buffer bytes.Buffer
-	_, err = io.Copy(&buffer, io.LimitReader(file, textMax))
-	return buffer.String(), err
-}
-
-// superblock reads the data file that the command line names.
-func (f *Finder) superblock(ctx context.Context, process *Process) {
-	if process.DataFile == "" {
-		process.unreadable(UnreadableDataFile, errors.New("the command line names none"))
-		return
-	}
-	file, err := f.openDataFile(process)
-	if err == nil {
-		defer file.Close()
-		var superblock datafile.Superblock
-		if superblock, err = datafile.Read(ctx, file, datafile.Options{}); err == nil {
-			process.Superblock = &superblock
-			return
+	// Where a path leads to the same file from here, too, it can be found again later.
+	if path := readlinkOrEmpty(held.again()); filepath.IsAbs(path) {
+		if here, err := statAt(unix.AT_FDCWD, path); err == nil && here.inode == held.inode {
+			l.process.DataFilePath = path
 		}
 	}
-	if failure, ok := errors.AsType[*fs.PathError](err); ok {
-		failure.Path = process.DataFile // not the way there
-	} else {
-		err = fmt.Errorf("%s: %w", process.DataFile, err)
-	}
-	process.unreadable(UnreadableDataFile, err)
+	return held
 }
 
-// openDataFile opens the path as the process means it: from its root or its
-// working directory, absolute symlinks included.
-func (f *Finder) openDataFile(process *Process) (*os.File, error) {
-	base, flags := "root", uint64(unix.RESOLVE_IN_ROOT)
-	if !filepath.IsAbs(process.DataFile) {
-		base, flags = "cwd", 0
+// superblock reads the data file. A stranger's is only read if it is his or he has it
+// open: he could name one that he may not open himself.
+func (l *look) superblock(data *pin, open bool) {
+	his := open || data.regular() && data.uid == l.process.UID
+	if l.process.Stranger && !his {
+		l.process.unreadable(UnreadableDataFile, fmt.Errorf("%s: it is another user's, and the process does not have it open", l.process.DataFile))
+		return
 	}
-	directory := f.path(process.PID, base)
-	fd, err := unix.Open(directory, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	superblock, err := l.readSuperblock(data)
+	if err == nil {
+		l.process.Superblock = &superblock
+		return
+	}
+	if failure, ok := errors.AsType[*fs.PathError](err); ok {
+		failure.Path = l.process.DataFile // not the way there
+	} else {
+		err = fmt.Errorf("%s: %w", l.process.DataFile, err)
+	}
+	l.process.unreadable(UnreadableDataFile, err)
+}
+
+func (l *look) readSuperblock(data *pin) (datafile.Superblock, error) {
+	file, err := datafile.Open(data.again())
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: directory, Err: err}
+		return datafile.Superblock{}, err
 	}
-	defer unix.Close(fd)
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: flags}
-	file, err := unix.Openat2(fd, process.DataFile, &how)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // an old kernel, or a filter of system calls
-		file, err = unix.Openat(fd, strings.TrimLeft(process.DataFile, "/"), unix.O_PATH|unix.O_CLOEXEC, 0)
+	defer file.Close()
+	return datafile.Read(l.ctx, file, datafile.Options{})
+}
+
+// program is what a process executes.
+type program struct {
+	binary *multiversion.Binary  // its header: the file is closed
+	plain  bool                  // an executable without multiversion sections
+	sum    multiversion.Checksum // of a plain one
+	err    error
+}
+
+// program reads what the process executes, once.
+func (l *look) program() *program {
+	if l.read == nil {
+		l.read = &program{}
+		l.read.err = l.readProgram(l.read)
 	}
+	return l.read
+}
+
+func (l *look) readProgram(program *program) error {
+	held, err := pinAt(l.entry.fd, "exe", filepath.Join(l.entry.path, "exe"))
 	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: process.DataFile, Err: err}
+		return gone(err)
 	}
-	defer unix.Close(file)
-	return datafile.Open("/proc/self/fd/" + strconv.Itoa(file))
+	defer held.close()
+	if held.inode != l.id.inode {
+		return errGone
+	}
+	file, err := held.open()
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	status, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	binary, err := multiversion.Parse(file, status.Size())
+	if err == nil {
+		program.binary = binary
+		return nil
+	}
+	if !multiversion.IsPlain(err) {
+		return err
+	}
+	program.plain = true
+	l.mu.Lock()
+	sum, known := l.plain[l.key]
+	l.mu.Unlock()
+	if !known {
+		hash := multiversion.NewHash()
+		if err := multiversion.HashExtent(l.ctx, hash, file, multiversion.Extent{Size: status.Size()}); err != nil {
+			program.plain = false
+			return err
+		}
+		sum = hash.Checksum()
+		l.mu.Lock()
+		l.plain[l.key] = sum
+		l.mu.Unlock()
+	}
+	program.sum = sum
+	return nil
 }

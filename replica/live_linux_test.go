@@ -24,10 +24,11 @@ func releases(texts ...string) []multiversion.Release {
 // only returns the one process that runs from the target.
 func only(t *testing.T, target string) replica.Process {
 	t.Helper()
-	found, err := replica.Find(t.Context(), target, replica.Options{})
+	view, err := replica.Find(t.Context(), target, replica.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
+	found := view.Processes
 	if len(found) != 1 {
 		t.Fatalf("found %d processes, want 1: %+v", len(found), found)
 	}
@@ -100,7 +101,8 @@ func TestFindPastRelease(t *testing.T) {
 	p.Must("0.17.6: listening")
 	finder := replica.NewFinder(binary, replica.Options{})
 	for range 2 { // the second time the checksum is remembered
-		found, err := finder.Find(t.Context())
+		view, err := finder.Find(t.Context())
+		found := view.Processes
 		if err != nil || len(found) != 1 {
 			t.Fatalf("found %+v, %v", found, err)
 		}
@@ -167,7 +169,7 @@ func TestFindOthers(t *testing.T) {
 		}
 		p.Kill()
 	}
-	if found, err := replica.Find(t.Context(), binary, replica.Options{}); err != nil || len(found) != 0 {
+	if found, err := replica.Find(t.Context(), binary, replica.Options{}); err != nil || len(found.Processes) != 0 {
 		t.Errorf("after all have ended: %+v, %v", found, err)
 	}
 }

@@ -1,6 +1,7 @@
 package replica_test
 
 import (
+	"errors"
 	"io"
 	"os"
 	"os/exec"
@@ -81,10 +82,112 @@ func TestFindSamePathElsewhere(t *testing.T) {
 	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	other, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	contained(t, `mount --bind "$1" "$2"; exec "$2"/tigerbeetle start --addresses=3000 "$2"/0_0.tigerbeetle`, filepath.Dir(other), filepath.Dir(binary))
-	if found, err := replica.Find(t.Context(), binary, replica.Options{}); err != nil || len(found) != 0 {
+	if found, err := replica.Find(t.Context(), binary, replica.Options{}); err != nil || len(found.Processes) != 0 {
 		t.Errorf("found %+v, %v", found, err)
 	}
 	checkRunning(t, only(t, other), "0.17.6", replica.SourceExecutable, true, replica.OriginTarget)
+}
+
+// installNext puts a binary in the place of the one at a path as tbctl does: the replaced file is kept.
+func installNext(t *testing.T, binary string, data []byte) {
+	t.Helper()
+	if err := errors.Join(os.RemoveAll(binary+"-old"), os.Link(binary, binary+"-old")); err != nil {
+		t.Fatal(err)
+	}
+	standin.Replace(t, binary, data)
+}
+
+// The link to a deleted executable is spelled from our root, the command line from the process's.
+func TestFindInChrootOfAMount(t *testing.T) {
+	t.Parallel()
+	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	root := t.TempDir()
+	cmd := contained(t, `mkdir "$2/tb" "$2/proc"; mount --bind "$1" "$2/tb"; mount -t proc proc "$2/proc"
+exec chroot "$2" /tb/tigerbeetle start --addresses=3000 /tb/0_0.tigerbeetle`, filepath.Dir(binary), root)
+	for _, release := range []string{"0.17.7", "0.17.8", "0.17.9"} {
+		installNext(t, binary, standin.Binary(t, release, "0.17.5", "0.17.6"))
+		got := only(t, binary)
+		checkRunning(t, got, "0.17.6", replica.SourceExecutable, true, replica.OriginReplaced)
+		if got.PID != cmd.Process.Pid || got.Sees != replica.SeesTarget {
+			t.Errorf("%s: got %+v", release, got)
+		}
+	}
+}
+
+// The same without a mount namespace of its own, where everything has a path from our root.
+func TestFindInChrootHere(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it needs root")
+	}
+	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	root := filepath.Dir(binary)
+	if err := os.Mkdir(filepath.Join(root, "proc"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command("mount", "-t", "proc", "proc", filepath.Join(root, "proc")).CombinedOutput(); err != nil {
+		t.Skipf("skipped: %v: %s", err, output)
+	}
+	t.Cleanup(func() { _ = syscall.Unmount(filepath.Join(root, "proc"), syscall.MNT_DETACH) })
+	chroot, err := exec.LookPath("chroot")
+	if err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	p := standin.Run(t, chroot, standin.Options{}, root, "/tigerbeetle", "start", "--addresses=3000", "/0_0.tigerbeetle")
+	p.Must("listening")
+	for _, release := range []string{"0.17.7", "0.17.8", "0.17.9"} {
+		installNext(t, binary, standin.Binary(t, release, "0.17.5", "0.17.6"))
+		got := only(t, binary)
+		checkRunning(t, got, "0.17.6", replica.SourceExecutable, true, replica.OriginReplaced)
+		if got.Sees != replica.SeesTarget {
+			t.Errorf("%s: got %+v", release, got)
+		}
+	}
+}
+
+// Where the file alone is mounted nothing that takes its place is seen, and nothing but the
+// mount tells any more where the file came from.
+func TestFindMountedAlone(t *testing.T) {
+	t.Parallel()
+	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	contained(t, `mount -t tmpfs none /mnt; touch /mnt/tb; mount --bind "$1/tigerbeetle" /mnt/tb
+exec /mnt/tb start --addresses=3000 "$1/0_0.tigerbeetle"`, filepath.Dir(binary))
+	got := only(t, binary)
+	checkRunning(t, got, "0.17.6", replica.SourceExecutable, true, replica.OriginTarget)
+	if got.Sees != replica.SeesMounted {
+		t.Errorf("sees %q", got.Sees)
+	}
+	for _, release := range []string{"0.17.7", "0.17.8", "0.17.9"} {
+		if err := os.Rename(binary, binary+"-old"); err != nil {
+			t.Fatal(err)
+		}
+		standin.Replace(t, binary, standin.Binary(t, release, "0.17.5", "0.17.6"))
+		got := only(t, binary)
+		checkRunning(t, got, "0.17.6", replica.SourceExecutable, true, replica.OriginReplaced)
+		if got.Sees != replica.SeesOther {
+			t.Errorf("%s: sees %q", release, got.Sees)
+		}
+	}
+}
+
+// A replica that is stopped does not look for anything.
+func TestFindStopped(t *testing.T) {
+	t.Parallel()
+	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	p := standin.Start(t, binary, dataFile, standin.Options{})
+	if got := only(t, binary); got.Stopped || got.Sees != replica.SeesTarget {
+		t.Errorf("got %+v", got)
+	}
+	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.PID(), &status, syscall.WUNTRACED, nil); err != nil || !status.Stopped() {
+		t.Fatalf("%v, %v", status, err)
+	}
+	if got := only(t, binary); !got.Stopped {
+		t.Errorf("got %+v", got)
+	}
 }
 
 // A changed root directory, with an absolute symlink on the way to the data file.

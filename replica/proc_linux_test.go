@@ -75,7 +75,7 @@ func (tr tree) find(target string) []replica.Process {
 	if err != nil {
 		tr.t.Fatal(err)
 	}
-	return found
+	return found.Processes
 }
 
 func installed(t *testing.T) string {
@@ -102,11 +102,14 @@ func TestFindInTree(t *testing.T) {
 	tr.process(30, target, "mnt:[1]", target, "start", "--addresses=3000", "/none")
 	tr.process(4, twin, "mnt:[2]", "/app/tigerbeetle", "start", "--addresses=3000", "/none")
 	tr.process(5, strange, "mnt:[1]", "/bin/strange", "start")
+	jail := t.TempDir()
 	tr.process(6, strange, "mnt:[2]", target, "start")  // says so, in another mount namespace
 	tr.process(11, strange, "mnt:[1]", target, "start") // says so, with another root
-	tr.unlink("11/root")
-	tr.link("11/root", "/srv/jail")
-	tr.process(12, strange, "mnt:[1]", target, "start", "--addresses=3000", "/none") // says so, and is believed
+	for _, dir := range []string{"6", "11"} {
+		tr.unlink(dir + "/root")
+		tr.link(dir+"/root", jail)
+	}
+	tr.process(12, strange, "mnt:[1]", target, "start", "--addresses=3000", "/none") // says so, and is not believed
 	hidden := filepath.Join(filepath.Dir(target), "."+filepath.Base(target)+".ready-7")
 	if err := os.WriteFile(hidden, nil, 0o755); err != nil {
 		t.Fatal(err)
@@ -121,10 +124,11 @@ func TestFindInTree(t *testing.T) {
 	if len(found) != 4 || found[0].PID != 4 || found[1].PID != 12 || found[2].PID != 13 || found[3].PID != 30 {
 		t.Fatalf("found %+v", found)
 	}
-	for _, process := range found[1:3] {
-		if process.Origin != replica.OriginReplaced || process.Running.Release != 0 {
-			t.Errorf("got %+v", process)
-		}
+	if got := found[1]; got.Origin != replica.OriginClaimed || got.Replica || got.Exe != strange {
+		t.Errorf("got %+v", got)
+	}
+	if got := found[2]; got.Origin != replica.OriginReplaced || !got.Replica || got.Running.Release != 0 {
+		t.Errorf("got %+v", got)
 	}
 	for _, process := range []replica.Process{found[0], found[3]} {
 		if process.Origin != replica.OriginTarget || process.Running.Release != testbin.Release("0.17.8") || process.Running.Certain ||
@@ -206,7 +210,7 @@ func TestFindAsStranger(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text, err := json.Marshal(found)
+		text, err := json.Marshal(found.Processes)
 		if err != nil {
 			t.Fatal(err)
 		}

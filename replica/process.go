@@ -23,15 +23,33 @@ const (
 	OriginReplaced Origin = "replaced"
 	OriginMemory   Origin = "memory"
 	OriginUnknown  Origin = "unknown" // the executable could not be read
+	OriginClaimed  Origin = "claimed" // it calls itself like the target, and executes something else
+)
+
+// Sees says what a replica finds where it looks for a new binary. Empty is not known.
+type Sees string
+
+// What it sees. With SeesMounted the file alone is mounted where the replica runs: it goes on
+// seeing this file, whatever takes its place at the target.
+const (
+	SeesTarget  Sees = "target"
+	SeesMounted Sees = "mounted"
+	SeesOther   Sees = "other"
+	SeesNothing Sees = "nothing"
 )
 
 // Process is a process that runs from the target.
 type Process struct {
 	PID     int       `json:"pid"`
-	UID     uint32    `json:"uid"`              // of the user that it runs as; root's too if the system protects it from being read
+	UID     uint32    `json:"uid"`              // of the user that started it
 	Started time.Time `json:"started,omitzero"` // a change of the release does not change it
 	Origin  Origin    `json:"origin"`
 	Exe     string    `json:"exe"` // the text of the link /proc/PID/exe
+
+	// Stranger reports whether its user is neither root, an account of the system, an owner
+	// of the target nor one of [Options].Users. What such a process needs
+	// counts only as far as it can have been started from the target.
+	Stranger bool `json:"stranger,omitempty"`
 
 	// Replica reports whether this is a replica: the subcommand is start, or
 	// the command line could not be read.
@@ -45,8 +63,12 @@ type Process struct {
 	Polls     bool   `json:"polls"`
 	NoPolling string `json:"no_polling,omitempty"`
 
-	DataFile   string               `json:"data_file,omitempty"` // as on the command line
-	Superblock *datafile.Superblock `json:"superblock,omitempty"`
+	Stopped bool `json:"stopped,omitempty"` // by a signal or a debugger: it does nothing until it is continued
+	Sees    Sees `json:"sees,omitempty"`
+
+	DataFile     string               `json:"data_file,omitempty"`      // as on the command line
+	DataFilePath string               `json:"data_file_path,omitempty"` // where the same file is from here, if anywhere
+	Superblock   *datafile.Superblock `json:"superblock,omitempty"`
 
 	// State says how far it is. StartingSince is the time at which one that starts began to,
 	// zero if that is not known.
@@ -112,8 +134,11 @@ func (a *Armed) Newest() multiversion.Release {
 	return newest
 }
 
-// UnreadableDataFile is what a data file is called in [Unreadable].
-const UnreadableDataFile = "data file"
+// What a data file and sockets are called in [Unreadable].
+const (
+	UnreadableDataFile = "data file"
+	UnreadableSockets  = "sockets"
+)
 
 // Unreadable says what of a process could not be read, and why.
 type Unreadable struct {

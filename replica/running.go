@@ -2,7 +2,6 @@ package replica
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -31,17 +30,25 @@ func (p *Process) runningFromExecutable(current multiversion.Release) {
 // runningFromPack is for a process that executes a plain executable with this
 // checksum. A past release's is in the pack, a current one's beside it.
 func (p *Process) runningFromPack(sum multiversion.Checksum, headers []named) {
-	for _, binary := range headers {
-		index := slices.IndexFunc(binary.header.Past, func(past multiversion.Past) bool { return past.Checksum == sum })
-		release := binary.header.Current.Release
-		if index >= 0 {
-			release = binary.header.Past[index].Release
-		} else if binary.header.Current.Checksum != sum {
-			continue
-		}
-		p.Running = Running{Release: release, Source: SourcePack, Certain: true, Note: "found in " + binary.name}
-		return
+	if release, name, found := findInPacks(sum, headers); found {
+		p.Running = Running{Release: release, Source: SourcePack, Certain: true, Note: "found in " + name}
 	}
+}
+
+// findInPacks returns the release of a plain executable and what the binary is called that
+// it is in.
+func findInPacks(sum multiversion.Checksum, headers []named) (multiversion.Release, string, bool) {
+	for _, binary := range headers {
+		for _, past := range binary.header.Past {
+			if past.Checksum == sum {
+				return past.Release, binary.name, true
+			}
+		}
+		if binary.header.Current.Checksum == sum {
+			return binary.header.Current.Release, binary.name, true
+		}
+	}
+	return 0, "", false
 }
 
 // runningFromDataFile is for a process whose executable says nothing.

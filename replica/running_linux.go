@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -9,146 +8,171 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
+	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
+	"golang.org/x/sys/unix"
 )
 
-// descriptorsMax is how many descriptors of a process are looked at.
-const descriptorsMax = 1 << 20
+const (
+	// descriptorsMax is how many descriptors of a process are looked at. A replica makes
+	// its memory file when it starts, so that it is among the first.
+	descriptorsMax = 4096
 
-// headers reads those of the target and the backups, as far as they have any.
-func (f *Finder) headers(place *place) []named {
-	var headers []named
-	for _, path := range place.paths {
-		if header, err := readHeader(path); err == nil {
-			headers = append(headers, named{name: path, header: header})
-		}
-	}
-	return headers
+	// memoryFilesMax is how many memory files of a process are read. A replica has one.
+	memoryFilesMax = 4
+)
+
+// opened is what the descriptors of a process tell, besides what it is armed with.
+type opened struct {
+	data    bool            // the data file is among them
+	sockets map[uint64]bool // by their numbers
+	memory  time.Time       // when a memory file of a replica's was written last
 }
 
-// readHeader reads the header of a file that may have become something else since
-// it was found, such as a pipe.
-func readHeader(name string) (*multiversion.Header, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+// descriptors looks through the descriptors of a process: for the memory file that it holds
+// the next binary in, whose header comes in front of the headers, and for what else they tell.
+// The error is why they could not be looked at.
+func (l *look) descriptors(data *pin, headers *[]named) (opened, error) {
+	found := opened{sockets: make(map[uint64]bool)}
+	directory, err := l.entry.open("fd")
 	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: not a regular file", name)
-	}
-	binary, err := multiversion.Parse(file, info.Size())
-	if err != nil {
-		return nil, err
-	}
-	return &binary.Images[0].Header, nil
-}
-
-// armed looks for the memory file that the process holds the next binary in,
-// and adds its header in front of the headers.
-func (f *Finder) armed(process *Process, headers *[]named) {
-	directory, err := os.Open(f.path(process.PID, "fd"))
-	if err != nil {
-		process.unreadable("fd", err)
-		return
+		l.process.unreadable("fd", err)
+		return found, err
 	}
 	defer directory.Close()
-	looked := 0
-	for {
+	seen := make(map[inode]bool)
+	for looked := 0; ; {
 		names, err := directory.Readdirnames(namesChunk)
 		for _, name := range names {
-			f.descriptor(process, name, headers)
+			l.descriptor(int(directory.Fd()), name, data, &found, seen, headers)
 		}
-		if looked += len(names); looked > descriptorsMax {
-			process.unreadable("fd", fmt.Errorf("%w: more than %d", ErrTooMany, descriptorsMax))
-			return
-		}
-		if errors.Is(err, io.EOF) {
-			return
-		}
-		if err != nil {
-			process.unreadable("fd", err)
-			return
+		looked += len(names)
+		switch {
+		case looked >= descriptorsMax && l.process.Armed == nil:
+			err = fmt.Errorf("%w: more than %d", ErrTooMany, descriptorsMax)
+			fallthrough
+		case err != nil && !errors.Is(err, io.EOF):
+			l.process.unreadable("fd", gone(err))
+			return found, gone(err)
+		case err != nil || looked >= descriptorsMax:
+			return found, nil
 		}
 	}
 }
 
-// descriptor looks at one descriptor. A replica has one memory file; should
-// there be more, what it would execute is not known, and that is said.
-func (f *Finder) descriptor(process *Process, name string, headers *[]named) {
-	path := filepath.Join(f.path(process.PID, "fd"), name)
-	link, err := os.Readlink(path)
+// descriptor looks at one descriptor. A replica has one memory file; should there be more,
+// what it would execute is not known, and that is said.
+func (l *look) descriptor(directory int, name string, data *pin, opened *opened, seen map[inode]bool, headers *[]named) {
+	buffer := make([]byte, len(memfdLink))
+	count, err := unix.Readlinkat(directory, name, buffer)
 	if err != nil {
 		if gone(err) != errGone {
-			process.unreadable("fd", err)
+			l.process.unreadable("fd", &os.PathError{Op: "readlink", Path: filepath.Join(l.entry.path, "fd", name), Err: err})
 		}
 		return
 	}
-	if !strings.HasPrefix(link, memfdLink) {
+	link := string(buffer[:count])
+	if socket, ok := socketInode(link); ok {
+		opened.sockets[socket] = true
 		return
 	}
-	header, err := readHeader(path)
+	memory := link == memfdLink
+	if !memory && (data == nil || !l.process.Stranger) {
+		return
+	}
+	found, err := statAt(directory, name)
+	switch {
+	case err != nil:
+		return
+	case !memory:
+		opened.data = opened.data || found.inode == data.inode
+		return
+	case !isMemory(memfdLink, found.inode), seen[found.inode]:
+		return
+	}
+	seen[found.inode], opened.memory = true, found.written
+	switch count := len(seen); {
+	case count <= memoryFilesMax:
+		l.memoryFile(directory, name, headers)
+	case count == memoryFilesMax+1:
+		l.process.unreadable("fd", fmt.Errorf("%w: more than %d memory files", ErrTooMany, memoryFilesMax))
+	}
+}
+
+// memoryFile reads a memory file that the process holds.
+func (l *look) memoryFile(directory int, name string, headers *[]named) {
+	header, err := readHeader(directory, name, filepath.Join(l.entry.path, "fd", name))
 	if err != nil {
 		// Empty until the first binary is accepted, and plain for the moment
 		// before a past release executes.
 		if gone(err) != errGone && !multiversion.IsPlain(err) && !errors.Is(err, multiversion.RuleKind) {
-			process.unreadable("fd", fmt.Errorf("armed binary in descriptor %s: %w", name, err))
+			l.process.unreadable("fd", fmt.Errorf("armed binary in descriptor %s: %w", name, err))
 		}
 		return
 	}
-	if process.Armed != nil {
-		process.unreadable("fd", fmt.Errorf("descriptors %d and %s both hold a binary to execute", process.Armed.FD, name))
+	if l.process.Armed != nil {
+		l.process.unreadable("fd", fmt.Errorf("descriptors %d and %s both hold a binary to execute", l.process.Armed.FD, name))
 	}
-	fd, _ := strconv.Atoi(name)
-	process.Armed = &Armed{FD: fd, Current: header.Current.Release, Checksum: header.ChecksumBinary, Releases: header.Releases()}
+	number, _ := strconv.Atoi(name)
+	l.process.Armed = &Armed{FD: number, Current: header.Current.Release, Checksum: header.ChecksumBinary, Releases: header.Releases()}
 	*headers = append([]named{{name: "the armed binary", header: header}}, *headers...)
 }
 
 // running finds out the release that the process executes. The error is the
 // context's or errUnsettled.
-func (f *Finder) running(ctx context.Context, process *Process, key executable, headers []named) error {
-	file, err := os.Open(f.path(process.PID, "exe"))
-	if err != nil {
-		if gone(err) == errGone {
-			return errUnsettled
-		}
-		process.unreadable("exe", err)
-		return nil
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		process.unreadable("exe", err)
-		return nil
-	}
-	binary, err := multiversion.Parse(file, info.Size())
+func (l *look) running(headers []named) error {
+	program := l.program()
 	switch {
-	case err == nil:
-		process.runningFromExecutable(binary.Current())
-		return nil
-	case !multiversion.IsPlain(err):
-		process.unreadable("exe", err)
-		return nil
+	case l.ctx.Err() != nil:
+		return l.ctx.Err()
+	case errors.Is(program.err, errGone):
+		return errUnsettled
+	case program.err != nil:
+		l.process.unreadable("exe", program.err)
+	case program.plain:
+		l.process.runningFromPack(program.sum, headers)
+	default:
+		l.process.runningFromExecutable(program.binary.Current())
 	}
-	sum, known := f.plain[key]
-	if !known {
-		hash := multiversion.NewHash()
-		if err := multiversion.HashExtent(ctx, hash, file, multiversion.Extent{Size: info.Size()}); err != nil {
-			if ctx.Err() != nil {
-				return ctx.Err()
-			}
-			process.unreadable("exe", err)
-			return nil
-		}
-		sum = hash.Checksum()
-		f.plain[key] = sum
-	}
-	process.runningFromPack(sum, headers)
 	return nil
+}
+
+// sees finds out whether the replica sees what takes the place of the file at the target.
+func (l *look) sees() Sees {
+	target, path := l.place.files[0], l.polled()
+	switch {
+	case l.here() && l.place.named(path):
+		return SeesTarget
+	case target == (inode{}) || path == "" || l.here():
+		return ""
+	}
+	found, err := l.inside(path)
+	if errors.Is(gone(err), errGone) {
+		return SeesNothing
+	}
+	if err != nil {
+		return ""
+	}
+	defer found.close()
+	switch {
+	case found.inode != target:
+		return SeesOther
+	case found.mountRoot:
+		return SeesMounted
+	}
+	return SeesTarget
+}
+
+// polled is the path at which a replica looks for a new binary, in its own root: the one
+// that it was started from. It is empty where that is not known.
+func (l *look) polled() string {
+	if filepath.IsAbs(l.args.command) {
+		return l.args.command
+	}
+	path, _ := l.id.path()
+	if l.id.memory() || l.sameMount() { // a path as the kernel says it is spelled from our root
+		return ""
+	}
+	return strings.TrimSuffix(path, "-old")
 }

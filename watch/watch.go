@@ -179,6 +179,6 @@ func (w *watcher) replicas(ctx context.Context) ([]Event, error) {
 		return nil, err
 	}
 	before := w.processes
-	w.processes = found
-	return changes(w.binary.path, before, found), nil
+	w.processes = found.Processes
+	return changes(w.binary.path, before, w.processes), nil
 }

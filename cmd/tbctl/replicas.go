@@ -22,11 +22,11 @@ func binaryPath(target string) string {
 // findReplicas finds the processes that run from the target. Where that is not
 // possible the result is empty and supported is false.
 func findReplicas(ctx context.Context, target string) (processes []replica.Process, supported bool, err error) {
-	processes, err = replica.Find(ctx, binaryPath(target), replica.Options{})
+	view, err := replica.Find(ctx, binaryPath(target), replica.Options{})
 	if errors.Is(err, replica.ErrNotSupported) {
 		return nil, false, nil
 	}
-	return processes, err == nil, err
+	return view.Processes, err == nil, err
 }
 
 // knownError names the flag that an error of the host's is about.

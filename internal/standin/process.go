@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -53,6 +54,9 @@ type Options struct {
 
 	// Poll is the time between two looks at the binary. 0 stands for 20 ms.
 	Poll time.Duration
+
+	// User is whom it runs as. 0 stands for the test's own user.
+	User uint32
 
 	// Args are the words between start and the data file. Nil stands for --addresses with
 	// an address of its own, see [Addresses].
@@ -125,6 +129,9 @@ func Run(tb testing.TB, path string, options Options, args ...string) *Process {
 	p.cmd.Env = append(os.Environ(), "STANDIN_UPGRADE="+options.Upgrade, "STANDIN_DIE="+options.Die, "STANDIN_HOLD="+options.Hold)
 	if options.Poll > 0 {
 		p.cmd.Env = append(p.cmd.Env, "STANDIN_POLL="+options.Poll.String())
+	}
+	if options.User != 0 {
+		p.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: options.User, Gid: options.User}}
 	}
 	output, err := p.cmd.StderrPipe()
 	if err != nil {

@@ -1,0 +1,205 @@
+package replica
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// textMax bounds what is read of /proc's text files, in bytes: a
+	// command line may have megabytes.
+	textMax = 256 << 10
+
+	// linkMax is more than the kernel says of a link in /proc.
+	linkMax = 2 * unix.PathMax
+
+	// threadsMax is how many threads of a process are asked what it executes, when
+	// its first one has ended.
+	threadsMax = 64
+)
+
+// errGone says that a process has ended, or is not one to look at.
+var errGone = errors.New("process is gone")
+
+// entry is a directory of /proc that is held open, so that everything read through it
+// is of one process, whatever its number is given to. It is the process's, or, if the first
+// thread has ended, that of another thread.
+type entry struct {
+	path string // for messages
+	fd   int
+}
+
+func openEntry(path string) (*entry, error) {
+	fd, err := unix.Open(path, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, gone(&fs.PathError{Op: "open", Path: path, Err: err})
+	}
+	return &entry{path: path, fd: fd}, nil
+}
+
+func (e *entry) close() { _ = unix.Close(e.fd) }
+
+// failed names what could not be done, or says that the process is gone.
+func (e *entry) failed(op, name string, err error) error {
+	return gone(&fs.PathError{Op: op, Path: filepath.Join(e.path, name), Err: err})
+}
+
+// gone turns the errors of a process that is no more into errGone.
+func gone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return errGone
+	}
+	return err
+}
+
+// link reads a link, which never waits for what it leads to.
+func (e *entry) link(name string) (string, error) {
+	buffer := make([]byte, linkMax)
+	count, err := unix.Readlinkat(e.fd, name, buffer)
+	if err != nil {
+		return "", e.failed("readlink", name, err)
+	}
+	return string(buffer[:count]), nil
+}
+
+// open opens a text file.
+func (e *entry) open(name string) (*os.File, error) {
+	fd, err := unix.Openat(e.fd, name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, e.failed("open", name, err)
+	}
+	return os.NewFile(uintptr(fd), filepath.Join(e.path, name)), nil
+}
+
+// text reads a text file, or the first part of it.
+func (e *entry) text(name string) (string, error) {
+	file, err := e.open(name)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	text, err := readLimited(file, textMax)
+	return text, gone(err)
+}
+
+func readLimited(r io.Reader, limit int64) (string, error) {
+	var buffer bytes.Buffer
+	_, err := io.Copy(&buffer, io.LimitReader(r, limit))
+	return buffer.String(), err
+}
+
+// inode identifies a file, whatever it is called. The zero value is none.
+type inode struct{ dev, ino uint64 }
+
+// info is what is looked at of a file.
+type info struct {
+	inode
+	mode      uint32
+	uid       uint32
+	written   time.Time
+	mountRoot bool // something is mounted right there
+}
+
+func (i info) regular() bool { return i.mode&unix.S_IFMT == unix.S_IFREG }
+
+// statAt looks at a file, through links. It asks no server for what the system knows
+// already: a mount that does not answer would keep it waiting.
+func statAt(dir int, name string) (info, error) {
+	flags := unix.AT_STATX_DONT_SYNC | unix.AT_NO_AUTOMOUNT
+	if name == "" {
+		flags |= unix.AT_EMPTY_PATH
+	}
+	var stat unix.Statx_t
+	err := unix.Statx(dir, name, flags, unix.STATX_TYPE|unix.STATX_MODE|unix.STATX_UID|unix.STATX_INO|unix.STATX_MTIME, &stat)
+	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // an old kernel, or a filter of system calls
+		return statOldAt(dir, name)
+	}
+	return info{
+		inode: inode{unix.Mkdev(stat.Dev_major, stat.Dev_minor), stat.Ino}, mode: uint32(stat.Mode), uid: stat.Uid,
+		written:   time.Unix(stat.Mtime.Sec, int64(stat.Mtime.Nsec)).UTC(),
+		mountRoot: stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
+	}, err
+}
+
+func statOldAt(dir int, name string) (info, error) {
+	var stat unix.Stat_t
+	err := unix.Fstatat(dir, name, &stat, unix.AT_EMPTY_PATH)
+	return info{inode: inode{uint64(stat.Dev), stat.Ino}, mode: stat.Mode, uid: stat.Uid, written: time.Unix(stat.Mtim.Unix()).UTC()}, err
+}
+
+// pin holds the file at the end of a path, without opening it: for some devices opening
+// does something, and a pipe makes wait.
+type pin struct {
+	info
+	fd   int
+	name string
+}
+
+func pinAt(dir int, name, called string) (*pin, error) {
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: called, Err: err}
+	}
+	return newPin(fd, called)
+}
+
+func newPin(fd int, called string) (*pin, error) {
+	found, err := statAt(fd, "")
+	if err != nil {
+		_ = unix.Close(fd)
+		return nil, &fs.PathError{Op: "stat", Path: called, Err: err}
+	}
+	return &pin{info: found, fd: fd, name: called}, nil
+}
+
+func (p *pin) close() { _ = unix.Close(p.fd) }
+
+// again is the path at which the file that is held can be opened.
+func (p *pin) again() string { return "/proc/self/fd/" + strconv.Itoa(p.fd) }
+
+// open opens the file that is held, if it is a regular one.
+func (p *pin) open() (*os.File, error) {
+	if !p.regular() {
+		return nil, &fs.PathError{Op: "open", Path: p.name, Err: errNotRegular}
+	}
+	file, err := os.OpenFile(p.again(), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if failure, ok := errors.AsType[*fs.PathError](err); ok {
+		failure.Path = p.name // not the way there
+	}
+	return file, err
+}
+
+var errNotRegular = errors.New("not a regular file")
+
+// memoryDevice is the device that every memory file is on, and nothing that is mounted.
+var memoryDevice = sync.OnceValues(func() (uint64, error) {
+	fd, err := unix.MemfdCreate("tbctl", unix.MFD_CLOEXEC)
+	if err != nil {
+		return 0, fmt.Errorf("make a memory file: %w", err)
+	}
+	defer unix.Close(fd)
+	found, err := statAt(fd, "")
+	return found.dev, err
+})
+
+// isMemory reports whether a link of /proc is that of a memory file with the name that
+// replicas give theirs. A file of that name, mounted where no file should be, is none.
+func isMemory(link string, id inode) bool {
+	if !strings.HasPrefix(link, memfdLink) {
+		return false
+	}
+	device, err := memoryDevice()
+	return err == nil && id.dev == device
+}

@@ -1,0 +1,141 @@
+package replica
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/tbctl/tbctl/multiversion"
+	"golang.org/x/sys/unix"
+)
+
+// place is what the target's path and that of the file beside it mean at the moment.
+type place struct {
+	names [2]string // target and TARGET-old, absolute
+	paths [2]string // with symlinks resolved: what the kernel says in links
+	files [2]inode  // zero where there is none
+
+	mount, root string // our mount namespace and root directory; empty if not known
+	users       users
+
+	mounted [2]string // where in the target's file system they are
+	device  string    // that file system
+
+	headers []named
+	held    []multiversion.Release
+}
+
+func (f *Finder) locate() (*place, error) {
+	p := &place{
+		mount: readlinkOrEmpty(filepath.Join(f.proc(), "self/ns/mnt")),
+		root:  readlinkOrEmpty(filepath.Join(f.proc(), "self/root")),
+		users: append(users{uint32(os.Geteuid())}, f.options.Users...),
+	}
+	for index, name := range []string{f.target, f.target + "-old"} {
+		absolute, err := filepath.Abs(name)
+		if err != nil {
+			return nil, fmt.Errorf("find %s: %w", name, err)
+		}
+		p.names[index], p.paths[index] = absolute, resolve(absolute)
+		if found, err := statAt(unix.AT_FDCWD, p.paths[index]); err == nil {
+			p.files[index] = found.inode
+			if index == 0 {
+				p.users = append(p.users, found.uid)
+			}
+		}
+	}
+	if found, err := statAt(unix.AT_FDCWD, filepath.Dir(p.paths[0])); err == nil {
+		p.users = append(p.users, found.uid)
+	}
+	return p, nil
+}
+
+func readlinkOrEmpty(name string) string {
+	text, err := os.Readlink(name)
+	if err != nil {
+		return ""
+	}
+	return text
+}
+
+// read reads the headers of the files, as far as they have any, and where they are mounted from.
+func (p *place) read(mounts []mount) {
+	for index, path := range p.paths {
+		p.device, p.mounted[index] = within(mounts, path)
+		if p.files[index] == (inode{}) {
+			continue
+		}
+		header, err := readHeader(unix.AT_FDCWD, path, path)
+		if err == nil {
+			p.headers = append(p.headers, named{name: path, header: header})
+			p.held = append(p.held, header.Releases()...)
+		}
+	}
+	slices.Sort(p.held)
+	p.held = slices.Compact(p.held)
+}
+
+// holds reports whether the file at the target or the one beside it has a release.
+func (p *place) holds(release multiversion.Release) bool { return slices.Contains(p.held, release) }
+
+// index tells which of the files it is, or returns -1.
+func (p *place) index(id inode) int {
+	if id == (inode{}) {
+		return -1
+	}
+	return slices.Index(p.files[:], id)
+}
+
+// named reports whether a path is that of the target or of the file beside it.
+func (p *place) named(path string) bool {
+	return path != "" && (slices.Contains(p.names[:], path) || slices.Contains(p.paths[:], path))
+}
+
+// means reports whether a path, as the kernel says it, is the target, the file beside it,
+// or one with a hidden name there: an installer that was interrupted leaves the old file
+// with one.
+func (p *place) means(path string) bool {
+	directory, base := filepath.Split(p.paths[0])
+	return slices.Contains(p.paths[:], path) || strings.HasPrefix(path, filepath.Join(directory, "."+base+"."))
+}
+
+// related reports whether a file name is one that the target, the file beside it or a
+// hidden one may have where their directory is mounted elsewhere.
+func (p *place) related(path string) bool {
+	base := filepath.Base(path)
+	for _, known := range p.paths {
+		if base == filepath.Base(known) {
+			return true
+		}
+	}
+	return strings.HasPrefix(base, "."+filepath.Base(p.paths[0])+".")
+}
+
+// readHeader reads the header of a file that may be anything by now, such as a pipe.
+func readHeader(dir int, name, called string) (*multiversion.Header, error) {
+	held, err := pinAt(dir, name, called)
+	if err != nil {
+		return nil, err
+	}
+	defer held.close()
+	return held.header()
+}
+
+func (p *pin) header() (*multiversion.Header, error) {
+	file, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	status, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	binary, err := multiversion.Parse(file, status.Size())
+	if err != nil {
+		return nil, err
+	}
+	return &binary.Images[0].Header, nil
+}
