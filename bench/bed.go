@@ -133,7 +133,7 @@ func (b *bed) programs(ctx context.Context) error {
 }
 
 func goBuild(ctx context.Context, output, goos, goarch, what string) error {
-	command := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", output, what)
+	command := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-o", output, what)
 	command.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0")
 	if text, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", what, err, text)

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/tbctl/tbctl/internal/testbin"
 )
 
 // helperVariable, when set, makes the test binary do one thing as a process of
@@ -19,7 +21,7 @@ import (
 const helperVariable = "TORTURE_HELPER"
 
 // full is whether everything is tried, not only a sample.
-func full() bool { return os.Getenv("TORTURE") == "full" }
+func full() bool { return testbin.Full() }
 
 // sample is the number of tries in a quick or in a full run.
 func sample(quick, all int) int {
@@ -125,8 +127,10 @@ func program(t *testing.T) string {
 		if built.err = os.Chmod(built.dir, 0o755); built.err != nil { // other users run it too
 			return
 		}
-		build := exec.Command("go", "build", "-trimpath", "-o", filepath.Join(built.dir, "tbctl"), "../cmd/tbctl")
-		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+		build := exec.Command("go", "build", "-o", filepath.Join(built.dir, "tbctl"), "../cmd/tbctl")
+		if build.Env = os.Environ(); full() { // as it is released; it makes the Go command compile half the standard library once more
+			build.Env = append(build.Env, "CGO_ENABLED=0")
+		}
 		if output, err := build.CombinedOutput(); err != nil {
 			built.err = fmt.Errorf("build tbctl: %w\n%s", err, output)
 		}

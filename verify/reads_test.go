@@ -34,7 +34,7 @@ func (m *meter) ReadAt(buffer []byte, offset int64) (int, error) {
 
 func TestFileErrors(t *testing.T) {
 	t.Parallel()
-	data := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS})
+	data := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS, Size: 4 << 20})
 	size := int64(len(data))
 	broken := errors.New("the disk is broken")
 	for _, from := range []int64{0, 300_000, size / 2, size - 9000} {
@@ -70,7 +70,7 @@ func TestFileErrors(t *testing.T) {
 // whatever rule it breaks now. A disk that fails is the reader's error then, too.
 func TestFileChanged(t *testing.T) {
 	t.Parallel()
-	good := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS})
+	good := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS, Size: 12 << 20})
 	size := int64(len(good))
 	broken := errors.New("the disk is broken")
 	// A file for one architecture that is just as large and has the header of the first of two.

@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -23,7 +24,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"tbctl": main})
+	testscript.Main(cleaned{m}, map[string]func(){"tbctl": main})
+}
+
+// cleaned removes the fixtures after the tests.
+type cleaned struct{ *testing.M }
+
+func (c cleaned) Run() int {
+	defer func() { _ = os.RemoveAll(fixtures.dir) }()
+	return c.M.Run()
 }
 
 // TestScripts runs the real main in scripts: each command, text and JSON, each
@@ -171,10 +180,31 @@ func cmdClean(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// fixtureDir makes the fixtures once for the test process.
+// fixtures are made once for the test process, and only read.
+var fixtures struct {
+	once sync.Once
+	dir  string
+}
+
+// fixtureDir is the directory of the fixtures.
 func fixtureDir(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
+	fixtures.once.Do(func() {
+		dir, err := os.MkdirTemp("", "tbctl-fixtures-")
+		if err != nil {
+			t.Fatal(err)
+		}
+		fixtures.dir = dir
+		makeFixtures(t, dir)
+	})
+	if t.Failed() || fixtures.dir == "" {
+		t.Fatal("the fixtures could not be made")
+	}
+	return fixtures.dir
+}
+
+func makeFixtures(t *testing.T, dir string) {
+	t.Helper()
 	platform := multiversion.PlatformX86_64Linux
 	if runtime.GOARCH == "arm64" {
 		platform = multiversion.PlatformAArch64Linux
@@ -206,12 +236,12 @@ func fixtureDir(t *testing.T) string {
 	write("epoch", build(testbin.Spec{Current: testbin.Release("0.15.5"), Past: testbin.PastOf("0.15.3", "0.15.4v")}), 0o755)
 	write("windows.exe", build(testbin.Spec{Platform: multiversion.PlatformX86_64Windows}), 0o644)
 	write("macos", build(testbin.Spec{Platform: multiversion.PlatformUniversalMacOS}), 0o755)
-	write("v2.zip", testbin.Zip(t, "tigerbeetle", second, testbin.ZipOptions{}), 0o644)
+	zip := testbin.Zip(t, "tigerbeetle", second, testbin.ZipOptions{})
+	write("v2.zip", zip, 0o644)
 	write("stored.zip", testbin.Zip(t, "tigerbeetle", second, testbin.ZipOptions{Store: true}), 0o644)
 	write("v2-noexec", second, 0o644)
 	write("cut", second[:len(second)-100_000], 0o755)
 	write("flipped", flip(second, len(second)/2), 0o755)
-	zip := testbin.Zip(t, "tigerbeetle", second, testbin.ZipOptions{})
 	write("cut.zip", zip[:len(zip)/2], 0o644)
 	asset := "tigerbeetle-" + string(platform) + ".zip"
 	write("mirror/0.17.1/"+asset, testbin.Zip(t, "tigerbeetle", first, testbin.ZipOptions{}), 0o644)
@@ -230,7 +260,6 @@ func fixtureDir(t *testing.T) string {
 		}
 		write(name, zone[:], 0o600)
 	}
-	return dir
 }
 
 func flip(data []byte, at int) []byte {

@@ -46,9 +46,9 @@ func buildProgram() ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "program")
-	build := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path,
+	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path,
 		"github.com/tbctl/tbctl/internal/standin/program")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=") // and not -trimpath: the standard library would be compiled once more
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, output)
 	}
