@@ -15,6 +15,7 @@ var (
 	ErrNotRegular  = errors.New("is not a regular file")
 	ErrNoDirectory = errors.New("directory does not exist")
 	ErrName        = errors.New("not a usable file name")
+	ErrNoCurrent   = errors.New("the current directory was removed")
 )
 
 // Problems that [Target.Check] finds. They come with a path and are matched

@@ -45,7 +45,7 @@ func (t Target) base() string { return filepath.Base(t.Path) }
 // Lookup finds out what stands at name and what hinders replacing it. It
 // follows symbolic links to the file and changes nothing. A name at which there
 // is nothing is a target that does not exist. Errors: [ErrDangling],
-// [ErrLinkLoop], [ErrLinkOwner], [ErrDirectory], [ErrNotRegular], [ErrNoDirectory], [ErrName],
+// [ErrLinkLoop], [ErrLinkOwner], [ErrDirectory], [ErrNotRegular], [ErrNoDirectory], [ErrNoCurrent], [ErrName],
 // [ErrChanged] when it is replaced at this very moment, or the operating
 // system's.
 func Lookup(fsys FS, name string) (Target, error) {
@@ -158,7 +158,7 @@ func resolve(fsys FS, name string) (place, error) {
 			if len(at.links) > 0 {
 				return place{}, ErrDangling
 			}
-			return place{}, fmt.Errorf("%w: %w", ErrNoDirectory, err)
+			return place{}, &noDirectoryError{missingOf(err, dirText)}
 		}
 		if err != nil {
 			return place{}, err
@@ -178,6 +178,24 @@ func resolve(fsys FS, name string) (place, error) {
 			path = real + string(filepath.Separator) + text
 		}
 	}
+}
+
+// noDirectoryError names the first directory of a path that is not there. It matches
+// [ErrNoDirectory] and fs.ErrNotExist.
+type noDirectoryError struct{ path string }
+
+func (e *noDirectoryError) Error() string { return e.path + ": " + ErrNoDirectory.Error() }
+
+func (e *noDirectoryError) Is(target error) bool {
+	return target == ErrNoDirectory || target == fs.ErrNotExist
+}
+
+// missingOf is the name that the system says is not there.
+func missingOf(err error, otherwise string) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Path
+	}
+	return otherwise
 }
 
 // readLink returns the text of a symbolic link at base. Nothing there is an
@@ -229,6 +247,9 @@ func absolute(name string) (string, error) {
 		return filepath.Abs(name)
 	}
 	wd, err := os.Getwd()
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNoCurrent
+	}
 	if err != nil {
 		return "", err
 	}

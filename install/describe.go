@@ -56,7 +56,7 @@ func Describe(ctx context.Context, fsys fsatomic.FS, path string) (*File, error)
 
 // fill sets what a parsed binary says.
 func (f *File) fill(binary *multiversion.Binary) {
-	header := &binary.Images[0].Header
+	header := &binary.HostImage().Header
 	f.Platform = binary.Platform()
 	f.Release = header.Current.Release
 	f.Releases = header.Releases()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime"
 	"slices"
 	"syscall"
 )
@@ -105,6 +106,18 @@ func (b *Binary) Image(arch Arch) *Image {
 		}
 	}
 	return nil
+}
+
+// HostImage returns what the binary holds for the processor that this program runs on, or
+// its first image where it holds nothing for it.
+func (b *Binary) HostImage() *Image { return b.imageFor(runtime.GOARCH) }
+
+func (b *Binary) imageFor(goarch string) *Image {
+	arch := map[string]Arch{"amd64": ArchX86_64, "arm64": ArchAArch64}[goarch]
+	if image := b.Image(arch); image != nil {
+		return image
+	}
+	return &b.Images[0]
 }
 
 // Platform returns what the binary was built for.

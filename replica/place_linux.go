@@ -137,5 +137,5 @@ func (p *pin) header() (*multiversion.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &binary.Images[0].Header, nil
+	return &binary.HostImage().Header, nil
 }

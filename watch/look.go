@@ -196,7 +196,7 @@ func read(ctx context.Context, path string) (*multiversion.Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	header := &parsed.Images[0].Header
+	header := &parsed.HostImage().Header
 	if sum != header.ChecksumBinary {
 		return nil, fmt.Errorf("%w: it is %s, the header says %s", errChecksum, sum, header.ChecksumBinary)
 	}

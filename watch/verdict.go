@@ -122,7 +122,7 @@ func ruleOf(err error) multiversion.Rule {
 // checkSize refuses what crashes a replica: its own build decides on
 // the limit, which is taken to be like the file's.
 func checkSize(binary *multiversion.Binary) error {
-	limit := multiversion.SizeLimit(binary.Format, binary.Images[0].Header.Current.Debug)
+	limit := multiversion.SizeLimit(binary.Format, binary.HostImage().Header.Current.Debug)
 	if binary.Size >= limit {
 		return fmt.Errorf("%w: %d bytes, want less than %d", errTooLarge, binary.Size, limit)
 	}

@@ -140,8 +140,12 @@ func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *resettabl
 // it is compared with what comes; "" if none is there, or it is to be replaced. Any other
 // file is in the way: the error matches fs.ErrExist.
 func (c *downloadCmd) there(a *app, name string, artifact release.Artifact) (string, error) {
-	if _, err := os.Lstat(name); c.Force || errors.Is(err, fs.ErrNotExist) {
+	_, err := os.Lstat(name)
+	if c.Force || errors.Is(err, fs.ErrNotExist) {
 		return "", nil
+	}
+	if err != nil { // whatever is there, it is not in the way
+		return "", &fs.PathError{Op: "create", Path: name, Err: errors.Unwrap(err)}
 	}
 	exists := &fs.PathError{Op: "download", Path: name, Err: fs.ErrExist}
 	file, err := openFile(name)

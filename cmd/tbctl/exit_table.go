@@ -167,6 +167,7 @@ var planHints = []struct {
 	{fsatomic.ErrDirNotWritable, "run it as root or as the directory's owner: sudo tbctl …"},
 	{fsatomic.ErrSticky, "run it as root or as the file's owner: sudo tbctl …"},
 	{fsatomic.ErrMountPoint, "something is mounted on the file itself: umount it, or change what it is mounted from"},
+	{syscall.EDQUOT, "the quota of its owner there is used up: quota -s shows it; make room, have it raised, or name another place"},
 	{fsatomic.ErrNoSpace, "make room in that file system (df), or name another place; a new file stands beside the old one until it takes its place"},
 	{fsatomic.ErrNoInodes, "remove some files from the target's file system"},
 	{fsatomic.ErrOwner, "run it as root, or say --owner USER[:GROUP]"},
@@ -180,6 +181,7 @@ var planHints = []struct {
 	{fsatomic.ErrDirectory, "name the file, not its directory: {target}/tigerbeetle"},
 	{fsatomic.ErrNotRegular, "name a regular file, or a place where nothing is"},
 	{fsatomic.ErrNoDirectory, "make the directory first: mkdir -p \"$(dirname {target})\""},
+	{fsatomic.ErrNoCurrent, hintNoCurrent},
 	{fsatomic.ErrLockFile, "move away what stands at the lock's name"},
 }
 
@@ -194,7 +196,8 @@ func entryPlan(a *app, err error) (exitCode, string, any, bool) {
 		if code == exitFailed && (entry.problem == fsatomic.ErrOwner || entry.problem == fsatomic.ErrAttribute) {
 			continue // the place comes first
 		}
-		if !errors.Is(err, entry.problem) || entry.problem == fsatomic.ErrAttribute && errors.Is(err, fsatomic.ErrOwner) {
+		if !errors.Is(err, entry.problem) || entry.problem == fsatomic.ErrAttribute && errors.Is(err, fsatomic.ErrOwner) ||
+			entry.problem == fsatomic.ErrNoSpace && errors.Is(err, syscall.EDQUOT) {
 			continue
 		}
 		hint := entry.hint
@@ -276,16 +279,36 @@ func entryOther(a *app, err error) (exitCode, string, any, bool) {
 			return exitRefused, "say which release is to run: --release RELEASE", nil, true
 		}
 		return exitRefused, "say which release runs instead: --running RELEASE", nil, true
-	case errors.Is(err, syscall.EROFS):
-		return exitFailed, "it is mounted read-only there: name another place", nil, true
-	case errors.Is(err, syscall.ENOSPC):
-		return exitFailed, "make room, or name another place: df", nil, true
 	case errors.Is(err, fs.ErrExist):
 		return exitFailed, "choose another name, or replace it: --force", nil, true
 	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EPERM):
 		return exitFailed, "run it as root or as the owner of the file", nil, true
 	}
+	for _, entry := range systemHints {
+		if errors.Is(err, entry.errno) {
+			return exitFailed, entry.hint, nil, true
+		}
+	}
 	return 0, "", nil, false
+}
+
+// hintNoCurrent is about a relative name where the shell's directory is gone.
+const hintNoCurrent = "cd to a directory that is there, or name the file from /"
+
+// systemHints are what to do about what the system says, where nobody knows better.
+var systemHints = []struct {
+	errno syscall.Errno
+	hint  string
+}{
+	{syscall.EROFS, "it is mounted read-only there: name another place"},
+	{syscall.ENOSPC, "make room, or name another place: df"},
+	{syscall.ENOTDIR, "what the name has before its last / is a file, not a directory: check the name"},
+	{syscall.ENAMETOOLONG, "the name is too long for the system: give it a shorter one"},
+	{syscall.ELOOP, "mend the symbolic links"},
+	{syscall.EIO, "the disk, or the way to it, may be failing: look at the kernel's log (dmesg)"},
+	{syscall.EMFILE, "more files must be allowed to be open: ulimit -n 64"},
+	{syscall.ENFILE, "too many files are open on this host: sysctl fs.file-max"},
+	{syscall.ENOMEM, "this host, or the control group of the service, is out of memory"},
 }
 
 // texts are values as texts.

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/archive"
@@ -26,8 +25,6 @@ func entryFile(a *app, err error) (exitCode, string, any, bool) {
 		return exitFailed, "name the file in it: ls {file}", nil, true
 	case errors.Is(err, errNotRegular):
 		return exitFailed, "a stream comes through standard input: cat {file} | tbctl " + a.command + " -", nil, true
-	case errors.Is(err, syscall.ENOTDIR), errors.Is(err, syscall.ENAMETOOLONG), errors.Is(err, syscall.ELOOP), errors.Is(err, syscall.EIO):
-		return exitFailed, "look at the file: ls -l {file}", nil, true
 	}
 	return 0, "", nil, false
 }
@@ -40,10 +37,14 @@ func hintMissing(name string) string {
 	if isRelease(name) {
 		return fmt.Sprintf("%s is a release, not a file; fetch it: tbctl download %s", name, name)
 	}
-	if here, err := os.Getwd(); err == nil && name != "" && !os.IsPathSeparator(name[0]) {
-		return "check the name; it begins at " + here
+	if name == "" || os.IsPathSeparator(name[0]) {
+		return "check the name"
 	}
-	return "check the name"
+	here, err := os.Getwd()
+	if err != nil {
+		return "the current directory was removed: " + hintNoCurrent
+	}
+	return "check the name; it begins at " + here
 }
 
 // hintFindings is about a file that breaks a rule of the format.

@@ -29,7 +29,7 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 	if err != nil {
 		return fmt.Errorf("wait for the replicas: %w", err)
 	}
-	condition := watch.Condition{What: watch.ConditionArmed, Release: file.Current(), Checksum: file.Images[0].Header.ChecksumBinary}
+	condition := watch.Condition{What: watch.ConditionArmed, Release: file.HostImage().Header.Current.Release, Checksum: file.HostImage().Header.ChecksumBinary}
 	file.Close()
 	ctx, cancel := context.WithTimeout(a.ctx, c.WaitArmed)
 	defer cancel()

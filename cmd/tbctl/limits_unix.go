@@ -17,5 +17,5 @@ func checkLimits() error {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err == nil && limit.Cur < filesMin {
 		return fmt.Errorf("only %d files may be open at a time, and it takes %d: ulimit -n 64", limit.Cur, filesMin)
 	}
-	return nil
+	return checkThreads()
 }

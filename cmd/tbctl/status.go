@@ -155,7 +155,7 @@ func headerAt(target fsatomic.Target) (*multiversion.Header, error) {
 		return nil, err
 	}
 	defer file.Close()
-	return &file.Images[0].Header, nil
+	return &file.HostImage().Header, nil
 }
 
 func renderStatus(out *term.Stream, s *status) {

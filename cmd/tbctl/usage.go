@@ -3,12 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/watch"
@@ -114,13 +117,19 @@ func (a *app) swapped(one, other string) string {
 }
 
 // checkTarget refuses a target that is named like a release, or like a condition: it was
-// meant for something else.
+// meant for something else. So it does with a relative one where there is no directory.
 func (a *app) checkTarget(parsed *kong.Context) error {
 	for _, element := range parsed.Path {
-		if element.Positional == nil || element.Positional.Name != "target" || a.command == "install" {
+		if element.Positional == nil || element.Positional.Name != "target" {
 			continue
 		}
 		name := fmt.Sprint(element.Positional.Target.Interface())
+		if _, err := os.Getwd(); errors.Is(err, fs.ErrNotExist) && !filepath.IsAbs(name) {
+			return fmt.Errorf("%s: %w", name, fsatomic.ErrNoCurrent)
+		}
+		if a.command == "install" { // it looks at both of its arguments
+			continue
+		}
 		if _, err := os.Lstat(name); err == nil {
 			continue
 		}
