@@ -133,7 +133,7 @@ func TestSSH(t *testing.T) {
 	s.run(nil, "inspect", h.target, "--json").want(0).document()
 	s.run(nil, "verify", h.target).want(0, "the file is whole")
 	s.run(nil, "inspect", h.write("text", []byte("text"))).want(3)
-	s.run(nil, "rollback", h.target, "--stopped").want(0)
+	s.run(nil, "rollback", h.target, "--stopped", "--running", "0.17.7").want(0)
 	copied := finish(t, s.command(nil, "cat", h.target))
 	h.runIn(strings.NewReader(copied.stdout), "inspect", "-").want(0, "0.17.7")
 }

@@ -18,6 +18,21 @@ func (e *DataFileError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *DataFileError) Unwrap() error { return e.Err }
 
+// RememberedError says that a data file which was seen with the target before is there, and
+// that what it needs cannot be seen.
+type RememberedError struct {
+	Name string
+	Err  error
+}
+
+// Error names the file.
+func (e *RememberedError) Error() string {
+	return fmt.Sprintf("the data file %q was seen with this target before, and what it needs cannot be seen: %v", e.Name, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *RememberedError) Unwrap() error { return e.Err }
+
 // StillRunsError says that a replica runs from the target though the operator has said
 // that none does.
 type StillRunsError struct{ PID int }

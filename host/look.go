@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"slices"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
@@ -19,8 +21,13 @@ type Query struct {
 	DataFiles []string               // that the operator names
 
 	// Remembered are data files that were seen with this target before. One that is gone
-	// or cannot be read is a warning, not an error.
+	// is a warning; so is one that cannot be read, see Back.
 	Remembered []string
+
+	// Back says that the way back is asked for, on which what cannot be seen counts:
+	// then a remembered data file that is there and cannot be read is an error, unless the
+	// operator has said what runs or named another.
+	Back bool
 
 	// Stopped is the operator's word that no replica runs from the target.
 	Stopped bool
@@ -37,6 +44,10 @@ type Report struct {
 	Needs     []verify.Need
 	Processes []replica.Process // that run from the target
 	Warnings  []string
+
+	// DataFiles are those that belong to the target's replicas, to be remembered: named, or
+	// seen with a replica, each by its path on this host.
+	DataFiles []string
 }
 
 // Options are the report's needs as [verify.Replace] takes them.
@@ -49,8 +60,8 @@ func (r *Report) warn(format string, args ...any) {
 }
 
 // Look gathers what the operator, data files and replicas tell. The error is a
-// [*DataFileError], an [*UnknownReleaseError], a [*StillRunsError] or the context's. The
-// report has what was found until then.
+// [*DataFileError], a [*RememberedError], an [*UnknownReleaseError], a [*StillRunsError] or the
+// context's. The report has what was found until then.
 func Look(ctx context.Context, query Query) (Report, error) {
 	var report Report
 	for _, release := range query.Running {
@@ -62,34 +73,76 @@ func Look(ctx context.Context, query Query) (Report, error) {
 			return report, &DataFileError{Name: name, Err: err}
 		}
 		report.data(superblock.Release, name)
+		report.DataFiles = append(report.DataFiles, name)
 	}
-	for _, name := range query.Remembered {
-		superblock, err := datafile.ReadFile(ctx, name, datafile.Options{})
-		if err != nil {
-			report.warn("the data file %s was seen with this target before, and what it needs is not known: %v", name, err)
-			continue
-		}
-		report.data(superblock.Release, name)
+	if err := report.replicas(ctx, query); err != nil {
+		return report, err
 	}
+	return report, report.remembered(ctx, query)
+}
+
+// replicas adds what the replicas that run need.
+func (r *Report) replicas(ctx context.Context, query Query) error {
 	view, err := replica.Find(ctx, query.Target, query.Replicas)
 	switch {
 	case errors.Is(err, replica.ErrNotSupported):
-		return report, nil
+		return nil
 	case ctx.Err() != nil:
-		return report, err
+		return err
 	case err != nil:
-		report.warn("running replicas could not be looked for: %v", err)
-		return report, nil
+		r.warn("running replicas could not be looked for: %v", err)
+		return nil
 	}
-	report.Processes = view.Processes
+	r.Processes = view.Processes
 	for index := range view.Processes {
 		if view.Processes[index].Replica {
-			if err := report.replica(&view.Processes[index], query); err != nil {
-				return report, err
+			if err := r.replica(&view.Processes[index], query); err != nil {
+				return err
 			}
 		}
 	}
-	return report, nil
+	return nil
+}
+
+// remembered asks the data files that were seen before, and are not named or seen now.
+func (r *Report) remembered(ctx context.Context, query Query) error {
+	for _, name := range query.Remembered {
+		if slices.Contains(r.DataFiles, name) {
+			continue
+		}
+		file := ReadDataFile(ctx, name)
+		switch {
+		case file.Err == nil:
+			r.data(file.Release, name)
+		case ctx.Err() != nil:
+			return file.Err
+		case file.Gone:
+			r.warn("the data file %q, which was seen with this target before, is gone", name)
+		case query.Back && len(query.Running) == 0 && len(query.DataFiles) == 0:
+			return &RememberedError{Name: name, Err: file.Err}
+		default:
+			r.warn("the data file %q was seen with this target before, and what it needs is not known: %v", name, file.Err)
+		}
+	}
+	return nil
+}
+
+// DataFile is a data file that is asked by its name.
+type DataFile struct {
+	Path    string               `json:"path"`
+	Release multiversion.Release `json:"release,omitzero"` // that it was last checkpointed with
+	Gone    bool                 `json:"gone,omitempty"`
+	Problem string               `json:"problem,omitempty"` // why it is not known
+	Err     error                `json:"-"`
+}
+
+// ReadDataFile asks a data file which release it needs.
+func ReadDataFile(ctx context.Context, name string) DataFile {
+	superblock, err := datafile.ReadFile(ctx, name, datafile.Options{})
+	if err != nil {
+		return DataFile{Path: name, Gone: errors.Is(err, fs.ErrNotExist), Problem: err.Error(), Err: err}
+	}
+	return DataFile{Path: name, Release: superblock.Release}
 }
 
 func (r *Report) data(release multiversion.Release, source string) {
@@ -123,6 +176,9 @@ func (r *Report) replica(process *replica.Process, query Query) error {
 	}
 	if process.Superblock != nil {
 		r.data(process.Superblock.Release, process.DataFile)
+		if path := dataFileHere(process); path != "" && !process.Stranger {
+			r.DataFiles = append(r.DataFiles, path)
+		}
 	}
 	if !process.Polls {
 		r.warn("%s does not look for new binaries (%s): it needs a restart", source, process.NoPolling)

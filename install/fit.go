@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
@@ -13,10 +14,12 @@ import (
 func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	options := r.request.Fit
 	if r.request.Refresh != nil {
+		var dataFiles []string
 		var err error
-		if options, err = r.request.Refresh(ctx); err != nil {
+		if options, dataFiles, err = r.request.Refresh(ctx); err != nil {
 			return err
 		}
+		r.request.DataFiles = slices.Concat(r.request.DataFiles, dataFiles)
 	}
 	options.Host, options.AllowDowngrade = r.request.Host, r.request.AllowDowngrade || r.plan.Operation == OperationRollback
 	options.Back = r.plan.Operation == OperationRollback

@@ -17,6 +17,7 @@ func (r *run) writeIntent() error {
 	record := r.record
 	record.Phase, record.Time = PhaseIntent, time.Now().UTC()
 	record.Old, record.New = r.plan.Installed, r.plan.New
+	r.state.forget(r.request.Forget)
 	for _, path := range r.state.remember(r.request.DataFiles) {
 		r.warn("the data file %q is not remembered: at most %d, by absolute paths", path, DataFilesMax)
 	}

@@ -77,7 +77,7 @@ type Request struct {
 	// Refresh, unless nil, finds out anew what is known of the cluster, and is asked when
 	// the new file is there, under the lock: a replica may have started while it was
 	// fetched. Fit counts for nothing then.
-	Refresh func(ctx context.Context) (verify.ReplaceOptions, error)
+	Refresh func(ctx context.Context) (fit verify.ReplaceOptions, dataFiles []string, err error)
 
 	// Guard, unless nil, is asked last, under the lock, right before the swap. Its error
 	// leaves the target untouched.
@@ -88,8 +88,9 @@ type Request struct {
 	PlainRelease multiversion.Release
 
 	// DataFiles are absolute paths of data files that belong to replicas of the target,
-	// seen or named in this run. They are remembered with the target, see [State].
-	DataFiles []string
+	// seen or named in this run. They are remembered with the target, see [State]; so are
+	// those that Refresh returns. Forget are those that are remembered no more.
+	DataFiles, Forget []string
 
 	AllowDowngrade bool
 	DropOld        bool // do not keep the replaced file

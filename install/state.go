@@ -292,6 +292,10 @@ func (s *State) remember(dataFiles []string) (left []string) {
 	return left
 }
 
+func (s *State) forget(dataFiles []string) {
+	s.DataFiles = slices.DeleteFunc(slices.Clone(s.DataFiles), func(known string) bool { return slices.Contains(dataFiles, known) })
+}
+
 // next is what the plan makes of both files.
 func (r *run) next() Files {
 	displaced := recorded(r.plan.Installed)

@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -295,5 +296,43 @@ func TestOriginKept(t *testing.T) {
 		_, err := m.rollback(t, again)
 		check(t, err)
 		requireOrigins(map[bool][]byte{false: b.old, true: b.new}[again], map[bool][]byte{false: b.new, true: b.old}[again])
+	}
+}
+
+// TestRollbackWantsEvidence requires that nothing known is not taken for nothing against it:
+// neither release in common nor the word that nothing runs is enough.
+func TestRollbackWantsEvidence(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, b.old, b.new)
+	for _, fit := range []verify.ReplaceOptions{{}, {Stopped: true}} {
+		r := request()
+		r.Fit = fit
+		for _, act := range []func() (*install.Outcome, error){
+			func() (*install.Outcome, error) { return m.installer().Rollback(t.Context(), r) },
+			func() (*install.Outcome, error) { return m.installer().PlanRollback(t.Context(), r) },
+		} {
+			_, err := act()
+			var refused *install.RefusedError
+			if !errors.As(err, &refused) || !strings.Contains(refused.Reason, "nothing says which release the cluster runs") {
+				t.Error(err)
+			}
+		}
+	}
+	if now := m.look(t, "refused"); now.target != "new" || now.old != "old" {
+		t.Errorf("%+v", now)
+	}
+	r, asked := request(), 0
+	r.Refresh = func(context.Context) (verify.ReplaceOptions, []string, error) {
+		asked++
+		return stopped("0.17.8"), []string{"/data/0"}, nil
+	}
+	if _, err := m.installer().Rollback(t.Context(), r); err != nil || asked != 1 || !slices.Equal(m.known(t).DataFiles, []string{"/data/0"}) {
+		t.Errorf("asked %d times, %v, %q", asked, err, m.known(t).DataFiles)
+	}
+	r.Again, r.Forget = true, []string{"/data/0"}
+	r.Refresh = nil
+	if _, err := m.installer().Rollback(t.Context(), r); err != nil || len(m.known(t).DataFiles) != 0 {
+		t.Errorf("%v, %q", err, m.known(t).DataFiles)
 	}
 }

@@ -1,14 +1,15 @@
 package verify_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/verify"
 )
 
-// The way back with nothing known: one release in common is enough, and a
-// remark says what is at stake; with something known, that decides.
+// The way back with nothing known is not one: that which release runs is not known is
+// said, and is no permission; with something known, that decides.
 func TestReplaceBack(t *testing.T) {
 	t.Parallel()
 	older := testbin.Load(t, testbin.Build(t, testbin.Spec{Current: testbin.Release("0.17.1"), Past: testbin.PastOf("0.17.0")}))
@@ -24,7 +25,9 @@ func TestReplaceBack(t *testing.T) {
 		ok              bool
 		rule            string
 	}{
-		{"overlap", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{}, true, ""},
+		{"overlap", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{}, false, ""},
+		{"overlap, stopped", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{Stopped: true}, false, ""},
+		{"overlap, taken upon oneself", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{AllowUnknown: true}, true, ""},
 		{"no overlap", verify.Installed{Binary: older}, verify.Installed{Binary: stranger}, verify.ReplaceOptions{}, false, verify.RuleRunningNotIncluded},
 		{"forth again", verify.Installed{Binary: newer}, verify.Installed{Binary: older}, verify.ReplaceOptions{}, true, ""},
 		{"data is older", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{Needs: need("0.17.1"), Stopped: true}, true, ""},
@@ -44,12 +47,11 @@ func TestReplaceBack(t *testing.T) {
 					t.Errorf("failed with %q, want %q", finding.Rule, test.rule)
 				}
 			}
-			remarked := false
-			for _, finding := range report.Findings {
-				remarked = remarked || finding.Name == verify.CheckRunning && finding.Status == verify.Remarked
-			}
-			if want := test.name == "overlap"; remarked != want {
-				t.Errorf("remark on what the cluster runs: %v, want %v", remarked, want)
+			unknown := slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
+				return finding.Name == verify.CheckRunning && finding.Status == verify.NotChecked
+			})
+			if want := test.name == "overlap" || test.name == "overlap, stopped"; unknown != want || want && report.Diagnosis == "" {
+				t.Errorf("what the cluster runs is not known: %v, want %v: %q", unknown, want, report.Diagnosis)
 			}
 		})
 	}

@@ -187,7 +187,9 @@ func (f *fit) overlap() {
 }
 
 // overlapBack judges the way back when nothing says what runs: the replicas can
-// only be at a release of the installed file, and only go on at one of this file's.
+// only be at a release of the installed file, and only go on at one of this file's. That there
+// is such a release is not enough: the cluster may have gone on to a newer one, and nothing
+// known is not nothing against it.
 func (f *fit) overlapBack() {
 	current := f.next.Current.Release
 	finding := Finding{Name: CheckOverlap, Status: statusOf(f.before.Contains(current)), Release: current, Expected: current.String(), Found: releasesText(f.before.Releases())}
@@ -197,10 +199,7 @@ func (f *fit) overlapBack() {
 	}
 	f.findings.add(finding)
 	if finding.Status == Held {
-		f.findings.add(Finding{
-			Name: CheckRunning, Status: Remarked, Release: current,
-			Detail: fmt.Sprintf("nothing says which release the cluster runs: if it is newer than %s, its replicas refuse this file and cannot start from it", current),
-		})
+		f.unknown(CheckRunning, fmt.Sprintf("nothing says which release the cluster runs: if it is newer than %s, its replicas refuse this file and cannot start from it", current))
 	}
 }
 

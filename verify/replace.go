@@ -87,8 +87,8 @@ type ReplaceOptions struct {
 	AllowDowngrade bool
 
 	// Back says that the file stood at the path before and is put back on purpose.
-	// It lacks the newer releases by nature, so that where nothing is known to be
-	// needed, one release that both files can run is enough, with a remark.
+	// It lacks the newer releases by nature, so that something must tell which one is
+	// needed: where nothing does, that is not known, and not that none is.
 	Back bool
 
 	// AllowUnknown makes it a remark that nothing tells which release is needed.

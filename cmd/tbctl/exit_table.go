@@ -114,11 +114,14 @@ func entryHost(_ *app, err error) (exitCode, string, any, bool) {
 	var unknown *host.UnknownReleaseError
 	var runs *host.StillRunsError
 	var dataFile *host.DataFileError
+	var remembered *host.RememberedError
 	switch {
 	case errors.As(err, &unknown):
 		return exitRefused, "run it as root, or say which release runs: --running RELEASE", nil, true
 	case errors.As(err, &runs):
 		return exitRefused, "stop it, then run the same command again", nil, true
+	case errors.As(err, &remembered):
+		return exitRefused, "run it as root, or say which release runs: --running RELEASE; if the file no longer belongs to a replica of {target}: --forget-data-file " + shellWord(remembered.Name), nil, true
 	case errors.As(err, &dataFile) && errors.Is(err, fs.ErrNotExist):
 		return exitFailed, "check the name; tbctl status shows the data files of the replicas that run", nil, true
 	}

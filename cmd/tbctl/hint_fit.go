@@ -15,6 +15,10 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		return finding.Name == verify.CheckDowngrade && finding.Status != verify.Held
 	})
 	for _, finding := range report.Findings {
+		if finding.Status == verify.NotChecked && finding.Name == verify.CheckRunning { // the way back
+			return "ask a data file of its replicas: tbctl rollback {target} --data-file FILE, with the replica stopped also --stopped; " +
+				"or say which release the cluster runs: --running RELEASE"
+		}
 		if finding.Status == verify.NotChecked && (finding.Name == verify.CheckOverlap || finding.Name == verify.CheckInstalled) {
 			return "say which release the cluster runs: --running RELEASE, or --data-file FILE"
 		}

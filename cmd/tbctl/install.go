@@ -92,10 +92,10 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {
 		return request, nil, err
 	}
-	if request.Fit, err = c.Fit.known(a, target, c.DryRun); err != nil {
+	if request.Fit, request.DataFiles, err = c.Fit.known(a, target, c.DryRun, false); err != nil {
 		return request, nil, err
 	}
-	request.Refresh = c.Fit.again(a, target, c.DryRun)
+	request.Refresh, request.Forget = c.Fit.again(a, target, c.DryRun, false), c.Fit.ForgetDataFile
 	artifact, err := c.From.resolve(a, c.Source)
 	if err != nil {
 		return request, nil, err

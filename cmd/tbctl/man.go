@@ -153,6 +153,6 @@ output, on failure too; its exit code is the same with and without it.`,
 		Examples: `tbctl status
 tbctl install 0.17.8 --dry-run
 tbctl install 0.17.8
-tbctl rollback`,
+tbctl rollback --stopped --data-file /var/lib/tigerbeetle/0_0.tigerbeetle`,
 	}, nil
 }

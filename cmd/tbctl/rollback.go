@@ -25,13 +25,15 @@ again.
 A replica that has noticed the newer binary holds it in memory and still upgrades
 with its cluster, whatever stands on the disk. The safe way back, before the
 cluster has upgraded, is: stop the replica, roll back with --stopped, start it. After
-the cluster has upgraded there is no way back, only forward.
+the cluster has upgraded there is no way back, only forward. Something must tell which
+release the cluster runs: a replica that runs here, a data file that was seen or named at
+an installation, --data-file, or --running.
 
 Examples:
 
-  tbctl rollback
-  tbctl rollback /opt/tigerbeetle/tigerbeetle --dry-run
+  tbctl rollback --dry-run
   tbctl rollback --stopped --data-file /var/lib/tigerbeetle/0_0.tigerbeetle
+  tbctl rollback /opt/tigerbeetle/tigerbeetle --running 0.17.8
 ` + exitHelp(exitRejected, "the previous file is damaged; nothing has changed",
 		exitRefused, "there is none, or it does not fit what runs; nothing has changed",
 		exitBusy, "another tbctl works on TARGET; nothing has changed",
@@ -47,12 +49,13 @@ func (c *rollbackCmd) Run(a *app) error {
 		return usage("--wait 1m", "a time to wait cannot be negative")
 	}
 	target := a.target(c.Target)
-	known, err := c.Fit.known(a, target, c.DryRun)
+	known, dataFiles, err := c.Fit.known(a, target, c.DryRun, true)
 	if err != nil {
 		return err
 	}
 	request := install.Request{
-		Target: target, Fit: known, Refresh: c.Fit.again(a, target, c.DryRun), PlainRelease: c.Fit.FromPlain, Again: c.Again, Wait: c.Wait,
+		Target: target, Fit: known, Refresh: c.Fit.again(a, target, c.DryRun, true), DataFiles: dataFiles, Forget: c.Fit.ForgetDataFile,
+		PlainRelease: c.Fit.FromPlain, Again: c.Again, Wait: c.Wait,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}
 	installer := a.installer()

@@ -45,7 +45,7 @@ type status struct {
 	Interrupted []install.Interrupted `json:"interrupted"`
 	Last        *install.Record       `json:"last"`       // the last operation that changed the target
 	Recorded    install.Files         `json:"recorded"`   // both files, as they were when they were installed and displaced
-	DataFiles   []string              `json:"data_files"` // those that are remembered of the target's replicas
+	DataFiles   []host.DataFile       `json:"data_files"` // those that are remembered of the target's replicas
 
 	// Observed is whether processes could be looked for.
 	Observed bool           `json:"replicas_observed"`
@@ -63,7 +63,7 @@ func (c *statusCmd) Run(a *app) error {
 		return err
 	}
 	result := status{
-		Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, DataFiles: []string{}, Hidden: []string{}, Replicas: []host.Replica{},
+		Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, DataFiles: []host.DataFile{}, Hidden: []string{}, Replicas: []host.Replica{},
 	}
 	if err := result.files(a); err != nil {
 		return err
@@ -123,7 +123,10 @@ func (s *status) state(a *app) {
 	if err != nil {
 		a.warn("%v", err)
 	}
-	s.Last, s.Recorded, s.DataFiles = state.Last, state.Files, append(s.DataFiles, state.DataFiles...)
+	s.Last, s.Recorded = state.Last, state.Files
+	for _, name := range state.DataFiles {
+		s.DataFiles = append(s.DataFiles, host.ReadDataFile(a.ctx, name))
+	}
 	if open := state.Interrupted(s.Installed, s.HeldBy != nil); open != nil {
 		s.Interrupted = append(s.Interrupted, *open)
 	}
@@ -176,7 +179,7 @@ func renderStatus(out *term.Stream, s *status) {
 	if s.Last != nil {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
 	}
-	renderFields(out, fields)
+	renderFields(out, append(fields, dataFileFields(s)...))
 	if holder := s.HeldBy; holder != nil {
 		out.Printf("%s %s\n", styles.Warn.Render("under way:"), out.Hang(fmt.Sprintf("%s, process %d on %s, since %s",
 			term.Printable(holder.Command), holder.PID, term.Printable(holder.Host), holder.Start.Local().Format(timeFormat)), 2))
@@ -193,6 +196,28 @@ func renderStatus(out *term.Stream, s *status) {
 		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render("interrupted:"), open.Intent.Operation, open.Intent.Time.Local().Format(timeFormat), open.Found)
 	}
 	renderReplicas(out, s)
+}
+
+// dataFileFields are the data files that are remembered, but for those of the replicas that
+// run: these are in a table of their own.
+func dataFileFields(s *status) [][2]string {
+	var fields [][2]string
+	for _, file := range s.DataFiles {
+		if slices.ContainsFunc(s.Replicas, func(process host.Replica) bool { return process.DataFile == file.Path }) {
+			continue
+		}
+		text := fmt.Sprintf("%s: at release %s", term.Printable(file.Path), file.Release)
+		switch {
+		case file.Gone:
+			text = term.Printable(file.Path) + ": gone"
+		case file.Err != nil:
+			text = "cannot be read: " + term.Printable(file.Problem)
+		case s.Installed != nil && !slices.Contains(s.Installed.Releases, file.Release):
+			text += ", which the installed file does not hold: its replica cannot be started"
+		}
+		fields = append(fields, [2]string{"data file", text})
+	}
+	return fields
 }
 
 func statusFile(name string, file *install.File) [][2]string {

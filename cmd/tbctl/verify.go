@@ -118,7 +118,7 @@ func (c *verifyCmd) checkDigest(a *app, input *input, found string) error {
 
 // compare judges whether the file may replace the other.
 func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceReport, error) {
-	known, err := c.Fit.known(a, c.Against, true)
+	known, _, err := c.Fit.known(a, c.Against, true, false)
 	if err != nil {
 		return verify.ReplaceReport{}, err
 	}
