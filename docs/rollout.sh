@@ -5,9 +5,9 @@
 #
 #   1. On every host a dry run. If one says no, nothing has changed anywhere.
 #   2. One host after the other: install, and wait until its replicas hold the new
-#      binary in memory. The last host is the promotion: from then on the cluster
-#      upgrades, and there is no way back.
-#   3. On every host: wait until its replicas run the release.
+#      binary in memory, and until they serve. The last host is the promotion: from
+#      then on the cluster upgrades, and there is no way back.
+#   3. On every host: wait until its replicas serve with the release.
 #
 # It stops at the first host that says 3 (rejected), 4 (refused) or 6 (unknown
 # state). After 1, 5, 130 and a lost connection it tries the same host again: that
@@ -18,7 +18,10 @@
 #   FLAGS   more flags for the installations, such as "--require digest"
 #   SSH     the command that reaches a host (ssh -o BatchMode=yes)
 #   TRIES   how often a host is tried (3), with PAUSE seconds between (10)
-#   PATIENCE  how long the replicas may take to hold and to run it (5m)
+#   PATIENCE  how long the replicas of a host may take to come one step further (5m):
+#             each stop on the way starts all of them again
+#   PROOF   how a host is seen to serve: serving, or running where its replicas cannot
+#           be asked from it, such as a standby or one with a network of its own
 
 set -u
 trap 'exit 130' INT TERM HUP
@@ -27,6 +30,7 @@ ssh=${SSH:-ssh -o BatchMode=yes}
 tries=${TRIES:-3}
 pause=${PAUSE:-10}
 patience=${PATIENCE:-5m}
+proof=${PROOF:-serving}
 
 say() { echo "rollout: $*" >&2; }
 
@@ -90,15 +94,20 @@ for host in "$@"; do
         say "stopped: $done of $# hosts are done; the cluster goes on with what it runs until all are"
         exit $code
     }
+    attempt "$host" watch ${TARGET:-} --until "$proof" --patience "$patience" --quiet || {
+        code=$?
+        say "stopped: $host has $release, but is not seen to serve: tbctl status there; the next host would be one too many"
+        exit $code
+    }
     done=$((done + 1))
 done
 
 for host in "$@"; do
-    attempt "$host" watch ${TARGET:-} --until "running=$release" --timeout "$patience" --quiet || {
+    attempt "$host" watch ${TARGET:-} --until "$proof=$release" --patience "$patience" --quiet || {
         code=$?
-        say "$release is installed on all $# hosts, but $host does not run it yet: tbctl status there; nothing needs undoing"
+        say "$release is installed on all $# hosts, but $host is not seen to serve with it yet: tbctl status there; nothing needs undoing"
         exit $code
     }
-    say "$host: runs $release"
+    say "$host: $proof with $release"
 done
-say "done: $# hosts run $release"
+say "done: $# hosts are $proof with $release"

@@ -2,6 +2,7 @@ package host
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
@@ -17,6 +18,7 @@ const (
 	OutlookRefuses      OutlookKind = "refuses"       // it refuses the file, and keeps what it has
 	OutlookNeedsRestart OutlookKind = "needs-restart" // it takes the file when it is started again
 	OutlookRestartFails OutlookKind = "restart-fails" // it cannot be started from the file
+	OutlookStarting     OutlookKind = "starting"      // it starts, and then takes the file
 	OutlookUnknown      OutlookKind = "unknown"       // what it runs is not known
 )
 
@@ -39,17 +41,19 @@ func Foresee(process replica.Process, header *multiversion.Header) Replica {
 }
 
 func outlook(process *replica.Process, header *multiversion.Header) (OutlookKind, string) {
-	running := process.Running.Release
+	running := process.Settles()
 	switch {
 	case header == nil:
 		return OutlookRefuses, "the file at the target is no multiversion binary: the replica keeps what it has"
+	case running == 0 && process.State == replica.StateStarting:
+		return OutlookStarting, startingOutlook(process) + Unreadable(process)
 	case running == 0:
 		return OutlookUnknown, "which release it runs is not known" + Unreadable(process)
 	}
 	if process.Superblock != nil && !header.Contains(process.Superblock.Release) {
 		return OutlookRestartFails, fmt.Sprintf("a restart would fail: the file does not hold release %s of its data file", process.Superblock.Release)
 	}
-	if process.Armed != nil && process.Armed.Checksum == header.ChecksumBinary {
+	if process.Armed != nil && process.Armed.Checksum == header.ChecksumBinary && process.State != replica.StateStarting {
 		return OutlookArmed, upgradeOutlook(header, running)
 	}
 	var offered []multiversion.Release
@@ -63,10 +67,27 @@ func outlook(process *replica.Process, header *multiversion.Header) (OutlookKind
 		}
 		return OutlookRefuses, text
 	}
+	if process.State == replica.StateStarting {
+		return OutlookStarting, startingOutlook(process) + ", and then " + upgradeOutlook(header, running)
+	}
 	if !process.Polls {
 		return OutlookNeedsRestart, "it does not look for new binaries (" + process.NoPolling + "): it takes the file when it is restarted"
 	}
 	return OutlookTakesFile, "it takes the file within seconds, and then " + upgradeOutlook(header, running)
+}
+
+// startingOutlook says what a replica that starts is at.
+func startingOutlook(process *replica.Process) string {
+	text := "it is starting"
+	if !process.StartingSince.IsZero() {
+		text += ", since " + process.StartingSince.Local().Format(time.TimeOnly)
+	}
+	if release := process.Settles(); release != 0 {
+		text += ": it opens its data file of " + release.String()
+	} else {
+		text += ": it opens its data file"
+	}
+	return text + ", and serves nobody yet"
 }
 
 // upgradeOutlook says what an armed replica does.

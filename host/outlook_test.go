@@ -39,6 +39,13 @@ func TestForesee(t *testing.T) {
 	data.Superblock = &datafile.Superblock{Release: testbin.Release("0.1.1")}
 	still := running("0.1.2", "")
 	still.Polls, still.NoPolling = false, "--development"
+	starts := running("0.1.4", "0.1.2 0.1.3 0.1.4")
+	starts.Armed.Offered = nil // one that starts offers nothing yet
+	starts.State, starts.Superblock = replica.StateStarting, &datafile.Superblock{Release: testbin.Release("0.1.2")}
+	fails := starts
+	fails.Superblock = &datafile.Superblock{Release: testbin.Release("0.1.1")}
+	blind := starts
+	blind.Superblock = nil
 	other := running("0.1.2", "")
 	other.Replica = false
 	tests := []struct {
@@ -55,6 +62,10 @@ func TestForesee(t *testing.T) {
 		{"without what runs", running("0.1.2", "0.1.1 0.1.2"), "0.1.3 0.1.4", host.OutlookRefuses, "RunningVersionNotIncluded"},
 		{"undone", running("0.1.2", "0.1.2 0.1.3"), "0.1.1 0.1.2", host.OutlookRefuses, "its next restart fails"},
 		{"without its data's release", data, "0.1.2 0.1.3", host.OutlookRestartFails, "release 0.1.1 of its data file"},
+		{"starts", starts, "0.1.2 0.1.3v 0.1.4", host.OutlookStarting, "it opens its data file of 0.1.2, and serves nobody yet, and then upgrades to 0.1.3 when"},
+		{"starts, and nothing is newer", starts, "0.1.1 0.1.2", host.OutlookStarting, "stays at 0.1.2"},
+		{"starts without its data's release", fails, "0.1.2 0.1.3", host.OutlookRestartFails, "release 0.1.1 of its data file"},
+		{"starts on what is not known", blind, "0.1.2 0.1.3", host.OutlookStarting, "it opens its data file, and serves nobody yet"},
 		{"does not poll", still, "0.1.2 0.1.3", host.OutlookNeedsRestart, "--development"},
 		{"unknown", replica.Process{Replica: true}, "0.1.2 0.1.3", host.OutlookUnknown, "not known"},
 		{"no binary", running("0.1.2", ""), "", host.OutlookRefuses, "no multiversion binary"},

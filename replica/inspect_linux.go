@@ -167,8 +167,8 @@ func (l *look) replica() error {
 	if l.process.Running.Release == 0 {
 		l.process.runningFromDataFile()
 	}
-	l.process.offer(headers)
 	l.state(opened, err)
+	l.process.offer(headers)
 	return l.ctx.Err()
 }
 

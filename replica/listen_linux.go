@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"path/filepath"
 )
@@ -21,7 +22,7 @@ func (l *look) state(opened opened, err error) {
 	case err == nil:
 		process.network = l.networkOf()
 	case errors.Is(err, errGone): // it has ended, or executes something: seen at the next look
-	case !process.cannotRead("fd"): // otherwise the cause has been said
+	case !errors.Is(err, fs.ErrPermission) || !process.cannotRead("fd"): // otherwise the cause has been said
 		process.unreadable(UnreadableSockets, err)
 	}
 	process.judge(err == nil, opened.memory)

@@ -119,7 +119,7 @@ type Armed struct {
 	Releases []multiversion.Release `json:"releases"` // all that it holds
 
 	// Offered is what the replica offers the cluster: those that may be
-	// advertised from the release that runs. Nil if that is not known.
+	// advertised from the release that runs. Nil if that is not known, and while it starts.
 	Offered []multiversion.Release `json:"offered"`
 }
 

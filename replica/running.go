@@ -61,9 +61,10 @@ func (p *Process) runningFromDataFile() {
 		Note: "the executable is in no known pack; this release made the data file's last checkpoint"}
 }
 
-// offer fills in what the replica offers of the binary that it is armed with.
+// offer fills in what the replica offers of the binary that it is armed with. One that
+// starts offers nothing yet.
 func (p *Process) offer(headers []named) {
-	if p.Armed == nil || p.Running.Release == 0 {
+	if p.Armed == nil || p.Running.Release == 0 || p.State == StateStarting {
 		return
 	}
 	for _, binary := range headers {

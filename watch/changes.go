@@ -6,33 +6,57 @@ import (
 	"github.com/tbctl/tbctl/replica"
 )
 
-// changes compares two findings. Processes that are no replicas do not count.
-func changes(path string, before, after []replica.Process) []Event {
+// tracker knows the replicas as they were at the last look.
+type tracker struct{ known []tracked }
+
+// tracked is one replica. While it starts, what it executes and holds changes several times and
+// means nothing, so that settled keeps how it was before, nil for one that was not seen before.
+type tracked struct {
+	process replica.Process
+	settled *replica.Process
+}
+
+// changes compares what was found with the last look, and keeps it for the next one. Processes
+// that are no replicas do not count.
+func (t *tracker) changes(path string, found []replica.Process) []Event {
 	var events []Event
 	add := func(kind Kind, process replica.Process) {
 		events = append(events, Event{Kind: kind, Path: path, Process: &process})
 	}
-	for _, process := range after {
+	var known []tracked
+	for _, process := range found {
 		if !process.Replica {
 			continue
 		}
-		index := slices.IndexFunc(before, func(old replica.Process) bool { return same(old, process) })
+		now := tracked{process: process}
+		starting := process.State == replica.StateStarting
+		index := slices.IndexFunc(t.known, func(old tracked) bool { return same(old.process, process) })
 		if index < 0 {
 			add(KindReplica, process)
-			continue
+		} else if before := t.known[index]; starting {
+			now.settled = before.settled
+			if before.process.State != replica.StateStarting || before.process.Settles() != process.Settles() {
+				add(KindReplicaStarting, process)
+			}
+		} else {
+			if before.process.State == replica.StateStarting || before.process.Running.Release != process.Running.Release {
+				add(KindReplicaRunning, process)
+			}
+			if before.settled != nil && !sameArmed(before.settled.Armed, process.Armed) {
+				add(KindReplicaArmed, process)
+			}
 		}
-		if before[index].Running.Release != process.Running.Release {
-			add(KindReplicaRunning, process)
+		if !starting {
+			now.settled = &process
 		}
-		if !sameArmed(before[index].Armed, process.Armed) {
-			add(KindReplicaArmed, process)
+		known = append(known, now)
+	}
+	for _, before := range t.known {
+		if !slices.ContainsFunc(known, func(now tracked) bool { return same(now.process, before.process) }) {
+			add(KindReplicaEnded, before.process)
 		}
 	}
-	for _, process := range before {
-		if process.Replica && !slices.ContainsFunc(after, func(now replica.Process) bool { return same(now, process) }) {
-			add(KindReplicaEnded, process)
-		}
-	}
+	t.known = known
 	return events
 }
 

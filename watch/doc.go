@@ -25,4 +25,15 @@
 // That a binary would be taken is not that it was. What a replica is armed with and runs is read
 // from the process itself, by package replica; [Until] waits for that. On systems
 // where replicas cannot be found, the binary alone is followed.
+//
+// The newest release always starts, and executes the one that the data file asks for, which
+// opens the data file for seconds. What such a process executes and holds means nothing yet:
+//
+//	replica, if it is new ──► replica_starting ──► replica_running, once it listens
+//
+// That it listens is not that it serves: [Until] asks for that, at the replica's own address and
+// with the release that runs.
+//
+// An upgrade over several stops under load takes minutes, and each stop starts every replica
+// again. So patience counts from the last time that a replica came further, not from the start.
 package watch

@@ -14,12 +14,13 @@ type Kind string
 
 // The kinds. KindBinary comes once at the start, and then with every change.
 const (
-	KindBinary         Kind = "binary"          // the binary was looked at; see Verdict
-	KindReplica        Kind = "replica"         // a replica is there, or is seen for the first time
-	KindReplicaArmed   Kind = "replica_armed"   // what it holds in memory or offers has changed
-	KindReplicaRunning Kind = "replica_running" // it runs another release
-	KindReplicaEnded   Kind = "replica_ended"
-	KindPolling        Kind = "polling" // the kernel's notices are not to be had: see Reason
+	KindBinary          Kind = "binary"           // the binary was looked at; see Verdict
+	KindReplica         Kind = "replica"          // a replica is there, or is seen for the first time
+	KindReplicaStarting Kind = "replica_starting" // it changes its release, or opens its data file
+	KindReplicaRunning  Kind = "replica_running"  // it has started, or runs another release
+	KindReplicaArmed    Kind = "replica_armed"    // what it holds in memory or offers has changed
+	KindReplicaEnded    Kind = "replica_ended"
+	KindPolling         Kind = "polling" // the kernel's notices are not to be had: see Reason
 )
 
 // Event is one thing that happened.
@@ -55,7 +56,8 @@ type Event struct {
 // Judgement is what one replica makes of a binary.
 type Judgement struct {
 	PID     int                    `json:"pid"`
-	Running multiversion.Release   `json:"running,omitzero"` // 0: not known, and no verdict
+	State   replica.State          `json:"state,omitempty"`
+	Running multiversion.Release   `json:"running,omitzero"` // or will, once it has started; 0: not known, and no verdict
 	Polls   bool                   `json:"polls"`            // if not, it takes the file at its next start
 	Old     []multiversion.Release `json:"releases_bundled_old,omitempty"`
 	New     []multiversion.Release `json:"releases_bundled_new,omitempty"`

@@ -24,13 +24,19 @@ func TestHidden(t *testing.T) {
 	}{
 		{ConditionArmed, forbidden("fd"), true},
 		{ConditionOffered, forbidden("fd"), true},
-		{ConditionRunning, forbidden("fd"), false},
+		{ConditionRunning, forbidden("fd"), true},
 		{ConditionRunning, forbidden("exe"), true},
+		{ConditionRunning, forbidden("sockets"), true},
+		{ConditionRunning, forbidden("data file"), true},
+		{ConditionRunning, forbidden("cmdline"), false},
+		{ConditionServing, forbidden("fd"), true},
+		{ConditionDurable, forbidden("data file"), true},
+		{ConditionDurable, forbidden("fd"), false},
 		{ConditionArmed, forbidden("data file"), false},
 		{ConditionArmed, replica.Process{Replica: true, Polls: true, Unreadable: []replica.Unreadable{{What: "fd", Err: replica.ErrTooMany}}}, false},
 	}
 	for _, test := range tests {
-		met, err := Condition{What: test.what, Release: 1}.met([]replica.Process{test.process})
+		met, err := Condition{What: test.what, Release: 1}.met([]replica.Process{test.process}, nil)
 		if met || errors.Is(err, ErrHidden) != test.want || test.want && !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%s, %+v: %v, %v", test.what, test.process.Unreadable, met, err)
 		}

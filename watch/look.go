@@ -94,16 +94,17 @@ func (b *binary) change(ctx context.Context, processes []replica.Process) (*Even
 func (b *binary) restart(processes []replica.Process) {
 	for index := range processes {
 		process := &processes[index]
-		if process.Running.Release == 0 {
+		release := process.Settles()
+		if release == 0 {
 			continue
 		}
-		found := started{process.PID, process.Started, process.Running.Release}
+		found := started{process.PID, process.Started, release}
 		if found == b.process {
 			return
 		}
 		b.process, b.running = found, found.release
 		switch {
-		case process.Armed != nil:
+		case process.Armed != nil && process.Armed.Offered != nil:
 			b.offered = process.Armed.Offered
 		case b.header != nil:
 			b.offered = b.header.Advertisable(b.running)
@@ -152,13 +153,13 @@ func (b *binary) judge(facts *Facts, header *multiversion.Header, processes []re
 }
 
 func judgeFor(process *replica.Process, header *multiversion.Header) (Judgement, error) {
-	judgement := Judgement{PID: process.PID, Running: process.Running.Release, Polls: process.Polls}
+	judgement := Judgement{PID: process.PID, State: process.State, Running: process.Settles(), Polls: process.Polls}
 	if judgement.Running == 0 {
 		judgement.Reason = "the release that runs is not known"
 		return judgement, nil
 	}
 	judgement.Old = []multiversion.Release{judgement.Running}
-	if process.Armed != nil {
+	if process.Armed != nil && process.Armed.Offered != nil {
 		judgement.Old = process.Armed.Offered
 	}
 	judgement.New = header.Advertisable(judgement.Running)

@@ -4,106 +4,64 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
-	"strings"
+	"sync"
+	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 )
 
-// What a condition is about.
-const (
-	ConditionOffered = "offered" // every replica offers the release
-	ConditionArmed   = "armed"   // every replica holds a binary with the release, or the binary itself, in memory
-	ConditionRunning = "running" // every replica runs the release, for certain
-)
-
-// ErrCondition is matched by every error of [ParseCondition].
-var ErrCondition = errors.New("not a condition")
-
-// Condition is what [Until] waits for. It is met when there is a replica, and every replica is so.
-type Condition struct {
-	What    string               `json:"what"`
-	Release multiversion.Release `json:"release,omitzero"`
-
-	// Checksum asks for one binary, whatever its releases: the header's checksum of the
-	// file. It goes with ConditionArmed alone. Zero stands for any.
-	Checksum multiversion.Checksum `json:"checksum_binary_without_header,omitzero"`
+// Answer is what a replica said to the last ping: a pong, or why there is none.
+type Answer struct {
+	PID    int           `json:"pid"`
+	Pong   *replica.Pong `json:"pong,omitempty"`
+	Reason string        `json:"reason,omitempty"`
+	Err    error         `json:"-"`
 }
 
-// ParseCondition parses offered=RELEASE, armed=RELEASE or running=RELEASE. The
-// error matches ErrCondition.
-func ParseCondition(text string) (Condition, error) {
-	what, value, ok := strings.Cut(text, "=")
-	if !ok {
-		return Condition{}, fmt.Errorf("%w: %.60q, want offered=RELEASE, armed=RELEASE or running=RELEASE", ErrCondition, text)
+func answerOf(answers []Answer, pid int) *Answer {
+	index := slices.IndexFunc(answers, func(answer Answer) bool { return answer.PID == pid })
+	if index < 0 {
+		return nil
 	}
-	release, err := multiversion.ParseRelease(value)
-	if err != nil {
-		return Condition{}, fmt.Errorf("%w: %.60q: %w", ErrCondition, text, err)
-	}
-	condition := Condition{What: what, Release: release}
-	return condition, condition.check()
-}
-
-func (c Condition) check() error {
-	switch {
-	case c.What != ConditionOffered && c.What != ConditionArmed && c.What != ConditionRunning:
-		return fmt.Errorf("%w: %.40q, want offered, armed or running", ErrCondition, c.What)
-	case c.Checksum != multiversion.Checksum{} && c.What != ConditionArmed:
-		return fmt.Errorf("%w: a checksum with %s", ErrCondition, c.What)
-	case c.Release == 0 && c.Checksum == multiversion.Checksum{}:
-		return fmt.Errorf("%w: %s what", ErrCondition, c.What)
-	}
-	return nil
-}
-
-// String returns the form that ParseCondition takes, or the checksum instead of the release.
-func (c Condition) String() string {
-	if c.Release == 0 {
-		return c.What + "=" + c.Checksum.String()
-	}
-	return c.What + "=" + c.Release.String()
-}
-
-// metBy reports whether one replica is so.
-func (c Condition) metBy(process *replica.Process) bool {
-	switch c.What {
-	case ConditionRunning:
-		return process.Running.Certain && process.Running.Release == c.Release
-	case ConditionOffered:
-		return process.Armed != nil && slices.Contains(process.Armed.Offered, c.Release)
-	}
-	return process.Armed != nil &&
-		(c.Release == 0 || slices.Contains(process.Armed.Releases, c.Release)) &&
-		(c.Checksum == multiversion.Checksum{} || c.Checksum == process.Armed.Checksum)
+	return &answers[index]
 }
 
 // Outcome is how things stood when [Until] returned.
 type Outcome struct {
 	Condition Condition         `json:"condition"`
 	Met       bool              `json:"met"`
-	Processes []replica.Process `json:"processes"`        // nil: they were not looked at
-	Binary    *Event            `json:"binary,omitempty"` // the last event of KindBinary
+	Processes []replica.Process `json:"processes"`          // nil: they were not looked at
+	Answers   []Answer          `json:"answers,omitempty"`  // of ConditionServing, by those that run the release
+	Progress  *Progress         `json:"progress,omitempty"` // nil: none since the first look
+	Binary    *Event            `json:"binary,omitempty"`   // the last event of KindBinary
+
+	began, ended time.Time
 }
 
-// UntilError says that a condition was not met, and how things stood. It
-// matches its cause: the context's error, ErrNeverArms, ErrHidden or replica.ErrNotSupported.
+// UntilError says that a condition was not met, and how things stood. It matches its cause: the
+// context's error, ErrNoProgress, ErrNeverArms, ErrHidden, a [*replica.CannotAskError]
+// or replica.ErrNotSupported.
 type UntilError struct {
 	Outcome Outcome
 	Err     error
 }
 
-// ErrNeverArms says that a replica does not look for new binaries, so that
-// it takes one only when it is started again.
-var ErrNeverArms = errors.New("a replica does not look for new binaries")
+var (
+	// ErrNeverArms says that a replica does not look for new binaries, so that
+	// it takes one only when it is started again.
+	ErrNeverArms = errors.New("a replica does not look for new binaries")
 
-// ErrHidden says that this process may not see what a replica runs or holds, so
-// that no wait for it ends well.
-var ErrHidden = errors.New("a replica may not be looked into")
+	// ErrHidden says that this process may not see what a replica runs or holds, so
+	// that no wait for it ends well.
+	ErrHidden = errors.New("a replica may not be looked into")
 
-// Error says what each replica is at.
+	// ErrNoProgress says that no replica came any further for as long as Options.Patience.
+	ErrNoProgress = errors.New("no progress")
+)
+
+// Error says what each replica was at, and when one came further for the last time.
 func (e *UntilError) Error() string {
 	text := e.Outcome.Condition.String() + " is not met"
 	switch {
@@ -115,19 +73,9 @@ func (e *UntilError) Error() string {
 	replicas := 0
 	for index := range e.Outcome.Processes {
 		process := &e.Outcome.Processes[index]
-		if !process.Replica {
-			continue
-		}
-		replicas++
-		text += fmt.Sprintf("; process %d runs %s", process.PID, nameOf(process.Running.Release))
-		if !process.Running.Certain {
-			text += fmt.Sprintf(" (not certain: %s)", process.Running.Note)
-		}
-		if process.Armed != nil {
-			text += fmt.Sprintf(", armed with %s, offers %v", process.Armed.Current, process.Armed.Offered)
-		}
-		if !process.Polls {
-			text += ", " + process.NoPolling
+		if process.Replica {
+			replicas++
+			text += "; " + standing(process, answerOf(e.Outcome.Answers, process.PID))
 		}
 	}
 	switch {
@@ -140,11 +88,55 @@ func (e *UntilError) Error() string {
 	if last := e.Outcome.Binary; last != nil && last.Verdict != VerdictAccepted {
 		text += fmt.Sprintf("; the binary: %s: %s", last.Verdict, last.Reason)
 	}
+	if last := e.Outcome.Progress; last != nil {
+		text += fmt.Sprintf("; last progress %s before: process %s", rounded(e.Outcome.ended.Sub(last.Time)), last.What)
+	} else if replicas > 0 && !errors.Is(e.Err, ErrNoProgress) {
+		text += fmt.Sprintf("; no progress in %s", rounded(e.Outcome.ended.Sub(e.Outcome.began)))
+	}
 	return text
+}
+
+func rounded(duration time.Duration) time.Duration {
+	if duration < time.Second {
+		return duration.Round(time.Millisecond)
+	}
+	return duration.Round(time.Second)
 }
 
 // Unwrap returns the cause.
 func (e *UntilError) Unwrap() error { return e.Err }
+
+// standing says what a replica is at.
+func standing(process *replica.Process, answer *Answer) string {
+	who := fmt.Sprintf("process %d", process.PID)
+	if process.State == replica.StateStarting {
+		text := who + " is starting"
+		if !process.StartingSince.IsZero() {
+			text += " since " + process.StartingSince.Local().Format(time.TimeOnly)
+		}
+		if release := process.Settles(); release != 0 {
+			text += ", on " + release.String()
+		}
+		return text
+	}
+	text := who + " runs " + nameOf(process.Running.Release)
+	if !process.Running.Certain {
+		text += " (not certain: " + process.Running.Note + ")"
+	}
+	if process.State == replica.StateUnknown {
+		text += ", and whether it listens cannot be seen"
+	}
+	if process.Armed != nil {
+		text += fmt.Sprintf(", armed with %s, offers %v", process.Armed.Current, process.Armed.Offered)
+	}
+	if !process.Polls {
+		text += ", " + process.NoPolling
+	}
+	if answer != nil && answer.Pong == nil {
+		text += ", does not serve: " + answer.Reason
+	}
+	return text
+}
 
 func nameOf(release multiversion.Release) string {
 	if release == 0 {
@@ -154,9 +146,9 @@ func nameOf(release multiversion.Release) string {
 }
 
 // Until follows the binary at path and its replicas until the condition is met. The
-// context's deadline bounds the wait. It calls report, unless nil, with every event. The
-// error is ErrCondition or a [*UntilError] whenever the condition is not met, as the
-// Outcome says too.
+// context's deadline bounds the wait, and so does Options.Patience. It calls report, unless nil, with every
+// event. The error is ErrCondition or a [*UntilError] whenever the condition is not met, as the
+// Outcome says too. For ConditionServing it asks those replicas that run the release, at every look.
 func Until(ctx context.Context, path string, condition Condition, options Options, report func(Event)) (Outcome, error) {
 	outcome := Outcome{Condition: condition}
 	if err := condition.check(); err != nil {
@@ -168,6 +160,10 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 		return outcome, err
 	}
 	defer w.close()
+	var progress progress
+	patience := newPatience(options.Patience)
+	defer patience.stop()
+	outcome.began = time.Now()
 	for {
 		events, err := w.step(ctx)
 		for index := range events {
@@ -183,50 +179,55 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 			err = replica.ErrNotSupported
 		}
 		if err == nil {
-			outcome.Met, err = condition.met(w.processes)
+			outcome.Answers = condition.ask(ctx, w.processes)
+			outcome.ended = time.Now()
+			if progress.note(outcome.ended, w.processes, outcome.Answers) {
+				last := progress.last
+				outcome.Progress = &last
+				patience.start()
+			}
+			outcome.Met, err = condition.met(w.processes, outcome.Answers)
 		}
 		if outcome.Met {
 			return outcome, nil
 		}
+		if err == nil && patience.over {
+			err = fmt.Errorf("%w for %s", ErrNoProgress, options.Patience)
+		}
 		if err == nil {
-			err = w.wait(ctx)
+			err = w.wait(ctx, &patience)
 		}
 		if err != nil {
+			outcome.ended = time.Now()
 			return outcome, &UntilError{Outcome: outcome, Err: err}
 		}
 	}
 }
 
-// met reports whether the condition is met. The error is ErrNeverArms or ErrHidden if
-// it can't be while the processes live.
-func (c Condition) met(processes []replica.Process) (bool, error) {
-	replicas := 0
+// ask asks the replicas that run the release, all at the same time.
+func (c Condition) ask(ctx context.Context, processes []replica.Process) []Answer {
+	if c.What != ConditionServing {
+		return nil
+	}
+	var answers []Answer
 	for index := range processes {
-		process := &processes[index]
-		if !process.Replica {
-			continue
+		if process := &processes[index]; process.Replica && c.runs(process) {
+			answers = append(answers, Answer{PID: process.PID})
 		}
-		replicas++
-		if !c.metBy(process) {
-			if process.Replica && !process.Polls && c.What != ConditionRunning {
-				return false, fmt.Errorf("%w: process %d has %s", ErrNeverArms, process.PID, process.NoPolling)
+	}
+	var asked sync.WaitGroup
+	for index := range answers {
+		answer := &answers[index]
+		process := processes[slices.IndexFunc(processes, func(process replica.Process) bool { return process.PID == answer.PID })]
+		asked.Go(func() {
+			pong, err := process.Ask(ctx)
+			if err != nil {
+				answer.Err, answer.Reason = err, err.Error()
+				return
 			}
-			return false, c.hidden(process)
-		}
+			answer.Pong = &pong
+		})
 	}
-	return replicas > 0, nil
-}
-
-// hidden returns ErrHidden if the system forbids to see whether a replica is so.
-func (c Condition) hidden(process *replica.Process) error {
-	what := "fd"
-	if c.What == ConditionRunning {
-		what = "exe"
-	}
-	for _, unreadable := range process.Unreadable {
-		if unreadable.What == what && errors.Is(unreadable.Err, fs.ErrPermission) {
-			return fmt.Errorf("%w: process %d: %w", ErrHidden, process.PID, unreadable.Err)
-		}
-	}
-	return nil
+	asked.Wait()
+	return answers
 }

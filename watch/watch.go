@@ -36,6 +36,11 @@ type Options struct {
 	// found. 0 stands for none in particular: then a good file is accepted.
 	Running multiversion.Release
 
+	// Patience is how long [Until] goes on without any progress of a replica: one that starts
+	// or changes its release, is armed, or has its data at the next one. 0 stands for
+	// as long as the context lives.
+	Patience time.Duration
+
 	// Replicas says how replicas are found.
 	Replicas replica.Options
 }
@@ -43,6 +48,9 @@ type Options struct {
 func (o Options) check() error {
 	if o.Interval < 0 {
 		return fmt.Errorf("watch: interval %s, want none or more than 0", o.Interval)
+	}
+	if o.Patience < 0 {
+		return fmt.Errorf("watch: patience %s, want none or more than 0", o.Patience)
 	}
 	return nil
 }
@@ -68,7 +76,7 @@ func Watch(ctx context.Context, path string, options Options) iter.Seq2[Event, e
 				}
 			}
 			if err == nil {
-				err = w.wait(ctx)
+				err = w.wait(ctx, new(patience))
 			}
 			if err != nil {
 				yield(Event{}, err)
@@ -83,6 +91,7 @@ type watcher struct {
 	binary    binary
 	finder    *replica.Finder // nil: replicas are not looked for
 	processes []replica.Process
+	tracker   tracker
 	notices   *notices
 	polling   error // why there are no notices, until it was said
 	ticker    *time.Ticker
@@ -119,12 +128,16 @@ func (w *watcher) close() {
 	w.notices.close()
 }
 
-// wait waits until it is time to look again. The error is the context's.
-func (w *watcher) wait(ctx context.Context) error {
+// wait waits until it is time to look again, for the last time if the patience is over. The
+// error is the context's.
+func (w *watcher) wait(ctx context.Context, patience *patience) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-w.ticker.C:
+		return nil
+	case <-patience.ended():
+		patience.over = true
 		return nil
 	case <-w.notices.arrived:
 	}
@@ -178,7 +191,6 @@ func (w *watcher) replicas(ctx context.Context) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	before := w.processes
 	w.processes = found.Processes
-	return changes(w.binary.path, before, w.processes), nil
+	return w.tracker.changes(w.binary.path, w.processes), nil
 }

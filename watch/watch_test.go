@@ -249,13 +249,19 @@ func TestEventJSON(t *testing.T) {
 
 func TestParseCondition(t *testing.T) {
 	t.Parallel()
-	for _, text := range []string{"offered=0.17.8", "armed=0.17.8", "running=0.17.8"} {
+	for _, text := range []string{"running", "serving"} {
+		if condition, err := watch.ParseCondition(text); err != nil || condition.String() != text || condition.Release != 0 {
+			t.Errorf("%s: %+v, %v", text, condition, err)
+		}
+	}
+	for _, what := range watch.Conditions() {
+		text := what + "=0.17.8"
 		condition, err := watch.ParseCondition(text)
 		if err != nil || condition.String() != text || condition.Release != testbin.Release("0.17.8") {
 			t.Errorf("%s: %+v, %v", text, condition, err)
 		}
 	}
-	for _, text := range []string{"", "running", "running=", "running=x", "=0.17.8", "runs=0.17.8", "running=0.17.8 "} {
+	for _, text := range []string{"", "armed", "offered", "durable", "running=", "serving=0.0.0", "running=0.0.0", "servings", "running=x", "=0.17.8", "runs=0.17.8", "running=0.17.8 "} {
 		if _, err := watch.ParseCondition(text); !errors.Is(err, watch.ErrCondition) {
 			t.Errorf("%q: error %v, want ErrCondition", text, err)
 		}
@@ -280,7 +286,7 @@ func TestUntilElsewhere(t *testing.T) {
 }
 
 func FuzzParseCondition(f *testing.F) {
-	for _, seed := range []string{"armed=0.17.8", "running=65535.255.255", "offered=0.0.0", "running", "=", ""} {
+	for _, seed := range []string{"armed=0.17.8", "running=65535.255.255", "offered=0.0.0", "running", "serving=0.0.0", "durable=1.2.3", "=", ""} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

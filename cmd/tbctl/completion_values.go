@@ -16,6 +16,7 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/watch"
 )
 
 // values knows what may stand for a value on this host, without the network.
@@ -96,10 +97,13 @@ func (a *app) named(request completions.Request) string {
 // conditions are what "tbctl watch --until" waits for.
 func (a *app) conditions(request completions.Request) []completions.Candidate {
 	var candidates []completions.Candidate
-	for _, state := range []string{"offered=", "armed=", "running="} {
+	for _, what := range watch.Conditions() {
 		for _, found := range a.releases(request) {
-			candidates = append(candidates, completions.Candidate{Value: state + found.Value, Help: found.Help})
+			candidates = append(candidates, completions.Candidate{Value: what + "=" + found.Value, Help: found.Help})
 		}
+	}
+	for _, what := range []string{watch.ConditionRunning, watch.ConditionServing} {
+		candidates = append(candidates, completions.Candidate{Value: what, Help: "whatever it runs"})
 	}
 	return candidates
 }

@@ -74,7 +74,7 @@ var docsPrograms = map[string]string{
 	"ssh": `
 while case "$1" in -o) true;; -*) shift; continue;; *) false;; esac; do shift 2; done
 host=$1; shift
-case "$*" in *running=*) touch "$S/promote";; esac
+case "$*" in *serving=*) touch "$S/promote";; esac
 [ -d "$S/$host" ] || { echo "ssh: connect to host $host port 22: No route to host" >&2; exit 255; }
 export HOST="$host" TBCTL_TARGET="$S/$host/usr/local/bin/tigerbeetle" TBCTL_STATE_DIR="$S/$host/var/lib/tbctl" PATH="$S/$host/bin:$PATH"
 cd "$S/$host/home" && exec sh -c "$*"`,
@@ -83,7 +83,7 @@ cd "$S/$host/home" && exec sh -c "$*"`,
 pid="$S/${HOST:=here}/pid"
 case "$1" in
 stop) kill "$(cat "$pid")"; while [ -e "/proc/$(cat "$pid")/exe" ]; do sleep 0.02; done;;
-start) STANDIN_UPGRADE="$S/promote" "$S/$HOST/usr/local/bin/tigerbeetle" start --addresses=3000 "$S/$HOST/var/lib/tigerbeetle/0_0.tigerbeetle" >/dev/null 2>&1 </dev/null &
+start) STANDIN_UPGRADE="$S/promote" "$S/$HOST/usr/local/bin/tigerbeetle" start --addresses="$(cat "$S/$HOST/addresses")" "$S/$HOST/var/lib/tigerbeetle/0_0.tigerbeetle" >/dev/null 2>&1 </dev/null &
   echo $! > "$pid";;
 esac`,
 }
@@ -297,7 +297,9 @@ func (s *sandbox) start(host string) {
 	if code, output := s.shell("HOST=" + host + " $S/" + host + "/usr/local/bin/tigerbeetle format --cluster=7 --replica=0 --replica-count=1 " + data); code != 0 {
 		s.t.Fatalf("format: %s", output)
 	}
-	replica := standin.Start(s.t, s.path(host, "usr/local/bin/tigerbeetle"), data, standin.Options{Upgrade: s.path("promote")})
+	addresses := standin.Addresses(1)
+	writeDoc(s.t, s.path(host, "addresses"), []byte(addresses), 0o644)
+	replica := standin.Start(s.t, s.path(host, "usr/local/bin/tigerbeetle"), data, standin.Options{Upgrade: s.path("promote"), Args: []string{"--addresses=" + addresses}})
 	writeDoc(s.t, s.path(host, "pid"), fmt.Append(nil, replica.PID()), 0o644)
 	s.replicas = append(s.replicas, replica)
 }

@@ -25,7 +25,7 @@ type installCmd struct {
 	NoOld  bool           `name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
 	Wait   time.Duration  `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
 
-	WaitArmed time.Duration `placeholder:"DURATION" help:"Afterwards wait that long until every replica on this host holds the new binary in memory."`
+	WaitArmed time.Duration `placeholder:"DURATION" help:"Afterwards wait until every replica on this host holds the new binary in memory; give up when none has come further for this time."`
 
 	From sourceFlags `embed:""`
 	Fit  fitFlags    `embed:""`

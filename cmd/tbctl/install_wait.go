@@ -1,11 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -21,7 +21,10 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 			replicas++
 		}
 	}
-	if !supported || replicas == 0 {
+	if !supported {
+		return fmt.Errorf("the file is installed, but whether a replica has taken it cannot be seen: %w", replica.ErrNotSupported)
+	}
+	if replicas == 0 {
 		a.warn("no replica runs from %s here: there is nothing to wait for", outcome.Plan.Target.Path)
 		return nil
 	}
@@ -31,9 +34,12 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 	}
 	condition := watch.Condition{What: watch.ConditionArmed, Release: file.HostImage().Header.Current.Release, Checksum: file.HostImage().Header.ChecksumBinary}
 	file.Close()
-	ctx, cancel := context.WithTimeout(a.ctx, c.WaitArmed)
-	defer cancel()
-	if _, err = watch.Until(ctx, outcome.Plan.Target.Path, condition, watch.Options{}, nil); err != nil {
+	report := func(event watch.Event) {
+		if event.Process != nil && (event.Process.State == replica.StateStarting || event.Kind == watch.KindReplicaRunning) {
+			a.note("%s", eventText(a.err, event))
+		}
+	}
+	if _, err = watch.Until(a.ctx, outcome.Plan.Target.Path, condition, watch.Options{Patience: c.WaitArmed}, report); err != nil {
 		return untilError(a, outcome.Plan.Target.Path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
 	}
 	who := "every replica of this host holds"

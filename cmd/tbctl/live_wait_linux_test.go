@@ -71,7 +71,7 @@ func TestLiveSharedTarget(t *testing.T) {
 	p := l.start(standin.Options{})
 	l.data = second
 	slow := l.start(standin.Options{Poll: time.Hour})
-	l.tbctl("install", next, l.target, "--wait-armed", "3s").ends(1, "the file is installed, but not every replica has taken it", "is not met in time",
+	l.tbctl("install", next, l.target, "--wait-armed", "3s").ends(1, "the file is installed, but not every replica has taken it", "is not met: no progress for 3s",
 		fmt.Sprintf("process %d runs 0.17.6, armed with 0.17.7", p.PID()), fmt.Sprintf("process %d runs 0.17.6, armed with 0.17.6", slow.PID()))
 	slow.Kill()
 	l.start(standin.Options{})

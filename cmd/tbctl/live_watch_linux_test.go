@@ -107,6 +107,8 @@ func short(event *watch.Event) string {
 		}
 	case watch.KindReplicaArmed:
 		text += fmt.Sprintf(" %v", event.Process.Armed.Newest())
+	case watch.KindReplicaStarting:
+		text += " " + event.Process.Settles().String()
 	case watch.KindReplica, watch.KindReplicaRunning:
 		text += " " + event.Process.Running.Release.String()
 	}
@@ -199,7 +201,8 @@ func TestLiveWatchUnmet(t *testing.T) {
 	p := l.start(standin.Options{})
 	hint := "tbctl status " + l.target + " shows each replica"
 	l.tbctl("watch", l.target, "--until", "running=0.17.9", "--timeout", "2s").ends(1, "running=0.17.9 is not met in time",
-		fmt.Sprintf("process %d runs 0.17.6, armed with 0.17.6, offers [0.17.5 0.17.6]", p.PID()), hint)
+		fmt.Sprintf("process %d runs 0.17.6, armed with 0.17.6, offers [0.17.5 0.17.6]; no progress in ", p.PID()), hint)
+	l.tbctl("watch", l.target, "--until", "running=0.17.9", "--patience", "10ms", "--interval", "5ms").ends(1, "running=0.17.9 is not met: no progress for 10ms; process", hint)
 	var document struct {
 		liveDocument
 		Result struct {
@@ -213,8 +216,12 @@ func TestLiveWatchUnmet(t *testing.T) {
 		t.Errorf("document %+v", document)
 	}
 	l.tbctl("watch", l.target, "--timeout", "1ms").ends(0) // nothing was asked for
-	for _, until := range []string{"running", "running=new", "started=0.17.8", "="} {
-		l.tbctl("watch", l.target, "--until", until, "--timeout", "10m").ends(2, "tbctl watch "+l.target+" --until armed=0.17.8 --timeout 10m")
+	for _, until := range []string{"durable", "running=new", "started=0.17.8", "="} {
+		what := "armed"
+		if found, _, _ := strings.Cut(until, "="); found == "running" || found == "durable" {
+			what = found
+		}
+		l.tbctl("watch", l.target, "--until", until, "--timeout", "10m").ends(2, "tbctl watch "+l.target+" --until "+what+"=0.17.8 --timeout 10m")
 	}
 }
 

@@ -31,17 +31,19 @@ func TestRollout(t *testing.T) {
 		calls   string // host and command, in order
 		says    string
 	}{
-		{"all go", nil, 0, "a install --dry-run, b install --dry-run, a install --quiet, b install --quiet, a watch running=1.2.3, b watch running=1.2.3", "done: 2 hosts run 1.2.3"},
+		{"all go", nil, 0, "a install --dry-run, b install --dry-run, a install --quiet, a watch serving, b install --quiet, b watch serving, a watch serving=1.2.3, b watch serving=1.2.3", "done: 2 hosts are serving with 1.2.3"},
 		{"a dry run is refused", map[string]string{"b": "4"}, 4, "a install --dry-run, b install --dry-run", "before anything was changed anywhere"},
 		{"rejected", map[string]string{"a": "0 3"}, 3, "a install --dry-run, b install --dry-run, a install --quiet", "0 of 2 hosts are done"},
-		{"refused at the second", map[string]string{"b": "0 4"}, 4, "a install --dry-run, b install --dry-run, a install --quiet, b install --quiet", "1 of 2 hosts are done"},
+		{"refused at the second", map[string]string{"b": "0 4"}, 4, "a install --dry-run, b install --dry-run, a install --quiet, a watch serving, b install --quiet",
+			"1 of 2 hosts are done"},
 		{"unknown state", map[string]string{"a": "0 6"}, 6, "a install --dry-run, b install --dry-run, a install --quiet", "restart nothing before you know"},
 		{"usage", map[string]string{"a": "2"}, 2, "a install --dry-run", "wrong command line"},
 		{"not installed there", map[string]string{"a": "127"}, 127, "a install --dry-run", "tbctl is not installed there"},
-		{"busy, failed, then done", map[string]string{"a": "5 1 0"}, 0, "a install --dry-run, a install --dry-run, a install --dry-run, b install --dry-run, a install --quiet, b install --quiet, a watch running=1.2.3, b watch running=1.2.3", "somebody else is at it"},
-		{"the connection is lost, and a signal", map[string]string{"b": "0 255 130 0"}, 0, "a install --dry-run, b install --dry-run, a install --quiet, b install --quiet, b install --quiet, b install --quiet, a watch running=1.2.3, b watch running=1.2.3", "no connection"},
+		{"busy, failed, then done", map[string]string{"a": "5 1 0"}, 0, "a install --dry-run, a install --dry-run, a install --dry-run, b install --dry-run, a install --quiet, a watch serving, b install --quiet, b watch serving, a watch serving=1.2.3, b watch serving=1.2.3", "somebody else is at it"},
+		{"the connection is lost, and a signal", map[string]string{"b": "0 255 130 0"}, 0, "a install --dry-run, b install --dry-run, a install --quiet, a watch serving, b install --quiet, b install --quiet, b install --quiet, b watch serving, a watch serving=1.2.3, b watch serving=1.2.3", "no connection"},
 		{"failed again and again", map[string]string{"a": "1 1 1"}, 1, "a install --dry-run, a install --dry-run, a install --dry-run", "failed"},
-		{"does not run it", map[string]string{"b": "0 0 1 1 1"}, 1, "a install --dry-run, b install --dry-run, a install --quiet, b install --quiet, a watch running=1.2.3, b watch running=1.2.3, b watch running=1.2.3, b watch running=1.2.3", "a: runs 1.2.3"},
+		{"the first does not serve", map[string]string{"a": "0 0 1 1 1"}, 1, "a install --dry-run, b install --dry-run, a install --quiet, a watch serving, a watch serving, a watch serving", "a has 1.2.3, but is not seen to serve"},
+		{"does not serve with it", map[string]string{"b": "0 0 0 1 1 1"}, 1, "a install --dry-run, b install --dry-run, a install --quiet, a watch serving, b install --quiet, b watch serving, a watch serving=1.2.3, b watch serving=1.2.3, b watch serving=1.2.3, b watch serving=1.2.3", "a: serving with 1.2.3"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

@@ -11,6 +11,7 @@ import (
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
 )
 
 type statusCmd struct {
@@ -23,9 +24,10 @@ func (c *statusCmd) Help() string {
 with their running, armed and durable releases, and what will happen next. After an
 interrupted installation it says what is on the disk. It changes nothing.
 
-Of each replica: RUNNING is the release that it runs, ARMED the newest of the binary
-that it holds in memory, OFFERS the newest that it offers its cluster, and DURABLE the
-one that its data needs at the next start.
+Of each replica: RUNNING is the release that it runs, or "starting" until it has opened
+its data file and listens, ARMED the newest of the binary that it holds in memory, OFFERS
+the newest that it offers its cluster, and DURABLE the one that its data needs at the
+next start.
 
 Examples:
 
@@ -244,13 +246,16 @@ func renderReplicas(out *term.Stream, s *status) {
 	for index := range s.Replicas {
 		process := &s.Replicas[index]
 		armed, offers, durable, running := "-", "-", "-", "?"
-		if process.Armed != nil {
+		if process.Armed != nil && process.State != replica.StateStarting {
 			armed, offers = process.Armed.Current.String(), process.Armed.Newest().String()
 		}
 		if process.Superblock != nil {
 			durable = process.Superblock.Release.String()
 		}
-		if process.Running.Release != 0 {
+		switch {
+		case process.State == replica.StateStarting:
+			running = string(process.State)
+		case process.Running.Release != 0:
 			running = process.Running.Release.String()
 		}
 		what := process.Subcommand

@@ -134,7 +134,7 @@ func (a *app) checkTarget(parsed *kong.Context) error {
 			continue
 		}
 		switch what, _, condition := strings.Cut(name, "="); {
-		case condition && a.command == "watch" && (what == watch.ConditionArmed || what == watch.ConditionOffered || what == watch.ConditionRunning):
+		case (condition || what == watch.ConditionServing || what == watch.ConditionRunning) && a.command == "watch" && slices.Contains(watch.Conditions(), what):
 			return usage(a.retyped(name, "--until", name), "%s is a condition, not a file", name)
 		case isRelease(name):
 			return usage("name the installed binary: "+a.retyped(name, install.TargetDefault), "%s is a release, not a file", name)

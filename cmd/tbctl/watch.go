@@ -6,19 +6,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/watch"
 )
 
 type watchCmd struct {
 	Target   string               `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
-	Until    string               `placeholder:"CONDITION" help:"End when every replica is so: offered=RELEASE, armed=RELEASE or running=RELEASE."`
-	Timeout  time.Duration        `placeholder:"DURATION" help:"End after this time; with --until that is a failure."`
+	Until    string               `placeholder:"CONDITION" help:"End when every replica is so: armed=RELEASE, offered=RELEASE, durable=RELEASE, running=RELEASE, serving=RELEASE, running or serving."`
+	Timeout  time.Duration        `placeholder:"DURATION" help:"End after this time in all; with --until that is a failure."`
+	Patience time.Duration        `placeholder:"DURATION" help:"With --until: give up when no replica has come further for this time."`
 	Interval time.Duration        `placeholder:"DURATION" default:"1s" help:"The time between two looks."`
 	Running  multiversion.Release `placeholder:"RELEASE" help:"Judge for a replica that runs this release, while none is found."`
 }
@@ -30,16 +33,38 @@ when the kernel tells, reads and verifies it when anything changed, and says wha
 replica makes of it, in upstream's own words. With --json each event is one line, and
 the last line is the usual document.
 
+A replica that is started, or changes its release, is starting until it has executed the
+release of its data file, opened that file and listens. --until waits for every replica
+that runs from TARGET:
+
+  armed=RELEASE    holds a binary with the release in memory
+  offered=RELEASE  offers the release to its cluster
+  durable=RELEASE  has made its last checkpoint with the release: its data file says so
+  running=RELEASE  runs the release, and listens
+  serving=RELEASE  runs the release, and answers a client's ping at its own address
+
+running and serving alone are for whatever release it runs.
+
+Each stop on the way to a release starts every replica again, which takes minutes under
+load: --patience counts from the last time that a replica came further, --timeout from
+the start.
+
 Examples:
 
   tbctl watch
-  tbctl watch --until armed=0.17.8 --timeout 30s
-  tbctl watch /opt/tigerbeetle/tigerbeetle --until running=0.17.8 --timeout 5m --json
+  tbctl watch --until armed=0.17.8 --patience 30s
+  tbctl watch /opt/tigerbeetle/tigerbeetle --until serving=0.17.8 --patience 5m --json
 ` + exitHelp()
 }
 
 // Run follows the binary.
 func (c *watchCmd) Run(a *app) error {
+	switch {
+	case c.Timeout < 0 || c.Patience < 0:
+		return usage("--patience 1m", "a time to wait cannot be negative")
+	case c.Patience > 0 && c.Until == "":
+		return usage("say what is waited for: --until serving", "--patience is of --until, which is not there")
+	}
 	a.compact = true
 	path := a.target(c.Target)
 	if found, err := fsatomic.Lookup(fsatomic.OS(), path); err == nil {
@@ -50,21 +75,13 @@ func (c *watchCmd) Run(a *app) error {
 		ctx, cancel = context.WithTimeout(a.ctx, c.Timeout)
 	}
 	defer cancel()
-	options := watch.Options{Interval: c.Interval, Running: c.Running}
+	options := watch.Options{Interval: c.Interval, Running: c.Running, Patience: c.Patience}
 	if c.Until == "" {
 		return c.follow(ctx, a, path, options)
 	}
 	condition, err := watch.ParseCondition(c.Until)
 	if err != nil {
-		hint := a.retyped(c.Until, "armed=0.17.8")
-		what, value, _ := strings.Cut(c.Until, "=")
-		switch {
-		case strings.HasPrefix(value, "v") && isRelease(value[1:]):
-			hint = a.retyped(c.Until, what+"="+value[1:])
-		case isRelease(c.Until):
-			hint = "say of what: --until offered=" + c.Until + ", armed=" + c.Until + " or running=" + c.Until
-		}
-		return usage(hint, "--until: %v", err)
+		return usage(a.conditionHint(c.Until), "--until: %v", err)
 	}
 	each := a.event
 	if a.global.Quiet && !a.global.JSON {
@@ -77,6 +94,20 @@ func (c *watchCmd) Run(a *app) error {
 		}
 	})
 	return untilError(a, path, err)
+}
+
+// conditionHint is what to type instead of a condition that is none.
+func (a *app) conditionHint(text string) string {
+	what, value, _ := strings.Cut(text, "=")
+	switch {
+	case strings.HasPrefix(value, "v") && isRelease(value[1:]):
+		return a.retyped(text, what+"="+value[1:])
+	case isRelease(text):
+		return "say of what: --until " + strings.Join(watch.Conditions(), "="+text+", ") + "=" + text
+	case slices.Contains(watch.Conditions(), what):
+		return a.retyped(text, what+"=0.17.8")
+	}
+	return a.retyped(text, "armed=0.17.8")
 }
 
 // follow prints events until the time is up or a signal comes.
@@ -108,11 +139,14 @@ func untilError(a *app, path string, err error) error {
 		return fmt.Errorf("%w: %w", cause, err)
 	}
 	hint := "tbctl status " + shellWord(path) + " shows each replica"
+	var cannot *replica.CannotAskError
 	switch {
 	case errors.Is(err, watch.ErrHidden):
 		hint = "run it as root, who may look into every process"
 	case errors.Is(err, watch.ErrNeverArms):
 		hint = "restart that replica: it takes the file when it starts"
+	case errors.As(err, &cannot):
+		hint = "what can be seen of it: --until running"
 	}
 	return &commandError{code: exitFailed, hint: hint, err: err}
 }
@@ -159,11 +193,25 @@ func eventText(out *term.Stream, event watch.Event) string {
 		}
 		return fmt.Sprintf("%s is armed with %s and offers %s", who, process.Armed.Current, releaseList(process.Armed.Offered))
 	}
-	running := "an unknown release"
-	if process.Running.Release != 0 {
-		running = process.Running.Release.String()
+	if process.State == replica.StateStarting {
+		return who + " is " + startingText(process)
 	}
-	return fmt.Sprintf("%s runs %s", who, running)
+	if process.Running.Release == 0 {
+		return who + " runs an unknown release"
+	}
+	return fmt.Sprintf("%s runs %s", who, process.Running.Release)
+}
+
+// startingText is what is known of a replica that starts.
+func startingText(process *replica.Process) string {
+	text := "starting"
+	if release := process.Settles(); release != 0 {
+		text += " on " + release.String() + ", the release of its data file"
+	}
+	if !process.StartingSince.IsZero() {
+		text += ", since " + process.StartingSince.Local().Format(time.TimeOnly)
+	}
+	return text
 }
 
 func binaryEventText(out *term.Stream, event watch.Event) string {
@@ -182,7 +230,10 @@ func binaryEventText(out *term.Stream, event watch.Event) string {
 		text += ", releases_bundled " + releaseList(event.New)
 	}
 	for _, judgement := range event.Replicas {
-		text += fmt.Sprintf("\n             replica %d at %s: %s", judgement.PID, judgement.Running, judgement.Verdict)
+		text += fmt.Sprintf("\n             replica %d", judgement.PID)
+		if judgement.Running != 0 {
+			text += fmt.Sprintf(" at %s: %s", judgement.Running, judgement.Verdict)
+		}
 		if judgement.Reason != "" {
 			text += ": " + term.Printable(judgement.Reason)
 		}
