@@ -41,6 +41,21 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	}
 	report := verify.Replace(next, installed, options)
 	r.plan.Fit = &report
+	if !report.Ok {
+		return &RefusedError{
+			Target: r.target.Path, Reason: report.Diagnosis, Report: &report,
+			Downgrade: onlyFailed(report, verify.CheckDowngrade),
+			Plain:     installed.Plain != nil && installed.Plain.Release == 0 && onlyFailed(report),
+		}
+	}
+	if r.plan.Action != ActionNone {
+		r.consequences(installed, report)
+	}
+	return nil
+}
+
+// consequences warns of what comes of the replacement. Of one that is refused nothing does.
+func (r *run) consequences(installed verify.Installed, report verify.ReplaceReport) {
 	if r.target.File.Links > 1 {
 		r.warn("%s has %d hard links: the others keep the old file", r.target.Path, r.target.File.Links)
 	}
@@ -58,14 +73,6 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 		if finding.Status == verify.Remarked && finding.Detail != "" {
 			r.warn("%s", finding.Detail)
 		}
-	}
-	if report.Ok {
-		return nil
-	}
-	return &RefusedError{
-		Target: r.target.Path, Reason: report.Diagnosis, Report: &report,
-		Downgrade: onlyFailed(report, verify.CheckDowngrade),
-		Plain:     installed.Plain != nil && installed.Plain.Release == 0,
 	}
 }
 
@@ -101,12 +108,9 @@ func (r *run) keepWhole() {
 	}
 }
 
-// onlyFailed reports whether nothing but this check failed.
-func onlyFailed(report verify.ReplaceReport, check verify.Check) bool {
-	for _, finding := range report.Findings {
-		if finding.Status == verify.Failed && finding.Name != check {
-			return false
-		}
-	}
-	return true
+// onlyFailed reports whether nothing but these checks failed.
+func onlyFailed(report verify.ReplaceReport, checks ...verify.Check) bool {
+	return !slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
+		return finding.Status == verify.Failed && !slices.Contains(checks, finding.Name)
+	})
 }

@@ -143,7 +143,11 @@ func (j *judge) sizeLimit() {
 
 func (j *judge) ownerExecute() {
 	finding := Finding{Name: CheckOwnerExecute, Status: NotChecked, Detail: "the file's mode is not known"}
-	if mode := j.options.Mode; mode != nil {
+	mode := j.options.Mode
+	switch {
+	case j.layout.Format == multiversion.FormatPE:
+		finding.Detail = "on Windows no mode says whether a file may be executed"
+	case mode != nil:
 		finding.Status, finding.Detail = Held, ""
 		finding.Expected, finding.Found = "u+x", mode.String()
 		if mode.Perm()&0o100 == 0 {

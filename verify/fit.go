@@ -246,14 +246,19 @@ func (f *fit) downgrade() {
 }
 
 // sameRelease remarks on releases of the same number whose bytes differ: a hot
-// fix may carry the number of the release that it replaces.
+// fix may carry the number of the release that it replaces. A debug build is another
+// executable by nature.
 func (f *fit) sameRelease() {
-	known := map[multiversion.Release]multiversion.Checksum{f.before.Current.Release: f.before.Current.Checksum}
-	for _, past := range f.before.Past {
-		known[past.Release] = past.Checksum
+	type build struct {
+		release multiversion.Release
+		debug   bool
 	}
-	compare := func(release multiversion.Release, checksum multiversion.Checksum) {
-		if before, ok := known[release]; ok && before != checksum {
+	known := map[build]multiversion.Checksum{{f.before.Current.Release, f.before.Current.Debug}: f.before.Current.Checksum}
+	for _, past := range f.before.Past {
+		known[build{past.Release, past.Debug}] = past.Checksum
+	}
+	compare := func(release multiversion.Release, debug bool, checksum multiversion.Checksum) {
+		if before, ok := known[build{release, debug}]; ok && before != checksum {
 			f.findings.add(Finding{
 				Name: CheckSame, Status: Remarked, Release: release, Expected: before.String(), Found: checksum.String(),
 				Detail: fmt.Sprintf("release %s is not the same executable in the two files: it was built again under its old number", release),
@@ -261,9 +266,9 @@ func (f *fit) sameRelease() {
 		}
 	}
 	for _, past := range f.next.Past {
-		compare(past.Release, past.Checksum)
+		compare(past.Release, past.Debug, past.Checksum)
 	}
-	compare(f.next.Current.Release, f.next.Current.Checksum)
+	compare(f.next.Current.Release, f.next.Current.Debug, f.next.Current.Checksum)
 }
 
 // plain judges the step from an executable without multiversion sections.

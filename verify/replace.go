@@ -141,9 +141,13 @@ type ReplaceReport struct {
 func Replace(next *multiversion.Binary, installed Installed, options ReplaceOptions) ReplaceReport {
 	c := comparison{next: next, installed: installed, options: options}
 	c.platform()
-	c.sizeLimit()
-	c.releases()
-	c.sameFile()
+	if len(c.findings.failed(CheckPlatform)) > 0 {
+		c.notCompared()
+	} else {
+		c.sizeLimit()
+		c.releases()
+		c.sameFile()
+	}
 	report := ReplaceReport{Identical: c.identical, Paths: c.paths, Findings: c.findings, Ok: true}
 	for _, finding := range c.findings {
 		required := finding.Name == CheckRunning || finding.Name == CheckOverlap || finding.Name == CheckInstalled
@@ -188,6 +192,16 @@ func (c *comparison) platform() {
 	if plain := c.installed.Plain; plain != nil {
 		compare(multiversion.PlatformOf(plain.Format, plain.Arch), "the installed file")
 	}
+}
+
+// notCompared says of a file for another platform that nothing else of it was compared:
+// its executables have other bytes by nature, and no replica here could run them.
+func (c *comparison) notCompared() {
+	check := CheckOverlap
+	if len(c.options.Needs) > 0 {
+		check = CheckRunning
+	}
+	c.findings.add(Finding{Name: check, Status: NotChecked, Detail: "files for different platforms are not compared"})
 }
 
 // sizeLimit takes the limit of the replicas that will read the file: the one that

@@ -198,7 +198,12 @@ func TestReplace(t *testing.T) {
 		},
 		{
 			name: "another host", installed: "6 | 7", next: "6 7 | 8", options: verify.ReplaceOptions{Host: multiversion.PlatformAArch64Linux},
-			outcome: []string{"platform failed"}, paths: "0.17.7 → 0.17.8",
+			outcome: []string{"platform failed", "overlap not-checked"},
+		},
+		{
+			name: "another host, and what runs is known", installed: "6 | 7", next: "7 | 8",
+			options: verify.ReplaceOptions{Host: multiversion.PlatformAArch64Linux, Needs: running(5)},
+			outcome: []string{"platform failed", "running not-checked"},
 		},
 	}
 	for _, test := range tests {
@@ -278,7 +283,7 @@ func TestReplacePlain(t *testing.T) {
 		{"allowed", unknown, "0.15.3 | 0.15.4", verify.ReplaceOptions{AllowUnknown: true}, true, []string{"overlap remark", "restart remark"}},
 		{"stopped", epoch, "0.15.3 | 0.15.4", verify.ReplaceOptions{Stopped: true}, true, nil},
 		{"the data file tells", unknown, "6 7 | 8", verify.ReplaceOptions{Needs: dataFile(7)}, true, []string{"offered not-checked", "restart remark"}},
-		{"another architecture", arm, "0.15.3 | 0.15.4", verify.ReplaceOptions{}, false, []string{"platform failed", "restart remark"}},
+		{"another architecture", arm, "0.15.3 | 0.15.4", verify.ReplaceOptions{}, false, []string{"platform failed", "overlap not-checked"}},
 	}
 	for _, test := range tests {
 		report := verify.Replace(file(t, test.next), verify.Installed{Plain: &test.plain}, test.options)
@@ -320,6 +325,11 @@ func TestReplaceSame(t *testing.T) {
 	report := verify.Replace(hotfix, verify.Installed{Binary: installed}, verify.ReplaceOptions{})
 	if got := outcome(report); !report.Ok || report.Identical || !slices.Equal(got, []string{"same-release remark"}) {
 		t.Errorf("%q", got)
+	}
+	hotfix.Images[0].Header.Current.Debug = true
+	report = verify.Replace(hotfix, verify.Installed{Binary: installed}, verify.ReplaceOptions{})
+	if got := outcome(report); !report.Ok || !slices.Equal(got, []string{"build-mode remark"}) {
+		t.Errorf("a debug build: %q", got)
 	}
 	next := file(t, "6 7 | 8")
 	next.Images[0].Header.Past[1].Checksum[0] ^= 1 // the installed current, built again

@@ -37,6 +37,9 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
 				"and start it again; or go forward, with a file that holds all that was offered"
 		case verify.CheckPlatform:
+			if first := report.Findings[0]; first.Name == verify.CheckPlatform && first.Status == verify.Held { // it is this host's
+				return "what is installed there is for another platform: is it the right target? If it is to be replaced, move it away first: mv {target} {target}.away"
+			}
 			return "get the file for this platform"
 		}
 	}

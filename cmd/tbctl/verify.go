@@ -67,12 +67,13 @@ func (c *verifyCmd) Run(a *app) error {
 	if result.Report.Binary != nil {
 		result.Releases = result.Report.Binary.Images[0].Header.Releases()
 	}
+	result.Against = c.Against
 	if c.Against != "" && result.Report.Ok {
 		fit, err := c.compare(a, result.Report.Binary)
 		if err != nil {
 			return err
 		}
-		result.Against, result.Fit = c.Against, &fit
+		result.Fit = &fit
 	}
 	a.emit(result, func(out *term.Stream) { renderVerified(out, result, !a.global.Quiet, c.Digest) })
 	switch {
@@ -165,6 +166,8 @@ func renderVerifiedDetails(out *term.Stream, result verified) {
 		out.Printf("\nIn the place of %s:\n\n", term.Printable(result.Against))
 		renderFindings(out, result.Fit.Findings)
 		renderPaths(out, result.Fit.Paths)
+	} else if result.Against != "" {
+		out.Printf("\nIt was not compared with %s.\n", term.Printable(result.Against))
 	}
 	out.Println()
 }
