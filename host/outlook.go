@@ -6,6 +6,7 @@ import (
 
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/verify"
 )
 
 // OutlookKind says in one word what a replica will do with the file at the target.
@@ -98,8 +99,8 @@ func upgradeOutlook(header *multiversion.Header, running multiversion.Release) s
 		return fmt.Sprintf("stays at %s: the file has nothing newer", running)
 	}
 	text := fmt.Sprintf("upgrades to %s when every replica of the cluster offers it", newest)
-	if newest != header.Current.Release {
-		text += fmt.Sprintf(" (a stop on the way to %s)", header.Current.Release)
+	if stops := verify.PathFrom(header, running).Stops(); stops != "" {
+		text += fmt.Sprintf(" (a stop on the way to %s: %s)", header.Current.Release, stops)
 	}
 	return text
 }

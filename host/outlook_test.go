@@ -56,7 +56,7 @@ func TestForesee(t *testing.T) {
 		text    string
 	}{
 		{"armed", running("0.1.2", "0.1.2 0.1.3"), "0.1.2 0.1.3", host.OutlookArmed, "upgrades to 0.1.3 when every replica"},
-		{"armed, with a stop", running("0.1.2", "0.1.2 0.1.3v 0.1.4"), "0.1.2 0.1.3v 0.1.4", host.OutlookArmed, "(a stop on the way to 0.1.4)"},
+		{"armed, with a stop", running("0.1.2", "0.1.2 0.1.3v 0.1.4"), "0.1.2 0.1.3v 0.1.4", host.OutlookArmed, "(a stop on the way to 0.1.4: each stop restarts every replica, 2 times in all)"},
 		{"armed, at the newest", running("0.1.3", "0.1.2 0.1.3"), "0.1.2 0.1.3", host.OutlookArmed, "stays at 0.1.3"},
 		{"takes the file", running("0.1.2", "0.1.1 0.1.2"), "0.1.2 0.1.3", host.OutlookTakesFile, "within seconds"},
 		{"without what runs", running("0.1.2", "0.1.1 0.1.2"), "0.1.3 0.1.4", host.OutlookRefuses, "RunningVersionNotIncluded"},

@@ -125,22 +125,14 @@ func notOffered(next *multiversion.Header, running multiversion.Release, offered
 
 // path records the hops from a release, and remarks on stops.
 func (f *fit) path(from multiversion.Release) {
-	path := Path{From: from}
-	for at := from; at < f.next.Current.Release; {
-		stop, visit := f.next.VisitStop(at)
-		if !visit {
-			stop = f.next.Current.Release
-		}
-		path.Hops = append(path.Hops, Hop{Release: stop, Visit: visit})
-		at = stop
-	}
+	path := PathFrom(f.next, from)
 	if !slices.ContainsFunc(f.paths, func(known Path) bool { return known.From == from }) {
 		f.paths = append(f.paths, path)
 	}
 	finding := Finding{Name: CheckPath, Status: Held, Release: from, Found: path.String()}
-	if len(path.Hops) > 1 {
+	if stops := path.Stops(); stops != "" {
 		finding.Status = Remarked
-		finding.Detail = "the cluster stops on its way: " + path.String()
+		finding.Detail = "the cluster stops on its way: " + path.String() + ": " + stops
 	}
 	f.findings.add(finding)
 }

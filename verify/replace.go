@@ -108,6 +108,28 @@ type Path struct {
 	Arch multiversion.Arch    `json:"arch,omitempty"`
 }
 
+// PathFrom returns the way of a cluster that runs a release to the current one of the header.
+func PathFrom(header *multiversion.Header, from multiversion.Release) Path {
+	path := Path{From: from}
+	for at := from; at < header.Current.Release; {
+		stop, visit := header.VisitStop(at)
+		if !visit {
+			stop = header.Current.Release
+		}
+		path.Hops = append(path.Hops, Hop{Release: stop, Visit: visit})
+		at = stop
+	}
+	return path
+}
+
+// Stops says in words what it means that there are stops on the way, and nothing if there are none.
+func (p Path) Stops() string {
+	if len(p.Hops) < 2 {
+		return ""
+	}
+	return fmt.Sprintf("each stop restarts every replica, %d times in all", len(p.Hops))
+}
+
 // String shows the path: "0.17.6 → 0.17.7 (visit) → 0.17.8".
 func (p Path) String() string {
 	var text strings.Builder

@@ -165,9 +165,14 @@ func trustText(origin install.Origin) string {
 func pathsText(paths []verify.Path) string {
 	var texts []string
 	for _, path := range paths {
-		if len(path.Hops) > 0 {
-			texts = append(texts, path.String())
+		if len(path.Hops) == 0 {
+			continue
 		}
+		text := path.String()
+		if stops := path.Stops(); stops != "" {
+			text += ": " + stops
+		}
+		texts = append(texts, text)
 	}
 	return strings.Join(texts, "; ")
 }
