@@ -74,6 +74,7 @@ type run struct {
 func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
 	r := in.begin(OperationInstall, request)
 	defer r.close()
+	defer r.advise()
 	return r.end(ctx, r.install(ctx, fetch))
 }
 
@@ -82,6 +83,7 @@ func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) 
 func (in *Installer) Plan(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
 	r := in.begin(OperationInstall, request)
 	r.outcome.DryRun = true
+	defer r.advise()
 	err := r.look(ctx)
 	if err != nil {
 		return r.outcome, err

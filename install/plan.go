@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
@@ -29,6 +30,9 @@ type Origin struct {
 	// need not be computed again before the swap: the file is verified by its own
 	// checksums then, and its SHA-256 is compared when it is read back.
 	ExecutableSHA256 string `json:"executable_sha256,omitempty"`
+
+	// Tag is what the source calls the release, such as 0.17.5-1, if it does.
+	Tag string `json:"tag,omitempty"`
 
 	// Validator is under which the server gave the bytes, such as a strong ETag.
 	Validator string `json:"validator,omitempty"`
@@ -152,6 +156,10 @@ type Outcome struct {
 	// ReadBack is the SHA-256 of the file at the target, read again after the
 	// swap.
 	ReadBack string `json:"read_back_sha256,omitempty"`
+
+	// Advisories are what is known of the new file, and of the releases on the way to it.
+	// None of them hinders the operation.
+	Advisories []advisory.Notice `json:"advisories"`
 
 	// Recovered are the records of interrupted operations that were completed.
 	Recovered []Record `json:"recovered,omitempty"`

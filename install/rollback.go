@@ -27,6 +27,7 @@ import (
 func (in *Installer) Rollback(ctx context.Context, request Request) (*Outcome, error) {
 	r := in.begin(OperationRollback, request)
 	defer r.close()
+	defer r.advise()
 	return r.end(ctx, r.rollback(ctx))
 }
 
@@ -34,6 +35,7 @@ func (in *Installer) Rollback(ctx context.Context, request Request) (*Outcome, e
 func (in *Installer) PlanRollback(ctx context.Context, request Request) (*Outcome, error) {
 	r := in.begin(OperationRollback, request)
 	r.outcome.DryRun = true
+	defer r.advise()
 	if err := r.look(ctx); err != nil {
 		return r.outcome, err
 	}

@@ -116,19 +116,3 @@ func ExampleList() {
 	// 0.17.4 tigerbeetle-x86_64-linux.zip 14
 	// <nil>
 }
-
-func ExampleAdvisoriesFor() {
-	for _, tag := range []release.Tag{"0.17.6", "0.17.6-1", "0.17.8"} {
-		fmt.Println(tag)
-		for _, advisory := range release.AdvisoriesFor(tag) {
-			fmt.Println(" ", advisory.ID, advisory.Skip)
-		}
-	}
-	// Output:
-	// 0.17.6
-	//   skip-0.17.5 true
-	//   rerelease-0.17.5 false
-	// 0.17.6-1
-	//   rerelease-0.17.5 false
-	// 0.17.8
-}

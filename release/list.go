@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tbctl/tbctl/advisory"
 )
 
 const (
@@ -34,12 +36,12 @@ type Listing struct {
 // A Listed release is one that a source has.
 type Listed struct {
 	// Tag is empty for assets that stand directly in a directory.
-	Tag        Tag           `json:"tag"`
-	Release    string        `json:"release"` // the number without a re-release's suffix
-	Published  time.Time     `json:"published,omitzero"`
-	Prerelease bool          `json:"prerelease"`
-	Assets     []ListedAsset `json:"assets"`
-	Advisories []Advisory    `json:"advisories,omitempty"`
+	Tag        Tag                 `json:"tag"`
+	Release    string              `json:"release"` // the number without a re-release's suffix
+	Published  time.Time           `json:"published,omitzero"`
+	Prerelease bool                `json:"prerelease"`
+	Assets     []ListedAsset       `json:"assets"`
+	Advisories []advisory.Advisory `json:"advisories,omitempty"`
 }
 
 // A ListedAsset is one file of a release.

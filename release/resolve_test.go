@@ -141,24 +141,6 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestAdvisories(t *testing.T) {
-	t.Parallel()
-	for tag, want := range map[Tag][]string{
-		"0.17.8": nil, "0.17.4": nil, "latest": nil, "nonsense": nil, "0.16.30": nil,
-		"0.17.5": {"skip-0.17.5", "rerelease-0.17.5"}, "0.17.7": {"skip-0.17.5", "rerelease-0.17.5"}, "0.17.6-1": {"rerelease-0.17.5"},
-		"0.16.77": {"skip-0.16.77"}, "0.16.6": {"misnumbered-0.16.5", "swap-at-start", "second-swap"},
-		"0.16.29": {"swap-at-start"}, "0.15.3": {"epoch-0.15.3", "swap-at-start", "second-swap"},
-	} {
-		var got []string
-		for _, a := range AdvisoriesFor(tag) {
-			got = append(got, a.ID)
-		}
-		if !slices.Equal(got, want) {
-			t.Errorf("%s: %v", tag, got)
-		}
-	}
-}
-
 // putAsset makes a file, and the directories that it stands in.
 func putAsset(t *testing.T, path string) {
 	t.Helper()

@@ -5,13 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/multiversion"
-)
-
-// Releases from which on a running replica behaves better when its file is replaced.
-const (
-	releaseNoticesAtStart multiversion.Release = 16<<8 | 30
-	releaseSurvivesSecond multiversion.Release = 16<<8 | 29
 )
 
 // fit compares the headers of one architecture.
@@ -137,21 +132,17 @@ func (f *fit) path(from multiversion.Release) {
 	f.findings.add(finding)
 }
 
-// notices remarks on releases that do not see a new file, or not always.
+// notices remarks on what is known of leaving a release that runs: that it does not see a new file, or not always.
 func (f *fit) notices(running multiversion.Release) {
-	finding := Finding{Name: CheckRestart, Status: Remarked, Release: running}
-	switch {
-	case running <= multiversion.ReleaseEpoch:
-		finding.Detail = fmt.Sprintf("a replica that runs %s cannot read its own binary: it must be restarted", running)
-	case running < releaseSurvivesSecond:
-		finding.Detail = fmt.Sprintf("a replica that runs %s misses a new file while it starts, and can crash on a second one in the middle of an upgrade (mended in %s and %s)",
-			running, releaseNoticesAtStart, releaseSurvivesSecond)
-	case running < releaseNoticesAtStart:
-		finding.Detail = fmt.Sprintf("a replica that runs %s misses a new file while it starts (mended in %s)", running, releaseNoticesAtStart)
-	default:
+	known := advisory.Leaving(running)
+	if len(known) == 0 {
 		return
 	}
-	f.findings.add(finding)
+	var texts []string
+	for _, a := range known {
+		texts = append(texts, a.Text)
+	}
+	f.findings.add(Finding{Name: CheckRestart, Status: Remarked, Release: running, Detail: strings.Join(texts, "; ")})
 }
 
 // overlap judges by the installed file alone, when nothing says what runs: its

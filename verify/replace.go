@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -156,6 +157,25 @@ type ReplaceReport struct {
 
 	Paths    []Path    `json:"paths,omitempty"`
 	Findings []Finding `json:"findings"`
+}
+
+// Subjects are the releases, besides the file's own, of which an advisory may be worth telling: those at which the
+// cluster stops on its way, and those that a replica runs and leaves.
+func (r *ReplaceReport) Subjects() []advisory.Subject {
+	var subjects []advisory.Subject
+	for _, path := range r.Paths {
+		for _, hop := range path.Hops {
+			if hop.Visit {
+				subjects = append(subjects, advisory.Subject{About: advisory.AboutHop, Release: hop.Release})
+			}
+		}
+	}
+	for _, finding := range r.Findings {
+		if finding.Name == CheckRestart {
+			subjects = append(subjects, advisory.Subject{About: advisory.AboutLeaving, Release: finding.Release})
+		}
+	}
+	return subjects
 }
 
 // Replace judges whether next may take the place of the installed file. Both

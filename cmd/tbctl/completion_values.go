@@ -173,9 +173,9 @@ func (a *app) tags(request completions.Request) []completions.Candidate {
 	candidates = unique(candidates)
 	slices.SortStableFunc(candidates, newestFirst)
 	for index := range candidates {
-		for _, advisory := range release.AdvisoriesFor(release.Tag(candidates[index].Value)) {
-			if advisory.Skip {
-				candidates[index].Help = advisory.Text
+		for _, known := range release.AdvisoriesFor(release.Tag(candidates[index].Value)) {
+			if known.Skip {
+				candidates[index].Help = known.Text
 			}
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -41,6 +42,8 @@ type downloaded struct {
 	Already bool            `json:"already"` // the same bytes were there, and stay
 	Fetched release.Fetched `json:"fetched"`
 	Report  verify.Report   `json:"report"`
+
+	Advisories []advisory.Notice `json:"advisories"` // what is known of the release
 }
 
 // Run fetches, verifies and writes.
@@ -49,7 +52,7 @@ func (c *downloadCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.advise(artifact.Tag)
+	a.adviseTag(artifact)
 	name := c.Output
 	if name == "" {
 		name = downloadName(artifact)
@@ -91,6 +94,10 @@ func (c *downloadCmd) Run(a *app) error {
 		return err
 	}
 	result := downloaded{Path: output.Path(), Already: there != "", Fetched: fetched, Report: report}
+	result.Advisories = advisory.Of(advisory.Subject{
+		About: advisory.AboutFile, Release: report.Binary.Current(), SHA256: []string{report.SHA256, fetched.AssetSHA256}, Tag: string(fetched.Tag),
+	})
+	a.advise(result.Advisories)
 	a.emit(result, func(out *term.Stream) {
 		renderDownloaded(out, result)
 		if !result.Already && !a.global.Quiet {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
@@ -38,6 +39,8 @@ type inspected struct {
 	Binary   *inspect.Report      `json:"binary,omitempty"`
 	DataFile *datafile.Superblock `json:"data_file,omitempty"`
 	Error    *documentError       `json:"error,omitempty"`
+
+	Advisories []advisory.Notice `json:"advisories"` // what is known of a binary's release
 }
 
 // inspectResult is the result of the command.
@@ -63,6 +66,7 @@ func (c *inspectCmd) Run(a *app) error {
 			}
 		}
 		results = append(results, result)
+		a.advise(result.Advisories)
 		if !a.global.JSON && err == nil {
 			if index > 0 {
 				a.out.Println()
@@ -96,6 +100,7 @@ func (c *inspectCmd) inspect(a *app, name string) (inspected, error) {
 	result.Kind = inspect.Describe(input, input.Size())
 	if err == nil {
 		result.Binary = report
+		result.Advisories = advisory.Of(advisory.Subject{About: advisory.AboutFile, Release: report.Binary.Current()})
 		return result, nil
 	}
 	superblock, dataErr := readDataFile(a.ctx, input)

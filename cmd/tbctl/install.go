@@ -104,7 +104,7 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if request.Expect, err = expected(artifact.Tag); err != nil {
 		return request, nil, err
 	}
-	a.advise(artifact.Tag)
+	a.adviseTag(artifact)
 	return request, fetchFrom(a, artifact), nil
 }
 
@@ -202,15 +202,6 @@ func expected(tag release.Tag) ([]multiversion.Release, error) {
 	return releases, nil
 }
 
-// advise warns about releases that are better skipped.
-func (a *app) advise(tag release.Tag) {
-	for _, advisory := range release.AdvisoriesFor(tag) {
-		if advisory.Skip {
-			a.warn("%s", advisory.Text)
-		}
-	}
-}
-
 // emitOutcome prints what an operation did or would do.
 func (a *app) emitOutcome(outcome *install.Outcome, err error) {
 	if outcome == nil {
@@ -222,6 +213,7 @@ func (a *app) emitOutcome(outcome *install.Outcome, err error) {
 	for _, record := range outcome.Recovered {
 		a.warn("an earlier %s of %s was interrupted; found on the disk: %s", record.Operation, record.Target, record.Result)
 	}
+	a.advise(outcome.Advisories)
 	if outcome.Plan.Target.Path == "" {
 		return // it ended before there was anything to tell
 	}

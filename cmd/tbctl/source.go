@@ -264,7 +264,7 @@ func absolute(artifact release.Artifact) string {
 func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin {
 	origin := install.Origin{
 		Source: absolute(artifact), Asset: fetched.Asset, Entry: fetched.EntryName, SHA256: fetched.AssetSHA256, Size: fetched.AssetSize,
-		ExecutableSHA256: fetched.ExecutableSHA256, Validator: fetched.Validator,
+		ExecutableSHA256: fetched.ExecutableSHA256, Tag: string(fetched.Tag), Validator: fetched.Validator,
 		Fetched: fetched.BytesFetched, Resumed: fetched.BytesResumed, Trusted: fetched.Trusted,
 	}
 	for _, evidence := range fetched.Evidence {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -66,12 +67,18 @@ type told struct {
 // tell runs tbctl in this process, and with --json reads its document.
 func tell(t *testing.T, env map[string]string, args ...string) told {
 	t.Helper()
+	return tellIn(t, strings.NewReader(""), env, args...)
+}
+
+// tellIn is tell with a standard input.
+func tellIn(t *testing.T, in io.Reader, env map[string]string, args ...string) told {
+	t.Helper()
 	var out, errs bytes.Buffer
 	settings := map[string]string{"TBCTL_CONFIG": os.DevNull, "HOME": t.TempDir(), "TBCTL_STATE_DIR": t.TempDir(), "TBCTL_CACHE_DIR": filepath.Join(t.TempDir(), "cache")}
 	for name, value := range env {
 		settings[name] = value
 	}
-	result := told{code: run(args, streams{in: strings.NewReader(""), out: &out, err: &errs}, func(name string) string { return settings[name] })}
+	result := told{code: run(args, streams{in: in, out: &out, err: &errs}, func(name string) string { return settings[name] })}
 	result.out, result.err = out.String(), errs.String()
 	if strings.HasPrefix(result.out, "{") {
 		if _, err := mustSchemas(t).checkOutput(out.Bytes()); err != nil {

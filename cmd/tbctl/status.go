@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"slices"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
@@ -52,6 +53,9 @@ type status struct {
 	// Observed is whether processes could be looked for.
 	Observed bool           `json:"replicas_observed"`
 	Replicas []host.Replica `json:"replicas"`
+
+	// Advisories are what is known of both files, and of other releases that run.
+	Advisories []advisory.Notice `json:"advisories"`
 }
 
 // timeFormat is how a person sees a time, in the host's own zone.
@@ -75,6 +79,7 @@ func (c *statusCmd) Run(a *app) error {
 	if err := result.processes(a, header); err != nil {
 		return err
 	}
+	result.advise(a)
 	a.emit(result, func(out *term.Stream) { renderStatus(out, &result) })
 	switch {
 	case !target.Exists:
@@ -87,6 +92,35 @@ func (c *statusCmd) Run(a *app) error {
 		return fmt.Errorf("%s: %w", target.Path, parseErr)
 	}
 	return nil
+}
+
+// advise finds out what is known of the files and of what runs, and warns of what is installed: of the previous
+// file it is said when that is to be put back, and what runs is about to be left.
+func (s *status) advise(a *app) {
+	subjects := []advisory.Subject{
+		subjectOf(advisory.AboutInstalled, s.Installed, s.Recorded.Installed),
+		subjectOf(advisory.AboutPrevious, s.Previous, s.Recorded.Previous),
+	}
+	for index := range s.Replicas {
+		running := s.Replicas[index].Running.Release
+		if s.Installed == nil || running != s.Installed.Release {
+			subjects = append(subjects, advisory.Subject{About: advisory.AboutRunning, Release: running})
+		}
+	}
+	s.Advisories = advisory.Of(subjects...)
+	a.advise(slices.DeleteFunc(slices.Clone(s.Advisories), func(n advisory.Notice) bool { return n.About != advisory.AboutInstalled }))
+}
+
+// subjectOf is a file of which it is asked what is known, with what its record says of it.
+func subjectOf(about advisory.About, file *install.File, recorded *install.Recorded) advisory.Subject {
+	if file == nil {
+		return advisory.Subject{About: about}
+	}
+	subject := advisory.Subject{About: about, Release: file.Release, SHA256: []string{file.SHA256}}
+	if recorded != nil && recorded.SHA256 == file.SHA256 && recorded.Origin != nil {
+		subject.Tag, subject.SHA256 = recorded.Origin.Tag, append(subject.SHA256, recorded.Origin.SHA256)
+	}
+	return subject
 }
 
 // files describes the target and the previous file.

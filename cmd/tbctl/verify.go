@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -44,6 +45,9 @@ type verified struct {
 	Against  string                 `json:"against,omitempty"`
 	Fit      *verify.ReplaceReport  `json:"fit,omitempty"`
 	Releases []multiversion.Release `json:"releases,omitempty"`
+
+	// Advisories are what is known of the file's release, and with --against of the way to it.
+	Advisories []advisory.Notice `json:"advisories"`
 }
 
 // Run verifies the file.
@@ -75,6 +79,7 @@ func (c *verifyCmd) Run(a *app) error {
 		}
 		result.Fit = &fit
 	}
+	result.advise(a)
 	a.emit(result, func(out *term.Stream) { renderVerified(out, result, !a.global.Quiet, c.Digest) })
 	switch {
 	case !result.Report.Ok:
@@ -87,6 +92,19 @@ func (c *verifyCmd) Run(a *app) error {
 		return &commandError{code: exitRefused, hint: hintFit(result.Fit, false), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
 	}
 	return nil
+}
+
+// advise finds out and says what is known of the file's release and of the way to it.
+func (v *verified) advise(a *app) {
+	var subjects []advisory.Subject
+	if v.Report.Binary != nil {
+		subjects = append(subjects, advisory.Subject{About: advisory.AboutFile, Release: v.Report.Binary.Current(), SHA256: []string{v.Report.SHA256}})
+	}
+	if v.Fit != nil {
+		subjects = append(subjects, v.Fit.Subjects()...)
+	}
+	v.Advisories = advisory.Of(subjects...)
+	a.advise(v.Advisories)
 }
 
 // checkDigest compares the executable, or the archive that it is in, with the digest
