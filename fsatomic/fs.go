@@ -100,6 +100,9 @@ type File interface {
 	TryLock() error
 	// Unlock gives the lock back.
 	Unlock() error
+	// WriteBack asks the system to begin to write size bytes at offset to the device. It is
+	// a wish: nothing depends on it, and an error of the device is left for Sync to find.
+	WriteBack(offset, size int64)
 	// DropCache asks the system to read the contents from the device next time.
 	// It is a wish: nothing depends on it.
 	DropCache()

@@ -89,6 +89,8 @@ func (osFS) Self() Self {
 // Allocate does nothing: the file system has no call that only reserves.
 func (f *osFile) Allocate(int64) error { return f.wrap("allocate", ErrNotSupported) }
 
+func (f *osFile) WriteBack(int64, int64) {}
+
 func (f *osFile) DropCache() {}
 
 // Sync asks for the drive's cache to be written too, which fsync(2) does not do

@@ -170,6 +170,7 @@ func (f *osFile) Write(data []byte) (int, error) {
 
 func (f *osFile) ReadAt(data []byte, offset int64) (int, error) { return f.file.ReadAt(data, offset) }
 func (f *osFile) Truncate(size int64) error                     { return f.file.Truncate(size) }
+func (f *osFile) WriteBack(int64, int64)                        {}
 func (f *osFile) DropCache()                                    {}
 func (f *osFile) Sync() error                                   { return f.file.Sync() }
 func (f *osFile) Close() error                                  { return f.file.Close() }

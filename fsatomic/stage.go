@@ -7,8 +7,9 @@ import (
 	"syscall"
 )
 
-const stageMode Mode = 0o600 // nobody else may see or run an incomplete file
-const inodeTriesMax = 64     // files made to get one whose number no leftover has
+const stageMode Mode = 0o600  // nobody else may see or run an incomplete file
+const writeBackSize = 8 << 20 // bytes after which the device begins, so that Sync has less to wait for
+const inodeTriesMax = 64      // files made to get one whose number no leftover has
 
 // Staged is a file in the making, in the directory of the target that it will
 // replace. It is written, given its attributes, and committed or aborted. Until
@@ -24,6 +25,7 @@ type Staged struct {
 	info       Info   // only what never changes: device and inode
 	size       int64  // bytes written
 	allocated  int64  // bytes reserved
+	started    int64  // bytes that the system was asked to write to the device
 	attributed bool   // attributes are set and hold
 	synced     bool
 	sealed     Info  // as it was when it was verified, and with its attributes; zero: not sealed
@@ -153,6 +155,10 @@ func (s *Staged) Write(data []byte) (int, error) {
 	s.attributed, s.synced, s.sealed = false, false, Info{}
 	count, err := s.file.Write(data)
 	s.size += int64(count)
+	if s.size-s.started >= writeBackSize {
+		s.file.WriteBack(s.started, s.size-s.started)
+		s.started = s.size
+	}
 	if err != nil {
 		return count, &PathError{"write", s.Path(), noSpace(err)}
 	}

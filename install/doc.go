@@ -9,7 +9,7 @@
 // target's own directory, verifies what is on the disk through the descriptor, judges
 // whether it may replace the installed one, writes its intent beside the target,
 // commits (see package fsatomic for the order of the disk's operations), reads the
-// installed file back, compares its SHA-256, and records the outcome.
+// installed file back, compares its checksum, and records the outcome.
 //
 // A dry run makes the same plan with a scratch file in the place of the staged one,
 // without a lock and without a change.

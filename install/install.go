@@ -54,6 +54,7 @@ type run struct {
 	record  Record
 	intent  bool // the intent was written beside the target, or tried to be
 
+	checksum  multiversion.Checksum // of the new file, when it was verified
 	target    fsatomic.Target
 	lock      *fsatomic.Lock
 	installed *present // nil: nothing is there
@@ -297,10 +298,11 @@ func (r *run) judge(ctx context.Context, draft draft) error {
 	r.observe(StepVerify)
 	sum := r.plan.Origin.ExecutableSHA256
 	mode := fs.FileMode(r.plan.Attributes.Mode&0o777 | 0o100) // that it will have
-	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: sum == "", Mode: &mode})
+	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: sum == "", Checksum: true, Mode: &mode})
 	if err != nil {
 		return err
 	}
+	r.checksum = report.Checksum
 	if sum == "" {
 		sum = report.SHA256
 	}
@@ -441,8 +443,8 @@ func (r *run) stillVerified(ctx context.Context, staged *fsatomic.Staged) error 
 	return nil
 }
 
-// readBack reads the file at the target again and compares it with the plan. A
-// signal does not stop it: the swap is done.
+// readBack reads the file at the target again and compares its checksum with that of the
+// file that was verified. A signal does not stop it: the swap is done.
 func (r *run) readBack(ctx context.Context, committed fsatomic.Committed) error {
 	r.observe(StepReadBack)
 	want := r.plan.New.SHA256
@@ -454,14 +456,16 @@ func (r *run) readBack(ctx context.Context, committed fsatomic.Committed) error 
 		return failed("", err)
 	}
 	defer installed.Close()
-	sum, err := hashFile(context.WithoutCancel(ctx), installed, installed.Info.Size)
-	if err != nil {
+	ctx = context.WithoutCancel(ctx)
+	sum := multiversion.NewHash()
+	if err := multiversion.HashExtent(ctx, sum, installed, multiversion.Extent{Size: installed.Info.Size}); err != nil {
 		return failed("", err)
 	}
-	r.outcome.ReadBack = sum
-	if sum != want {
-		return failed(sum, nil)
+	if sum.Checksum() != r.checksum {
+		found, err := hashFile(ctx, installed, installed.Info.Size)
+		return failed(found, err)
 	}
+	r.outcome.ReadBack = want
 	return nil
 }
 

@@ -28,7 +28,7 @@ type Origin struct {
 
 	// ExecutableSHA256 is of the bytes that were written. If the fetch knows it, it
 	// need not be computed again before the swap: the file is verified by its own
-	// checksums then, and its SHA-256 is compared when it is read back.
+	// checksums then.
 	ExecutableSHA256 string `json:"executable_sha256,omitempty"`
 
 	// Tag is what the source calls the release, such as 0.17.5-1, if it does.
@@ -153,8 +153,8 @@ type Outcome struct {
 
 	Committed *fsatomic.Committed `json:"committed,omitempty"`
 
-	// ReadBack is the SHA-256 of the file at the target, read again after the
-	// swap.
+	// ReadBack is the SHA-256 of the file at the target. It was read again after the
+	// swap, and its checksum is that of the file that was verified.
 	ReadBack string `json:"read_back_sha256,omitempty"`
 
 	// Advisories are what is known of the new file, and of the releases on the way to it.

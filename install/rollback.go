@@ -140,10 +140,11 @@ func (r *run) judgeOld(ctx context.Context) error {
 	defer old.Close()
 	r.plan.Attributes = r.target.BackAttributes()
 	mode := fs.FileMode(r.target.Old.Mode & 0o777)
-	report, err := verify.File(ctx, old, r.target.Old.Size, verify.Options{SHA256: true, Mode: &mode})
+	report, err := verify.File(ctx, old, r.target.Old.Size, verify.Options{SHA256: true, Checksum: true, Mode: &mode})
 	if err != nil {
 		return err
 	}
+	r.checksum = report.Checksum
 	r.plan.Verified = &report
 	r.plan.New = &File{Path: path, Size: r.target.Old.Size, SHA256: report.SHA256}
 	r.record.New, r.record.Verified = r.plan.New, heldChecks(report)

@@ -21,6 +21,10 @@ type Options struct {
 
 	// SHA256 asks for the file's SHA-256, computed in the same pass.
 	SHA256 bool
+
+	// Checksum asks for the checksum of the whole file as it is, which costs a small part of
+	// that. It finds damage, not forgery.
+	Checksum bool
 }
 
 // Report is the judgement of one file.
@@ -38,6 +42,9 @@ type Report struct {
 	Platform multiversion.Platform `json:"platform,omitempty"`
 	SHA256   string                `json:"sha256,omitempty"` // 64 hexadecimal digits, if asked for
 	Findings []Finding             `json:"findings"`
+
+	// Checksum is that of the whole file as it is, header and all, if asked for.
+	Checksum multiversion.Checksum `json:"-"`
 
 	// Binary is the parsed file. It is nil unless every rule of the format held.
 	Binary *multiversion.Binary `json:"-"`
@@ -63,6 +70,9 @@ func File(ctx context.Context, r io.ReaderAt, size int64, options Options) (Repo
 		Findings: judge.findings,
 		Binary:   judge.binary,
 	}
+	if judge.whole != nil {
+		report.Checksum = judge.whole.Checksum()
+	}
 	if judge.located {
 		report.Platform = multiversion.PlatformOf(judge.layout.Format, judge.layout.Images[0].Arch)
 	}
@@ -86,7 +96,8 @@ type judge struct {
 	binary   *multiversion.Binary
 	findings findings
 
-	file   *multiversion.Hash // of the whole file
+	file   *multiversion.Hash // of the whole file, its headers being zeros
+	whole  *multiversion.Hash // of the whole file as it is
 	sha256 hash.Hash
 }
 
@@ -249,6 +260,10 @@ func (j *judge) streams() []*stream {
 	}
 	for index := range j.images {
 		streams = append(streams, j.imageStreams(&j.images[index])...)
+	}
+	if j.options.Checksum {
+		j.whole = multiversion.NewHash()
+		streams = append(streams, newStream(j.whole, multiversion.Extent{Size: j.size}))
 	}
 	if j.options.SHA256 {
 		const costSHA256 = 13 // times that of the other checksum

@@ -79,7 +79,7 @@ func TestFileHolds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			data := testbin.Build(t, spec)
-			report := judge(t, data, verify.Options{Mode: new(fs.FileMode(0o755)), SHA256: true})
+			report := judge(t, data, verify.Options{Mode: new(fs.FileMode(0o755)), SHA256: true, Checksum: true})
 			if !report.Ok {
 				t.Fatalf("%s: %+v", report.Diagnosis, report.Findings)
 			}
@@ -107,6 +107,9 @@ func TestFileHolds(t *testing.T) {
 			}
 			if sum := sha256.Sum256(data); report.SHA256 != hex.EncodeToString(sum[:]) {
 				t.Errorf("sha256 %s", report.SHA256)
+			}
+			if report.Checksum != multiversion.ChecksumOf(data) {
+				t.Errorf("checksum %s", report.Checksum)
 			}
 			if report.Platform != report.Binary.Platform() || report.Size != int64(len(data)) {
 				t.Errorf("%s, %d bytes", report.Platform, report.Size)
