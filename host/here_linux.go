@@ -1,33 +1,21 @@
 package host
 
 import (
-	"fmt"
 	"os"
-	"path/filepath"
-
-	"github.com/tbctl/tbctl/replica"
+	"syscall"
 )
 
-// dataFileHere returns the absolute path on this host of a replica's data file, which could be
-// read. It is empty where the process sees another file under that path than this one does, as
-// in a container.
-func dataFileHere(process *replica.Process) string {
-	proc := fmt.Sprintf("/proc/%d", process.PID)
-	path := process.DataFile
-	if !filepath.IsAbs(path) {
-		working, err := os.Readlink(filepath.Join(proc, "cwd"))
+// owners are the users whose data files these are, as far as they are here.
+func owners(names []string) []uint32 {
+	var users []uint32
+	for _, name := range names {
+		info, err := os.Stat(name)
 		if err != nil {
-			return ""
+			continue
 		}
-		path = filepath.Join(working, path)
+		if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+			users = append(users, sys.Uid)
+		}
 	}
-	theirs, err := os.Stat(filepath.Join(proc, "root", path))
-	if err != nil {
-		return ""
-	}
-	ours, err := os.Stat(path)
-	if err != nil || !os.SameFile(theirs, ours) {
-		return ""
-	}
-	return path
+	return users
 }

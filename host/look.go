@@ -21,7 +21,7 @@ type Query struct {
 	DataFiles []string               // that the operator names
 
 	// Remembered are data files that were seen with this target before. One that is gone
-	// is a warning; so is one that cannot be read, see Back.
+	// is a warning; one that cannot be read is a reason why something is not seen, see Back.
 	Remembered []string
 
 	// Back says that the way back is asked for, on which what cannot be seen counts:
@@ -31,6 +31,9 @@ type Query struct {
 
 	// Stopped is the operator's word that no replica runs from the target.
 	Stopped bool
+
+	// Ignore are processes that are no replicas of this cluster, whatever they look like.
+	Ignore []int
 
 	// Ahead says that nothing is to be changed yet, so that a replica that still runs
 	// against the operator's word is a warning.
@@ -42,17 +45,34 @@ type Query struct {
 // Report is what is known of the host.
 type Report struct {
 	Needs     []verify.Need
-	Processes []replica.Process // that run from the target
+	Processes []replica.Process // that run from the target, or say so
 	Warnings  []string
 
+	// Unseen are the reasons why something of the target's replicas may not have been
+	// seen. Settled says that the operator, or the data files that were seen before, tell
+	// what is needed all the same.
+	Unseen  []replica.Unseen
+	Settled bool
+
 	// DataFiles are those that belong to the target's replicas, to be remembered: named, or
-	// seen with a replica, each by its path on this host.
+	// seen with a replica that is believed, each by its path on this host.
 	DataFiles []string
+
+	// Strangers are processes whose needs count, of users whom nothing is believed.
+	Strangers []Stranger
+
+	held      []multiversion.Release // by the file at the target and the one beside it
+	strangers map[int]bool           // the needs that are only theirs
+	said      int                    // how many processes of theirs were left out
 }
 
 // Options are the report's needs as [verify.Replace] takes them.
 func (r *Report) Options(query Query) verify.ReplaceOptions {
-	return verify.ReplaceOptions{Needs: r.Needs, Stopped: query.Stopped}
+	options := verify.ReplaceOptions{Needs: r.Needs, Stopped: query.Stopped, Settled: r.Settled}
+	for _, unseen := range r.Unseen {
+		options.Unseen = append(options.Unseen, unseen.Reason)
+	}
+	return options
 }
 
 func (r *Report) warn(format string, args ...any) {
@@ -63,7 +83,7 @@ func (r *Report) warn(format string, args ...any) {
 // [*DataFileError], a [*RememberedError], an [*UnknownReleaseError], a [*StillRunsError] or the
 // context's. The report has what was found until then.
 func Look(ctx context.Context, query Query) (Report, error) {
-	var report Report
+	report := Report{strangers: make(map[int]bool)}
 	for _, release := range query.Running {
 		report.Needs = append(report.Needs, verify.Need{Release: release, Why: verify.NeedRunning, Source: "--running"})
 	}
@@ -78,53 +98,42 @@ func Look(ctx context.Context, query Query) (Report, error) {
 	if err := report.replicas(ctx, query); err != nil {
 		return report, err
 	}
-	return report, report.remembered(ctx, query)
+	told, err := report.remembered(ctx, query)
+	report.Settled = told || query.settled()
+	return report, err
 }
 
-// replicas adds what the replicas that run need.
-func (r *Report) replicas(ctx context.Context, query Query) error {
-	view, err := replica.Find(ctx, query.Target, query.Replicas)
-	switch {
-	case errors.Is(err, replica.ErrNotSupported):
-		return nil
-	case ctx.Err() != nil:
-		return err
-	case err != nil:
-		r.warn("running replicas could not be looked for: %v", err)
-		return nil
-	}
-	r.Processes = view.Processes
-	for index := range view.Processes {
-		if view.Processes[index].Replica {
-			if err := r.replica(&view.Processes[index], query); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+// settled reports whether the operator has said what is needed.
+func (q *Query) settled() bool { return len(q.Running) > 0 || len(q.DataFiles) > 0 || q.Stopped }
 
-// remembered asks the data files that were seen before, and are not named or seen now.
-func (r *Report) remembered(ctx context.Context, query Query) error {
+// remembered asks the data files that were seen before, unless they are named or seen now. It
+// reports whether there are any and all have told what they need.
+func (r *Report) remembered(ctx context.Context, query Query) (bool, error) {
+	told, hidden := 0, 0
 	for _, name := range query.Remembered {
 		if slices.Contains(r.DataFiles, name) {
+			told++
 			continue
 		}
 		file := ReadDataFile(ctx, name)
 		switch {
 		case file.Err == nil:
+			told++
 			r.data(file.Release, name)
 		case ctx.Err() != nil:
-			return file.Err
+			return false, file.Err
 		case file.Gone:
 			r.warn("the data file %q, which was seen with this target before, is gone", name)
 		case query.Back && len(query.Running) == 0 && len(query.DataFiles) == 0:
-			return &RememberedError{Name: name, Err: file.Err}
+			return false, &RememberedError{Name: name, Err: file.Err}
 		default:
-			r.warn("the data file %q was seen with this target before, and what it needs is not known: %v", name, file.Err)
+			hidden++
+			r.Unseen = append(r.Unseen, replica.Unseen{
+				Kind: UnseenDataFile, Reason: fmt.Sprintf("the data file %q was seen with this target before, and cannot be read: %v", name, file.Err),
+			})
 		}
 	}
-	return nil
+	return told > 0 && hidden == 0, nil
 }
 
 // DataFile is a data file that is asked by its name.
@@ -145,6 +154,33 @@ func ReadDataFile(ctx context.Context, name string) DataFile {
 	return DataFile{Path: name, Release: superblock.Release}
 }
 
+// replicas adds what the replicas that run need.
+func (r *Report) replicas(ctx context.Context, query Query) error {
+	view, err := See(ctx, query)
+	if err != nil {
+		return err
+	}
+	r.Processes, r.Unseen, r.held = view.Processes, append(r.Unseen, view.Unseen...), view.Held
+	for index := range r.Processes {
+		process := &r.Processes[index]
+		switch {
+		case slices.Contains(query.Ignore, process.PID):
+			r.warn("%s is left out, as asked for", Who(process))
+		case process.Origin == replica.OriginClaimed:
+			r.say("%s", Says(process))
+		case !process.Replica:
+		case process.Stranger:
+			r.stranger(process, query)
+		default:
+			if err := r.replica(process, query); err != nil {
+				return err
+			}
+		}
+	}
+	r.more()
+	return nil
+}
+
 func (r *Report) data(release multiversion.Release, source string) {
 	r.Needs = append(r.Needs, verify.Need{Release: release, Why: verify.NeedData, Source: source})
 }
@@ -156,7 +192,7 @@ func (r *Report) replica(process *replica.Process, query Query) error {
 	}
 	source := fmt.Sprintf("process %d", process.PID)
 	running := process.Running.Release
-	if running == 0 && len(query.Running) == 0 && !query.Stopped {
+	if running == 0 && !query.settled() {
 		return &UnknownReleaseError{Process: *process}
 	}
 	if running != 0 {
@@ -176,14 +212,25 @@ func (r *Report) replica(process *replica.Process, query Query) error {
 	}
 	if process.Superblock != nil {
 		r.data(process.Superblock.Release, process.DataFile)
-		if path := dataFileHere(process); path != "" && !process.Stranger {
-			r.DataFiles = append(r.DataFiles, path)
+		if process.DataFilePath != "" {
+			r.DataFiles = append(r.DataFiles, process.DataFilePath)
 		}
 	}
-	if !process.Polls {
-		r.warn("%s does not look for new binaries (%s): it needs a restart", source, process.NoPolling)
-	}
+	r.hindrance(process)
 	return nil
+}
+
+// hindrance tells that a replica will not take the new file by itself.
+func (r *Report) hindrance(process *replica.Process) {
+	hindrance, text := process.Hindrance()
+	switch {
+	case hindrance == replica.HindranceNoPolling:
+		r.warn("process %d does not look for new binaries (%s): it needs a restart", process.PID, process.NoPolling)
+	case hindrance != replica.HindranceNone:
+		r.warn("process %d: %s", process.PID, text)
+	case process.Sees == replica.SeesMounted:
+		r.warn("process %d: %s", process.PID, mountedAlone)
+	}
 }
 
 // stopped holds the operator's word that nothing runs against what is seen. A

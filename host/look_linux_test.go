@@ -3,15 +3,18 @@ package host_test
 import (
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
 )
 
 // What is said, what runs and what was seen before add up, and each data file is asked once.
@@ -79,7 +82,7 @@ func TestLookRemembered(t *testing.T) {
 	binary, other := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	hidden, gone := t.TempDir(), filepath.Join(t.TempDir(), "gone.tigerbeetle")
 	query := host.Query{Target: binary, Remembered: []string{hidden, gone}}
-	if report, err := host.Look(t.Context(), query); err != nil || len(report.Needs) != 0 || len(report.Warnings) != 2 {
+	if report, err := host.Look(t.Context(), query); err != nil || len(report.Needs) != 0 || len(report.Warnings) != 1 || len(report.Unseen) != 1 {
 		t.Errorf("forward: %+v, %v", report, err)
 	}
 	query.Back, query.Stopped = true, true
@@ -112,5 +115,135 @@ func TestLookDataFiles(t *testing.T) {
 	report, err := host.Look(t.Context(), host.Query{Target: binary, DataFiles: []string{other}, Remembered: []string{other}})
 	if err != nil || !slices.Equal(report.DataFiles, []string{other, dataFile}) || len(report.Needs) != 3 {
 		t.Errorf("%q, %+v, %v", report.DataFiles, report.Needs, err)
+	}
+}
+
+// What cannot be seen is told, and settled by what is said or remembered.
+func TestLookUnseen(t *testing.T) {
+	t.Parallel()
+	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	blind := replica.Options{Proc: filepath.Join(t.TempDir(), "none")}
+	unreadable := t.TempDir()
+	running := []multiversion.Release{testbin.Release("0.17.6")}
+	tests := []struct {
+		name    string
+		query   host.Query
+		kinds   []replica.UnseenKind
+		settled bool
+	}{
+		{"nothing", host.Query{}, nil, false},
+		{"no /proc", host.Query{Replicas: blind}, []replica.UnseenKind{replica.UnseenNoProc}, false},
+		{"no /proc, running", host.Query{Replicas: blind, Running: running}, []replica.UnseenKind{replica.UnseenNoProc}, true},
+		{"no /proc, a data file", host.Query{Replicas: blind, DataFiles: []string{dataFile}}, []replica.UnseenKind{replica.UnseenNoProc}, true},
+		{"no /proc, stopped", host.Query{Replicas: blind, Stopped: true}, []replica.UnseenKind{replica.UnseenNoProc}, true},
+		{"no /proc, remembered", host.Query{Replicas: blind, Remembered: []string{dataFile}}, []replica.UnseenKind{replica.UnseenNoProc}, true},
+		{"no /proc, one of two remembered", host.Query{Replicas: blind, Remembered: []string{dataFile, unreadable}},
+			[]replica.UnseenKind{replica.UnseenNoProc, host.UnseenDataFile}, false},
+		{"remembered and gone", host.Query{Remembered: []string{filepath.Join(unreadable, "gone")}}, nil, false},
+		{"remembered and unreadable", host.Query{Remembered: []string{unreadable}}, []replica.UnseenKind{host.UnseenDataFile}, false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			test.query.Target = binary
+			report, err := host.Look(t.Context(), test.query)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var kinds []replica.UnseenKind
+			for _, unseen := range report.Unseen {
+				kinds = append(kinds, unseen.Kind)
+			}
+			options := report.Options(test.query)
+			if !slices.Equal(kinds, test.kinds) || options.Settled != test.settled || len(options.Unseen) != len(kinds) {
+				t.Errorf("unseen %v, options %+v", report.Unseen, options)
+			}
+		})
+	}
+}
+
+// mallory is a user whom nothing is believed.
+const mallory = 45551
+
+// mallorys starts a replica of mallory's from root's binary.
+func mallorys(t *testing.T, binary, dataFile string) *standin.Process {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: changing the user needs root")
+	}
+	for _, dir := range []string{filepath.Dir(binary), filepath.Dir(filepath.Dir(binary))} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(dataFile, mallory, mallory); err != nil {
+		t.Fatal(err)
+	}
+	return standin.Start(t, binary, dataFile, standin.Options{User: mallory})
+}
+
+// A stranger's replica counts for what it can have been started with, and the operator's word more than it.
+func TestLookStranger(t *testing.T) {
+	t.Parallel()
+	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	p := mallorys(t, binary, dataFile)
+	who := fmt.Sprintf("process %d of user %d", p.PID(), mallory)
+	needs := func(t *testing.T, query host.Query, want ...string) host.Report {
+		t.Helper()
+		query.Target = binary
+		report, err := host.Look(t.Context(), query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, need := range report.Needs {
+			got = append(got, need.Release.String()+" "+string(need.Why)+" "+need.Source)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("needs %q, want %q", got, want)
+		}
+		return report
+	}
+	runs, data := "0.17.6 running "+who, "0.17.6 data-file "+dataFile+" of "+who
+	report := needs(t, host.Query{}, runs, data)
+	if len(report.Strangers) != 2 || report.Strangers[0] != (host.Stranger{PID: p.PID(), Release: testbin.Release("0.17.6")}) {
+		t.Errorf("strangers %+v", report.Strangers)
+	}
+	if report := needs(t, host.Query{Stopped: true}); len(report.Warnings) != 1 || !strings.Contains(report.Warnings[0], who+" runs from the target, and is left out") {
+		t.Errorf("stopped: %q", report.Warnings)
+	}
+	if report := needs(t, host.Query{Ignore: []int{p.PID()}}); len(report.Warnings) != 1 || len(report.Strangers) != 0 {
+		t.Errorf("ignored: %q, %+v", report.Warnings, report.Strangers)
+	}
+	// Whose data file is remembered is believed, and stands against the operator's word.
+	if report := needs(t, host.Query{Remembered: []string{dataFile}}, fmt.Sprintf("0.17.6 running process %d", p.PID()), "0.17.6 data-file "+dataFile); len(report.Strangers) != 0 {
+		t.Errorf("remembered: %+v", report.Strangers)
+	}
+	query := host.Query{Target: binary, Remembered: []string{dataFile}, Stopped: true}
+	if _, err := host.Look(t.Context(), query); err == nil {
+		t.Error("stopped, and a replica of a remembered data file runs: no error")
+	}
+	// A data file of a release that the target never held is made up.
+	rewrite(t, dataFile, "0.16.1")
+	if report := needs(t, host.Query{}, runs); !strings.Contains(strings.Join(report.Warnings, "; "), "data file of release 0.16.1, which neither the target") {
+		t.Errorf("made up: %q", report.Warnings)
+	}
+}
+
+// rewrite gives the data file's last checkpoint another release.
+func rewrite(t *testing.T, dataFile, release string) {
+	t.Helper()
+	superblock, err := datafile.ReadFile(t.Context(), dataFile, datafile.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	superblock.Parent, superblock.Release = superblock.Checksum, testbin.Release(release)
+	superblock.Sequence++
+	zone, err := superblock.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(dataFile, zone[:], 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

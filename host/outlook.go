@@ -20,6 +20,8 @@ const (
 	OutlookNeedsRestart OutlookKind = "needs-restart" // it takes the file when it is started again
 	OutlookRestartFails OutlookKind = "restart-fails" // it cannot be started from the file
 	OutlookStarting     OutlookKind = "starting"      // it starts, and then takes the file
+	OutlookStopped      OutlookKind = "stopped"       // it does nothing until it is continued
+	OutlookOtherFile    OutlookKind = "other-file"    // it does not see the file
 	OutlookUnknown      OutlookKind = "unknown"       // what it runs is not known
 )
 
@@ -30,6 +32,9 @@ type Replica struct {
 	Outlook     string      `json:"outlook,omitempty"`
 	OutlookKind OutlookKind `json:"outlook_kind,omitempty"`
 }
+
+// mountedAlone is about a replica that sees the file at the target, and will not see the next.
+const mountedAlone = "the file alone is mounted where it runs, so that it does not see what takes its place: mount the directory, not the file; it takes the new one when its container is started again"
 
 // Foresee says what a process will do with the file at the target. The header is
 // that file's for this host; nil stands for a file that is no multiversion binary.
@@ -54,8 +59,12 @@ func outlook(process *replica.Process, header *multiversion.Header) (OutlookKind
 	if process.Superblock != nil && !header.Contains(process.Superblock.Release) {
 		return OutlookRestartFails, fmt.Sprintf("a restart would fail: the file does not hold release %s of its data file", process.Superblock.Release)
 	}
+	hindrance, why := process.Hindrance()
 	if process.Armed != nil && process.Armed.Checksum == header.ChecksumBinary && process.State != replica.StateStarting {
-		return OutlookArmed, upgradeOutlook(header, running)
+		return armedOutlook(process, upgradeOutlook(header, running))
+	}
+	if hindrance == replica.HindranceOtherFile {
+		return OutlookOtherFile, why
 	}
 	var offered []multiversion.Release
 	if process.Armed != nil {
@@ -68,11 +77,13 @@ func outlook(process *replica.Process, header *multiversion.Header) (OutlookKind
 		}
 		return OutlookRefuses, text
 	}
-	if process.State == replica.StateStarting {
+	switch {
+	case hindrance == replica.HindranceStopped:
+		return OutlookStopped, why
+	case process.State == replica.StateStarting:
 		return OutlookStarting, startingOutlook(process) + ", and then " + upgradeOutlook(header, running)
-	}
-	if !process.Polls {
-		return OutlookNeedsRestart, "it does not look for new binaries (" + process.NoPolling + "): it takes the file when it is restarted"
+	case hindrance == replica.HindranceNoPolling:
+		return OutlookNeedsRestart, why
 	}
 	return OutlookTakesFile, "it takes the file within seconds, and then " + upgradeOutlook(header, running)
 }
@@ -89,6 +100,17 @@ func startingOutlook(process *replica.Process) string {
 		text += ": it opens its data file"
 	}
 	return text + ", and serves nobody yet"
+}
+
+// armedOutlook is for a replica that holds the file in memory.
+func armedOutlook(process *replica.Process, upgrade string) (OutlookKind, string) {
+	switch {
+	case process.Stopped:
+		return OutlookStopped, "it is stopped (SIGSTOP), and holds the file: after it is continued it " + upgrade
+	case process.Sees == replica.SeesMounted:
+		return OutlookArmed, upgrade + "; of the next file: " + mountedAlone
+	}
+	return OutlookArmed, upgrade
 }
 
 // upgradeOutlook says what an armed replica does.

@@ -46,6 +46,16 @@ func TestForesee(t *testing.T) {
 	fails.Superblock = &datafile.Superblock{Release: testbin.Release("0.1.1")}
 	blind := starts
 	blind.Superblock = nil
+	sees := func(what replica.Sees, armed string) replica.Process {
+		process := running("0.1.2", armed)
+		process.Sees = what
+		return process
+	}
+	stopped := func(armed string) replica.Process {
+		process := running("0.1.2", armed)
+		process.Stopped = true
+		return process
+	}
 	other := running("0.1.2", "")
 	other.Replica = false
 	tests := []struct {
@@ -67,6 +77,11 @@ func TestForesee(t *testing.T) {
 		{"starts without its data's release", fails, "0.1.2 0.1.3", host.OutlookRestartFails, "release 0.1.1 of its data file"},
 		{"starts on what is not known", blind, "0.1.2 0.1.3", host.OutlookStarting, "it opens its data file, and serves nobody yet"},
 		{"does not poll", still, "0.1.2 0.1.3", host.OutlookNeedsRestart, "--development"},
+		{"another file", sees(replica.SeesOther, "0.1.1 0.1.2"), "0.1.2 0.1.3", host.OutlookOtherFile, "the process sees another file at that path: mount the directory, not the file"},
+		{"no file", sees(replica.SeesNothing, ""), "0.1.2 0.1.3", host.OutlookOtherFile, "sees no file at that path"},
+		{"the file alone", sees(replica.SeesMounted, "0.1.2 0.1.3"), "0.1.2 0.1.3", host.OutlookArmed, "it does not see what takes its place: mount the directory"},
+		{"stopped", stopped("0.1.1 0.1.2"), "0.1.2 0.1.3", host.OutlookStopped, "it looks for a new binary only after it is continued"},
+		{"stopped and armed", stopped("0.1.2 0.1.3"), "0.1.2 0.1.3", host.OutlookStopped, "after it is continued it upgrades to 0.1.3"},
 		{"unknown", replica.Process{Replica: true}, "0.1.2 0.1.3", host.OutlookUnknown, "not known"},
 		{"no binary", running("0.1.2", ""), "", host.OutlookRefuses, "no multiversion binary"},
 		{"no replica", other, "0.1.2 0.1.3", "", ""},

@@ -25,7 +25,7 @@ const (
 	helperReady    = "ready\n"
 
 	// mallory is a user whom nothing is believed.
-	mallory = 4555
+	mallory = 45551
 )
 
 // TestMain lets the test program be a process to look at, too.

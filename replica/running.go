@@ -74,3 +74,31 @@ func (p *Process) offer(headers []named) {
 		}
 	}
 }
+
+// Hindrance says in one word why a replica does not take a new binary by itself.
+type Hindrance string
+
+// The hindrances.
+const (
+	HindranceNone      Hindrance = ""
+	HindranceNoPolling Hindrance = "no-polling"
+	HindranceOtherFile Hindrance = "other-file"
+	HindranceStopped   Hindrance = "stopped"
+)
+
+// Hindrance says why the replica does not take the file at the target by itself, in one
+// word and in a sentence about it.
+func (p *Process) Hindrance() (Hindrance, string) {
+	const mountDirectory = ": mount the directory, not the file; it takes the new one when its container is started again"
+	switch {
+	case p.Sees == SeesOther:
+		return HindranceOtherFile, "the process sees another file at that path" + mountDirectory
+	case p.Sees == SeesNothing:
+		return HindranceOtherFile, "the process sees no file at that path" + mountDirectory
+	case !p.Polls:
+		return HindranceNoPolling, "it does not look for new binaries (" + p.NoPolling + "): it takes the file when it is restarted"
+	case p.Stopped:
+		return HindranceStopped, "it is stopped (SIGSTOP): it looks for a new binary only after it is continued"
+	}
+	return HindranceNone, ""
+}

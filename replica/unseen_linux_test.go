@@ -33,7 +33,7 @@ func TestUnseen(t *testing.T) {
 		{"hidepid=2", "mallory", `mount -t proc -o hidepid=2 proc /proc; exec "$0"`, false, true, []replica.UnseenKind{replica.UnseenHidden}},
 		{"hidepid=1", "mallory", `mount -t proc -o hidepid=1 proc /proc; exec "$0"`, false, true, []replica.UnseenKind{replica.UnseenHidden}},
 		{"hidepid=4", "mallory", `mount -t proc -o hidepid=4 proc /proc; exec "$0"`, false, true, []replica.UnseenKind{replica.UnseenHidden}},
-		{"hidepid=2, with a group", "mallory", `mount -t proc -o hidepid=2,gid=4555 proc /proc; exec "$0"`, true, true, nil},
+		{"hidepid=2, with a group", "mallory", `mount -t proc -o hidepid=2,gid=45551 proc /proc; exec "$0"`, true, true, nil},
 		{"hidepid=2, as root", "root", `mount -t proc -o hidepid=2 proc /proc; exec "$0"`, true, false, nil},
 		{"a container", "root", `exec unshare -p -f --mount-proc "$0"`, false, false, []replica.UnseenKind{replica.UnseenNamespace}},
 		{"another's /proc", "root", `unshare -p -f --kill-child sh -c 'mount -t proc proc /proc; exec sleep 100' >&- 2>&- & other=$!

@@ -39,6 +39,7 @@ const (
 	CheckRunning   Check = "running"          // the file holds each release that runs or that data needs
 	CheckOffered   Check = "offered"          // it offers all that a running replica has offered already
 	CheckOverlap   Check = "overlap"          // nothing known to run: it holds the installed current release
+	CheckUnseen    Check = "unseen-replicas"  // replicas that cannot be seen could go on: it holds all that the installed file holds
 	CheckDropped   Check = "dropped-releases" // releases of the installed file that the new one lacks
 	CheckDowngrade Check = "downgrade"        // its current release is not older than the installed one
 	CheckSame      Check = "same-release"     // releases of the same number are the same bytes

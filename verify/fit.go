@@ -33,6 +33,7 @@ func (f *fit) judge() {
 		if len(f.options.Needs) == 0 {
 			f.overlap()
 		}
+		f.unseen()
 		f.downgrade()
 		f.sameRelease()
 	}
@@ -186,6 +187,40 @@ func (f *fit) overlapBack() {
 	}
 }
 
+// unseen judges for replicas that nobody has seen. A wrong guess would leave one that
+// cannot be started any more, so that nothing is guessed where the new file lacks a release.
+func (f *fit) unseen() {
+	if len(f.options.Unseen) == 0 {
+		return
+	}
+	why := strings.Join(f.options.Unseen, "; ")
+	lacking := f.lacking()
+	finding := Finding{
+		Name: CheckUnseen, Status: Remarked, Expected: releasesText(f.before.Releases()), Found: releasesText(f.next.Releases()),
+		Detail: "replicas may run from the installed file that cannot be seen from here: " + why,
+	}
+	if len(lacking) > 0 && !f.options.Settled {
+		finding.Status = Failed
+		which := "it"
+		if len(lacking) > 1 {
+			which = "one of them"
+		}
+		finding.Detail = fmt.Sprintf("the new file no longer holds %s, and whether a replica runs %s cannot be seen from here: %s", releasesText(lacking), which, why)
+	}
+	f.findings.add(finding)
+}
+
+// lacking are the releases of the installed file that the new one does not hold.
+func (f *fit) lacking() []multiversion.Release {
+	var lacking []multiversion.Release
+	for _, release := range f.before.Releases() {
+		if !f.next.Contains(release) {
+			lacking = append(lacking, release)
+		}
+	}
+	return lacking
+}
+
 // dropped remarks on the releases that would be refused if one of them runs.
 func (f *fit) dropped() {
 	var lacking, narrower []multiversion.Release
@@ -201,7 +236,7 @@ func (f *fit) dropped() {
 		f.findings.add(Finding{Name: CheckDropped, Status: Held})
 		return
 	}
-	if len(lacking) > 0 {
+	if len(lacking) > 0 && (len(f.options.Unseen) == 0 || f.options.Settled) { // otherwise this has been said
 		f.findings.add(Finding{
 			Name: CheckDropped, Status: Remarked, Rule: RuleRunningNotIncluded, Expected: releasesText(lacking), Found: "none of them",
 			Detail: fmt.Sprintf("the new file no longer holds %s: if the cluster still runs one of them, replicas refuse the file", releasesText(lacking)),

@@ -77,6 +77,12 @@ type ReplaceOptions struct {
 	// file's current release is, and its past ones may be.
 	Needs []Need
 
+	// Unseen are the reasons why replicas may run from the installed file that nobody has
+	// seen. Each may run any release of that file, so that the new one must hold them all,
+	// unless Settled says that it is known otherwise what is needed.
+	Unseen  []string
+	Settled bool
+
 	// Stopped says that no replica runs from the installed file: what was
 	// offered before is forgotten.
 	Stopped bool

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
 )
@@ -41,7 +42,8 @@ type app struct {
 	command  string // such as "install"
 	line     []string
 	about    subject
-	result   any // for --json; nil until the command has one
+	strange  []host.Stranger // processes whose needs count, of users whom nothing is believed
+	result   any             // for --json; nil until the command has one
 	warnings []string
 	compact  bool // the document is one line
 	progress *term.Progress

@@ -15,6 +15,7 @@ type fitFlags struct {
 	Running        []multiversion.Release `placeholder:"RELEASE" group:"cluster" help:"A release that a replica runs now; repeatable."`
 	DataFile       []string               `placeholder:"FILE" type:"path" group:"cluster" help:"A data file whose release the binary must hold; repeatable. It is read, never locked."`
 	ForgetDataFile []string               `placeholder:"FILE" type:"path" group:"cluster" help:"A data file that no longer belongs to a replica of TARGET: it is not asked, and no longer remembered; repeatable."`
+	IgnoreProcess  []int                  `placeholder:"PID" group:"cluster" help:"A process that is no replica of this cluster, whatever it looks like; repeatable."`
 	Stopped        bool                   `group:"cluster" help:"No replica runs from the installed file: what was offered before does not count."`
 	FromPlain      multiversion.Release   `placeholder:"RELEASE" group:"cluster" help:"The release of an installed executable that has no multiversion sections, such as 0.15.3."`
 	AllowDowngrade bool                   `group:"cluster" help:"Allow a file whose current release is older than the installed one's."`
@@ -22,7 +23,7 @@ type fitFlags struct {
 
 // given reports whether any of the flags was.
 func (f *fitFlags) given() bool {
-	return len(f.Running) > 0 || len(f.DataFile) > 0 || len(f.ForgetDataFile) > 0 || f.Stopped || f.FromPlain != 0 || f.AllowDowngrade
+	return len(f.Running) > 0 || len(f.DataFile) > 0 || len(f.ForgetDataFile) > 0 || len(f.IgnoreProcess) > 0 || f.Stopped || f.FromPlain != 0 || f.AllowDowngrade
 }
 
 // known is what flags, data files and the replicas on this host tell of the cluster, and which
@@ -30,13 +31,14 @@ func (f *fitFlags) given() bool {
 // previous file is to be put back.
 func (f *fitFlags) known(a *app, target string, ahead, back bool) (verify.ReplaceOptions, []string, error) {
 	query := host.Query{
-		Target: binaryPath(target), Running: f.Running, DataFiles: f.DataFile, Remembered: f.remembered(a, target), Stopped: f.Stopped,
-		Ahead: ahead, Back: back,
+		Target: binaryPath(target), Running: f.Running, DataFiles: f.DataFile, Remembered: f.remembered(a, target), Ignore: f.IgnoreProcess,
+		Stopped: f.Stopped, Ahead: ahead, Back: back,
 	}
 	report, err := host.Look(a.ctx, query)
 	for _, warning := range report.Warnings {
 		a.warn("%s", warning)
 	}
+	a.strange = report.Strangers
 	return report.Options(query), report.DataFiles, knownError(err)
 }
 

@@ -2,6 +2,8 @@ package main
 
 import (
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/tbctl/tbctl/verify"
 )
@@ -36,6 +38,9 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		case verify.CheckOffered:
 			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
 				"and start it again; or go forward, with a file that holds all that was offered"
+		case verify.CheckUnseen:
+			return "look where every process is seen, as root and outside of any container: sudo tbctl …; or say what the replicas need: " +
+				"--running RELEASE, or --data-file FILE"
 		case verify.CheckPlatform:
 			if first := report.Findings[0]; first.Name == verify.CheckPlatform && first.Status == verify.Held { // it is this host's
 				return "what is installed there is for another platform: is it the right target? If it is to be replaced, move it away first: mv {target} {target}.away"
@@ -44,6 +49,26 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		}
 	}
 	return ""
+}
+
+// hintStrange says how to leave out the processes of users whom nothing is believed, if one
+// of them needs what the file lacks.
+func (a *app) hintStrange(report *verify.ReplaceReport) string {
+	flags := ""
+	for _, stranger := range a.strange {
+		flag := " --ignore-process " + strconv.Itoa(stranger.PID)
+		needed := slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
+			return finding.Status == verify.Failed && finding.Release == stranger.Release &&
+				(finding.Name == verify.CheckRunning || finding.Name == verify.CheckOffered)
+		})
+		if needed && !strings.Contains(flags+" ", flag+" ") {
+			flags += flag
+		}
+	}
+	if flags == "" {
+		return ""
+	}
+	return "; or, if that is no replica of this cluster, leave it out:" + flags
 }
 
 // hintBetween is about a file that lacks the release that the cluster is at. older says

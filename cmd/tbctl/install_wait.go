@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
@@ -11,24 +13,28 @@ import (
 
 // waitArmed waits until every replica on this host holds the installed binary.
 func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
-	processes, supported, err := findReplicas(a.ctx, outcome.Plan.Target.Path)
+	path := outcome.Plan.Target.Path
+	view, err := host.See(a.ctx, host.Query{Target: path})
 	if err != nil {
 		return fmt.Errorf("wait for the replicas: %w", err)
 	}
 	replicas := 0
-	for index := range processes {
-		if processes[index].Replica {
+	for index := range view.Processes {
+		if view.Processes[index].Replica {
 			replicas++
 		}
 	}
-	if !supported {
-		return fmt.Errorf("the file is installed, but whether a replica has taken it cannot be seen: %w", replica.ErrNotSupported)
-	}
 	if replicas == 0 {
-		a.warn("no replica runs from %s here: there is nothing to wait for", outcome.Plan.Target.Path)
-		return nil
+		switch {
+		case len(view.Unseen) > 0:
+		case view.ByName:
+			a.warn("no replica that this user can see runs from %s here: there is nothing to wait for", path)
+		default:
+			a.warn("no replica runs from %s here: there is nothing to wait for", path)
+		}
+		return waitUnseen(path, view.Unseen)
 	}
-	file, err := multiversion.Open(outcome.Plan.Target.Path)
+	file, err := multiversion.Open(path)
 	if err != nil {
 		return fmt.Errorf("wait for the replicas: %w", err)
 	}
@@ -39,13 +45,26 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 			a.note("%s", eventText(a.err, event))
 		}
 	}
-	if _, err = watch.Until(a.ctx, outcome.Plan.Target.Path, condition, watch.Options{Patience: c.WaitArmed}, report); err != nil {
-		return untilError(a, outcome.Plan.Target.Path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
+	if _, err = watch.Until(a.ctx, path, condition, watch.Options{Patience: c.WaitArmed}, report); err != nil {
+		return untilError(a, path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
 	}
 	who := "every replica of this host holds"
 	if replicas == 1 {
 		who = "the replica of this host holds"
 	}
 	a.note("armed: %s the new binary in memory", who)
-	return nil
+	return waitUnseen(path, view.Unseen)
+}
+
+// waitUnseen does not let the wait end well where there may be replicas that were not seen.
+func waitUnseen(path string, unseen []replica.Unseen) error {
+	if len(unseen) == 0 {
+		return nil
+	}
+	var why []string
+	for _, each := range unseen {
+		why = append(why, each.Reason)
+	}
+	err := fmt.Errorf("the file is installed, but whether every replica has taken it cannot be seen from here: %s", strings.Join(why, "; "))
+	return &commandError{code: exitFailed, hint: lookElsewhere(unseen, "tbctl status "+shellWord(path)), err: err}
 }

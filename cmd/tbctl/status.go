@@ -50,9 +50,12 @@ type status struct {
 	Recorded    install.Files         `json:"recorded"`   // both files, as they were when they were installed and displaced
 	DataFiles   []host.DataFile       `json:"data_files"` // those that are remembered of the target's replicas
 
-	// Observed is whether processes could be looked for.
-	Observed bool           `json:"replicas_observed"`
-	Replicas []host.Replica `json:"replicas"`
+	// Observed is whether all processes could be looked at: without, Unseen says why there may be
+	// replicas that are not among them.
+	Observed bool             `json:"replicas_observed"`
+	Unseen   []replica.Unseen `json:"replicas_unseen"`
+	ByName   bool             `json:"replicas_by_name"` // of other users' processes only the names could be seen
+	Replicas []host.Replica   `json:"replicas"`
 
 	// Advisories are what is known of both files, and of other releases that run.
 	Advisories []advisory.Notice `json:"advisories"`
@@ -69,7 +72,7 @@ func (c *statusCmd) Run(a *app) error {
 		return err
 	}
 	result := status{
-		Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, DataFiles: []host.DataFile{}, Hidden: []string{}, Replicas: []host.Replica{},
+		Target: target, Leftovers: []fsatomic.Leftover{}, Interrupted: []install.Interrupted{}, DataFiles: []host.DataFile{}, Hidden: []string{}, Unseen: []replica.Unseen{}, Replicas: []host.Replica{},
 	}
 	if err := result.files(a); err != nil {
 		return err
@@ -170,16 +173,17 @@ func (s *status) state(a *app) {
 
 // processes finds the replicas and says what they will do.
 func (s *status) processes(a *app, header *multiversion.Header) error {
-	processes, supported, err := findReplicas(a.ctx, s.Target.Path)
-	if err != nil {
-		if a.ctx.Err() != nil {
-			return err
-		}
-		a.warn("running replicas could not be looked for: %v", err)
+	query := host.Query{Target: s.Target.Path}
+	for _, file := range s.DataFiles {
+		query.Remembered = append(query.Remembered, file.Path)
 	}
-	s.Observed = supported
-	for index := range processes {
-		s.Replicas = append(s.Replicas, host.Foresee(processes[index], header))
+	view, err := host.See(a.ctx, query)
+	if err != nil {
+		return err
+	}
+	s.Observed, s.ByName, s.Unseen = len(view.Unseen) == 0, view.ByName, append(s.Unseen, view.Unseen...)
+	for _, process := range view.Processes {
+		s.Replicas = append(s.Replicas, host.Foresee(process, header))
 	}
 	return nil
 }
@@ -265,51 +269,4 @@ func statusFile(name string, file *install.File) [][2]string {
 		text += ", with " + releaseList(file.Releases[:len(file.Releases)-1])
 	}
 	return [][2]string{{name, text}, {"  sha256", file.SHA256}}
-}
-
-func renderReplicas(out *term.Stream, s *status) {
-	switch {
-	case !s.Observed:
-		out.Printf("\nRunning replicas cannot be seen here.\n")
-		return
-	case len(s.Replicas) == 0:
-		out.Printf("\nNo process runs from this binary.\n")
-		return
-	}
-	var rows [][]string
-	for index := range s.Replicas {
-		process := &s.Replicas[index]
-		armed, offers, durable, running := "-", "-", "-", "?"
-		if process.Armed != nil && process.State != replica.StateStarting {
-			armed, offers = process.Armed.Current.String(), process.Armed.Newest().String()
-		}
-		if process.Superblock != nil {
-			durable = process.Superblock.Release.String()
-		}
-		switch {
-		case process.State == replica.StateStarting:
-			running = string(process.State)
-		case process.Running.Release != 0:
-			running = process.Running.Release.String()
-		}
-		what := process.Subcommand
-		if process.Replica {
-			what = "replica"
-		}
-		rows = append(rows, []string{fmt.Sprint(process.PID), what, running, armed, offers, durable, term.Printable(process.DataFile)})
-	}
-	out.Println()
-	out.Printf("%s", out.Table([]term.Column{
-		{Title: "pid", Right: true}, {Title: "what", Drop: 3}, {Title: "running"}, {Title: "armed"}, {Title: "offers", Drop: 2}, {Title: "durable"},
-		{Title: "data file", Drop: 1},
-	}, rows))
-	out.Println()
-	for index := range s.Replicas {
-		process := &s.Replicas[index]
-		if process.Outlook != "" {
-			out.Printf("%d: %s\n", process.PID, out.Hang(process.Outlook, 2))
-		} else if len(process.Unreadable) > 0 {
-			out.Printf("%d:%s\n", process.PID, host.Unreadable(&process.Process))
-		}
-	}
 }

@@ -89,7 +89,7 @@ func (c *verifyCmd) Run(a *app) error {
 		}
 		return rejected(hint, fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
 	case result.Fit != nil && !result.Fit.Ok:
-		return &commandError{code: exitRefused, hint: hintFit(result.Fit, false), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
+		return &commandError{code: exitRefused, hint: hintFit(result.Fit, false) + a.hintStrange(result.Fit), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
 	}
 	return nil
 }
@@ -147,6 +147,7 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 	}
 	defer against.Close()
 	known.AllowDowngrade = c.Fit.AllowDowngrade
+	known.Settled = true // nothing is changed: what cannot be seen is a remark
 	installed := verify.InstalledFrom(against, against.Size(), c.Fit.FromPlain)
 	if errors.Is(installed.Err, multiversion.RuleKind) {
 		return verify.ReplaceReport{}, &commandError{code: exitRefused, hint: "is --against the right file?", err: fmt.Errorf("%s is %s, not a binary", c.Against, inspect.Describe(against, against.Size()).Text)}

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/tbctl/tbctl/internal/standin"
+	"github.com/tbctl/tbctl/internal/testbin"
+)
+
+// within runs tbctl in namespaces of its own, after a shell command that sets them up. As
+// nobody, if the target was given away.
+func (l *live) within(setup string, args ...string) said {
+	l.t.Helper()
+	if os.Geteuid() != 0 {
+		l.t.Skip("skipped: making namespaces needs root")
+	}
+	ctx, cancel := context.WithTimeout(l.t.Context(), liveMax)
+	defer cancel()
+	program := "tbctl"
+	if _, err := os.Stat(filepath.Join(l.dir, "tbctl")); err == nil {
+		program = fmt.Sprintf("setpriv --reuid %d --regid %d --clear-groups %s/tbctl", nobody, nobody, l.dir)
+	}
+	script := "mount --make-rprivate /\n" + setup + "\nexec " + program + ` "$@"`
+	command := exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-ec", script, "sh"}, args...)...)
+	if output, err := exec.Command("unshare", "-m", "sh", "-ec", "mount --make-rprivate /\n"+setup).CombinedOutput(); err != nil {
+		l.t.Skipf("skipped: not possible here: %v: %s", err, output)
+	}
+	return l.run(command)
+}
+
+const hidden = "mount -t proc -o hidepid=2 proc /proc"
+
+// What a user cannot see is no permission: where a hidden replica could be left without its
+// release the operator must say what runs.
+func TestLiveUnseen(t *testing.T) {
+	t.Parallel()
+	l := newLive(t, "0.17.6", "0.17.5")
+	full, lacking := l.binary("0.17.7", "0.17.5", "0.17.6"), l.binary("0.17.8", "0.17.6", "0.17.7")
+	if os.Geteuid() == 0 {
+		l.giveAway()
+	}
+	p := l.start(standin.Options{})
+	why := "/proc is mounted with hidepid=invisible: other users' processes are hidden from this user"
+	l.within(hidden, "status", l.target).ends(0).prints("Running replicas cannot be seen from here:\n  "+why, "sudo tbctl status "+l.target)
+	refused := []string{"the new file no longer holds 0.17.5, and whether a replica runs it cannot be seen from here: " + why, "--running RELEASE, or --data-file FILE"}
+	l.within(hidden, "install", lacking, l.target).ends(4, refused...)
+	l.within(hidden, "install", lacking, l.target, "--dry-run").ends(4, refused...)
+	l.within(hidden, "install", lacking, l.target, "--running", "0.17.5").ends(4, "RunningVersionNotIncluded", "(--running)")
+	if strings.Contains(p.Log(), "change detected") {
+		t.Fatalf("the target was touched:\n%s", p.Log())
+	}
+
+	// Where the new file holds all there is no risk, and a wait does not end well all the same.
+	l.within(hidden, "install", full, l.target).ends(0, "replicas may run from the installed file that cannot be seen from here: "+why).prints("installed: 0.17.7")
+	unseen := "whether every replica has taken it cannot be seen from here: " + why
+	l.within(hidden, "install", full, l.target, "--wait-armed", "10m").ends(1, unseen, "look as root").prints("already")
+	var document struct {
+		Result struct {
+			Observed bool `json:"replicas_observed"`
+			Unseen   []struct{ Kind, Reason string }
+		}
+	}
+	l.within(hidden, "status", l.target, "--json").ends(0).decode(&document)
+	if document.Result.Observed {
+		t.Errorf("got %+v", document)
+	}
+	p.Must("releases_bundled new: [0.17.5 0.17.6 0.17.7]")
+	l.within(hidden, "rollback", l.target).ends(4, "0.17.7")
+	p.Kill()
+	l.within(hidden, "rollback", l.target, "--stopped", "--running", "0.17.6").ends(0).prints("rolled back: 0.17.6")
+}
+
+// In a container there is a first installation, and another where nothing is lost.
+func TestLiveInContainer(t *testing.T) {
+	t.Parallel()
+	l := newLive(t, "0.17.6", "0.17.5")
+	container := "exec unshare -p -f --mount-proc tbctl \"$@\""
+	why := "this is a container: processes outside of its PID namespace are not seen"
+	fresh := filepath.Join(l.dir, "fresh")
+	l.within(container, "install", l.binary("0.17.7", "0.17.6"), fresh).ends(0).prints("installed: 0.17.7")
+	l.within(container, "install", l.binary("0.17.8", "0.17.6", "0.17.7"), fresh).ends(0, why).prints("installed: 0.17.8")
+	l.within(container, "install", l.binary("0.17.9", "0.17.8"), fresh).ends(4, "no longer holds 0.17.6, 0.17.7, and whether a replica runs one of them", why)
+	l.within(container, "install", l.binary("0.17.9", "0.17.8"), fresh, "--running", "0.17.8").ends(0, why).prints("installed: 0.17.9")
+	l.within(container, "status", fresh).ends(0).prints("Running replicas cannot be seen from here:\n  "+why, "look from outside of the container")
+}
+
+// An ordinary user who installs for himself, where nothing runs, is told nothing of this.
+func TestLiveOrdinaryUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it needs root, to become another user")
+	}
+	l := newLive(t, "0.17.6", "0.17.5")
+	l.giveAway()
+	said := l.asNobody("install", l.binary("0.17.8", "0.17.6"), l.target).ends(0).prints("installed: 0.17.8")
+	if strings.Contains(said.err, "seen") {
+		t.Errorf("it says:\n%s", said.err)
+	}
+	l.asNobody("status", l.target).ends(0).prints("of the others none says that it does", "sudo tbctl status "+l.target)
+}
+
+// A stranger's process stops nothing of root's by its name, and by what it executes only what
+// would leave it without its release; that is settled by leaving it out.
+func TestLiveStranger(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it needs root, to become another user")
+	}
+	l := newLive(t, "0.17.6", "0.17.5")
+	for _, dir := range []string{l.dir, filepath.Dir(l.dir)} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.data = filepath.Join(t.TempDir(), "mallorys.tigerbeetle") // where root's has never been
+	if output, err := exec.Command(l.target, "format", "--cluster=7", "--replica=0", "--replica-count=1", l.data).CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, output)
+	}
+	for _, dir := range []string{filepath.Dir(l.data), filepath.Dir(filepath.Dir(l.data))} {
+		if err := os.Chmod(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chown(l.data, 45551, 45551); err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(l.dir, "other")
+	testbin.WriteFile(t, other, standin.Executable(t, testbin.Release("0.1.1")))
+	named := &exec.Cmd{Path: other, Args: []string{l.target, "wait", "start"}, Dir: "/",
+		SysProcAttr: &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 45551, Gid: 45551}}}
+	if err := named.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { named.Process.Kill(); named.Wait() })
+	says := fmt.Sprintf("process %d of user 45551 calls itself like the target, but executes %q: it is left out", named.Process.Pid, other)
+	l.tbctl("status", l.target).ends(0).prints(says, "No process runs from this binary.")
+	l.tbctl("install", l.binary("0.17.7", "0.17.6"), l.target).ends(0, says).prints("installed: 0.17.7")
+	l.tbctl("rollback", l.target, "--stopped", "--running", "0.17.6").ends(0, says).prints("rolled back: 0.17.6")
+
+	p := l.start(standin.Options{User: 45551})
+	who := fmt.Sprintf("process %d of user 45551", p.PID())
+	l.tbctl("status", l.target).ends(0).prints(who+": stays at 0.17.6", "replica  0.17.6")
+	lacking := l.binary("0.17.9", "0.17.8")
+	l.refused([]string{"the new file lacks release 0.17.6, which a replica runs (" + who + ")", fmt.Sprintf("--ignore-process %d", p.PID())}, "install", lacking, l.target)
+	l.tbctl("install", l.binary("0.17.8", "0.17.6"), l.target, "--stopped").ends(0, who+" runs from the target, and is left out").prints("installed: 0.17.8")
+	l.tbctl("install", lacking, l.target, "--ignore-process", fmt.Sprint(p.PID())).ends(0, who+" is left out, as asked for").prints("installed: 0.17.9")
+}
+
+// A replica that is stopped, and one that has the file alone mounted, do not take the next one.
+func TestLiveTakesNothing(t *testing.T) {
+	t.Parallel()
+	l := newLive(t, "0.17.6", "0.17.5")
+	p := l.start(standin.Options{})
+	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var status syscall.WaitStatus
+	if _, err := syscall.Wait4(p.PID(), &status, syscall.WUNTRACED, nil); err != nil {
+		t.Fatal(err)
+	}
+	l.tbctl("install", l.binary("0.17.7", "0.17.6"), l.target).ends(0, fmt.Sprintf("process %d: it is stopped (SIGSTOP)", p.PID()))
+	l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: it is stopped (SIGSTOP): it looks for a new binary only after it is continued", p.PID()))
+	if err := syscall.Kill(p.PID(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	p.Must("releases_bundled new: [0.17.6 0.17.7]")
+}

@@ -1,0 +1,59 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/user"
+	"slices"
+	"strconv"
+
+	"github.com/tbctl/tbctl/replica"
+)
+
+// Besides those of package replica there are these reasons why a replica may not be seen.
+const (
+	UnseenNotSupported replica.UnseenKind = "not-supported" // this system has no /proc to look at
+	UnseenDataFile     replica.UnseenKind = "data-file"     // a data file that was seen before cannot be read
+)
+
+// See looks for the processes that run from the target of the query; the owners of the data
+// files in it are believed. That processes cannot be looked for is no error, but a reason why
+// there may be some that are not seen. The error is the context's.
+func See(ctx context.Context, query Query) (replica.View, error) {
+	query.Replicas.Users = slices.Concat(query.Replicas.Users, owners(query.DataFiles), owners(query.Remembered))
+	view, err := replica.Find(ctx, query.Target, query.Replicas)
+	switch {
+	case err == nil:
+		return view, nil
+	case errors.Is(err, replica.ErrNotSupported):
+		view.Unseen = []replica.Unseen{{Kind: UnseenNotSupported, Reason: err.Error()}}
+	case ctx.Err() != nil:
+		return view, err
+	default:
+		view.Unseen = []replica.Unseen{{Kind: replica.UnseenNoProc, Reason: err.Error()}}
+	}
+	return view, nil
+}
+
+// Who names a process, and the user of one whom nothing is believed.
+func Who(process *replica.Process) string {
+	name := fmt.Sprintf("process %d", process.PID)
+	if process.Stranger {
+		name += " of user " + userName(process.UID)
+	}
+	return name
+}
+
+func userName(uid uint32) string {
+	number := strconv.FormatUint(uint64(uid), 10)
+	if found, err := user.LookupId(number); err == nil {
+		return found.Username
+	}
+	return number
+}
+
+// Says tells of a process that only calls itself like the target.
+func Says(process *replica.Process) string {
+	return fmt.Sprintf("process %d of user %s calls itself like the target, but executes %q: it is left out", process.PID, userName(process.UID), process.Exe)
+}
