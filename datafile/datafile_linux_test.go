@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/datafile"
+	"golang.org/x/sys/unix"
 )
 
 // Opening a pipe without a writer, or some devices, would wait or do worse.
@@ -24,6 +25,49 @@ func TestOpenOddKinds(t *testing.T) {
 		if !errors.Is(err, datafile.ErrFileKind) || file != nil {
 			t.Errorf("%s: error %v, want ErrFileKind", name, err)
 		}
+	}
+}
+
+// Where the name is given to a pipe again and again, no pipe is ever opened.
+func TestOpenSwapped(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	name, pipe := filepath.Join(dir, "data"), filepath.Join(dir, "pipe")
+	if err := errors.Join(os.WriteFile(name, newFixture(t).encode(t), 0o600), syscall.Mkfifo(pipe, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	watch, err := unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
+	if err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	defer unix.Close(watch)
+	if _, err := unix.InotifyAddWatch(watch, pipe, unix.IN_OPEN); err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	done := make(chan struct{})
+	defer func() { <-done }()
+	stop := make(chan struct{})
+	defer close(stop)
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				_ = unix.Renameat2(unix.AT_FDCWD, name, unix.AT_FDCWD, pipe, unix.RENAME_EXCHANGE)
+			}
+		}
+	}()
+	for range 20000 {
+		if file, err := datafile.Open(name); err == nil {
+			file.Close()
+		} else if !errors.Is(err, datafile.ErrFileKind) {
+			t.Fatal(err)
+		}
+	}
+	if count, err := unix.Read(watch, make([]byte, 4096)); err == nil && count > 0 {
+		t.Error("the pipe was opened")
 	}
 }
 

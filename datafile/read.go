@@ -120,12 +120,14 @@ func Looks(prefix []byte) bool {
 }
 
 // Open opens a data file for reading. It takes no lock, because a replica
-// that finds its file locked gives up, and does not wait on a pipe. The error says
-// what the system refused, or matches ErrFileKind for all but regular files and block
-// devices.
-func Open(name string) (*os.File, error) {
-	// Opening some devices does something to them, so look first; and
-	// look again, because the name may have been given to another file.
+// that finds its file locked gives up, and does not wait on a pipe. Nothing but
+// regular files and block devices is opened: for some devices that does something. The error says
+// what the system refused, or matches ErrFileKind.
+func Open(name string) (*os.File, error) { return open(name) }
+
+// openByName looks first; and looks again, because the name may have been given to
+// another file meanwhile.
+func openByName(name string) (*os.File, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
