@@ -156,6 +156,9 @@ func ReadDataFile(ctx context.Context, name string) DataFile {
 
 // replicas adds what the replicas that run need.
 func (r *Report) replicas(ctx context.Context, query Query) error {
+	for _, pid := range query.Ignore {
+		r.warn("process %d is left out, as asked for", pid)
+	}
 	view, err := See(ctx, query)
 	if err != nil {
 		return err
@@ -164,8 +167,6 @@ func (r *Report) replicas(ctx context.Context, query Query) error {
 	for index := range r.Processes {
 		process := &r.Processes[index]
 		switch {
-		case slices.Contains(query.Ignore, process.PID):
-			r.warn("%s is left out, as asked for", Who(process))
 		case process.Origin == replica.OriginClaimed:
 			r.say("%s", Says(process))
 		case !process.Replica:

@@ -22,6 +22,7 @@ const (
 // there may be some that are not seen. The error is the context's.
 func See(ctx context.Context, query Query) (replica.View, error) {
 	query.Replicas.Users = slices.Concat(query.Replicas.Users, owners(query.DataFiles), owners(query.Remembered))
+	query.Replicas.Ignore = slices.Concat(query.Replicas.Ignore, query.Ignore)
 	view, err := replica.Find(ctx, query.Target, query.Replicas)
 	switch {
 	case err == nil:

@@ -1,18 +1,52 @@
 package replica_test
 
 import (
+	"fmt"
+	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 
+	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/replica"
 )
 
-// BenchmarkFind looks through the processes of this host for a target that none runs from.
+// BenchmarkFind looks through real processes: one replica, and others that have nothing to do
+// with the target.
 func BenchmarkFind(b *testing.B) {
-	finder := replica.NewFinder(filepath.Join(b.TempDir(), "tigerbeetle"), replica.Options{})
-	for b.Loop() {
-		if _, err := finder.Find(b.Context()); err != nil {
-			b.Fatal(err)
-		}
+	sleep, err := exec.LookPath("sleep")
+	if err != nil {
+		b.Skipf("skipped: %v", err)
+	}
+	binary, dataFile := standin.Install(b, standin.Binary(b, "0.17.6", "0.17.5"))
+	p := standin.Start(b, binary, dataFile, standin.Options{})
+	for _, count := range []int{1, 500} {
+		b.Run(strconv.Itoa(count), func(b *testing.B) {
+			proc := b.TempDir()
+			show := func(name string) {
+				if err := os.Symlink("/proc/"+name, filepath.Join(proc, name)); err != nil {
+					b.Fatal(err)
+				}
+			}
+			for _, name := range []string{"self", "stat", strconv.Itoa(p.PID())} {
+				show(name)
+			}
+			for range count - 1 {
+				other := exec.Command(sleep, "1000")
+				if err := other.Start(); err != nil {
+					b.Fatal(err)
+				}
+				b.Cleanup(func() { other.Process.Kill(); other.Wait() })
+				show(strconv.Itoa(other.Process.Pid))
+			}
+			finder := replica.NewFinder(binary, replica.Options{Proc: proc})
+			for b.Loop() {
+				view, err := finder.Find(b.Context())
+				if err != nil || len(view.Processes) != 1 {
+					b.Fatal(fmt.Sprint(view, err))
+				}
+			}
+		})
 	}
 }

@@ -24,6 +24,9 @@ type Options struct {
 	// owners of the target and of its directory, and the accounts of the system: the
 	// owners of data files that are known to belong to the target, for example.
 	Users []uint32
+
+	// Ignore are processes that are left out, whatever they look like.
+	Ignore []int
 }
 
 // Finder finds the processes of one target again and again, and remembers what it

@@ -62,7 +62,7 @@ func (f *Finder) find(ctx context.Context) (View, error) {
 	return view, f.looks(ctx, place, glances, &view)
 }
 
-// pids lists the processes in ascending order.
+// pids lists the processes in ascending order, but for those that are left out.
 func (f *Finder) pids() ([]int, error) {
 	directory, err := os.Open(f.proc())
 	if err != nil {
@@ -73,7 +73,7 @@ func (f *Finder) pids() ([]int, error) {
 	for {
 		names, err := directory.Readdirnames(namesChunk)
 		for _, name := range names {
-			if pid, err := strconv.Atoi(name); err == nil && pid > 0 {
+			if pid, err := strconv.Atoi(name); err == nil && pid > 0 && !slices.Contains(f.options.Ignore, pid) {
 				pids = append(pids, pid)
 			}
 		}

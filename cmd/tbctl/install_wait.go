@@ -14,7 +14,7 @@ import (
 // waitArmed waits until every replica on this host holds the installed binary.
 func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 	path := outcome.Plan.Target.Path
-	view, err := host.See(a.ctx, host.Query{Target: path})
+	view, err := host.See(a.ctx, host.Query{Target: path, Ignore: c.Fit.IgnoreProcess})
 	if err != nil {
 		return fmt.Errorf("wait for the replicas: %w", err)
 	}
@@ -45,7 +45,8 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 			a.note("%s", eventText(a.err, event))
 		}
 	}
-	if _, err = watch.Until(a.ctx, path, condition, watch.Options{Patience: c.WaitArmed}, report); err != nil {
+	options := watch.Options{Patience: c.WaitArmed, Replicas: replica.Options{Ignore: c.Fit.IgnoreProcess}}
+	if _, err = watch.Until(a.ctx, path, condition, options, report); err != nil {
 		return untilError(a, path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
 	}
 	who := "every replica of this host holds"

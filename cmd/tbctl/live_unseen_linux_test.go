@@ -150,7 +150,7 @@ func TestLiveStranger(t *testing.T) {
 	lacking := l.binary("0.17.9", "0.17.8")
 	l.refused([]string{"the new file lacks release 0.17.6, which a replica runs (" + who + ")", fmt.Sprintf("--ignore-process %d", p.PID())}, "install", lacking, l.target)
 	l.tbctl("install", l.binary("0.17.8", "0.17.6"), l.target, "--stopped").ends(0, who+" runs from the target, and is left out").prints("installed: 0.17.8")
-	l.tbctl("install", lacking, l.target, "--ignore-process", fmt.Sprint(p.PID())).ends(0, who+" is left out, as asked for").prints("installed: 0.17.9")
+	l.tbctl("install", lacking, l.target, "--ignore-process", fmt.Sprint(p.PID())).ends(0, fmt.Sprintf("process %d is left out, as asked for", p.PID())).prints("installed: 0.17.9")
 }
 
 // A replica that is stopped, and one that has the file alone mounted, do not take the next one.
