@@ -159,22 +159,22 @@ func (f *Finder) once(pid int, look func()) {
 	f.mu.Unlock()
 }
 
-// glance looks at what a process executes and calls itself.
+// glance looks at what a process executes and calls itself. While it executes something it
+// has neither for a moment, and is looked at again.
 func (f *Finder) glance(ctx context.Context, place *place, pid int) glance {
-	seen := glance{pid: pid}
-	var entry *entry
-	var id identity
 	for attempt := 1; ; attempt++ {
-		var err error
-		if entry, id, err = f.open(pid); err == nil {
-			break
-		}
-		if !errors.Is(err, errUnsettled) || attempt == absentMax {
+		seen, err := f.glanceOnce(place, pid)
+		if !errors.Is(err, errUnsettled) || attempt == absentMax || sleep(ctx, absentPause) != nil {
 			return seen
 		}
-		if sleep(ctx, absentPause) != nil {
-			return seen
-		}
+	}
+}
+
+func (f *Finder) glanceOnce(place *place, pid int) (glance, error) {
+	seen := glance{pid: pid}
+	entry, id, err := f.open(pid)
+	if err != nil {
+		return seen, err
 	}
 	defer entry.close()
 	text, err := entry.text("cmdline")
@@ -186,11 +186,14 @@ func (f *Finder) glance(ctx context.Context, place *place, pid int) glance {
 		path, deleted := id.path()
 		seen.candidate = place.index(id.inode) >= 0 || id.memory() || place.means(path) || place.named(args.command) ||
 			place.related(path) || place.related(args.command) || deleted && !entry.same("ns/mnt", place.mount)
+		if !seen.candidate && (text == "" || err != nil) {
+			return seen, errUnsettled
+		}
 	}
 	if seen.candidate {
 		seen.stranger = place.users.stranger(entry.user())
 	}
-	return seen
+	return seen, nil
 }
 
 // looks looks into the candidates, and adds those that run from the target to the view.

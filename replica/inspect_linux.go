@@ -29,13 +29,10 @@ func (f *Finder) settled(ctx context.Context, place *place, pid int) (Process, e
 	for attempt := 1; ; attempt++ {
 		last := attempt == unsettledMax
 		process, key, err := f.inspect(ctx, place, pid, last)
-		if err == nil && process.Origin != OriginUnknown {
-			err = f.unchanged(pid, key)
-		}
 		switch {
 		case !errors.Is(err, errUnsettled):
 			return process, key, err
-		case last && process.PID == 0: // without an executable for so long
+		case last && (process.PID == 0 || process.Origin == OriginUnknown): // without an executable for so long
 			return process, key, errGone
 		case last:
 			process.unreadable("exe", err)
@@ -46,19 +43,6 @@ func (f *Finder) settled(ctx context.Context, place *place, pid int) (Process, e
 			return Process{}, executable{}, err
 		}
 	}
-}
-
-// unchanged says errUnsettled if the process executes something else by now.
-func (f *Finder) unchanged(pid int, key executable) error {
-	entry, id, err := f.open(pid)
-	if err != nil {
-		return err
-	}
-	defer entry.close()
-	if id.dev != key.dev || id.ino != key.ino {
-		return errUnsettled
-	}
-	return nil
 }
 
 // look is one look into one process.
@@ -87,6 +71,12 @@ func (f *Finder) inspect(ctx context.Context, place *place, pid int, last bool) 
 	l := &look{Finder: f, ctx: ctx, place: place, entry: entry, id: id, key: executable{pid: pid, dev: id.dev, ino: id.ino}}
 	l.process = Process{PID: pid, Exe: id.link, Origin: OriginUnknown, Running: Running{Source: SourceNone}}
 	err = l.all(last)
+	if err == nil || errors.Is(err, errGone) {
+		// What was not found may have been there before it executed something, or after.
+		if now, failure := entry.identify(); failure != nil || now.inode != id.inode {
+			err = errUnsettled
+		}
+	}
 	return l.process, l.key, err
 }
 
