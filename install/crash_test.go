@@ -130,7 +130,7 @@ func TestCrash(t *testing.T) {
 		for seed := range uint64(crashSeeds) {
 			persists[fmt.Sprintf("subset %d", seed)] = memfs.Random(seed)
 		}
-		for number := range s.operations(t, options) {
+		for number := range sampled(t, s.operations(t, options)) {
 			for name, persist := range persists {
 				m := s.setUp(t, options)
 				m.CrashAt(number + 1)
@@ -225,7 +225,7 @@ func TestFault(t *testing.T) {
 	t.Parallel()
 	tried := counter(t, "faults")
 	eachScene(t, func(t *testing.T, s scene, options memfs.Options) {
-		for number := range s.operations(t, options) {
+		for number := range sampled(t, s.operations(t, options)) {
 			tried.Add(3)
 			s.fault(t, options, number+1, false, false)
 			s.fault(t, options, number+1, false, true)
@@ -242,7 +242,7 @@ func TestFaultInReading(t *testing.T) {
 		for _, s := range scenes(t) {
 			t.Run(fmt.Sprintf("%v/%s", options.NoExchange, s.name), func(t *testing.T) {
 				t.Parallel()
-				for number := range s.operations(t, options) {
+				for number := range sampled(t, s.operations(t, options)) {
 					tried.Add(1)
 					s.fault(t, options, number+1, false, false)
 				}
@@ -334,7 +334,7 @@ func TestRollbackAgain(t *testing.T) {
 		if s.result != install.ResultRolledBack {
 			return
 		}
-		for number := range s.operations(t, options) {
+		for number := range sampled(t, s.operations(t, options)) {
 			m := s.setUp(t, options)
 			m.CrashAt(number + 1)
 			_, _ = s.act(t.Context(), m.installer())

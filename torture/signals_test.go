@@ -35,7 +35,7 @@ func TestSignals(t *testing.T) {
 			p.reset(t, o.target, o.old)
 			count := len(o.traced(t, p, disturbance{}).Calls)
 			for index, signal := range signals {
-				for number := 1 + index%sample(3, 1); number <= count; number += sample(3, 1) {
+				for number := 1 + index%sample(7, 1); number <= count; number += sample(7, 1) {
 					p.reset(t, o.target, o.old)
 					got := o.traced(t, p, disturbance{At: number, Signal: signal})
 					tried("signals before a call", 1)

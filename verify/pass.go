@@ -75,11 +75,11 @@ type chunk struct {
 }
 
 // readOnce reads the file from its first byte to the last and feeds all streams
-// from the same buffers, by as many goroutines as there are processors. The error is
-// the context's or the reader's.
+// from the same buffers, by as many goroutines as there are processors; a file that fits
+// into one buffer is not worth them. The error is the context's or the reader's.
 func readOnce(ctx context.Context, r io.ReaderAt, size int64, streams []*stream) error {
 	groups := groupStreams(streams, runtime.GOMAXPROCS(0))
-	if len(groups) < 2 {
+	if len(groups) < 2 || size <= bufferSize {
 		return readAlone(ctx, r, size, streams)
 	}
 	return readTogether(ctx, r, size, groups)
