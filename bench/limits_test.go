@@ -5,6 +5,8 @@ import (
 	"os"
 	"runtime"
 	"testing"
+
+	"github.com/tbctl/tbctl/internal/testbin"
 )
 
 func TestMain(m *testing.M) {
@@ -18,8 +20,8 @@ func TestMain(m *testing.M) {
 // TestLimits holds the figures that do not depend on the clock: memory, bytes
 // read, system calls. The clock's are for people: go run ./bench.
 func TestLimits(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped in short mode: builds tbctl and runs it")
+	if !testbin.Full() {
+		t.Skip("skipped: builds tbctl once more and runs it: set TORTURE=full")
 	}
 	if runtime.GOOS != "linux" {
 		t.Skip("skipped: counts as Linux and strace do")

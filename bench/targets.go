@@ -188,11 +188,15 @@ func (b *bed) systemCalls(ctx context.Context) error {
 
 // counted is what strace saw.
 type counted struct {
-	calls, syncs, renames int
+	calls, syncs, renames int   // calls but those of scheduling
 	read                  int64 // bytes of read and pread64 that are no sockets'
 }
 
 var traced = regexp.MustCompile(`^\d+ +(?:<\.\.\. )?(\w+)(?: resumed>)?.*= (-?\d+)`)
+
+// scheduling are the calls of Go's scheduler and its collector: how many there are follows what
+// else the machine does.
+var scheduling = regexp.MustCompile(`^(futex|.*nanosleep|sched_yield|epoll_p?wait|madvise|tgkill|getpid|gettid|rt_sig.*|sigaltstack|clone3?|set_robust_list|rseq|exit)$`)
 
 func (b *bed) count(ctx context.Context, args []string) (counted, error) {
 	trace := b.path("trace")
@@ -214,6 +218,9 @@ func readTrace(name string) (counted, error) {
 	for lines.Scan() {
 		match := traced.FindStringSubmatch(lines.Text())
 		if match == nil {
+			continue
+		}
+		if scheduling.MatchString(match[1]) {
 			continue
 		}
 		result.calls++

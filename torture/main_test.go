@@ -127,7 +127,7 @@ func program(t *testing.T) string {
 		if built.err = os.Chmod(built.dir, 0o755); built.err != nil { // other users run it too
 			return
 		}
-		build := exec.Command("go", "build", "-o", filepath.Join(built.dir, "tbctl"), "../cmd/tbctl")
+		build := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(built.dir, "tbctl"), "../cmd/tbctl")
 		if build.Env = os.Environ(); full() { // as it is released; it makes the Go command compile half the standard library once more
 			build.Env = append(build.Env, "CGO_ENABLED=0")
 		}

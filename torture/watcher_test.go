@@ -159,6 +159,9 @@ func TestWatcher(t *testing.T) {
 				defer close(done)
 				watchErr = w.watch(t.Context(), &stop)
 			}()
+			for w.current.Load() == 0 && !ended(done) { // the first file is seen, too
+				runtime.Gosched()
+			}
 			for number := range count {
 				if number%100 == 0 { // each installation reads its whole journal: keep it like a host's
 					in.Journal = &install.Journal{FS: fsatomic.OS(), Dir: filepath.Join(p.state, strconv.Itoa(number))}

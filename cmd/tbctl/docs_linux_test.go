@@ -304,9 +304,14 @@ func (s *sandbox) start(host string) {
 	s.replicas = append(s.replicas, replica)
 }
 
-// docsStaging starts an installation that does not end, and waits until it stages.
-const docsStaging = `sleep 9 2>/dev/null | tbctl install - >/dev/null 2>&1 & tbctl=$!
-	until ls -A $S/here/usr/local/bin | grep -q tbctl-stage; do sleep 0.02; done`
+// docsStaging starts an installation that does not end, and waits until it stages: its standard
+// input, which it holds open itself, has the beginning of a release and no end.
+const docsStaging = `rm -f $S/open; mkfifo $S/open
+	tbctl install - <>$S/open >$S/staging 2>&1 & tbctl=$!
+	cat $S/part >$S/open
+	until ls -A $S/here/usr/local/bin | grep -q tbctl-stage; do kill -0 $tbctl || { cat $S/staging; exit 1; }; sleep 0.02; done`
+
+const docsPart = 60_000 // bytes: a pipe takes them all at once
 
 // setup prepares what a document tells about.
 func (s *sandbox) setup(name string) {
@@ -340,8 +345,10 @@ func (s *sandbox) setup(name string) {
 		s.must("tbctl install 0.17.8 --quiet >/dev/null; sed -i '$d' /var/lib/tbctl/history.jsonl")
 		s.crash(target)
 	case "killed": // in the middle of staging
+		writeDoc(s.t, s.path("part"), next[:docsPart], 0o644)
 		s.must(docsStaging + `; kill -9 $tbctl`)
 	case "busy": // another tbctl waits for its standard input
+		writeDoc(s.t, s.path("part"), next[:docsPart], 0o644)
 		s.must(docsStaging + `; echo $tbctl > $S/here/pid`)
 	default:
 		s.t.Fatalf("unknown setup %q", name)
