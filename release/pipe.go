@@ -2,6 +2,7 @@ package release
 
 import (
 	"context"
+	"hash"
 	"io"
 	"sync"
 )
@@ -121,25 +122,47 @@ func (p *pipe) finish(err error) {
 // next returns the next buffer's bytes, which are valid until it is called again.
 func (p *pipe) next() ([]byte, error) {
 	if p.reading != nil {
-		p.free <- p.reading[:0] // never blocks: there are as many places as buffers
+		p.giveBack(p.reading)
 		p.reading = nil
 	}
+	b, err := p.take()
+	p.reading = b
+	return b, err
+}
+
+// take returns the next buffer's bytes, for the reader to give back.
+func (p *pipe) take() ([]byte, error) {
 	select {
 	case b, ok := <-p.full:
 		if !ok {
 			return nil, p.err
 		}
-		p.reading = b
 		return b, nil
 	case <-p.ctx.Done():
 		return nil, context.Cause(p.ctx)
 	}
 }
 
-// drain writes everything to dst. On an error the writer is told and drain returns it.
-func (p *pipe) drain(dst io.Writer) error {
+// giveBack never blocks: there are as many places as buffers.
+func (p *pipe) giveBack(b []byte) { p.free <- b[:0] }
+
+// drain writes everything to dst and, in a goroutine of its own, to sum: neither waits for the
+// other while there are buffers. On an error the writer is told and drain returns it.
+func (p *pipe) drain(dst io.Writer, sum hash.Hash) error {
+	written, summed := make(chan []byte, chunkCount), make(chan struct{})
+	go func() {
+		defer close(summed)
+		for b := range written {
+			sum.Write(b)
+			p.giveBack(b)
+		}
+	}()
+	defer func() {
+		close(written)
+		<-summed
+	}()
 	for {
-		b, err := p.next()
+		b, err := p.take()
 		if err == io.EOF {
 			return nil
 		}
@@ -150,6 +173,7 @@ func (p *pipe) drain(dst io.Writer) error {
 			p.abandon(err)
 			return err
 		}
+		written <- b
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 )
 
-// stream moves the bytes: one goroutine reads and hashes the asset, this one unpacks, another hashes
-// and writes the executable. It returns when all have ended, except for a read that nothing can end.
+// stream moves the bytes: one goroutine reads and hashes the asset, this one unpacks, one writes
+// the executable and one hashes it. It returns when all have ended, except for a read that nothing can end.
 func (a *Artifact) stream(ctx context.Context, stop func(), src *asset, out *output, f *Fetched) error {
 	ended := context.Background()
 	if !src.interruptible {
@@ -24,7 +24,7 @@ func (a *Artifact) stream(ctx context.Context, stop func(), src *asset, out *out
 		defer close(readDone)
 		in.fill(src)
 	}()
-	go func() { writeDone <- back.drain(out) }()
+	go func() { writeDone <- back.drain(out, out.sum) }()
 	err := a.unpack(in, back, f)
 	back.finish(err)
 	if failed := <-writeDone; err == nil {
@@ -81,7 +81,6 @@ type output struct {
 }
 
 func (o *output) Write(p []byte) (int, error) {
-	o.sum.Write(p)
 	n, err := o.dst.Write(p)
 	o.written += int64(n)
 	if err == nil && n < len(p) {

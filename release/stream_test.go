@@ -3,6 +3,7 @@ package release
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -39,7 +40,11 @@ func TestPipe(t *testing.T) {
 			var got bytes.Buffer
 			var err error
 			if drained {
-				err = p.drain(&got)
+				sum := sha256.New()
+				err = p.drain(&got, sum)
+				if want := sha256.Sum256(data); !bytes.Equal(sum.Sum(nil), want[:]) {
+					t.Errorf("%s: sha256 %x, want %x", name, sum.Sum(nil), want)
+				}
 			} else {
 				_, err = io.Copy(&got, p)
 			}
