@@ -170,6 +170,28 @@ exec /mnt/tb start --addresses=3000 "$1/0_0.tigerbeetle"`, filepath.Dir(binary))
 	}
 }
 
+// The same for one that executes from memory: its command line says where it came from.
+func TestFindMountedAloneInMemory(t *testing.T) {
+	t.Parallel()
+	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	standin.Replace(t, binary, standin.Binary(t, "0.17.7", "0.17.5", "0.17.6"))
+	contained(t, `mount -t tmpfs none /mnt; touch /mnt/tb; mount --bind "$1/tigerbeetle" /mnt/tb
+exec /mnt/tb start --addresses=3000 "$1/0_0.tigerbeetle" 2>&1 | grep --line-buffered listening >&2`, filepath.Dir(binary))
+	sees := replica.SeesMounted
+	for _, release := range []string{"0.17.8", "0.17.9", "0.17.10"} {
+		got := only(t, binary)
+		checkRunning(t, got, "0.17.6", replica.SourcePack, true, replica.OriginMemory)
+		if got.Sees != sees {
+			t.Errorf("before %s: sees %q, want %q", release, got.Sees, sees)
+		}
+		if err := os.Rename(binary, binary+"-old"); err != nil {
+			t.Fatal(err)
+		}
+		standin.Replace(t, binary, standin.Binary(t, release, "0.17.5", "0.17.6"))
+		sees = replica.SeesOther
+	}
+}
+
 // A replica that is stopped does not look for anything.
 func TestFindStopped(t *testing.T) {
 	t.Parallel()
