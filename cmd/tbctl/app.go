@@ -42,8 +42,8 @@ type app struct {
 	command  string // such as "install"
 	line     []string
 	about    subject
-	strange  []host.Stranger // processes whose needs count, of users whom nothing is believed
-	result   any             // for --json; nil until the command has one
+	host     host.Report // what is known of the replicas and data files here
+	result   any         // for --json; nil until the command has one
 	warnings []string
 	compact  bool // the document is one line
 	progress *term.Progress

@@ -150,7 +150,7 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 	case errors.As(err, &refused):
 		hint := ""
 		if refused.Report != nil {
-			hint = hintFit(refused.Report, refused.Plain) + a.hintStrange(refused.Report)
+			hint = a.hintFit(refused.Report, refused.Plain)
 		}
 		return exitRefused, hint, nil, true
 	case errors.Is(err, fsatomic.ErrSameFile):

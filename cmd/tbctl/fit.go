@@ -38,7 +38,7 @@ func (f *fitFlags) known(a *app, target string, ahead, back bool) (verify.Replac
 	for _, warning := range report.Warnings {
 		a.warn("%s", warning)
 	}
-	a.strange = report.Strangers
+	a.host = report
 	return report.Options(query), report.DataFiles, knownError(err)
 }
 

@@ -9,7 +9,7 @@ import (
 )
 
 // hintFit says what to do about a refusal.
-func hintFit(report *verify.ReplaceReport, plain bool) string {
+func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 	if plain {
 		return "say which release the installed executable is: --from-plain RELEASE"
 	}
@@ -34,13 +34,16 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 		case verify.CheckOverlap:
 			return hintBetween(older) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
 		case verify.CheckRunning:
-			return hintBetween(older)
+			return hintBetween(older) + a.hintStrange(report)
 		case verify.CheckOffered:
 			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
-				"and start it again; or go forward, with a file that holds all that was offered"
+				"and start it again; or go forward, with a file that holds all that was offered" + a.hintStrange(report)
 		case verify.CheckUnseen:
-			return "look where every process is seen, as root and outside of any container: sudo tbctl …; or say what the replicas need: " +
-				"--running RELEASE, or --data-file FILE"
+			say := "say what the replicas need: --running RELEASE, or --data-file FILE"
+			if elsewhere := lookElsewhere(a.host.Unseen, "tbctl …"); elsewhere != "" {
+				say = elsewhere + "; or " + say
+			}
+			return say
 		case verify.CheckPlatform:
 			if first := report.Findings[0]; first.Name == verify.CheckPlatform && first.Status == verify.Held { // it is this host's
 				return "what is installed there is for another platform: is it the right target? If it is to be replaced, move it away first: mv {target} {target}.away"
@@ -54,15 +57,17 @@ func hintFit(report *verify.ReplaceReport, plain bool) string {
 // hintStrange says how to leave out the processes of users whom nothing is believed, if one
 // of them needs what the file lacks.
 func (a *app) hintStrange(report *verify.ReplaceReport) string {
-	flags := ""
-	for _, stranger := range a.strange {
+	const flagsMax = 5
+	flags, count := "", 0
+	for _, stranger := range a.host.Strangers {
 		flag := " --ignore-process " + strconv.Itoa(stranger.PID)
 		needed := slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
 			return finding.Status == verify.Failed && finding.Release == stranger.Release &&
 				(finding.Name == verify.CheckRunning || finding.Name == verify.CheckOffered)
 		})
-		if needed && !strings.Contains(flags+" ", flag+" ") {
+		if needed && count < flagsMax && !strings.Contains(flags+" ", flag+" ") {
 			flags += flag
+			count++
 		}
 	}
 	if flags == "" {

@@ -89,7 +89,7 @@ func (c *verifyCmd) Run(a *app) error {
 		}
 		return rejected(hint, fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
 	case result.Fit != nil && !result.Fit.Ok:
-		return &commandError{code: exitRefused, hint: hintFit(result.Fit, false) + a.hintStrange(result.Fit), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
+		return &commandError{code: exitRefused, hint: a.hintFit(result.Fit, false), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
 	}
 	return nil
 }
