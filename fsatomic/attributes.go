@@ -8,6 +8,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"syscall"
 )
 
 // The extended attributes that are carried over, besides those that begin
@@ -106,7 +107,11 @@ func setAttributes(file File, path string, attrs Attributes) error {
 		gid = info.GID
 	}
 	if info.UID != uid || info.GID != gid {
-		if err := file.Chown(uid, gid); err != nil {
+		err := file.Chown(uid, gid)
+		if errors.Is(err, syscall.EINVAL) { // how a kernel says it
+			err = fmt.Errorf("%d:%d: %w", uid, gid, ErrUnmapped)
+		}
+		if err != nil {
 			return &AttributeError{path, AttributeOwner, err}
 		}
 	}

@@ -88,7 +88,11 @@ func (t Target) CheckBack(old Attributes) []error {
 	if old.equal(need) {
 		return nil
 	}
-	if !t.Self.AnyFile && t.Self.UID != old.UID {
+	switch {
+	case t.Self.mayAct(old.UID, old.GID):
+	case t.Self.AnyFile:
+		return []error{&AttributeError{t.OldPath, AttributeOwner, fmt.Errorf("its owner, shown as %d:%d: %w", old.UID, old.GID, ErrUnmapped)}}
+	default:
 		return []error{&AttributeError{t.OldPath, AttributeOwner, fmt.Errorf("the file belongs to user %d", old.UID)}}
 	}
 	if need.UID == old.UID && need.GID == old.GID { // else the system takes capabilities away

@@ -11,7 +11,7 @@ import (
 // changing anything; none means nil. The errors match [ErrReadOnly],
 // [ErrNoExec], [ErrImmutable], [ErrDirNotWritable], [ErrSticky],
 // [ErrMountPoint], [ErrNoSpace] (a [SpaceError]), [ErrNoInodes], [ErrOwner],
-// [ErrAttribute] (an [AttributeError]), [ErrOldKind] or [ErrNotSupported].
+// [ErrUnmapped], [ErrAttribute] (an [AttributeError]), [ErrOldKind] or [ErrNotSupported].
 // Other hard links to the file are no problem for the swap: they keep the
 // previous file, see [Info].Links.
 func (t Target) Check(size int64, attrs Attributes) []error {
@@ -61,7 +61,7 @@ func (t Target) checkEntries() []error {
 		if info.MountPoint {
 			problems = append(problems, &PathError{"replace", path, ErrMountPoint})
 		}
-		if t.Dir.Mode&0o1000 != 0 && !t.Self.AnyFile && t.Self.UID != t.Dir.UID && t.Self.UID != info.UID {
+		if t.Dir.Mode&0o1000 != 0 && t.Self.UID != t.Dir.UID && !t.Self.mayAct(info.UID, info.GID) {
 			problems = append(problems, &PathError{"replace", path, ErrSticky})
 		}
 	}
@@ -80,7 +80,7 @@ func (t Target) checkEntries() []error {
 
 // checkAttributes finds the attributes that this process cannot give.
 func (t Target) checkAttributes(attrs Attributes) []error {
-	var problems []error
+	problems := t.checkUnmapped(attrs)
 	refuse := func(attribute, why string) {
 		problems = append(problems, &AttributeError{t.Path, attribute, errors.New(why)})
 	}
@@ -88,7 +88,7 @@ func (t Target) checkAttributes(attrs Attributes) []error {
 	if attrs.Mode&^ModeMax != 0 {
 		refuse(AttributeMode, "not a file mode")
 	}
-	if !self.Chown {
+	if !self.Chown && problems == nil {
 		if attrs.UID != OwnerUnchanged && attrs.UID != self.UID {
 			refuse(AttributeOwner, fmt.Sprintf("user %d cannot give files to user %d", self.UID, attrs.UID))
 		} else if attrs.GID != OwnerUnchanged && !self.inGroup(attrs.GID) && attrs.GID != t.inheritedGID() {
@@ -112,6 +112,49 @@ func (t Target) checkAttributes(attrs Attributes) []error {
 		}
 	}
 	return problems
+}
+
+// checkUnmapped finds an owner who does not exist in this process's user namespace.
+func (t Target) checkUnmapped(attrs Attributes) []error {
+	missing := func(what string, id int, of IDMap) string {
+		if id == OwnerUnchanged || of.Has(id) {
+			return ""
+		}
+		return fmt.Sprintf("%s %d", what, id)
+	}
+	user, group := missing("user", attrs.UID, t.Self.Users), missing("group", attrs.GID, t.Self.UserGroups)
+	switch {
+	case user == "" && group == "":
+		return nil
+	case user != "" && group != "":
+		return []error{t.unmapped(user + ", " + group)}
+	}
+	return []error{t.unmapped(user + group)}
+}
+
+func (t Target) unmapped(who string) error {
+	return &AttributeError{t.Path, AttributeOwner, fmt.Errorf("%s: %w", who, ErrUnmapped)}
+}
+
+// CheckOwner returns the problem that the owner of the file that is there cannot be
+// taken over, since it does not exist in this process's user namespace or may be one of
+// those: they all show one number, which may exist, and would be another's. keepUser and
+// keepGroup say which is to be taken over. None means nil.
+func (t Target) CheckOwner(keepUser, keepGroup bool) []error {
+	user := keepUser && t.Exists && t.Self.Users.Hides(t.File.UID)
+	group := keepGroup && t.Exists && t.Self.UserGroups.Hides(t.File.GID)
+	who := ""
+	switch {
+	case user && group:
+		who = "its owner and group"
+	case user:
+		who = "its owner"
+	case group:
+		who = "its group"
+	default:
+		return nil
+	}
+	return []error{t.unmapped(fmt.Sprintf("%s, shown as %d:%d", who, t.File.UID, t.File.GID))}
 }
 
 // inheritedGID is the group that a new file gets.

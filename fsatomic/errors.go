@@ -31,6 +31,7 @@ var (
 	ErrNoInodes       = errors.New("no free inodes")
 	ErrOwner          = errors.New("this user cannot set the owner")
 	ErrAttribute      = errors.New("attribute cannot be set")
+	ErrUnmapped       = errors.New("unknown in this user namespace")
 	ErrOldKind        = errors.New("the name for the previous file is taken by something else than a file")
 )
 

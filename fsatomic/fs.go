@@ -39,6 +39,9 @@ type Dir interface {
 	// Create creates a file that must not exist and opens it for reading and
 	// for writing at its end. The umask may take bits away from mode.
 	Create(name string, mode Mode) (File, error)
+	// CreateUnnamed creates a file that has no name and is gone when it is closed,
+	// open like one that Create made. The umask may take bits away from mode.
+	CreateUnnamed(mode Mode) (File, error)
 	// Clone creates name, which must not exist, as a file that shares the
 	// contents of source. Owner and mode are those of a new file with mode
 	// 0600, unless the system copies them.
@@ -213,6 +216,11 @@ type Self struct {
 	AnyFile  bool `json:"any_file"`  // may act on files of others (CAP_FOWNER)
 	SetFCaps bool `json:"set_fcaps"` // may set file capabilities (CAP_SETFCAP)
 	Security bool `json:"security"`  // may set security attributes (CAP_SYS_ADMIN, or a security module decides)
+
+	// Users and UserGroups are those that exist in this process's user namespace. The
+	// rights above end at files of others.
+	Users      IDMap `json:"-"`
+	UserGroups IDMap `json:"-"`
 }
 
 // inGroup reports whether the process is a member of the group.
@@ -227,3 +235,36 @@ func (s Self) inGroup(gid int) bool {
 	}
 	return false
 }
+
+// mayAct reports whether the process may change the attributes of a file.
+func (s Self) mayAct(uid, gid int) bool {
+	return s.UID == uid || s.AnyFile && s.Users.Has(uid) && s.UserGroups.Has(gid)
+}
+
+// IDMap says which users, or groups, exist in a user namespace, such as that of a
+// container. In the zero value all do.
+type IDMap struct {
+	Ranges []IDRange // nil: all
+
+	// Nobody is the number that files of those show who do not exist.
+	Nobody int
+}
+
+// IDRange are the numbers from First to Last.
+type IDRange struct{ First, Last int }
+
+// Has reports whether a user or group exists.
+func (m IDMap) Has(id int) bool {
+	if m.Ranges == nil {
+		return true
+	}
+	for _, r := range m.Ranges {
+		if r.First <= id && id <= r.Last {
+			return true
+		}
+	}
+	return false
+}
+
+// Hides reports whether a file that shows this number may belong to one who does not exist.
+func (m IDMap) Hides(id int) bool { return m.Ranges != nil && id == m.Nobody }

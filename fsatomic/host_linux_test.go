@@ -354,3 +354,34 @@ func TestFullLinux(t *testing.T) {
 		t.Fatalf("left over: %v, %v", entries, err)
 	}
 }
+
+// TestUserNamespace: in a container's namespace the owner of a file of the host's is
+// found to be unknown there.
+func TestUserNamespace(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	dir := t.TempDir()
+	check(t, os.Chmod(dir, 0o755))
+	for name, test := range map[string]struct {
+		owner, size int
+		want        string
+	}{
+		"host's":      {4711, 1, fsatomic.ErrUnmapped.Error()},
+		"container's": {0, 1, ""},
+		"hidden":      {70000, 65536, fsatomic.ErrUnmapped.Error()},
+	} {
+		file := filepath.Join(dir, name)
+		check(t, os.WriteFile(file, []byte(contentsOld), 0o755))
+		check(t, os.Chown(file, test.owner, test.owner))
+		command := helperCommand(t, "check", file)
+		ids := []syscall.SysProcIDMap{{ContainerID: 0, HostID: 0, Size: test.size}}
+		command.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER, UidMappings: ids, GidMappings: ids}
+		output, err := command.CombinedOutput()
+		if errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.ENOSPC) {
+			t.Skipf("skipped: this machine lets nobody make user namespaces: %v", err)
+		}
+		if err != nil || !strings.Contains(string(output), test.want) || test.want == "" && len(output) > 0 {
+			t.Errorf("%s: %v: %q", name, err, output)
+		}
+	}
+}

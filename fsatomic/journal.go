@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"path/filepath"
 )
 
 const (
@@ -17,6 +18,7 @@ const (
 
 	journalMode    Mode = 0o644
 	journalDirMode Mode = 0o755
+	appendRoom          = 4 << 10 // bytes that a usual line needs at most
 )
 
 // Append adds one line to a journal, durably: on nil it is on the disk. The
@@ -145,6 +147,54 @@ func appendLocked(dir Dir, file File, name string, line []byte) error {
 		}
 	}
 	return nil
+}
+
+// CheckAppend finds what would hinder [Append], as far as it can be known without changing
+// anything.
+func CheckAppend(fsys FS, name string) error {
+	path, err := absolute(name)
+	if err != nil {
+		return &PathError{"append to", name, err}
+	}
+	parent, base := splitPath(path)
+	dir, err := fsys.OpenDir(parent)
+	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(parent) != parent { // up to one that exists
+		parent, base = filepath.Dir(parent), ""
+		dir, err = fsys.OpenDir(parent)
+	}
+	if err == nil {
+		defer dir.Close()
+		err = mayAppend(dir, parent, base)
+	}
+	if err != nil {
+		return &PathError{"append to", name, err}
+	}
+	return nil
+}
+
+// mayAppend looks at the journal's directory, or with an empty base at one in which that
+// is to be made.
+func mayAppend(dir Dir, path, base string) error {
+	volume, err := dir.Volume()
+	switch {
+	case err != nil:
+		return err
+	case volume.ReadOnly:
+		return ErrReadOnly
+	case volume.FreeBytes < appendRoom:
+		return &SpaceError{path, appendRoom, volume.FreeBytes}
+	}
+	if base == "" {
+		return dir.Access()
+	}
+	file, err := dir.OpenAppend(base)
+	if errors.Is(err, fs.ErrNotExist) {
+		return dir.Access()
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
 }
 
 // ReadJournal returns the complete lines of a journal, oldest first, without

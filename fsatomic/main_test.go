@@ -144,7 +144,13 @@ func helperCheck(args []string) error {
 	if err != nil {
 		return err
 	}
-	for _, problem := range target.Check(1, target.Attributes) {
+	problems := append(target.Check(1, target.Attributes), target.CheckOwner(true, true)...)
+	if len(problems) == 0 {
+		if err := target.Try(fsatomic.OS(), target.Attributes); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	for _, problem := range problems {
 		fmt.Println(problem)
 	}
 	return nil

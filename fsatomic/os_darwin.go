@@ -19,6 +19,10 @@ func (d *osDir) Exchange(a, b string) error {
 	}))
 }
 
+func (d *osDir) CreateUnnamed(Mode) (File, error) {
+	return nil, d.wrap("create a file in", "", ErrNotSupported)
+}
+
 func (d *osDir) Clone(source File, name string) (File, error) {
 	from, ok := source.(*osFile)
 	if !ok {

@@ -2,7 +2,12 @@ package fsatomic
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"math"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -24,6 +29,18 @@ func (d *osDir) RenameNoReplace(from, to string) error {
 
 func (d *osDir) Exchange(a, b string) error {
 	return d.wrap("exchange", a, renameat2(d.fd(), a, b, unix.RENAME_EXCHANGE))
+}
+
+// CreateUnnamed fails with EISDIR where the kernel does not know the flag.
+func (d *osDir) CreateUnnamed(mode Mode) (File, error) {
+	file, err := d.open("create a file in", ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_APPEND|unix.O_EXCL, uint32(mode))
+	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EINVAL) {
+		return nil, d.wrap("create a file in", "", ErrNotSupported)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return file, nil
 }
 
 func (d *osDir) Clone(source File, name string) (File, error) {
@@ -126,6 +143,8 @@ func (d *osDir) Volume() (Volume, error) {
 // this package never changes them.
 func (osFS) Self() Self {
 	self := selfIDs()
+	self.Users = idMap("/proc/self/uid_map", "/proc/sys/kernel/overflowuid")
+	self.UserGroups = idMap("/proc/self/gid_map", "/proc/sys/kernel/overflowgid")
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
@@ -140,6 +159,41 @@ func (osFS) Self() Self {
 		self.Security = true // the policy decides, and says so only when it is tried
 	}
 	return self
+}
+
+const (
+	idMapSizeMax  = 64 << 10 // bytes; the kernel's own limit is 340 lines
+	nobodyDefault = 65534
+)
+
+// idMap reads which numbers exist in the user namespace. Where nothing tells, all do.
+func idMap(mapFile, nobodyFile string) IDMap {
+	lines := strings.Split(strings.TrimSpace(procText(mapFile)), "\n")
+	m := IDMap{Nobody: nobodyDefault}
+	for _, line := range lines {
+		var first, outside, count int64
+		if _, err := fmt.Sscan(line, &first, &outside, &count); err != nil || count <= 0 {
+			return IDMap{}
+		}
+		if count >= math.MaxUint32 { // the first namespace
+			return IDMap{}
+		}
+		m.Ranges = append(m.Ranges, IDRange{int(first), int(first + count - 1)})
+	}
+	if number, err := strconv.Atoi(strings.TrimSpace(procText(nobodyFile))); err == nil {
+		m.Nobody = number
+	}
+	return m
+}
+
+func procText(name string) string {
+	file, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	text, _ := io.ReadAll(io.LimitReader(file, idMapSizeMax))
+	return string(text)
 }
 
 func (f *osFile) Allocate(size int64) error {

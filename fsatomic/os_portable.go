@@ -110,6 +110,8 @@ func (d *osDir) unsupported(op, name string) error {
 	return &os.PathError{Op: op, Path: d.join(name), Err: ErrNotSupported}
 }
 
+func (d *osDir) CreateUnnamed(Mode) (File, error) { return nil, d.unsupported("create a file in", "") }
+
 func (d *osDir) Clone(_ File, name string) (File, error) { return nil, d.unsupported("clone", name) }
 
 func (d *osDir) RenameNoReplace(from, _ string) error { return d.unsupported("rename", from) }

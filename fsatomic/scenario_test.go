@@ -133,7 +133,7 @@ func systems() map[string]memfs.Options {
 		"no exchange":      {NoExchange: true},
 		"reflinks":         {NoExchange: true, Clone: true},
 		"plain":            {NoExchange: true, NoNoReplace: true},
-		"by name":          {NoExchange: true, NoNoReplace: true, NameInodes: true},
+		"by name":          {NoExchange: true, NoNoReplace: true, NameInodes: true, NoUnnamed: true},
 		"no links":         {NoExchange: true, NoNoReplace: true, NoLinks: true},
 		"no attributes":    {NoXattrs: true},
 		"umask":            {Umask: 0o777},

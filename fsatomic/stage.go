@@ -123,18 +123,24 @@ func (l *Lock) admits(target Target) error {
 
 // reserve takes the space before the first byte comes.
 func (s *Staged) reserve(size int64) error {
-	err := s.file.Allocate(size)
+	if err := allocate(s.lock.dir, s.lock.join("."), s.file, size); err != nil {
+		return err
+	}
+	s.allocated = size
+	return nil
+}
+
+// allocate reserves space for a file in the directory, where the file system can.
+func allocate(dir Dir, path string, file File, size int64) error {
+	err := file.Allocate(size)
 	switch {
-	case err == nil:
-		s.allocated = size
 	case errors.Is(err, syscall.ENOSPC):
 		have := int64(0)
-		if volume, err := s.lock.dir.Volume(); err == nil {
+		if volume, err := dir.Volume(); err == nil {
 			have = volume.FreeBytes
 		}
-		return &SpaceError{s.lock.join("."), size, have}
-	case errors.Is(err, ErrNotSupported):
-	default:
+		return &SpaceError{path, size, have}
+	case err != nil && !errors.Is(err, ErrNotSupported):
 		return fmt.Errorf("reserve %d bytes: %w", size, err)
 	}
 	return nil

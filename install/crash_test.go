@@ -59,7 +59,7 @@ func systems() map[string]memfs.Options {
 		"exchange":    {},
 		"no exchange": {NoExchange: true},
 		"reflinks":    {NoExchange: true, Clone: true},
-		"by name":     {NoExchange: true, NoNoReplace: true, NameInodes: true},
+		"by name":     {NoExchange: true, NoNoReplace: true, NameInodes: true, NoUnnamed: true},
 		"no links":    {NoExchange: true, NoNoReplace: true, NoLinks: true},
 	}
 }

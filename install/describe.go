@@ -113,14 +113,9 @@ func readPiece(ctx context.Context, r io.ReaderAt, piece []byte, offset int64) e
 // describePath opens and describes a file by its path, not following a
 // symbolic link.
 func describePath(ctx context.Context, fsys fsatomic.FS, path string) (present, error) {
-	dir, err := fsys.OpenDir(filepath.Dir(path))
+	file, err := openPath(fsys, path)
 	if err != nil {
 		return present{}, err
-	}
-	defer dir.Close()
-	file, err := dir.Open(filepath.Base(path))
-	if err != nil {
-		return present{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -128,6 +123,20 @@ func describePath(ctx context.Context, fsys fsatomic.FS, path string) (present, 
 		return present{}, fmt.Errorf("read %s: %w", path, err)
 	}
 	return describe(ctx, file, info.Size, path)
+}
+
+// openPath opens a file by its path, not following a symbolic link.
+func openPath(fsys fsatomic.FS, path string) (fsatomic.File, error) {
+	dir, err := fsys.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(path))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	return file, nil
 }
 
 // openOld opens the file kept beside the target, and reads its attributes.

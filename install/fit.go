@@ -30,13 +30,7 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 			installed.Plain.Release = r.request.PlainRelease
 		}
 	}
-	if errors.Is(installed.Err, multiversion.RuleKind) && r.target.File.Size > 0 {
-		return &RefusedError{
-			Target: r.target.Path, Err: ErrNotBinary,
-			Reason: "what stands there is " + r.installed.file.Kind + ", not a binary: is this the right target?",
-		}
-	}
-	if err := r.oldIsBinary(); err != nil {
+	if err := r.areBinaries(); err != nil {
 		return err
 	}
 	report := verify.Replace(next, installed, options)
@@ -74,6 +68,18 @@ func (r *run) consequences(installed verify.Installed, report verify.ReplaceRepo
 			r.warn("%s", finding.Detail)
 		}
 	}
+}
+
+// areBinaries refuses to replace what is something else than a binary: at the target, and
+// where the previous binary would be kept.
+func (r *run) areBinaries() error {
+	if r.installed != nil && errors.Is(r.installed.installed.Err, multiversion.RuleKind) && r.target.File.Size > 0 {
+		return &RefusedError{
+			Target: r.target.Path, Err: ErrNotBinary,
+			Reason: "what stands there is " + r.installed.file.Kind + ", not a binary: is this the right target?",
+		}
+	}
+	return r.oldIsBinary()
 }
 
 // oldIsBinary does not let a file of another kind at TARGET-old be replaced: it is

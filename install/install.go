@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -56,6 +57,7 @@ type run struct {
 
 	checksum  multiversion.Checksum // of the new file, when it was verified
 	target    fsatomic.Target
+	hindered  *PlanError // what hinders a change, in the place; nil: nothing does
 	lock      *fsatomic.Lock
 	installed *present // nil: nothing is there
 	state     *State
@@ -80,29 +82,13 @@ func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) 
 }
 
 // Plan makes the plan that Install would apply, and changes nothing: no lock is
-// taken, and the new file goes into a scratch file. Errors are those of Install.
+// taken, and what is fetched is kept in the target's file system only until it is judged,
+// without a name where there is such a thing. Errors are those of Install, up to the swap.
 func (in *Installer) Plan(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
 	r := in.begin(OperationInstall, request)
 	r.outcome.DryRun = true
 	defer r.advise()
-	err := r.look(ctx)
-	if err != nil {
-		return r.outcome, err
-	}
-	residue, err := fsatomic.Residue(in.FS, r.target)
-	if err != nil {
-		return r.outcome, fmt.Errorf("plan: %w", err)
-	}
-	r.plan.Leftovers = residue.Leftovers
-	scratch, err := fsatomic.NewScratch()
-	if err != nil {
-		return r.outcome, fmt.Errorf("plan: %w", err)
-	}
-	defer scratch.Close()
-	if err := r.fetch(ctx, scratch, fetch); err != nil {
-		return r.outcome, err
-	}
-	return r.outcome, r.judge(ctx, scratch)
+	return r.outcome, r.install(ctx, fetch)
 }
 
 func (in *Installer) begin(operation Operation, request Request) *run {
@@ -130,32 +116,148 @@ func (r *run) close() {
 	_ = r.lock.Release() // the lock is free whatever this says
 }
 
+// install does everything, and in a dry run everything up to the judgement.
 func (r *run) install(ctx context.Context, fetch Fetch) error {
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	draft, err := r.newDraft()
+	if err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	defer draft.close()
+	known, err := r.known(ctx, draft)
+	if err == nil && !known && r.hindered != nil && !r.request.Near && len(r.request.Expect) == 0 {
+		return r.hindered // nothing says that it may be the installed file
+	}
+	if err == nil && !known {
+		err = r.fetch(ctx, draft, fetch)
+	}
+	if err == nil {
+		err = draft.seal()
+	}
+	if err == nil {
+		err = r.judge(ctx, draft)
+	}
+	switch {
+	case err != nil:
+		return err
+	case r.plan.Action == ActionNone:
+		return r.already()
+	case r.hindered != nil: // it could have been the installed file, and is not
+		return r.hindered
+	case r.outcome.DryRun:
+		r.foresee()
+		return nil
+	}
+	return r.apply(ctx, draft.staged)
+}
+
+// foresee warns in a dry run of what the real run would have to warn of.
+func (r *run) foresee() {
+	if err := r.Journal.check(); err != nil {
+		r.warn("%v", err)
+	}
+	r.becomeExecutable()
+}
+
+// becomeExecutable gives the owner the right to execute the file.
+func (r *run) becomeExecutable() {
+	if r.plan.Attributes.Mode&0o100 != 0 {
+		return
+	}
+	r.plan.Attributes = executable(r.plan.Attributes)
+	r.warn("the mode becomes %s: a replica refuses a binary that its owner may not execute", r.plan.Attributes.Mode)
+}
+
+// prepare makes everything of the plan that can be made before the new file is there, and
+// takes the lock. What hinders a change is no error where the file that is asked for may
+// be installed already: then nothing is to be changed, and no lock is needed.
+func (r *run) prepare(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	if err := r.takeLock(ctx); err != nil {
+	if r.hindered == nil && !r.outcome.DryRun {
+		if err := r.takeLock(ctx); err != nil {
+			return err
+		}
+		return r.mayReplace()
+	}
+	if r.hindered != nil && (!r.target.Exists || errors.Is(r.hindered, fsatomic.ErrNoExec) || errors.Is(r.hindered, fsatomic.ErrNotSupported)) {
+		return r.hindered
+	}
+	if err := r.lookUnlocked(ctx); err != nil {
 		return err
 	}
-	draft := &stagedDraft{lock: r.lock, target: r.target, size: r.request.SizeHint}
-	defer draft.abort()
-	if err := draft.Reset(); err != nil {
-		return fmt.Errorf("install: %w", err)
+	if r.hindered == nil {
+		return r.mayReplace()
 	}
-	if err := r.fetch(ctx, draft, fetch); err != nil {
+	if !r.mayBeInstalled() {
+		return r.hindered
+	}
+	return nil
+}
+
+// mayReplace refuses what is known not to fit before the new file comes. The installed
+// file itself is judged when it turns out to be the one that is asked for.
+func (r *run) mayReplace() error {
+	if r.mayBeInstalled() {
+		return nil
+	}
+	return r.areBinaries()
+}
+
+// lookUnlocked finds out what the lock's holder would, changing nothing.
+func (r *run) lookUnlocked(ctx context.Context) error {
+	err := fsatomic.AwaitFree(ctx, r.FS, r.target, r.request.Wait)
+	if err != nil && (r.hindered == nil || errors.Is(err, fsatomic.ErrBusy) || ctx.Err() != nil) {
 		return err
 	}
-	if err := draft.staged.Seal(); err != nil {
-		return fmt.Errorf("install: %w", err)
-	}
-	if err := r.judge(ctx, draft); err != nil {
+	if err := r.lookup(); err != nil { // it may have been waited for
 		return err
 	}
-	if r.plan.Action == ActionNone {
+	residue, err := fsatomic.Residue(r.FS, r.target)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	r.plan.Leftovers = residue.Leftovers
+	if err := r.describe(ctx); err != nil {
+		return err
+	}
+	if err := r.know(); err != nil {
+		return err
+	}
+	r.state.settle(r.plan.Installed)
+	return nil
+}
+
+// already ends a run that found the file installed. While its bytes were compared it must
+// not have been changed.
+func (r *run) already() error {
+	now, err := fsatomic.Lookup(r.FS, r.target.Path)
+	if err == nil && !now.File.Unchanged(r.target.File) {
+		err = fmt.Errorf("%s: %w", r.target.Path, fsatomic.ErrChanged)
+	}
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	if !r.outcome.DryRun {
 		r.outcome.Result = ResultAlready
-		return draft.abort()
 	}
-	return r.apply(ctx, draft.staged)
+	return nil
+}
+
+// mayBeInstalled reports whether the installed file may be the one that is asked for, as
+// far as that is known before anything of it comes.
+func (r *run) mayBeInstalled() bool {
+	found := r.installed
+	if found == nil || found.file.Damaged != "" || found.installed.Binary == nil {
+		return false
+	}
+	if r.request.Host != "" && r.request.Host != found.file.Platform {
+		return false
+	}
+	return len(r.request.Expect) == 0 || slices.Contains(r.request.Expect, found.file.Release)
 }
 
 // look finds out what stands at the target, what hinders replacing it, and
@@ -164,13 +266,17 @@ func (r *run) look(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
+	if r.hindered != nil {
+		return r.hindered
+	}
 	if err := r.describe(ctx); err != nil {
 		return err
 	}
 	return r.know()
 }
 
-// check finds what hinders an operation, without reading the installed file.
+// check finds what stands against an operation, without reading the installed file. What
+// hinders a change of the place is kept in hindered.
 func (r *run) check() error {
 	r.observe(StepPlan)
 	if r.request.SizeHint >= multiversion.SizeMax {
@@ -184,17 +290,41 @@ func (r *run) check() error {
 		reason := fmt.Sprintf("what stands there has %d bytes, and no binary has %d: is this the right target?", r.target.File.Size, multiversion.SizeMax)
 		return &RefusedError{Target: r.target.Path, Err: ErrNotBinary, Reason: reason}
 	}
+	r.hindered = nil
+	if problems := r.problems(); len(problems) > 0 {
+		r.hindered = &PlanError{Target: r.target.Path, Problems: problems}
+	}
+	return nil
+}
+
+// problems are what hinders a change. The attributes are tried out last, before the lock
+// is taken: what the file system refuses nobody else could foretell.
+func (r *run) problems() []error {
+	if r.plan.Operation == OperationRollback {
+		return r.target.Check(0, r.plan.Attributes)
+	}
 	size := r.request.SizeHint
 	if size == 0 {
 		size = r.target.File.Size
 	}
-	if r.plan.Operation == OperationRollback {
-		size = 0
+	wanted := r.plan.Attributes
+	problems := r.target.CheckOwner(r.request.UID == nil, r.request.GID == nil)
+	if len(problems) > 0 { // it is said once
+		wanted.UID, wanted.GID = fsatomic.OwnerUnchanged, fsatomic.OwnerUnchanged
 	}
-	if problems := r.target.Check(size, r.plan.Attributes); len(problems) > 0 {
-		return &PlanError{Target: r.target.Path, Problems: problems}
+	problems = append(problems, r.target.Check(size, wanted)...)
+	if len(problems) == 0 && r.lock == nil {
+		if err := r.target.Try(r.FS, executable(wanted)); err != nil {
+			problems = append(problems, err)
+		}
 	}
-	return nil
+	return problems
+}
+
+// executable are attributes by which the owner may execute the file.
+func executable(attributes fsatomic.Attributes) fsatomic.Attributes {
+	attributes.Mode |= 0o100
+	return attributes
 }
 
 // lookup finds out what stands at the target.
@@ -279,14 +409,82 @@ func (r *run) acquire(ctx context.Context) error {
 	return nil
 }
 
+// newDraft makes the draft: compared with the installed file where that may be the one
+// that is asked for, else with its store open before the first byte comes.
+func (r *run) newDraft() (*draft, error) {
+	d := &draft{open: r.openStore}
+	if !r.mayBeInstalled() {
+		return d, d.diverge()
+	}
+	file, err := openPath(r.FS, r.target.Path)
+	if err != nil {
+		return nil, err
+	}
+	d.installed, d.size, d.closeInstalled = file, r.target.File.Size, file.Close
+	info, err := file.Stat()
+	if err == nil && !info.Unchanged(r.target.File) {
+		err = fmt.Errorf("%s: %w", r.target.Path, fsatomic.ErrChanged)
+	}
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
+}
+
+// openStore opens what keeps the bytes of a file that is not the installed one.
+func (r *run) openStore(d *draft) (store, error) {
+	if r.hindered != nil {
+		return nil, r.hindered
+	}
+	if r.outcome.DryRun {
+		scratch, err := fsatomic.ScratchBeside(r.FS, r.target, r.request.SizeHint)
+		if err != nil {
+			return nil, err
+		}
+		return scratchStore{scratch}, nil
+	}
+	staged, err := fsatomic.Stage(r.lock, r.target, r.request.SizeHint)
+	if err != nil {
+		return nil, err
+	}
+	d.staged = staged
+	return stagedStore{staged}, nil
+}
+
+// known asks whether the installed file is what would be fetched. If so, it is the new file.
+func (r *run) known(ctx context.Context, draft *draft) (bool, error) {
+	if r.request.Known == nil || draft.installed == nil {
+		return false, nil
+	}
+	var from *Origin
+	if noted := r.state.Installed; noted != nil && noted.SHA256 == r.installed.file.SHA256 {
+		from = noted.Origin
+	}
+	origin, known, err := r.request.Known(ctx, r.installed.file, from)
+	if err != nil || !known {
+		return false, err
+	}
+	origin.ExecutableSHA256 = r.installed.file.SHA256
+	r.from(origin)
+	draft.take()
+	return true, nil
+}
+
+// from notes where the new file comes from.
+func (r *run) from(origin Origin) {
+	if origin.Source == "" {
+		return
+	}
+	r.plan.Origin = origin
+	r.record.Source, r.record.Trust = clip(origin.Source), origin.Trust
+}
+
 // fetch fills the draft.
-func (r *run) fetch(ctx context.Context, draft draft, fetch Fetch) error {
+func (r *run) fetch(ctx context.Context, draft *draft, fetch Fetch) error {
 	r.observe(StepFetch)
 	origin, err := fetch(ctx, draft)
-	if origin.Source != "" {
-		r.plan.Origin = origin
-		r.record.Source, r.record.Trust = clip(origin.Source), origin.Trust
-	}
+	r.from(origin)
 	if err != nil {
 		return err
 	}
@@ -294,9 +492,12 @@ func (r *run) fetch(ctx context.Context, draft draft, fetch Fetch) error {
 }
 
 // judge verifies the draft through its descriptor, and whether it fits.
-func (r *run) judge(ctx context.Context, draft draft) error {
+func (r *run) judge(ctx context.Context, draft *draft) error {
 	r.observe(StepVerify)
 	sum := r.plan.Origin.ExecutableSHA256
+	if draft.whole() {
+		sum = r.installed.file.SHA256
+	}
 	mode := fs.FileMode(r.plan.Attributes.Mode&0o777 | 0o100) // that it will have
 	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: sum == "", Checksum: true, Mode: &mode})
 	if err != nil {
@@ -373,10 +574,7 @@ func (r *run) same() {
 // outcome beside the target; only a crash does not.
 func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	r.observe(StepCommit)
-	if r.plan.Attributes.Mode&0o100 == 0 {
-		r.plan.Attributes.Mode |= 0o100
-		r.warn("the mode becomes %s: a replica refuses a binary that its owner may not execute", r.plan.Attributes.Mode)
-	}
+	r.becomeExecutable()
 	if err := staged.SetAttributes(r.plan.Attributes); err != nil {
 		return fmt.Errorf("install: %w", err)
 	}

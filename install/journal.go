@@ -53,6 +53,17 @@ func (j *Journal) append(ctx context.Context, record Record) error {
 	return nil
 }
 
+// check finds what would hinder append, for a dry run.
+func (j *Journal) check() error {
+	if j == nil {
+		return nil
+	}
+	if err := fsatomic.CheckAppend(j.FS, j.Path()); err != nil {
+		return &JournalError{Path: j.Path(), Err: err}
+	}
+	return nil
+}
+
 // JournalError says that the journal could not be written or read.
 type JournalError struct {
 	Path string

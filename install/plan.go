@@ -74,6 +74,17 @@ type Request struct {
 	UID  *int           // nil: the replaced file's, or this process's
 	GID  *int           // likewise
 
+	// Near is whether the source is this host's own, such as a file: reading it asks
+	// nobody for anything, so it may be read only to find out that it is installed already.
+	Near bool
+
+	// Known, unless nil, is asked before anything is fetched, where the installed file may
+	// be the one that is asked for. It reports whether the fetch would bring just that file,
+	// and then where it would come from and what vouches for it, as the fetch would. from is
+	// where the installed file came from; nil if that was not noted. The error ends the
+	// operation as one of the fetch.
+	Known func(ctx context.Context, installed File, from *Origin) (origin Origin, known bool, err error)
+
 	// Fit is what is known of the cluster. Its Host and AllowDowngrade are those
 	// of the request.
 	Fit verify.ReplaceOptions

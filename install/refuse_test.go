@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -24,7 +25,8 @@ import (
 var plainUser = fsatomic.Self{UID: 12, GID: 34}
 
 // TestPlanErrors requires that all that hinders is found before anything is
-// fetched, and that nothing is changed: not even a lock file is made.
+// fetched, that nothing is changed, not even a lock file is made, and that the dry run
+// says just what the real run says.
 func TestPlanErrors(t *testing.T) {
 	t.Parallel()
 	alter := func(name string, change func(*fsatomic.Info)) func(*testing.T, *machine) {
@@ -43,6 +45,7 @@ func TestPlanErrors(t *testing.T) {
 		options memfs.Options
 		arrange func(*testing.T, *machine)
 		change  func(*install.Request)
+		forgets string // an attribute that the file system does not keep
 		want    error
 	}{
 		{name: "read-only", options: memfs.Options{ReadOnly: true}, want: fsatomic.ErrReadOnly},
@@ -63,6 +66,22 @@ func TestPlanErrors(t *testing.T) {
 		{name: "label", arrange: user(func(s *fsatomic.Self) { s.SetFCaps = true }), want: fsatomic.ErrAttribute},
 		{name: "owner asked for", arrange: user(func(s *fsatomic.Self) { s.SetFCaps, s.Security = true, true }),
 			change: func(r *install.Request) { uid := 99; r.UID = &uid }, want: fsatomic.ErrOwner},
+		{name: "owner unknown in this namespace", arrange: inNamespace(0, 0), want: fsatomic.ErrUnmapped},
+		{name: "owner hidden in this namespace", arrange: inNamespace(0, 65535), want: fsatomic.ErrUnmapped},
+		{name: "owner asked for, unknown in this namespace", arrange: inNamespace(0, 65535),
+			change: func(r *install.Request) { id := 70000; r.UID, r.GID = &id, &id }, want: fsatomic.ErrUnmapped},
+		{name: "modes do not exist", options: memfs.Options{FixedMode: 0o644}, want: fsatomic.ErrAttribute},
+		{name: "an attribute does not hold", forgets: fsatomic.XattrCapability, want: fsatomic.ErrAttribute},
+		{name: "busy", arrange: func(t *testing.T, m *machine) { lockTarget(t, m) }, want: fsatomic.ErrBusy},
+		{name: "a lock with two names", arrange: func(t *testing.T, m *machine) {
+			m.put(t, targetDir+"/.tigerbeetle.tbctl-lock", []byte("x"))
+			dir, err := m.OpenDir(targetDir)
+			check(t, err)
+			check(t, dir.Link(".tigerbeetle.tbctl-lock", "other"))
+		}, want: fsatomic.ErrLockFile},
+		{name: "what is there is no binary", arrange: func(t *testing.T, m *machine) { m.replace(t, targetName, []byte("#!/bin/sh\n")) }, want: install.ErrNotBinary},
+		{name: "what is kept is no binary", arrange: func(t *testing.T, m *machine) { m.replace(t, oldName, []byte("#!/bin/sh\n")) },
+			change: func(r *install.Request) { r.Expect = []multiversion.Release{testbin.Release("0.17.9")} }, want: install.ErrNotBinary},
 		{name: "a directory", change: func(r *install.Request) { r.Target = targetDir }, want: fsatomic.ErrDirectory},
 		{name: "a device", arrange: func(t *testing.T, m *machine) { check(t, m.Make(targetDir+"/device", fsatomic.KindDevice, 0o666)) },
 			change: func(r *install.Request) { r.Target = targetDir + "/device" }, want: fsatomic.ErrNotRegular},
@@ -76,7 +95,7 @@ func TestPlanErrors(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			current := files(t).old
-			if test.options.ReadOnly {
+			if test.options.ReadOnly || test.options.FixedMode != 0 {
 				current = nil // it could not be put there
 			}
 			m := newMachine(t, test.options, nil, current)
@@ -89,22 +108,96 @@ func TestPlanErrors(t *testing.T) {
 				test.change(&r)
 			}
 			m.CrashAt(0)
-			for _, act := range []func(context.Context, install.Request, install.Fetch) (*install.Outcome, error){
-				m.installer().Plan, m.installer().Install,
-			} {
+			in := m.installer()
+			if test.forgets != "" {
+				in.FS = forgetful{m.FS, test.forgets}
+			}
+			says := map[string]string{}
+			for name, act := range acts(in) {
 				outcome, err := act(t.Context(), r, fetchOf(files(t).new, &calls))
 				if !errors.Is(err, test.want) || outcome == nil || outcome.Changed {
-					t.Errorf("%v, want %v; %+v", err, test.want, outcome)
+					t.Fatalf("%s: %v, want %v; %+v", name, err, test.want, outcome)
 				}
+				says[name] = err.Error()
 			}
-			if calls != 0 || m.Count() != 0 {
-				t.Errorf("%d fetches and %q before the plan failed", calls, m.Trace())
+			if says["plan"] != says["install"] && !errors.Is(test.want, fsatomic.ErrBusy) && !errors.Is(test.want, fsatomic.ErrLockFile) {
+				t.Errorf("the dry run says %q, the real run %q", says["plan"], says["install"])
 			}
-			if after := m.everything(t); after != before {
+			if touched := m.Count() != 0 && !errors.Is(test.want, install.ErrNotBinary); touched {
+				t.Errorf("%q", m.Trace())
+			}
+			if calls != 0 {
+				t.Errorf("%d fetches before the plan failed", calls)
+			}
+			if after := m.everything(t); after != before && !errors.Is(test.want, install.ErrNotBinary) {
 				t.Errorf("before:\n%s\nafter:\n%s", before, after)
 			}
 		})
 	}
+}
+
+// inNamespace makes the user root of a user namespace that has these users and groups, and
+// the installed file one of somebody else's.
+func inNamespace(first, last int) func(*testing.T, *machine) {
+	return func(t *testing.T, m *machine) {
+		check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.UID, info.GID = 65534, 65534 }))
+		ids := fsatomic.IDMap{Ranges: []fsatomic.IDRange{{First: first, Last: last}}, Nobody: 65534}
+		m.SetUser(fsatomic.Self{Chown: true, AnyFile: true, SetFCaps: true, Security: true, Users: ids, UserGroups: ids})
+	}
+}
+
+// lockTarget holds the target's lock as another tbctl.
+func lockTarget(t *testing.T, m *machine) *fsatomic.Lock {
+	t.Helper()
+	target, err := fsatomic.Lookup(m.FS, targetName)
+	check(t, err)
+	lock, err := fsatomic.Acquire(t.Context(), m.FS, target, fsatomic.LockOptions{Command: "another"})
+	check(t, err)
+	return lock
+}
+
+// replace puts other contents at name.
+func (m *machine) replace(t *testing.T, name string, data []byte) {
+	t.Helper()
+	if existing, _ := m.read(t, name); existing != nil {
+		dir, err := m.OpenDir(targetDir)
+		check(t, err)
+		check(t, dir.Remove(path.Base(name)))
+	}
+	m.put(t, name, data)
+}
+
+// forgetful is a file system that takes an attribute and does not keep it.
+type (
+	forgetful struct {
+		fsatomic.FS
+		attribute string
+	}
+	forgetfulDir struct {
+		fsatomic.Dir
+		attribute string
+	}
+	forgetfulFile struct {
+		fsatomic.File
+		attribute string
+	}
+)
+
+func (f forgetful) OpenDir(name string) (fsatomic.Dir, error) {
+	dir, err := f.FS.OpenDir(name)
+	return forgetfulDir{dir, f.attribute}, err
+}
+
+func (d forgetfulDir) CreateUnnamed(mode fsatomic.Mode) (fsatomic.File, error) {
+	file, err := d.Dir.CreateUnnamed(mode)
+	return forgetfulFile{file, d.attribute}, err
+}
+
+func (f forgetfulFile) SetXattr(name string, value []byte) error {
+	if name == f.attribute {
+		return nil
+	}
+	return f.File.SetXattr(name, value)
 }
 
 // TestPlanErrorNamesAll requires that all problems are told at once.

@@ -36,24 +36,43 @@ func (in *Installer) PlanRollback(ctx context.Context, request Request) (*Outcom
 	r := in.begin(OperationRollback, request)
 	r.outcome.DryRun = true
 	defer r.advise()
-	if err := r.look(ctx); err != nil {
+	if err := r.check(); err != nil {
 		return r.outcome, err
 	}
-	residue, err := fsatomic.Residue(in.FS, r.target)
-	if err != nil {
-		return r.outcome, fmt.Errorf("plan: %w", err)
+	if r.hindered != nil {
+		return r.outcome, r.backAlready(ctx)
 	}
-	r.plan.Leftovers = residue.Leftovers
-	r.state.settle(r.plan.Installed)
+	if err := r.lookUnlocked(ctx); err != nil {
+		return r.outcome, err
+	}
 	if done, err := r.finished(); err != nil || done {
 		return r.outcome, err
 	}
-	return r.outcome, r.judgeOld(ctx)
+	if err := r.judgeOld(ctx); err != nil {
+		return r.outcome, err
+	}
+	r.foresee()
+	return r.outcome, nil
+}
+
+// backAlready is a rollback where something hinders a change: none is needed if it has been
+// done.
+func (r *run) backAlready(ctx context.Context) error {
+	if err := r.lookUnlocked(ctx); err != nil {
+		return err
+	}
+	if done, err := r.finished(); done && err == nil {
+		return nil
+	}
+	return r.hindered
 }
 
 func (r *run) rollback(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
+	}
+	if r.hindered != nil {
+		return r.backAlready(ctx)
 	}
 	if !r.target.Exists || !r.target.OldExists {
 		// A swap that was cut off may still give it its name; but without a trace of

@@ -217,7 +217,7 @@ func resumable(err error) bool {
 
 // finish closes the source and notes what the download was.
 func (a *Artifact) finish(src *asset, f *Fetched, err error) {
-	keep := resumable(err)
+	keep := resumable(err) || err == nil && a.options.Keep
 	d := src.download
 	if d == nil {
 		src.close(keep)

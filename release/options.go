@@ -68,6 +68,10 @@ type Options struct {
 
 	// CacheDir keeps what interrupted downloads have received, and answers of the API. Empty: nothing is kept.
 	CacheDir string
+	// Keep leaves in CacheDir what a Fetch that succeeded has received, too, as long as what is left of one
+	// that was interrupted: the next Fetch of the same URL asks for its last byte only, unless the file there is another
+	// by then.
+	Keep bool
 	// CAFile is a PEM file of certificates that are trusted besides the system's.
 	CAFile string
 	// Transport replaces the network, with its proxy settings and CAFile. Nil: HTTP_PROXY, HTTPS_PROXY

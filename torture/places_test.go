@@ -60,8 +60,21 @@ func asNobody(t *testing.T, args []string) []string {
 	return append([]string{"setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all"}, args...)
 }
 
+// asContainerRoot are the arguments that run a command as root of a user namespace in which
+// only nobody exists.
+func asContainerRoot(t *testing.T, args []string) []string {
+	t.Helper()
+	needTool(t, "unshare")
+	inside := asNobody(t, []string{"unshare", "--map-root-user"})
+	if output, err := exec.Command(inside[0], append(inside[1:], "true")...).CombinedOutput(); err != nil {
+		t.Skipf("skipped: nobody may make user namespaces here: %v: %s", err, output)
+	}
+	return append(inside, args...)
+}
+
 // TestFoundInThePlan requires that what can be known is found before anything is
-// fetched, with its name and exit code, and that nothing is changed.
+// fetched, with its name and exit code, and that nothing is changed: by a dry run, which
+// says just what the real run says, and by the real run.
 func TestFoundInThePlan(t *testing.T) {
 	t.Parallel()
 	bind := func(options string) func(t *testing.T, p *place) {
@@ -73,52 +86,53 @@ func TestFoundInThePlan(t *testing.T) {
 	tests := []struct {
 		name    string
 		arrange func(t *testing.T, p *place)
-		user    bool // run as nobody
+		user    func(*testing.T, []string) []string // who runs it; nil: root
 		code    int
 		says    string
 	}{
-		{"read-only", bind("ro"), false, 1, "read-only"},
-		{"noexec", bind("noexec"), false, 1, "noexec"},
-		{"immutable file", func(t *testing.T, p *place) { mayFlag(t, "i", p.target) }, false, 1, "immutable"},
-		{"append-only file", func(t *testing.T, p *place) { mayFlag(t, "a", p.target) }, false, 1, "append-only"},
-		{"immutable directory", func(t *testing.T, p *place) { mayFlag(t, "i", p.dir) }, false, 1, "immutable"},
+		{"read-only", bind("ro"), nil, 1, "read-only"},
+		{"noexec", bind("noexec"), nil, 1, "noexec"},
+		{"immutable file", func(t *testing.T, p *place) { mayFlag(t, "i", p.target) }, nil, 1, "immutable"},
+		{"append-only file", func(t *testing.T, p *place) { mayFlag(t, "a", p.target) }, nil, 1, "append-only"},
+		{"immutable directory", func(t *testing.T, p *place) { mayFlag(t, "i", p.dir) }, nil, 1, "immutable"},
 		{"no space", func(t *testing.T, p *place) {
 			small(t, p, "size=64k")
 			p.put(t, p.target, binaryOld)
 			fill(t, filepath.Join(p.dir, "ballast"))
-		}, false, 1, "not enough free space"},
+		}, nil, 1, "not enough free space"},
 		{"no inodes", func(t *testing.T, p *place) {
 			small(t, p, "size=1m,nr_inodes=20")
 			p.put(t, p.target, binaryOld)
 			for number := 0; os.WriteFile(filepath.Join(p.dir, fmt.Sprint(number)), nil, 0o644) == nil; number++ {
 			}
-		}, false, 1, "inodes"},
-		{"something mounted on it", func(t *testing.T, p *place) { mounted(t, p.target, "--bind", p.source(binaryOlder)) }, false, 1, "mounted"},
-		{"not writable", func(t *testing.T, p *place) { check(t, os.Chown(p.target, nobody, nobody)) }, true, 1, "not writable"},
-		{"sticky", func(t *testing.T, p *place) { check(t, os.Chmod(p.dir, os.ModeSticky|0o777)) }, true, 1, "sticky"},
-		{"owner", func(t *testing.T, p *place) { check(t, os.Chmod(p.dir, 0o777)) }, true, 4, "owner"},
+		}, nil, 1, "inodes"},
+		{"something mounted on it", func(t *testing.T, p *place) { mounted(t, p.target, "--bind", p.source(binaryOlder)) }, nil, 1, "mounted"},
+		{"not writable", func(t *testing.T, p *place) { check(t, os.Chown(p.target, nobody, nobody)) }, asNobody, 1, "not writable"},
+		{"sticky", func(t *testing.T, p *place) { check(t, os.Chmod(p.dir, os.ModeSticky|0o777)) }, asNobody, 1, "sticky"},
+		{"owner", func(t *testing.T, p *place) { check(t, os.Chmod(p.dir, 0o777)) }, asNobody, 4, "owner"},
+		{"owner of the host", func(t *testing.T, p *place) { check(t, os.Chown(p.dir, nobody, nobody)) }, asContainerRoot, 4, "--owner USER:GROUP of this container"},
 		{"capability", func(t *testing.T, p *place) {
 			check(t, os.Chown(p.dir, nobody, nobody))
 			check(t, os.Chown(p.target, nobody, nobody))
 			must(t, "setfattr", "-n", "security.capability", "-v", fmt.Sprintf("0x%x", capability()), p.target)
-		}, true, 4, "security.capability"},
+		}, asNobody, 4, "security.capability"},
 		{"label", func(t *testing.T, p *place) {
 			check(t, os.Chown(p.dir, nobody, nobody))
 			check(t, os.Chown(p.target, nobody, nobody)) // takes the capability away
 			must(t, "setfattr", "-n", "security.selinux", "-v", "system_u:object_r:bin_t:s0", p.target)
-		}, true, 4, "security.selinux"},
-		{"old is a directory", func(t *testing.T, p *place) { check(t, os.Mkdir(p.target+"-old", 0o755)) }, false, 1, "taken by something else"},
-		{"a directory", func(t *testing.T, p *place) { p.target = p.dir }, false, 1, "is a directory"},
-		{"a device", func(t *testing.T, p *place) { p.target = "/dev/null" }, false, 1, "not a regular file"},
+		}, asNobody, 4, "security.selinux"},
+		{"old is a directory", func(t *testing.T, p *place) { check(t, os.Mkdir(p.target+"-old", 0o755)) }, nil, 1, "taken by something else"},
+		{"a directory", func(t *testing.T, p *place) { p.target = p.dir }, nil, 1, "is a directory"},
+		{"a device", func(t *testing.T, p *place) { p.target = "/dev/null" }, nil, 1, "not a regular file"},
 		{"a pipe", func(t *testing.T, p *place) {
 			p.target += "-pipe"
 			must(t, "mkfifo", p.target)
-		}, false, 1, "not a regular file"},
+		}, nil, 1, "not a regular file"},
 		{"a dangling link", func(t *testing.T, p *place) {
 			p.target += "-link"
 			check(t, os.Symlink("nothing", p.target))
-		}, false, 1, "leads nowhere"},
-		{"no directory", func(t *testing.T, p *place) { p.target = filepath.Join(p.dir, "no", "tigerbeetle") }, false, 1, "does not exist"},
+		}, nil, 1, "leads nowhere"},
+		{"no directory", func(t *testing.T, p *place) { p.target = filepath.Join(p.dir, "no", "tigerbeetle") }, nil, 1, "does not exist"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -136,22 +150,33 @@ func TestFoundInThePlan(t *testing.T) {
 			p := newPlace(t, diskDir(t))
 			p.reset(t, binaryOld, nothing)
 			check(t, os.Chmod(p.target, 0o755)) // for everybody to read
-			test.arrange(t, p)
-			before := listing(t, p.dir)
-			args := p.args("install", server.URL+"/tigerbeetle", p.target)
-			if test.user {
-				// Replicas of others on this host would be found, but could not be looked into.
-				args = append(args, "--running", binaryOld)
+			if test.user != nil {
 				check(t, os.Mkdir(p.state, 0o755))
 				check(t, os.Chown(p.state, nobody, nobody))
-				args = asNobody(t, args)
 			}
-			command := exec.CommandContext(t.Context(), args[0], args[1:]...)
-			command.Env = p.env
-			got := finish(t, command)
-			tried("places found bad in the plan", 1)
-			if got.code != test.code || !strings.Contains(got.stderr, test.says) || !strings.Contains(got.stderr, "hint:") {
-				t.Errorf("exit %d, want %d and %q: %s", got.code, test.code, test.says, got.stderr)
+			test.arrange(t, p)
+			before := listing(t, p.dir)
+			said := ""
+			for _, dry := range []bool{true, false} {
+				args := p.args("install", server.URL+"/tigerbeetle", p.target)
+				if dry {
+					args = append(args, "--dry-run")
+				}
+				if test.user != nil {
+					// Replicas of others on this host would be found, but could not be looked into.
+					args = test.user(t, append(args, "--running", binaryOld))
+				}
+				command := exec.CommandContext(t.Context(), args[0], args[1:]...)
+				command.Env = p.env
+				got := finish(t, command)
+				tried("places found bad in the plan", 1)
+				if got.code != test.code || !strings.Contains(got.stderr, test.says) || !strings.Contains(got.stderr, "hint:") {
+					t.Errorf("dry %v: exit %d, want %d and %q: %s", dry, got.code, test.code, test.says, got.stderr)
+				}
+				if !dry && got.stderr != said {
+					t.Errorf("the dry run says\n%s\nand the real run\n%s", said, got.stderr)
+				}
+				said = got.stderr
 			}
 			if requests.Load() != 0 {
 				t.Errorf("%d requests before the plan failed", requests.Load())

@@ -116,7 +116,7 @@ type errorEntry func(a *app, err error) (code exitCode, hint string, detail any,
 // errorTable is asked from the top. What leaves the state of the disk unknown
 // comes first, so that no later cause hides it.
 var errorTable = []errorEntry{
-	entryUnknown, entryInterrupted, entryBusy, entryNetwork, entryHost, entryRefused, entryRejected, entryPlan, entryFile, entrySource, entryOther,
+	entryUnknown, entryInterrupted, entryBusy, entryNetwork, entryHost, entryRefused, entryRejected, entryScratch, entryPlan, entryFile, entrySource, entryOther,
 }
 
 func entryInterrupted(a *app, err error) (exitCode, string, any, bool) {

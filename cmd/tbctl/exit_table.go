@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -159,6 +160,15 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 	return 0, "", nil, false
 }
 
+// entryScratch is about the place for temporary files.
+func entryScratch(_ *app, err error) (exitCode, string, any, bool) {
+	var scratch *fsatomic.ScratchError
+	if !errors.As(err, &scratch) {
+		return 0, "", nil, false
+	}
+	return exitFailed, "it is kept in a temporary file for a moment: name a directory that can be written and has room for it: TMPDIR=DIR tbctl …", nil, true
+}
+
 // planHints are what to do about each problem that a plan finds.
 var planHints = []struct {
 	problem error
@@ -173,7 +183,7 @@ var planHints = []struct {
 	{syscall.EDQUOT, "the quota of its owner there is used up: quota -s shows it; make room, have it raised, or name another place"},
 	{fsatomic.ErrNoSpace, "make room in that file system (df), or name another place; a new file stands beside the old one until it takes its place"},
 	{fsatomic.ErrNoInodes, "remove some files from the target's file system"},
-	{fsatomic.ErrOwner, "run it as root, or say --owner USER[:GROUP]"},
+	{fsatomic.ErrOwner, "run it as root, or say --owner USER[:GROUP]"}, // see hintOwner
 	{fsatomic.ErrAttribute, "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"},
 	{fsatomic.ErrOldKind, "move away what stands at {target}-old"},
 	{fsatomic.ErrDangling, "mend or remove the symbolic link"},
@@ -204,8 +214,11 @@ func entryPlan(a *app, err error) (exitCode, string, any, bool) {
 			continue
 		}
 		hint := entry.hint
-		if entry.problem == fsatomic.ErrNoDirectory && !a.writes() {
+		switch {
+		case entry.problem == fsatomic.ErrNoDirectory && !a.writes():
 			hint = "check the name"
+		case entry.problem == fsatomic.ErrOwner:
+			hint = a.hintOwner(err)
 		}
 		hints = append(hints, hint)
 	}
@@ -213,6 +226,23 @@ func entryPlan(a *app, err error) (exitCode, string, any, bool) {
 		return 0, "", nil, false
 	}
 	return code, strings.Join(hints, "; "), nil, true
+}
+
+// hintOwner is about an owner that cannot be set. A rollback puts the file itself back, which
+// keeps its owner or gets that of the installed one; a copy can get another.
+func (a *app) hintOwner(err error) string {
+	owner := "--owner USER[:GROUP]"
+	root := "run it as root, or "
+	switch {
+	case errors.Is(err, fsatomic.ErrUnmapped):
+		owner, root = "--owner USER:GROUP of this container", ""
+	case os.Geteuid() == 0:
+		root = "run it outside of this container, whose root may not do that, or "
+	}
+	if a.command == "rollback" {
+		return root + "put a copy of it back, which may have another owner: tbctl install {target}-old {target} --allow-downgrade " + owner
+	}
+	return root + "say " + owner
 }
 
 // writes reports whether the command makes a file at its target.

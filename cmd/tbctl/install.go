@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/user"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -96,11 +97,14 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 		return request, nil, err
 	}
 	request.Refresh, request.Forget = c.Fit.again(a, target, c.DryRun, false), c.Fit.ForgetDataFile
+	c.From.keep = c.DryRun
 	artifact, err := c.From.resolve(a, c.Source)
 	if err != nil {
 		return request, nil, err
 	}
 	request.Source, request.SizeHint = absolute(artifact), sizeHint(artifact)
+	request.Near = slices.Contains([]release.Source{release.SourceFile, release.SourceDirectory, release.SourceStdin}, artifact.Source)
+	request.Known = knownFrom(a, artifact)
 	if request.Expect, err = expected(artifact.Tag); err != nil {
 		return request, nil, err
 	}

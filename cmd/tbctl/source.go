@@ -31,6 +31,8 @@ type sourceFlags struct {
 	Idle      time.Duration    `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when nothing came for that long (30s). A download itself may take as long as it takes."`
 	GitHubURL string           `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
 	APIURL    string           `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
+
+	keep bool // what is fetched is kept to be fetched again
 }
 
 // keyFileMax bounds a public key file in bytes.
@@ -56,7 +58,7 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 	return release.Options{
 		Platform: s.Platform, Debug: s.Debug, BaseURL: strings.TrimRight(s.GitHubURL, "/"), APIURL: strings.TrimRight(s.APIURL, "/"),
 		Token: a.getenv("GITHUB_TOKEN"), Mirror: s.Mirror, Stdin: a.in, SHA256: s.SHA256, PublicKey: key, AskGitHub: s.GitHub,
-		Require: s.Require, CacheDir: cache, CAFile: s.CAFile, UserAgent: "tbctl/" + readVersion().Version,
+		Require: s.Require, CacheDir: cache, Keep: s.keep, CAFile: s.CAFile, UserAgent: "tbctl/" + readVersion().Version,
 		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: s.Idle},
 	}, nil
 }
@@ -185,12 +187,8 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 			return origin, &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("standard input ended early: %w", err)}
 		}
 		a.tellToken(fetched.TokenNote)
-		var blamed *release.ArtifactError
-		if errors.As(err, &blamed) {
-			return origin, &install.RejectedError{Source: placeName(artifact), Reason: blamed.Reason(), Err: err}
-		}
 		if err != nil {
-			return origin, err
+			return origin, fetchError(artifact, err)
 		}
 		if !fetched.Trusted && a.global.JSON {
 			a.warn(untrusted)
@@ -198,6 +196,54 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 		a.tellFetched(fetched)
 		return origin, nil
 	}
+}
+
+// knownFrom makes the installer's question out of an artifact: whether the installed file
+// is what a fetch would bring. The bytes are not asked for.
+func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
+	return func(ctx context.Context, installed install.File, from *install.Origin) (install.Origin, bool, error) {
+		if artifact.Source == release.SourceStdin {
+			return install.Origin{}, false, nil // it comes all the same
+		}
+		had := release.Had{ExecutableSHA256: installed.SHA256, ExecutableSize: installed.Size}
+		if from != nil {
+			had.AssetSHA256, had.AssetSize, had.Location, had.Validator = from.SHA256, from.Size, from.Source, from.Validator
+		}
+		evidence, known := artifact.Matches(had)
+		if !known && from != nil {
+			expected, err := artifact.Expected(ctx)
+			if err == nil {
+				if evidence, known = expected.Matches(had); !known {
+					known = expected.Unchanged(ctx, had)
+				}
+			}
+			if err != nil || known { // else the fetch tells
+				a.tellToken(expected.TokenNote)
+			}
+			if err != nil {
+				return install.Origin{}, false, fetchError(artifact, err)
+			}
+		}
+		if !known {
+			return install.Origin{}, false, nil
+		}
+		origin := originOf(artifact, release.Fetched{
+			AssetSHA256: had.AssetSHA256, AssetSize: had.AssetSize, Validator: had.Validator, Evidence: evidence, Trusted: len(evidence) > 0,
+		})
+		if from != nil {
+			origin.Asset, origin.Entry = from.Asset, from.Entry
+		}
+		return origin, true, nil
+	}
+}
+
+// fetchError is an error of a fetch as the installer is to tell it.
+func fetchError(artifact release.Artifact, err error) error {
+	var blamed *release.ArtifactError
+	if errors.As(err, &blamed) {
+		return &install.RejectedError{Source: placeName(artifact), Reason: blamed.Reason(), Err: err}
+	}
+	return err
 }
 
 // endedEarly reports whether nothing came, or an archive without its end.

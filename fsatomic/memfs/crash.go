@@ -45,6 +45,7 @@ func (m *FS) Restart(persist Persist) {
 	defer m.mu.Unlock()
 	m.epoch++
 	m.crashed, m.count, m.trace, m.fault, m.crashAt = false, 0, nil, fault{}, 0
+	clear(m.unnamed)
 	c := &chooser{persist, rand.New(rand.NewPCG(persist.seed, 1)), map[*inode]bool{}}
 	m.reboot(c, m.root)
 	m.walk(func(node *inode) {
@@ -68,6 +69,7 @@ func (m *FS) Kill() {
 	defer m.mu.Unlock()
 	m.epoch++
 	m.crashed, m.count, m.trace, m.fault, m.crashAt = false, 0, nil, fault{}, 0
+	clear(m.unnamed)
 	m.walk(func(node *inode) { node.locked = nil })
 }
 

@@ -139,9 +139,17 @@ func (d *dir) open(op, name string, writable bool) (fsatomic.File, error) {
 		}
 		return d.fs.mayOpen(f.node, writable)
 	})
+	return opened(f, err)
+}
+
+// opened counts an open file.
+func opened(f *file, err error) (fsatomic.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	f.node.open++
 	return f, nil
 }
 
@@ -179,16 +187,20 @@ func (d *dir) add(name string, kind fsatomic.Kind, mode fsatomic.Mode) (*inode, 
 	if err := d.fs.roomForInode(); err != nil {
 		return nil, err
 	}
-	mode &^= d.fs.options.Umask
-	if d.fs.options.FixedMode != 0 {
-		mode = d.fs.options.FixedMode
-	}
-	node := d.fs.newInode(kind, mode)
+	node := d.fs.newInode(kind, d.fs.modeOf(mode))
 	node.links = 1
 	delete(d.node.numbers, name)
 	d.node.set(change{name: node})
 	d.touch()
 	return node, nil
+}
+
+// modeOf is the mode of something new.
+func (m *FS) modeOf(mode fsatomic.Mode) fsatomic.Mode {
+	if m.options.FixedMode != 0 {
+		return m.options.FixedMode
+	}
+	return mode &^ m.options.Umask
 }
 
 // touch gives the directory a new time.
@@ -203,10 +215,30 @@ func (d *dir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
 		f.node, err = d.add(name, fsatomic.KindFile, mode)
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
+	return opened(f, err)
+}
+
+// CreateUnnamed changes nothing that a crash could leave or anybody sees, and so is no
+// operation.
+func (d *dir) CreateUnnamed(mode fsatomic.Mode) (fsatomic.File, error) {
+	f := &file{fs: d.fs, path: path.Join(d.path, "unnamed"), epoch: d.epoch, writable: true, unnamed: true}
+	err := d.read("create-unnamed", "", func() error {
+		switch {
+		case d.fs.options.NoUnnamed:
+			return fsatomic.ErrNotSupported
+		case d.fs.options.ReadOnly:
+			return syscall.EROFS
+		case d.node.immutable:
+			return syscall.EPERM
+		}
+		if err := d.fs.roomForInode(); err != nil {
+			return err
+		}
+		f.node = d.fs.newInode(fsatomic.KindFile, d.fs.modeOf(mode))
+		d.fs.unnamed[f.node] = true
+		return nil
+	})
+	return opened(f, err)
 }
 
 func (d *dir) Clone(source fsatomic.File, name string) (fsatomic.File, error) {
@@ -221,10 +253,7 @@ func (d *dir) Clone(source fsatomic.File, name string) (fsatomic.File, error) {
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return f, nil
+	return opened(f, err)
 }
 
 func (d *dir) Mkdir(name string, mode fsatomic.Mode) error {
@@ -364,6 +393,9 @@ func (d *dir) drop(name string, node *inode) error {
 		return err
 	}
 	node.links--
+	if node.links == 0 && node.open > 0 {
+		d.fs.unnamed[node] = true
+	}
 	node.changed = d.fs.tick()
 	d.node.set(change{name: nil})
 	d.touch()

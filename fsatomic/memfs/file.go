@@ -20,6 +20,8 @@ type file struct {
 	path     string
 	epoch    int
 	writable bool
+	unnamed  bool
+	closed   bool
 	number   uint64 // the inode number of the name that it was opened by; 0: its first
 }
 
@@ -28,7 +30,7 @@ func (f *file) read(op string, run func() error) error {
 }
 
 func (f *file) change(op string, run func() error) error {
-	return f.fs.do(operation{name: op, path: f.path, epoch: f.epoch, changes: true, run: run})
+	return f.fs.do(operation{name: op, path: f.path, epoch: f.epoch, changes: !f.unnamed, run: run})
 }
 
 func (f *file) Write(data []byte) (count int, err error) {
@@ -106,6 +108,9 @@ func (f *file) Chown(uid, gid int) error {
 	return f.change("chown", func() error {
 		if !f.fs.user.Chown && uid != -1 && uid != f.node.uid {
 			return syscall.EPERM
+		}
+		if uid != -1 && !f.fs.user.Users.Has(uid) || gid != -1 && !f.fs.user.UserGroups.Has(gid) {
+			return syscall.EINVAL
 		}
 		if uid != -1 {
 			f.node.uid = uid
@@ -255,6 +260,12 @@ func (f *file) Close() error {
 	defer f.fs.mu.Unlock()
 	if f.node.locked == f {
 		f.node.locked = nil
+	}
+	if !f.closed {
+		f.closed = true
+		if f.node.open--; f.node.open <= 0 {
+			delete(f.fs.unnamed, f.node)
+		}
 	}
 	return nil
 }

@@ -44,6 +44,7 @@ type inode struct {
 	saved    *state // as of the last Sync; nil: never synced
 	lost     *state // as of a failed Sync: a later one does not write it
 	locked   *file
+	open     int // handles
 
 	// Directories only.
 	entries map[string]*inode // as seen
@@ -144,10 +145,14 @@ func (n *inode) loseLog() {
 	}
 }
 
-// used returns the bytes of all contents that can be reached.
+// used returns the bytes of all contents that can be reached or are open without a name.
 func (m *FS) used() int64 {
 	total := int64(0)
-	m.walk(func(node *inode) { total += max(int64(len(node.data)), node.reserved) })
+	add := func(node *inode) { total += max(int64(len(node.data)), node.reserved) }
+	m.walk(add)
+	for node := range m.unnamed {
+		add(node)
+	}
 	return total
 }
 
@@ -193,6 +198,7 @@ func (m *FS) freeInodes() int64 {
 	}
 	count := int64(-1) // without the root
 	m.walk(func(*inode) { count++ })
+	count += int64(len(m.unnamed))
 	return max(0, m.options.FreeInodes-count)
 }
 

@@ -46,6 +46,7 @@ type Options struct {
 	NoLinks     bool // no hard links
 	NoXattrs    bool // no extended attributes
 	NoDirSync   bool // cannot sync a directory
+	NoUnnamed   bool // no files without names
 	Clone       bool // has reflinks
 
 	// NameInodes gives each further link to a file an inode number of its own, and counts no
@@ -69,9 +70,10 @@ type FS struct {
 	options  Options
 	user     fsatomic.Self
 	root     *inode
-	inodes   uint64 // numbers given out
-	now      int64  // nanoseconds; every change is later than the one before
-	epoch    int    // crashes so far
+	unnamed  map[*inode]bool // those that are open and have no name
+	inodes   uint64          // numbers given out
+	now      int64           // nanoseconds; every change is later than the one before
+	epoch    int             // crashes so far
 	crashed  bool
 	count    int
 	trace    []string
@@ -90,7 +92,7 @@ type fault struct {
 
 // New returns an empty file system with the root directory "/".
 func New(options Options) *FS {
-	m := &FS{options: options, user: root(), now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()}
+	m := &FS{options: options, user: root(), unnamed: map[*inode]bool{}, now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()}
 	m.root = m.newInode(fsatomic.KindDirectory, 0o755)
 	m.root.saved = m.root.state.clone()
 	return m
@@ -231,6 +233,13 @@ func (m *FS) SetFree(bytes int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.options.FreeBytes = m.used() + bytes
+}
+
+// SetReadOnly mounts the file system anew.
+func (m *FS) SetReadOnly(readOnly bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.options.ReadOnly = readOnly
 }
 
 // Symlink makes a symbolic link, durably. It is no operation.

@@ -1,0 +1,30 @@
+package fsatomic
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// AwaitFree waits for another holder of the target's lock as [Acquire] does, for one who
+// changes nothing and so takes no lock. Errors: a [BusyError], those of [HeldBy], or the
+// context's.
+func AwaitFree(ctx context.Context, fsys FS, target Target, wait time.Duration) error {
+	deadline := time.Now().Add(wait)
+	pause := lockPollFirst
+	for {
+		holder, held, err := HeldBy(fsys, target)
+		if err != nil || !held {
+			return err
+		}
+		busy := &BusyError{filepath.Join(target.dirPath(), lockName(target.base())), holder}
+		if wait >= 0 && !time.Now().Add(pause).Before(deadline) {
+			return &PathError{"lock", target.Path, busy}
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return &PathError{"lock", target.Path, fmt.Errorf("%w: %w", busy, err)}
+		}
+		pause = min(2*pause, lockPollLongest)
+	}
+}

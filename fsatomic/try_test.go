@@ -1,0 +1,209 @@
+package fsatomic_test
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/fsatomic/memfs"
+)
+
+// TestTry: what only the file system knows of attributes is found without anything that
+// lasts.
+func TestTry(t *testing.T) {
+	t.Parallel()
+	only := fsatomic.IDMap{Ranges: []fsatomic.IDRange{{First: 0, Last: 11}}, Nobody: 65534}
+	for _, test := range []struct {
+		name    string
+		options memfs.Options
+		forgets string
+		user    fsatomic.Self
+		want    error
+	}{
+		{"nothing", memfs.Options{}, "", fsatomic.Self{}, nil},
+		{"a mode that does not hold", memfs.Options{}, fsatomic.AttributeMode, fsatomic.Self{}, fsatomic.ErrAttribute},
+		{"a label that does not hold", memfs.Options{}, fsatomic.XattrSELinux, fsatomic.Self{}, fsatomic.ErrAttribute},
+		{"no modes", memfs.Options{FixedMode: 0o644}, "", fsatomic.Self{}, fsatomic.ErrAttribute},
+		{"an owner", memfs.Options{}, "", fsatomic.Self{Chown: true, AnyFile: true, Users: only}, fsatomic.ErrUnmapped},
+		{"no inodes", memfs.Options{FreeInodes: 2}, "", fsatomic.Self{}, fsatomic.ErrNoSpace},
+	} {
+		for _, unnamed := range []bool{true, false} {
+			options := test.options
+			options.NoUnnamed = !unnamed
+			m := scenario{}.setUp(t, options)
+			if test.user.AnyFile {
+				m.SetUser(test.user)
+			}
+			target, err := fsatomic.Lookup(m, testName)
+			check(t, err)
+			m.CrashAt(0)
+			err = target.Try(forgetful{m, test.forgets}, testAttributes())
+			if !errors.Is(err, test.want) {
+				t.Errorf("%s, without names %v: %v", test.name, unnamed, err)
+			}
+			names, err := openDir(t, m).List("", 10)
+			if err != nil || len(names) > 0 || unnamed && m.Count() > 0 {
+				t.Errorf("%s, without names %v: left %q after %q", test.name, unnamed, names, m.Trace())
+			}
+		}
+	}
+}
+
+func (d forgetfulDir) CreateUnnamed(mode fsatomic.Mode) (fsatomic.File, error) {
+	file, err := d.Dir.CreateUnnamed(mode)
+	if err != nil {
+		return nil, err
+	}
+	return forgetfulFile{file, d.attribute}, nil
+}
+
+// TestScratchBeside: what is kept beside a target takes the room there, and is gone.
+func TestScratchBeside(t *testing.T) {
+	t.Parallel()
+	for _, unnamed := range []bool{true, false} {
+		m := scenario{}.setUp(t, memfs.Options{NoUnnamed: !unnamed, FreeBytes: 5000})
+		target, err := fsatomic.Lookup(m, testName)
+		check(t, err)
+		if _, err := fsatomic.ScratchBeside(m, target, 5001); !errors.Is(err, fsatomic.ErrNoSpace) {
+			t.Errorf("without names %v: %v", unnamed, err)
+		}
+		scratch, err := fsatomic.ScratchBeside(m, target, 0)
+		check(t, err)
+		check(t, writeString(contentsNew)(scratch))
+		text, err := io.ReadAll(io.NewSectionReader(scratch, 0, scratch.Size()))
+		if err != nil || string(text) != contentsNew {
+			t.Errorf("without names %v: %q, %v", unnamed, text, err)
+		}
+		names, err := openDir(t, m).List("", 10)
+		if err != nil || len(names) > 0 {
+			t.Errorf("without names %v: %q stands there", unnamed, names)
+		}
+		if _, err := scratch.Write(make([]byte, 6000)); !errors.Is(err, fsatomic.ErrNoSpace) || !strings.Contains(err.Error(), testName) {
+			t.Errorf("without names %v: %v", unnamed, err)
+		}
+		check(t, scratch.Close())
+		if target, err = fsatomic.Lookup(m, testName); err != nil || target.Volume.FreeBytes != 5000 {
+			t.Errorf("without names %v: %d bytes are free afterwards", unnamed, target.Volume.FreeBytes)
+		}
+	}
+}
+
+// TestCheckOwner: an owner that a user namespace hides is not taken over.
+func TestCheckOwner(t *testing.T) {
+	t.Parallel()
+	some := fsatomic.IDMap{Ranges: []fsatomic.IDRange{{First: 0, Last: 999}, {First: 65534, Last: 65534}}, Nobody: 65534}
+	target := fsatomic.Target{Exists: true, File: fsatomic.Info{UID: 65534, GID: 65534}}
+	for _, test := range []struct {
+		users, groups fsatomic.IDMap
+		user, group   bool // are taken over
+		want          bool
+	}{
+		{fsatomic.IDMap{}, fsatomic.IDMap{}, true, true, false},
+		{some, some, true, true, true},
+		{some, some, true, false, true},
+		{some, some, false, true, true},
+		{some, some, false, false, false},
+		{fsatomic.IDMap{}, some, true, false, false},
+	} {
+		target.Self = fsatomic.Self{Users: test.users, UserGroups: test.groups}
+		problems := target.CheckOwner(test.user, test.group)
+		if got := len(problems) == 1 && errors.Is(problems[0], fsatomic.ErrUnmapped) && errors.Is(problems[0], fsatomic.ErrOwner); got != test.want {
+			t.Errorf("%+v: %v", test, problems)
+		}
+	}
+	target.File = fsatomic.Info{UID: 7, GID: 7}
+	if problems := target.CheckOwner(true, true); problems != nil {
+		t.Errorf("an owner who exists: %v", problems)
+	}
+	if some.Has(1000) || !some.Has(999) || !some.Has(65534) || !(fsatomic.IDMap{}).Has(1000) {
+		t.Error("the map does not know its numbers")
+	}
+}
+
+// TestCheckBackUnmapped: rights over files of others end at the user namespace.
+func TestCheckBackUnmapped(t *testing.T) {
+	t.Parallel()
+	only := fsatomic.IDMap{Ranges: []fsatomic.IDRange{{First: 0, Last: 0}}, Nobody: 65534}
+	target := fsatomic.Target{
+		Attributes: fsatomic.Attributes{Mode: 0o755},
+		Self:       fsatomic.Self{Chown: true, AnyFile: true, Users: only, UserGroups: only},
+	}
+	for _, test := range []struct {
+		old  fsatomic.Attributes
+		want bool
+	}{
+		{fsatomic.Attributes{Mode: 0o755}, true},
+		{fsatomic.Attributes{Mode: 0o700}, true},
+		{fsatomic.Attributes{UID: 65534, GID: 65534, Mode: 0o755}, false},
+		{fsatomic.Attributes{GID: 65534, Mode: 0o700}, true}, // its owner may
+	} {
+		problems := target.CheckBack(test.old)
+		if (len(problems) == 0) != test.want || !test.want && !errors.Is(problems[0], fsatomic.ErrUnmapped) {
+			t.Errorf("%+v: %v", test.old, problems)
+		}
+	}
+}
+
+// TestCheckAppend: what would hinder a line in a journal is found without one.
+func TestCheckAppend(t *testing.T) {
+	t.Parallel()
+	user := fsatomic.Self{UID: 12, GID: 34}
+	for _, test := range []struct {
+		name    string
+		journal string
+		alter   func(t *testing.T, m *memfs.FS)
+		fails   bool
+	}{
+		{"nothing there", testDir + "/a/b/log", func(*testing.T, *memfs.FS) {}, false},
+		{"there", testDir + "/log", func(t *testing.T, m *memfs.FS) {
+			check(t, fsatomic.Append(t.Context(), m, testDir+"/log", []byte("line")))
+		}, false},
+		{"read-only", testDir + "/log", func(_ *testing.T, m *memfs.FS) { m.SetReadOnly(true) }, true},
+		{"full", testDir + "/a/log", func(_ *testing.T, m *memfs.FS) { m.SetFree(100) }, true},
+		{"another's directory", testDir + "/a/log", as(user), true},
+		{"another's journal", testDir + "/log", func(t *testing.T, m *memfs.FS) {
+			check(t, fsatomic.Append(t.Context(), m, testDir+"/log", []byte("line")))
+			ownDir(user)(t, m)
+		}, true},
+		{"a file in the way", testName + "/log", func(t *testing.T, m *memfs.FS) {
+			check(t, fsatomic.WriteFile(m, testName, 0o644, false, writeString("x")))
+		}, true},
+	} {
+		m := scenario{}.setUp(t, memfs.Options{})
+		check(t, m.Alter(testDir, func(info *fsatomic.Info) { info.UID, info.GID, info.Mode = 0, 0, 0o755 }))
+		test.alter(t, m)
+		m.CrashAt(0)
+		err := fsatomic.CheckAppend(m, test.journal)
+		if (err != nil) != test.fails || m.Count() > 0 {
+			t.Errorf("%s: %v after %q", test.name, err, m.Trace())
+		}
+		if appendErr := fsatomic.Append(t.Context(), m, test.journal, []byte("a line of no more than 100 bytes")); (appendErr != nil) != test.fails && test.name != "full" && test.name != "another's directory" {
+			t.Errorf("%s: told %v, then %v", test.name, err, appendErr)
+		}
+	}
+}
+
+// TestAwaitFree: who changes nothing waits for the lock's holder too, and takes no lock.
+func TestAwaitFree(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	check(t, fsatomic.AwaitFree(t.Context(), m, target, 0))
+	if names, _ := openDir(t, m).List("", 10); len(names) > 0 {
+		t.Errorf("left %q", names)
+	}
+	lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{Command: "test"})
+	check(t, err)
+	var busy *fsatomic.BusyError
+	if err := fsatomic.AwaitFree(t.Context(), m, target, 0); !errors.As(err, &busy) || busy.Holder.Command != "test" {
+		t.Errorf("busy: %v", err)
+	}
+	done := make(chan error)
+	go func() { done <- fsatomic.AwaitFree(t.Context(), m, target, time.Minute) }()
+	check(t, lock.Release())
+	check(t, <-done)
+}
