@@ -45,6 +45,9 @@ func NewScratch() (*Scratch, error) {
 	if err != nil {
 		return nil, wrap(err)
 	}
+	if scratch.name != "" && scratch.dir.Remove(scratch.name) == nil { // an open file cannot be removed on Windows
+		scratch.name = ""
+	}
 	scratch.wrap = wrap
 	return scratch, nil
 }
@@ -52,8 +55,8 @@ func NewScratch() (*Scratch, error) {
 // ScratchBeside makes an empty scratch file of the file system that a target is in,
 // and reserves space for size bytes (0: unknown): what does not fit there would not fit
 // as a [Staged] file. The target's directory shows nothing of it where the file system has
-// files without names, and else a name for a moment. Errors: [ErrNoSpace], or the
-// operating system's.
+// files without names, and else a name until it is closed, which after a crash the next
+// [Recover] removes. Errors: [ErrNoSpace], or the operating system's.
 func ScratchBeside(fsys FS, target Target, size int64) (*Scratch, error) {
 	wrap := func(err error) error { return &PathError{"try out", target.Path, withoutPath(err)} }
 	scratch, err := newScratch(fsys, target.dirPath(), target.base(), size)
@@ -74,9 +77,6 @@ func newScratch(fsys FS, path, base string, size int64) (*Scratch, error) {
 		return nil, errors.Join(err, dir.Close())
 	}
 	scratch := &Scratch{dir: dir, file: file, name: name}
-	if name != "" && dir.Remove(name) == nil { // an open file cannot be removed on Windows
-		scratch.name = ""
-	}
 	if size > 0 {
 		if err := allocate(dir, path, file, size); err != nil {
 			return nil, errors.Join(err, scratch.Close())
@@ -122,7 +122,9 @@ func (s *Scratch) Close() error {
 	}
 	err := s.file.Close()
 	if s.name != "" {
-		err = errors.Join(err, s.dir.Remove(s.name))
+		if removeErr := s.dir.Remove(s.name); !errors.Is(removeErr, fs.ErrNotExist) {
+			err = errors.Join(err, removeErr)
+		}
 	}
 	return errors.Join(err, s.dir.Close())
 }

@@ -4,15 +4,17 @@
 // # The steps
 //
 // [Installer.Install] looks at the target and what stands there, and finds all that
-// hinders an installation before the first byte is fetched. Under the target's lock
+// hinders an installation before the first byte is fetched. What is known to be installed
+// is not fetched, and what turns out to be while it comes takes no room: then what would
+// hinder a change hinders nothing. Under the target's lock
 // it clears away what an interrupted run left, fetches the new file into the
 // target's own directory, verifies what is on the disk through the descriptor, judges
 // whether it may replace the installed one, writes its intent beside the target,
 // commits (see package fsatomic for the order of the disk's operations), reads the
 // installed file back, compares its checksum, and records the outcome.
 //
-// A dry run makes the same plan with a scratch file in the place of the staged one,
-// without a lock and without a change.
+// A dry run takes the same steps up to the swap, with a scratch file of the same file
+// system in the place of the staged one, without a lock and without a change.
 //
 // # What holds
 //

@@ -13,11 +13,13 @@ import (
 type draft struct {
 	installed io.ReaderAt // to compare with; nil: nothing is
 	size      int64       // of the installed file
-	same      int64       // bytes that came and are in the installed file
-	store     store       // nil: all that came is in the installed file
-	staged    *fsatomic.Staged
+	same      int64       // bytes that came and are in the installed file, while nothing is stored
 
-	open           func(*draft) (store, error)
+	open   func() (store, error)
+	store  store // opened before the first byte comes
+	failed error // why it could not be opened
+	stored bool  // what came is in the store
+
 	closeInstalled func() error
 }
 
@@ -39,12 +41,26 @@ type scratchStore struct{ *fsatomic.Scratch }
 
 func (s scratchStore) discard() error { return s.Close() }
 
+// begin opens the store, so that what hinders that is known before the first byte. It is
+// an error only when the store is needed.
+func (d *draft) begin() error {
+	d.same, d.stored = 0, false
+	d.store, d.failed = d.open()
+	if d.installed == nil {
+		d.stored = true
+		return d.failed
+	}
+	return nil
+}
+
 // Write keeps bytes, or finds them in the installed file.
 func (d *draft) Write(data []byte) (int, error) {
-	if d.store == nil {
-		if same, err := d.matches(data); err != nil {
+	if !d.stored {
+		same, err := d.matches(data)
+		if err != nil {
 			return 0, err
-		} else if same {
+		}
+		if same {
 			d.same += int64(len(data))
 			return len(data), nil
 		}
@@ -63,34 +79,27 @@ func (d *draft) matches(data []byte) (bool, error) {
 	return sameAt(d.installed, data, d.same)
 }
 
-// diverge opens a store for bytes that are not those of the installed file, with those
-// that are.
+// diverge goes on in the store, with what came so far.
 func (d *draft) diverge() error {
-	opened, err := d.open(d)
-	if err != nil {
-		return err
+	if d.failed != nil {
+		return d.failed
 	}
-	d.store = opened
-	if d.same > 0 {
-		_, err = io.Copy(opened, io.NewSectionReader(d.installed, 0, d.same))
-	}
+	d.stored = true
+	_, err := io.Copy(d.store, io.NewSectionReader(d.installed, 0, d.same))
 	return err
 }
 
 // ReadAt reads what came.
 func (d *draft) ReadAt(data []byte, offset int64) (int, error) {
-	if d.store != nil {
+	if d.stored {
 		return d.store.ReadAt(data, offset)
-	}
-	if d.installed == nil {
-		return 0, io.EOF
 	}
 	return io.NewSectionReader(d.installed, 0, d.same).ReadAt(data, offset)
 }
 
 // Size returns how many bytes came.
 func (d *draft) Size() int64 {
-	if d.store != nil {
+	if d.stored {
 		return d.store.Size()
 	}
 	return d.same
@@ -98,12 +107,10 @@ func (d *draft) Size() int64 {
 
 // Reset forgets what came.
 func (d *draft) Reset() error {
-	err := d.discard()
-	d.same, d.store, d.staged = 0, nil, nil
-	if err == nil && d.installed == nil {
-		err = d.diverge()
+	if err := d.discard(); err != nil {
+		return err
 	}
-	return err
+	return d.begin()
 }
 
 func (d *draft) discard() error {
@@ -116,28 +123,42 @@ func (d *draft) discard() error {
 // seal is called when all has come and before it is judged. The beginning of the
 // installed file is another file than it, and is stored if that is possible.
 func (d *draft) seal() error {
-	if d.store == nil && d.same < d.size {
-		var hindered *PlanError
-		if err := d.diverge(); err != nil && !errors.As(err, &hindered) {
+	if !d.stored && d.same < d.size && d.failed == nil {
+		if err := d.diverge(); err != nil {
 			return err
 		}
 	}
-	if d.staged == nil {
-		return nil
+	if staged := d.staged(); staged != nil {
+		return staged.Seal()
 	}
-	return d.staged.Seal()
+	return nil
+}
+
+// staged is the staged file with what came; nil if there is none.
+func (d *draft) staged() *fsatomic.Staged {
+	if stored, is := d.store.(stagedStore); is && d.stored {
+		return stored.Staged
+	}
+	return nil
+}
+
+// letGo closes the installed file. A file that is renamed over while it is open is gone for
+// a moment, or stays under another name, on some network file systems.
+func (d *draft) letGo() {
+	if d.closeInstalled != nil {
+		_ = d.closeInstalled() // it was only read
+		d.closeInstalled = nil
+	}
 }
 
 // close ends the use of the draft. What was committed stays.
 func (d *draft) close() {
+	d.letGo()
 	_ = d.discard() // what stays is removed by the next recovery
-	if d.closeInstalled != nil {
-		d.closeInstalled()
-	}
 }
 
 // whole reports whether what came is the whole installed file.
-func (d *draft) whole() bool { return d.store == nil && d.installed != nil && d.same == d.size }
+func (d *draft) whole() bool { return !d.stored && d.same == d.size }
 
 // take makes the installed file what came, without anything coming.
 func (d *draft) take() { d.same = d.size }

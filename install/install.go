@@ -139,6 +139,7 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 	if err == nil {
 		err = r.judge(ctx, draft)
 	}
+	draft.letGo()
 	switch {
 	case err != nil:
 		return err
@@ -146,11 +147,13 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 		return r.already()
 	case r.hindered != nil: // it could have been the installed file, and is not
 		return r.hindered
+	case !draft.stored: // it is the beginning of the installed file
+		return fmt.Errorf("install: %w", draft.failed)
 	case r.outcome.DryRun:
 		r.foresee()
 		return nil
 	}
-	return r.apply(ctx, draft.staged)
+	return r.apply(ctx, draft.staged())
 }
 
 // foresee warns in a dry run of what the real run would have to warn of.
@@ -410,22 +413,25 @@ func (r *run) acquire(ctx context.Context) error {
 }
 
 // newDraft makes the draft: compared with the installed file where that may be the one
-// that is asked for, else with its store open before the first byte comes.
+// that is asked for.
 func (r *run) newDraft() (*draft, error) {
 	d := &draft{open: r.openStore}
-	if !r.mayBeInstalled() {
-		return d, d.diverge()
+	if r.mayBeInstalled() {
+		file, err := openPath(r.FS, r.target.Path)
+		if err != nil {
+			return nil, err
+		}
+		d.installed, d.size, d.closeInstalled = file, r.target.File.Size, file.Close
+		info, err := file.Stat()
+		if err == nil && !info.Unchanged(r.target.File) {
+			err = fmt.Errorf("%s: %w", r.target.Path, fsatomic.ErrChanged)
+		}
+		if err != nil {
+			d.close()
+			return nil, err
+		}
 	}
-	file, err := openPath(r.FS, r.target.Path)
-	if err != nil {
-		return nil, err
-	}
-	d.installed, d.size, d.closeInstalled = file, r.target.File.Size, file.Close
-	info, err := file.Stat()
-	if err == nil && !info.Unchanged(r.target.File) {
-		err = fmt.Errorf("%s: %w", r.target.Path, fsatomic.ErrChanged)
-	}
-	if err != nil {
+	if err := d.begin(); err != nil {
 		d.close()
 		return nil, err
 	}
@@ -433,11 +439,11 @@ func (r *run) newDraft() (*draft, error) {
 }
 
 // openStore opens what keeps the bytes of a file that is not the installed one.
-func (r *run) openStore(d *draft) (store, error) {
-	if r.hindered != nil {
+func (r *run) openStore() (store, error) {
+	switch {
+	case r.hindered != nil:
 		return nil, r.hindered
-	}
-	if r.outcome.DryRun {
+	case r.outcome.DryRun:
 		scratch, err := fsatomic.ScratchBeside(r.FS, r.target, r.request.SizeHint)
 		if err != nil {
 			return nil, err
@@ -448,7 +454,6 @@ func (r *run) openStore(d *draft) (store, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.staged = staged
 	return stagedStore{staged}, nil
 }
 

@@ -55,6 +55,37 @@ func TestCuts(t *testing.T) {
 	}
 }
 
+// TestKeep fetches twice what the first time was only looked at: the second time one byte comes, and
+// another file whole. Without Keep nothing stays.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	executable, other := program(100_000, 1), program(90_000, 2)
+	zip, next := zipped(t, executable), zipped(t, other)
+	for name, f := range map[string]file{"etag": {etag: `"1"`}, "no length": {etag: `"1"`, chunked: true}} {
+		f.data = zip
+		s := newServer(t, map[string]*file{assetPath: &f})
+		cache := t.TempDir()
+		for round, want := range []int64{int64(len(zip)), 1, 1} {
+			got, b, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: cache, Keep: round < 2})
+			if err != nil || !bytes.Equal(b, executable) || got.BytesFetched != want || got.BytesFetched+got.BytesResumed != int64(len(zip)) {
+				t.Errorf("%s, round %d: %d bytes fetched, %d resumed: %v", name, round, got.BytesFetched, got.BytesResumed, err)
+			}
+		}
+		if left, err := os.ReadDir(filepath.Join(cache, downloadsName)); err != nil || len(left) > 0 {
+			t.Errorf("%s: left %v, %v", name, left, err)
+		}
+	}
+	f := file{data: zip, etag: `"1"`, swap: &file{data: next, etag: `"2"`}}
+	s := newServer(t, map[string]*file{assetPath: &f})
+	cache := t.TempDir()
+	for _, want := range [][]byte{executable, other} {
+		got, b, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: cache, Keep: true})
+		if err != nil || !bytes.Equal(b, want) || got.BytesFetched < int64(len(want))/2 {
+			t.Errorf("%d bytes fetched: %v", got.BytesFetched, err)
+		}
+	}
+}
+
 // TestCutAlways breaks every connection after a little; progress forgives the failures before it.
 func TestCutAlways(t *testing.T) {
 	t.Parallel()

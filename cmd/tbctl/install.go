@@ -104,7 +104,9 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	}
 	request.Source, request.SizeHint = absolute(artifact), sizeHint(artifact)
 	request.Near = slices.Contains([]release.Source{release.SourceFile, release.SourceDirectory, release.SourceStdin}, artifact.Source)
-	request.Known = knownFrom(a, artifact)
+	if !request.Near { // what is here is read: it may be another than its digest says
+		request.Known = knownFrom(a, artifact)
+	}
 	if request.Expect, err = expected(artifact.Tag); err != nil {
 		return request, nil, err
 	}

@@ -27,7 +27,7 @@ type sourceFlags struct {
 	Require   release.Require  `group:"source" placeholder:"WHAT" env:"TBCTL_REQUIRE" help:"Refuse what no digest or signature vouches for: digest or signature."`
 	GitHub    bool             `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Require the digest that GitHub's API has of the asset. With a GITHUB_TOKEN it is asked for by itself."`
 	CAFile    string           `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
-	CacheDir  string           `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed."`
+	CacheDir  string           `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
 	Idle      time.Duration    `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when nothing came for that long (30s). A download itself may take as long as it takes."`
 	GitHubURL string           `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
 	APIURL    string           `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
@@ -202,9 +202,6 @@ func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 // is what a fetch would bring. The bytes are not asked for.
 func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
 	return func(ctx context.Context, installed install.File, from *install.Origin) (install.Origin, bool, error) {
-		if artifact.Source == release.SourceStdin {
-			return install.Origin{}, false, nil // it comes all the same
-		}
 		had := release.Had{ExecutableSHA256: installed.SHA256, ExecutableSize: installed.Size}
 		if from != nil {
 			had.AssetSHA256, had.AssetSize, had.Location, had.Validator = from.SHA256, from.Size, from.Source, from.Validator
@@ -231,7 +228,10 @@ func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.
 			AssetSHA256: had.AssetSHA256, AssetSize: had.AssetSize, Validator: had.Validator, Evidence: evidence, Trusted: len(evidence) > 0,
 		})
 		if from != nil {
-			origin.Asset, origin.Entry = from.Asset, from.Entry
+			origin.Asset, origin.Entry, origin.Tag = from.Asset, from.Entry, from.Tag
+		}
+		if artifact.Tag != "" && artifact.Tag != release.Latest {
+			origin.Tag = string(artifact.Tag)
 		}
 		return origin, true, nil
 	}

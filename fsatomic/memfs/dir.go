@@ -285,6 +285,9 @@ func (d *dir) rename(from, to string) error {
 		if there.kind == fsatomic.KindDirectory {
 			return syscall.EISDIR
 		}
+		if d.fs.options.NameInodes && there.open > 0 {
+			return syscall.EBUSY
+		}
 		there.links--
 		there.changed = d.fs.tick()
 	}
@@ -393,9 +396,6 @@ func (d *dir) drop(name string, node *inode) error {
 		return err
 	}
 	node.links--
-	if node.links == 0 && node.open > 0 {
-		d.fs.unnamed[node] = true
-	}
 	node.changed = d.fs.tick()
 	d.node.set(change{name: nil})
 	d.touch()

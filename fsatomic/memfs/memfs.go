@@ -50,7 +50,8 @@ type Options struct {
 	Clone       bool // has reflinks
 
 	// NameInodes gives each further link to a file an inode number of its own, and counts no
-	// links, as FUSE file systems do that know files by their names.
+	// links, as FUSE file systems do that know files by their names. A file that is open is
+	// not renamed over: those would leave it under another name.
 	NameInodes bool
 
 	FixedMode fsatomic.Mode // that every file has, and no other can be set; 0: modes exist
