@@ -109,7 +109,7 @@ func (c Condition) metBy(process *replica.Process, answer *Answer) bool {
 		(c.Checksum == multiversion.Checksum{} || c.Checksum == process.Armed.Checksum)
 }
 
-// met reports whether the condition is met. The error is ErrNeverArms, ErrHidden or a
+// met reports whether the condition is met. The error is ErrNeverArms, ErrNeverSees, ErrHidden or a
 // [*replica.CannotAskError] if it can't be, or can't be seen, while the processes live.
 func (c Condition) met(processes []replica.Process, answers []Answer) (bool, error) {
 	replicas, met := 0, 0
@@ -134,6 +134,9 @@ func (c Condition) hopeless(process *replica.Process, answer *Answer) error {
 	var needs []string
 	switch c.What {
 	case ConditionArmed, ConditionOffered:
+		if hindrance, why := process.Hindrance(); hindrance == replica.HindranceOtherFile {
+			return fmt.Errorf("%w: process %d: %s", ErrNeverSees, process.PID, why)
+		}
 		if !process.Polls && process.State != replica.StateStarting {
 			return fmt.Errorf("%w: process %d has %s", ErrNeverArms, process.PID, process.NoPolling)
 		}

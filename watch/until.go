@@ -53,6 +53,10 @@ var (
 	// it takes one only when it is started again.
 	ErrNeverArms = errors.New("a replica does not look for new binaries")
 
+	// ErrNeverSees says that a replica finds another file at the path of its binary than the one
+	// at the target, as where the file alone is mounted, so that it never takes it.
+	ErrNeverSees = errors.New("a replica does not see the file at the target")
+
 	// ErrHidden says that this process may not see what a replica runs or holds, so
 	// that no wait for it ends well.
 	ErrHidden = errors.New("a replica may not be looked into")

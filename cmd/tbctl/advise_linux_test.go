@@ -20,6 +20,7 @@ import (
 // the document too.
 func TestAdvisories(t *testing.T) {
 	t.Parallel()
+	needAllSeen(t)
 	dir := t.TempDir()
 	write := func(name string, content []byte) string {
 		path := filepath.Join(dir, name)

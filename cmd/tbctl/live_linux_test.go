@@ -16,6 +16,7 @@ import (
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
 )
 
 // liveMax is how long one run of tbctl may take; it takes well under a second.
@@ -37,9 +38,25 @@ func newLive(t *testing.T, current string, past ...string) *live {
 	if testing.Short() {
 		t.Skip("skipped: it runs real processes for seconds (-short)")
 	}
+	needAllSeen(t)
 	target, data := standin.Install(t, standin.Binary(t, current, past...))
 	dir := filepath.Dir(target)
 	return &live{t: t, dir: dir, target: target, data: data, permit: filepath.Join(dir, "permit")}
+}
+
+// needAllSeen skips a test where replicas may be hidden, as in a container: tbctl says so there, and
+// neither waits for them nor takes a release away from them.
+func needAllSeen(t *testing.T) {
+	t.Helper()
+	view, err := replica.Find(t.Context(), filepath.Join(t.TempDir(), "none"), replica.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, unseen := range view.Unseen {
+		if unseen.Kind != replica.UnseenNoAnswer {
+			t.Skipf("skipped: it needs to see every process: %s", unseen.Reason)
+		}
+	}
 }
 
 // binary puts a binary beside the target, for tbctl to install, and returns its path.

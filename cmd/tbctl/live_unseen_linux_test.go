@@ -172,3 +172,41 @@ func TestLiveTakesNothing(t *testing.T) {
 	}
 	p.Must("releases_bundled new: [0.17.6 0.17.7]")
 }
+
+// A replica in a container that has the file alone mounted never sees the next one, and is not waited for.
+func TestLiveMountedAlone(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: mounting needs root")
+	}
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	l := newLive(t, "0.17.6", "0.17.5")
+	script := `mount --make-rprivate / && mount -t tmpfs none /mnt && touch /mnt/tb && mount --bind "$1" /mnt/tb || exit 77
+exec /mnt/tb start --addresses=` + standin.Addresses(1) + ` "$2"`
+	p := standin.Run(t, unshare, standin.Options{}, "-m", "sh", "-c", script, "sh", l.target, l.data)
+	if !p.Wait("listening") && p.Exit() == 77 {
+		t.Skip("skipped: mounting is not allowed here")
+	}
+	alone := fmt.Sprintf("process %d: the file alone is mounted where it runs", p.PID())
+	l.tbctl("install", l.binary("0.17.7", "0.17.5", "0.17.6"), l.target, "--wait-armed", "10m").ends(1, alone, "a replica does not see the file at the target",
+		"mount the directory, not the file", "start its container again")
+	l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: the process sees another file at that path: mount the directory, not the file", p.PID()))
+	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7"), l.target).ends(0).prints("installed: 0.17.8")
+	l.refused([]string{"the new file lacks release 0.17.6, which a replica runs"}, "install", l.binary("0.17.9", "0.17.7", "0.17.8"), l.target)
+	var document struct {
+		Result struct {
+			Replicas []struct {
+				PID         int
+				Sees        string
+				OutlookKind string `json:"outlook_kind"`
+			}
+		}
+	}
+	l.tbctl("status", l.target, "--json").ends(0).decode(&document)
+	if got := document.Result.Replicas; len(got) != 1 || got[0].PID != p.PID() || got[0].Sees != "other" || got[0].OutlookKind != "other-file" {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -143,6 +143,8 @@ func untilError(a *app, path string, err error) error {
 	switch {
 	case errors.Is(err, watch.ErrHidden):
 		hint = "run it as root, who may look into every process"
+	case errors.Is(err, watch.ErrNeverSees):
+		hint = "mount the directory of the file where that replica runs, and start its container again"
 	case errors.Is(err, watch.ErrNeverArms):
 		hint = "restart that replica: it takes the file when it starts"
 	case errors.As(err, &cannot):
