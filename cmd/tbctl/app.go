@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -275,16 +273,14 @@ func (a *app) writeDocument(failure failure) error {
 	if failure.code != exitDone {
 		doc.Error = &documentError{Kind: failure.code.kind(), Message: failure.message, Hint: failure.hint, Detail: failure.detail}
 	}
-	var buffer bytes.Buffer
-	encoder := json.NewEncoder(&buffer)
-	encoder.SetEscapeHTML(false)
-	if !a.compact {
-		encoder.SetIndent("", "  ")
+	indent := "  "
+	if a.compact {
+		indent = ""
 	}
-	if err := encoder.Encode(filled(doc)); err != nil {
-		return err
+	data, err := encode(doc, indent)
+	if err == nil {
+		_, err = a.out.Write(data)
 	}
-	_, err := a.out.Write(buffer.Bytes())
 	return err
 }
 

@@ -1,11 +1,42 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/tbctl/tbctl/internal/term"
 )
+
+// encode makes a line, or with an indent some, of JSON. What a terminal would act on is
+// escaped in it.
+func encode(value any, indent string) ([]byte, error) {
+	var buffer bytes.Buffer
+	encoder := json.NewEncoder(&buffer)
+	encoder.SetEscapeHTML(false)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(filled(value)); err != nil {
+		return nil, err
+	}
+	if !bytes.ContainsFunc(buffer.Bytes(), acts) {
+		return buffer.Bytes(), nil
+	}
+	var escaped bytes.Buffer
+	for _, r := range buffer.String() {
+		if acts(r) {
+			fmt.Fprintf(&escaped, `\u%04x`, r)
+		} else {
+			escaped.WriteRune(r)
+		}
+	}
+	return escaped.Bytes(), nil
+}
+
+// acts reports whether a terminal acts on a character that JSON may hold as it is.
+func acts(r rune) bool { return r != '\n' && term.Acts(r) }
 
 // filled returns a copy of a result in which lists without anything in them are
 // empty and not nil, so that JSON has [] and never null: a script may go through

@@ -14,7 +14,7 @@ func renderReport(out *term.Stream, name string, report *inspect.Report) {
 	styles := out.Styles()
 	name = term.Printable(name)
 	kind := report.Binary.Format.String() + " " + string(report.Platform) + ", " + term.Bytes(report.Size)
-	gap := "  "
+	gap := term.Block("  ")
 	if len(name)+len(gap)+len(kind) > out.Width() {
 		gap = "\n"
 	}

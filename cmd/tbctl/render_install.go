@@ -65,7 +65,7 @@ func renderFindingsShort(out *term.Stream, findings []verify.Finding) {
 		}
 	}
 	if len(held) > 0 {
-		out.Printf("%s %s\n", statusText(out, verify.Held), strings.TrimLeft(out.Wrap(strings.Join(held, ", "), 12), " "))
+		out.Printf("%s %s\n", statusText(out, verify.Held), term.Block(strings.TrimLeft(string(out.Wrap(strings.Join(held, ", "), 12)), " ")))
 	}
 	renderFindings(out, other)
 }

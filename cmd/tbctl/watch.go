@@ -1,9 +1,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -163,21 +161,23 @@ type eventLine struct {
 // event prints one event as it happens.
 func (a *app) event(event watch.Event) {
 	if a.global.JSON {
-		var buffer bytes.Buffer
-		encoder := json.NewEncoder(&buffer)
-		encoder.SetEscapeHTML(false)
-		if err := encoder.Encode(eventLine{Version: documentVersion, Command: a.command, Event: filled(event).(watch.Event)}); err == nil {
-			_, _ = a.out.Write(buffer.Bytes()) // its error is kept by the stream
+		if line, err := encode(eventLine{Version: documentVersion, Command: a.command, Event: event}, ""); err == nil {
+			_, _ = a.out.Write(line) // its error is kept by the stream
 		}
 		return
 	}
 	a.out.Printf("%s %s\n", a.out.Styles().Dim.Render(event.Time.Local().Format("15:04:05.000")), eventText(a.out, event))
 }
 
-func eventText(out *term.Stream, event watch.Event) string {
-	switch event.Kind {
-	case watch.KindBinary:
+func eventText(out *term.Stream, event watch.Event) term.Block {
+	if event.Kind == watch.KindBinary {
 		return binaryEventText(out, event)
+	}
+	return out.Lines(replicaEventText(event))
+}
+
+func replicaEventText(event watch.Event) string {
+	switch event.Kind {
 	case watch.KindPolling:
 		return "looking without the kernel's help: " + event.Reason
 	}
@@ -216,7 +216,7 @@ func startingText(process *replica.Process) string {
 	return text
 }
 
-func binaryEventText(out *term.Stream, event watch.Event) string {
+func binaryEventText(out *term.Stream, event watch.Event) term.Block {
 	style := out.Styles().Bad
 	if event.Verdict == watch.VerdictAccepted {
 		style = out.Styles().Good
@@ -231,14 +231,16 @@ func binaryEventText(out *term.Stream, event watch.Event) string {
 	if len(event.New) > 0 {
 		text += ", releases_bundled " + releaseList(event.New)
 	}
+	lines := []string{text}
 	for _, judgement := range event.Replicas {
-		text += fmt.Sprintf("\n             replica %d", judgement.PID)
+		text := fmt.Sprintf("             replica %d", judgement.PID)
 		if judgement.Running != 0 {
 			text += fmt.Sprintf(" at %s: %s", judgement.Running, judgement.Verdict)
 		}
 		if judgement.Reason != "" {
 			text += ": " + term.Printable(judgement.Reason)
 		}
+		lines = append(lines, text)
 	}
-	return text
+	return out.Lines(lines...)
 }

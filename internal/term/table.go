@@ -22,7 +22,8 @@ const tableGap = "  "
 // do not fit a terminal are left out by their Drop, but never from a pipe or a file. If what
 // is left does not fit either, each row is a paragraph below its first cell. Cells may
 // carry styles.
-func (s *Stream) Table(columns []Column, rows [][]string) string {
+func (s *Stream) Table(columns []Column, rows [][]string) Block {
+	rows = s.cleanRows(rows)
 	shown, fits := s.fit(columns, rows)
 	if !fits && len(shown) > 1 {
 		return s.paragraphs(columns, shown, rows)
@@ -39,11 +40,23 @@ func (s *Stream) Table(columns []Column, rows [][]string) string {
 	for _, row := range rows {
 		line(func(index int) string { return row[index] })
 	}
-	return lines.String()
+	return Block(lines.String())
+}
+
+// cleanRows keeps each cell in its line.
+func (s *Stream) cleanRows(rows [][]string) [][]string {
+	cleaned := make([][]string, len(rows))
+	for index, row := range rows {
+		cleaned[index] = make([]string, len(row))
+		for column, cell := range row {
+			cleaned[index][column] = s.clean(cell)
+		}
+	}
+	return cleaned
 }
 
 // paragraphs sets each row as its first cell, and the others with their titles wrapped below it.
-func (s *Stream) paragraphs(columns []Column, shown []int, rows [][]string) string {
+func (s *Stream) paragraphs(columns []Column, shown []int, rows [][]string) Block {
 	var lines strings.Builder
 	for _, row := range rows {
 		var rest []string
@@ -52,9 +65,9 @@ func (s *Stream) paragraphs(columns []Column, shown []int, rows [][]string) stri
 				rest = append(rest, s.styles.Dim.Render(columns[index].Title)+" "+cell)
 			}
 		}
-		lines.WriteString(row[shown[0]] + "\n" + s.Wrap(strings.Join(rest, ", "), len(tableGap)) + "\n")
+		lines.WriteString(row[shown[0]] + "\n" + string(s.Wrap(strings.Join(rest, ", "), len(tableGap))) + "\n")
 	}
-	return lines.String()
+	return Block(lines.String())
 }
 
 // fit returns the indexes of the columns that are shown, and whether they fit.

@@ -10,8 +10,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"reflect"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
@@ -51,11 +53,17 @@ type Stream struct {
 // Styles are the ways that text is set off. Each is the plain text where the
 // stream is not coloured.
 type Styles struct {
-	Bold, Dim, Good, Bad, Warn, Accent lipgloss.Style
+	Bold, Dim, Good, Bad, Warn, Accent Style
 
 	// Parts are colours to tell neighbours apart, to be used in turn.
-	Parts []lipgloss.Style
+	Parts []Style
 }
+
+// A Style is one way that text is set off.
+type Style struct{ style lipgloss.Style }
+
+// Render sets a text off, of which nothing is left that a terminal would act on.
+func (s Style) Render(text string) string { return s.style.Render(Printable(text)) }
 
 // New makes a stream that writes to w. getenv looks up NO_COLOR, TERM and
 // COLUMNS; nil stands for an empty environment.
@@ -91,7 +99,7 @@ func New(w io.Writer, color Color, getenv func(string) string) *Stream {
 // sequences are what the styles write before and behind a text.
 func (s Styles) sequences() map[string]bool {
 	all := make(map[string]bool)
-	for _, style := range append([]lipgloss.Style{s.Bold, s.Dim, s.Good, s.Bad, s.Warn, s.Accent}, s.Parts...) {
+	for _, style := range append([]Style{s.Bold, s.Dim, s.Good, s.Bad, s.Warn, s.Accent}, s.Parts...) {
 		before, behind, _ := strings.Cut(style.Render("x"), "x")
 		all[before], all[behind] = true, true
 	}
@@ -111,17 +119,17 @@ func newStyles(w io.Writer, color bool) Styles {
 	if color {
 		renderer.SetColorProfile(termenv.ANSI)
 	}
-	colored := func(number string) lipgloss.Style {
-		return renderer.NewStyle().Foreground(lipgloss.Color(number))
+	colored := func(number string) Style {
+		return Style{renderer.NewStyle().Foreground(lipgloss.Color(number))}
 	}
 	return Styles{
-		Bold:   renderer.NewStyle().Bold(color),
-		Dim:    renderer.NewStyle().Faint(color),
+		Bold:   Style{renderer.NewStyle().Bold(color)},
+		Dim:    Style{renderer.NewStyle().Faint(color)},
 		Good:   colored("2"),
-		Bad:    colored("1").Bold(color),
+		Bad:    Style{colored("1").style.Bold(color)},
 		Warn:   colored("3"),
 		Accent: colored("6"),
-		Parts:  []lipgloss.Style{colored("4"), colored("6"), colored("5"), colored("2"), colored("3")},
+		Parts:  []Style{colored("4"), colored("6"), colored("5"), colored("2"), colored("3")},
 	}
 }
 
@@ -149,19 +157,52 @@ func (s *Stream) Write(data []byte) (int, error) {
 	return count, err
 }
 
-// Printf writes a formatted text. Of what a terminal would act on, only the stream's own
-// styles and newlines get through.
+// A Block is a text of lines that this program made: what came from outside stays in
+// the line where it stands.
+type Block string
+
+// Printf writes a formatted text. What the arguments say stays in the line that the format
+// puts it in, unless it is a [Block], and of what a terminal would act on only the
+// stream's own styles get through: names from outside cannot look like lines of ours.
 func (s *Stream) Printf(format string, args ...any) {
-	_, _ = io.WriteString(s, s.clean(fmt.Sprintf(format, args...)))
+	_, _ = io.WriteString(s, fmt.Sprintf(format, s.each(args)...))
 }
 
 // Println writes a line, as [Stream.Printf] does.
-func (s *Stream) Println(args ...any) { _, _ = io.WriteString(s, s.clean(fmt.Sprintln(args...))) }
+func (s *Stream) Println(args ...any) { _, _ = io.WriteString(s, fmt.Sprintln(s.each(args)...)) }
 
-// clean replaces control characters but those of the stream's styles.
+// Lines are a block of these.
+func (s *Stream) Lines(lines ...string) Block {
+	cleaned := make([]string, len(lines))
+	for index, line := range lines {
+		cleaned[index] = s.clean(line)
+	}
+	return Block(strings.Join(cleaned, "\n"))
+}
+
+// each are the arguments as they may be shown.
+func (s *Stream) each(args []any) []any {
+	shown := make([]any, len(args))
+	for index, arg := range args {
+		switch reflect.ValueOf(arg).Kind() {
+		case reflect.Bool, reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
+			reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Float32, reflect.Float64:
+			shown[index] = arg // a number, or what knows how to show one
+			continue
+		}
+		if block, ok := arg.(Block); ok {
+			shown[index] = string(block)
+			continue
+		}
+		shown[index] = s.clean(fmt.Sprint(arg))
+	}
+	return shown
+}
+
+// clean replaces control characters, newlines too, but those of the stream's styles.
 func (s *Stream) clean(text string) string {
 	text = strings.ToValidUTF8(text, "\ufffd")
-	if strings.IndexFunc(text, func(r rune) bool { return r != '\n' && acts(r) }) < 0 {
+	if !strings.ContainsFunc(text, Acts) {
 		return text
 	}
 	var clean strings.Builder
@@ -170,12 +211,7 @@ func (s *Stream) clean(text string) string {
 		if end < 0 {
 			end = len(text)
 		}
-		for index, line := range strings.Split(text[:end], "\n") {
-			if index > 0 {
-				clean.WriteByte('\n')
-			}
-			clean.WriteString(Printable(line))
-		}
+		clean.WriteString(Printable(text[:end]))
 		if text = text[end:]; text == "" {
 			break
 		}
@@ -196,12 +232,13 @@ func (s *Stream) Err() error { return s.err }
 
 // Wrap breaks text at spaces into lines of the stream's width less indent, and
 // indents all of them. A word longer than a line stays whole.
-func (s *Stream) Wrap(text string, indent int) string {
+func (s *Stream) Wrap(text string, indent int) Block {
 	limit := max(s.width-indent, 10)
 	margin := strings.Repeat(" ", indent)
 	var lines []string
 	var line string
 	for _, word := range strings.Fields(text) {
+		word = s.clean(word)
 		switch {
 		case line == "":
 			line = word
@@ -211,41 +248,45 @@ func (s *Stream) Wrap(text string, indent int) string {
 			lines, line = append(lines, margin+line), word
 		}
 	}
-	return strings.Join(append(lines, margin+line), "\n")
+	return Block(strings.Join(append(lines, margin+line), "\n"))
 }
 
 // WrapStyled is [Stream.Wrap] in a style. Each line is styled for itself: lipgloss
 // would pad them all to the longest.
-func (s *Stream) WrapStyled(style lipgloss.Style, text string, indent int) string {
-	lines := strings.Split(s.Wrap(text, indent), "\n")
+func (s *Stream) WrapStyled(style Style, text string, indent int) Block {
+	lines := strings.Split(string(s.Wrap(text, indent)), "\n")
 	for index, line := range lines {
 		lines[index] = style.Render(line)
 	}
-	return strings.Join(lines, "\n")
+	return Block(strings.Join(lines, "\n"))
 }
 
 // Hang is [Stream.Wrap] without the indent of the first line, which stands behind as many
 // columns of something else, or is let out. It breaks nothing where there is no
 // terminal: what reads the lines there looks for them whole.
-func (s *Stream) Hang(text string, indent int) string {
+func (s *Stream) Hang(text string, indent int) Block {
+	text = s.clean(text)
 	if !s.terminal {
-		return text
+		return Block(text)
 	}
-	return strings.TrimLeft(s.Wrap(text, indent), " ")
+	return Block(strings.TrimLeft(string(s.Wrap(text, indent)), " "))
 }
 
 // Printable replaces what a terminal would act on (control characters and
-// escapes) in a text that came from outside.
+// escapes) in a text that came from outside, newlines too.
 func Printable(text string) string {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, Acts) {
+		return text
+	}
 	return strings.Map(func(r rune) rune {
-		if acts(r) {
+		if Acts(r) {
 			return '\ufffd'
 		}
 		return r
 	}, text)
 }
 
-// acts reports whether a terminal does something else with a character than show it.
-func acts(r rune) bool {
-	return r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
+// Acts reports whether a terminal does something else with a character than show it.
+func Acts(r rune) bool {
+	return r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || r == 0x061c || r == 0x200e || r == 0x200f || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
 }

@@ -7,8 +7,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/charmbracelet/lipgloss"
 )
 
 func TestWrap(t *testing.T) {
@@ -26,7 +24,7 @@ func TestWrap(t *testing.T) {
 		{"0.17.7 → 0.17.8 ab", 0, "0.17.7 → 0.17.8 ab"}, // columns, not bytes
 	} {
 		s := &Stream{width: 20}
-		if got := s.Wrap(test.text, test.indent); got != test.want {
+		if got := s.Wrap(test.text, test.indent); string(got) != test.want {
 			t.Errorf("%q by %d: %q, want %q", test.text, test.indent, got, test.want)
 		}
 	}
@@ -35,10 +33,10 @@ func TestWrap(t *testing.T) {
 func TestHangBreaksOnTerminalsAlone(t *testing.T) {
 	t.Parallel()
 	text := "one two three four five"
-	if got := (&Stream{width: 20}).Hang(text, 4); got != text {
+	if got := (&Stream{width: 20}).Hang(text, 4); string(got) != text {
 		t.Errorf("without a terminal: %q", got)
 	}
-	if got, want := (&Stream{width: 20, terminal: true}).Hang(text, 4), "one two three\n    four five"; got != want {
+	if got, want := (&Stream{width: 20, terminal: true}).Hang(text, 4), Block("one two three\n    four five"); got != want {
 		t.Errorf("on a terminal: %q, want %q", got, want)
 	}
 }
@@ -46,7 +44,7 @@ func TestHangBreaksOnTerminalsAlone(t *testing.T) {
 func TestWrapStyledPadsNothing(t *testing.T) {
 	t.Parallel()
 	s := New(&bytes.Buffer{}, ColorAlways, func(name string) string { return map[string]string{"COLUMNS": "20"}[name] })
-	for line := range strings.SplitSeq(s.WrapStyled(s.Styles().Dim, "one two three four five", 2), "\n") {
+	for line := range strings.SplitSeq(string(s.WrapStyled(s.Styles().Dim, "one two three four five", 2)), "\n") {
 		if !strings.HasPrefix(line, "\x1b[") || strings.Contains(line, " \x1b") {
 			t.Errorf("line %q", line)
 		}
@@ -63,7 +61,7 @@ func TestTableDropsColumns(t *testing.T) {
 		11: "NAME\none\neleven\n",
 		3:  "NAME\none\neleven\n", // what may not be dropped stays
 	} {
-		if got := (&Stream{width: width, narrow: true}).Table(columns, rows); got != want {
+		if got := (&Stream{width: width, narrow: true}).Table(columns, rows); string(got) != want {
 			t.Errorf("width %d:\n%s\nwant\n%s", width, got, want)
 		}
 	}
@@ -73,10 +71,10 @@ func TestTableBecomesParagraphs(t *testing.T) {
 	t.Parallel()
 	columns := []Column{{Title: "name"}, {Title: "size", Right: true}, {Title: "from"}}
 	rows := [][]string{{"one", "1", "somewhere"}, {"eleven", "", "elsewhere"}}
-	if got, want := (&Stream{width: 16, narrow: true}).Table(columns, rows), "one\n  size 1, from\n  somewhere\neleven\n  from elsewhere\n"; got != want {
+	if got, want := (&Stream{width: 16, narrow: true}).Table(columns, rows), Block("one\n  size 1, from\n  somewhere\neleven\n  from elsewhere\n"); got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if got := (&Stream{width: 16}).Table(columns, rows); !strings.HasPrefix(got, "NAME    SIZE  FROM\n") {
+	if got := (&Stream{width: 16}).Table(columns, rows); !strings.HasPrefix(string(got), "NAME    SIZE  FROM\n") {
 		t.Errorf("without a terminal: %q", got)
 	}
 }
@@ -121,19 +119,26 @@ func TestStreamLetsNothingActThrough(t *testing.T) {
 		color      Color
 		text, want string
 	}{
-		{ColorNever, "plain\n→ größer", "plain\n→ größer"},
+		{ColorNever, "plain → größer", "plain → größer"},
+		{ColorNever, "name\ninstalled: 9.9.9", "name\ufffdinstalled: 9.9.9"},
 		{ColorNever, "\x1b]0;title\x07", "\ufffd]0;title\ufffd"},
 		{ColorNever, "\x1b[31mred", "\ufffd[31mred"},
 		{ColorNever, "\x1b", "\ufffd"},
 		{ColorNever, "a\x9b31m\xff", "a\ufffd31m\ufffd"},
 		{ColorAlways, "\x1b[8mhidden\x1b[2Jcleared", "\ufffd[8mhidden\ufffd[2Jcleared"},
-		{ColorAlways, "a\r\tb\n", "a\ufffd\ufffdb\n"},
+		{ColorAlways, "a\r\tb\n", "a\ufffd\ufffdb\ufffd"},
 	} {
 		var out bytes.Buffer
 		s := New(&out, test.color, nil)
-		s.Printf("%s", test.text)
+		s.Printf("%s\n", test.text)
 		s.Println(test.text)
-		if got, want := out.String(), test.want+test.want+"\n"; got != want {
+		s.Println(errors.New(test.text))
+		s.Printf("%v\n", struct{ name string }{test.text})
+		s.Println(s.Lines(test.text, test.text))
+		s.Println(s.Hang(test.text, 2))
+		s.Printf("%s", s.Table([]Column{{Title: "x"}}, [][]string{{test.text}}))
+		want := strings.Repeat(test.want+"\n", 3) + "{" + test.want + "}\n" + strings.Repeat(test.want+"\n", 3) + s.Styles().Dim.Render("X") + "\n" + test.want + "\n"
+		if got := out.String(); got != want {
 			t.Errorf("%s, %q: %q, want %q", test.color, test.text, got, want)
 		}
 	}
@@ -141,11 +146,18 @@ func TestStreamLetsNothingActThrough(t *testing.T) {
 	s := New(&out, ColorAlways, nil)
 	styles := s.Styles()
 	text := ""
-	for _, style := range append([]lipgloss.Style{styles.Bold, styles.Dim, styles.Good, styles.Bad, styles.Warn, styles.Accent}, styles.Parts...) {
+	for _, style := range append([]Style{styles.Bold, styles.Dim, styles.Good, styles.Bad, styles.Warn, styles.Accent}, styles.Parts...) {
 		text += style.Render("styled") + " "
 	}
 	if s.Printf("%s", text); out.String() != text || !strings.Contains(text, "\x1b[") {
 		t.Errorf("%q, want %q", out.String(), text)
+	}
+	if got := styles.Bold.Render("a\n\x1b[31mb"); strings.Count(got, "\x1b") != 2 || strings.Contains(got, "\n") {
+		t.Errorf("styled: %q", got)
+	}
+	out.Reset()
+	if s.Printf("%d %5.1f %q %t\n", 7, 1.5, "x", true); out.String() != "7   1.5 \"x\" true\n" {
+		t.Errorf("numbers: %q", out.String())
 	}
 }
 
