@@ -98,7 +98,7 @@ func TestProxy(t *testing.T) {
 		t.Log(h.run("install", plainURL, h.target).failed(1, "407", "the proxy wants credentials").stderr)
 		h.untouched()
 		h.set("HTTPS_PROXY=" + strings.Replace(p.url, "//", "//op:hushwrong@", 1))
-		if r := h.run("install", secureURL, h.target).failed(1, "407", "does not take the credentials"); strings.Contains(r.both(), "hush") {
+		if r := h.run("install", secureURL, h.target).failed(1, "the proxy does not take the credentials", "in HTTPS_PROXY"); strings.Contains(r.both(), "hush") {
 			t.Errorf("the password was said: %s", r.both())
 		} else {
 			t.Log(r.stderr)

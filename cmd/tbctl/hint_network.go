@@ -96,10 +96,10 @@ func hintAnswer(answer *release.HTTPError) string {
 	switch {
 	case errors.Is(answer, release.ErrNotFound):
 		return "check the release, the platform and the mirror's URL; without --mirror, tbctl releases lists what there is"
-	case answer.Status == http.StatusUnauthorized && answer.Refused, answer.Status == http.StatusForbidden && answer.Refused && !answer.Proxy:
+	case answer.Refused && (answer.Status == http.StatusProxyAuthRequired || answer.Proxy && answer.Status == http.StatusUnauthorized):
+		return "check USER and PASSWORD in HTTPS_PROXY: in a password / is written %2F, @ is written %40, % is written %25"
+	case answer.Refused && !answer.Proxy && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden):
 		return "check USER and PASSWORD in the URL: in a password / is written %2F, @ is written %40, % is written %25"
-	case answer.Status == http.StatusProxyAuthRequired && answer.Refused:
-		return "check USER and PASSWORD in the proxy's URL: in a password / is written %2F, @ is written %40, % is written %25"
 	case answer.Status == http.StatusUnauthorized:
 		return "credentials go into the URL, https://USER:PASSWORD@HOST/…, those of a proxy into HTTPS_PROXY; they are shown nowhere"
 	case answer.Status == http.StatusProxyAuthRequired:
