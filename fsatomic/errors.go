@@ -64,6 +64,8 @@ var (
 	// ErrOldOwner: the previous file belongs to another user, who may have put it
 	// there.
 	ErrOldOwner = errors.New("belongs to another user")
+	// ErrLinks: the file has further names, of which nothing is known.
+	ErrLinks = errors.New("it has more than one link")
 	// ErrSameFile: both names are links to one file.
 	ErrSameFile = errors.New("is the same file")
 	// ErrClosed: the handle was closed, committed or aborted.

@@ -94,6 +94,9 @@ func (s scene) operations(t *testing.T, options memfs.Options) int {
 	if got := m.look(t, "undisturbed"); fmt.Sprint(got) != fmt.Sprint(s.after) {
 		t.Fatalf("undisturbed: %+v, want %+v", got, s.after)
 	}
+	if s.after.old != s.before(t).old {
+		m.lowered(t, "undisturbed")
+	}
 	if got, want := m.phases(t), "outcome:"+string(s.result); got != want {
 		t.Fatalf("undisturbed: the journal has %q, want %q", got, want)
 	}
@@ -180,6 +183,7 @@ func (s scene) recover(t *testing.T, m *machine, what string, done bool) {
 	if after.target != "next" || after.old != now.target || len(after.residue) > 0 {
 		t.Fatalf("%s: after the next run %+v, the previous file was %s", what, after, now.target)
 	}
+	m.lowered(t, what)
 	s.closed(t, m, what)
 }
 

@@ -47,6 +47,9 @@ func (e *PlanError) Unwrap() []error { return e.Problems }
 // ErrNotBack says that there is no rollback to go forth again from.
 var ErrNotBack = errors.New("not rolled back")
 
+// ErrOtherOld says that the previous file is not the one that was displaced.
+var ErrOtherOld = errors.New("not the file that was displaced")
+
 // ErrNotExecutable says that the previous file is not executable by its owner.
 var ErrNotExecutable = errors.New("not executable")
 

@@ -606,7 +606,22 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	}
 	r.outcome.Changed, r.outcome.Committed, r.outcome.Result = true, &committed, ResultInstalled
 	r.record.Method = committed.Method
+	if committed.Old != "" {
+		r.lowerOld()
+	}
 	return r.readBack(ctx, committed)
+}
+
+// lowerOld takes from the displaced file what only the target needs. It is hygiene: the
+// swap is done, and what of it fails is a warning.
+func (r *run) lowerOld() {
+	err := r.lock.LowerOld()
+	switch {
+	case errors.Is(err, fsatomic.ErrLinks):
+		r.warn("%s has other names, and so keeps its owner, mode and capabilities", r.target.OldPath)
+	case err != nil:
+		r.warn("%v: the previous file may still have the installed one's owner and capabilities", err)
+	}
 }
 
 // guard asks for the last time whether to go on.

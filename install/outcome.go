@@ -127,6 +127,9 @@ func (r *run) settle(ctx context.Context) error {
 	}
 	record.Time = time.Now().UTC()
 	record.Error = fmt.Sprintf("interrupted; completed by process %d from what is on the disk", r.record.PID)
+	if record.Result == ResultFoundNew {
+		r.lowerOld()
+	}
 	err := r.writeState()
 	if err == nil {
 		err = r.lock.Sync()
@@ -136,6 +139,9 @@ func (r *run) settle(ctx context.Context) error {
 	}
 	r.outcome.Recovered = []Record{*record}
 	r.log(ctx, *record)
+	if record.Result == ResultFoundNew { // the previous file is another than the plan saw
+		return r.look(ctx)
+	}
 	return nil
 }
 

@@ -107,6 +107,10 @@ type Request struct {
 	// those that Refresh returns. Forget are those that are remembered no more.
 	DataFiles, Forget []string
 
+	// OldSHA256 names the previous file of a rollback by its SHA-256, in hexadecimal digits:
+	// that one is put back, whatever is recorded of it, and no other.
+	OldSHA256 string
+
 	AllowDowngrade bool
 	DropOld        bool // do not keep the replaced file
 	Again          bool // of a rollback: forth again, after one

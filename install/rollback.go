@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
@@ -108,6 +109,7 @@ func (r *run) rollback(ctx context.Context) error {
 	}
 	r.outcome.Changed, r.outcome.Committed, r.outcome.Result = true, &committed, ResultRolledBack
 	r.record.Method = committed.Method
+	r.lowerOld()
 	return r.readBack(ctx, committed)
 }
 
@@ -143,7 +145,7 @@ func (r *run) finished() (bool, error) {
 	return false, nil
 }
 
-// judgeOld verifies the kept file, whether it fits, and whether it can get the
+// judgeOld verifies the kept file, whether it is the one that was displaced, whether it fits, and whether it can get the
 // installed file's attributes.
 func (r *run) judgeOld(ctx context.Context) error {
 	path := r.target.OldPath
@@ -175,6 +177,9 @@ func (r *run) judgeOld(ctx context.Context) error {
 		return rejected
 	}
 	r.plan.New.fill(report.Binary)
+	if err := r.recognize(r.plan.New); err != nil {
+		return err
+	}
 	if attributes.Mode&0o100 == 0 {
 		return &RefusedError{
 			Target: r.target.Path, Err: ErrNotExecutable,
@@ -186,4 +191,29 @@ func (r *run) judgeOld(ctx context.Context) error {
 	}
 	r.observe(StepJudge)
 	return r.fits(ctx, report.Binary)
+}
+
+// recognize compares the kept file with what was recorded when it was displaced: whose file it
+// was may have rewritten it since, by one that is whole too. The file that is recorded as
+// installed is as good: it was moved there by hand.
+func (r *run) recognize(old *File) error {
+	recorded, installed := r.state.Previous, r.state.Installed
+	named := r.request.OldSHA256
+	r.record.Named = named
+	known := recorded != nil && recorded.SHA256 == old.SHA256 || installed != nil && installed.SHA256 == old.SHA256
+	switch {
+	case named != "" && !strings.EqualFold(named, old.SHA256):
+		return &RejectedError{Source: old.Path, Err: ErrOtherOld, Report: r.plan.Verified, Reason: fmt.Sprintf("its sha256 is %s, not %s as was asked for", old.SHA256, named)}
+	case known:
+	case named != "":
+		r.warn("%s is not recorded as the file that was displaced; it is put back since its sha256 was named", old.Path)
+	case recorded != nil:
+		return &RejectedError{
+			Source: old.Path, Err: ErrOtherOld, Report: r.plan.Verified,
+			Reason: fmt.Sprintf("it is not the file that was displaced: its sha256 is %s, and %s was recorded", old.SHA256, recorded.SHA256),
+		}
+	default:
+		r.warn("nothing is recorded of %s: it was kept by an earlier tbctl, or put there by hand", old.Path)
+	}
+	return nil
 }

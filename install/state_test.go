@@ -336,3 +336,106 @@ func TestRollbackWantsEvidence(t *testing.T) {
 		t.Errorf("%v, %q", err, m.known(t).DataFiles)
 	}
 }
+
+// TestOtherPrevious requires that only the file that was displaced is put back: one that
+// its owner has rewritten since, whole as it may be, is rejected, unless its SHA-256 is named.
+func TestOtherPrevious(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, test := range map[string]struct {
+		previous []byte // at TARGET-old, after old was replaced by new; nil: as it was left
+		current  []byte // at the target
+		state    string // what stands in the state's place, unless empty
+		named    string
+		rejected bool
+		warning  string
+	}{
+		"as it was displaced":              {},
+		"rewritten":                        {previous: b.older, rejected: true},
+		"rewritten, and its sha256 named":  {previous: b.older, named: strings.ToUpper(sumOf(b.older)), warning: "since its sha256 was named"},
+		"as it was, and another named":     {named: sumOf(b.older), rejected: true},
+		"as it was, and named":             {named: sumOf(b.old)},
+		"moved there by hand":              {previous: b.new, current: b.next},
+		"nothing is recorded":              {state: "gone", warning: "nothing is recorded of " + oldName},
+		"the record is not to be believed": {state: "{", warning: "nothing is recorded of " + oldName},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, nil, b.old)
+			m.install(t, b.new)
+			for name, data := range map[string][]byte{oldName: test.previous, targetName: test.current} {
+				if data != nil {
+					m.remove(t, path.Base(name))
+					m.put(t, name, data)
+				}
+			}
+			if test.state != "" {
+				m.write(t, stateName, test.state)
+			}
+			if test.state == "gone" {
+				m.remove(t, path.Base(stateName))
+				m.state = "/another"
+			}
+			before := m.look(t, name)
+			r := request()
+			r.Fit, r.OldSHA256 = stopped("0.17.7"), test.named
+			for _, act := range []func() (*install.Outcome, error){
+				func() (*install.Outcome, error) { return m.installer().PlanRollback(t.Context(), r) },
+				func() (*install.Outcome, error) { return m.installer().Rollback(t.Context(), r) },
+			} {
+				outcome, err := act()
+				var rejected *install.RejectedError
+				if errors.As(err, &rejected) != test.rejected || test.rejected != errors.Is(err, install.ErrOtherOld) || !test.rejected && err != nil {
+					t.Fatalf("%v, %q", err, outcome.Plan.Warnings)
+				}
+				if !warns(outcome, test.warning) && test.warning != "" || test.warning == "" && warns(outcome, "recorded") {
+					t.Errorf("%q, want %q", outcome.Plan.Warnings, test.warning)
+				}
+			}
+			now := m.look(t, name)
+			if test.rejected && fmt.Sprint(now) != fmt.Sprint(before) || !test.rejected && (now.target != before.old || now.old != before.target) {
+				t.Errorf("%+v, before %+v", now, before)
+			}
+			if last := m.known(t).Last; !test.rejected && last.Named != test.named {
+				t.Errorf("%+v", last)
+			}
+		})
+	}
+}
+
+// TestLowered requires that the previous file lies there without what only the target needs,
+// that it gets all of it again when it is put back, and that one with other names is left alone.
+func TestLowered(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, b.old)
+	check(t, m.Alter(targetName, func(i *fsatomic.Info) { i.Mode = 0o6777 }))
+	m.install(t, b.new)
+	requireOld := func(uid int, mode fsatomic.Mode, capable bool) {
+		t.Helper()
+		_, got := m.read(t, oldName)
+		if _, has := got.Xattrs[fsatomic.XattrCapability]; got.UID != uid || got.Mode != mode || has != capable || string(got.Xattrs["user.note"]) != "keep me" {
+			t.Fatalf("%+v", got)
+		}
+	}
+	requireOld(0, 0o755, false)
+	for _, again := range []bool{false, true} {
+		if _, err := m.rollback(t, again); err != nil {
+			t.Fatal(err)
+		}
+		requireOld(0, 0o755, false)
+		_, got := m.read(t, targetName)
+		if got.UID != 12 || got.Mode != 0o6777 || string(got.Xattrs[fsatomic.XattrCapability]) != "capabilities" {
+			t.Fatalf("%+v", got)
+		}
+	}
+
+	dir, err := m.OpenDir(targetDir)
+	check(t, err)
+	check(t, dir.Link("tigerbeetle", "in-use"))
+	outcome := m.install(t, b.next)
+	requireOld(12, 0o6777, true)
+	if !warns(outcome, "has other names") {
+		t.Errorf("%q", outcome.Plan.Warnings)
+	}
+}

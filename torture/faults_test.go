@@ -46,6 +46,7 @@ func TestFaults(t *testing.T) {
 			if undisturbed.Code != 0 {
 				t.Fatalf("undisturbed: exit %d: %s", undisturbed.Code, undisturbed.stderr)
 			}
+			o.lowered(t, p, "undisturbed")
 			o.settle(t, p, "undisturbed", p.see(t, "undisturbed"))
 			count := len(undisturbed.Calls)
 			for _, what := range disturbances() {

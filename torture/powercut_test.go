@@ -81,6 +81,7 @@ func (o operation) cut(t *testing.T, d *disk, p *place, outside string) {
 		if now.target != o.after || len(now.residue) > 0 {
 			t.Fatalf("%s: the target is %s, left over: %q", text, now.target, now.residue)
 		}
+		o.lowered(t, p, text)
 		if records := p.history(t, text); len(records) != 1 {
 			t.Fatalf("%s: the history has %d records", text, len(records))
 		}

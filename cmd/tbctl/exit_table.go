@@ -97,11 +97,13 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, hintArchive(zip), zip, true
 	case errors.Is(err, release.ErrTooLarge), errors.Is(err, install.ErrTooLarge):
 		return exitRejected, "no release is that large: look at what the source sends", nil, true
+	case errors.As(err, &rejected) && errors.Is(err, install.ErrOtherOld):
+		return exitRejected, "look at who changed it: ls -l {target}-old; if it is the right file, name it: --sha256 " + rejected.Report.SHA256, nil, true
 	case errors.As(err, &rejected) && rejected.Expected:
 		return exitRejected, "the source serves another release under this name", nil, true
 	case errors.As(err, &rejected) && rejected.Kind.Name != "" && rejected.Kind.Name != inspect.NameDamaged:
 		if a.command == "rollback" {
-			return exitRejected, "only multiversion binaries are put back; by hand, with the replicas stopped: cp -p {target}-old {target}.back && mv {target}.back {target}", rejected.Kind, true
+			return exitRejected, "only multiversion binaries are put back; by hand, with the replicas stopped: cp {target}-old {target}.back && chown --reference={target} {target}.back && mv {target}.back {target}, and its capabilities: getcap, setcap", rejected.Kind, true
 		}
 		return exitRejected, hintStranger(rejected.Kind), rejected.Kind, true
 	case errors.As(err, &rejected):

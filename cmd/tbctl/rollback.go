@@ -6,12 +6,14 @@ import (
 
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 )
 
 type rollbackCmd struct {
 	Target string        `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
 	DryRun bool          `short:"n" help:"Check everything and print the plan, but change nothing."`
 	Again  bool          `help:"Go forth again, after a rollback."`
+	SHA256 string        `name:"sha256" placeholder:"HEX" help:"Put TARGET-old back if this is its SHA-256, whatever is recorded of it."`
 	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
 	Fit    fitFlags      `embed:""`
 }
@@ -21,6 +23,11 @@ func (c *rollbackCmd) Help() string {
 	return `Makes TARGET and TARGET-old change places in one atomic, durable step, under the
 same checks as an installation. Running it again changes nothing; --again goes forth
 again.
+
+TARGET-old must be the file that was displaced, by its SHA-256: another one is refused,
+unless --sha256 names it. It gets the installed file's owner, mode, ACL, capabilities
+and label; while it is only kept it lies there without capabilities and, where root
+installs, as root's.
 
 A replica that has noticed the newer binary holds it in memory and still upgrades
 with its cluster, whatever stands on the disk. The safe way back, before the
@@ -34,7 +41,7 @@ Examples:
   tbctl rollback --dry-run
   tbctl rollback --stopped --data-file /var/lib/tigerbeetle/0_0.tigerbeetle
   tbctl rollback /opt/tigerbeetle/tigerbeetle --running 0.17.8
-` + exitHelp(exitRejected, "the previous file is damaged; nothing has changed",
+` + exitHelp(exitRejected, "the previous file is damaged, or not the one that was displaced; nothing has changed",
 		exitRefused, "there is none, or it does not fit what runs; nothing has changed",
 		exitBusy, "another tbctl works on TARGET; nothing has changed",
 		exitUnknown, "the state on disk is not known: run \"tbctl status TARGET\"")
@@ -48,6 +55,13 @@ func (c *rollbackCmd) Run(a *app) error {
 	if c.Wait < 0 {
 		return usage("--wait 1m", "a time to wait cannot be negative")
 	}
+	if c.SHA256 != "" {
+		sum, err := release.ParseSHA256(c.SHA256)
+		if err != nil {
+			return usage("sha256sum prints it", "--sha256: %w", err)
+		}
+		c.SHA256 = sum
+	}
 	target := a.target(c.Target)
 	known, dataFiles, err := c.Fit.known(a, target, c.DryRun, true)
 	if err != nil {
@@ -55,7 +69,7 @@ func (c *rollbackCmd) Run(a *app) error {
 	}
 	request := install.Request{
 		Target: target, Fit: known, Refresh: c.Fit.again(a, target, c.DryRun, true), DataFiles: dataFiles, Forget: c.Fit.ForgetDataFile,
-		PlainRelease: c.Fit.FromPlain, Again: c.Again, Wait: c.Wait,
+		PlainRelease: c.Fit.FromPlain, Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}
 	installer := a.installer()

@@ -1,0 +1,77 @@
+package fsatomic
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// modeLowered are the bits of a mode that a file which is only kept must not have: setuid,
+// setgid, and that others may write it.
+const modeLowered Mode = 0o6022
+
+// LowerOld takes from the previous file what only a file at the target needs: its
+// capabilities, setuid and setgid, the right of group and others to write it and,
+// where this process may give files away, its owner, in whose place comes root. What runs from it
+// does not notice. [SwapBack] gives it the attributes of the file that it displaces.
+//
+// One that has further names, which may be in use, is left as it is: [ErrLinks]. Where there is
+// none nothing is done. On nil what was to be taken is gone, durably; on error or after a
+// crash the file may have some of it still.
+func (l *Lock) LowerOld() error {
+	if !l.held() {
+		return &PathError{"lower", l.path + oldSuffix, ErrClosed}
+	}
+	err := l.lowerOld()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &PathError{"lower", l.path + oldSuffix, err}
+	}
+	return nil
+}
+
+func (l *Lock) lowerOld() error {
+	file, err := l.dir.Open(l.base() + oldSuffix)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	switch {
+	case err != nil:
+		return err
+	case info.Kind != KindFile:
+		return regular(info)
+	case info.Links > 1:
+		return fmt.Errorf("%w: %d", ErrLinks, info.Links)
+	}
+	changed, err := lower(file, info, l.fsys.Self())
+	if err != nil || !changed {
+		return err
+	}
+	return file.Sync()
+}
+
+// lower takes capabilities first: changing owner or mode would take them too, unsaid.
+func lower(file File, info Info, self Self) (changed bool, err error) {
+	if _, err := file.Xattr(XattrCapability); err == nil {
+		changed = true
+		if err := file.RemoveXattr(XattrCapability); err != nil {
+			return changed, err
+		}
+	} else if !errors.Is(err, ErrNoXattr) && !errors.Is(err, ErrNotSupported) {
+		return false, err
+	}
+	if self.Chown && info.UID != 0 {
+		changed = true
+		if err := file.Chown(0, OwnerUnchanged); err != nil {
+			return changed, err
+		}
+	}
+	if mode := info.Mode &^ modeLowered; mode != info.Mode {
+		changed = true
+		if err := file.Chmod(mode); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
