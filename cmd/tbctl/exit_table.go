@@ -277,6 +277,8 @@ func entrySource(a *app, err error) (exitCode, string, any, bool) {
 		return exitUsage, "one of --platform " + strings.Join(texts(release.Platforms()), ", "), nil, true
 	case errors.Is(err, release.ErrNotListable):
 		return exitUsage, "only GitHub and directories list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL", nil, true
+	case errors.Is(err, release.ErrOption) && errors.Is(err, fs.ErrNotExist):
+		return exitUsage, "check the name; tbctl config shows which flag, variable or file says it", nil, true
 	case errors.Is(err, release.ErrOption):
 		return exitUsage, "tbctl " + a.command + " --help", nil, true
 	case errors.As(err, &limit):
