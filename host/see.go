@@ -17,13 +17,20 @@ const (
 	UnseenDataFile     replica.UnseenKind = "data-file"     // a data file that was seen before cannot be read
 )
 
+// Options are what package replica needs to know of the query: whom to believe, and which processes
+// to leave out.
+func (q *Query) Options() replica.Options {
+	options := q.Replicas
+	options.Users = slices.Concat(options.Users, owners(q.DataFiles), owners(q.Remembered))
+	options.Ignore = slices.Concat(options.Ignore, q.Ignore)
+	return options
+}
+
 // See looks for the processes that run from the target of the query; the owners of the data
 // files in it are believed. That processes cannot be looked for is no error, but a reason why
 // there may be some that are not seen. The error is the context's.
 func See(ctx context.Context, query Query) (replica.View, error) {
-	query.Replicas.Users = slices.Concat(query.Replicas.Users, owners(query.DataFiles), owners(query.Remembered))
-	query.Replicas.Ignore = slices.Concat(query.Replicas.Ignore, query.Ignore)
-	view, err := replica.Find(ctx, query.Target, query.Replicas)
+	view, err := replica.Find(ctx, query.Target, query.Options())
 	switch {
 	case err == nil:
 		return view, nil

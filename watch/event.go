@@ -21,6 +21,7 @@ const (
 	KindReplicaArmed    Kind = "replica_armed"    // what it holds in memory or offers has changed
 	KindReplicaEnded    Kind = "replica_ended"
 	KindPolling         Kind = "polling" // the kernel's notices are not to be had: see Reason
+	KindUnseen          Kind = "unseen"  // there may be replicas that are not seen: see Reason
 )
 
 // Event is one thing that happened.
@@ -35,7 +36,7 @@ type Event struct {
 	File    *Facts               `json:"file,omitempty"`
 	Verdict Verdict              `json:"verdict,omitempty"`
 	Rule    multiversion.Rule    `json:"rule,omitempty"`   // that a format error breaks
-	Reason  string               `json:"reason,omitempty"` // of all but an accepted binary, and of KindPolling
+	Reason  string               `json:"reason,omitempty"` // of all but an accepted binary, of KindPolling and of KindUnseen
 	Err     error                `json:"-"`
 	Current multiversion.Release `json:"current,omitzero"`
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type Outcome struct {
 	Condition Condition         `json:"condition"`
 	Met       bool              `json:"met"`
 	Processes []replica.Process `json:"processes"`          // nil: they were not looked at
+	Unseen    []replica.Unseen  `json:"unseen,omitempty"`   // why there may be replicas besides
 	Answers   []Answer          `json:"answers,omitempty"`  // of ConditionServing, by those that run the release
 	Progress  *Progress         `json:"progress,omitempty"` // nil: none since the first look
 	Binary    *Event            `json:"binary,omitempty"`   // the last event of KindBinary
@@ -41,7 +43,7 @@ type Outcome struct {
 }
 
 // UntilError says that a condition was not met, and how things stood. It matches its cause: the
-// context's error, ErrNoProgress, ErrNeverArms, ErrHidden, a [*replica.CannotAskError]
+// context's error, ErrNoProgress, ErrNeverArms, ErrHidden, ErrUnseen, a [*replica.CannotAskError]
 // or replica.ErrNotSupported.
 type UntilError struct {
 	Outcome Outcome
@@ -60,6 +62,10 @@ var (
 	// ErrHidden says that this process may not see what a replica runs or holds, so
 	// that no wait for it ends well.
 	ErrHidden = errors.New("a replica may not be looked into")
+
+	// ErrUnseen says that every replica that is seen is so, but that there may be others, as
+	// Outcome.Unseen tells.
+	ErrUnseen = errors.New("there may be replicas that are not seen")
 
 	// ErrNoProgress says that no replica came any further for as long as Options.Patience.
 	ErrNoProgress = errors.New("no progress")
@@ -82,10 +88,17 @@ func (e *UntilError) Error() string {
 			text += "; " + standing(process, answerOf(e.Outcome.Answers, process.PID))
 		}
 	}
+	if !errors.Is(e.Err, ErrUnseen) {
+		for _, unseen := range e.Outcome.Unseen {
+			text += "; " + unseen.Reason
+		}
+	}
 	switch {
 	case replicas > 0:
 	case e.Outcome.Processes == nil:
 		text += "; the processes could not be looked at"
+	case len(e.Outcome.Unseen) > 0:
+		text += "; no replica is seen to run from the binary"
 	default:
 		text += "; no replica runs from the binary"
 	}
@@ -136,6 +149,9 @@ func standing(process *replica.Process, answer *Answer) string {
 	if !process.Polls {
 		text += ", " + process.NoPolling
 	}
+	if process.Stopped {
+		text += ", is stopped by a signal"
+	}
 	if answer != nil && answer.Pong == nil {
 		text += ", does not serve: " + answer.Reason
 	}
@@ -178,7 +194,7 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 				report(events[index])
 			}
 		}
-		outcome.Processes = w.processes
+		outcome.Processes, outcome.Unseen = w.processes, w.unseen
 		if err == nil && w.finder == nil {
 			err = replica.ErrNotSupported
 		}
@@ -191,6 +207,9 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 				patience.start()
 			}
 			outcome.Met, err = condition.met(w.processes, outcome.Answers)
+		}
+		if err == nil {
+			outcome.Met, err = w.allSeen(outcome.Met)
 		}
 		if outcome.Met {
 			return outcome, nil
@@ -206,6 +225,26 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 			return outcome, &UntilError{Outcome: outcome, Err: err}
 		}
 	}
+}
+
+// allSeen does not let a condition be met by the replicas that are seen where there may be
+// others. Those that only did not answer in time may do so at the next look; otherwise the
+// error is ErrUnseen when there is nothing more to wait for.
+func (w *watcher) allSeen(met bool) (bool, error) {
+	if len(w.unseen) == 0 {
+		return met, nil
+	}
+	waiting := !met && slices.ContainsFunc(w.processes, func(process replica.Process) bool { return process.Replica })
+	var reasons []string
+	for _, unseen := range w.unseen {
+		if unseen.Kind != replica.UnseenNoAnswer {
+			reasons = append(reasons, unseen.Reason)
+		}
+	}
+	if waiting || len(reasons) == 0 {
+		return false, nil
+	}
+	return false, fmt.Errorf("%w: %s", ErrUnseen, strings.Join(reasons, "; "))
 }
 
 // ask asks the replicas that run the release, all at the same time.

@@ -19,6 +19,9 @@ const (
 	// interval is short: a file that is being written causes thousands of them.
 	gapMax          = 50 * time.Millisecond
 	gapsPerInterval = 20
+
+	// saidMax is how many reasons why replicas may not be seen are told.
+	saidMax = 64
 )
 
 // Options say how to follow a binary. The zero value is right for use.
@@ -91,6 +94,8 @@ type watcher struct {
 	binary    binary
 	finder    *replica.Finder // nil: replicas are not looked for
 	processes []replica.Process
+	unseen    []replica.Unseen
+	said      map[string]bool // the reasons in unseen that were events
 	tracker   tracker
 	notices   *notices
 	polling   error // why there are no notices, until it was said
@@ -112,7 +117,7 @@ func newWatcher(path string, options Options) (*watcher, error) {
 	if interval == 0 {
 		interval = intervalDefault
 	}
-	w := &watcher{binary: binary{path: path, running: options.Running}, notices: &notices{}, ticker: time.NewTicker(interval)}
+	w := &watcher{binary: binary{path: path, running: options.Running}, said: make(map[string]bool), notices: &notices{}, ticker: time.NewTicker(interval)}
 	w.gap = min(interval/gapsPerInterval, gapMax)
 	if !options.BinaryOnly {
 		w.finder = replica.NewFinder(path, options.Replicas)
@@ -186,11 +191,18 @@ func (w *watcher) replicas(ctx context.Context) ([]Event, error) {
 	found, err := w.finder.Find(ctx)
 	if errors.Is(err, replica.ErrNotSupported) {
 		w.finder = nil
-		return nil, nil
+		return []Event{{Kind: KindUnseen, Path: w.binary.path, Reason: err.Error(), Err: err}}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	w.processes = found.Processes
-	return w.tracker.changes(w.binary.path, w.processes), nil
+	w.processes, w.unseen = found.Processes, found.Unseen
+	var events []Event
+	for _, unseen := range found.Unseen {
+		if !w.said[unseen.Reason] && len(w.said) < saidMax {
+			w.said[unseen.Reason] = true
+			events = append(events, Event{Kind: KindUnseen, Path: w.binary.path, Reason: unseen.Reason})
+		}
+	}
+	return append(events, w.tracker.changes(w.binary.path, w.processes)...), nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -14,7 +15,8 @@ import (
 // waitArmed waits until every replica on this host holds the installed binary.
 func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 	path := outcome.Plan.Target.Path
-	view, err := host.See(a.ctx, host.Query{Target: path, Ignore: c.Fit.IgnoreProcess})
+	query := host.Query{Target: path, DataFiles: c.Fit.DataFile, Remembered: c.Fit.remembered(a, path), Ignore: c.Fit.IgnoreProcess}
+	view, err := host.See(a.ctx, query)
 	if err != nil {
 		return fmt.Errorf("wait for the replicas: %w", err)
 	}
@@ -42,11 +44,15 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 	file.Close()
 	report := func(event watch.Event) {
 		if event.Process != nil && (event.Process.State == replica.StateStarting || event.Kind == watch.KindReplicaRunning) {
-			a.note("%s", eventText(a.err, event))
+			a.note("%s", replicaEventText(event))
 		}
 	}
-	options := watch.Options{Patience: c.WaitArmed, Replicas: replica.Options{Ignore: c.Fit.IgnoreProcess}}
-	if _, err = watch.Until(a.ctx, path, condition, options, report); err != nil {
+	options := watch.Options{Patience: c.WaitArmed, Replicas: query.Options()}
+	waited, err := watch.Until(a.ctx, path, condition, options, report)
+	switch {
+	case errors.Is(err, watch.ErrUnseen):
+		return waitUnseen(path, waited.Unseen)
+	case err != nil:
 		return untilError(a, path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
 	}
 	who := "every replica of this host holds"
@@ -54,7 +60,7 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 		who = "the replica of this host holds"
 	}
 	a.note("armed: %s the new binary in memory", who)
-	return waitUnseen(path, view.Unseen)
+	return nil
 }
 
 // waitUnseen does not let the wait end well where there may be replicas that were not seen.

@@ -61,6 +61,10 @@ func TestLiveUnseen(t *testing.T) {
 	l.within(hidden, "install", full, l.target).ends(0, "replicas may run from the installed file that cannot be seen from here: "+why).prints("installed: 0.17.7")
 	unseen := "whether every replica has taken it cannot be seen from here: " + why
 	l.within(hidden, "install", full, l.target, "--wait-armed", "10m").ends(1, unseen, "look as root").prints("already")
+	for _, until := range []string{"armed=0.17.7", "running", "serving", "durable=0.17.6"} {
+		l.within(hidden, "watch", l.target, "--until", until, "--timeout", "10m").ends(1, until+" is not met: there may be replicas that are not seen: "+why, "look as root").
+			prints("unseen: there may be replicas that are not seen: " + why)
+	}
 	var document struct {
 		Result struct {
 			Observed bool `json:"replicas_observed"`
@@ -88,6 +92,9 @@ func TestLiveInContainer(t *testing.T) {
 	l.within(container, "install", l.binary("0.17.8", "0.17.6", "0.17.7"), fresh).ends(0, why).prints("installed: 0.17.8")
 	l.within(container, "install", l.binary("0.17.9", "0.17.8"), fresh).ends(4, "no longer holds 0.17.6, 0.17.7, and whether a replica runs one of them", why)
 	l.within(container, "install", l.binary("0.17.9", "0.17.8"), fresh, "--running", "0.17.8").ends(0, why).prints("installed: 0.17.9")
+	beside := fmt.Sprintf(`exec unshare -p -f --mount-proc sh -ec '[ "$1" ] || exit 0; STANDIN_UPGRADE=never %s start --addresses=3000 %s >/dev/null 2>&1 & exec tbctl "$@"' sh "$@"`, l.target, l.data)
+	unmet := l.within(beside, "watch", l.target, "--until", "running", "--timeout", "30s")
+	unmet.ends(1, "running is not met: there may be replicas that are not seen: "+why, " runs 0.17.6, armed with 0.17.6", "look from outside of the container")
 	l.within(container, "status", fresh).ends(0).prints("Running replicas cannot be seen from here:\n  "+why, "look from outside of the container")
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
@@ -22,6 +23,8 @@ type watchCmd struct {
 	Patience time.Duration        `placeholder:"DURATION" help:"With --until: give up when no replica has come further for this time."`
 	Interval time.Duration        `placeholder:"DURATION" default:"1s" help:"The time between two looks."`
 	Running  multiversion.Release `placeholder:"RELEASE" help:"Judge for a replica that runs this release, while none is found."`
+
+	IgnoreProcess []int `placeholder:"PID" help:"A process that is no replica of this cluster, whatever it looks like; repeatable."`
 }
 
 // Help is the long help text.
@@ -73,7 +76,8 @@ func (c *watchCmd) Run(a *app) error {
 		ctx, cancel = context.WithTimeout(a.ctx, c.Timeout)
 	}
 	defer cancel()
-	options := watch.Options{Interval: c.Interval, Running: c.Running, Patience: c.Patience}
+	query := host.Query{Target: path, Remembered: new(fitFlags).remembered(a, path), Ignore: c.IgnoreProcess}
+	options := watch.Options{Interval: c.Interval, Running: c.Running, Patience: c.Patience, Replicas: query.Options()}
 	if c.Until == "" {
 		return c.follow(ctx, a, path, options)
 	}
@@ -138,7 +142,10 @@ func untilError(a *app, path string, err error) error {
 	}
 	hint := "tbctl status " + shellWord(path) + " shows each replica"
 	var cannot *replica.CannotAskError
+	var unmet *watch.UntilError
 	switch {
+	case errors.Is(err, watch.ErrUnseen) && errors.As(err, &unmet):
+		hint = lookElsewhere(unmet.Outcome.Unseen, "tbctl status "+shellWord(path))
 	case errors.Is(err, watch.ErrHidden):
 		hint = "run it as root, who may look into every process"
 	case errors.Is(err, watch.ErrNeverSees):
@@ -180,6 +187,8 @@ func replicaEventText(event watch.Event) string {
 	switch event.Kind {
 	case watch.KindPolling:
 		return "looking without the kernel's help: " + event.Reason
+	case watch.KindUnseen:
+		return "unseen: there may be replicas that are not seen: " + event.Reason
 	}
 	process := event.Process
 	if process == nil {

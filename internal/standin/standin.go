@@ -13,6 +13,9 @@
 // does. There is no cluster: it upgrades when it is told so, and stays at any step on the way
 // for as long as it is told to.
 //
+// Scripts that start one themselves tell it the same as [Options] do by STANDIN_UPGRADE,
+// STANDIN_DIE, STANDIN_HOLD and STANDIN_POLL.
+//
 // Each release in a binary is the same small program with another release
 // stamped into it. What it says, in upstream's words, is on its standard error.
 package standin
