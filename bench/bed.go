@@ -16,6 +16,7 @@ import (
 
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
+	"github.com/tbctl/tbctl/release"
 )
 
 // bed holds the programs and files that the targets are measured on.
@@ -36,8 +37,6 @@ const (
 	sizeRelease = 36_800_000
 	sizeLargest = 64*mebibyte - 4096
 	sizeDebug   = 250 * mebibyte
-
-	releases = 5 // in each of them
 )
 
 // newBed makes an empty one. Its server is up.
@@ -75,20 +74,15 @@ func (b *bed) fill(ctx context.Context) error {
 	if err := b.programs(ctx); err != nil {
 		return err
 	}
-	host := [][2]string{{runtime.GOOS, runtime.GOARCH}}
-	macOS := [][2]string{{"darwin", "arm64"}, {"darwin", "amd64"}}
-	for _, file := range []struct {
-		name  string
-		hosts [][2]string
-		size  int64
-	}{
-		{"small", host, 0},
-		{"release", host, sizeRelease},
-		{"largest", host, sizeLargest},
-		{"few", macOS, 0},
-		{"large", macOS, sizeDebug},
+	for _, each := range []fixture{
+		{"small", forHost, 0, 5},
+		{"older", forHost, sizeRelease * 4 / 5, 4},
+		{"release", forHost, sizeRelease, 5},
+		{"largest", forHost, sizeLargest, 5},
+		{"few", forMacOS, 0, 5},
+		{"large", forMacOS, sizeDebug, 5},
 	} {
-		if err := b.binary(ctx, file.name, file.hosts, file.size); err != nil {
+		if err := b.binary(ctx, each); err != nil {
 			return err
 		}
 	}
@@ -98,7 +92,37 @@ func (b *bed) fill(ctx context.Context) error {
 	if err := b.zip("release", "release.zip", zip.Deflate); err != nil {
 		return err
 	}
-	return b.zip("largest", "largest.zip", zip.Deflate)
+	if err := b.zip("largest", "largest.zip", zip.Deflate); err != nil {
+		return err
+	}
+	return b.mirror()
+}
+
+// fixture is a multiversion binary of that many releases and about that size, or as small as it
+// can be for 0.
+type fixture struct {
+	name     string
+	hosts    [][2]string
+	size     int64
+	releases uint8
+}
+
+var (
+	forHost  = [][2]string{{runtime.GOOS, runtime.GOARCH}}
+	forMacOS = [][2]string{{"darwin", "arm64"}, {"darwin", "amd64"}}
+)
+
+// mirror puts the release where a mirror has it.
+func (b *bed) mirror() error {
+	platform, err := release.HostPlatform()
+	if err != nil {
+		return err
+	}
+	dir := b.path(benchRelease(5).String())
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	return os.Link(b.path("release.zip"), filepath.Join(dir, "tigerbeetle-"+string(platform)+".zip"))
 }
 
 // programs makes the small ones that are no fixtures: what prints a line, what does with all
@@ -149,8 +173,12 @@ func execute(ctx context.Context, args ...string) error {
 }
 
 // program builds a program for a host that has size bytes more than a small one.
-func (b *bed) program(ctx context.Context, name string, host [2]string, size int64) (string, error) {
-	dir := b.path(fmt.Sprintf("src-%s-%s-%s", name, host[0], host[1]))
+func (b *bed) program(ctx context.Context, host [2]string, size int64) (string, error) {
+	dir := b.path(fmt.Sprintf("program-%d-%s-%s", size, host[0], host[1]))
+	output := filepath.Join(dir, "program")
+	if exists(output) {
+		return output, nil
+	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
@@ -165,16 +193,14 @@ func (b *bed) program(ctx context.Context, name string, host [2]string, size int
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(source), 0o644); err != nil {
 		return "", err
 	}
-	output := filepath.Join(dir, "program")
 	return output, goBuild(ctx, output, host[0], host[1], filepath.Join(dir, "main.go"))
 }
 
-// binary makes a multiversion binary of five releases and about that size, or as small as it
-// can be for 0.
-func (b *bed) binary(ctx context.Context, name string, hosts [][2]string, size int64) error {
+// binary makes a multiversion binary.
+func (b *bed) binary(ctx context.Context, made fixture) error {
 	var small int64
-	for _, host := range hosts {
-		program, err := b.program(ctx, "small", host, 0)
+	for _, host := range made.hosts {
+		program, err := b.program(ctx, host, 0)
 		if err != nil {
 			return err
 		}
@@ -185,12 +211,12 @@ func (b *bed) binary(ctx context.Context, name string, hosts [][2]string, size i
 		small += info.Size() + sizeAround
 	}
 	var each int64
-	if size > 0 {
-		each = max(0, (size/releases-small)/int64(len(hosts)))
+	if made.size > 0 {
+		each = max(0, (made.size/int64(made.releases)-small)/int64(len(made.hosts)))
 	}
 	var executables []pack.Source
-	for _, host := range hosts {
-		program, err := b.program(ctx, name, host, each)
+	for _, host := range made.hosts {
+		program, err := b.program(ctx, host, each)
 		if err != nil {
 			return err
 		}
@@ -205,23 +231,33 @@ func (b *bed) binary(ctx context.Context, name string, hosts [][2]string, size i
 		}
 		executables = append(executables, io.NewSectionReader(file, 0, info.Size()))
 	}
-	return b.pack(ctx, name, executables, size == sizeDebug)
+	return b.pack(ctx, made, executables)
 }
 
 // sizeAround is more than what an executable, and what is around it in a pack, is rounded up by.
 const sizeAround = 64 << 10
 
-// pack makes a binary with four past releases.
-func (b *bed) pack(ctx context.Context, name string, executables []pack.Source, debug bool) error {
-	options := pack.Options{Release: benchRelease(releases), Commit: benchCommit, ClientMin: benchRelease(1), Debug: debug, Current: executables}
-	for minor := uint8(1); minor < releases; minor++ {
+// pack writes a binary whose releases all have the same executables.
+func (b *bed) pack(ctx context.Context, made fixture, executables []pack.Source) error {
+	options := pack.Options{
+		Release: benchRelease(made.releases), Commit: benchCommit, ClientMin: benchRelease(1), Debug: made.size == sizeDebug, Current: executables,
+	}
+	if made.name == "release" && exists(b.path("older")) { // as upstream makes one from the one before
+		past, err := multiversion.Open(b.path("older"))
+		if err != nil {
+			return err
+		}
+		defer past.Close()
+		options.Past = past.Binary
+	}
+	for minor := uint8(1); minor < made.releases && options.Past == nil; minor++ {
 		options.Plain = append(options.Plain, pack.Plain{Release: benchRelease(minor), Commit: benchCommit, ClientMin: benchRelease(1), Executables: executables})
 	}
 	built, err := pack.Build(ctx, options)
 	if err != nil {
 		return err
 	}
-	file, err := os.OpenFile(b.path(name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
+	file, err := os.OpenFile(b.path(made.name), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o755)
 	if err != nil {
 		return err
 	}
@@ -229,6 +265,11 @@ func (b *bed) pack(ctx context.Context, name string, executables []pack.Source, 
 		return err
 	}
 	return file.Close()
+}
+
+func exists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 var benchCommit = multiversion.Commit{1}

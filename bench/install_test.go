@@ -78,15 +78,11 @@ func newInstallBed(b *testing.B) *bed {
 		b.Fatal(err)
 	}
 	b.Cleanup(made.close)
-	linux, macOS := [][2]string{{"linux", "amd64"}}, [][2]string{{"darwin", "arm64"}, {"darwin", "amd64"}}
 	err = goBuild(b.Context(), made.tbctl, "linux", "amd64", "./cmd/tbctl")
-	for _, file := range []struct {
-		name  string
-		hosts [][2]string
-		size  int64
-	}{{"release", linux, sizeRelease}, {"largest", linux, sizeLargest}, {"large", macOS, sizeDebug}} {
+	linux := [][2]string{{"linux", "amd64"}}
+	for _, file := range []fixture{{"release", linux, sizeRelease, 5}, {"largest", linux, sizeLargest, 5}, {"large", forMacOS, sizeDebug, 5}} {
 		if err == nil {
-			err = made.binary(b.Context(), file.name, file.hosts, file.size)
+			err = made.binary(b.Context(), file)
 		}
 		if err == nil {
 			err = made.zip(file.name, file.name+".zip", zip.Deflate)

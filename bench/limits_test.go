@@ -32,10 +32,9 @@ func TestLimits(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.close)
-	host := [][2]string{{runtime.GOOS, runtime.GOARCH}}
 	for _, err := range []error{
 		execute(t.Context(), "go", "build", "-ldflags=-s -w", "-o", b.tbctl, "./cmd/tbctl"), // as the tests are built: most of it is there already
-		b.binary(t.Context(), "release", host, 0),
+		b.binary(t.Context(), fixture{"release", forHost, 0, 5}),
 		b.zip("release", "stored.zip", zip.Store),
 		b.zip("release", "release.zip", zip.Deflate),
 	} {

@@ -16,11 +16,10 @@ func BenchmarkStatus(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(bed.close)
-	host := [][2]string{{runtime.GOOS, runtime.GOARCH}}
 	if err := goBuild(b.Context(), bed.tbctl, runtime.GOOS, runtime.GOARCH, "./cmd/tbctl"); err != nil {
 		b.Fatal(err)
 	}
-	if err := bed.binary(b.Context(), "release", host, sizeRelease); err != nil {
+	if err := bed.binary(b.Context(), fixture{"release", forHost, sizeRelease, 5}); err != nil {
 		b.Fatal(err)
 	}
 	for _, count := range []int{1, 500} {

@@ -3,10 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strconv"
@@ -61,7 +63,7 @@ func (b *bed) verifies() []target {
 		ours, peer := b.run("verify", b.path(size.name)), read(size.name)
 		list = append(list,
 			target{name: "verify, " + size.text, want: "≤ 1.3", peerName: "cat >/dev/null", ours: ours, peer: peer},
-			target{name: "the same on one processor", want: "≤ 1.3", peerName: "the same", ours: one(ours), peer: one(peer), missing: missing("taskset")})
+			target{name: "verify, " + size.text + ", on one processor", want: "≤ 1.3", peerName: "the same", ours: one(ours), peer: one(peer), missing: missing("taskset")})
 	}
 	return append(list, target{
 		name: "verify, 64 MiB", want: "-", peerName: "sha256sum",
@@ -72,35 +74,56 @@ func (b *bed) verifies() []target {
 // installs compare with what people do instead, one step after the other.
 func (b *bed) installs() []target {
 	work := b.path("work")
-	fresh := func() error { // all start with nothing there
-		if err := os.RemoveAll(work); err != nil {
-			return err
+	install := func(what, source string, args ...string) target { // of a zip, where nothing is
+		fresh := func() error {
+			if err := os.RemoveAll(work); err != nil {
+				return err
+			}
+			return os.MkdirAll(work, 0o755)
 		}
-		return os.MkdirAll(work, 0o755)
-	}
-	line := func(name, zip, want string, env ...string) target {
-		if name == "" {
-			name = fmt.Sprintf("install, %.1f MB as a zip of %.1f MB", b.megabytes(strings.TrimSuffix(zip, ".zip")), b.megabytes(zip))
-		}
+		zip := what + ".zip"
 		steps := "set -e; cd " + work + "; curl -sSfLO " + b.url + "/" + zip + "; unzip -qo " + zip +
 			"; sha256sum tigerbeetle >/dev/null; sync tigerbeetle; mv tigerbeetle theirs"
-		ours := b.run("install", b.url+"/"+zip, b.path("work/ours"), "--quiet", "--state-dir", b.path("state"), "--cache-dir", b.path("cache"))
-		ours.reset, ours.env = fresh, env
+		ours := b.run(append([]string{"install", source, b.path("work/ours"), "--quiet", "--state-dir", b.path("state"), "--cache-dir", b.path("cache")}, args...)...)
+		ours.reset = fresh
 		return target{
-			name: name, want: want, peerName: "curl + unzip + sha256sum + sync + mv",
-			ours: ours, peer: command{args: []string{"sh", "-c", steps}, env: env, reset: fresh},
+			name: fmt.Sprintf("install, %.1f MB as a zip of %.1f MB", b.megabytes(what), b.megabytes(zip)),
+			ours: ours, peer: command{args: []string{"sh", "-c", steps}, reset: fresh}, peerName: "curl + unzip + sha256sum + sync + mv",
 			floor: &floor{
-				command: command{args: []string{b.self, "-floor", b.url + "/" + zip, "-work", work}, env: env, reset: fresh},
+				command: command{args: []string{b.self, "-floor", b.url + "/" + zip, "-work", work}, reset: fresh},
 				prints:  true, is: "network + the slowest stage + sync",
 			},
-			wantFloor: "≤ 1.25", missing: missing("curl", "unzip", "sha256sum", "sync"),
+			want: "-", wantFloor: "≤ 1.25", missing: missing("curl", "unzip", "sha256sum", "sync"),
 		}
 	}
-	list := []target{line("", "release.zip", "≤ 0.55")}
-	if b.hashInstructions() {
-		list = append(list, line("the same without SHA instructions", "release.zip", "≤ 0.65", withoutSHA...))
+	first := install("release", b.url+"/release.zip")
+	first.want = "≤ 0.55"
+	upgrade := install("release", benchRelease(5).String(), "--mirror", b.url+"/{tag}/{asset}")
+	upgrade.name, upgrade.want = "install of a release over another", "≤ 0.55"
+	over := func() error {
+		return errors.Join(first.ours.reset(), copyFile(b.path("older"), filepath.Join(work, "ours")), copyFile(b.path("older"), filepath.Join(work, "theirs")))
 	}
-	return append(list, line("", "largest.zip", "-"))
+	upgrade.ours.reset, upgrade.peer.reset = over, over
+	list := []target{first, upgrade}
+	if b.hashInstructions() {
+		for _, each := range list {
+			each.name, each.want = each.name+", without SHA instructions", "≤ 0.65"
+			each.ours.env, each.peer.env = withoutSHA, withoutSHA
+			slower := *each.floor
+			slower.env = withoutSHA
+			each.floor = &slower
+			list = append(list, each)
+		}
+	}
+	return append(list, install("largest", b.url+"/largest.zip"))
+}
+
+func copyFile(from, to string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
 }
 
 // megabytes is the size of a fixture, NaN if it is not there.
