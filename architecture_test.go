@@ -40,6 +40,7 @@ var rooms = map[string][]string{
 	"internal/testbin":         {"multiversion", "pack"},
 	"internal/standin":         {"multiversion", "datafile", "internal/testbin"},
 	"internal/standin/program": {"multiversion", "datafile"},
+	"internal/mutate":          {},
 	"internal/tinyelf":         nil,
 	"torture":                  nil,
 	"bench":                    nil,

@@ -183,9 +183,29 @@ func TestExecKeepsSignalsAndLimits(t *testing.T) {
 	}
 }
 
-// TestDamageIsNotRun needs no helper: nothing is executed.
+// TestDamageIsNotRun runs [TestNothingIsRun] in a process of its own: were anything executed, the program would
+// take its place, and end with success all the same, but not with what the process says at its end.
 func TestDamageIsNotRun(t *testing.T) {
 	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := exec.Command(self, "-test.run=^TestNothingIsRun$")
+	command.Env = append(os.Environ(), nothingIsRun+"=1")
+	if got, code := output(t, command); code != 0 || !strings.Contains(got, nothingIsRun) {
+		t.Errorf("exit code %d: %s", code, got)
+	}
+}
+
+// nothingIsRun is a variable that the process of [TestDamageIsNotRun] has, and what it says at its end.
+const nothingIsRun = "EXTRACT_TEST_NOTHING_IS_RUN"
+
+// TestNothingIsRun gives what must not be executed to Exec and to Run.
+func TestNothingIsRun(t *testing.T) {
+	if os.Getenv(nothingIsRun) == "" {
+		t.Skip("skipped: TestDamageIsNotRun runs it in a process of its own")
+	}
 	good := testbin.Build(t, hostSpec())
 	extent := testbin.Load(t, good).Images[0].PastExtent(1)
 	command := extract.Command{Path: argvPath}
@@ -223,6 +243,7 @@ func TestDamageIsNotRun(t *testing.T) {
 			t.Errorf("cancelled: %v", err)
 		}
 	}
+	fmt.Println(nothingIsRun)
 }
 
 func TestFailedExecutionIsReported(t *testing.T) {

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+)
+
+// TestExitUnknown requires exit code 6, and the command that finds out, for every error by which
+// the state of the disk is not known, whatever its cause is.
+func TestExitUnknown(t *testing.T) {
+	t.Parallel()
+	const target = "/opt/tigerbeetle"
+	for _, cause := range []error{errors.New("unexpected"), fsatomic.ErrChanged, fsatomic.ErrNoSpace, os.ErrPermission, context.Canceled} {
+		for _, err := range []error{
+			&install.ReadBackError{Target: target, Want: "1", Found: "2", Err: cause},
+			&fsatomic.UnknownStateError{Path: target, Step: "exchange", Err: cause},
+			&fsatomic.SyncError{Path: target, Swapped: true, Err: cause},
+			&fsatomic.SyncError{Path: target, Err: cause},
+		} {
+			a := &app{ctx: t.Context(), command: "install", about: subject{target: target}}
+			got := classify(a, fmt.Errorf("install: %w", err))
+			if got.code != exitUnknown || !strings.Contains(got.hint, "tbctl ") || !strings.Contains(got.hint, target) {
+				t.Errorf("%T of %v: exit code %d, hint %q", err, cause, got.code, got.hint)
+			}
+		}
+	}
+}
+
+// TestErrorsArePrintable requires that a terminal is told nothing by what comes from outside, on
+// standard error as little as in the result.
+func TestErrorsArePrintable(t *testing.T) {
+	t.Parallel()
+	const name = "no\x1b]0;such\x07\u202efile\u009b2J no\x1b[1mno\x1b[31mno\x1b[0m" // the last ones may be the stream's own
+	for _, args := range [][]string{
+		{"verify", "./" + name}, {"inspect", "./" + name}, {"install", "./" + name, "/nowhere/" + name}, {"status", "/nowhere/" + name},
+		{"rollback", "/nowhere/" + name}, {"install", name}, {name}, {"verify", "--" + name}, {"history", "/" + name}, {"releases", "--mirror", name},
+	} {
+		var out, errs bytes.Buffer
+		code := run(append(args, "--color", "always"), streams{in: strings.NewReader(""), out: &out, err: &errs}, func(variable string) string {
+			return map[string]string{"TBCTL_CONFIG": os.DevNull, "TBCTL_STATE_DIR": "/nowhere/state"}[variable]
+		})
+		if text := out.String() + errs.String(); strings.Contains(text, "no\x1b") || strings.ContainsAny(text, "\x07\u202e\u009b") || code == 0 && text == "" {
+			t.Errorf("%q: exit code %d: %q", args, code, text)
+		}
+	}
+}
