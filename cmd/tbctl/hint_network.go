@@ -86,9 +86,9 @@ func hintUnavailable(err *release.UnavailableError) string {
 	case err.Require == release.RequireSignature:
 		return first
 	case github:
-		return "do without GitHub if you have the digest from elsewhere, --sha256 HEX --github-digest=false; or " + first
+		return first + "; with a digest from elsewhere it goes without GitHub: --sha256 HEX --github-digest=false"
 	}
-	return "a digest that you have is enough, --sha256 HEX; or " + first
+	return first + "; a digest that you have is enough: --sha256 HEX"
 }
 
 // hintAnswer is about a server's final answer.
