@@ -17,6 +17,8 @@ type Scratch struct {
 	name string // to be removed at Close; empty where that has been done
 	size int64
 
+	closed bool
+
 	wrap func(error) error // an error of writing
 }
 
@@ -115,11 +117,15 @@ func (s *Scratch) ReadAt(data []byte, offset int64) (int, error) { return s.file
 // Size returns how many bytes were written.
 func (s *Scratch) Size() int64 { return s.size }
 
-// Close removes the file. On nil it does nothing.
+// Abort is Close.
+func (s *Scratch) Abort() error { return s.Close() }
+
+// Close removes the file. On nil, and the second time, it does nothing.
 func (s *Scratch) Close() error {
-	if s == nil {
+	if s == nil || s.closed {
 		return nil
 	}
+	s.closed = true
 	err := s.file.Close()
 	if s.name != "" {
 		if removeErr := s.dir.Remove(s.name); !errors.Is(removeErr, fs.ErrNotExist) {

@@ -210,3 +210,68 @@ func TestAwaitFree(t *testing.T) {
 	check(t, lock.Release())
 	check(t, <-done)
 }
+
+// TestDraft: what is there already is found out piece by piece, and what is another file
+// from any byte on comes whole.
+func TestDraft(t *testing.T) {
+	t.Parallel()
+	const there = "what is there already"
+	m := scenario{}.setUp(t, memfs.Options{})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	opened := 0
+	open := func() (fsatomic.Store, error) {
+		opened++
+		return fsatomic.ScratchBeside(m, target, 0)
+	}
+	fails := func() (fsatomic.Store, error) { return nil, errInjected }
+	for _, test := range []struct {
+		came         string
+		open         func() (fsatomic.Store, error)
+		whole, fails bool
+	}{
+		{there, open, true, false},
+		{there, fails, true, false},
+		{"what is new", open, false, false},
+		{"what is new", fails, false, true},
+		{there + " and more", open, false, false},
+		{there[:7], open, false, false},
+		{there[:7], fails, false, false},
+		{"", open, false, false},
+	} {
+		for size := 1; size <= len(test.came)+1; size += 3 {
+			draft, err := fsatomic.NewDraft(strings.NewReader(there), int64(len(there)), test.open)
+			check(t, err)
+			for _, came := range []string{test.came, test.came} { // from the beginning again
+				check(t, draft.Reset())
+				_, err = io.CopyBuffer(struct{ io.Writer }{draft}, struct{ io.Reader }{strings.NewReader(came)}, make([]byte, size))
+			}
+			if test.fails {
+				if !errors.Is(err, errInjected) {
+					t.Errorf("%q: %v", test.came, err)
+				}
+				continue
+			}
+			check(t, err)
+			for range 2 { // as it is, and stored
+				text, err := io.ReadAll(io.NewSectionReader(draft, 0, draft.Size()))
+				if err != nil || string(text) != test.came {
+					t.Errorf("%q: %q, %v", test.came, text, err)
+				}
+				if draft.Whole() != test.whole && draft.Store() == nil {
+					t.Errorf("%q: whole %v", test.came, draft.Whole())
+				}
+				if err := draft.Keep(); (err == nil) != (draft.Err() == nil) {
+					t.Errorf("%q: %v", test.came, err)
+				}
+			}
+			check(t, draft.Abort())
+		}
+	}
+	if _, err := fsatomic.NewDraft(nil, 0, fails); !errors.Is(err, errInjected) || opened == 0 {
+		t.Errorf("nothing to compare with: %v", err)
+	}
+	if names, err := openDir(t, m).List("", 10); err != nil || len(names) > 0 {
+		t.Errorf("left %q, %v", names, err)
+	}
+}

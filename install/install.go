@@ -122,10 +122,10 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 		return err
 	}
 	draft, err := r.newDraft()
+	defer draft.close()
 	if err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
-	defer draft.close()
 	known, err := r.known(ctx, draft)
 	if err == nil && !known && r.hindered != nil && !r.request.Near && len(r.request.Expect) == 0 {
 		return r.hindered // nothing says that it may be the installed file
@@ -147,8 +147,8 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 		return r.already()
 	case r.hindered != nil: // it could have been the installed file, and is not
 		return r.hindered
-	case !draft.stored: // it is the beginning of the installed file
-		return fmt.Errorf("install: %w", draft.failed)
+	case draft.Store() == nil: // it is the beginning of the installed file
+		return fmt.Errorf("install: %w", draft.Err())
 	case r.outcome.DryRun:
 		r.foresee()
 		return nil
@@ -300,6 +300,9 @@ func (r *run) check() error {
 	return nil
 }
 
+// sizeLeast is the size in bytes that every binary has, for a plan that knows no better.
+const sizeLeast = 4 << 10
+
 // problems are what hinders a change. The attributes are tried out last, before the lock
 // is taken: what the file system refuses nobody else could foretell.
 func (r *run) problems() []error {
@@ -308,7 +311,7 @@ func (r *run) problems() []error {
 	}
 	size := r.request.SizeHint
 	if size == 0 {
-		size = r.target.File.Size
+		size = max(r.target.File.Size, sizeLeast)
 	}
 	wanted := r.plan.Attributes
 	problems := r.target.CheckOwner(r.request.UID == nil, r.request.GID == nil)
@@ -412,51 +415,6 @@ func (r *run) acquire(ctx context.Context) error {
 	return nil
 }
 
-// newDraft makes the draft: compared with the installed file where that may be the one
-// that is asked for.
-func (r *run) newDraft() (*draft, error) {
-	d := &draft{open: r.openStore}
-	if r.mayBeInstalled() {
-		file, err := openPath(r.FS, r.target.Path)
-		if err != nil {
-			return nil, err
-		}
-		d.installed, d.size, d.closeInstalled = file, r.target.File.Size, file.Close
-		info, err := file.Stat()
-		if err == nil && !info.Unchanged(r.target.File) {
-			err = fmt.Errorf("%s: %w", r.target.Path, fsatomic.ErrChanged)
-		}
-		if err != nil {
-			d.close()
-			return nil, err
-		}
-	}
-	if err := d.begin(); err != nil {
-		d.close()
-		return nil, err
-	}
-	return d, nil
-}
-
-// openStore opens what keeps the bytes of a file that is not the installed one.
-func (r *run) openStore() (store, error) {
-	switch {
-	case r.hindered != nil:
-		return nil, r.hindered
-	case r.outcome.DryRun:
-		scratch, err := fsatomic.ScratchBeside(r.FS, r.target, r.request.SizeHint)
-		if err != nil {
-			return nil, err
-		}
-		return scratchStore{scratch}, nil
-	}
-	staged, err := fsatomic.Stage(r.lock, r.target, r.request.SizeHint)
-	if err != nil {
-		return nil, err
-	}
-	return stagedStore{staged}, nil
-}
-
 // known asks whether the installed file is what would be fetched. If so, it is the new file.
 func (r *run) known(ctx context.Context, draft *draft) (bool, error) {
 	if r.request.Known == nil || draft.installed == nil {
@@ -472,7 +430,7 @@ func (r *run) known(ctx context.Context, draft *draft) (bool, error) {
 	}
 	origin.ExecutableSHA256 = r.installed.file.SHA256
 	r.from(origin)
-	draft.take()
+	draft.Take()
 	return true, nil
 }
 
@@ -500,7 +458,7 @@ func (r *run) fetch(ctx context.Context, draft *draft, fetch Fetch) error {
 func (r *run) judge(ctx context.Context, draft *draft) error {
 	r.observe(StepVerify)
 	sum := r.plan.Origin.ExecutableSHA256
-	if draft.whole() {
+	if draft.Whole() {
 		sum = r.installed.file.SHA256
 	}
 	mode := fs.FileMode(r.plan.Attributes.Mode&0o777 | 0o100) // that it will have

@@ -188,6 +188,51 @@ func TestFoundInThePlan(t *testing.T) {
 	}
 }
 
+// TestAlready requires that a file which is installed already needs nothing of what would
+// hinder another: no room, no right to write.
+func TestAlready(t *testing.T) {
+	t.Parallel()
+	tests := map[string]func(t *testing.T, p *place){
+		"read-only": func(t *testing.T, p *place) {
+			mounted(t, p.dir, "--bind", p.dir)
+			must(t, "mount", "-o", "remount,bind,ro", p.dir)
+		},
+		"immutable file":      func(t *testing.T, p *place) { mayFlag(t, "i", p.target) },
+		"immutable directory": func(t *testing.T, p *place) { mayFlag(t, "i", p.dir) },
+		"no space": func(t *testing.T, p *place) {
+			small(t, p, "size=64m")
+			p.put(t, p.target, binaryOld)
+			fill(t, filepath.Join(p.dir, "ballast"))
+		},
+		"another's": func(t *testing.T, p *place) { check(t, os.Chmod(p.target, 0o755)) },
+	}
+	for name, arrange := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			needRoot(t)
+			p := newPlace(t, diskDir(t))
+			p.reset(t, binaryOld, nothing)
+			arrange(t, p)
+			before := listing(t, p.dir)
+			for _, more := range []string{"--dry-run", "--json"} {
+				args := p.args("install", p.source(binaryOld), p.target, "--running", binaryOld, more)
+				if name == "another's" {
+					check(t, os.MkdirAll(p.state, 0o777))
+					args = asNobody(t, args)
+				}
+				command := exec.CommandContext(t.Context(), args[0], args[1:]...)
+				command.Env = p.env
+				if got := finish(t, command); got.code != 0 || !strings.Contains(got.stdout, "already") {
+					t.Errorf("%s: exit %d: %s%s", more, got.code, got.stdout, got.stderr)
+				}
+			}
+			if after := listing(t, p.dir); after != before {
+				t.Errorf("before:\n%s\nafter:\n%s", before, after)
+			}
+		})
+	}
+}
+
 // small puts a small file system in the place of the target's directory.
 func small(t *testing.T, p *place, options string) {
 	t.Helper()

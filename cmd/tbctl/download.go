@@ -68,11 +68,11 @@ func (c *downloadCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	output := &resettable{name: name, force: c.Force || there != ""}
-	defer output.abort()
-	if err := output.Reset(); err != nil {
+	output, err := c.draft(name, there != "")
+	if err != nil {
 		return err
 	}
+	defer output.close()
 	fetched, report, err := c.fetch(a, artifact, output)
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (c *downloadCmd) Run(a *app) error {
 	}
 	switch {
 	case there == "":
-		err = a.commit(output.Output)
+		err = output.commit(a)
 	case there != report.SHA256:
 		err = &fs.PathError{Op: "download", Path: name, Err: fs.ErrExist}
 	default:
@@ -93,7 +93,7 @@ func (c *downloadCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := downloaded{Path: output.Path(), Already: there != "", Fetched: fetched, Report: report}
+	result := downloaded{Path: output.path, Already: there != "", Fetched: fetched, Report: report}
 	result.Advisories = advisory.Of(advisory.Subject{
 		About: advisory.AboutFile, Release: report.Binary.Current(), SHA256: []string{report.SHA256, fetched.AssetSHA256}, Tag: string(fetched.Tag),
 	})
@@ -120,7 +120,7 @@ func renderDownloaded(out *term.Stream, result downloaded) {
 }
 
 // fetch writes the executable to the output, and verifies what is there then.
-func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *resettable) (release.Fetched, verify.Report, error) {
+func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *downloadDraft) (release.Fetched, verify.Report, error) {
 	a.noteFetch(artifact)
 	a.progress.Start("fetching", -1)
 	fetched, err := artifact.Fetch(a.ctx, output)
@@ -202,22 +202,52 @@ func downloadName(artifact release.Artifact) string {
 	return filepath.Clean("tigerbeetle-" + string(artifact.Tag) + "-" + string(artifact.Platform))
 }
 
-// resettable is an output file that can be begun anew.
-type resettable struct {
-	*fsatomic.Output
-	name  string
-	force bool
+// downloadDraft is where a download goes: nowhere for as long as it is what is at the name
+// already, which takes no room then and no right to write.
+type downloadDraft struct {
+	*fsatomic.Draft
+	path  string
+	there *input // nil: nothing is there, or it is to be replaced
 }
 
-// Reset forgets what was written.
-func (r *resettable) Reset() error {
-	r.abort()
-	r.Output = nil
-	output, err := fsatomic.Create(fsatomic.OS(), r.name, executableMode, r.force)
-	r.Output = output
-	return err
+func (c *downloadCmd) draft(name string, compare bool) (*downloadDraft, error) {
+	d := &downloadDraft{path: name}
+	var size int64
+	var existing io.ReaderAt
+	if compare {
+		there, err := openFile(name)
+		if err != nil {
+			return nil, err
+		}
+		d.there, existing, size = there, there, there.Size()
+	}
+	var err error
+	d.Draft, err = fsatomic.NewDraft(existing, size, func() (fsatomic.Store, error) {
+		output, err := fsatomic.Create(fsatomic.OS(), name, executableMode, c.Force || compare)
+		if err != nil {
+			return nil, err
+		}
+		d.path = output.Path()
+		return output, nil
+	})
+	if err != nil {
+		d.close()
+		return nil, err
+	}
+	return d, nil
 }
 
-func (r *resettable) abort() { _ = r.Output.Abort() }
+// commit puts what came at its name.
+func (d *downloadDraft) commit(a *app) error {
+	if err := d.Keep(); err != nil {
+		return err
+	}
+	return a.commit(d.Store().(*fsatomic.Output))
+}
 
-var _ io.Writer = (*resettable)(nil)
+func (d *downloadDraft) close() {
+	_ = d.Abort() // the next download of the name removes what stays
+	if d.there != nil {
+		d.there.Close()
+	}
+}
