@@ -184,6 +184,14 @@ func look(t *testing.T, target string, options replica.Options) replica.View {
 	return view
 }
 
+// needAllSeen skips a test of what is told where everything is seen, which a container does not show.
+func needAllSeen(t *testing.T) {
+	t.Helper()
+	if unseen := look(t, "/none", replica.Options{}).Unseen; len(unseen) > 0 {
+		t.Skipf("skipped: it needs to see every process: %s", unseen[0].Reason)
+	}
+}
+
 // processOf returns the process with this id.
 func processOf(t *testing.T, view replica.View, pid int) replica.Process {
 	t.Helper()

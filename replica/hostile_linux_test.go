@@ -195,6 +195,7 @@ func watchOpens(t *testing.T, path string) func() bool {
 // A process that executes from a mount which answers no more is neither waited for nor told of.
 func TestFindHungExecutable(t *testing.T) {
 	t.Parallel()
+	needAllSeen(t)
 	source, place := t.TempDir(), t.TempDir()
 	testbin.WriteFile(t, filepath.Join(source, "other"), testbin.Self(t))
 	server := mountFUSE(t, source, place)

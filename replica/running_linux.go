@@ -21,6 +21,11 @@ const (
 
 	// memoryFilesMax is how many memory files of a process are read. A replica has one.
 	memoryFilesMax = 4
+
+	// tornMax is how often a memory file is read that a replica may be writing, and
+	// tornPause the time between.
+	tornMax   = 5
+	tornPause = 2 * time.Millisecond
 )
 
 // opened is what the descriptors of a process tell, besides what it is armed with.
@@ -103,10 +108,11 @@ func (l *look) descriptor(directory int, name string, data *pin, opened *opened,
 // memoryFile reads a memory file that the process holds.
 func (l *look) memoryFile(directory int, name string, headers *[]named) {
 	header, err := readHeader(directory, name, filepath.Join(l.entry.path, "fd", name))
+	for attempt := 1; damaged(err) && attempt < tornMax && sleep(l.ctx, tornPause) == nil; attempt++ {
+		header, err = readHeader(directory, name, filepath.Join(l.entry.path, "fd", name))
+	}
 	if err != nil {
-		// Empty until the first binary is accepted, and plain for the moment
-		// before a past release executes.
-		if gone(err) != errGone && !multiversion.IsPlain(err) && !errors.Is(err, multiversion.RuleKind) {
+		if damaged(err) {
 			l.process.unreadable("fd", fmt.Errorf("armed binary in descriptor %s: %w", name, err))
 		}
 		return
@@ -117,6 +123,13 @@ func (l *look) memoryFile(directory int, name string, headers *[]named) {
 	number, _ := strconv.Atoi(name)
 	l.process.Armed = &Armed{FD: number, Current: header.Current.Release, Checksum: header.ChecksumBinary, Releases: header.Releases()}
 	*headers = append([]named{{name: "the armed binary", header: header}}, *headers...)
+}
+
+// damaged reports whether a memory file holds something else than it does at times: nothing
+// until the first binary is accepted, and a plain executable for the moment before a past release
+// executes.
+func damaged(err error) bool {
+	return err != nil && gone(err) != errGone && !multiversion.IsPlain(err) && !errors.Is(err, multiversion.RuleKind)
 }
 
 // running finds out the release that the process executes. The error is the

@@ -17,6 +17,7 @@ func TestUnseen(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: making namespaces needs root")
 	}
+	needAllSeen(t)
 	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	forMallory(t, binary, dataFile)
 	p := standin.Start(t, binary, dataFile, standin.Options{})

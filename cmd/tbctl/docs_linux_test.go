@@ -29,6 +29,7 @@ func TestDocs(t *testing.T) {
 		t.Skip("skipped: the documents' output is that of x86_64-linux, and it takes some seconds (-short)")
 	}
 	t.Parallel()
+	needAllSeen(t)
 	world := newDocsWorld(t)
 	var run, developer, notRun, skipped atomic.Int64
 	t.Run("documents", func(t *testing.T) {
