@@ -47,23 +47,39 @@ func TestRollout(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			s := &sandbox{t: t, world: &docsWorld{url: "http://none"}, dir: t.TempDir()}
-			writeDoc(t, s.path("bin/ssh"), []byte("#!/bin/sh\nexport HOST=$1; shift\nexec sh -c \"$*\"\n"), 0o755)
-			writeDoc(t, s.path("bin/tbctl"), []byte(fakeTbctl), 0o755)
-			for _, host := range []string{"here/home", "a", "b"} {
-				if err := os.MkdirAll(s.path(host), 0o755); err != nil {
-					t.Fatal(err)
-				}
-			}
-			for host, answers := range test.answers {
-				writeDoc(t, s.path(host, "answers"), []byte(strings.ReplaceAll(answers, " ", "\n")+"\n"), 0o644)
-			}
-			code, output := s.shell(`SSH=ssh PAUSE=0 "$DOCS/rollout.sh" 1.2.3 a b`)
-			calls, _ := os.ReadFile(filepath.Join(s.dir, "calls"))
-			got := strings.ReplaceAll(strings.TrimSpace(string(calls)), "\n", ", ")
+			code, got, output := rollout(t, "", test.answers)
 			if code != test.code || got != test.calls || !strings.Contains(output, test.says) {
 				t.Errorf("exit code %d, want %d\ncalls %s\nwant  %s\nit says, without %q:\n%s", code, test.code, got, test.calls, test.says, output)
 			}
 		})
 	}
+}
+
+// Where a replica cannot be asked, what runs is the proof.
+func TestRolloutProof(t *testing.T) {
+	t.Parallel()
+	const want = "a install --dry-run, b install --dry-run, a install --quiet, a watch running, b install --quiet, b watch running, a watch running=1.2.3, b watch running=1.2.3"
+	code, calls, output := rollout(t, "PROOF=running", nil)
+	if code != 0 || calls != want || !strings.Contains(output, "done: 2 hosts are running with 1.2.3") {
+		t.Errorf("exit code %d\ncalls %s\nwant  %s\n%s", code, calls, want, output)
+	}
+}
+
+// rollout runs docs/rollout.sh with a setting, on hosts a and b, which answer as told.
+func rollout(t *testing.T, setting string, answers map[string]string) (code int, calls, output string) {
+	t.Helper()
+	s := &sandbox{t: t, world: &docsWorld{url: "http://none"}, dir: t.TempDir()}
+	writeDoc(t, s.path("bin/ssh"), []byte("#!/bin/sh\nexport HOST=$1; shift\nexec sh -c \"$*\"\n"), 0o755)
+	writeDoc(t, s.path("bin/tbctl"), []byte(fakeTbctl), 0o755)
+	for _, host := range []string{"here/home", "a", "b"} {
+		if err := os.MkdirAll(s.path(host), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for host, answer := range answers {
+		writeDoc(t, s.path(host, "answers"), []byte(strings.ReplaceAll(answer, " ", "\n")+"\n"), 0o644)
+	}
+	code, output = s.shell(setting + ` SSH=ssh PAUSE=0 "$DOCS/rollout.sh" 1.2.3 a b`)
+	called, _ := os.ReadFile(filepath.Join(s.dir, "calls"))
+	return code, strings.ReplaceAll(strings.TrimSpace(string(called)), "\n", ", "), output
 }
