@@ -219,7 +219,7 @@ func (f *peFile) checkSection(s *peSection) error {
 		return refusePE(s.at, "section of %d bytes at offset %d ends past the file", s.size, s.offset)
 	case binary.LittleEndian.Uint16(s.header[32:]) != 0:
 		return refusePE(s.at, "a section of an image with relocations")
-	case s.virtualSize == 0 && s.rawSize != 0 && s.offset != 0:
+	case s.virtualSize == 0 && s.rawSize != 0: // also without a pointer: the rebuilt file would have one
 		return refusePE(s.at, "%d bytes of raw data in a section without a virtual size", s.rawSize)
 	}
 	return nil
