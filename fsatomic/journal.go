@@ -1,6 +1,7 @@
 package fsatomic
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -13,18 +14,22 @@ import (
 const (
 	// LineSizeMax is the most bytes of a line of a journal.
 	LineSizeMax = 1 << 20
-	// JournalReadMax is the most bytes that [ReadJournal] reads.
-	JournalReadMax = 64 << 20
+	// JournalReadMax is the most bytes that [ScanJournal] reads.
+	JournalReadMax = 16 << 20
 
-	journalMode    Mode = 0o644
+	scanBufferSize = 64 << 10
+
+	// journalMode lets nobody else open it, who could hold its lock then.
+	journalMode    Mode = 0o600
 	journalDirMode Mode = 0o755
 	appendRoom          = 4 << 10 // bytes that a usual line needs at most
 )
 
 // Append adds one line to a journal, durably: on nil it is on the disk. The
 // line must not contain a newline. The journal and its directories are made if
-// need be, the file with mode 0644; a symbolic link is not followed. Concurrent
-// writers wait for each other, until ctx ends. A last line that a crash tore is
+// need be, the file with mode 0600, which an older one gets too; a symbolic link is not
+// followed, and a file with further names is not written to. Concurrent writers wait for each
+// other, until ctx ends. A last line that a crash tore is
 // left as it is, and the new one begins on a line of its own.
 //
 // Errors: [ErrTooLarge], [ErrNotRegular], a [SyncError], the context's with a
@@ -60,8 +65,17 @@ func openJournal(ctx context.Context, dir Dir, base, name string) (File, error) 
 			return nil, err
 		}
 		current := false
-		if err = lockWaiting(ctx, file, name); err == nil {
+		info, err := file.Stat()
+		if err == nil && info.Links > 1 {
+			err = fmt.Errorf("%w: it has %d links", ErrNotRegular, info.Links)
+		}
+		if err == nil {
+			tighten(file, info, journalMode)
+			err = lockWaiting(ctx, file, name)
+		}
+		if err == nil {
 			current, err = isCurrent(dir, base, file)
+			current = current || info.Inode == 0 // on a system that has no such numbers
 		}
 		if err == nil && current {
 			return file, nil
@@ -97,6 +111,14 @@ func openOrCreate(dir Dir, base string, mode Mode) (file File, created bool, err
 		}
 	}
 	return nil, false, ErrChanged
+}
+
+// tighten takes rights to a file away that nobody but its owner needs: who may open it may
+// hold its lock. It is a wish: where this process may not, the owner's next one does.
+func tighten(file File, info Info, mode Mode) {
+	if info.Mode&^mode != 0 {
+		_ = file.Chmod(info.Mode & mode)
+	}
 }
 
 // lockWaiting locks the file, waiting for its holder until ctx ends.
@@ -197,24 +219,33 @@ func mayAppend(dir Dir, path, base string) error {
 	return file.Close()
 }
 
-// ReadJournal returns the complete lines of a journal, oldest first, without
-// their newlines: those in its last sizeMax bytes (0 or too much:
-// [JournalReadMax]). all is false when older ones were left out. A last line
-// without newline is left out: it is torn, or just being written. A line that a
-// crash tore in the middle of the journal is returned like any other. A journal
-// that does not exist is fs.ErrNotExist.
-func ReadJournal(fsys FS, name string, sizeMax int64) (lines [][]byte, all bool, err error) {
+// ScanJournal calls each for the complete lines of a journal, oldest first, without their
+// newlines: those in its last sizeMax bytes (0 or too much: [JournalReadMax]). It
+// holds one line at a time, which is each's during the call only. all is false when older
+// ones were left out. A last line without newline is left out: it is torn, or just being
+// written. A line that a crash tore in the middle of the journal is passed like any other, and
+// one of more than [LineSizeMax] bytes, which [Append] never wrote, as an empty one. A
+// journal that does not exist is fs.ErrNotExist.
+func ScanJournal(fsys FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
 	if sizeMax <= 0 || sizeMax > JournalReadMax {
 		sizeMax = JournalReadMax
 	}
+	all, err = scanJournal(fsys, name, sizeMax, each)
+	if err != nil {
+		return false, &PathError{"read journal", name, err}
+	}
+	return all, nil
+}
+
+func scanJournal(fsys FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
 	dir, base, err := openParent(fsys, name, false)
 	if err != nil {
-		return nil, false, &PathError{"read journal", name, err}
+		return false, err
 	}
 	defer dir.Close()
 	file, err := dir.Open(base)
 	if err != nil {
-		return nil, false, &PathError{"read journal", name, err}
+		return false, err
 	}
 	defer file.Close()
 	info, err := file.Stat()
@@ -222,31 +253,57 @@ func ReadJournal(fsys FS, name string, sizeMax int64) (lines [][]byte, all bool,
 		err = regular(info)
 	}
 	if err != nil {
-		return nil, false, &PathError{"read journal", name, err}
+		return false, err
 	}
 	start := max(0, info.Size-sizeMax)
-	text, err := io.ReadAll(io.NewSectionReader(file, start, info.Size-start))
-	if err != nil {
-		return nil, false, &PathError{"read journal", name, err}
-	}
-	return splitLines(text, start > 0), start == 0, nil
+	return start == 0, scanLines(io.NewSectionReader(file, start, info.Size-start), start > 0, each)
 }
 
-// splitLines returns the complete lines; of a text that begins anywhere, those
-// after the first newline.
-func splitLines(text []byte, clipped bool) [][]byte {
-	if clipped {
-		_, text, _ = bytes.Cut(text, []byte{'\n'})
-	}
-	var lines [][]byte
+// scanLines calls each for the complete lines; of a text that begins anywhere, for those after
+// the first newline.
+func scanLines(from io.Reader, clipped bool, each func(line []byte)) error {
+	lines := bufio.NewReaderSize(from, scanBufferSize)
+	var line []byte
 	for {
-		line, rest, found := bytes.Cut(text, []byte{'\n'})
-		if !found {
-			return lines
+		var whole bool
+		var err error
+		if line, whole, err = nextLine(lines, line[:0]); err != nil {
+			return ignoreEOF(err)
 		}
-		if len(line) > 0 {
-			lines = append(lines, line)
+		switch {
+		case clipped:
+			clipped = false
+		case !whole:
+			each(nil)
+		case len(line) > 0:
+			each(line)
 		}
-		text = rest
 	}
+}
+
+// nextLine reads up to the next newline, and appends what it read to line. A line that is too
+// long is read, but not whole.
+func nextLine(from *bufio.Reader, line []byte) (_ []byte, whole bool, err error) {
+	whole = true
+	for {
+		piece, err := from.ReadSlice('\n')
+		if len(line)+len(piece) > LineSizeMax+1 {
+			whole = false
+		} else {
+			line = append(line, piece...)
+		}
+		if err == nil {
+			return bytes.TrimSuffix(line, []byte{'\n'}), whole, nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return line, whole, err
+		}
+	}
+}
+
+func ignoreEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }

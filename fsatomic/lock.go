@@ -13,7 +13,10 @@ import (
 )
 
 const (
-	lockMode        Mode = 0o644
+	// Who may open the lock file may hold it: its owner, and the group of a directory in which
+	// the group may make and remove files anyway.
+	lockMode        Mode = 0o600
+	lockModeGroup   Mode = 0o660
 	holderSizeMax        = 4 << 10 // bytes of a lock file that are read
 	commandSizeMax       = 1 << 10 // bytes of a command that are written
 	lockPollFirst        = 10 * time.Millisecond
@@ -40,8 +43,8 @@ type LockOptions struct {
 
 // Lock is the exclusive right to change a target and the names beside it. It
 // is an flock(2) on a file beside the target, which stays there for ever: when
-// the holder dies, however it dies, the lock is free. Anybody who may read the
-// lock file may hold it.
+// the holder dies, however it dies, the lock is free. Who may open the lock file may
+// hold it: its owner, root, and in a directory that is a group's that group.
 //
 // A Lock keeps the target's directory open; all changes go through it. It must
 // not be used by two goroutines at once.
@@ -106,7 +109,7 @@ func (l *Lock) take(ctx context.Context, wait time.Duration) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		file, writable, err := openLockFile(l.dir, lockName(l.base()))
+		file, writable, err := openLockFile(l.dir, l.dirInfo, lockName(l.base()))
 		if err != nil {
 			return err
 		}
@@ -145,15 +148,15 @@ func (l *Lock) take(ctx context.Context, wait time.Duration) error {
 
 // openLockFile opens the lock file, making it if there is none. A file that
 // belongs to someone else may be open for reading only.
-func openLockFile(dir Dir, name string) (file File, writable bool, err error) {
+func openLockFile(dir Dir, in Info, name string) (file File, writable bool, err error) {
 	for range lockRacesMax {
 		file, err = dir.OpenAppend(name)
 		if err == nil {
-			return checkLockFile(file, true)
+			return checkLockFile(file, in, true)
 		}
 		if errors.Is(err, fs.ErrPermission) {
 			if file, err := dir.Open(name); err == nil {
-				return checkLockFile(file, false)
+				return checkLockFile(file, in, false)
 			}
 			return nil, false, err
 		}
@@ -162,11 +165,7 @@ func openLockFile(dir Dir, name string) (file File, writable bool, err error) {
 		}
 		file, err = dir.Create(name, lockMode)
 		if err == nil {
-			if err := file.Chmod(lockMode); err != nil && !modeRefused(err) { // whatever the umask
-				file.Close()
-				return nil, false, err
-			}
-			return file, true, nil
+			return checkLockFile(file, in, true)
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return nil, false, err
@@ -175,9 +174,24 @@ func openLockFile(dir Dir, name string) (file File, writable bool, err error) {
 	return nil, false, fmt.Errorf("%w: it is removed again and again", ErrLockFile)
 }
 
+// shareLock gives a lock file the mode that it must have in the directory, whatever the umask
+// and an earlier tbctl gave it. It is a wish: only the file's owner and root may.
+func shareLock(file File, in, info Info) {
+	mode := lockMode
+	if in.Mode&0o020 != 0 {
+		mode = lockModeGroup
+		if info.GID != in.GID && file.Chown(OwnerUnchanged, in.GID) != nil {
+			mode = lockMode
+		}
+	}
+	if info.Mode != mode {
+		_ = file.Chmod(mode)
+	}
+}
+
 // checkLockFile refuses what somebody may have put at the lock's name so that
 // the holder's line is written elsewhere.
-func checkLockFile(file File, writable bool) (File, bool, error) {
+func checkLockFile(file File, in Info, writable bool) (File, bool, error) {
 	info, err := file.Stat()
 	if err == nil && (info.Kind != KindFile || info.Links > 1) {
 		err = fmt.Errorf("%w: it is a %s with %d links", ErrLockFile, info.Kind, info.Links)
@@ -185,6 +199,9 @@ func checkLockFile(file File, writable bool) (File, bool, error) {
 	if err != nil {
 		file.Close()
 		return nil, false, err
+	}
+	if writable {
+		shareLock(file, in, info)
 	}
 	return file, writable, nil
 }
@@ -282,7 +299,7 @@ func HeldBy(fsys FS, target Target) (Holder, bool, error) {
 		return Holder{}, false, nil
 	}
 	if err == nil {
-		file, _, err = checkLockFile(file, false)
+		file, _, err = checkLockFile(file, Info{}, false)
 	}
 	if err != nil {
 		return Holder{}, false, &PathError{"look at the lock of", target.Path, err}

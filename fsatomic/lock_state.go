@@ -116,7 +116,9 @@ func (l *Lock) makeState(name string, data []byte) error {
 	defer file.Close() // nothing is unwritten: it is synced
 	info, err := file.Stat()
 	if err == nil && info.Mode != stateMode { // whatever the umask
-		err = file.Chmod(stateMode)
+		if err = file.Chmod(stateMode); modeRefused(err) {
+			err = nil
+		}
 	}
 	if err == nil {
 		_, err = file.Write(data)

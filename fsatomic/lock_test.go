@@ -3,6 +3,7 @@ package fsatomic_test
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -55,7 +56,7 @@ func TestLockProcess(t *testing.T) {
 	check(t, lock.Release())
 	info, err := os.Stat(lockOf(name))
 	check(t, err)
-	if info.Size() != 0 || info.Mode() != 0o644 {
+	if info.Size() != 0 || info.Mode() != 0o600 {
 		t.Fatalf("released lock file: %d bytes, %s", info.Size(), info.Mode())
 	}
 }
@@ -182,6 +183,47 @@ func TestLockFile(t *testing.T) {
 				t.Fatalf("the target holds %q, %v", contents, err)
 			}
 		})
+	}
+}
+
+// TestLockMode: nobody may open the lock file, and so hold it, but its owner and root, and the
+// group that may do as it likes in the directory anyway; one that an earlier tbctl made is closed.
+func TestLockMode(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		dir       fsatomic.Mode
+		gid, made int // of the directory; the mode of the file that is there, or 0
+		want      fsatomic.Mode
+		wantGID   int
+	}{
+		{0o755, 0, 0, 0o600, 0},
+		{0o755, 0, 0o644, 0o600, 0},
+		{0o755, 34, 0o666, 0o600, 0},
+		{0o775, 34, 0, 0o660, 34},
+		{0o775, 34, 0o644, 0o660, 34},
+		{0o1777, 0, 0o644, 0o660, 0},
+	} {
+		m := scenario{}.setUp(t, memfs.Options{Umask: 0o022})
+		check(t, m.Alter(testDir, func(i *fsatomic.Info) { i.Mode, i.GID = test.dir, test.gid }))
+		if test.made != 0 {
+			check(t, m.Make(lockOf(testName), fsatomic.KindFile, fsatomic.Mode(test.made)))
+		}
+		target, err := fsatomic.Lookup(m, testName)
+		check(t, err)
+		lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
+		check(t, err)
+		info, err := openDir(t, m).Lstat(filepath.Base(lockOf(testName)))
+		if err != nil || info.Mode != test.want || info.GID != test.wantGID {
+			t.Errorf("%+v: mode %s, group %d, %v", test, info.Mode, info.GID, err)
+		}
+		check(t, lock.Release())
+		if test.want == 0o660 {
+			continue
+		}
+		m.SetUser(fsatomic.Self{UID: 1000, GID: 1000})
+		if _, held, err := fsatomic.HeldBy(m, target); held || !errors.Is(err, fs.ErrPermission) {
+			t.Errorf("%+v: another user: %v, %v", test, held, err)
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package fsatomic_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -251,16 +250,22 @@ func contentsOf(t *testing.T, fsys fsatomic.FS, name string) (string, bool) {
 	return string(text), true
 }
 
+// readJournal collects the lines.
+func readJournal(fsys fsatomic.FS, name string, sizeMax int64) (lines []string, all bool, err error) {
+	all, err = fsatomic.ScanJournal(fsys, name, sizeMax, func(line []byte) { lines = append(lines, string(line)) })
+	return lines, all, err
+}
+
 func TestJournalOS(t *testing.T) {
 	t.Parallel()
 	fsys := fsatomic.OS()
 	name := filepath.Join(t.TempDir(), "a", "b", "journal")
-	if _, _, err := fsatomic.ReadJournal(fsys, name, 0); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := readJournal(fsys, name, 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("error %v", err)
 	}
 	check(t, fsatomic.Append(t.Context(), fsys, name, []byte("one")))
 	check(t, os.WriteFile(name, []byte("one\ntor"), 0o644))
-	lines, all, err := fsatomic.ReadJournal(fsys, name, 0)
+	lines, all, err := readJournal(fsys, name, 0)
 	if err != nil || !all || len(lines) != 1 {
 		t.Fatalf("lines %q, %v, %v", lines, all, err)
 	}
@@ -269,8 +274,8 @@ func TestJournalOS(t *testing.T) {
 	if err != nil || string(contents) != "one\ntor\ntwo\n" {
 		t.Fatalf("contents %q, %v", contents, err)
 	}
-	lines, all, err = fsatomic.ReadJournal(fsys, name, 7)
-	if err != nil || all || len(lines) != 1 || string(lines[0]) != "two" {
+	lines, all, err = readJournal(fsys, name, 7)
+	if err != nil || all || len(lines) != 1 || lines[0] != "two" {
 		t.Fatalf("lines %q, %v, %v", lines, all, err)
 	}
 	if err := fsatomic.Append(t.Context(), fsys, name, []byte("a\nb")); err == nil {
@@ -282,6 +287,20 @@ func TestJournalOS(t *testing.T) {
 	if err := fsatomic.Append(t.Context(), fsys, filepath.Dir(name), nil); !errors.Is(err, fsatomic.ErrDirectory) {
 		t.Fatalf("error %v", err)
 	}
+	if info, err := os.Stat(name); err != nil || info.Mode() != 0o600 { // it was made with 0644
+		t.Fatalf("mode %s, %v", info.Mode(), err)
+	}
+	second := name + "-second"
+	check(t, os.Link(name, second))
+	for _, name := range []string{name, second} {
+		if err := fsatomic.Append(t.Context(), fsys, name, []byte("three")); !errors.Is(err, fsatomic.ErrNotRegular) {
+			t.Fatalf("%s, with a second link: error %v", name, err)
+		}
+	}
+	if again, err := os.ReadFile(name); err != nil || string(again) != string(contents) {
+		t.Fatalf("contents %q, %v", again, err)
+	}
+	check(t, os.Remove(second))
 	link := name + "-link"
 	check(t, os.Symlink(name, link))
 	if err := fsatomic.Append(t.Context(), fsys, link, nil); !errors.Is(err, fsatomic.ErrNotRegular) {
@@ -310,13 +329,13 @@ func TestJournalConcurrent(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	lines, _, err := fsatomic.ReadJournal(fsatomic.OS(), name, 0)
+	lines, _, err := readJournal(fsatomic.OS(), name, 0)
 	check(t, err)
 	next := map[string]int{}
 	for _, line := range lines {
 		var who, tail string
 		var number int
-		_, _ = fmt.Sscan(string(line), &who, &number, &tail)
+		_, _ = fmt.Sscan(line, &who, &number, &tail)
 		if number != next[who] || tail != strings.Repeat("x", number%100) {
 			t.Fatalf("line %q, want number %d", line, next[who])
 		}
@@ -324,6 +343,78 @@ func TestJournalConcurrent(t *testing.T) {
 	}
 	if len(lines) != 4*appendLines {
 		t.Fatalf("%d lines", len(lines))
+	}
+}
+
+// TestJournalLines: a journal is read line by line, whatever its size and its lines.
+func TestJournalLines(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "journal")
+	long := strings.Repeat("x", fsatomic.LineSizeMax)
+	check(t, os.WriteFile(name, []byte("one\n\n"+long+"\n"+long+"y\ntwo\n"+strings.Repeat(long, 3)+"\nthree\n"+long), 0o600))
+	lines, all, err := readJournal(fsatomic.OS(), name, 0)
+	if err != nil || !all || !slices.Equal(lines, []string{"one", long, "", "two", "", "three"}) {
+		t.Fatalf("%d lines, %v, %v", len(lines), all, err)
+	}
+	for size, want := range map[int64][]string{
+		int64(len(long)):          nil,
+		int64(len(long)) + 1:      nil,
+		int64(len(long)) + 5:      nil,
+		int64(len(long)) + 8:      {"three"},
+		3 * int64(len(long)):      {"three"},
+		4*int64(len(long)) + 4:    {"three"},
+		4*int64(len(long)) + 1000: {"two", "", "three"},
+	} {
+		lines, all, err := readJournal(fsatomic.OS(), name, size)
+		if err != nil || all || !slices.Equal(lines, want) {
+			t.Errorf("the last %d bytes: %.20q, %v, %v, want %q", size, lines, all, err, want)
+		}
+	}
+}
+
+// noInodes is a file system without numbers of inodes.
+type noInodes struct{ *memfs.FS }
+
+type noInodesDir struct{ fsatomic.Dir }
+
+type noInodesFile struct{ fsatomic.File }
+
+func (n noInodes) OpenDir(name string) (fsatomic.Dir, error) {
+	dir, err := n.FS.OpenDir(name)
+	return noInodesDir{dir}, err
+}
+
+func (n noInodesDir) Lstat(name string) (fsatomic.Info, error) {
+	info, err := n.Dir.Lstat(name)
+	info.Inode = 0
+	return info, err
+}
+
+func (n noInodesDir) OpenAppend(name string) (fsatomic.File, error) {
+	file, err := n.Dir.OpenAppend(name)
+	return noInodesFile{file}, err
+}
+
+func (n noInodesDir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+	file, err := n.Dir.Create(name, mode)
+	return noInodesFile{file}, err
+}
+
+func (n noInodesFile) Stat() (fsatomic.Info, error) {
+	info, err := n.File.Stat()
+	info.Inode = 0
+	return info, err
+}
+
+// TestJournalNoInodes: a log needs no numbers of inodes.
+func TestJournalNoInodes(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{})
+	for _, line := range []string{"one", "two"} {
+		check(t, fsatomic.Append(t.Context(), noInodes{m}, testDir+"/journal", []byte(line)))
+	}
+	if got, _ := contentsOf(t, m, testDir+"/journal"); got != "one\ntwo\n" {
+		t.Errorf("contents %q", got)
 	}
 }
 
@@ -357,12 +448,12 @@ func TestJournalCrash(t *testing.T) {
 			done := run(m)
 			m.Restart(memfs.Random(seed))
 			check(t, fsatomic.Append(t.Context(), m, name, []byte("last")))
-			got, all, err := fsatomic.ReadJournal(m, name, 0)
-			if err != nil || !all || len(got) < done+1 || string(got[len(got)-1]) != "last" {
+			got, all, err := readJournal(m, name, 0)
+			if err != nil || !all || len(got) < done+1 || got[len(got)-1] != "last" {
 				t.Fatalf("operation %d, seed %d: %q, %v, after %d", number+1, seed, got, err, done)
 			}
 			for i := range done {
-				if !bytes.Equal(got[i], lines[i]) {
+				if got[i] != string(lines[i]) {
 					t.Fatalf("operation %d, seed %d: %q after %d", number+1, seed, got, done)
 				}
 			}

@@ -47,7 +47,8 @@ func (t Target) base() string { return filepath.Base(t.Path) }
 // is nothing is a target that does not exist. Errors: [ErrDangling],
 // [ErrLinkLoop], [ErrLinkOwner], [ErrDirectory], [ErrNotRegular], [ErrNoDirectory], [ErrNoCurrent], [ErrName],
 // [ErrChanged] when it is replaced at this very moment, or the operating
-// system's.
+// system's. Where this user may not read the file, that is the error, and the target has all but
+// its attributes.
 func Lookup(fsys FS, name string) (Target, error) {
 	place, err := resolve(fsys, name)
 	if err != nil {
@@ -62,7 +63,11 @@ func Lookup(fsys FS, name string) (Target, error) {
 		return Target{}, &PathError{"look up", name, err}
 	}
 	defer dir.Close()
-	if err := target.look(dir); err != nil {
+	err = target.look(dir)
+	if errors.Is(err, fs.ErrPermission) {
+		return target, &PathError{"look up", name, err}
+	}
+	if err != nil {
 		return Target{}, &PathError{"look up", name, err}
 	}
 	return target, nil

@@ -11,7 +11,6 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -21,8 +20,17 @@ import (
 // the records of all targets.
 const journalName = "history.jsonl"
 
-// journalWait bounds the time that a record waits for another writer.
-const journalWait = 10 * time.Second
+const (
+	// journalWait bounds the time that a record waits for another writer: nothing depends on it.
+	journalWait = 3 * time.Second
+
+	// RecordsMax is the most records of a journal that are kept in memory.
+	RecordsMax = 10_000
+	// lastChangeSizeMax is the most bytes of a journal that are read for the last change.
+	lastChangeSizeMax = 4 << 20
+	// targetsMax is the most targets of a journal that are looked at.
+	targetsMax = 64
+)
 
 // Journal is the log of what was done on this host: one JSON line for each operation that
 // had the target's lock. Nothing depends on it: what must be known of a target is
@@ -90,46 +98,63 @@ type History struct {
 	// Damaged counts lines that are no records, as a crash may leave one.
 	Damaged int `json:"damaged_lines"`
 
-	// Complete is false if older records were left out, since the journal is
-	// larger than what is read of it.
+	// Complete is false if older records were left out, since the journal has more
+	// than what is read of it, or kept.
 	Complete bool `json:"complete"`
 }
 
-// Read returns the records of the target, or all of them for "". A journal that
-// does not exist is empty.
-func (j *Journal) Read(target string) (History, error) {
+// Read returns the newest records of the target, or of all of them for "": at most
+// [RecordsMax]. A journal that does not exist is empty.
+func (j *Journal) Read(target string) (History, error) { return j.read(target, 0) }
+
+// read is Read of the last bytes; 0: of all that are ever read.
+func (j *Journal) read(target string, sizeMax int64) (History, error) {
 	history := History{Complete: true, Records: []Record{}}
 	if j == nil {
 		return history, nil
 	}
-	lines, all, err := fsatomic.ReadJournal(j.FS, j.Path(), 0)
+	all, err := fsatomic.ScanJournal(j.FS, j.Path(), sizeMax, func(line []byte) { history.add(line, target) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return history, nil
 	}
 	if err != nil {
 		return history, &JournalError{Path: j.Path(), Err: err}
 	}
-	history.Complete = all
-	for _, line := range lines {
-		var record Record
-		if err := json.Unmarshal(line, &record); err != nil || record.Version == 0 {
-			if strings.TrimSpace(string(bytes.Trim(line, "\x00"))) != "" {
-				history.Damaged++
-			}
-			continue
-		}
-		if target == "" || record.Target == target {
-			history.Records = append(history.Records, record)
-		}
-	}
+	history.Complete = history.Complete && all
+	history.shorten(RecordsMax)
 	return history, nil
 }
 
-// Targets returns the targets of the records, each once, in the order of their first.
+// add takes a line, and holds at most twice as many records as are wanted.
+func (h *History) add(line []byte, target string) {
+	var record Record
+	if err := json.Unmarshal(line, &record); err != nil || record.Version == 0 {
+		if len(line) == 0 || len(bytes.TrimSpace(bytes.Trim(line, "\x00"))) > 0 {
+			h.Damaged++
+		}
+		return
+	}
+	if target != "" && record.Target != target {
+		return
+	}
+	h.Records = append(h.Records, record)
+	if len(h.Records) >= 2*RecordsMax {
+		h.shorten(RecordsMax)
+	}
+}
+
+// shorten leaves the newest records.
+func (h *History) shorten(most int) {
+	if extra := len(h.Records) - most; extra > 0 {
+		h.Records, h.Complete = slices.Clone(h.Records[extra:]), false
+	}
+}
+
+// Targets returns the targets of the records, each once and the latest first, at most 64.
 func (h History) Targets() []string {
 	var targets []string
-	for _, record := range h.Records {
-		if !slices.Contains(targets, record.Target) {
+	for _, record := range slices.Backward(h.Records) {
+		if !slices.Contains(targets, record.Target) && len(targets) < targetsMax {
 			targets = append(targets, record.Target)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"testing"
@@ -150,6 +151,9 @@ func TestInterrupted(t *testing.T) {
 			}
 			m.CrashAt(0)
 			open, err := m.installer().Interrupted(t.Context(), targetName)
+			if m.Self().UID != 0 && errors.Is(err, fs.ErrPermission) { // who has the lock, only root sees
+				err = nil
+			}
 			if err != nil || open == nil || open.Found != test.found || open.Busy || open.Completed || open.Intent.Target != targetName {
 				t.Errorf("%+v, %v", open, err)
 			}

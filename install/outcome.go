@@ -165,7 +165,8 @@ func (s *State) Interrupted(there *File, busy bool) *Interrupted {
 }
 
 // Interrupted looks at a target for an operation whose outcome is not known, changing
-// nothing; nil where there is none.
+// nothing; nil where there is none. It is returned also with an error that says that this user
+// cannot see whether the lock is held.
 func (in *Installer) Interrupted(ctx context.Context, name string) (*Interrupted, error) {
 	target, err := fsatomic.Lookup(in.FS, name)
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fsatomic.ErrNoDirectory) {

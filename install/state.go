@@ -205,7 +205,7 @@ func (in *Installer) ReadState(target fsatomic.Target, installed *File) (*State,
 // only while the file that it speaks of is there.
 func (in *Installer) stateFromJournal(target fsatomic.Target, installed *File) (*State, error) {
 	state := &State{Version: stateVersion}
-	history, err := in.Journal.Read(target.Path)
+	history, err := in.Journal.read(target.Path, lastChangeSizeMax)
 	if err != nil {
 		return state, err
 	}

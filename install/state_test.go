@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/fsatomic/memfs"
@@ -437,5 +438,78 @@ func TestLowered(t *testing.T) {
 	requireOld(12, 0o6777, true)
 	if !warns(outcome, "has other names") {
 		t.Errorf("%q", outcome.Plan.Warnings)
+	}
+}
+
+// TestOutcomeUnrecorded requires that a disk which fills after the swap, or a history that
+// another process holds, is a warning: the installation is done and known.
+func TestOutcomeUnrecorded(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	t.Run("full", func(t *testing.T) {
+		t.Parallel()
+		m := newMachine(t, memfs.Options{}, b.older, b.old)
+		in := m.installer()
+		in.Observe = func(step install.Step) {
+			if step == install.StepReadBack {
+				m.SetFree(0)
+			}
+		}
+		outcome, err := in.Install(t.Context(), request(), fetchOf(b.new, nil))
+		if err != nil || outcome.Result != install.ResultInstalled || !warns(outcome, "could not be recorded") || !warns(outcome, "history") {
+			t.Fatalf("%v, %s, %q", err, outcome.Result, outcome.Plan.Warnings)
+		}
+		if state := m.known(t); state.Next == nil || state.Found(&install.File{SHA256: sumOf(b.new)}) != install.ResultFoundNew {
+			t.Fatalf("%+v", state)
+		}
+		m.SetFree(1 << 20)
+		outcome = m.install(t, b.next)
+		if len(outcome.Recovered) != 1 || outcome.Recovered[0].Result != install.ResultFoundNew {
+			t.Errorf("%+v", outcome.Recovered)
+		}
+	})
+	t.Run("held", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			check(t, m.Make(stateDir, fsatomic.KindDirectory, 0o755))
+			m.write(t, stateDir+"/history.jsonl", "")
+			dir, err := m.OpenDir(stateDir)
+			check(t, err)
+			file, err := dir.Open("history.jsonl")
+			check(t, err)
+			check(t, file.TryLock())
+			outcome, err := m.installer().Install(t.Context(), request(), fetchOf(b.new, nil))
+			if err != nil || outcome.Result != install.ResultInstalled || !warns(outcome, "history.jsonl: in use by another process") {
+				t.Fatalf("%v, %s, %q", err, outcome.Result, outcome.Plan.Warnings)
+			}
+			if state := m.known(t); state.Next != nil || state.Last.Result != install.ResultInstalled {
+				t.Errorf("%+v", state)
+			}
+		})
+	})
+}
+
+// TestReadBounded requires that of a journal, however large, no more than the newest records are held.
+func TestReadBounded(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, memfs.Options{}, nil, nil)
+	var text strings.Builder
+	const extra = 5
+	for number := range 2*install.RecordsMax + extra {
+		fmt.Fprintf(&text, `{"version":1,"id":"%d","phase":"outcome","target":"/%d"}`+"\n", number, number%2)
+	}
+	check(t, m.Make(stateDir, fsatomic.KindDirectory, 0o755))
+	m.write(t, stateDir+"/history.jsonl", text.String())
+	history, err := m.journal().Read("")
+	check(t, err)
+	if last := history.Records[len(history.Records)-1].ID; len(history.Records) != install.RecordsMax || history.Complete || last != fmt.Sprint(2*install.RecordsMax+extra-1) {
+		t.Errorf("%d records, the last is %s, complete %v", len(history.Records), last, history.Complete)
+	}
+	if history.Records[0].ID != fmt.Sprint(install.RecordsMax+extra) {
+		t.Errorf("the first is %s", history.Records[0].ID)
+	}
+	if targets := history.Targets(); !slices.Equal(targets, []string{"/0", "/1"}) {
+		t.Errorf("%q", targets)
 	}
 }

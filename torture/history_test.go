@@ -59,6 +59,7 @@ func TestStatusAfterKill(t *testing.T) {
 		if after := p.held(); after != before {
 			t.Errorf("%s: asking changed\n%s\nto\n%s", what, before, after)
 		}
+		p.unreadable(t, what.String())
 		must(t, "chmod", "0751", p.target)
 		p.install(t, binaryNext)
 		if records := p.history(t, what.String()); len(records) != 2 || records[0].Result != want || records[1].Result != install.ResultInstalled {
@@ -72,4 +73,31 @@ func TestStatusAfterKill(t *testing.T) {
 func (p *place) held() string {
 	text, _ := exec.Command("ls", "-la", "--time-style=full-iso", p.dir).CombinedOutput()
 	return string(text)
+}
+
+// unreadable requires that a user who may not read the files is told what may be seen, and what
+// not.
+func (p *place) unreadable(t *testing.T, what string) {
+	t.Helper()
+	must(t, "chmod", "0700", p.target)
+	args := asNobody(t, p.args("status", p.target, "--json"))
+	command := exec.CommandContext(t.Context(), args[0], args[1:]...)
+	command.Env = p.env
+	got := finish(t, command)
+	var document struct {
+		Result struct {
+			Installed    *install.File         `json:"installed"`
+			Hidden       []string              `json:"hidden"`
+			LockObserved bool                  `json:"lock_observed"`
+			Interrupted  []install.Interrupted `json:"interrupted"`
+		} `json:"result"`
+	}
+	if err := json.Unmarshal([]byte(got.stdout), &document); err != nil || got.code != 1 {
+		t.Fatalf("%s: exit %d, %v: %s", what, got.code, err, got.stderr)
+	}
+	result := document.Result
+	if result.Installed != nil || len(result.Hidden) == 0 || result.Hidden[0] != p.target || result.LockObserved ||
+		len(result.Interrupted) != 1 || result.Interrupted[0].Found != install.ResultUnknown {
+		t.Errorf("%s: %+v", what, result)
+	}
 }

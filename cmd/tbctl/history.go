@@ -59,6 +59,9 @@ func (c *historyCmd) Run(a *app) error {
 	if history.Damaged > 0 {
 		a.warn("%d lines of %s are no records", history.Damaged, journal.Path())
 	}
+	if !history.Complete {
+		a.warn("%s has older records, which are left out", journal.Path())
+	}
 	a.emit(result, func(out *term.Stream) { c.render(out, result) })
 	return nil
 }

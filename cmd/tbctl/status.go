@@ -39,11 +39,15 @@ Examples:
 
 // status is the result of the command.
 type status struct {
-	Target      fsatomic.Target       `json:"target"`
-	Installed   *install.File         `json:"installed"` // null: nothing is there
-	Previous    *install.File         `json:"previous"`  // null: none is kept, or it is hidden
-	Hidden      []string              `json:"hidden"`    // files that are there and could not be read
-	HeldBy      *fsatomic.Holder      `json:"held_by"`   // who works on it now; null: nobody
+	Target    fsatomic.Target  `json:"target"`
+	Installed *install.File    `json:"installed"` // null: nothing is there, or it is hidden
+	Previous  *install.File    `json:"previous"`  // null: none is kept, or it is hidden
+	Hidden    []string         `json:"hidden"`    // files that are there and could not be read
+	HeldBy    *fsatomic.Holder `json:"held_by"`   // who works on it now; null: nobody, or it cannot be seen
+
+	// LockObserved is whether it could be seen who works on it.
+	LockObserved bool `json:"lock_observed"`
+
 	Leftovers   []fsatomic.Leftover   `json:"leftovers"` // with a holder, its work in progress
 	Interrupted []install.Interrupted `json:"interrupted"`
 	Last        *install.Record       `json:"last"`       // the last operation that changed the target
@@ -68,7 +72,7 @@ const timeFormat = "2006-01-02 15:04:05"
 // completed by the next command that changes the target.
 func (c *statusCmd) Run(a *app) error {
 	target, err := fsatomic.Lookup(fsatomic.OS(), a.target(c.Target))
-	if err != nil {
+	if err != nil && !(target.Exists && errors.Is(err, fs.ErrPermission)) {
 		return err
 	}
 	result := status{
@@ -87,6 +91,8 @@ func (c *statusCmd) Run(a *app) error {
 	switch {
 	case !target.Exists:
 		return &commandError{code: exitFailed, hint: "tbctl releases lists what there is; then tbctl install RELEASE {target}", err: fmt.Errorf("%s: nothing is installed", target.Path)}
+	case result.hides(target.Path):
+		return err
 	case parseErr != nil && multiversion.IsPlain(parseErr):
 		return rejected("if it is TigerBeetle up to 0.15.3, say so when you install: --from-plain RELEASE", fmt.Errorf("%s is %s", target.Path, result.Installed.Kind))
 	case parseErr != nil && result.Installed.Kind != "":
@@ -130,22 +136,23 @@ func subjectOf(about advisory.About, file *install.File, recorded *install.Recor
 func (s *status) files(a *app) error {
 	var err error
 	if s.Target.Exists {
-		if s.Installed, err = install.Describe(a.ctx, fsatomic.OS(), s.Target.Path); err != nil {
+		if s.Installed, err = s.describe(a, s.Target.Path); err != nil {
 			return err
 		}
 	}
 	if s.Target.OldExists && s.Target.Old.Kind == fsatomic.KindFile {
-		s.Previous, err = install.Describe(a.ctx, fsatomic.OS(), s.Target.OldPath)
-		if errors.Is(err, fs.ErrPermission) {
-			s.Hidden = append(s.Hidden, s.Target.OldPath)
-			a.warn("the previous file cannot be looked into: %v", err)
-		} else if err != nil {
+		if s.Previous, err = s.describe(a, s.Target.OldPath); err != nil {
 			return err
 		}
 	}
-	if holder, held, err := fsatomic.HeldBy(fsatomic.OS(), s.Target); err != nil {
+	holder, held, err := fsatomic.HeldBy(fsatomic.OS(), s.Target)
+	s.LockObserved = err == nil
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		a.warn("whether another tbctl works on it cannot be seen: this user may not open the lock; run it as root")
+	case err != nil:
 		a.warn("%v", err)
-	} else if held {
+	case held:
 		s.HeldBy = &holder
 	}
 	residue, err := fsatomic.Residue(fsatomic.OS(), s.Target)
@@ -155,6 +162,20 @@ func (s *status) files(a *app) error {
 	s.Leftovers = append(s.Leftovers, residue.Leftovers...)
 	return nil
 }
+
+// describe reads one file, if this user may.
+func (s *status) describe(a *app, path string) (*install.File, error) {
+	file, err := install.Describe(a.ctx, fsatomic.OS(), path)
+	if errors.Is(err, fs.ErrPermission) {
+		s.Hidden = append(s.Hidden, path)
+		a.warn("what %s is cannot be seen: this user may not read it", path)
+		return nil, nil
+	}
+	return file, err
+}
+
+// hides reports whether a file is there and could not be read.
+func (s *status) hides(path string) bool { return slices.Contains(s.Hidden, path) }
 
 // state reads what is kept beside the target.
 func (s *status) state(a *app) {
@@ -167,6 +188,9 @@ func (s *status) state(a *app) {
 		s.DataFiles = append(s.DataFiles, host.ReadDataFile(a.ctx, name))
 	}
 	if open := state.Interrupted(s.Installed, s.HeldBy != nil); open != nil {
+		if s.hides(s.Target.Path) {
+			open.Found = install.ResultUnknown
+		}
 		s.Interrupted = append(s.Interrupted, *open)
 	}
 }
@@ -204,18 +228,14 @@ func headerAt(target fsatomic.Target) (*multiversion.Header, error) {
 func renderStatus(out *term.Stream, s *status) {
 	styles := out.Styles()
 	out.Printf("%s\n\n", styles.Bold.Render(s.Target.Path))
-	fields := statusFile("installed", s.Installed)
-	if s.Target.Exists {
+	fields := s.fileFields("installed", s.Target.Path, s.Installed)
+	if s.Target.Exists && !s.hides(s.Target.Path) {
 		fields = append(fields, [2]string{"attributes", attributesText(s.Target.Attributes)})
 	}
 	if len(s.Target.Links) > 0 {
 		fields = append(fields, [2]string{"link", s.Target.Name})
 	}
-	if slices.Contains(s.Hidden, s.Target.OldPath) {
-		fields = append(fields, [2]string{"previous", "cannot be read by this user"})
-	} else {
-		fields = append(fields, statusFile("previous", s.Previous)...)
-	}
+	fields = append(fields, s.fileFields("previous", s.Target.OldPath, s.Previous)...)
 	if s.Last != nil {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
 	}
@@ -233,7 +253,11 @@ func renderStatus(out *term.Stream, s *status) {
 		if open.Busy {
 			continue
 		}
-		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render("interrupted:"), open.Intent.Operation, open.Intent.Time.Local().Format(timeFormat), open.Found)
+		what := "interrupted:"
+		if !s.LockObserved {
+			what = "under way, or interrupted:"
+		}
+		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render(what), open.Intent.Operation, open.Intent.Time.Local().Format(timeFormat), open.Found)
 	}
 	renderReplicas(out, s)
 }
@@ -260,7 +284,10 @@ func dataFileFields(s *status) [][2]string {
 	return fields
 }
 
-func statusFile(name string, file *install.File) [][2]string {
+func (s *status) fileFields(name, path string, file *install.File) [][2]string {
+	if s.hides(path) {
+		return [][2]string{{name, "cannot be read by this user"}}
+	}
 	if file == nil {
 		return [][2]string{{name, "nothing"}}
 	}
