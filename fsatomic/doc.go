@@ -28,6 +28,7 @@
 //     not touched before it, the new one not after it. It syncs the directory,
 //     renames the previous file, which now has the ready name, to NAME-old, and
 //     syncs the directory again.
+//     [Lock.LowerOld] takes from it what only the target needs.
 //  7. [ReadBack] opens NAME again for the caller to compare.
 //
 // Where the file system cannot exchange, the previous file gets a second place

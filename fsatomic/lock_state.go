@@ -14,7 +14,7 @@ const StateSizeMax = 1 << 20
 const stateMode Mode = 0o644
 
 // StatePath returns where the target's state is kept: a small file beside it that says
-// what whoever holds the lock wants the next one to know.
+// what one holder of the lock leaves for the next one.
 func (t Target) StatePath() string { return filepath.Join(t.dirPath(), stateName(t.base())) }
 
 // ReadState returns the target's state. It needs no lock: the file is only ever
@@ -62,7 +62,7 @@ func readState(fsys FS, target Target) ([]byte, error) {
 	return io.ReadAll(io.NewSectionReader(file, 0, info.Size))
 }
 
-// believable says why a state file may be somebody else's work.
+// believable says why a state file may be another user's work.
 func believable(file, dir Info, self Self) error {
 	switch {
 	case file.Kind != KindFile || file.Links > 1:

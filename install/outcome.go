@@ -156,7 +156,7 @@ type Interrupted struct {
 }
 
 // Interrupted returns the operation whose outcome is not known, or nil. there is the file
-// at the target, nil for nothing; busy says that somebody holds the lock.
+// at the target, nil for nothing; busy says that the lock is held.
 func (s *State) Interrupted(there *File, busy bool) *Interrupted {
 	if s.Next == nil {
 		return nil

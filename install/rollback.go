@@ -126,17 +126,17 @@ func (r *run) noOld() error {
 }
 
 // finished reports whether what is asked for was done by the last change of the target:
-// swapping once more would undo it. Going forth again is another thing to ask for than
+// swapping once more would undo it. Going forward again is another thing to ask for than
 // going back, and needs a rollback before it. The SHA-256 of what is there decides.
 func (r *run) finished() (bool, error) {
 	last := r.state.Last
 	rolled := last != nil && last.Operation == OperationRollback && r.plan.Installed != nil && last.New != nil &&
 		last.New.SHA256 == r.plan.Installed.SHA256
-	back, forth := rolled && !last.Again, rolled && last.Again
+	back, forward := rolled && !last.Again, rolled && last.Again
 	switch {
 	case r.request.Again && !rolled:
 		return false, &RefusedError{Target: r.target.Path, Reason: "the last change was no rollback", Err: ErrNotBack}
-	case r.request.Again && forth, !r.request.Again && back:
+	case r.request.Again && forward, !r.request.Again && back:
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
 		r.outcome.Result = ResultAlready
 		return true, nil

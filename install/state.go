@@ -156,7 +156,7 @@ func (s *State) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// parseState reads what stands beside a target.
+// parseState reads what is kept beside a target.
 func parseState(text []byte) (*State, error) {
 	var version struct {
 		Version int `json:"version"`
