@@ -44,7 +44,7 @@ cat "$one/SHA256SUMS"
 step "what is in an archive"
 archive=$(echo "$one"/tbctl_*_linux_amd64.tar.gz)
 tar -tzf "$archive" >"$scratch/list"
-for name in tbctl LICENSE README.md man/tbctl.1 man/tbctl-install.1 completions/tbctl.bash completions/tbctl.fish completions/_tbctl; do
+for name in tbctl LICENSE THIRD_PARTY_LICENSES README.md man/tbctl.1 man/tbctl-install.1 completions/tbctl.bash completions/tbctl.fish completions/_tbctl; do
   grep -qx "$name" "$scratch/list" || fail "$archive has no $name"
 done
 if command -v readelf >/dev/null 2>&1; then
@@ -68,6 +68,7 @@ installed=yes
 # Images of containers may leave out manual pages.
 dpkg --install --path-include='/usr/share/man/*' --path-include='/usr/share/doc/*' "$package" >/dev/null
 /usr/bin/tbctl version
+cmp THIRD_PARTY_LICENSES /usr/share/doc/tbctl/THIRD_PARTY_LICENSES
 if command -v man >/dev/null 2>&1; then
   man -w tbctl tbctl-install
   man tbctl-install >"$scratch/page" 2>&1
