@@ -52,3 +52,19 @@ func TestErrorsArePrintable(t *testing.T) {
 		}
 	}
 }
+
+// TestVersionInLines requires that the command and the flag print the same lines.
+func TestVersionInLines(t *testing.T) {
+	t.Parallel()
+	var printed [2]string
+	for index, word := range []string{"version", "--version"} {
+		var out, errs bytes.Buffer
+		code := run([]string{word}, streams{in: strings.NewReader(""), out: &out, err: &errs}, func(string) string { return "" })
+		if printed[index] = out.String(); code != 0 || strings.Count(printed[index], "\n") < 2 {
+			t.Errorf("%s: exit code %d: %q, %q", word, code, printed[index], errs.String())
+		}
+	}
+	if printed[0] != printed[1] {
+		t.Errorf("version prints %q, --version %q", printed[0], printed[1])
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
@@ -41,7 +42,7 @@ type versionInfo struct {
 func (c *versionCmd) Run(a *app) error {
 	info := readVersion()
 	a.emit(info, func(out *term.Stream) {
-		out.Printf("%s", info)
+		out.Printf("%s\n", out.Lines(strings.Split(strings.TrimSpace(info.String()), "\n")...))
 	})
 	return nil
 }
