@@ -101,6 +101,9 @@ func TestBuiltFileRuns(t *testing.T) {
 
 func TestAArch64FileRuns(t *testing.T) {
 	t.Parallel()
+	if !testbin.Full() {
+		t.Skip("skipped: what is for another host runs only if the tests take their time: TORTURE=full")
+	}
 	qemu, err := exec.LookPath("qemu-aarch64")
 	if err != nil {
 		t.Skipf("skipped: running a file for aarch64 needs qemu-aarch64: %v", err)
