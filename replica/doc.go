@@ -44,6 +44,12 @@
 // no device and no pipe is. What is read of a process is bounded, and so is the time that it
 // may take: what does not answer is told as [UnseenNoAnswer].
 //
+// Strangers come last and have less time. Of theirs no path is followed that the system does
+// not know already, and nothing is read but from memory and local file systems that are
+// mounted here: a system call that waits for a stranger's mount cannot be ended, not even
+// by SIGKILL. A stranger's process that does not answer proves nothing, and counts only if
+// it executes the very file at the target or beside it.
+//
 // # What is judged
 //
 // [Find] and [Finder] read and judge nothing. [Accepts] is a pure function over what

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/tbctl/tbctl/multiversion"
 )
 
 const (
@@ -26,8 +29,13 @@ const (
 	absentPause = time.Millisecond
 )
 
-// lookLimits bound what looking at processes may take.
-var lookLimits = limits{workers: 4, answer: 2 * time.Second, late: 16, all: 10 * time.Second}
+// lookLimits bound what looking at processes may take, and strangerLimits what looking at
+// those of strangers may, which come after all others: whoever makes processes that do not
+// answer keeps nobody else waiting for long.
+var (
+	lookLimits     = limits{workers: 4, answer: 2 * time.Second, late: 16, all: 10 * time.Second}
+	strangerLimits = limits{workers: 4, answer: 500 * time.Millisecond, late: 8, all: 3 * time.Second}
+)
 
 // errUnsettled says that a process is about to execute something.
 var errUnsettled = errors.New("in the middle of an execution")
@@ -51,15 +59,26 @@ func (f *Finder) find(ctx context.Context) (View, error) {
 		return view, err
 	}
 	view.Unseen, view.ByName = f.visibility()
-	glances, err := f.glances(ctx, place, pids, &view)
+	believed, strangers, err := f.glances(ctx, place, pids, &view)
 	if err != nil {
 		return view, err
 	}
-	if len(glances) > 0 {
+	if len(believed)+len(strangers) > 0 {
 		place.read(f.mounts())
 		view.Held = place.held
 	}
-	return view, f.looks(ctx, place, glances, &view)
+	alive := make(map[executable]bool)
+	if err := f.looks(ctx, lookLimits, place, believed, alive, &view); err != nil {
+		return view, err
+	}
+	if err := f.looks(ctx, strangerLimits, place, strangers, alive, &view); err != nil {
+		return view, err
+	}
+	slices.SortFunc(view.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	maps.DeleteFunc(f.plain, func(key executable, _ multiversion.Checksum) bool { return !alive[key] })
+	return view, nil
 }
 
 // pids lists the processes in ascending order, but for those that are left out.
@@ -94,51 +113,86 @@ func (f *Finder) pids() ([]int, error) {
 type glance struct {
 	pid       int
 	candidate bool // it may run from the target
+	executes  bool // the very file at the target, or the one beside it
 	forbidden bool // nothing of it may be read
 	stranger  bool
 	busy      bool // a look of an earlier time still goes on
 }
 
-// glances returns the processes that may run from the target, those first that are
-// believed, and of each user one after the other.
-func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *View) ([]glance, error) {
-	found, answered, err := bounded(ctx, lookLimits, pids, func(ctx context.Context, pid int) glance {
-		seen := glance{busy: true}
-		f.once(pid, func() { seen = f.glance(ctx, place, pid) })
-		return seen
-	})
-	if err != nil {
-		return nil, err
+// glances returns the processes that may run from the target, those of strangers by
+// themselves. What a stranger's process calls itself is asked for after all others: the answer
+// may never come. Then only the file that it executes counts, which is known without asking.
+func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *View) (believed, strangers []glance, err error) {
+	look := func(limits limits, pids []int, strangers bool) (seen []glance, late []int, err error) {
+		found, answered, err := bounded(ctx, limits, pids, func(ctx context.Context, pid int) glance {
+			seen := glance{pid: pid, busy: true}
+			f.once(pid, func() { seen = f.glance(ctx, place, pid, strangers) })
+			return seen
+		})
+		for index := range answered {
+			if answered[index] && !found[index].busy {
+				seen = append(seen, found[index])
+			} else {
+				late = append(late, pids[index])
+			}
+		}
+		return seen, late, err
 	}
-	var candidates []glance
-	var late, forbidden []int
-	for index, pid := range pids {
+	seen, late, err := look(lookLimits, pids, false)
+	if err != nil {
+		return nil, nil, err
+	}
+	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(lookLimits))...)
+	var forbidden, later []int
+	executes := make(map[int]bool)
+	for _, each := range seen {
 		switch {
-		case !answered[index] || found[index].busy:
-			late = append(late, pid)
-		case found[index].candidate:
-			candidates = append(candidates, found[index])
-		case found[index].forbidden:
-			forbidden = append(forbidden, pid)
+		case each.stranger:
+			later = append(later, each.pid)
+			executes[each.pid] = each.executes
+		case each.candidate:
+			believed = append(believed, each)
+		case each.forbidden:
+			forbidden = append(forbidden, each.pid)
 		}
 	}
-	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, f.late())...)
+	slices.SortStableFunc(later, func(a, b int) int { return cmp.Compare(rank(executes[a]), rank(executes[b])) })
+	if seen, late, err = look(strangerLimits, later, true); err != nil {
+		return nil, nil, err
+	}
+	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, onlyThose(late, executes), noAnswer(strangerLimits))...)
+	for _, each := range seen {
+		switch {
+		case each.candidate:
+			strangers = append(strangers, each)
+		case each.forbidden:
+			forbidden = append(forbidden, each.pid)
+		}
+	}
+	slices.Sort(forbidden)
 	if len(forbidden) > 0 && !slices.ContainsFunc(view.Unseen, func(unseen Unseen) bool { return unseen.Kind == UnseenHidden }) {
 		view.Unseen = append(view.Unseen, summarize(UnseenForbidden, forbidden, "may not be looked into")...)
 	}
-	slices.SortStableFunc(candidates, func(a, b glance) int { return cmp.Compare(rank(a), rank(b)) })
-	return candidates, nil
+	return believed, strangers, nil
 }
 
-func rank(g glance) int {
-	if g.stranger {
-		return 1
+// rank puts those first that execute the target.
+func rank(executes bool) int {
+	if executes {
+		return 0
 	}
-	return 0
+	return 1
 }
 
-func (f *Finder) late() string {
-	return fmt.Sprintf("could not be looked at within %s: something that it uses, such as a mount, does not answer", lookLimits.answer)
+// onlyThose returns the processes, in order, that are in the set.
+func onlyThose(pids []int, set map[int]bool) []int {
+	pids = slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return !set[pid] })
+	slices.Sort(pids)
+	return pids
+}
+
+func noAnswer(limits limits) string {
+	return fmt.Sprintf("could not be looked at within %s: something that it uses, such as a mount, does not answer", limits.answer)
 }
 
 // errBusy says that a look at a process, of an earlier time, still goes on.
@@ -159,24 +213,29 @@ func (f *Finder) once(pid int, look func()) {
 	f.mu.Unlock()
 }
 
-// glance looks at what a process executes and calls itself. While it executes something it
-// has neither for a moment, and is looked at again.
-func (f *Finder) glance(ctx context.Context, place *place, pid int) glance {
+// glance looks at what a process executes and calls itself, the latter of a stranger's only
+// if strangers are asked. While it executes something it has neither for a moment, and is
+// looked at again.
+func (f *Finder) glance(ctx context.Context, place *place, pid int, strangers bool) glance {
 	for attempt := 1; ; attempt++ {
-		seen, err := f.glanceOnce(place, pid)
+		seen, err := f.glanceOnce(place, pid, strangers)
 		if !errors.Is(err, errUnsettled) || attempt == absentMax || sleep(ctx, absentPause) != nil {
 			return seen
 		}
 	}
 }
 
-func (f *Finder) glanceOnce(place *place, pid int) (glance, error) {
+func (f *Finder) glanceOnce(place *place, pid int, strangers bool) (glance, error) {
 	seen := glance{pid: pid}
 	entry, id, err := f.open(pid)
 	if err != nil {
 		return seen, err
 	}
 	defer entry.close()
+	seen.executes = place.index(id.inode) >= 0
+	if seen.stranger = place.users.stranger(entry.user()); seen.stranger && !strangers {
+		return seen, nil
+	}
 	text, err := entry.text("cmdline")
 	args := parseArguments(text)
 	if id.err != nil {
@@ -184,26 +243,25 @@ func (f *Finder) glanceOnce(place *place, pid int) (glance, error) {
 		seen.forbidden = errors.Is(id.err, fs.ErrPermission) && errors.Is(err, fs.ErrPermission)
 	} else {
 		path, deleted := id.path()
-		seen.candidate = place.index(id.inode) >= 0 || id.memory() || place.means(path) || place.named(args.command) ||
+		seen.candidate = seen.executes || id.memory() || place.means(path) || place.named(args.command) ||
 			place.related(path) || place.related(args.command) || deleted && !entry.same("ns/mnt", place.mount)
 		if !seen.candidate && (text == "" || err != nil) {
 			return seen, errUnsettled
 		}
 	}
-	if seen.candidate {
-		seen.stranger = place.users.stranger(entry.user())
-	}
 	return seen, nil
 }
 
-// looks looks into the candidates, and adds those that run from the target to the view.
-func (f *Finder) looks(ctx context.Context, place *place, candidates []glance, view *View) error {
+// looks looks into the candidates, and adds those that run from the target to the view, and
+// what they execute to alive. A stranger's that does not answer proves nothing, unless it
+// executes the target.
+func (f *Finder) looks(ctx context.Context, limits limits, place *place, candidates []glance, alive map[executable]bool, view *View) error {
 	type looked struct {
 		process Process
 		key     executable
 		err     error
 	}
-	found, answered, err := bounded(ctx, lookLimits, candidates, func(ctx context.Context, candidate glance) looked {
+	found, answered, err := bounded(ctx, limits, candidates, func(ctx context.Context, candidate glance) looked {
 		seen := looked{err: errBusy}
 		f.once(candidate.pid, func() { seen.process, seen.key, seen.err = f.settled(ctx, place, candidate.pid) })
 		return seen
@@ -211,27 +269,20 @@ func (f *Finder) looks(ctx context.Context, place *place, candidates []glance, v
 	if err != nil {
 		return err
 	}
-	alive := make(map[executable]bool)
 	var late []int
 	for index, candidate := range candidates {
 		switch {
 		case !answered[index], found[index].err != nil && !errors.Is(found[index].err, errGone):
-			late = append(late, candidate.pid)
+			if !candidate.stranger || candidate.executes {
+				late = append(late, candidate.pid)
+			}
 		case found[index].err == nil:
 			view.Processes = append(view.Processes, found[index].process)
 			alive[found[index].key] = true
 		}
 	}
 	slices.Sort(late)
-	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, f.late())...)
-	slices.SortFunc(view.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for key := range f.plain {
-		if !alive[key] {
-			delete(f.plain, key)
-		}
-	}
+	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(limits))...)
 	return nil
 }
 

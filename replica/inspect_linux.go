@@ -213,6 +213,10 @@ func (l *look) superblock(data *pin, open bool) {
 		l.process.unreadable(UnreadableDataFile, fmt.Errorf("%s: it is another user's, and the process does not have it open", l.process.DataFile))
 		return
 	}
+	if l.process.Stranger && data.regular() && !l.place.local(data.inode) {
+		l.process.unreadable(UnreadableDataFile, fmt.Errorf("%s: it is in no local file system that is mounted here", l.process.DataFile))
+		return
+	}
 	superblock, err := l.readSuperblock(data)
 	if err == nil {
 		l.process.Superblock = &superblock

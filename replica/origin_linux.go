@@ -76,7 +76,7 @@ func (l *look) leads(path string) bool {
 // there is the target or the file beside it now.
 func (l *look) reaches(path string) bool {
 	open := l.inside
-	if l.sameMount() {
+	if l.sameMount() && !l.process.Stranger {
 		open = func(path string) (*pin, error) { return pinAt(unix.AT_FDCWD, path, path) }
 	}
 	found, err := open(path)
@@ -104,8 +104,12 @@ func (l *look) mountedFrom(path string) bool {
 
 // proven reports whether what the process executes can have been started from the target:
 // it is a multiversion binary, or a plain executable that is in the pack of the target or of
-// the file beside it. Of a stranger's binary the release must be in one of them, too.
+// the file beside it. Of a stranger's binary the release must be in one of them, too, and it
+// must be in memory or in a local file system: nothing else is read for him.
 func (l *look) proven() bool {
+	if l.process.Stranger && !l.id.memory() && !l.place.local(l.id.inode) {
+		return false
+	}
 	program := l.program()
 	switch {
 	case program.binary != nil:
@@ -117,8 +121,14 @@ func (l *look) proven() bool {
 	return false
 }
 
+// resolveCached is RESOLVE_CACHED of openat2(2): a path that the system does not know
+// already is an error, so that no server is asked for it.
+const resolveCached = 0x20
+
 // inside holds the file at a path as the process means it: from its root or its working
-// directory, absolute symlinks included.
+// directory, absolute symlinks included. A stranger may have mounted there what never
+// answers, and a system call that waits for that cannot be ended: of his only what the system
+// knows already is found.
 func (l *look) inside(path string) (*pin, error) {
 	base, flags := "root", uint64(unix.RESOLVE_IN_ROOT)
 	if !filepath.IsAbs(path) {
@@ -129,8 +139,14 @@ func (l *look) inside(path string) (*pin, error) {
 		return nil, &fs.PathError{Op: "open", Path: filepath.Join(l.entry.path, base), Err: err}
 	}
 	defer unix.Close(directory)
+	if l.process.Stranger {
+		flags |= resolveCached
+	}
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: flags}
 	fd, err := unix.Openat2(directory, path, &how)
+	if l.process.Stranger && err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
 	if err == unix.ENOSYS || err == unix.EPERM { // an old kernel, or a filter of system calls
 		fd, err = unix.Openat(directory, strings.TrimLeft(path, "/"), unix.O_PATH|unix.O_CLOEXEC, 0)
 	}

@@ -22,6 +22,7 @@ type place struct {
 
 	mounted [2]string // where in the target's file system they are
 	device  string    // that file system
+	disks   []string  // the local file systems that are mounted here
 
 	headers []named
 	held    []multiversion.Release
@@ -62,6 +63,11 @@ func readlinkOrEmpty(name string) string {
 
 // read reads the headers of the files, as far as they have any, and where they are mounted from.
 func (p *place) read(mounts []mount) {
+	for _, each := range mounts {
+		if slices.Contains(localKinds[:], each.kind) {
+			p.disks = append(p.disks, each.device)
+		}
+	}
 	for index, path := range p.paths {
 		p.device, p.mounted[index] = within(mounts, path)
 		if p.files[index] == (inode{}) {
@@ -75,6 +81,15 @@ func (p *place) read(mounts []mount) {
 	}
 	slices.Sort(p.held)
 	p.held = slices.Compact(p.held)
+}
+
+// localKinds are the kinds of file systems that read from the machine itself, and ask no server.
+var localKinds = [...]string{"bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "squashfs", "tmpfs", "xfs", "zfs"}
+
+// local reports whether a file is in a local file system that is mounted here: reading it
+// waits for no server, which a stranger could have started.
+func (p *place) local(file inode) bool {
+	return slices.Contains(p.disks, fmt.Sprintf("%d:%d", unix.Major(file.dev), unix.Minor(file.dev)))
 }
 
 // holds reports whether the file at the target or the one beside it has a release.
