@@ -9,6 +9,7 @@ import (
 
 	"github.com/tbctl/tbctl/extract"
 	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -19,7 +20,11 @@ func FuzzExtract(f *testing.F) {
 	platforms := []multiversion.Platform{multiversion.PlatformX86_64Linux, multiversion.PlatformX86_64Windows, multiversion.PlatformUniversalMacOS}
 	var seeds [][]byte
 	for _, platform := range platforms {
-		seeds = append(seeds, testbin.Build(f, testbin.Spec{Platform: platform, Past: testbin.PastOf("0.17.7")}))
+		spec := testbin.Spec{Platform: platform, Past: testbin.PastOf("0.17.7")}
+		if platform == multiversion.PlatformX86_64Linux { // a small one: each input is all of it, changed
+			spec = tinyelf.Spec(platform, 0, "0.17.8", "0.17.7")
+		}
+		seeds = append(seeds, testbin.Build(f, spec))
 	}
 	for kind := range platforms {
 		f.Add(byte(kind), uint32(0), uint64(0))

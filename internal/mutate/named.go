@@ -31,6 +31,11 @@ var namedMutants = []namedMutant{
 		tests: "./extract ^TestDamageIsNotRun$",
 	},
 	{
+		name: "what exec has read is verified, and not what it has written", file: "extract/exec.go",
+		old: "		check.source = written\n", new: "		_ = check.source\n",
+		tests: "./extract ^TestWrittenIsVerified$",
+	},
+	{
 		name: "the staged file is not compared before the swap", file: "fsatomic/swap.go",
 		old: `if err == nil && !info.sameContents(w.file) {`, new: `if err == nil && false && !info.sameContents(w.file) {`,
 		tests: "./fsatomic ^TestStagedFileIsNotReplaced$",

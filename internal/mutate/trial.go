@@ -103,7 +103,7 @@ func (t trial) try(m mutant, limit time.Duration) (verdict, error) {
 	if err != nil {
 		return 0, err
 	}
-	v, _ := t.test(strings.TrimSpace(string(root)), overlay, 10*time.Minute, more[0]+" "+more[1])
+	v, _ := t.test(strings.TrimSpace(string(root)), overlay, 3*time.Minute, more[0]+" "+more[1])
 	return v, nil
 }
 
