@@ -10,16 +10,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readerLost reports whether a stream is a pipe or a socket whose other end is gone. Nothing
-// is written to find out. A file and a closed descriptor have no other end, and of a
-// terminal's a signal tells.
+// readerLost reports whether a stream is a pipe, a socket or a terminal whose other end is
+// gone: of a terminal's a signal tells too, but it may be ignored. Nothing is written to find
+// out. A file, the null device and a closed descriptor have no other end.
 func readerLost(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {
 		return false
 	}
 	info, err := file.Stat()
-	if err != nil || info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) == 0 {
+	if err != nil || info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket|fs.ModeCharDevice) == 0 {
 		return false
 	}
 	poll := []unix.PollFd{{Fd: int32(file.Fd())}}

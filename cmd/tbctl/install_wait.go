@@ -27,14 +27,15 @@ func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 		}
 	}
 	if replicas == 0 {
+		unseen := view.Unseen
 		switch {
-		case len(view.Unseen) > 0:
+		case len(unseen) > 0:
 		case view.ByName:
-			a.warn("no replica that this user can see runs from %s here: there is nothing to wait for", path)
+			unseen = []replica.Unseen{{Kind: replica.UnseenForbidden, Reason: "what other users' processes execute may not be looked into"}}
 		default:
 			a.warn("no replica runs from %s here: there is nothing to wait for", path)
 		}
-		return waitUnseen(path, view.Unseen)
+		return waitUnseen(path, unseen)
 	}
 	file, err := multiversion.Open(path)
 	if err != nil {

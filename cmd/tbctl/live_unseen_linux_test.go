@@ -111,6 +111,7 @@ func TestLiveOrdinaryUser(t *testing.T) {
 		t.Errorf("it says:\n%s", said.err)
 	}
 	l.asNobody("status", l.target).ends(0).prints("of the others none says that it does", "sudo tbctl status "+l.target)
+	l.asNobody("install", l.target, l.target, "--wait-armed", "1m").ends(1, "cannot be seen from here", "sudo tbctl status "+l.target)
 }
 
 // A stranger's process stops nothing of root's by its name, and by what it executes only what
