@@ -34,7 +34,7 @@ func (m *meter) ReadAt(buffer []byte, offset int64) (int, error) {
 
 func TestFileErrors(t *testing.T) {
 	t.Parallel()
-	data := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS, Size: 4 << 20})
+	data := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS, Size: 16 << 20})
 	size := int64(len(data))
 	broken := errors.New("the disk is broken")
 	for _, from := range []int64{0, 300_000, size / 2, size - 9000} {
