@@ -54,9 +54,14 @@ type Report struct {
 	Unseen  []replica.Unseen
 	Settled bool
 
-	// DataFiles are those that belong to the target's replicas, to be remembered: named, or
-	// seen with a replica that is believed, each by its path on this host.
+	// DataFiles are those that belong to the target's replicas, to be remembered: seen with a
+	// replica that is believed, each by its path on this host. Named are those that the operator names.
 	DataFiles []string
+	Named     []verify.Reached
+
+	// Reached is the newest release that a replica that is believed was seen to run, or its
+	// data file to have; that of a guess is none. Its time is not set.
+	Reached verify.Reached
 
 	// Strangers are processes whose needs count, of users whom nothing is believed.
 	Strangers []Stranger
@@ -68,7 +73,7 @@ type Report struct {
 
 // Options are the report's needs as [verify.Replace] takes them.
 func (r *Report) Options(query Query) verify.ReplaceOptions {
-	options := verify.ReplaceOptions{Needs: r.Needs, Stopped: query.Stopped, Settled: r.Settled}
+	options := verify.ReplaceOptions{Needs: r.Needs, Stopped: query.Stopped, Settled: r.Settled, Said: len(query.Running) > 0 || len(query.DataFiles) > 0}
 	for _, unseen := range r.Unseen {
 		options.Unseen = append(options.Unseen, unseen.Reason)
 	}
@@ -93,7 +98,7 @@ func Look(ctx context.Context, query Query) (Report, error) {
 			return report, &DataFileError{Name: name, Err: err}
 		}
 		report.data(superblock.Release, name)
-		report.DataFiles = append(report.DataFiles, name)
+		report.Named = append(report.Named, verify.Reached{Release: superblock.Release, DataFile: name})
 	}
 	if err := report.replicas(ctx, query); err != nil {
 		return report, err
@@ -111,7 +116,7 @@ func (q *Query) settled() bool { return len(q.Running) > 0 || len(q.DataFiles) >
 func (r *Report) remembered(ctx context.Context, query Query) (bool, error) {
 	told, hidden := 0, 0
 	for _, name := range query.Remembered {
-		if slices.Contains(r.DataFiles, name) {
+		if slices.Contains(r.DataFiles, name) || slices.Contains(query.DataFiles, name) {
 			told++
 			continue
 		}
@@ -120,6 +125,7 @@ func (r *Report) remembered(ctx context.Context, query Query) (bool, error) {
 		case file.Err == nil:
 			told++
 			r.data(file.Release, name)
+			r.reach(verify.Reached{Release: file.Release, DataFile: name})
 		case ctx.Err() != nil:
 			return false, file.Err
 		case file.Gone:
@@ -164,6 +170,11 @@ func (r *Report) replicas(ctx context.Context, query Query) error {
 		return err
 	}
 	r.Processes, r.Unseen, r.held = view.Processes, append(r.Unseen, view.Unseen...), view.Held
+	for index := range r.Processes { // also where one of them ends the look
+		if process := &r.Processes[index]; process.Replica && !process.Stranger && process.Origin != replica.OriginClaimed {
+			r.remember(process)
+		}
+	}
 	for index := range r.Processes {
 		process := &r.Processes[index]
 		switch {
@@ -180,6 +191,30 @@ func (r *Report) replicas(ctx context.Context, query Query) error {
 	}
 	r.more()
 	return nil
+}
+
+// remember takes what is to be remembered of a replica that is believed. One that may run from another
+// target is none that is known to have reached anything.
+func (r *Report) remember(process *replica.Process) {
+	if process.Superblock != nil && process.DataFilePath != "" {
+		r.DataFiles = append(r.DataFiles, process.DataFilePath)
+	}
+	if process.Origin == replica.OriginUnknown {
+		return
+	}
+	if process.Running.Certain {
+		r.reach(verify.Reached{Release: process.Running.Release, PID: process.PID, DataFile: process.DataFilePath})
+	}
+	if process.Superblock != nil {
+		r.reach(verify.Reached{Release: process.Superblock.Release, DataFile: process.DataFile})
+	}
+}
+
+// reach keeps the newest release.
+func (r *Report) reach(reached verify.Reached) {
+	if reached.Release > r.Reached.Release {
+		r.Reached = reached
+	}
 }
 
 func (r *Report) data(release multiversion.Release, source string) {
@@ -213,9 +248,6 @@ func (r *Report) replica(process *replica.Process, query Query) error {
 	}
 	if process.Superblock != nil {
 		r.data(process.Superblock.Release, process.DataFile)
-		if process.DataFilePath != "" {
-			r.DataFiles = append(r.DataFiles, process.DataFilePath)
-		}
 	}
 	r.hindrance(process)
 	return nil

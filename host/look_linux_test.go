@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/verify"
 )
 
 // What is said, what runs and what was seen before add up, and each data file is asked once.
@@ -106,16 +107,18 @@ func TestLookRemembered(t *testing.T) {
 	}
 }
 
-// The data files that are to be remembered are those that were named, and a replica's by its
-// path here.
+// The data files that are to be remembered are a replica's by its path here, and apart from them
+// those that were named; a named one is not asked twice, and is none that was seen.
 func TestLookDataFiles(t *testing.T) {
 	t.Parallel()
 	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	_, other := standin.Install(t, standin.Binary(t, "0.17.3", "0.17.2"))
 	standin.Start(t, binary, dataFile, standin.Options{})
 	report, err := host.Look(t.Context(), host.Query{Target: binary, DataFiles: []string{other}, Remembered: []string{other}})
-	if err != nil || !slices.Equal(report.DataFiles, []string{other, dataFile}) || len(report.Needs) != 3 {
-		t.Errorf("%q, %+v, %v", report.DataFiles, report.Needs, err)
+	if err != nil || !slices.Equal(report.DataFiles, []string{dataFile}) || len(report.Needs) != 3 ||
+		!slices.Equal(report.Named, []verify.Reached{{Release: testbin.Release("0.17.3"), DataFile: other}}) ||
+		report.Reached.Release != testbin.Release("0.17.6") || report.Reached.DataFile != dataFile || !report.Options(host.Query{DataFiles: []string{other}}).Said {
+		t.Errorf("%q, %+v, %v", report.DataFiles, report, err)
 	}
 }
 
@@ -217,6 +220,9 @@ func TestLookStranger(t *testing.T) {
 	}
 	runs, data := "0.17.6 running "+who, "0.17.6 data-file "+dataFile+" of "+who
 	report := needs(t, host.Query{}, runs, data)
+	if report.Reached.Release != 0 || len(report.DataFiles) != 0 {
+		t.Errorf("remembered of a stranger: %+v, %q", report.Reached, report.DataFiles)
+	}
 	if len(report.Strangers) != 2 || report.Strangers[0] != (host.Stranger{PID: p.PID(), Release: testbin.Release("0.17.6")}) {
 		t.Errorf("strangers %+v", report.Strangers)
 	}

@@ -14,12 +14,17 @@ import (
 func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	options := r.request.Fit
 	if r.request.Refresh != nil {
-		var dataFiles []string
+		var seen Seen
 		var err error
-		if options, dataFiles, err = r.request.Refresh(ctx); err != nil {
+		options, seen, err = r.request.Refresh(ctx)
+		r.request.add(seen)
+		if err != nil {
 			return err
 		}
-		r.request.DataFiles = slices.Concat(r.request.DataFiles, dataFiles)
+	}
+	options.Reached = verify.Reached{}
+	if reached := r.state.Reached; reached != nil && !reached.With(r.request.Forget) {
+		options.Reached = *reached
 	}
 	options.Host, options.AllowDowngrade = r.request.Host, r.request.AllowDowngrade || r.plan.Operation == OperationRollback
 	options.Back = r.plan.Operation == OperationRollback

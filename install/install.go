@@ -61,6 +61,7 @@ type run struct {
 	lock      *fsatomic.Lock
 	installed *present // nil: nothing is there
 	state     *State
+	believed  bool // the state was read
 }
 
 // Install replaces the file at the target with what fetch writes. On nil the new

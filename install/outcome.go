@@ -18,9 +18,7 @@ func (r *run) writeIntent() error {
 	record.Phase, record.Time = PhaseIntent, time.Now().UTC()
 	record.Old, record.New = r.plan.Installed, r.plan.New
 	r.state.forget(r.request.Forget)
-	for _, path := range r.state.remember(r.request.DataFiles) {
-		r.warn("the data file %q is not remembered: at most %d, by absolute paths", path, DataFilesMax)
-	}
+	r.remember(r.request.withNamed())
 	r.state.Next = &Next{record, r.next()}
 	r.intent = true
 	if err := r.writeState(); err != nil {
@@ -36,8 +34,9 @@ func (r *run) end(ctx context.Context, err error) (*Outcome, error) {
 	if r.outcome.Result == "" || err != nil {
 		r.outcome.Result = resultOf(ctx, err)
 	}
+	r.keepSeen(context.WithoutCancel(ctx), err != nil)
 	if r.outcome.Result == ResultAlready || r.lock == nil {
-		return r.outcome, err // nothing was touched, not even the journal
+		return r.outcome, err // the files were not touched, nor the journal
 	}
 	record := r.record
 	record.Phase, record.Time = PhaseOutcome, time.Now().UTC()
@@ -59,6 +58,10 @@ func (r *run) conclude(record Record, err error) {
 	switch {
 	case err == nil:
 		r.state.Last, r.state.Files, r.state.Next = &record, r.state.Next.Files, nil
+		if r.overruled() { // from now on what this run saw counts
+			r.state.Reached = nil
+			r.state.remember(Seen{Reached: r.request.withNamed().Reached})
+		}
 	case record.Result == ResultUnknown:
 		r.state.Next.Operation = record
 	default:
@@ -108,6 +111,7 @@ func (r *run) know() error {
 		there = &r.installed.file
 	}
 	var err error
+	r.believed = false
 	r.state, err = r.ReadState(r.target, there)
 	if errors.Is(err, ErrStateVersion) {
 		return err
@@ -115,6 +119,7 @@ func (r *run) know() error {
 	if err != nil {
 		r.warn("%v", err)
 	}
+	r.believed = err == nil
 	return nil
 }
 

@@ -92,7 +92,8 @@ type Request struct {
 	// Refresh, unless nil, finds out anew what is known of the cluster, and is asked when
 	// the new file is there, under the lock: a replica may have started while it was
 	// fetched. Fit counts for nothing then.
-	Refresh func(ctx context.Context) (fit verify.ReplaceOptions, dataFiles []string, err error)
+	// What was seen is remembered also where it ends with an error.
+	Refresh func(ctx context.Context) (fit verify.ReplaceOptions, seen Seen, err error)
 
 	// Guard, unless nil, is asked last, under the lock, right before the swap. Its error
 	// leaves the target untouched.
@@ -102,10 +103,11 @@ type Request struct {
 	// sections, 0 if nobody knows.
 	PlainRelease multiversion.Release
 
-	// DataFiles are absolute paths of data files that belong to replicas of the target,
-	// seen or named in this run. They are remembered with the target, see [State]; so are
-	// those that Refresh returns. Forget are those that are remembered no more.
-	DataFiles, Forget []string
+	// Seen is remembered with the target, see [State], however the operation ends, where
+	// the lock can be had; so is what Refresh returns. Forget are data files that are
+	// remembered no more, and nor is the release that was reached with one of them.
+	Seen
+	Forget []string
 
 	// OldSHA256 names the previous file of a rollback by its SHA-256, in hexadecimal digits:
 	// that one is put back, whatever is recorded of it, and no other.
@@ -116,6 +118,19 @@ type Request struct {
 	Again          bool // of a rollback: forth again, after one
 
 	Wait time.Duration // for another holder of the lock
+}
+
+// Seen is what a run saw of the target's replicas.
+type Seen struct {
+	// DataFiles are absolute paths of data files that were seen with replicas of the target.
+	DataFiles []string
+
+	// Reached is the newest release that was seen. Its time is set when it is remembered.
+	Reached verify.Reached
+
+	// Named are data files that the operator named. One of them may be the wrong one, and why
+	// an operation is refused, so that only one that comes further remembers them.
+	Named []verify.Reached
 }
 
 // Action is what a plan would do.

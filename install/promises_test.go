@@ -22,12 +22,12 @@ func TestNeedsAreAskedUnderTheLock(t *testing.T) {
 	b := files(t)
 	m := newMachine(t, memfs.Options{}, b.older, b.old)
 	r, held := request(), false
-	r.Refresh = func(context.Context) (verify.ReplaceOptions, []string, error) {
+	r.Refresh = func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
 		target, err := fsatomic.Lookup(m.FS, targetName)
 		if err == nil {
 			_, held, err = fsatomic.HeldBy(m.FS, target)
 		}
-		return verify.ReplaceOptions{Needs: needs("0.17.10")}, nil, err
+		return verify.ReplaceOptions{Needs: needs("0.17.10")}, install.Seen{}, err
 	}
 	outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
 	var refused *install.RefusedError

@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"path/filepath"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/verify"
 )
 
 const (
@@ -46,8 +45,12 @@ type State struct {
 	Next *Next `json:"next,omitempty"`
 
 	// DataFiles are absolute paths of data files that belong to replicas of this
-	// target: seen or named when something was installed.
+	// target: seen or named in a run that had the lock.
 	DataFiles []string `json:"-"`
+
+	// Reached is the newest release that a replica of this target, or a data file of it, was
+	// ever seen at; nil: none was seen.
+	Reached *verify.Reached `json:"reached,omitempty"`
 
 	unknown map[string]json.RawMessage
 }
@@ -129,7 +132,7 @@ func (s *State) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	known, err := json.Marshal(storedState{
-		plainState: plainState{Next: &Next{}}, DataFiles: []string{""}, OtherData: []string{""},
+		plainState: plainState{Next: &Next{}, Reached: &verify.Reached{}}, DataFiles: []string{""}, OtherData: []string{""},
 	})
 	if err != nil {
 		return err
@@ -273,27 +276,6 @@ func (s *State) settle(there *File) *Record {
 	}
 	s.Next = nil
 	return &record
-}
-
-// remember adds data files, the oldest of which go when there are too many.
-func (s *State) remember(dataFiles []string) (left []string) {
-	for _, path := range dataFiles {
-		if !filepath.IsAbs(path) || len(path) > dataFileSizeMax {
-			left = append(left, path)
-			continue
-		}
-		s.DataFiles = slices.DeleteFunc(slices.Clone(s.DataFiles), func(known string) bool { return known == path })
-		s.DataFiles = append(s.DataFiles, path)
-	}
-	if extra := len(s.DataFiles) - DataFilesMax; extra > 0 {
-		left = append(left, s.DataFiles[:extra]...)
-		s.DataFiles = slices.Clone(s.DataFiles[extra:])
-	}
-	return left
-}
-
-func (s *State) forget(dataFiles []string) {
-	s.DataFiles = slices.DeleteFunc(slices.Clone(s.DataFiles), func(known string) bool { return slices.Contains(dataFiles, known) })
 }
 
 // next is what the plan makes of both files.

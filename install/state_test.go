@@ -324,9 +324,9 @@ func TestRollbackWantsEvidence(t *testing.T) {
 		t.Errorf("%+v", now)
 	}
 	r, asked := request(), 0
-	r.Refresh = func(context.Context) (verify.ReplaceOptions, []string, error) {
+	r.Refresh = func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
 		asked++
-		return stopped("0.17.8"), []string{"/data/0"}, nil
+		return stopped("0.17.8"), install.Seen{DataFiles: []string{"/data/0"}}, nil
 	}
 	if _, err := m.installer().Rollback(t.Context(), r); err != nil || asked != 1 || !slices.Equal(m.known(t).DataFiles, []string{"/data/0"}) {
 		t.Errorf("asked %d times, %v, %q", asked, err, m.known(t).DataFiles)

@@ -37,6 +37,7 @@ const (
 const (
 	CheckPlatform  Check = "platform"         // the same format and architecture as the installed file and the host
 	CheckRunning   Check = "running"          // the file holds each release that runs or that data needs
+	CheckReached   Check = "reached"          // it holds the newest release that a replica, or its data, was ever seen at
 	CheckOffered   Check = "offered"          // it offers all that a running replica has offered already
 	CheckOverlap   Check = "overlap"          // nothing known to run: it holds the installed current release
 	CheckUnseen    Check = "unseen-replicas"  // replicas that cannot be seen could go on: it holds all that the installed file holds

@@ -24,6 +24,7 @@ func (f *fit) judge() {
 	for _, need := range f.options.Needs {
 		f.need(need)
 	}
+	f.reached()
 	switch {
 	case f.installed.Err != nil:
 		f.unreadable()

@@ -83,6 +83,12 @@ type ReplaceOptions struct {
 	Unseen  []string
 	Settled bool
 
+	// Reached is the newest release that the cluster is known to have come to. The new file must
+	// hold it, unless Said: the operator has said what the cluster needs now. It tells
+	// nothing of what is needed besides, since the cluster may have gone on.
+	Reached Reached
+	Said    bool
+
 	// Stopped says that no replica runs from the installed file: what was
 	// offered before is forgotten.
 	Stopped bool

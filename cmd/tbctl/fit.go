@@ -6,6 +6,7 @@ import (
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -29,7 +30,7 @@ func (f *fitFlags) given() bool {
 // known is what flags, data files and the replicas on this host tell of the cluster, and which
 // data files those are. Ahead says that nothing is to be changed yet, back that the
 // previous file is to be put back.
-func (f *fitFlags) known(a *app, target string, ahead, back bool) (verify.ReplaceOptions, []string, error) {
+func (f *fitFlags) known(a *app, target string, ahead, back bool) (verify.ReplaceOptions, install.Seen, error) {
 	query := host.Query{
 		Target: binaryPath(target), Running: f.Running, DataFiles: f.DataFile, Remembered: f.remembered(a, target), Ignore: f.IgnoreProcess,
 		Stopped: f.Stopped, Ahead: ahead, Back: back,
@@ -39,22 +40,41 @@ func (f *fitFlags) known(a *app, target string, ahead, back bool) (verify.Replac
 		a.warn("%s", warning)
 	}
 	a.host = report
-	return report.Options(query), report.DataFiles, knownError(err)
+	return report.Options(query), seenBy(&report), knownError(err)
+}
+
+func seenBy(report *host.Report) install.Seen {
+	return install.Seen{DataFiles: report.DataFiles, Reached: report.Reached, Named: report.Named}
+}
+
+// remember notes what was seen of the replicas before the installer came to it, or after it was
+// done. What cannot be noted is a warning, unless it is quiet.
+func (a *app) remember(target string, seen install.Seen, quiet bool) {
+	if err := a.installer().Remember(context.WithoutCancel(a.ctx), target, seen); err != nil && !quiet {
+		a.warn("what was seen of the replicas is not remembered: %v", err)
+	}
 }
 
 // remembered are the data files that were seen with the target before. That its state
 // cannot be believed is the installer's to say.
 func (f *fitFlags) remembered(a *app, target string) []string {
+	return slices.DeleteFunc(remembered(a, target).DataFiles, func(name string) bool { return slices.Contains(f.ForgetDataFile, name) })
+}
+
+// remembered is what is known of a target; empty where nothing is.
+func remembered(a *app, target string) *install.State {
 	found, err := fsatomic.Lookup(fsatomic.OS(), target)
 	if err != nil {
-		return nil
+		return &install.State{}
 	}
 	state, _ := a.installer().ReadState(found, nil)
-	return slices.DeleteFunc(state.DataFiles, func(name string) bool { return slices.Contains(f.ForgetDataFile, name) })
+	return state
 }
 
 // again gathers it once more when the new file is there: a download or another holder of the
 // lock may have taken an hour.
-func (f *fitFlags) again(a *app, target string, ahead, back bool) func(context.Context) (verify.ReplaceOptions, []string, error) {
-	return func(context.Context) (verify.ReplaceOptions, []string, error) { return f.known(a, target, ahead, back) }
+func (f *fitFlags) again(a *app, target string, ahead, back bool) func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
+	return func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
+		return f.known(a, target, ahead, back)
+	}
 }

@@ -35,6 +35,8 @@ func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 			return hintBetween(older) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
 		case verify.CheckRunning:
 			return hintBetween(older) + a.hintStrange(report)
+		case verify.CheckReached:
+			return hintBetween(older) + "; if the cluster is another one now, say what it needs: --data-file FILE, or --running RELEASE"
 		case verify.CheckOffered:
 			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
 				"and start it again; or go forward, with a file that holds all that was offered" + a.hintStrange(report)

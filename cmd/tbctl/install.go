@@ -93,7 +93,10 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {
 		return request, nil, err
 	}
-	if request.Fit, request.DataFiles, err = c.Fit.known(a, target, c.DryRun, false); err != nil {
+	if request.Fit, request.Seen, err = c.Fit.known(a, target, c.DryRun, false); err != nil {
+		if !c.DryRun {
+			a.remember(target, request.Seen, false)
+		}
 		return request, nil, err
 	}
 	request.Refresh, request.Forget = c.Fit.again(a, target, c.DryRun, false), c.Fit.ForgetDataFile

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,6 +17,10 @@ import (
 func (c *installCmd) waitArmed(a *app, outcome *install.Outcome) error {
 	path := outcome.Plan.Target.Path
 	query := host.Query{Target: path, DataFiles: c.Fit.DataFile, Remembered: c.Fit.remembered(a, path), Ignore: c.Fit.IgnoreProcess}
+	defer func() { // a replica may have started since the installation looked, or have come further
+		report, _ := host.Look(context.WithoutCancel(a.ctx), query)
+		a.remember(path, seenBy(&report), !outcome.Changed)
+	}()
 	view, err := host.See(a.ctx, query)
 	if err != nil {
 		return fmt.Errorf("wait for the replicas: %w", err)

@@ -33,8 +33,9 @@ A replica that has noticed the newer binary holds it in memory and still upgrade
 with its cluster, whatever stands on the disk. The safe way back, before the
 cluster has upgraded, is: stop the replica, roll back with --stopped, start it. After
 the cluster has upgraded there is no way back, only forward. Something must tell which
-release the cluster runs: a replica that runs here, a data file that was seen or named at
-an installation, --data-file, or --running.
+release the cluster runs: a replica that runs here, a data file that was seen or named
+before, --data-file, or --running. A file that lacks the newest release that a replica was
+ever seen at is refused, unless one of those two flags says what the cluster needs now.
 
 Examples:
 
@@ -63,12 +64,15 @@ func (c *rollbackCmd) Run(a *app) error {
 		c.SHA256 = sum
 	}
 	target := a.target(c.Target)
-	known, dataFiles, err := c.Fit.known(a, target, c.DryRun, true)
+	known, seen, err := c.Fit.known(a, target, c.DryRun, true)
 	if err != nil {
+		if !c.DryRun {
+			a.remember(target, seen, false)
+		}
 		return err
 	}
 	request := install.Request{
-		Target: target, Fit: known, Refresh: c.Fit.again(a, target, c.DryRun, true), DataFiles: dataFiles, Forget: c.Fit.ForgetDataFile,
+		Target: target, Fit: known, Refresh: c.Fit.again(a, target, c.DryRun, true), Seen: seen, Forget: c.Fit.ForgetDataFile,
 		PlainRelease: c.Fit.FromPlain, Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/verify"
 )
 
 type statusCmd struct {
@@ -53,6 +54,9 @@ type status struct {
 	Last        *install.Record       `json:"last"`       // the last operation that changed the target
 	Recorded    install.Files         `json:"recorded"`   // both files, as they were when they were installed and displaced
 	DataFiles   []host.DataFile       `json:"data_files"` // those that are remembered of the target's replicas
+
+	// Reached is the newest release that a replica of the target was ever seen at; null: none is remembered.
+	Reached *verify.Reached `json:"reached"`
 
 	// Observed is whether all processes could be looked at: without, Unseen says why there may be
 	// replicas that are not among them.
@@ -183,7 +187,7 @@ func (s *status) state(a *app) {
 	if err != nil {
 		a.warn("%v", err)
 	}
-	s.Last, s.Recorded = state.Last, state.Files
+	s.Last, s.Recorded, s.Reached = state.Last, state.Files, state.Reached
 	for _, name := range state.DataFiles {
 		s.DataFiles = append(s.DataFiles, host.ReadDataFile(a.ctx, name))
 	}
@@ -239,7 +243,7 @@ func renderStatus(out *term.Stream, s *status) {
 	if s.Last != nil {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
 	}
-	renderFields(out, append(fields, dataFileFields(s)...))
+	renderFields(out, slices.Concat(fields, dataFileFields(s), reachedFields(s)))
 	if holder := s.HeldBy; holder != nil {
 		out.Printf("%s %s\n", styles.Warn.Render("under way:"), out.Hang(fmt.Sprintf("%s, process %d on %s, since %s",
 			term.Printable(holder.Command), holder.PID, term.Printable(holder.Host), holder.Start.Local().Format(timeFormat)), 2))
@@ -260,6 +264,15 @@ func renderStatus(out *term.Stream, s *status) {
 		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render(what), open.Intent.Operation, open.Intent.Time.Local().Format(timeFormat), open.Found)
 	}
 	renderReplicas(out, s)
+}
+
+// reachedFields tell of the release that the cluster has reached, where the installed file lacks it.
+func reachedFields(s *status) [][2]string {
+	if s.Reached == nil || s.Installed == nil || slices.Contains(s.Installed.Releases, s.Reached.Release) {
+		return nil
+	}
+	text := fmt.Sprintf("%s (%s), which the installed file does not hold", s.Reached.Release, s.Reached)
+	return [][2]string{{"reached", term.Printable(text)}}
 }
 
 // dataFileFields are the data files that are remembered, but for those of the replicas that

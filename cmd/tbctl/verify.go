@@ -147,6 +147,9 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 	}
 	defer against.Close()
 	known.AllowDowngrade = c.Fit.AllowDowngrade
+	if reached := remembered(a, c.Against).Reached; reached != nil && !reached.With(c.Fit.ForgetDataFile) {
+		known.Reached = *reached
+	}
 	known.Settled = true // nothing is changed: what cannot be seen is a remark
 	installed := verify.InstalledFrom(against, against.Size(), c.Fit.FromPlain)
 	if errors.Is(installed.Err, multiversion.RuleKind) {
