@@ -61,7 +61,7 @@ func (c *demoCmd) Run(a *app) error {
 	if err := hideSettings(); err != nil {
 		return fmt.Errorf("demo: %w", err)
 	}
-	a.note("making four releases out of tbctl's own executable, in a temporary directory")
+	a.note("making three multiversion binaries out of tbctl's own executable, in a temporary directory")
 	place, err := newDemoPlace(a.ctx)
 	if err != nil {
 		return fmt.Errorf("demo: %w", err)
