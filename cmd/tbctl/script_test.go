@@ -27,11 +27,23 @@ func TestMain(m *testing.M) {
 	testscript.Main(cleaned{m}, map[string]func(){"tbctl": main})
 }
 
-// cleaned removes the fixtures after the tests.
+// cleaned removes the fixtures after the tests, and keeps them from this host's own history: the
+// flags that are not given come from the environment of the process.
 type cleaned struct{ *testing.M }
 
 func (c cleaned) Run() int {
-	defer func() { _ = os.RemoveAll(fixtures.dir) }()
+	state, err := os.MkdirTemp("", "tbctl-state-")
+	if err == nil {
+		err = os.Setenv("TBCTL_STATE_DIR", state)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() {
+		_ = os.RemoveAll(state)
+		_ = os.RemoveAll(fixtures.dir)
+	}()
 	return c.M.Run()
 }
 
