@@ -57,8 +57,8 @@ func (f *fit) reached() {
 	if reached.Release == 0 || f.next.Contains(reached.Release) {
 		return
 	}
-	if slices.ContainsFunc(f.options.Needs, func(need Need) bool { return need.Release == reached.Release }) {
-		return // it is said already
+	if slices.ContainsFunc(f.options.Needs, func(need Need) bool { return need.Release >= reached.Release }) {
+		return // the cluster is there or further by now, and that is asked for already
 	}
 	finding := Finding{
 		Name: CheckReached, Status: Failed, Rule: RuleRunningNotIncluded, Release: reached.Release, Expected: reached.Release.String(), Found: releasesText(f.next.Releases()),

@@ -248,6 +248,36 @@ func TestReplaceDiagnosis(t *testing.T) {
 	}
 }
 
+// What the cluster has come to binds a file, until it is known to be further.
+func TestReplaceReached(t *testing.T) {
+	t.Parallel()
+	installed := verify.Installed{Binary: file(t, "6 7 | 8")}
+	reached := verify.Reached{Release: release(8), DataFile: "0_0.tigerbeetle"}
+	for _, test := range []struct {
+		name  string
+		next  string
+		needs []verify.Need
+		said  bool
+		want  []string
+	}{
+		{"it is held", "7 8 | 9", dataFile(8), false, nil},
+		{"it is lacking, by older data", "5 6 | 7", dataFile(7), false, []string{"reached failed RunningVersionNotIncluded"}},
+		{"it is lacking, and the word of it", "5 6 | 7", dataFile(7), true, []string{"reached remark"}},
+		{"further by now", "9 10 | 11", dataFile(9), false, nil},
+	} {
+		report := verify.Replace(file(t, test.next), installed, verify.ReplaceOptions{Needs: test.needs, Reached: reached, Said: test.said, AllowDowngrade: true})
+		var got []string
+		for _, each := range outcome(report) {
+			if strings.HasPrefix(each, string(verify.CheckReached)) {
+				got = append(got, each)
+			}
+		}
+		if !slices.Equal(got, test.want) {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
 func TestReplaceNothing(t *testing.T) {
 	t.Parallel()
 	report := verify.Replace(file(t, "6 7 | 8"), verify.Installed{}, verify.ReplaceOptions{Host: multiversion.PlatformX86_64Linux})

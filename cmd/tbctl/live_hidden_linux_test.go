@@ -84,9 +84,9 @@ func TestLiveHidden(t *testing.T) {
 	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:")
 	l.asNobody("watch", l.target, "--until", "armed=0.17.7", "--timeout", "1m").ends(1, "permission denied", "run it as root")
 
-	// --stopped is taken for the truth where nothing else can be known.
+	// --stopped is taken for the truth, but says nothing of a data file that was seen before.
 	p.Kill()
-	l.asNobody("rollback", l.target, "--stopped").ends(4, "nothing says which release the cluster runs")
+	l.asNobody("rollback", l.target, "--stopped").ends(4, "was seen with this target before, and what it needs cannot be seen", "--running RELEASE")
 	l.asNobody("rollback", l.target, "--stopped", "--running", "0.17.6").ends(0).prints("rolled back: 0.17.6")
 	l.start(standin.Options{}).Must("0.17.6: listening")
 }
