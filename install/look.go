@@ -1,0 +1,201 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"unicode/utf8"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// lookUnlocked finds out what the lock's holder would, changing nothing.
+func (r *run) lookUnlocked(ctx context.Context) error {
+	err := fsatomic.AwaitFree(ctx, r.FS, r.target, r.request.Wait)
+	if err != nil && (r.hindered == nil || errors.Is(err, fsatomic.ErrBusy) || ctx.Err() != nil) {
+		return err
+	}
+	if err := r.lookup(); err != nil { // it may have been waited for
+		return err
+	}
+	residue, err := fsatomic.Residue(r.FS, r.target)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	r.plan.Leftovers = residue.Leftovers
+	if err := r.describe(ctx); err != nil {
+		return err
+	}
+	if err := r.know(); err != nil {
+		return err
+	}
+	r.state.settle(r.plan.Installed)
+	return nil
+}
+
+// mayBeInstalled reports whether the installed file may be the one that is asked for, as
+// far as that is known before anything of it comes.
+func (r *run) mayBeInstalled() bool {
+	found := r.installed
+	if found == nil || found.file.Damaged != "" || found.installed.Binary == nil {
+		return false
+	}
+	if r.request.Host != "" && r.request.Host != found.file.Platform {
+		return false
+	}
+	return len(r.request.Expect) == 0 || slices.Contains(r.request.Expect, found.file.Release)
+}
+
+// look finds out what stands at the target, what hinders replacing it, and
+// which file it is.
+func (r *run) look(ctx context.Context) error {
+	if err := r.check(); err != nil {
+		return err
+	}
+	if r.hindered != nil {
+		return r.hindered
+	}
+	if err := r.describe(ctx); err != nil {
+		return err
+	}
+	return r.know()
+}
+
+// check finds what stands against an operation, without reading the installed file. What
+// hinders a change of the place is kept in hindered.
+func (r *run) check() error {
+	r.observe(StepPlan)
+	if r.request.SizeHint >= multiversion.SizeMax {
+		reason := fmt.Sprintf("it has %d bytes, and no multiversion binary has %d", r.request.SizeHint, multiversion.SizeMax)
+		return &RejectedError{Source: r.request.Source, Reason: reason, Err: ErrTooLarge}
+	}
+	if err := r.lookup(); err != nil {
+		return err
+	}
+	if r.target.File.Size >= multiversion.SizeMax {
+		reason := fmt.Sprintf("what stands there has %d bytes, and no binary has %d: is this the right target?", r.target.File.Size, multiversion.SizeMax)
+		return &RefusedError{Target: r.target.Path, Err: ErrNotBinary, Reason: reason}
+	}
+	r.hindered = nil
+	if problems := r.problems(); len(problems) > 0 {
+		r.hindered = &PlanError{Target: r.target.Path, Problems: problems}
+	}
+	return nil
+}
+
+// sizeLeast is the size in bytes that every binary has, for a plan that knows no better.
+const sizeLeast = 4 << 10
+
+// problems are what hinders a change. The attributes are tried out last, before the lock
+// is taken: what the file system refuses nobody else could foretell.
+func (r *run) problems() []error {
+	if r.plan.Operation == OperationRollback {
+		return r.target.Check(0, r.plan.Attributes)
+	}
+	size := r.request.SizeHint
+	if size == 0 {
+		size = max(r.target.File.Size, sizeLeast)
+	}
+	wanted := r.plan.Attributes
+	problems := r.target.CheckOwner(r.request.UID == nil, r.request.GID == nil)
+	if len(problems) > 0 { // it is said once
+		wanted.UID, wanted.GID = fsatomic.OwnerUnchanged, fsatomic.OwnerUnchanged
+	}
+	problems = append(problems, r.target.Check(size, wanted)...)
+	if len(problems) == 0 && r.lock == nil {
+		if err := r.target.Try(r.FS, executable(wanted)); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	return problems
+}
+
+// executable are attributes by which the owner may execute the file.
+func executable(attributes fsatomic.Attributes) fsatomic.Attributes {
+	attributes.Mode |= 0o100
+	return attributes
+}
+
+// lookup finds out what stands at the target.
+func (r *run) lookup() error {
+	target, err := fsatomic.Lookup(r.FS, r.request.Target)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	if !utf8.ValidString(target.Path) {
+		return fmt.Errorf("plan: %q: %w", target.Path, ErrNotUTF8)
+	}
+	r.target, r.plan.Target, r.record.Target = target, target, target.Path
+	r.plan.Action, r.installed = ActionCreate, nil
+	if target.Exists {
+		r.plan.Action = ActionReplace
+	}
+	r.plan.Attributes = r.attributes()
+	return nil
+}
+
+// describe reads the file at the target, if there is one.
+func (r *run) describe(ctx context.Context) error {
+	if !r.target.Exists {
+		return nil
+	}
+	found, err := describePath(ctx, r.FS, r.target.Path)
+	if err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
+	r.installed = &found
+	r.plan.Installed = &r.installed.file
+	return nil
+}
+
+// attributes are the replaced file's, with what was asked for instead. A file
+// that its owner may not execute becomes executable: a replica refuses it otherwise.
+func (r *run) attributes() fsatomic.Attributes {
+	attributes := fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: ModeDefault}
+	if r.target.Exists {
+		attributes = r.target.Attributes
+	}
+	if r.plan.Operation == OperationRollback {
+		return fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: ModeDefault} // nothing is set
+	}
+	if r.request.Mode != nil {
+		attributes.Mode = *r.request.Mode
+	}
+	if r.request.UID != nil {
+		attributes.UID = *r.request.UID
+	}
+	if r.request.GID != nil {
+		attributes.GID = *r.request.GID
+	}
+	return attributes
+}
+
+// takeLock locks the target, completes what interrupted runs left open, and
+// looks again: before the lock somebody else may have been at it.
+func (r *run) takeLock(ctx context.Context) error {
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
+	if err := r.look(ctx); err != nil {
+		return err
+	}
+	return r.settle(ctx)
+}
+
+// acquire locks the target and clears away what interrupted runs left.
+func (r *run) acquire(ctx context.Context) error {
+	r.observe(StepLock)
+	lock, err := fsatomic.Acquire(ctx, r.FS, r.target, fsatomic.LockOptions{Command: r.Command, Wait: r.request.Wait})
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	r.lock = lock
+	recovery, err := fsatomic.Recover(lock)
+	r.plan.Leftovers = recovery.Leftovers
+	if err != nil {
+		return fmt.Errorf("recover: %w", err)
+	}
+	return nil
+}
