@@ -9,6 +9,7 @@ import (
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/internal/testbin"
 )
 
 // TestChanged: what somebody does between plan and swap is noticed.
@@ -102,7 +103,7 @@ func TestMeddling(t *testing.T) {
 	t.Parallel()
 	const theirs = "their file"
 	for _, s := range scenarios()[:4] {
-		for number := range sampled(t, s.operations(t, memfs.Options{})) {
+		for number := range testbin.Sampled(t, s.operations(t, memfs.Options{})) {
 			m := s.setUp(t, memfs.Options{})
 			m.MeddleAt(number+1, func() {
 				check(t, fsatomic.WriteFile(m, testDir+"/theirs", 0o755, false, writeString(theirs)))
@@ -217,7 +218,7 @@ func TestCancel(t *testing.T) {
 				continue
 			}
 			late := false
-			for number := range sampled(t, s.operations(t, options)) {
+			for number := range testbin.Sampled(t, s.operations(t, options)) {
 				m := s.setUp(t, options)
 				before := look(t, m, options)
 				ctx, cancel := context.WithCancel(t.Context())

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/internal/testbin"
 )
 
 // TestCrash crashes after every operation, with every kind of loss.
@@ -21,7 +22,7 @@ func TestCrash(t *testing.T) {
 		for seed := range uint64(crashSeeds) {
 			persists[fmt.Sprintf("random %d", seed)] = memfs.Random(seed)
 		}
-		for number := range sampled(t, s.operations(t, options)) {
+		for number := range testbin.Sampled(t, s.operations(t, options)) {
 			for name, persist := range persists {
 				m := s.setUp(t, options)
 				m.CrashAt(number + 1)
@@ -45,7 +46,7 @@ func TestKillThenCrash(t *testing.T) {
 		if options.CountReads {
 			return
 		}
-		for number := range sampled(t, s.operations(t, options)) {
+		for number := range testbin.Sampled(t, s.operations(t, options)) {
 			killed := func() *memfs.FS {
 				m := s.setUp(t, options)
 				m.CrashAt(number + 1)
@@ -111,7 +112,7 @@ func TestFault(t *testing.T) {
 		if options.CountReads {
 			thens = thens[:1]
 		}
-		for number := range sampled(t, s.operations(t, options)) {
+		for number := range testbin.Sampled(t, s.operations(t, options)) {
 			for _, late := range []bool{false, true} {
 				for _, then := range thens {
 					m := s.setUp(t, options)

@@ -133,7 +133,7 @@ func TestCrash(t *testing.T) {
 		for seed := range uint64(crashSeeds) {
 			persists[fmt.Sprintf("subset %d", seed)] = memfs.Random(seed)
 		}
-		for number := range sampled(t, s.operations(t, options)) {
+		for number := range testbin.Sampled(t, s.operations(t, options)) {
 			for name, persist := range persists {
 				m := s.setUp(t, options)
 				m.CrashAt(number + 1)
@@ -229,7 +229,7 @@ func TestFault(t *testing.T) {
 	t.Parallel()
 	tried := counter(t, "faults")
 	eachScene(t, func(t *testing.T, s scene, options memfs.Options) {
-		for number := range sampled(t, s.operations(t, options)) {
+		for number := range testbin.Sampled(t, s.operations(t, options)) {
 			tried.Add(3)
 			s.fault(t, options, number+1, false, false)
 			s.fault(t, options, number+1, false, true)
@@ -246,7 +246,7 @@ func TestFaultInReading(t *testing.T) {
 		for _, s := range scenes(t) {
 			t.Run(fmt.Sprintf("%v/%s", options.NoExchange, s.name), func(t *testing.T) {
 				t.Parallel()
-				for number := range sampled(t, s.operations(t, options)) {
+				for number := range testbin.Sampled(t, s.operations(t, options)) {
 					tried.Add(1)
 					s.fault(t, options, number+1, false, false)
 				}
@@ -338,7 +338,7 @@ func TestRollbackAgain(t *testing.T) {
 		if s.result != install.ResultRolledBack {
 			return
 		}
-		for number := range sampled(t, s.operations(t, options)) {
+		for number := range testbin.Sampled(t, s.operations(t, options)) {
 			m := s.setUp(t, options)
 			m.CrashAt(number + 1)
 			_, _ = s.act(t.Context(), m.installer())

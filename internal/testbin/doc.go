@@ -7,6 +7,7 @@
 //	Mutate, Reseal       break one rule, with all checksums right
 //	Load, Parse          parse, without and with the checksums of the contents
 //	Zip                  a release archive
+//	Full, Sampled        whether a test takes all of a promise, or a sample
 //
 // The executables come from one small program (testdata/program), built once a test process
 // for each GOOS and GOARCH and then stamped with release and seed. It takes a command:

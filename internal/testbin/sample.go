@@ -1,21 +1,20 @@
-package fsatomic_test
+package testbin
 
 import (
 	"hash/fnv"
 	"iter"
-	"os"
 	"testing"
 )
 
-// sampled yields which of so many operations of a scene are disturbed: every third, from
+// Sampled yields which of so many operations of a scene are disturbed: every third, from
 // another first for each scene and file system; all of them with TORTURE=full.
-func sampled(t *testing.T, count int) iter.Seq[int] {
-	t.Helper()
+func Sampled(tb testing.TB, count int) iter.Seq[int] {
+	tb.Helper()
 	first, step := 0, 1
-	if os.Getenv("TORTURE") != "full" {
+	if !Full() {
 		step = 3
 		sum := fnv.New32a()
-		sum.Write([]byte(t.Name()))
+		sum.Write([]byte(tb.Name()))
 		first = int(sum.Sum32() % 3)
 	}
 	return func(yield func(int) bool) {
