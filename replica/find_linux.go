@@ -143,24 +143,24 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 		return nil, nil, err
 	}
 	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(lookLimits))...)
-	var forbidden, later []int
-	executes := make(map[int]bool)
+	var forbidden, first, later []int // first, in order: strangers' processes that execute the target
 	for _, each := range seen {
 		switch {
+		case each.stranger && each.executes:
+			first = append(first, each.pid)
 		case each.stranger:
 			later = append(later, each.pid)
-			executes[each.pid] = each.executes
 		case each.candidate:
 			believed = append(believed, each)
 		case each.forbidden:
 			forbidden = append(forbidden, each.pid)
 		}
 	}
-	slices.SortStableFunc(later, func(a, b int) int { return cmp.Compare(rank(executes[a]), rank(executes[b])) })
-	if seen, late, err = look(strangerLimits, later, true); err != nil {
+	if seen, late, err = look(strangerLimits, slices.Concat(first, later), true); err != nil {
 		return nil, nil, err
 	}
-	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, onlyThose(late, executes), noAnswer(strangerLimits))...)
+	late = slices.DeleteFunc(late, func(pid int) bool { _, executes := slices.BinarySearch(first, pid); return !executes })
+	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(strangerLimits))...)
 	for _, each := range seen {
 		switch {
 		case each.candidate:
@@ -174,21 +174,6 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 		view.Unseen = append(view.Unseen, summarize(UnseenForbidden, forbidden, "may not be looked into")...)
 	}
 	return believed, strangers, nil
-}
-
-// rank puts those first that execute the target.
-func rank(executes bool) int {
-	if executes {
-		return 0
-	}
-	return 1
-}
-
-// onlyThose returns the processes, in order, that are in the set.
-func onlyThose(pids []int, set map[int]bool) []int {
-	pids = slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return !set[pid] })
-	slices.Sort(pids)
-	return pids
 }
 
 func noAnswer(limits limits) string {
