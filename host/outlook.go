@@ -99,7 +99,7 @@ func startingOutlook(process *replica.Process) string {
 	} else {
 		text += ": it opens its data file"
 	}
-	return text + ", and serves nobody yet"
+	return text + ", and does not serve yet"
 }
 
 // armedOutlook is for a replica that holds the file in memory.

@@ -9,7 +9,7 @@ import (
 
 // errNotHeard says that what tbctl prints reaches nobody any more, as when ssh lost its
 // connection.
-var errNotHeard = errors.New("nobody reads it any more, as when the connection is lost")
+var errNotHeard = errors.New("its reader is gone, as when the connection is lost")
 
 // heard refuses to change anything after standard output or standard error lost its
 // reader: the operator has seen the command fail by then.

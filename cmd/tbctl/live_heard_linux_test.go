@@ -79,7 +79,7 @@ func TestLiveConnectionLost(t *testing.T) {
 			if code := command.ProcessState.ExitCode(); code != 130 {
 				t.Errorf("exit code %d, want 130: %s", code, l.read(log.Name()))
 			}
-			if !test.err && !bytes.Contains(l.read(log.Name()), []byte("standard output: nobody reads it any more")) {
+			if !test.err && !bytes.Contains(l.read(log.Name()), []byte("standard output: its reader is gone")) {
 				t.Errorf("standard error is %q", l.read(log.Name()))
 			}
 			if !bytes.Equal(l.read(l.target), before) {

@@ -26,7 +26,7 @@ func TestLiveStarting(t *testing.T) {
 		text := l.tbctl("status", l.target).ends(0)
 		text.out = strings.Join(strings.Fields(text.out), " ")
 		text.prints(fmt.Sprintf("%d replica starting - - 0.17.6 %s", p.PID(), l.data), fmt.Sprintf("%d: it is starting, since ", p.PID()),
-			": it opens its data file of 0.17.6, and serves nobody yet, and then upgrades to 0.17.7 when every replica of the cluster offers it")
+			": it opens its data file of 0.17.6, and does not serve yet, and then upgrades to 0.17.7 when every replica of the cluster offers it")
 		var document struct {
 			Result struct {
 				Replicas []struct {
