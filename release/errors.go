@@ -7,30 +7,31 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/archive"
 )
 
 // Errors that a caller may branch on.
 var (
 	// ErrTag says that a text is not a release tag.
-	ErrTag = errors.New("not a release tag")
+	ErrTag = fault.New(fault.Usage, "not a release tag")
 	// ErrPlatform says that there is no release for a platform.
-	ErrPlatform = errors.New("no such platform")
+	ErrPlatform = fault.New(fault.Usage, "no such platform")
 	// ErrNotFound says that the source does not have what was asked for.
 	ErrNotFound = errors.New("not found")
 	// ErrOption says that an option cannot be used, or not with this source.
-	ErrOption = errors.New("unusable option")
+	ErrOption = fault.New(fault.Usage, "unusable option")
 	// ErrChanged says that the source's file changed during the transfer and the destination could not
 	// start over.
 	ErrChanged = errors.New("the file changed during the transfer")
 	// ErrTooLarge says that a source holds more than may be read.
-	ErrTooLarge = errors.New("too large")
+	ErrTooLarge = fault.New(fault.Rejected, "too large")
 	// ErrRedirect says that a server redirected to where this package does not go.
 	ErrRedirect = errors.New("redirect refused")
 	// ErrIdle says that nothing came for the idle timeout.
 	ErrIdle = errors.New("nothing received within the idle timeout")
 	// ErrNotListable says that a source cannot tell which releases it has.
-	ErrNotListable = errors.New("this source cannot list releases")
+	ErrNotListable = fault.New(fault.Usage, "this source cannot list releases")
 )
 
 // An HTTPError is a final answer other than success.
@@ -105,6 +106,9 @@ type ArtifactError struct {
 func (e *ArtifactError) Error() string { return e.Location + ": " + e.Reason() }
 func (e *ArtifactError) Unwrap() error { return e.Err }
 
+// Class is [fault.Rejected].
+func (e *ArtifactError) Class() fault.Class { return fault.Rejected }
+
 // Reason is what is wrong with the artifact, without its location.
 func (e *ArtifactError) Reason() string {
 	var transfer *TransferError
@@ -175,6 +179,9 @@ func (e *UnavailableError) Error() string {
 }
 
 func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Class is [fault.Failed], whatever the cause is: nothing is known against the artifact.
+func (e *UnavailableError) Class() fault.Class { return fault.Failed }
 
 // A TokenError is GitHub's API that took neither the token nor a request without one.
 type TokenError struct {
