@@ -10,10 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // BenchmarkInstall installs a zip from a loopback server into an empty directory
@@ -100,7 +100,7 @@ func installOnce(ctx context.Context, watch *stopwatch, work, url string, host m
 	if err != nil {
 		return err
 	}
-	fsys := watchedFS{FS: fsatomic.OS(), watch: watch}
+	fsys := watchedFS{FS: vfs.OS(), watch: watch}
 	installer := install.Installer{
 		FS: fsys, Journal: &install.Journal{FS: fsys, Dir: filepath.Join(work, "state")}, Command: "benchmark", Observe: watch.step,
 	}
@@ -160,21 +160,21 @@ func (s *stopwatch) report(b *testing.B) {
 
 // watchedFS is a file system whose slow operations are timed.
 type watchedFS struct {
-	fsatomic.FS
+	vfs.FS
 	watch *stopwatch
 }
 
-func (f watchedFS) OpenDir(name string) (fsatomic.Dir, error) {
+func (f watchedFS) OpenDir(name string) (vfs.Dir, error) {
 	dir, err := f.FS.OpenDir(name)
 	return watchedDir{Dir: dir, watch: f.watch}, err
 }
 
 type watchedDir struct {
-	fsatomic.Dir
+	vfs.Dir
 	watch *stopwatch
 }
 
-func (d watchedDir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+func (d watchedDir) Create(name string, mode vfs.Mode) (vfs.File, error) {
 	file, err := d.Dir.Create(name, mode)
 	return watchedFile{File: file, watch: d.watch}, err
 }
@@ -194,7 +194,7 @@ func (d watchedDir) Exchange(a, b string) error {
 func (d watchedDir) Sync() error { return d.watch.time("sync-directory", d.Dir.Sync) }
 
 type watchedFile struct {
-	fsatomic.File
+	vfs.File
 	watch *stopwatch
 }
 

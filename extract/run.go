@@ -13,6 +13,7 @@ import (
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -35,7 +36,7 @@ func Run(ctx context.Context, binary *multiversion.Binary, release multiversion.
 	if err != nil {
 		return 0, err
 	}
-	dir, err := fsatomic.MkdirTemp(fsatomic.OS(), os.TempDir())
+	dir, err := fsatomic.MkdirTemp(vfs.OS(), os.TempDir())
 	if err != nil {
 		return 0, fmt.Errorf("run release %s: %w", release, err)
 	}
@@ -44,7 +45,7 @@ func Run(ctx context.Context, binary *multiversion.Binary, release multiversion.
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	err = fsatomic.WriteFile(fsatomic.OS(), name, runMode, false, func(w io.Writer) error { return chosen.copyTo(ctx, w) })
+	err = fsatomic.WriteFile(vfs.OS(), name, runMode, false, func(w io.Writer) error { return chosen.copyTo(ctx, w) })
 	if err != nil {
 		return 0, fmt.Errorf("copy release %s into %s: %w", release, dir.Path(), err)
 	}

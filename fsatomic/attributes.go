@@ -4,22 +4,21 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // The extended attributes that are carried over, besides those that begin
 // with [XattrUserPrefix].
 const (
-	XattrACL          = "system.posix_acl_access"
-	XattrCapability   = "security.capability"
-	XattrSELinux      = "security.selinux"
-	XattrUserPrefix   = "user."
-	xattrValueSizeMax = 64 << 10 // the kernel's own limit
-	xattrListSizeMax  = 64 << 10 // the kernel's own limit
+	XattrACL        = "system.posix_acl_access"
+	XattrCapability = "security.capability"
+	XattrSELinux    = "security.selinux"
+	XattrUserPrefix = "user."
 )
 
 // OwnerUnchanged as an owner or group leaves it as it is.
@@ -30,7 +29,7 @@ const OwnerUnchanged = -1
 type Attributes struct {
 	UID    int               `json:"uid"` // [OwnerUnchanged]: the process's
 	GID    int               `json:"gid"` // [OwnerUnchanged]: the process's or the directory's
-	Mode   Mode              `json:"mode"`
+	Mode   vfs.Mode          `json:"mode"`
 	Xattrs map[string][]byte `json:"xattrs,omitempty"`
 }
 
@@ -44,10 +43,10 @@ func carried(name string) bool {
 
 // readAttributes returns the attributes of a file and the names of those that
 // are not carried over.
-func readAttributes(file File, info Info) (Attributes, []string, error) {
+func readAttributes(file vfs.File, info vfs.Info) (Attributes, []string, error) {
 	attrs := Attributes{UID: info.UID, GID: info.GID, Mode: info.Mode}
 	names, err := file.Xattrs()
-	if errors.Is(err, ErrNotSupported) {
+	if errors.Is(err, vfs.ErrNotSupported) {
 		return attrs, nil, nil
 	}
 	if err != nil {
@@ -94,7 +93,7 @@ func (a Attributes) xattrOrder() []string {
 // and returns an [AttributeError] for the first that did not hold. An ACL that
 // the file inherited from its directory is removed when attrs has none. A label
 // that the system gave stays when attrs has none.
-func setAttributes(file File, path string, attrs Attributes) error {
+func setAttributes(file vfs.File, path string, attrs Attributes) error {
 	info, err := file.Stat()
 	if err != nil {
 		return &PathError{"stat", path, err}
@@ -135,9 +134,9 @@ func setAttributes(file File, path string, attrs Attributes) error {
 
 // chmod sets a mode. That it may not be set is no error where the file has it already,
 // as every file has on a file system without modes.
-func chmod(file File, mode Mode) error {
+func chmod(file vfs.File, mode vfs.Mode) error {
 	err := file.Chmod(mode)
-	if !modeRefused(err) {
+	if !vfs.ModeRefused(err) {
 		return err
 	}
 	if info, statErr := file.Stat(); statErr != nil || info.Mode != mode {
@@ -146,14 +145,9 @@ func chmod(file File, mode Mode) error {
 	return nil
 }
 
-// modeRefused reports whether the file system, and not the disk, refused a mode.
-func modeRefused(err error) bool {
-	return errors.Is(err, fs.ErrPermission) || errors.Is(err, ErrNotSupported)
-}
-
 // dropInheritedACL removes an access ACL that came from the directory's
 // default, before the mode opens it.
-func dropInheritedACL(file File, path string, attrs Attributes) error {
+func dropInheritedACL(file vfs.File, path string, attrs Attributes) error {
 	if _, wanted := attrs.Xattrs[XattrACL]; wanted {
 		return nil
 	}
@@ -161,7 +155,7 @@ func dropInheritedACL(file File, path string, attrs Attributes) error {
 	if err == nil {
 		err = file.RemoveXattr(XattrACL)
 	}
-	if err != nil && !errors.Is(err, ErrNoXattr) && !errors.Is(err, ErrNotSupported) {
+	if err != nil && !errors.Is(err, vfs.ErrNoXattr) && !errors.Is(err, vfs.ErrNotSupported) {
 		return &AttributeError{path, XattrACL, err}
 	}
 	return nil
@@ -171,7 +165,7 @@ func dropInheritedACL(file File, path string, attrs Attributes) error {
 var errNotHeld = errors.New("reads back differently")
 
 // compareAttributes reads everything back through the descriptor.
-func compareAttributes(file File, path string, attrs Attributes) error {
+func compareAttributes(file vfs.File, path string, attrs Attributes) error {
 	info, err := file.Stat()
 	if err != nil {
 		return &PathError{"stat", path, err}

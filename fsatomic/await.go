@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // AwaitFree waits for another holder of the target's lock as [Acquire] does, for one who
 // changes nothing and so takes no lock. Errors: a [BusyError], those of [HeldBy], or the
 // context's.
-func AwaitFree(ctx context.Context, fsys FS, target Target, wait time.Duration) error {
+func AwaitFree(ctx context.Context, fsys vfs.FS, target Target, wait time.Duration) error {
 	deadline := time.Now().Add(wait)
 	pause := lockPollFirst
 	for {

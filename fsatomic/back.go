@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // SwapBack exchanges the target with the previous file kept as OldPath: the way
@@ -29,7 +31,7 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 	case err != nil:
 	case !target.Exists || !target.OldExists:
 		err = ErrNoOld
-	case target.Old.Kind != KindFile:
+	case target.Old.Kind != vfs.KindFile:
 		err = fmt.Errorf("%w: it is a %s", ErrOldKind, target.Old.Kind)
 	case target.Old.SameFile(target.File):
 		err = fmt.Errorf("%s %w", target.OldPath, ErrSameFile)
@@ -89,7 +91,7 @@ func (t Target) CheckBack(old Attributes) []error {
 		return nil
 	}
 	switch {
-	case t.Self.mayAct(old.UID, old.GID):
+	case t.Self.MayAct(old.UID, old.GID):
 	case t.Self.AnyFile:
 		return []error{&AttributeError{t.OldPath, AttributeOwner, fmt.Errorf("its owner, shown as %d:%d: %w", old.UID, old.GID, ErrUnmapped)}}
 	default:
@@ -130,7 +132,7 @@ func (w *swap) takeAttributes() (restore func() error, err error) {
 	// Also when nothing differs: a run that was killed may have set, and not synced.
 	if err == nil {
 		if err = file.Sync(); err != nil {
-			err = &SyncError{path, false, noSpace(err)}
+			err = &SyncError{path, false, vfs.NoSpace(err)}
 		}
 	}
 	if err == nil {
@@ -154,7 +156,7 @@ func (w *swap) takeAttributes() (restore func() error, err error) {
 
 // restoreAttributes gives the previous file its own attributes again, after a
 // failure before the swap.
-func (w *swap) restoreAttributes(info Info, had Attributes) error {
+func (w *swap) restoreAttributes(info vfs.Info, had Attributes) error {
 	file, err := w.lock.dir.Open(w.from)
 	if err != nil {
 		return err
@@ -175,12 +177,12 @@ func (w *swap) restoreAttributes(info Info, had Attributes) error {
 
 // replaceAttributes is setAttributes for a file that has others already: those
 // that are not wanted are removed.
-func replaceAttributes(file File, path string, had, want Attributes) error {
+func replaceAttributes(file vfs.File, path string, had, want Attributes) error {
 	for _, name := range had.xattrOrder() {
 		if _, wanted := want.Xattrs[name]; wanted {
 			continue
 		}
-		if err := file.RemoveXattr(name); err != nil && !errors.Is(err, ErrNoXattr) {
+		if err := file.RemoveXattr(name); err != nil && !errors.Is(err, vfs.ErrNoXattr) {
 			return &AttributeError{path, name, err}
 		}
 	}

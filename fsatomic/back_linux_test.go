@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // TestHostLinkOwner is TestLinkOwner on the real file system.
@@ -34,11 +35,11 @@ func TestHostLinkOwner(t *testing.T) {
 			check(t, os.Lchown(filepath.Join(open, link), owner, owner))
 		}
 		for _, name := range names {
-			target, err := fsatomic.Lookup(fsatomic.OS(), name)
+			target, err := fsatomic.Lookup(vfs.OS(), name)
 			if owner == 0 && (err != nil || target.Path != want) {
 				t.Errorf("own link %s leads to %s, %v", name, target.Path, err)
 			}
-			if owner != 0 && !errors.Is(err, fsatomic.ErrLinkOwner) {
+			if owner != 0 && !errors.Is(err, vfs.ErrLinkOwner) {
 				t.Errorf("a stranger's link %s was followed: %v", name, err)
 			}
 		}
@@ -64,10 +65,10 @@ func TestSwapBackLinux(t *testing.T) {
 			}
 			setRaw(t, name+"-old", fsatomic.XattrACL, rawACL)
 			setRaw(t, name+"-old", "user.other", []byte("drop"))
-			lock, target := lockTarget(t, fsatomic.OS(), name)
+			lock, target := lockTarget(t, vfs.OS(), name)
 			committed, err := fsatomic.SwapBack(t.Context(), lock, target)
 			check(t, err)
-			after, err := fsatomic.Lookup(fsatomic.OS(), name)
+			after, err := fsatomic.Lookup(vfs.OS(), name)
 			check(t, err)
 			got := after.Attributes
 			if !after.File.SameFile(target.Old) || !after.File.Unchanged(committed.File) ||

@@ -10,7 +10,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // otherAttributes differ from the test's in everything.
@@ -38,7 +39,7 @@ func giveAttributes(t *testing.T, m *memfs.FS, base string, attrs fsatomic.Attri
 	check(t, file.Chown(attrs.UID, attrs.GID))
 	check(t, file.Chmod(attrs.Mode))
 	names, err := file.Xattrs()
-	if errors.Is(err, fsatomic.ErrNotSupported) {
+	if errors.Is(err, vfs.ErrNotSupported) {
 		check(t, file.Sync())
 		return
 	}
@@ -92,12 +93,12 @@ func TestSwapBackAttributes(t *testing.T) {
 // previous file such a one.
 func TestSwapBackMode(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct{ target, old, want fsatomic.Mode }{
+	for _, test := range []struct{ target, old, want vfs.Mode }{
 		{0o640, 0o755, 0o740}, {0o640, 0o644, 0o640}, {0o750, 0o644, 0o750},
 	} {
 		m := scenario{exists: true, older: true}.setUp(t, memfs.Options{})
-		check(t, m.Alter(testName, func(info *fsatomic.Info) { info.Mode = test.target }))
-		check(t, m.Alter(testName+"-old", func(info *fsatomic.Info) { info.Mode = test.old }))
+		check(t, m.Alter(testName, func(info *vfs.Info) { info.Mode = test.target }))
+		check(t, m.Alter(testName+"-old", func(info *vfs.Info) { info.Mode = test.old }))
 		check(t, swapBackOnce(t.Context(), m))
 		if _, got := attributesOf(t, m, testName); got.Mode != test.want {
 			t.Errorf("%s over %s became %s, want %s", test.old, test.target, got.Mode, test.want)
@@ -125,7 +126,7 @@ func TestSwapBackRefuses(t *testing.T) {
 	m := setUpBack(t, memfs.Options{})
 	_, target := attributesOf(t, m, testName)
 	_, old := attributesOf(t, m, testName+"-old")
-	m.SetUser(fsatomic.Self{Chown: true, AnyFile: true, Security: true}) // may not give capabilities
+	m.SetUser(vfs.Self{Chown: true, AnyFile: true, Security: true}) // may not give capabilities
 	looked, err := fsatomic.Lookup(m, testName)
 	check(t, err)
 	if problems := looked.CheckBack(old); len(problems) != 1 || !errors.Is(problems[0], fsatomic.ErrAttribute) {
@@ -151,8 +152,8 @@ func TestSwapBackRefuses(t *testing.T) {
 func TestSwapBackForeign(t *testing.T) {
 	t.Parallel()
 	m := scenario{exists: true, older: true}.setUp(t, memfs.Options{})
-	check(t, m.Alter(testDir, func(info *fsatomic.Info) { info.Mode = 0o1777 }))
-	check(t, m.Alter(testName+"-old", func(info *fsatomic.Info) { info.UID = 4711 }))
+	check(t, m.Alter(testDir, func(info *vfs.Info) { info.Mode = 0o1777 }))
+	check(t, m.Alter(testName+"-old", func(info *vfs.Info) { info.UID = 4711 }))
 	if err := swapBackOnce(t.Context(), m); !errors.Is(err, fsatomic.ErrOldOwner) {
 		t.Fatalf("error %v", err)
 	}

@@ -8,14 +8,15 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestChanged: what somebody does between plan and swap is noticed.
 func TestChanged(t *testing.T) {
 	t.Parallel()
-	openFile := func(t *testing.T, m *memfs.FS, base string) fsatomic.File {
+	openFile := func(t *testing.T, m *memfs.FS, base string) vfs.File {
 		file, err := openDir(t, m).OpenAppend(base)
 		check(t, err)
 		return file
@@ -43,10 +44,10 @@ func TestChanged(t *testing.T) {
 			opt, err := m.OpenDir("/opt")
 			check(t, err)
 			check(t, opt.Rename("tigerbeetle", "elsewhere"))
-			check(t, m.Make(testDir, fsatomic.KindDirectory, 0o755))
+			check(t, m.Make(testDir, vfs.KindDirectory, 0o755))
 		}, fsatomic.ErrChanged},
 		{"old became a directory", true, func(t *testing.T, m *memfs.FS) {
-			check(t, m.Make(testName+"-old", fsatomic.KindDirectory, 0o755))
+			check(t, m.Make(testName+"-old", vfs.KindDirectory, 0o755))
 		}, fsatomic.ErrOldKind},
 		{"became a link", true, func(t *testing.T, m *memfs.FS) {
 			d := openDir(t, m)
@@ -146,25 +147,25 @@ func TestMeddling(t *testing.T) {
 // forgetful is a file system that takes one attribute and does not keep it.
 type (
 	forgetful struct {
-		fsatomic.FS
+		vfs.FS
 		attribute string
 	}
 	forgetfulDir struct {
-		fsatomic.Dir
+		vfs.Dir
 		attribute string
 	}
 	forgetfulFile struct {
-		fsatomic.File
+		vfs.File
 		attribute string
 	}
 )
 
-func (f forgetful) OpenDir(name string) (fsatomic.Dir, error) {
+func (f forgetful) OpenDir(name string) (vfs.Dir, error) {
 	dir, err := f.FS.OpenDir(name)
 	return forgetfulDir{dir, f.attribute}, err
 }
 
-func (d forgetfulDir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+func (d forgetfulDir) Create(name string, mode vfs.Mode) (vfs.File, error) {
 	file, err := d.Dir.Create(name, mode)
 	return forgetfulFile{file, d.attribute}, err
 }
@@ -183,7 +184,7 @@ func (f forgetfulFile) Chown(uid, gid int) error {
 	return f.File.Chown(uid, gid)
 }
 
-func (f forgetfulFile) Chmod(mode fsatomic.Mode) error {
+func (f forgetfulFile) Chmod(mode vfs.Mode) error {
 	if f.attribute == fsatomic.AttributeMode {
 		mode &= 0o777
 	}

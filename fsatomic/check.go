@@ -4,23 +4,25 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Check returns every problem that replacing the target with a file of size
 // bytes and the attributes attrs would meet, as far as it can be known without
-// changing anything; none means nil. The errors match [ErrReadOnly],
+// changing anything; none means nil. The errors match [vfs.ErrReadOnly],
 // [ErrNoExec], [ErrImmutable], [ErrDirNotWritable], [ErrSticky],
-// [ErrMountPoint], [ErrNoSpace] (a [SpaceError]), [ErrNoInodes], [ErrOwner],
-// [ErrUnmapped], [ErrAttribute] (an [AttributeError]), [ErrOldKind] or [ErrNotSupported].
+// [ErrMountPoint], [vfs.ErrNoSpace] (a [vfs.SpaceError]), [ErrNoInodes], [ErrOwner],
+// [ErrUnmapped], [ErrAttribute] (an [AttributeError]), [ErrOldKind] or [vfs.ErrNotSupported].
 // Other hard links to the file are no problem for the swap: they keep the
-// previous file, see [Info].Links.
+// previous file, see [vfs.Info].Links.
 func (t Target) Check(size int64, attrs Attributes) []error {
 	var problems []error
 	add := func(path string, err error) {
 		problems = append(problems, &PathError{"replace", path, err})
 	}
 	if t.Dir.Inode == 0 {
-		add(t.Path, fmt.Errorf("%w: this system has no inode numbers", ErrNotSupported))
+		add(t.Path, fmt.Errorf("%w: this system has no inode numbers", vfs.ErrNotSupported))
 	}
 	if t.Volume.NoExec && attrs.Mode&0o111 != 0 {
 		add(t.dirPath(), ErrNoExec)
@@ -28,7 +30,7 @@ func (t Target) Check(size int64, attrs Attributes) []error {
 	problems = append(problems, t.checkDir()...)
 	problems = append(problems, t.checkEntries()...)
 	if t.Volume.FreeBytes < size {
-		problems = append(problems, &SpaceError{t.dirPath(), size, t.Volume.FreeBytes})
+		problems = append(problems, &vfs.SpaceError{Path: t.dirPath(), Need: size, Have: t.Volume.FreeBytes})
 	}
 	if t.Volume.FreeInodes == 0 {
 		add(t.dirPath(), ErrNoInodes)
@@ -42,7 +44,7 @@ func (t Target) checkDir() []error {
 	dir := t.dirPath()
 	switch {
 	case t.Volume.ReadOnly:
-		return []error{&PathError{"replace", dir, ErrReadOnly}}
+		return []error{&PathError{"replace", dir, vfs.ErrReadOnly}}
 	case t.Dir.Immutable || t.Dir.AppendOnly:
 		return []error{&PathError{"replace", dir, ErrImmutable}}
 	case !t.DirWritable:
@@ -54,14 +56,14 @@ func (t Target) checkDir() []error {
 // checkEntries finds what hinders replacing the file and the previous one.
 func (t Target) checkEntries() []error {
 	var problems []error
-	entry := func(path string, info Info) {
+	entry := func(path string, info vfs.Info) {
 		if info.Immutable || info.AppendOnly {
 			problems = append(problems, &PathError{"replace", path, ErrImmutable})
 		}
 		if info.MountPoint {
 			problems = append(problems, &PathError{"replace", path, ErrMountPoint})
 		}
-		if t.Dir.Mode&0o1000 != 0 && t.Self.UID != t.Dir.UID && !t.Self.mayAct(info.UID, info.GID) {
+		if t.Dir.Mode&0o1000 != 0 && t.Self.UID != t.Dir.UID && !t.Self.MayAct(info.UID, info.GID) {
 			problems = append(problems, &PathError{"replace", path, ErrSticky})
 		}
 	}
@@ -69,7 +71,7 @@ func (t Target) checkEntries() []error {
 		entry(t.Path, t.File)
 	}
 	if t.OldExists {
-		if t.Old.Kind != KindFile {
+		if t.Old.Kind != vfs.KindFile {
 			problems = append(problems, &PathError{"replace", t.OldPath, fmt.Errorf("%w: it is a %s", ErrOldKind, t.Old.Kind)})
 		} else {
 			entry(t.OldPath, t.Old)
@@ -85,13 +87,13 @@ func (t Target) checkAttributes(attrs Attributes) []error {
 		problems = append(problems, &AttributeError{t.Path, attribute, errors.New(why)})
 	}
 	self := t.Self
-	if attrs.Mode&^ModeMax != 0 {
+	if attrs.Mode&^vfs.ModeMax != 0 {
 		refuse(AttributeMode, "not a file mode")
 	}
 	if !self.Chown && problems == nil {
 		if attrs.UID != OwnerUnchanged && attrs.UID != self.UID {
 			refuse(AttributeOwner, fmt.Sprintf("user %d cannot give files to user %d", self.UID, attrs.UID))
-		} else if attrs.GID != OwnerUnchanged && !self.inGroup(attrs.GID) && attrs.GID != t.inheritedGID() {
+		} else if attrs.GID != OwnerUnchanged && !self.InGroup(attrs.GID) && attrs.GID != t.inheritedGID() {
 			refuse(AttributeOwner, fmt.Sprintf("user %d is not in group %d", self.UID, attrs.GID))
 		}
 	}
@@ -101,7 +103,7 @@ func (t Target) checkAttributes(attrs Attributes) []error {
 			refuse(name, "is not one that is carried over")
 		case !t.Volume.Xattrs:
 			refuse(name, "the file system has no extended attributes")
-		case len(attrs.Xattrs[name]) > xattrValueSizeMax:
+		case len(attrs.Xattrs[name]) > vfs.XattrSizeMax:
 			refuse(name, "value is too large")
 		case name == XattrCapability && !self.SetFCaps:
 			refuse(name, "needs root or CAP_SETFCAP")
@@ -116,7 +118,7 @@ func (t Target) checkAttributes(attrs Attributes) []error {
 
 // checkUnmapped finds an owner who does not exist in this process's user namespace.
 func (t Target) checkUnmapped(attrs Attributes) []error {
-	missing := func(what string, id int, of IDMap) string {
+	missing := func(what string, id int, of vfs.IDMap) string {
 		if id == OwnerUnchanged || of.Has(id) {
 			return ""
 		}

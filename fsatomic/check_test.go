@@ -5,20 +5,21 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestCheck: each problem is found before anything is done.
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	user := fsatomic.Self{UID: 12, GID: 34, Groups: []int{56}}
+	user := vfs.Self{UID: 12, GID: 34, Groups: []int{56}}
 	asRoot := fsatomic.Attributes{UID: 0, GID: 34, Mode: 0o755}
 	asUser := fsatomic.Attributes{UID: 12, GID: 34, Mode: 0o755}
 	with := func(attrs fsatomic.Attributes, name string) fsatomic.Attributes {
 		attrs.Xattrs = map[string][]byte{name: []byte("value")}
 		return attrs
 	}
-	immutable := func(info *fsatomic.Info) { info.Immutable = true }
+	immutable := func(info *vfs.Info) { info.Immutable = true }
 	none := func(*testing.T, *memfs.FS) {}
 	tests := []struct {
 		name    string
@@ -42,31 +43,31 @@ func TestCheck(t *testing.T) {
 		{"directory of others", memfs.Options{}, as(user), 1, asUser, []error{fsatomic.ErrDirNotWritable}},
 		{"no exec", memfs.Options{NoExec: true}, none, 1, asUser, []error{fsatomic.ErrNoExec}},
 		{"no exec, not executable", memfs.Options{NoExec: true}, none, 1, fsatomic.Attributes{Mode: 0o644}, nil},
-		{"space", memfs.Options{FreeBytes: 1000}, none, 1001, asUser, []error{fsatomic.ErrNoSpace}},
+		{"space", memfs.Options{FreeBytes: 1000}, none, 1001, asUser, []error{vfs.ErrNoSpace}},
 		{"immutable", memfs.Options{}, altered(testName, immutable), 1, asUser, []error{fsatomic.ErrImmutable}},
-		{"append-only", memfs.Options{}, altered(testName, func(i *fsatomic.Info) { i.AppendOnly = true }), 1, asUser, []error{fsatomic.ErrImmutable}},
+		{"append-only", memfs.Options{}, altered(testName, func(i *vfs.Info) { i.AppendOnly = true }), 1, asUser, []error{fsatomic.ErrImmutable}},
 		{"immutable directory", memfs.Options{}, altered(testDir, immutable), 1, asUser, []error{fsatomic.ErrImmutable}},
-		{"mounted", memfs.Options{}, altered(testName, func(i *fsatomic.Info) { i.MountPoint = true }), 1, asUser, []error{fsatomic.ErrMountPoint}},
+		{"mounted", memfs.Options{}, altered(testName, func(i *vfs.Info) { i.MountPoint = true }), 1, asUser, []error{fsatomic.ErrMountPoint}},
 		{"sticky", memfs.Options{}, func(t *testing.T, m *memfs.FS) {
-			check(t, m.Alter(testDir, func(info *fsatomic.Info) { info.Mode = 0o1777 }))
-			m.SetUser(fsatomic.Self{UID: 99})
+			check(t, m.Alter(testDir, func(info *vfs.Info) { info.Mode = 0o1777 }))
+			m.SetUser(vfs.Self{UID: 99})
 		}, 1,
 			fsatomic.Attributes{UID: -1, GID: -1}, []error{fsatomic.ErrSticky}},
 		{"old directory", memfs.Options{}, func(t *testing.T, m *memfs.FS) {
-			check(t, m.Make(testName+"-old", fsatomic.KindDirectory, 0o755))
+			check(t, m.Make(testName+"-old", vfs.KindDirectory, 0o755))
 		}, 1, asUser, []error{fsatomic.ErrOldKind}},
 		{"old link", memfs.Options{}, func(t *testing.T, m *memfs.FS) {
 			check(t, m.Symlink("tigerbeetle", testName+"-old"))
 		}, 1, asUser, []error{fsatomic.ErrOldKind}},
 		{"several", memfs.Options{NoExec: true, FreeBytes: 1000}, altered(testName, immutable), 2000, with(asUser, "trusted.x"),
-			[]error{fsatomic.ErrNoExec, fsatomic.ErrImmutable, fsatomic.ErrNoSpace, fsatomic.ErrAttribute}},
+			[]error{fsatomic.ErrNoExec, fsatomic.ErrImmutable, vfs.ErrNoSpace, fsatomic.ErrAttribute}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			m := scenario{exists: true}.setUp(t, test.options)
-			check(t, m.Alter(testDir, func(info *fsatomic.Info) { info.UID, info.GID = 0, 0 }))
-			check(t, m.Alter(testName, func(info *fsatomic.Info) { info.Mode = 0o755 }))
+			check(t, m.Alter(testDir, func(info *vfs.Info) { info.UID, info.GID = 0, 0 }))
+			check(t, m.Alter(testName, func(info *vfs.Info) { info.Mode = 0o755 }))
 			test.alter(t, m)
 			m.CrashAt(0)
 			target, err := fsatomic.Lookup(m, testName)
@@ -87,39 +88,39 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func as(user fsatomic.Self) func(*testing.T, *memfs.FS) {
+func as(user vfs.Self) func(*testing.T, *memfs.FS) {
 	return func(_ *testing.T, m *memfs.FS) { m.SetUser(user) }
 }
 
 // ownDir gives the directory to the user.
-func ownDir(user fsatomic.Self) func(*testing.T, *memfs.FS) {
+func ownDir(user vfs.Self) func(*testing.T, *memfs.FS) {
 	return func(t *testing.T, m *memfs.FS) {
-		check(t, m.Alter(testDir, func(info *fsatomic.Info) { info.UID, info.GID = user.UID, user.GID }))
+		check(t, m.Alter(testDir, func(info *vfs.Info) { info.UID, info.GID = user.UID, user.GID }))
 		m.SetUser(user)
 	}
 }
 
-func altered(name string, alter func(*fsatomic.Info)) func(*testing.T, *memfs.FS) {
+func altered(name string, alter func(*vfs.Info)) func(*testing.T, *memfs.FS) {
 	return func(t *testing.T, m *memfs.FS) { check(t, m.Alter(name, alter)) }
 }
 
 func TestCheckReadOnly(t *testing.T) {
 	t.Parallel()
-	target := fsatomic.Target{Path: testName, Dir: fsatomic.Info{Inode: 1}}
+	target := fsatomic.Target{Path: testName, Dir: vfs.Info{Inode: 1}}
 	target.Volume.ReadOnly = true
 	got := target.Check(10, fsatomic.Attributes{})
-	want := []error{fsatomic.ErrReadOnly, fsatomic.ErrNoSpace, fsatomic.ErrNoInodes, nil}
+	want := []error{vfs.ErrReadOnly, vfs.ErrNoSpace, fsatomic.ErrNoInodes, nil}
 	for i, problem := range got {
 		if !errors.Is(problem, want[i]) {
 			t.Errorf("problem %v, want %v", problem, want[i])
 		}
 	}
-	var space *fsatomic.SpaceError
+	var space *vfs.SpaceError
 	if !errors.As(got[1], &space) || space.Need != 10 || space.Have != 0 {
 		t.Errorf("space %+v", space)
 	}
 	target.Dir.Inode = 0
-	if got := target.Check(10, fsatomic.Attributes{}); !errors.Is(got[0], fsatomic.ErrNotSupported) {
+	if got := target.Check(10, fsatomic.Attributes{}); !errors.Is(got[0], vfs.ErrNotSupported) {
 		t.Errorf("problems %v without inode numbers", got)
 	}
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // CommitOptions says how to commit. The zero value keeps the previous file.
@@ -33,10 +35,10 @@ const (
 
 // Committed says what stands at the target now, durably.
 type Committed struct {
-	Path   string `json:"path"`
-	File   Info   `json:"file"`          // as it was after the last step: what a watcher sees
-	Old    string `json:"old,omitempty"` // where the previous file is; empty when none was kept
-	Method Method `json:"method"`
+	Path   string   `json:"path"`
+	File   vfs.Info `json:"file"`          // as it was after the last step: what a watcher sees
+	Old    string   `json:"old,omitempty"` // where the previous file is; empty when none was kept
+	Method Method   `json:"method"`
 }
 
 // Commit makes the staged file the target and keeps the previous one as
@@ -102,10 +104,10 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 // cannot promise that, the lock does, as far as everybody takes it.
 func (l *Lock) moveFree(from, to string) error {
 	err := l.dir.RenameNoReplace(from, to)
-	if !errors.Is(err, ErrNotSupported) {
+	if !errors.Is(err, vfs.ErrNotSupported) {
 		return err
 	}
-	_, exists, err := lstatMaybe(l.dir, to)
+	_, exists, err := vfs.LstatMaybe(l.dir, to)
 	if err == nil && exists {
 		err = fmt.Errorf("%s: %w", l.join(to), fs.ErrExist)
 	}
@@ -117,16 +119,16 @@ func (l *Lock) moveFree(from, to string) error {
 
 // Installed is a committed file, opened again at its path.
 type Installed struct {
-	file File
+	file vfs.File
 	// Info is what the descriptor says of it.
-	Info Info
+	Info vfs.Info
 }
 
 // ReadBack opens the file at the target's path again, for the caller to read
 // and compare: the proof that what was installed is there. [ErrChanged] when the
 // path leads elsewhere by now; where the inode number alone has changed, the
 // comparison is the proof. Reading changes at most the access time.
-func ReadBack(fsys FS, committed Committed) (*Installed, error) {
+func ReadBack(fsys vfs.FS, committed Committed) (*Installed, error) {
 	dir, err := fsys.OpenDir(filepath.Dir(committed.Path))
 	if err != nil {
 		return nil, &PathError{"read back", committed.Path, err}
@@ -137,7 +139,7 @@ func ReadBack(fsys FS, committed Committed) (*Installed, error) {
 		return nil, &PathError{"read back", committed.Path, err}
 	}
 	info, err := file.Stat()
-	if err == nil && !info.Unchanged(committed.File) && (info.SameFile(committed.File) || !info.alike(committed.File)) {
+	if err == nil && !info.Unchanged(committed.File) && (info.SameFile(committed.File) || !info.Alike(committed.File)) {
 		err = ErrChanged
 	}
 	if err != nil {

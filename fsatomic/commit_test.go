@@ -7,13 +7,14 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // newAttributes are those of a first installation.
 var newAttributes = fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: 0o755}
 
 // lockTarget looks up, locks and recovers.
-func lockTarget(t *testing.T, fsys fsatomic.FS, name string) (*fsatomic.Lock, fsatomic.Target) {
+func lockTarget(t *testing.T, fsys vfs.FS, name string) (*fsatomic.Lock, fsatomic.Target) {
 	t.Helper()
 	target, err := fsatomic.Lookup(fsys, name)
 	if err != nil {
@@ -31,7 +32,7 @@ func lockTarget(t *testing.T, fsys fsatomic.FS, name string) (*fsatomic.Lock, fs
 }
 
 // replace does all steps of an installation.
-func replace(t *testing.T, fsys fsatomic.FS, name, contents string, options fsatomic.CommitOptions) fsatomic.Committed {
+func replace(t *testing.T, fsys vfs.FS, name, contents string, options fsatomic.CommitOptions) fsatomic.Committed {
 	t.Helper()
 	lock, target := lockTarget(t, fsys, name)
 	defer lock.Release()
@@ -67,7 +68,7 @@ func replace(t *testing.T, fsys fsatomic.FS, name, contents string, options fsat
 
 func TestReplaceOS(t *testing.T) {
 	t.Parallel()
-	fsys := fsatomic.OS()
+	fsys := vfs.OS()
 	name := filepath.Join(t.TempDir(), "binary")
 	first := replace(t, fsys, name, "first", fsatomic.CommitOptions{})
 	second := replace(t, fsys, name, "second", fsatomic.CommitOptions{})

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestCrash crashes after every operation, with every kind of loss.

@@ -5,23 +5,25 @@ import (
 	"io/fs"
 	"path/filepath"
 	"strings"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
-	tempDirMode     Mode = 0o700
-	tempEntriesMax       = 100_000
-	tempDirLabel         = "dir"
-	pathElementsMax      = 4096
+	tempDirMode     vfs.Mode = 0o700
+	tempEntriesMax           = 100_000
+	tempDirLabel             = "dir"
+	pathElementsMax          = 4096
 )
 
 // openParent opens the directory of name, with make also making it.
-func openParent(fsys FS, name string, make bool) (Dir, string, error) {
-	path, err := absolute(name)
+func openParent(fsys vfs.FS, name string, make bool) (vfs.Dir, string, error) {
+	path, err := vfs.Absolute(name)
 	if err != nil {
 		return nil, "", err
 	}
-	parent, base := splitPath(path)
-	if err := checkName(base); err != nil {
+	parent, base := vfs.SplitPath(path)
+	if err := vfs.CheckName(base); err != nil {
 		return nil, "", err
 	}
 	if make {
@@ -36,8 +38,8 @@ func openParent(fsys FS, name string, make bool) (Dir, string, error) {
 // MkdirAll makes a directory and the ones above it that do not exist, each with
 // exactly mode, whatever the umask, where there are modes, and durably. Directories that
 // exist are left alone. On error some may have been made.
-func MkdirAll(fsys FS, name string, mode Mode) error {
-	path, err := absolute(name)
+func MkdirAll(fsys vfs.FS, name string, mode vfs.Mode) error {
+	path, err := vfs.Absolute(name)
 	if err == nil {
 		err = mkdirAll(fsys, path, mode, pathElementsMax)
 	}
@@ -47,13 +49,13 @@ func MkdirAll(fsys FS, name string, mode Mode) error {
 	return nil
 }
 
-func mkdirAll(fsys FS, path string, mode Mode, depth int) error {
+func mkdirAll(fsys vfs.FS, path string, mode vfs.Mode, depth int) error {
 	err := openAndClose(fsys, path)
 	if err == nil {
 		return nil
 	}
 	// Not cleaned up: behind a symbolic link ".." is another directory.
-	parentPath, base := splitPath(strings.TrimRight(path, string(filepath.Separator)))
+	parentPath, base := vfs.SplitPath(strings.TrimRight(path, string(filepath.Separator)))
 	if !errors.Is(err, fs.ErrNotExist) || base == "" || depth == 0 {
 		return err
 	}
@@ -71,7 +73,7 @@ func mkdirAll(fsys FS, path string, mode Mode, depth int) error {
 	return mkdir(fsys, parent, path, base, mode)
 }
 
-func openAndClose(fsys FS, path string) error {
+func openAndClose(fsys vfs.FS, path string) error {
 	dir, err := fsys.OpenDir(path)
 	if err != nil {
 		return err
@@ -80,7 +82,7 @@ func openAndClose(fsys FS, path string) error {
 }
 
 // mkdir makes one directory; one that somebody else just made is as good.
-func mkdir(fsys FS, parent Dir, path, base string, mode Mode) error {
+func mkdir(fsys vfs.FS, parent vfs.Dir, path, base string, mode vfs.Mode) error {
 	err := parent.Mkdir(base, mode)
 	if errors.Is(err, fs.ErrExist) {
 		return openAndClose(fsys, path) // a file, or a link to nothing, is none
@@ -92,7 +94,7 @@ func mkdir(fsys FS, parent Dir, path, base string, mode Mode) error {
 	if err != nil {
 		return err
 	}
-	if err = made.Chmod(mode); modeRefused(err) {
+	if err = made.Chmod(mode); vfs.ModeRefused(err) {
 		err = nil
 	}
 	if err = errors.Join(err, made.Close()); err != nil {
@@ -106,13 +108,13 @@ func mkdir(fsys FS, parent Dir, path, base string, mode Mode) error {
 
 // TempDir is a directory for files that nobody else needs, mode 0700.
 type TempDir struct {
-	fsys FS
+	fsys vfs.FS
 	path string
 }
 
 // MkdirTemp makes a directory with a new name in parent, which exists.
-func MkdirTemp(fsys FS, parent string) (*TempDir, error) {
-	path, err := absolute(parent)
+func MkdirTemp(fsys vfs.FS, parent string) (*TempDir, error) {
+	path, err := vfs.Absolute(parent)
 	if err != nil {
 		return nil, &PathError{"make temporary directory in", parent, err}
 	}
@@ -147,7 +149,7 @@ func (t *TempDir) Remove() error {
 	}
 	dir.Close()
 	if err == nil {
-		var parent Dir
+		var parent vfs.Dir
 		if parent, err = t.fsys.OpenDir(filepath.Dir(t.path)); err == nil {
 			err = errors.Join(parent.RemoveDir(filepath.Base(t.path)), parent.Close())
 		}

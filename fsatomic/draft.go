@@ -6,6 +6,8 @@ import (
 	"io"
 )
 
+const draftCompareSize = 256 << 10 // bytes compared at a time
+
 // Draft is where bytes go that may be those of a file which is there already: nowhere for
 // as long as they are, and then into a store. So what is there already takes no room, and
 // needs no right to write. It must not be used by two goroutines at once, except for ReadAt.
@@ -72,13 +74,15 @@ func (d *Draft) goesOn(data []byte) (bool, error) {
 		return false, nil
 	}
 	if d.buffer == nil {
-		d.buffer = make([]byte, compareSize)
+		d.buffer = make([]byte, draftCompareSize)
 	}
 	for offset := d.same; len(data) > 0; {
 		piece := d.buffer[:min(len(data), len(d.buffer))]
-		if err := readWhole(d.there, piece, offset); errors.Is(err, io.ErrUnexpectedEOF) { // it has become shorter
+		_, err := io.ReadFull(io.NewSectionReader(d.there, offset, int64(len(piece))), piece)
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) { // it has become shorter
 			return false, nil
-		} else if err != nil {
+		}
+		if err != nil {
 			return false, err
 		}
 		if !bytes.Equal(piece, data[:len(piece)]) {

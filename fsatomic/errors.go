@@ -5,29 +5,14 @@ import (
 	"fmt"
 )
 
-// Errors that say why a path cannot be a target. They come with a path and
-// are matched with [errors.Is].
-var (
-	ErrDangling    = errors.New("symbolic link leads nowhere")
-	ErrLinkLoop    = errors.New("too many symbolic links")
-	ErrLinkOwner   = errors.New("symbolic link of another user in a sticky directory")
-	ErrDirectory   = errors.New("is a directory")
-	ErrNotRegular  = errors.New("is not a regular file")
-	ErrNoDirectory = errors.New("directory does not exist")
-	ErrName        = errors.New("not a usable file name")
-	ErrNoCurrent   = errors.New("the current directory was removed")
-)
-
 // Problems that [Target.Check] finds. They come with a path and are matched
 // with [errors.Is].
 var (
-	ErrReadOnly       = errors.New("file system is mounted read-only")
 	ErrNoExec         = errors.New("file system is mounted noexec")
 	ErrImmutable      = errors.New("immutable or append-only flag is set")
 	ErrDirNotWritable = errors.New("directory is not writable for this user")
 	ErrSticky         = errors.New("sticky directory: only the owner may replace the file")
 	ErrMountPoint     = errors.New("something is mounted on it")
-	ErrNoSpace        = errors.New("not enough free space")
 	ErrNoInodes       = errors.New("no free inodes")
 	ErrOwner          = errors.New("this user cannot set the owner")
 	ErrAttribute      = errors.New("attribute cannot be set")
@@ -37,12 +22,6 @@ var (
 
 // Errors of the operations.
 var (
-	// ErrNotSupported: the operating system or file system cannot do it.
-	ErrNotSupported = errors.ErrUnsupported
-	// ErrNoXattr: the file has no such extended attribute.
-	ErrNoXattr = errors.New("no such attribute")
-	// ErrLocked: another handle has the lock.
-	ErrLocked = errors.New("locked")
 	// ErrBusy is matched by every [BusyError].
 	ErrBusy = errors.New("busy")
 	// ErrChanged: the target is not what the plan saw. Nothing was replaced.
@@ -70,8 +49,6 @@ var (
 	ErrSameFile = errors.New("is the same file")
 	// ErrClosed: the handle was closed, committed or aborted.
 	ErrClosed = errors.New("already closed")
-	// ErrTooLarge: more than a named maximum.
-	ErrTooLarge = errors.New("too large")
 )
 
 // PathError is an error about one path.
@@ -85,20 +62,6 @@ func (e *PathError) Error() string { return e.Op + " " + e.Path + ": " + e.Err.E
 
 // Unwrap returns the cause.
 func (e *PathError) Unwrap() error { return e.Err }
-
-// SpaceError says how much space is missing. It matches [ErrNoSpace].
-type SpaceError struct {
-	Path string // the directory
-	Need int64  // bytes
-	Have int64  // bytes
-}
-
-func (e *SpaceError) Error() string {
-	return fmt.Sprintf("%s: %v: need %d bytes, have %d", e.Path, ErrNoSpace, e.Need, e.Have)
-}
-
-// Is reports whether target is [ErrNoSpace].
-func (e *SpaceError) Is(target error) bool { return target == ErrNoSpace }
 
 // Names of attributes that are not extended attributes, in an
 // [AttributeError].

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // A replacement from the first look to the last.
@@ -35,7 +36,7 @@ func Example() {
 }
 
 func install(ctx context.Context, name, contents string) error {
-	fsys := fsatomic.OS()
+	fsys := vfs.OS()
 	target, err := fsatomic.Lookup(fsys, name)
 	if err != nil {
 		return err

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Raw values of attributes, as the kernel has them.
@@ -81,7 +82,7 @@ func TestAttributesLinux(t *testing.T) {
 				setRaw(t, name, attribute, xattrs[attribute])
 			}
 			setRaw(t, name, "trusted.bound", []byte("to the contents"))
-			before, err := fsatomic.Lookup(fsatomic.OS(), name)
+			before, err := fsatomic.Lookup(vfs.OS(), name)
 			check(t, err)
 			if problems := before.Check(3, before.Attributes); problems != nil {
 				t.Fatalf("problems %v", problems)
@@ -92,7 +93,7 @@ func TestAttributesLinux(t *testing.T) {
 			if output, err := helperCommand(t, "install", name, "new").CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, output)
 			}
-			after, err := fsatomic.Lookup(fsatomic.OS(), name)
+			after, err := fsatomic.Lookup(vfs.OS(), name)
 			check(t, err)
 			got := after.Attributes
 			if got.UID != 12 || got.GID != 34 || got.Mode != 0o4755 || !maps.EqualFunc(got.Xattrs, xattrs, bytes.Equal) {
@@ -110,7 +111,7 @@ func TestInheritedACL(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "binary")
 	setRaw(t, filepath.Dir(name), xattrDefaultACL, rawACL)
-	lock, target := lockTarget(t, fsatomic.OS(), name)
+	lock, target := lockTarget(t, vfs.OS(), name)
 	staged, err := fsatomic.Stage(lock, target, 0)
 	check(t, err)
 	info, err := os.Stat(staged.Path())
@@ -121,7 +122,7 @@ func TestInheritedACL(t *testing.T) {
 	check(t, staged.SetAttributes(fsatomic.Attributes{UID: -1, GID: -1, Mode: 0o755}))
 	committed, err := staged.Commit(t.Context(), fsatomic.CommitOptions{})
 	check(t, err)
-	installed, err := fsatomic.ReadBack(fsatomic.OS(), committed)
+	installed, err := fsatomic.ReadBack(vfs.OS(), committed)
 	check(t, err)
 	defer installed.Close()
 	attrs, err := installed.Attributes()
@@ -162,7 +163,7 @@ func TestOtherUser(t *testing.T) {
 		for key, value := range xattrs {
 			setRaw(t, name, key, value)
 		}
-		target, err := fsatomic.Lookup(fsatomic.OS(), name)
+		target, err := fsatomic.Lookup(vfs.OS(), name)
 		check(t, err)
 		return target
 	}
@@ -183,7 +184,7 @@ func TestOtherUser(t *testing.T) {
 		if got := run("install", name, "new"); !strings.Contains(got, test.say) || (test.say == "" && got != "") {
 			t.Errorf("install said %q, want %q", got, test.say)
 		}
-		after, err := fsatomic.Lookup(fsatomic.OS(), name)
+		after, err := fsatomic.Lookup(vfs.OS(), name)
 		check(t, err)
 		if same := after.File.Unchanged(before.File); same != (test.say != "") {
 			t.Errorf("target unchanged: %v, after %q", same, test.say)
@@ -203,7 +204,7 @@ func copyFile(t *testing.T, from, to string) {
 	source, err := os.Open(from)
 	check(t, err)
 	defer source.Close()
-	check(t, fsatomic.WriteFile(fsatomic.OS(), to, 0o755, false, func(w io.Writer) error {
+	check(t, fsatomic.WriteFile(vfs.OS(), to, 0o755, false, func(w io.Writer) error {
 		_, err := io.Copy(w, source)
 		return err
 	}))
@@ -219,7 +220,7 @@ func TestRunningBinary(t *testing.T) {
 	command := exec.CommandContext(t.Context(), name)
 	command.Env = append(os.Environ(), helperVariable+"=wait")
 	stdin := started(t, command)
-	committed := replace(t, fsatomic.OS(), name, "#!/bin/sh\nexit 7\n", fsatomic.CommitOptions{})
+	committed := replace(t, vfs.OS(), name, "#!/bin/sh\nexit 7\n", fsatomic.CommitOptions{})
 	if committed.Method != fsatomic.MethodExchanged {
 		t.Fatalf("method %s", committed.Method)
 	}
@@ -268,7 +269,7 @@ func TestFlagsLinux(t *testing.T) {
 				check(t, os.WriteFile(filepath.Join(dir, name), nil, 0o755))
 			}
 			setFlags(t, filepath.Join(dir, which), flag)
-			target, err := fsatomic.Lookup(fsatomic.OS(), filepath.Join(dir, "binary"))
+			target, err := fsatomic.Lookup(vfs.OS(), filepath.Join(dir, "binary"))
 			check(t, err)
 			problems := target.Check(1, target.Attributes)
 			if len(problems) != 1 || !errors.Is(problems[0], fsatomic.ErrImmutable) {
@@ -299,13 +300,13 @@ func TestMountsLinux(t *testing.T) {
 	}{
 		{"read-only", func(t *testing.T) string {
 			return filepath.Join(mountTemp(t, unix.MS_RDONLY, ""), "binary")
-		}, fsatomic.ErrReadOnly},
+		}, vfs.ErrReadOnly},
 		{"noexec", func(t *testing.T) string {
 			return filepath.Join(mountTemp(t, unix.MS_NOEXEC, ""), "binary")
 		}, fsatomic.ErrNoExec},
 		{"space", func(t *testing.T) string {
 			return filepath.Join(mountTemp(t, 0, "size=64k"), "binary")
-		}, fsatomic.ErrNoSpace},
+		}, vfs.ErrNoSpace},
 		{"inodes", func(t *testing.T) string {
 			return filepath.Join(mountTemp(t, 0, "nr_inodes=1"), "binary")
 		}, fsatomic.ErrNoInodes},
@@ -322,7 +323,7 @@ func TestMountsLinux(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			target, err := fsatomic.Lookup(fsatomic.OS(), test.mount(t))
+			target, err := fsatomic.Lookup(vfs.OS(), test.mount(t))
 			check(t, err)
 			problems := target.Check(100<<10, newAttributes)
 			if len(problems) != 1 || !errors.Is(problems[0], test.want) {
@@ -338,14 +339,14 @@ func TestFullLinux(t *testing.T) {
 	t.Parallel()
 	dir := mountTemp(t, 0, "size=256k")
 	name := filepath.Join(dir, "binary")
-	lock, target := lockTarget(t, fsatomic.OS(), name)
-	var space *fsatomic.SpaceError
+	lock, target := lockTarget(t, vfs.OS(), name)
+	var space *vfs.SpaceError
 	if _, err := fsatomic.Stage(lock, target, 1<<20); !errors.As(err, &space) || space.Need != 1<<20 || space.Have > 256<<10 {
 		t.Fatalf("error %v", err)
 	}
 	staged, err := fsatomic.Stage(lock, target, 0)
 	check(t, err)
-	if _, err := staged.Write(make([]byte, 1<<20)); !errors.Is(err, fsatomic.ErrNoSpace) {
+	if _, err := staged.Write(make([]byte, 1<<20)); !errors.Is(err, vfs.ErrNoSpace) {
 		t.Fatalf("error %v", err)
 	}
 	check(t, staged.Abort())

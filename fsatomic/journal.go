@@ -9,6 +9,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -20,9 +22,9 @@ const (
 	scanBufferSize = 64 << 10
 
 	// journalMode lets nobody else open it, who could hold its lock then.
-	journalMode    Mode = 0o600
-	journalDirMode Mode = 0o755
-	appendRoom          = 4 << 10 // bytes that a usual line needs at most
+	journalMode    vfs.Mode = 0o600
+	journalDirMode vfs.Mode = 0o755
+	appendRoom              = 4 << 10 // bytes that a usual line needs at most
 )
 
 // Append adds one line to a journal, durably: on nil it is on the disk. The
@@ -32,12 +34,12 @@ const (
 // other, until ctx ends. A last line that a crash tore is
 // left as it is, and the new one begins on a line of its own.
 //
-// Errors: [ErrTooLarge], [ErrNotRegular], a [SyncError], the context's with a
+// Errors: [vfs.ErrTooLarge], [vfs.ErrNotRegular], a [SyncError], the context's with a
 // [BusyError], or the operating system's. On error the line may be there, or a
 // part of it.
-func Append(ctx context.Context, fsys FS, name string, line []byte) error {
+func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 	if len(line) > LineSizeMax {
-		return &PathError{"append to", name, fmt.Errorf("%w: a line of %d bytes, at most %d", ErrTooLarge, len(line), LineSizeMax)}
+		return &PathError{"append to", name, fmt.Errorf("%w: a line of %d bytes, at most %d", vfs.ErrTooLarge, len(line), LineSizeMax)}
 	}
 	if bytes.IndexByte(line, '\n') >= 0 {
 		return &PathError{"append to", name, errors.New("the line contains a newline")}
@@ -49,7 +51,7 @@ func Append(ctx context.Context, fsys FS, name string, line []byte) error {
 	defer dir.Close()
 	file, err := openJournal(ctx, dir, base, name)
 	if err != nil {
-		return &PathError{"append to", name, noSpace(err)}
+		return &PathError{"append to", name, vfs.NoSpace(err)}
 	}
 	defer file.Close()
 	defer file.Unlock()
@@ -58,7 +60,7 @@ func Append(ctx context.Context, fsys FS, name string, line []byte) error {
 
 // openJournal opens and locks the journal, making it if there is none. While it waited for
 // the lock somebody may have put the journal away.
-func openJournal(ctx context.Context, dir Dir, base, name string) (File, error) {
+func openJournal(ctx context.Context, dir vfs.Dir, base, name string) (vfs.File, error) {
 	for range lockRacesMax {
 		file, _, err := openOrCreate(dir, base, journalMode)
 		if err != nil {
@@ -67,14 +69,14 @@ func openJournal(ctx context.Context, dir Dir, base, name string) (File, error) 
 		current := false
 		info, err := file.Stat()
 		if err == nil && info.Links > 1 {
-			err = fmt.Errorf("%w: it has %d links", ErrNotRegular, info.Links)
+			err = fmt.Errorf("%w: it has %d links", vfs.ErrNotRegular, info.Links)
 		}
 		if err == nil {
 			tighten(file, info, journalMode)
 			err = lockWaiting(ctx, file, name)
 		}
 		if err == nil {
-			current, err = isCurrent(dir, base, file)
+			current, err = vfs.IsCurrent(dir, base, file)
 			current = current || info.Inode == 0 // on a system that has no such numbers
 		}
 		if err == nil && current {
@@ -89,10 +91,10 @@ func openJournal(ctx context.Context, dir Dir, base, name string) (File, error) 
 }
 
 // openOrCreate opens a regular file for appending, or makes it with mode.
-func openOrCreate(dir Dir, base string, mode Mode) (file File, created bool, err error) {
+func openOrCreate(dir vfs.Dir, base string, mode vfs.Mode) (file vfs.File, created bool, err error) {
 	for range lockRacesMax {
-		if info, err := dir.Lstat(base); err == nil && info.Kind != KindFile {
-			return nil, false, regular(info)
+		if info, err := dir.Lstat(base); err == nil && info.Kind != vfs.KindFile {
+			return nil, false, vfs.Regular(info)
 		}
 		file, err = dir.OpenAppend(base)
 		if !errors.Is(err, fs.ErrNotExist) {
@@ -100,7 +102,7 @@ func openOrCreate(dir Dir, base string, mode Mode) (file File, created bool, err
 		}
 		file, err = dir.Create(base, mode)
 		if err == nil {
-			if err = file.Chmod(mode); err != nil && !modeRefused(err) {
+			if err = file.Chmod(mode); err != nil && !vfs.ModeRefused(err) {
 				file.Close()
 				return nil, false, err
 			}
@@ -115,18 +117,18 @@ func openOrCreate(dir Dir, base string, mode Mode) (file File, created bool, err
 
 // tighten takes rights to a file away that nobody but its owner needs: who may open it may
 // hold its lock. It is a wish: where this process may not, the owner's next one does.
-func tighten(file File, info Info, mode Mode) {
+func tighten(file vfs.File, info vfs.Info, mode vfs.Mode) {
 	if info.Mode&^mode != 0 {
 		_ = file.Chmod(info.Mode & mode)
 	}
 }
 
 // lockWaiting locks the file, waiting for its holder until ctx ends.
-func lockWaiting(ctx context.Context, file File, name string) error {
+func lockWaiting(ctx context.Context, file vfs.File, name string) error {
 	pause := lockPollFirst
 	for {
 		err := file.TryLock()
-		if !errors.Is(err, ErrLocked) {
+		if !errors.Is(err, vfs.ErrLocked) {
 			return err
 		}
 		if err := sleep(ctx, pause); err != nil {
@@ -137,10 +139,10 @@ func lockWaiting(ctx context.Context, file File, name string) error {
 }
 
 // appendLocked writes the line, after a newline if the last one has none.
-func appendLocked(dir Dir, file File, name string, line []byte) error {
+func appendLocked(dir vfs.Dir, file vfs.File, name string, line []byte) error {
 	info, err := file.Stat()
-	if err == nil && info.Kind != KindFile {
-		err = regular(info)
+	if err == nil && info.Kind != vfs.KindFile {
+		err = vfs.Regular(info)
 	}
 	if err != nil {
 		return &PathError{"append to", name, err}
@@ -158,10 +160,10 @@ func appendLocked(dir Dir, file File, name string, line []byte) error {
 	text = append(append(text, line...), '\n')
 	if _, err := file.Write(text); err != nil {
 		_ = file.Truncate(info.Size) // a wish: the next line can cope with a torn one
-		return &PathError{"append to", name, noSpace(err)}
+		return &PathError{"append to", name, vfs.NoSpace(err)}
 	}
 	if err := file.Sync(); err != nil {
-		return &SyncError{Path: name, Err: noSpace(err)}
+		return &SyncError{Path: name, Err: vfs.NoSpace(err)}
 	}
 	if info.Size == 0 { // whoever made the file may have died before its name was durable
 		if err := dir.Sync(); err != nil {
@@ -173,12 +175,12 @@ func appendLocked(dir Dir, file File, name string, line []byte) error {
 
 // CheckAppend finds what would hinder [Append], as far as it can be known without changing
 // anything.
-func CheckAppend(fsys FS, name string) error {
-	path, err := absolute(name)
+func CheckAppend(fsys vfs.FS, name string) error {
+	path, err := vfs.Absolute(name)
 	if err != nil {
 		return &PathError{"append to", name, err}
 	}
-	parent, base := splitPath(path)
+	parent, base := vfs.SplitPath(path)
 	dir, err := fsys.OpenDir(parent)
 	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(parent) != parent { // up to one that exists
 		parent, base = filepath.Dir(parent), ""
@@ -196,15 +198,15 @@ func CheckAppend(fsys FS, name string) error {
 
 // mayAppend looks at the journal's directory, or with an empty base at one in which that
 // is to be made.
-func mayAppend(dir Dir, path, base string) error {
+func mayAppend(dir vfs.Dir, path, base string) error {
 	volume, err := dir.Volume()
 	switch {
 	case err != nil:
 		return err
 	case volume.ReadOnly:
-		return ErrReadOnly
+		return vfs.ErrReadOnly
 	case volume.FreeBytes < appendRoom:
-		return &SpaceError{path, appendRoom, volume.FreeBytes}
+		return &vfs.SpaceError{Path: path, Need: appendRoom, Have: volume.FreeBytes}
 	}
 	if base == "" {
 		return dir.Access()
@@ -226,7 +228,7 @@ func mayAppend(dir Dir, path, base string) error {
 // written. A line that a crash tore in the middle of the journal is passed like any other, and
 // one of more than [LineSizeMax] bytes, which [Append] never wrote, as an empty one. A
 // journal that does not exist is fs.ErrNotExist.
-func ScanJournal(fsys FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
+func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
 	if sizeMax <= 0 || sizeMax > JournalReadMax {
 		sizeMax = JournalReadMax
 	}
@@ -237,7 +239,7 @@ func ScanJournal(fsys FS, name string, sizeMax int64, each func(line []byte)) (a
 	return all, nil
 }
 
-func scanJournal(fsys FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
+func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
 	dir, base, err := openParent(fsys, name, false)
 	if err != nil {
 		return false, err
@@ -250,7 +252,7 @@ func scanJournal(fsys FS, name string, sizeMax int64, each func(line []byte)) (a
 	defer file.Close()
 	info, err := file.Stat()
 	if err == nil {
-		err = regular(info)
+		err = vfs.Regular(info)
 	}
 	if err != nil {
 		return false, err

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"syscall"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // keep gives the target's file a second place at the prev name, for file
@@ -13,7 +14,7 @@ import (
 // link, which changes its link count and so shows to a watcher, else a copy.
 func (w *swap) keep() error {
 	w.prev = prevName(w.lock.base(), w.file.Inode, w.target.File.Inode)
-	err := w.keepCopy(func(source File, name string) (File, error) {
+	err := w.keepCopy(func(source vfs.File, name string) (vfs.File, error) {
 		return w.lock.dir.Clone(source, name)
 	})
 	if err == nil || !cannotClone(err) {
@@ -23,10 +24,10 @@ func (w *swap) keep() error {
 	if err == nil {
 		return nil
 	}
-	if !noLinks(err) {
+	if !vfs.NoLinks(err) {
 		return w.fail("link the previous file", err)
 	}
-	return w.keepCopy(func(source File, name string) (File, error) {
+	return w.keepCopy(func(source vfs.File, name string) (vfs.File, error) {
 		file, err := w.lock.dir.Create(name, stageMode)
 		if err != nil {
 			return nil, err
@@ -38,7 +39,7 @@ func (w *swap) keep() error {
 
 // keepCopy makes a durable copy with all attributes, under a staging name until
 // it is complete. On error nothing of it is left, as far as it can be removed.
-func (w *swap) keepCopy(copyTo func(source File, name string) (File, error)) error {
+func (w *swap) keepCopy(copyTo func(source vfs.File, name string) (vfs.File, error)) error {
 	dir := w.lock.dir
 	source, err := dir.Open(w.lock.base())
 	if err != nil {
@@ -48,7 +49,7 @@ func (w *swap) keepCopy(copyTo func(source File, name string) (File, error)) err
 	name := randomName(w.lock.base(), kindStage)
 	file, err := copyTo(source, name)
 	if file == nil {
-		return w.fail("copy the previous file", noSpace(err))
+		return w.fail("copy the previous file", vfs.NoSpace(err))
 	}
 	if err == nil {
 		err = w.finishCopy(source, file, name)
@@ -60,7 +61,7 @@ func (w *swap) keepCopy(copyTo func(source File, name string) (File, error)) err
 		err = dir.Rename(name, w.prev)
 	}
 	if err != nil {
-		err = w.fail("copy the previous file", noSpace(err))
+		err = w.fail("copy the previous file", vfs.NoSpace(err))
 		if removeErr := dir.Remove(name); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
 			err = errors.Join(err, removeErr)
 		}
@@ -69,7 +70,7 @@ func (w *swap) keepCopy(copyTo func(source File, name string) (File, error)) err
 }
 
 // finishCopy makes sure that source still is the target, and the copy like it.
-func (w *swap) finishCopy(source, file File, name string) error {
+func (w *swap) finishCopy(source, file vfs.File, name string) error {
 	info, err := source.Stat()
 	if err != nil {
 		return err
@@ -107,11 +108,5 @@ func (w *swap) unkeep() error {
 
 // cannotClone reports whether a link may still do what a reflink did not.
 func cannotClone(err error) bool {
-	return errors.Is(err, ErrNotSupported) || errors.Is(err, ErrAttribute)
-}
-
-// noLinks reports whether the file system or a rule of the system forbids
-// another link to the file, so that only a copy is left.
-func noLinks(err error) bool {
-	return errors.Is(err, ErrNotSupported) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EMLINK)
+	return errors.Is(err, vfs.ErrNotSupported) || errors.Is(err, ErrAttribute)
 }

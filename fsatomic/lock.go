@@ -10,18 +10,20 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
 	// Who may open the lock file may hold it: its owner, and the group of a directory in which
 	// the group may make and remove files anyway.
-	lockMode        Mode = 0o600
-	lockModeGroup   Mode = 0o660
-	holderSizeMax        = 4 << 10 // bytes of a lock file that are read
-	commandSizeMax       = 1 << 10 // bytes of a command that are written
-	lockPollFirst        = 10 * time.Millisecond
-	lockPollLongest      = 250 * time.Millisecond
-	lockRacesMax         = 100 // lock files removed under our hands
+	lockMode        vfs.Mode = 0o600
+	lockModeGroup   vfs.Mode = 0o660
+	holderSizeMax            = 4 << 10 // bytes of a lock file that are read
+	commandSizeMax           = 1 << 10 // bytes of a command that are written
+	lockPollFirst            = 10 * time.Millisecond
+	lockPollLongest          = 250 * time.Millisecond
+	lockRacesMax             = 100 // lock files removed under our hands
 )
 
 // Holder is who has a lock, as the lock file says.
@@ -49,11 +51,11 @@ type LockOptions struct {
 // A Lock keeps the target's directory open; all changes go through it. It must
 // not be used by two goroutines at once.
 type Lock struct {
-	fsys      FS
-	dir       Dir
-	dirInfo   Info
+	fsys      vfs.FS
+	dir       vfs.Dir
+	dirInfo   vfs.Info
 	path      string // the target's path, without symbolic links
-	file      File
+	file      vfs.File
 	writable  bool // the lock file could be opened for writing
 	recovered bool
 }
@@ -75,11 +77,11 @@ func (l *Lock) sync(swapped bool) error {
 // Acquire takes the lock of the target. While another process or goroutine has
 // it, Acquire waits as long as the options say and then returns a [BusyError].
 // Errors: also [ErrLockFile], [ErrChanged] when the directory is no longer the
-// one that was looked up, [ErrNotSupported], the context's, or the operating
+// one that was looked up, [vfs.ErrNotSupported], the context's, or the operating
 // system's. On error nothing is held; the lock file may have been made.
-func Acquire(ctx context.Context, fsys FS, target Target, options LockOptions) (*Lock, error) {
+func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOptions) (*Lock, error) {
 	if target.Dir.Inode == 0 {
-		return nil, &PathError{"lock", target.Path, fmt.Errorf("%w: this system has no inode numbers", ErrNotSupported)}
+		return nil, &PathError{"lock", target.Path, fmt.Errorf("%w: this system has no inode numbers", vfs.ErrNotSupported)}
 	}
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
@@ -115,7 +117,7 @@ func (l *Lock) take(ctx context.Context, wait time.Duration) error {
 		}
 		err = file.TryLock()
 		if err == nil {
-			current, err := isCurrent(l.dir, lockName(l.base()), file)
+			current, err := vfs.IsCurrent(l.dir, lockName(l.base()), file)
 			if err != nil {
 				file.Close()
 				return err
@@ -133,7 +135,7 @@ func (l *Lock) take(ctx context.Context, wait time.Duration) error {
 		}
 		holder := readHolder(file)
 		file.Close()
-		if !errors.Is(err, ErrLocked) {
+		if !errors.Is(err, vfs.ErrLocked) {
 			return err
 		}
 		if wait >= 0 && !time.Now().Add(pause).Before(deadline) {
@@ -148,7 +150,7 @@ func (l *Lock) take(ctx context.Context, wait time.Duration) error {
 
 // openLockFile opens the lock file, making it if there is none. A file that
 // belongs to someone else may be open for reading only.
-func openLockFile(dir Dir, in Info, name string) (file File, writable bool, err error) {
+func openLockFile(dir vfs.Dir, in vfs.Info, name string) (file vfs.File, writable bool, err error) {
 	for range lockRacesMax {
 		file, err = dir.OpenAppend(name)
 		if err == nil {
@@ -176,7 +178,7 @@ func openLockFile(dir Dir, in Info, name string) (file File, writable bool, err 
 
 // shareLock gives a lock file the mode that it must have in the directory, whatever the umask
 // and an earlier tbctl gave it. It is a wish: only the file's owner and root may.
-func shareLock(file File, in, info Info) {
+func shareLock(file vfs.File, in, info vfs.Info) {
 	mode := lockMode
 	if in.Mode&0o020 != 0 {
 		mode = lockModeGroup
@@ -191,9 +193,9 @@ func shareLock(file File, in, info Info) {
 
 // checkLockFile refuses what somebody may have put at the lock's name so that
 // the holder's line is written elsewhere.
-func checkLockFile(file File, in Info, writable bool) (File, bool, error) {
+func checkLockFile(file vfs.File, in vfs.Info, writable bool) (vfs.File, bool, error) {
 	info, err := file.Stat()
-	if err == nil && (info.Kind != KindFile || info.Links > 1) {
+	if err == nil && (info.Kind != vfs.KindFile || info.Links > 1) {
 		err = fmt.Errorf("%w: it is a %s with %d links", ErrLockFile, info.Kind, info.Links)
 	}
 	if err != nil {
@@ -204,16 +206,6 @@ func checkLockFile(file File, in Info, writable bool) (File, bool, error) {
 		shareLock(file, in, info)
 	}
 	return file, writable, nil
-}
-
-// isCurrent reports whether file is what stands at name.
-func isCurrent(dir Dir, name string, file File) (bool, error) {
-	opened, err := file.Stat()
-	if err != nil {
-		return false, err
-	}
-	there, exists, err := lstatMaybe(dir, name)
-	return exists && there.SameFile(opened), err
 }
 
 // writeHolder says who we are, for [BusyError]. Nothing but that message
@@ -241,7 +233,7 @@ func (l *Lock) writeHolder(command string) {
 }
 
 // readHolder returns what the lock file says, or zero.
-func readHolder(file File) Holder {
+func readHolder(file vfs.File) Holder {
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, holderSizeMax))
 	var holder Holder
 	if err != nil || json.Unmarshal(text, &holder) != nil {
@@ -270,7 +262,7 @@ func (l *Lock) Release() error {
 
 // HasLock reports whether the file of that name has been a target: whether there is
 // a lock file beside it.
-func HasLock(fsys FS, name string) bool {
+func HasLock(fsys vfs.FS, name string) bool {
 	target, err := Lookup(fsys, name)
 	if err != nil {
 		return false
@@ -280,7 +272,7 @@ func HasLock(fsys FS, name string) bool {
 		return false
 	}
 	defer dir.Close()
-	_, exists, err := lstatMaybe(dir, lockName(filepath.Base(target.Path)))
+	_, exists, err := vfs.LstatMaybe(dir, lockName(filepath.Base(target.Path)))
 	return err == nil && exists
 }
 
@@ -288,7 +280,7 @@ func HasLock(fsys FS, name string) bool {
 // makes no lock file, and stands in nobody's way but where a holder has crashed, for an
 // instant. A holder who could not write its name is not seen. Errors: [ErrLockFile], or the
 // operating system's.
-func HeldBy(fsys FS, target Target) (Holder, bool, error) {
+func HeldBy(fsys vfs.FS, target Target) (Holder, bool, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
 		return Holder{}, false, &PathError{"look at the lock of", target.Path, err}
@@ -299,7 +291,7 @@ func HeldBy(fsys FS, target Target) (Holder, bool, error) {
 		return Holder{}, false, nil
 	}
 	if err == nil {
-		file, _, err = checkLockFile(file, Info{}, false)
+		file, _, err = checkLockFile(file, vfs.Info{}, false)
 	}
 	if err != nil {
 		return Holder{}, false, &PathError{"look at the lock of", target.Path, err}
@@ -310,7 +302,7 @@ func HeldBy(fsys FS, target Target) (Holder, bool, error) {
 		return Holder{}, false, nil
 	}
 	switch err := file.TryLock(); {
-	case errors.Is(err, ErrLocked):
+	case errors.Is(err, vfs.ErrLocked):
 		return holder, true, nil
 	case err != nil:
 		return Holder{}, false, &PathError{"look at the lock of", target.Path, err}

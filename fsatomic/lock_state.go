@@ -5,13 +5,15 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // StateSizeMax is the most bytes of a target's state.
 const StateSizeMax = 1 << 20
 
 // stateMode lets everybody read it: nothing waits for a lock on this file.
-const stateMode Mode = 0o644
+const stateMode vfs.Mode = 0o644
 
 // StatePath returns where the target's state is kept: a small file beside it that says
 // what one holder of the lock leaves for the next one.
@@ -22,7 +24,7 @@ func (t Target) StatePath() string { return filepath.Join(t.dirPath(), stateName
 // wrote it and nobody else may: otherwise, and when it is no regular file with one link or has
 // more than [StateSizeMax] bytes, the error is [ErrStateFile]. Other errors:
 // fs.ErrNotExist where there is none, or the operating system's.
-func ReadState(fsys FS, target Target) ([]byte, error) {
+func ReadState(fsys vfs.FS, target Target) ([]byte, error) {
 	data, err := readState(fsys, target)
 	if err != nil {
 		return nil, &PathError{"read", target.StatePath(), err}
@@ -30,7 +32,7 @@ func ReadState(fsys FS, target Target) ([]byte, error) {
 	return data, nil
 }
 
-func readState(fsys FS, target Target) ([]byte, error) {
+func readState(fsys vfs.FS, target Target) ([]byte, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
 		return nil, err
@@ -63,16 +65,16 @@ func readState(fsys FS, target Target) ([]byte, error) {
 }
 
 // believable says why a state file may be another user's work.
-func believable(file, dir Info, self Self) error {
+func believable(file, dir vfs.Info, self vfs.Self) error {
 	switch {
-	case file.Kind != KindFile || file.Links > 1:
+	case file.Kind != vfs.KindFile || file.Links > 1:
 		return fmt.Errorf("%w: it is a %s with %d links", ErrStateFile, file.Kind, file.Links)
 	case file.UID != 0 && file.UID != dir.UID && file.UID != self.UID:
 		return fmt.Errorf("%w: it belongs to user %d", ErrStateFile, file.UID)
 	case file.Mode&0o022 != 0:
 		return fmt.Errorf("%w: others may write it (mode %s)", ErrStateFile, file.Mode)
 	case file.Size > StateSizeMax:
-		return fmt.Errorf("%w: %w: %d bytes, at most %d", ErrStateFile, ErrTooLarge, file.Size, StateSizeMax)
+		return fmt.Errorf("%w: %w: %d bytes, at most %d", ErrStateFile, vfs.ErrTooLarge, file.Size, StateSizeMax)
 	}
 	return nil
 }
@@ -81,7 +83,7 @@ func believable(file, dir Info, self Self) error {
 // disk, and its name is with the next sync of the directory: [Staged.Commit] and [SwapBack]
 // make one before the swap, [Lock.Sync] at any time. After a crash before that, the
 // state is the old or the new one, whole. On error it is the old one, as far as the error
-// is not that of the last step, the rename. Errors: [ErrTooLarge], [ErrNoSpace], a
+// is not that of the last step, the rename. Errors: [vfs.ErrTooLarge], [vfs.ErrNoSpace], a
 // [SyncError], or the operating system's.
 func (l *Lock) WriteState(data []byte) error {
 	path := l.join(stateName(l.base()))
@@ -89,7 +91,7 @@ func (l *Lock) WriteState(data []byte) error {
 		return &PathError{"write", path, ErrClosed}
 	}
 	if len(data) > StateSizeMax {
-		return &PathError{"write", path, fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(data), StateSizeMax)}
+		return &PathError{"write", path, fmt.Errorf("%w: %d bytes, at most %d", vfs.ErrTooLarge, len(data), StateSizeMax)}
 	}
 	name := randomName(l.base(), kindStage) // a leftover is cleared away by Recover
 	err := l.makeState(name, data)
@@ -102,7 +104,7 @@ func (l *Lock) WriteState(data []byte) error {
 	if errors.As(err, &failed) {
 		failed.Path = path
 	} else {
-		err = &PathError{"write", path, noSpace(err)}
+		err = &PathError{"write", path, vfs.NoSpace(err)}
 	}
 	return joined(err, l.removeIfThere(name))
 }
@@ -116,7 +118,7 @@ func (l *Lock) makeState(name string, data []byte) error {
 	defer file.Close() // nothing is unwritten: it is synced
 	info, err := file.Stat()
 	if err == nil && info.Mode != stateMode { // whatever the umask
-		if err = file.Chmod(stateMode); modeRefused(err) {
+		if err = file.Chmod(stateMode); vfs.ModeRefused(err) {
 			err = nil
 		}
 	}
@@ -127,14 +129,14 @@ func (l *Lock) makeState(name string, data []byte) error {
 		return err
 	}
 	if err := file.Sync(); err != nil {
-		return &SyncError{Err: noSpace(err)}
+		return &SyncError{Err: vfs.NoSpace(err)}
 	}
 	return nil
 }
 
 // removeIfThere removes a file of ours.
 func (l *Lock) removeIfThere(name string) error {
-	_, exists, err := lstatMaybe(l.dir, name)
+	_, exists, err := vfs.LstatMaybe(l.dir, name)
 	if err == nil && exists {
 		err = l.dir.Remove(name)
 	}

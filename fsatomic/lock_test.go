@@ -13,7 +13,8 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 func lockOf(name string) string {
@@ -24,7 +25,7 @@ func lockOf(name string) string {
 // when it is killed.
 func TestLockProcess(t *testing.T) {
 	t.Parallel()
-	fsys := fsatomic.OS()
+	fsys := vfs.OS()
 	name := filepath.Join(t.TempDir(), "binary")
 	command := helperCommand(t, "hold", name)
 	started(t, command)
@@ -64,7 +65,7 @@ func TestLockProcess(t *testing.T) {
 // TestLockGoroutines: one holder at a time, also within a process.
 func TestLockGoroutines(t *testing.T) {
 	t.Parallel()
-	fsys := fsatomic.OS()
+	fsys := vfs.OS()
 	name := filepath.Join(t.TempDir(), "binary")
 	target, err := fsatomic.Lookup(fsys, name)
 	check(t, err)
@@ -137,9 +138,9 @@ func TestLockWait(t *testing.T) {
 func TestHeldByNobody(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "binary")
-	target, err := fsatomic.Lookup(fsatomic.OS(), name)
+	target, err := fsatomic.Lookup(vfs.OS(), name)
 	check(t, err)
-	if holder, held, err := fsatomic.HeldBy(fsatomic.OS(), target); err != nil || held || holder.PID != 0 {
+	if holder, held, err := fsatomic.HeldBy(vfs.OS(), target); err != nil || held || holder.PID != 0 {
 		t.Fatalf("held by %+v, %v, %v", holder, held, err)
 	}
 	if _, err := os.Lstat(lockOf(name)); !errors.Is(err, os.ErrNotExist) {
@@ -147,7 +148,7 @@ func TestHeldByNobody(t *testing.T) {
 	}
 	check(t, os.WriteFile(name, nil, 0o755))
 	check(t, os.Link(name, lockOf(name)))
-	if _, _, err := fsatomic.HeldBy(fsatomic.OS(), target); !errors.Is(err, fsatomic.ErrLockFile) {
+	if _, _, err := fsatomic.HeldBy(vfs.OS(), target); !errors.Is(err, fsatomic.ErrLockFile) {
 		t.Fatalf("error %v, want %v", err, fsatomic.ErrLockFile)
 	}
 }
@@ -172,9 +173,9 @@ func TestLockFile(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "binary")
 			check(t, os.WriteFile(name, []byte("contents"), 0o755))
 			test.make(t, name, lockOf(name))
-			target, err := fsatomic.Lookup(fsatomic.OS(), name)
+			target, err := fsatomic.Lookup(vfs.OS(), name)
 			check(t, err)
-			lock, err := fsatomic.Acquire(t.Context(), fsatomic.OS(), target, fsatomic.LockOptions{})
+			lock, err := fsatomic.Acquire(t.Context(), vfs.OS(), target, fsatomic.LockOptions{})
 			if (err == nil) != (test.want == nil) || (test.want != errAny && !errors.Is(err, test.want)) {
 				t.Fatalf("error %v, want %v", err, test.want)
 			}
@@ -191,9 +192,9 @@ func TestLockFile(t *testing.T) {
 func TestLockMode(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		dir       fsatomic.Mode
+		dir       vfs.Mode
 		gid, made int // of the directory; the mode of the file that is there, or 0
-		want      fsatomic.Mode
+		want      vfs.Mode
 		wantGID   int
 	}{
 		{0o755, 0, 0, 0o600, 0},
@@ -204,9 +205,9 @@ func TestLockMode(t *testing.T) {
 		{0o1777, 0, 0o644, 0o660, 0},
 	} {
 		m := scenario{}.setUp(t, memfs.Options{Umask: 0o022})
-		check(t, m.Alter(testDir, func(i *fsatomic.Info) { i.Mode, i.GID = test.dir, test.gid }))
+		check(t, m.Alter(testDir, func(i *vfs.Info) { i.Mode, i.GID = test.dir, test.gid }))
 		if test.made != 0 {
-			check(t, m.Make(lockOf(testName), fsatomic.KindFile, fsatomic.Mode(test.made)))
+			check(t, m.Make(lockOf(testName), vfs.KindFile, vfs.Mode(test.made)))
 		}
 		target, err := fsatomic.Lookup(m, testName)
 		check(t, err)
@@ -220,7 +221,7 @@ func TestLockMode(t *testing.T) {
 		if test.want == 0o660 {
 			continue
 		}
-		m.SetUser(fsatomic.Self{UID: 1000, GID: 1000})
+		m.SetUser(vfs.Self{UID: 1000, GID: 1000})
 		if _, held, err := fsatomic.HeldBy(m, target); held || !errors.Is(err, fs.ErrPermission) {
 			t.Errorf("%+v: another user: %v, %v", test, held, err)
 		}

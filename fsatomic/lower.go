@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // modeLowered are the bits of a mode that a file which is only kept must not have: setuid,
 // setgid, and that others may write it.
-const modeLowered Mode = 0o6022
+const modeLowered vfs.Mode = 0o6022
 
 // LowerOld takes from the previous file what only a file at the target needs: its
 // capabilities, setuid and setgid, the right of group and others to write it and,
@@ -39,8 +41,8 @@ func (l *Lock) lowerOld() error {
 	switch {
 	case err != nil:
 		return err
-	case info.Kind != KindFile:
-		return regular(info)
+	case info.Kind != vfs.KindFile:
+		return vfs.Regular(info)
 	case info.Links > 1:
 		return fmt.Errorf("%w: %d", ErrLinks, info.Links)
 	}
@@ -52,13 +54,13 @@ func (l *Lock) lowerOld() error {
 }
 
 // lower takes capabilities first: changing owner or mode would take them too, unsaid.
-func lower(file File, info Info, self Self) (changed bool, err error) {
+func lower(file vfs.File, info vfs.Info, self vfs.Self) (changed bool, err error) {
 	if _, err := file.Xattr(XattrCapability); err == nil {
 		changed = true
 		if err := file.RemoveXattr(XattrCapability); err != nil {
 			return changed, err
 		}
-	} else if !errors.Is(err, ErrNoXattr) && !errors.Is(err, ErrNotSupported) {
+	} else if !errors.Is(err, vfs.ErrNoXattr) && !errors.Is(err, vfs.ErrNotSupported) {
 		return false, err
 	}
 	if self.Chown && info.UID != 0 {

@@ -6,7 +6,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestLowerOld: what only the target needs is taken, durably, and nothing else; a fault is told.
@@ -52,7 +53,7 @@ func TestLowerOld(t *testing.T) {
 	}
 
 	m, lock = arrange(t, memfs.Options{NoXattrs: true})
-	m.SetUser(fsatomic.Self{UID: 12, GID: 34})
+	m.SetUser(vfs.Self{UID: 12, GID: 34})
 	check(t, lock.LowerOld())
 	if got := attributes(t, m); got != "12 34 0750 []" {
 		t.Errorf("without rights and attributes: %s", got)
@@ -65,7 +66,7 @@ func TestLowerOld(t *testing.T) {
 	}
 	check(t, remove(m, testName+"-old"))
 	check(t, lock.LowerOld())
-	check(t, m.Make(testName+"-old", fsatomic.KindDirectory, 0o777))
+	check(t, m.Make(testName+"-old", vfs.KindDirectory, 0o777))
 	if err := lock.LowerOld(); err == nil {
 		t.Errorf("a directory: %v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // helperVariable, when set, makes the test binary do one thing as a process of
@@ -78,7 +79,7 @@ func helperWait([]string) error {
 
 // helperHold takes the lock of its argument and holds it.
 func helperHold(args []string) error {
-	fsys := fsatomic.OS()
+	fsys := vfs.OS()
 	target, err := fsatomic.Lookup(fsys, args[0])
 	if err != nil {
 		return err
@@ -103,7 +104,7 @@ func helperInstall(args []string) error {
 }
 
 func helperInstallOnce(name, contents string) error {
-	ctx, fsys := context.Background(), fsatomic.OS()
+	ctx, fsys := context.Background(), vfs.OS()
 	target, err := fsatomic.Lookup(fsys, name)
 	if err != nil {
 		return err
@@ -140,13 +141,13 @@ func helperInstallOnce(name, contents string) error {
 
 // helperCheck prints the problems of replacing its argument, one a line.
 func helperCheck(args []string) error {
-	target, err := fsatomic.Lookup(fsatomic.OS(), args[0])
+	target, err := fsatomic.Lookup(vfs.OS(), args[0])
 	if err != nil {
 		return err
 	}
 	problems := append(target.Check(1, target.Attributes), target.CheckOwner(true, true)...)
 	if len(problems) == 0 {
-		if err := target.Try(fsatomic.OS(), target.Attributes); err != nil {
+		if err := target.Try(vfs.OS(), target.Attributes); err != nil {
 			problems = append(problems, err)
 		}
 	}
@@ -160,7 +161,7 @@ func helperCheck(args []string) error {
 func helperAppend(args []string) error {
 	for i := range appendLines {
 		line := fmt.Sprintf("%s %d %s", args[1], i, strings.Repeat("x", i%100))
-		if err := fsatomic.Append(context.Background(), fsatomic.OS(), args[0], []byte(line)); err != nil {
+		if err := fsatomic.Append(context.Background(), vfs.OS(), args[0], []byte(line)); err != nil {
 			return err
 		}
 	}

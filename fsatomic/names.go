@@ -3,7 +3,6 @@ package fsatomic
 import (
 	"crypto/rand"
 	"encoding/hex"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -19,9 +18,8 @@ const (
 	kindPrev  = "prev"  // .NAME.tbctl-prev-INODE-OTHER: a link to or copy of OTHER, which INODE is to replace
 	kindTemp  = "temp"  // .NAME.tbctl-temp-RANDOM: an ordinary file in the making
 
-	oldSuffix   = "-old"
-	nameSizeMax = 200 // bytes; with what is added it stays below the 255 of every file system
-	randomSize  = 8   // bytes
+	oldSuffix  = "-old"
+	randomSize = 8 // bytes
 )
 
 // hiddenPrefix is what the names of all files beside name begin with.
@@ -86,13 +84,4 @@ func parseInode(text string) uint64 {
 		return 0
 	}
 	return inode
-}
-
-// checkName refuses what cannot be the last element of a path of a file.
-func checkName(name string) error {
-	if name == "" || name == "." || name == ".." || len(name) > nameSizeMax || strings.ContainsRune(name, 0) ||
-		strings.ContainsRune(name, filepath.Separator) {
-		return ErrName
-	}
-	return nil
 }

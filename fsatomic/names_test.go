@@ -65,23 +65,3 @@ func FuzzScanLines(f *testing.F) {
 		}
 	})
 }
-
-// FuzzMode: what is read is what is written.
-func FuzzMode(f *testing.F) {
-	for _, text := range []string{"0755", "4755", "", "8", "-1", "7777", "10000"} {
-		f.Add(text)
-	}
-	f.Fuzz(func(t *testing.T, text string) {
-		mode := Mode(1)
-		if err := mode.UnmarshalText([]byte(text)); err != nil {
-			if mode != 1 {
-				t.Fatalf("%q: changed to %s", text, mode)
-			}
-			return
-		}
-		var again Mode
-		if err := again.UnmarshalText([]byte(mode.String())); err != nil || again != mode || mode > ModeMax {
-			t.Fatalf("%q: %s, %v", text, mode, err)
-		}
-	})
-}

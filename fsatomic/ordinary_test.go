@@ -15,7 +15,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 const appendLines = 50
@@ -29,7 +30,7 @@ func writeString(text string) func(io.Writer) error {
 
 func TestWriteFileOS(t *testing.T) {
 	t.Parallel()
-	fsys, dir := fsatomic.OS(), t.TempDir()
+	fsys, dir := vfs.OS(), t.TempDir()
 	name := filepath.Join(dir, "file")
 	check(t, fsatomic.WriteFile(fsys, name, 0o640, false, writeString("one")))
 	if err := fsatomic.WriteFile(fsys, name, 0o644, false, writeString("two")); !errors.Is(err, fs.ErrExist) {
@@ -56,7 +57,7 @@ func TestWriteFileOS(t *testing.T) {
 	}
 	for _, device := range []string{os.DevNull, dir} {
 		err := fsatomic.WriteFile(fsys, device, 0o644, true, writeString("x"))
-		if !errors.Is(err, fsatomic.ErrNotRegular) && !errors.Is(err, fsatomic.ErrDirectory) {
+		if !errors.Is(err, vfs.ErrNotRegular) && !errors.Is(err, vfs.ErrDirectory) {
 			t.Fatalf("%s: error %v", device, err)
 		}
 	}
@@ -68,7 +69,7 @@ func TestWriteFileOS(t *testing.T) {
 // TestOutputLive: a file in the making is not taken for a dead writer's.
 func TestOutputLive(t *testing.T) {
 	t.Parallel()
-	fsys, dir := fsatomic.OS(), t.TempDir()
+	fsys, dir := vfs.OS(), t.TempDir()
 	name := filepath.Join(dir, "file")
 	stale := filepath.Join(dir, ".file.tbctl-temp-0011223344556677")
 	check(t, os.WriteFile(stale, nil, 0o600))
@@ -160,7 +161,7 @@ func TestWriteFileCrash(t *testing.T) {
 // same, and it is told; where it has the mode already there is nothing to tell.
 func TestWriteFileWithoutModes(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []fsatomic.Mode{0o666, 0o755} {
+	for _, mode := range []vfs.Mode{0o666, 0o755} {
 		m := scenario{}.setUp(t, memfs.Options{FixedMode: mode})
 		output, err := fsatomic.Create(m, testName, 0o755, false)
 		check(t, err)
@@ -232,7 +233,7 @@ func TestOutputLate(t *testing.T) {
 	}
 }
 
-func contentsOf(t *testing.T, fsys fsatomic.FS, name string) (string, bool) {
+func contentsOf(t *testing.T, fsys vfs.FS, name string) (string, bool) {
 	t.Helper()
 	dir, err := fsys.OpenDir(filepath.Dir(name))
 	check(t, err)
@@ -251,14 +252,14 @@ func contentsOf(t *testing.T, fsys fsatomic.FS, name string) (string, bool) {
 }
 
 // readJournal collects the lines.
-func readJournal(fsys fsatomic.FS, name string, sizeMax int64) (lines []string, all bool, err error) {
+func readJournal(fsys vfs.FS, name string, sizeMax int64) (lines []string, all bool, err error) {
 	all, err = fsatomic.ScanJournal(fsys, name, sizeMax, func(line []byte) { lines = append(lines, string(line)) })
 	return lines, all, err
 }
 
 func TestJournalOS(t *testing.T) {
 	t.Parallel()
-	fsys := fsatomic.OS()
+	fsys := vfs.OS()
 	name := filepath.Join(t.TempDir(), "a", "b", "journal")
 	if _, _, err := readJournal(fsys, name, 0); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("error %v", err)
@@ -281,10 +282,10 @@ func TestJournalOS(t *testing.T) {
 	if err := fsatomic.Append(t.Context(), fsys, name, []byte("a\nb")); err == nil {
 		t.Fatal("a line with a newline was taken")
 	}
-	if err := fsatomic.Append(t.Context(), fsys, name, make([]byte, fsatomic.LineSizeMax+1)); !errors.Is(err, fsatomic.ErrTooLarge) {
+	if err := fsatomic.Append(t.Context(), fsys, name, make([]byte, fsatomic.LineSizeMax+1)); !errors.Is(err, vfs.ErrTooLarge) {
 		t.Fatalf("error %v", err)
 	}
-	if err := fsatomic.Append(t.Context(), fsys, filepath.Dir(name), nil); !errors.Is(err, fsatomic.ErrDirectory) {
+	if err := fsatomic.Append(t.Context(), fsys, filepath.Dir(name), nil); !errors.Is(err, vfs.ErrDirectory) {
 		t.Fatalf("error %v", err)
 	}
 	if info, err := os.Stat(name); err != nil || info.Mode() != 0o600 { // it was made with 0644
@@ -293,7 +294,7 @@ func TestJournalOS(t *testing.T) {
 	second := name + "-second"
 	check(t, os.Link(name, second))
 	for _, name := range []string{name, second} {
-		if err := fsatomic.Append(t.Context(), fsys, name, []byte("three")); !errors.Is(err, fsatomic.ErrNotRegular) {
+		if err := fsatomic.Append(t.Context(), fsys, name, []byte("three")); !errors.Is(err, vfs.ErrNotRegular) {
 			t.Fatalf("%s, with a second link: error %v", name, err)
 		}
 	}
@@ -303,7 +304,7 @@ func TestJournalOS(t *testing.T) {
 	check(t, os.Remove(second))
 	link := name + "-link"
 	check(t, os.Symlink(name, link))
-	if err := fsatomic.Append(t.Context(), fsys, link, nil); !errors.Is(err, fsatomic.ErrNotRegular) {
+	if err := fsatomic.Append(t.Context(), fsys, link, nil); !errors.Is(err, vfs.ErrNotRegular) {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -329,7 +330,7 @@ func TestJournalConcurrent(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	lines, _, err := readJournal(fsatomic.OS(), name, 0)
+	lines, _, err := readJournal(vfs.OS(), name, 0)
 	check(t, err)
 	next := map[string]int{}
 	for _, line := range lines {
@@ -352,7 +353,7 @@ func TestJournalLines(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "journal")
 	long := strings.Repeat("x", fsatomic.LineSizeMax)
 	check(t, os.WriteFile(name, []byte("one\n\n"+long+"\n"+long+"y\ntwo\n"+strings.Repeat(long, 3)+"\nthree\n"+long), 0o600))
-	lines, all, err := readJournal(fsatomic.OS(), name, 0)
+	lines, all, err := readJournal(vfs.OS(), name, 0)
 	if err != nil || !all || !slices.Equal(lines, []string{"one", long, "", "two", "", "three"}) {
 		t.Fatalf("%d lines, %v, %v", len(lines), all, err)
 	}
@@ -365,7 +366,7 @@ func TestJournalLines(t *testing.T) {
 		4*int64(len(long)) + 4:    {"three"},
 		4*int64(len(long)) + 1000: {"two", "", "three"},
 	} {
-		lines, all, err := readJournal(fsatomic.OS(), name, size)
+		lines, all, err := readJournal(vfs.OS(), name, size)
 		if err != nil || all || !slices.Equal(lines, want) {
 			t.Errorf("the last %d bytes: %.20q, %v, %v, want %q", size, lines, all, err, want)
 		}
@@ -375,32 +376,32 @@ func TestJournalLines(t *testing.T) {
 // noInodes is a file system without numbers of inodes.
 type noInodes struct{ *memfs.FS }
 
-type noInodesDir struct{ fsatomic.Dir }
+type noInodesDir struct{ vfs.Dir }
 
-type noInodesFile struct{ fsatomic.File }
+type noInodesFile struct{ vfs.File }
 
-func (n noInodes) OpenDir(name string) (fsatomic.Dir, error) {
+func (n noInodes) OpenDir(name string) (vfs.Dir, error) {
 	dir, err := n.FS.OpenDir(name)
 	return noInodesDir{dir}, err
 }
 
-func (n noInodesDir) Lstat(name string) (fsatomic.Info, error) {
+func (n noInodesDir) Lstat(name string) (vfs.Info, error) {
 	info, err := n.Dir.Lstat(name)
 	info.Inode = 0
 	return info, err
 }
 
-func (n noInodesDir) OpenAppend(name string) (fsatomic.File, error) {
+func (n noInodesDir) OpenAppend(name string) (vfs.File, error) {
 	file, err := n.Dir.OpenAppend(name)
 	return noInodesFile{file}, err
 }
 
-func (n noInodesDir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+func (n noInodesDir) Create(name string, mode vfs.Mode) (vfs.File, error) {
 	file, err := n.Dir.Create(name, mode)
 	return noInodesFile{file}, err
 }
 
-func (n noInodesFile) Stat() (fsatomic.Info, error) {
+func (n noInodesFile) Stat() (vfs.Info, error) {
 	info, err := n.File.Stat()
 	info.Inode = 0
 	return info, err
@@ -467,7 +468,7 @@ func TestJournalFull(t *testing.T) {
 	name := testDir + "/journal"
 	check(t, fsatomic.Append(t.Context(), m, name, []byte("one")))
 	m.SetFree(3)
-	if err := fsatomic.Append(t.Context(), m, name, []byte("too long")); !errors.Is(err, fsatomic.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
+	if err := fsatomic.Append(t.Context(), m, name, []byte("too long")); !errors.Is(err, vfs.ErrNoSpace) || !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("error %v, want no space", err)
 	}
 	if got, _ := contentsOf(t, m, name); got != "one\n" {
@@ -477,7 +478,7 @@ func TestJournalFull(t *testing.T) {
 
 func TestPartialOS(t *testing.T) {
 	t.Parallel()
-	fsys, dir := fsatomic.OS(), t.TempDir()
+	fsys, dir := vfs.OS(), t.TempDir()
 	name := filepath.Join(dir, "download")
 	p, err := fsatomic.OpenPartial(fsys, name)
 	check(t, err)
@@ -503,7 +504,7 @@ func TestPartialOS(t *testing.T) {
 	if err := p.Publish("taken", 0o755, false); !errors.Is(err, fs.ErrExist) {
 		t.Fatalf("error %v", err)
 	}
-	if err := p.Publish("../taken", 0o755, true); !errors.Is(err, fsatomic.ErrName) {
+	if err := p.Publish("../taken", 0o755, true); !errors.Is(err, vfs.ErrName) {
 		t.Fatalf("error %v", err)
 	}
 	check(t, p.Publish("taken", 0o755, true))
@@ -522,7 +523,7 @@ func TestPartialOS(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	check(t, os.Link(filepath.Join(dir, "taken"), name))
-	if _, err := fsatomic.OpenPartial(fsys, name); !errors.Is(err, fsatomic.ErrNotRegular) {
+	if _, err := fsatomic.OpenPartial(fsys, name); !errors.Is(err, vfs.ErrNotRegular) {
 		t.Fatalf("error %v", err)
 	}
 }
@@ -549,7 +550,7 @@ func TestPartialSync(t *testing.T) {
 
 func TestDirectories(t *testing.T) {
 	t.Parallel()
-	fsys, root := fsatomic.OS(), t.TempDir()
+	fsys, root := vfs.OS(), t.TempDir()
 	name := filepath.Join(root, "a", "b", "c")
 	check(t, fsatomic.MkdirAll(fsys, name, 0o751))
 	check(t, fsatomic.MkdirAll(fsys, name, 0o700))
@@ -594,7 +595,7 @@ func TestScratch(t *testing.T) {
 // and what is no directory is none.
 func TestMkdirAllBehindLinks(t *testing.T) {
 	t.Parallel()
-	fsys, root := fsatomic.OS(), t.TempDir()
+	fsys, root := vfs.OS(), t.TempDir()
 	check(t, os.MkdirAll(filepath.Join(root, "real", "sub"), 0o755))
 	check(t, os.Symlink("real/sub", filepath.Join(root, "link")))
 	check(t, fsatomic.MkdirAll(fsys, root+"/link/../pages/", 0o755))
@@ -617,7 +618,7 @@ func TestMkdirAllBehindLinks(t *testing.T) {
 // had it when the wait for the lock began.
 func TestAppendAfterRotation(t *testing.T) {
 	t.Parallel()
-	fsys, root := fsatomic.OS(), t.TempDir()
+	fsys, root := vfs.OS(), t.TempDir()
 	name := filepath.Join(root, "journal")
 	check(t, fsatomic.Append(t.Context(), fsys, name, []byte("first")))
 	dir := mustOpenDir(t, fsys, root)
@@ -635,7 +636,7 @@ func TestAppendAfterRotation(t *testing.T) {
 	}
 }
 
-func mustOpenDir(t *testing.T, fsys fsatomic.FS, name string) fsatomic.Dir {
+func mustOpenDir(t *testing.T, fsys vfs.FS, name string) vfs.Dir {
 	t.Helper()
 	dir, err := fsys.OpenDir(name)
 	check(t, err)

@@ -7,6 +7,8 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const tempSweepMax = 100 // stale temporary files that are removed at a time
@@ -22,14 +24,14 @@ const tempSweepMax = 100 // stale temporary files that are removed at a time
 // After a crash the temporary file is left over; the next Create of the same
 // name removes it.
 type Output struct {
-	dir       Dir
+	dir       vfs.Dir
 	dirPath   string
 	base      string
-	mode      Mode
+	mode      vfs.Mode
 	overwrite bool
-	file      File
+	file      vfs.File
 	temp      string
-	info      Info
+	info      vfs.Info
 	size      int64
 	modeErr   error
 	done      bool
@@ -40,29 +42,29 @@ type Output struct {
 // regular file is replaced, at the end of a chain of symbolic links if there is
 // one. Errors: those of [Lookup] for paths that cannot be a target, or the
 // operating system's.
-func Create(fsys FS, name string, mode Mode, overwrite bool) (*Output, error) {
-	at, err := resolve(fsys, name)
+func Create(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool) (*Output, error) {
+	at, err := vfs.Resolve(fsys, name)
 	if err != nil {
 		return nil, &PathError{"create", name, err}
 	}
-	dir, err := fsys.OpenDir(at.dir)
+	dir, err := fsys.OpenDir(at.Dir)
 	if err != nil {
 		return nil, &PathError{"create", name, err}
 	}
-	o := &Output{dir: dir, dirPath: at.dir, base: at.base, mode: mode, overwrite: overwrite}
-	info, exists, err := lstatMaybe(dir, at.base)
+	o := &Output{dir: dir, dirPath: at.Dir, base: at.Base, mode: mode, overwrite: overwrite}
+	info, exists, err := vfs.LstatMaybe(dir, at.Base)
 	if err == nil && exists {
-		if err = regular(info); err == nil && !overwrite {
+		if err = vfs.Regular(info); err == nil && !overwrite {
 			err = fs.ErrExist
 		}
 	}
 	if err == nil {
-		sweepTemp(dir, at.base)
+		sweepTemp(dir, at.Base)
 		err = o.open()
 	}
 	if err != nil {
 		dir.Close()
-		return nil, &PathError{"create", name, noSpace(err)}
+		return nil, &PathError{"create", name, vfs.NoSpace(err)}
 	}
 	return o, nil
 }
@@ -78,12 +80,12 @@ func (o *Output) open() error {
 		if o.info, err = file.Stat(); err == nil {
 			err = file.Chmod(stageMode)
 		}
-		if err != nil && !modeRefused(err) {
+		if err != nil && !vfs.ModeRefused(err) {
 			return errors.Join(err, file.Close(), o.dir.Remove(name))
 		}
 		lockErr := file.TryLock()
-		current, err := isCurrent(o.dir, name, file)
-		if o.info.Inode == 0 || (err == nil && current && !errors.Is(lockErr, ErrLocked)) {
+		current, err := vfs.IsCurrent(o.dir, name, file)
+		if o.info.Inode == 0 || (err == nil && current && !errors.Is(lockErr, vfs.ErrLocked)) {
 			o.file, o.temp = file, name
 			return nil
 		}
@@ -98,7 +100,7 @@ func (o *Output) open() error {
 
 // sweepTemp removes the temporary files of dead writers: nobody has their
 // locks. It does what it can; its errors are no errors.
-func sweepTemp(dir Dir, base string) {
+func sweepTemp(dir vfs.Dir, base string) {
 	names, err := dir.List(hiddenPrefix(base)+kindTemp, tempSweepMax)
 	if err != nil {
 		return
@@ -108,14 +110,14 @@ func sweepTemp(dir Dir, base string) {
 			continue
 		}
 		info, err := dir.Lstat(name)
-		if err != nil || info.Kind != KindFile || info.Inode == 0 {
+		if err != nil || info.Kind != vfs.KindFile || info.Inode == 0 {
 			continue
 		}
 		file, err := dir.Open(name)
 		if err != nil {
 			continue
 		}
-		if current, err := isCurrent(dir, name, file); err == nil && current && file.TryLock() == nil {
+		if current, err := vfs.IsCurrent(dir, name, file); err == nil && current && file.TryLock() == nil {
 			_ = dir.Remove(name)
 		}
 		file.Close()
@@ -128,7 +130,7 @@ func (o *Output) Path() string { return filepath.Join(o.dirPath, o.base) }
 // Size returns how many bytes were written.
 func (o *Output) Size() int64 { return o.size }
 
-// Write appends to the file. A full disk is [ErrNoSpace].
+// Write appends to the file. A full disk is [vfs.ErrNoSpace].
 func (o *Output) Write(data []byte) (int, error) {
 	if o.done {
 		return 0, &PathError{"write", o.Path(), ErrClosed}
@@ -136,7 +138,7 @@ func (o *Output) Write(data []byte) (int, error) {
 	count, err := o.file.Write(data)
 	o.size += int64(count)
 	if err != nil {
-		return count, &PathError{"write", o.Path(), noSpace(err)}
+		return count, &PathError{"write", o.Path(), vfs.NoSpace(err)}
 	}
 	return count, nil
 }
@@ -157,7 +159,7 @@ func (o *Output) Commit() error {
 	if err != nil {
 		err = &PathError{"commit", o.Path(), err}
 	} else if err = o.file.Sync(); err != nil {
-		err = &SyncError{o.Path(), false, noSpace(err)}
+		err = &SyncError{o.Path(), false, vfs.NoSpace(err)}
 	}
 	if err != nil {
 		return joined(err, o.Abort())
@@ -183,7 +185,7 @@ func (o *Output) ModeErr() error { return o.modeErr }
 // setMode gives the file its mode, and keeps why it could not.
 func (o *Output) setMode() error {
 	err := o.file.Chmod(o.mode)
-	if err != nil && !modeRefused(err) {
+	if err != nil && !vfs.ModeRefused(err) {
 		return err
 	}
 	info, statErr := o.file.Stat()
@@ -207,8 +209,8 @@ func (o *Output) setMode() error {
 // failed says what is true after an error of the renaming: it may have happened all
 // the same.
 func (o *Output) failed(err error) error {
-	there, exists, statErr := lstatMaybe(o.dir, o.base)
-	_, waits, tempErr := lstatMaybe(o.dir, o.temp)
+	there, exists, statErr := vfs.LstatMaybe(o.dir, o.base)
+	_, waits, tempErr := vfs.LstatMaybe(o.dir, o.temp)
 	visible := exists && !errors.Is(err, fs.ErrExist) && o.isThere(there, waits || tempErr != nil)
 	if statErr == nil && !visible && (waits || tempErr != nil) {
 		return joined(&PathError{"commit", o.Path(), err}, o.Abort())
@@ -221,14 +223,14 @@ func (o *Output) failed(err error) error {
 }
 
 // isThere reports whether what is at the name is the file.
-func (o *Output) isThere(there Info, waits bool) bool {
+func (o *Output) isThere(there vfs.Info, waits bool) bool {
 	if o.info.Inode == 0 { // it is closed already
 		return !waits && there.Size == o.size
 	}
 	if there.SameFile(o.info) {
 		return true
 	}
-	same, err := sameEntry(o.dir, o.base, o.file, o.size)
+	same, err := vfs.HasContents(o.dir, o.base, o.file, o.size)
 	return err == nil && same
 }
 
@@ -256,22 +258,22 @@ func (o *Output) Abort() error {
 
 // publish renames from to its lasting name: over a file only with overwrite,
 // otherwise never, as far as the file system lets it.
-func publish(dir Dir, from, to string, overwrite bool) error {
+func publish(dir vfs.Dir, from, to string, overwrite bool) error {
 	if overwrite {
 		return dir.Rename(from, to)
 	}
 	err := dir.RenameNoReplace(from, to)
-	if !errors.Is(err, ErrNotSupported) {
+	if !errors.Is(err, vfs.ErrNotSupported) {
 		return err
 	}
 	if err = dir.Link(from, to); err == nil {
 		_ = dir.Remove(from) // it is there: a second name that stays is no failure
 		return nil
 	}
-	if !noLinks(err) {
+	if !vfs.NoLinks(err) {
 		return err
 	}
-	if _, exists, err := lstatMaybe(dir, to); err != nil || exists {
+	if _, exists, err := vfs.LstatMaybe(dir, to); err != nil || exists {
 		return cmp.Or(err, fs.ErrExist)
 	}
 	return dir.Rename(from, to)
@@ -280,7 +282,7 @@ func publish(dir Dir, from, to string, overwrite bool) error {
 // WriteFile creates or, with overwrite, replaces an ordinary file in one durable
 // step, see [Create] and [Output.Commit]. An error of fill is returned as it is,
 // and nothing is changed.
-func WriteFile(fsys FS, name string, mode Mode, overwrite bool, fill func(io.Writer) error) error {
+func WriteFile(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool, fill func(io.Writer) error) error {
 	output, err := Create(fsys, name, mode, overwrite)
 	if err != nil {
 		return err

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
-const partialMode Mode = 0o600
+const partialMode vfs.Mode = 0o600
 
 // Partial is a file that grows over several runs, such as a download that is
 // resumed. It is locked against other processes while it is open. It must not
@@ -16,8 +18,8 @@ const partialMode Mode = 0o600
 // After a crash its size and contents since the last Sync may be anything: who
 // resumes must check all of it.
 type Partial struct {
-	dir  Dir
-	file File
+	dir  vfs.Dir
+	file vfs.File
 	path string
 	size int64
 
@@ -26,8 +28,8 @@ type Partial struct {
 
 // OpenPartial opens name, or creates it with mode 0600 in a directory that
 // exists. A symbolic link is not followed. While another process has it open it
-// is a [BusyError]. Other errors: [ErrNotRegular], or the operating system's.
-func OpenPartial(fsys FS, name string) (*Partial, error) {
+// is a [BusyError]. Other errors: [vfs.ErrNotRegular], or the operating system's.
+func OpenPartial(fsys vfs.FS, name string) (*Partial, error) {
 	dir, base, err := openParent(fsys, name, false)
 	if err != nil {
 		return nil, &PathError{"open", name, err}
@@ -35,7 +37,7 @@ func OpenPartial(fsys FS, name string) (*Partial, error) {
 	p := &Partial{dir: dir, path: name}
 	if err := p.open(base); err != nil {
 		dir.Close()
-		return nil, &PathError{"open", name, noSpace(err)}
+		return nil, &PathError{"open", name, vfs.NoSpace(err)}
 	}
 	return p, nil
 }
@@ -47,19 +49,19 @@ func (p *Partial) open(base string) error {
 			return err
 		}
 		err = file.TryLock()
-		if errors.Is(err, ErrLocked) {
+		if errors.Is(err, vfs.ErrLocked) {
 			err = &BusyError{Path: p.path}
 		}
-		var info Info
+		var info vfs.Info
 		if err == nil {
 			info, err = file.Stat()
 		}
 		if err == nil && info.Links > 1 {
-			err = fmt.Errorf("%w: it has %d links", ErrNotRegular, info.Links)
+			err = fmt.Errorf("%w: it has %d links", vfs.ErrNotRegular, info.Links)
 		}
 		current := false
 		if err == nil {
-			current, err = isCurrent(p.dir, base, file)
+			current, err = vfs.IsCurrent(p.dir, base, file)
 		}
 		if err != nil {
 			file.Close()
@@ -84,14 +86,14 @@ func (p *Partial) Size() int64 { return p.size }
 
 // Stat describes the open file: who may write it, for a caller that trusts what
 // an earlier run left there.
-func (p *Partial) Stat() (Info, error) { return p.file.Stat() }
+func (p *Partial) Stat() (vfs.Info, error) { return p.file.Stat() }
 
-// Write appends. A full disk is [ErrNoSpace].
+// Write appends. A full disk is [vfs.ErrNoSpace].
 func (p *Partial) Write(data []byte) (int, error) {
 	count, err := p.file.Write(data)
 	p.size += int64(count)
 	if err != nil {
-		return count, &PathError{"write", p.path, noSpace(err)}
+		return count, &PathError{"write", p.path, vfs.NoSpace(err)}
 	}
 	return count, nil
 }
@@ -120,9 +122,9 @@ func (p *Partial) Sync() error {
 	return p.failed
 }
 
-func syncBoth(path string, file File, dir Dir) error {
+func syncBoth(path string, file vfs.File, dir vfs.Dir) error {
 	if err := file.Sync(); err != nil {
-		return &SyncError{Path: path, Err: noSpace(err)}
+		return &SyncError{Path: path, Err: vfs.NoSpace(err)}
 	}
 	if err := dir.Sync(); err != nil {
 		return &SyncError{Path: path, Err: err}
@@ -170,11 +172,11 @@ func (p *Partial) Remove() error {
 // directory, makes that durable, and closes it. Without overwrite base must not
 // exist. On error the partial file is still there, unless it is a [SyncError]
 // with Swapped: then it has its new name, and may lose it in a power cut.
-func (p *Partial) Publish(base string, mode Mode, overwrite bool) error {
+func (p *Partial) Publish(base string, mode vfs.Mode, overwrite bool) error {
 	if p.file == nil {
 		return &PathError{"publish", p.path, ErrClosed}
 	}
-	err := checkName(base)
+	err := vfs.CheckName(base)
 	if err == nil {
 		err = p.file.Chmod(mode)
 	}

@@ -6,7 +6,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestStagedFileIsNotReplaced puts another file in the staged one's place before the swap: it
@@ -96,26 +97,26 @@ func TestReadBackIsFromTheDevice(t *testing.T) {
 
 // cachedFS notes whether it was asked to forget before something was read.
 type cachedFS struct {
-	fsatomic.FS
+	vfs.FS
 	forgot, early bool
 }
 
 type cachedDir struct {
-	fsatomic.Dir
+	vfs.Dir
 	fs *cachedFS
 }
 
 type cachedFile struct {
-	fsatomic.File
+	vfs.File
 	fs *cachedFS
 }
 
-func (f *cachedFS) OpenDir(name string) (fsatomic.Dir, error) {
+func (f *cachedFS) OpenDir(name string) (vfs.Dir, error) {
 	dir, err := f.FS.OpenDir(name)
 	return cachedDir{dir, f}, err
 }
 
-func (d cachedDir) Open(name string) (fsatomic.File, error) {
+func (d cachedDir) Open(name string) (vfs.File, error) {
 	file, err := d.Dir.Open(name)
 	return cachedFile{file, d.fs}, err
 }
@@ -132,9 +133,9 @@ func (f cachedFile) ReadAt(data []byte, offset int64) (int, error) {
 func TestMkdirAllWhateverTheUmask(t *testing.T) {
 	t.Parallel()
 	m := memfs.New(memfs.Options{Umask: 0o077})
-	check(t, m.Make("/var", fsatomic.KindDirectory, 0o711))
+	check(t, m.Make("/var", vfs.KindDirectory, 0o711))
 	check(t, fsatomic.MkdirAll(m, "/var/lib/tbctl", 0o755))
-	for name, want := range map[string]fsatomic.Mode{"/var": 0o711, "/var/lib": 0o755, "/var/lib/tbctl": 0o755} {
+	for name, want := range map[string]vfs.Mode{"/var": 0o711, "/var/lib": 0o755, "/var/lib/tbctl": 0o755} {
 		dir, err := m.OpenDir(name)
 		check(t, err)
 		if info, err := dir.Lstat("."); err != nil || info.Mode != want {

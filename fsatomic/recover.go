@@ -3,6 +3,8 @@ package fsatomic
 import (
 	"fmt"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const leftoversMax = 10_000 // names beside one target that are looked at in one run
@@ -36,7 +38,7 @@ type Recovery struct {
 
 // Residue says what [Recover] would do. It changes nothing and needs no lock;
 // while somebody else holds the lock, what it sees may be work in progress.
-func Residue(fsys FS, target Target) (Recovery, error) {
+func Residue(fsys vfs.FS, target Target) (Recovery, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
 		return Recovery{}, &PathError{"look for leftovers of", target.Path, err}
@@ -98,25 +100,25 @@ func Recover(lock *Lock) (Recovery, error) {
 type entry struct {
 	beside
 	name string
-	info Info
+	info vfs.Info
 }
 
 // recoveryPlan judges leftovers. Only names and inode numbers are needed, no
 // journal: see the package comment.
 type recoveryPlan struct {
 	path      string
-	self      Self
-	dir       Info
-	target    Info // zero when there is none
-	oldTaken  bool // there is, or will be, something at the previous file's name
-	oldIsFile bool // or nothing
+	self      vfs.Self
+	dir       vfs.Info
+	target    vfs.Info // zero when there is none
+	oldTaken  bool     // there is, or will be, something at the previous file's name
+	oldIsFile bool     // or nothing
 	entries   []entry
 	recovery  Recovery
 
 	isCopy func(entry) bool // of the target, by its contents
 }
 
-func planRecovery(dir Dir, path string, self Self) (*recoveryPlan, error) {
+func planRecovery(dir vfs.Dir, path string, self vfs.Self) (*recoveryPlan, error) {
 	base := filepath.Base(path)
 	plan := &recoveryPlan{path: path, self: self}
 	plan.isCopy = func(e entry) bool { return isCopy(dir, base, plan.target, e) }
@@ -128,24 +130,24 @@ func planRecovery(dir Dir, path string, self Self) (*recoveryPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	if plan.target, _, err = lstatMaybe(dir, base); err != nil {
+	if plan.target, _, err = vfs.LstatMaybe(dir, base); err != nil {
 		return nil, err
 	}
-	var old Info
-	if old, plan.oldTaken, err = lstatMaybe(dir, base+oldSuffix); err != nil {
+	var old vfs.Info
+	if old, plan.oldTaken, err = vfs.LstatMaybe(dir, base+oldSuffix); err != nil {
 		return nil, err
 	}
-	plan.oldIsFile = !plan.oldTaken || old.Kind == KindFile
+	plan.oldIsFile = !plan.oldTaken || old.Kind == vfs.KindFile
 	for _, name := range names {
 		beside, ok := parseName(base, name)
 		if !ok || beside.kind == kindTemp {
 			continue // temp files belong to Create, which has its own lock on each
 		}
-		info, exists, err := lstatMaybe(dir, name)
+		info, exists, err := vfs.LstatMaybe(dir, name)
 		if err != nil {
 			return nil, err
 		}
-		if exists && info.Kind == KindFile {
+		if exists && info.Kind == vfs.KindFile {
 			plan.entries = append(plan.entries, entry{beside, name, info})
 		}
 	}
@@ -155,8 +157,8 @@ func planRecovery(dir Dir, path string, self Self) (*recoveryPlan, error) {
 
 // isCopy reports whether a leftover has the contents of the target. What cannot be read
 // has not.
-func isCopy(dir Dir, base string, target Info, e entry) bool {
-	if target.Kind != KindFile || target.Size != e.info.Size {
+func isCopy(dir vfs.Dir, base string, target vfs.Info, e entry) bool {
+	if target.Kind != vfs.KindFile || target.Size != e.info.Size {
 		return false
 	}
 	file, err := dir.Open(e.name)
@@ -164,7 +166,7 @@ func isCopy(dir Dir, base string, target Info, e entry) bool {
 		return false
 	}
 	defer file.Close()
-	same, err := sameEntry(dir, base, file, target.Size)
+	same, err := vfs.HasContents(dir, base, file, target.Size)
 	return err == nil && same
 }
 
@@ -207,7 +209,7 @@ func (p *recoveryPlan) judge() {
 // belongs to the target's owner, to this process, or to root, or stands where
 // nobody else makes files. In a directory for everybody, anybody can make a file
 // with a name of ours.
-func trusted(file, target, dir Info, self Self) bool {
+func trusted(file, target, dir vfs.Info, self vfs.Self) bool {
 	known := func(uid int) bool {
 		return uid == 0 || uid == self.UID || (target.Inode != 0 && uid == target.UID)
 	}

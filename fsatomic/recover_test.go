@@ -11,7 +11,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestRecoverKinds: what is done about each kind of leftover.
@@ -33,7 +34,7 @@ func TestRecoverKinds(t *testing.T) {
 	} {
 		put(name)
 	}
-	check(t, m.Make(testDir+"/"+prefix+"stage-fedcba9876543210", fsatomic.KindDirectory, 0o755))
+	check(t, m.Make(testDir+"/"+prefix+"stage-fedcba9876543210", vfs.KindDirectory, 0o755))
 	m.CrashAt(0)
 	plan, err := fsatomic.Residue(m, target)
 	check(t, err)
@@ -90,7 +91,7 @@ func TestRecoverCopies(t *testing.T) {
 	}
 }
 
-func inode(info fsatomic.Info) string {
+func inode(info vfs.Info) string {
 	text, _ := json.Marshal(info.Inode)
 	return string(text)
 }
@@ -103,7 +104,7 @@ func TestRecoverForeign(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		owner int
-		mode  fsatomic.Mode // of the directory
+		mode  vfs.Mode // of the directory
 		want  fsatomic.Action
 	}{
 		{"planted", stranger, 0o1777, fsatomic.ActionLeft},
@@ -117,7 +118,7 @@ func TestRecoverForeign(t *testing.T) {
 			t.Run(test.name+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				m := scenario{exists: true, older: kind != "orphan"}.setUp(t, memfs.Options{})
-				check(t, m.Alter(testDir, func(info *fsatomic.Info) { info.Mode = test.mode }))
+				check(t, m.Alter(testDir, func(info *vfs.Info) { info.Mode = test.mode }))
 				target, err := fsatomic.Lookup(m, testName)
 				check(t, err)
 				base := ".tigerbeetle.tbctl-" + map[string]string{
@@ -127,8 +128,8 @@ func TestRecoverForeign(t *testing.T) {
 				}[kind]
 				planted := testDir + "/" + base
 				check(t, fsatomic.WriteFile(m, planted, 0o755, false, writeString("planted")))
-				check(t, m.Alter(planted, func(info *fsatomic.Info) { info.UID = test.owner }))
-				m.SetUser(fsatomic.Self{UID: 55, AnyFile: true})
+				check(t, m.Alter(planted, func(info *vfs.Info) { info.UID = test.owner }))
+				m.SetUser(vfs.Self{UID: 55, AnyFile: true})
 				lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
 				check(t, err)
 				done, err := fsatomic.Recover(lock)

@@ -12,7 +12,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // Contents of the files in the crash tests. They differ in length.
@@ -43,14 +44,14 @@ type scenario struct {
 	exists bool // there is a target, with contentsOld
 	older  bool // there is a previous file, with contentsOlder
 	linked bool // or it is another link to the target
-	act    func(ctx context.Context, fsys fsatomic.FS) error
+	act    func(ctx context.Context, fsys vfs.FS) error
 	result string // at the target afterwards
 	kept   string // at the previous file's name afterwards; empty: nothing
 }
 
 func scenarios() []scenario {
-	install := func(options fsatomic.CommitOptions) func(context.Context, fsatomic.FS) error {
-		return func(ctx context.Context, fsys fsatomic.FS) error { return installOnce(ctx, fsys, contentsNew, options) }
+	install := func(options fsatomic.CommitOptions) func(context.Context, vfs.FS) error {
+		return func(ctx context.Context, fsys vfs.FS) error { return installOnce(ctx, fsys, contentsNew, options) }
 	}
 	keep, drop := fsatomic.CommitOptions{}, fsatomic.CommitOptions{DropOld: true}
 	return []scenario{
@@ -64,7 +65,7 @@ func scenarios() []scenario {
 }
 
 // begin looks up, locks and recovers.
-func begin(ctx context.Context, fsys fsatomic.FS) (*fsatomic.Lock, fsatomic.Target, error) {
+func begin(ctx context.Context, fsys vfs.FS) (*fsatomic.Lock, fsatomic.Target, error) {
 	target, err := fsatomic.Lookup(fsys, testName)
 	if err != nil {
 		return nil, target, err
@@ -85,7 +86,7 @@ func begin(ctx context.Context, fsys fsatomic.FS) (*fsatomic.Lock, fsatomic.Targ
 }
 
 // installOnce is an installation as a caller makes it.
-func installOnce(ctx context.Context, fsys fsatomic.FS, contents string, options fsatomic.CommitOptions) error {
+func installOnce(ctx context.Context, fsys vfs.FS, contents string, options fsatomic.CommitOptions) error {
 	lock, target, err := begin(ctx, fsys)
 	if err != nil {
 		return err
@@ -116,7 +117,7 @@ func installOnce(ctx context.Context, fsys fsatomic.FS, contents string, options
 	return err
 }
 
-func swapBackOnce(ctx context.Context, fsys fsatomic.FS) error {
+func swapBackOnce(ctx context.Context, fsys vfs.FS) error {
 	lock, target, err := begin(ctx, fsys)
 	if err != nil {
 		return err
@@ -147,7 +148,7 @@ func (s scenario) setUp(t *testing.T, options memfs.Options) *memfs.FS {
 	t.Helper()
 	m := memfs.New(options)
 	for _, dir := range []string{"/opt", testDir} {
-		if err := m.Make(dir, fsatomic.KindDirectory, 0o755); err != nil {
+		if err := m.Make(dir, vfs.KindDirectory, 0o755); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -177,7 +178,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-func openDir(t *testing.T, fsys fsatomic.FS) fsatomic.Dir {
+func openDir(t *testing.T, fsys vfs.FS) vfs.Dir {
 	t.Helper()
 	dir, err := fsys.OpenDir(testDir)
 	check(t, err)
@@ -185,7 +186,7 @@ func openDir(t *testing.T, fsys fsatomic.FS) fsatomic.Dir {
 }
 
 // remove removes a file, durably.
-func remove(fsys fsatomic.FS, name string) error {
+func remove(fsys vfs.FS, name string) error {
 	dir, err := fsys.OpenDir(filepath.Dir(name))
 	if err != nil {
 		return err
@@ -219,7 +220,7 @@ func putFile(t *testing.T, m *memfs.FS, name, contents string, options memfs.Opt
 }
 
 // whole describes a file: its contents, and what is wrong with its attributes.
-func whole(fsys fsatomic.FS, options memfs.Options, base string) (string, error) {
+func whole(fsys vfs.FS, options memfs.Options, base string) (string, error) {
 	dir, err := fsys.OpenDir(testDir)
 	if err != nil {
 		return "", err

@@ -6,14 +6,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Scratch is a temporary file for data that must be read at random but comes
 // as a stream. It has no name where the system allows that, and is gone when it
 // is closed or the process dies. It must not be used by two goroutines at once.
 type Scratch struct {
-	dir  Dir
-	file File
+	dir  vfs.Dir
+	file vfs.File
 	name string // to be removed at Close; empty where that has been done
 	size int64
 
@@ -43,7 +45,7 @@ const scratchBase = "scratch"
 // [ScratchError]s.
 func NewScratch() (*Scratch, error) {
 	wrap := func(err error) error { return &ScratchError{os.TempDir(), withoutPath(err)} }
-	scratch, err := newScratch(OS(), os.TempDir(), scratchBase, 0)
+	scratch, err := newScratch(vfs.OS(), os.TempDir(), scratchBase, 0)
 	if err != nil {
 		return nil, wrap(err)
 	}
@@ -58,8 +60,8 @@ func NewScratch() (*Scratch, error) {
 // and reserves space for size bytes (0: unknown): what does not fit there would not fit
 // as a [Staged] file. The target's directory shows nothing of it where the file system has
 // files without names, and else a name until it is closed, which after a crash the next
-// [Recover] removes. Errors: [ErrNoSpace], or the operating system's.
-func ScratchBeside(fsys FS, target Target, size int64) (*Scratch, error) {
+// [Recover] removes. Errors: [vfs.ErrNoSpace], or the operating system's.
+func ScratchBeside(fsys vfs.FS, target Target, size int64) (*Scratch, error) {
 	wrap := func(err error) error { return &PathError{"try out", target.Path, withoutPath(err)} }
 	scratch, err := newScratch(fsys, target.dirPath(), target.base(), size)
 	if err != nil {
@@ -69,7 +71,7 @@ func ScratchBeside(fsys FS, target Target, size int64) (*Scratch, error) {
 	return scratch, nil
 }
 
-func newScratch(fsys FS, path, base string, size int64) (*Scratch, error) {
+func newScratch(fsys vfs.FS, path, base string, size int64) (*Scratch, error) {
 	dir, err := fsys.OpenDir(path)
 	if err != nil {
 		return nil, err
@@ -80,7 +82,7 @@ func newScratch(fsys FS, path, base string, size int64) (*Scratch, error) {
 	}
 	scratch := &Scratch{dir: dir, file: file, name: name}
 	if size > 0 {
-		if err := allocate(dir, path, file, size); err != nil {
+		if err := vfs.Allocate(dir, path, file, size); err != nil {
 			return nil, errors.Join(err, scratch.Close())
 		}
 	}
@@ -89,14 +91,14 @@ func newScratch(fsys FS, path, base string, size int64) (*Scratch, error) {
 
 // createUnnamed makes a file without a name, or where there is no such thing one whose
 // name a [Recover] of base knows for that of something incomplete.
-func createUnnamed(dir Dir, base string) (file File, name string, err error) {
+func createUnnamed(dir vfs.Dir, base string) (file vfs.File, name string, err error) {
 	file, err = dir.CreateUnnamed(stageMode)
-	if errors.Is(err, ErrNotSupported) {
+	if errors.Is(err, vfs.ErrNotSupported) {
 		name = randomName(base, kindStage)
 		file, err = dir.Create(name, stageMode)
 	}
 	if err != nil {
-		return nil, "", noSpace(err)
+		return nil, "", vfs.NoSpace(err)
 	}
 	return file, name, nil
 }
@@ -106,7 +108,7 @@ func (s *Scratch) Write(data []byte) (int, error) {
 	count, err := s.file.Write(data)
 	s.size += int64(count)
 	if err != nil {
-		return count, s.wrap(noSpace(err))
+		return count, s.wrap(vfs.NoSpace(err))
 	}
 	return count, nil
 }
@@ -138,9 +140,9 @@ func (s *Scratch) Close() error {
 // Try finds out whether a file in the target's place would get and keep the attributes,
 // by giving them to one without a name or, where the file system has none, to one that
 // is removed again. It finds what only the file system or a security module knows, which
-// [Target.Check] cannot. Errors: [ErrAttribute] (an [AttributeError]), [ErrNoSpace], or
+// [Target.Check] cannot. Errors: [ErrAttribute] (an [AttributeError]), [vfs.ErrNoSpace], or
 // the operating system's.
-func (t Target) Try(fsys FS, attrs Attributes) error {
+func (t Target) Try(fsys vfs.FS, attrs Attributes) error {
 	dir, err := fsys.OpenDir(t.dirPath())
 	if err != nil {
 		return &PathError{"try out", t.Path, err}
@@ -166,8 +168,8 @@ func withoutPath(err error) error {
 	if !errors.As(err, &path) {
 		return err
 	}
-	if errors.Is(err, ErrNoSpace) {
-		return fmt.Errorf("%w: %w", ErrNoSpace, path.Err)
+	if errors.Is(err, vfs.ErrNoSpace) {
+		return fmt.Errorf("%w: %w", vfs.ErrNoSpace, path.Err)
 	}
 	return path.Err
 }

@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"syscall"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
-const stageMode Mode = 0o600  // nobody else may see or run an incomplete file
-const writeBackSize = 8 << 20 // bytes after which the device begins, so that Sync has less to wait for
-const inodeTriesMax = 64      // files made to get one whose number no leftover has
+const stageMode vfs.Mode = 0o600 // nobody else may see or run an incomplete file
+const writeBackSize = 8 << 20    // bytes after which the device begins, so that Sync has less to wait for
+const inodeTriesMax = 64         // files made to get one whose number no leftover has
 
 // Staged is a file in the making, in the directory of the target that it will
 // replace. It is written, given its attributes, and committed or aborted. Until
@@ -20,23 +21,23 @@ const inodeTriesMax = 64      // files made to get one whose number no leftover 
 type Staged struct {
 	lock       *Lock
 	target     Target
-	file       File
-	name       string // in the lock's directory
-	info       Info   // only what never changes: device and inode
-	size       int64  // bytes written
-	allocated  int64  // bytes reserved
-	started    int64  // bytes that the system was asked to write to the device
-	attributed bool   // attributes are set and hold
+	file       vfs.File
+	name       string   // in the lock's directory
+	info       vfs.Info // only what never changes: device and inode
+	size       int64    // bytes written
+	allocated  int64    // bytes reserved
+	started    int64    // bytes that the system was asked to write to the device
+	attributed bool     // attributes are set and hold
 	synced     bool
-	sealed     Info  // as it was when it was verified, and with its attributes; zero: not sealed
-	failed     error // the first failed fsync
+	sealed     vfs.Info // as it was when it was verified, and with its attributes; zero: not sealed
+	failed     error    // the first failed fsync
 	done       bool
 }
 
 // Stage creates a file that is to replace target, and reserves space for size
 // bytes where the file system can (0: unknown). The lock must be the target's,
-// and [Recover] must have been called under it. Errors: [ErrNoSpace] (a
-// [SpaceError]), [ErrChanged], [ErrInode], [ErrNotRecovered], [ErrClosed], or the
+// and [Recover] must have been called under it. Errors: [vfs.ErrNoSpace] (a
+// [vfs.SpaceError]), [ErrChanged], [ErrInode], [ErrNotRecovered], [ErrClosed], or the
 // operating system's. On error nothing is left behind.
 func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 	if err := lock.admits(target); err != nil {
@@ -81,13 +82,13 @@ func (l *Lock) stageOnce(target Target) (*Staged, error) {
 	name := randomName(l.base(), kindStage)
 	file, err := l.dir.Create(name, stageMode)
 	if err != nil {
-		return nil, noSpace(err)
+		return nil, vfs.NoSpace(err)
 	}
 	s := &Staged{lock: l, target: target, file: file, name: name}
 	if s.info, err = file.Stat(); err == nil {
 		err = file.Chmod(stageMode) // a umask may even take the owner's own bits away
 	}
-	if modeRefused(err) { // what matters is the mode that it gets in the end
+	if vfs.ModeRefused(err) { // what matters is the mode that it gets in the end
 		err = nil
 	}
 	return s, err
@@ -123,26 +124,10 @@ func (l *Lock) admits(target Target) error {
 
 // reserve takes the space before the first byte comes.
 func (s *Staged) reserve(size int64) error {
-	if err := allocate(s.lock.dir, s.lock.join("."), s.file, size); err != nil {
+	if err := vfs.Allocate(s.lock.dir, s.lock.join("."), s.file, size); err != nil {
 		return err
 	}
 	s.allocated = size
-	return nil
-}
-
-// allocate reserves space for a file in the directory, where the file system can.
-func allocate(dir Dir, path string, file File, size int64) error {
-	err := file.Allocate(size)
-	switch {
-	case errors.Is(err, syscall.ENOSPC):
-		have := int64(0)
-		if volume, err := dir.Volume(); err == nil {
-			have = volume.FreeBytes
-		}
-		return &SpaceError{path, size, have}
-	case err != nil && !errors.Is(err, ErrNotSupported):
-		return fmt.Errorf("reserve %d bytes: %w", size, err)
-	}
 	return nil
 }
 
@@ -153,12 +138,12 @@ func (s *Staged) Path() string { return s.lock.join(s.name) }
 func (s *Staged) Size() int64 { return s.size }
 
 // Write appends to the file. It takes away what SetAttributes gave, since
-// writing clears capabilities. A full disk is [ErrNoSpace].
+// writing clears capabilities. A full disk is [vfs.ErrNoSpace].
 func (s *Staged) Write(data []byte) (int, error) {
 	if s.done {
 		return 0, &PathError{"write", s.Path(), ErrClosed}
 	}
-	s.attributed, s.synced, s.sealed = false, false, Info{}
+	s.attributed, s.synced, s.sealed = false, false, vfs.Info{}
 	count, err := s.file.Write(data)
 	s.size += int64(count)
 	if s.size-s.started >= writeBackSize {
@@ -166,7 +151,7 @@ func (s *Staged) Write(data []byte) (int, error) {
 		s.started = s.size
 	}
 	if err != nil {
-		return count, &PathError{"write", s.Path(), noSpace(err)}
+		return count, &PathError{"write", s.Path(), vfs.NoSpace(err)}
 	}
 	return count, nil
 }
@@ -267,7 +252,7 @@ func (s *Staged) Sync() error {
 		return nil
 	}
 	if err := s.file.Sync(); err != nil {
-		s.failed = &SyncError{s.Path(), false, noSpace(err)}
+		s.failed = &SyncError{s.Path(), false, vfs.NoSpace(err)}
 		return s.failed
 	}
 	s.synced = true
@@ -300,12 +285,4 @@ func joined(err, second error) error {
 		return err
 	}
 	return fmt.Errorf("%w; and then: %w", err, second)
-}
-
-// noSpace marks the errors of a full disk or quota as [ErrNoSpace].
-func noSpace(err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: %w", ErrNoSpace, err)
-	}
-	return err
 }

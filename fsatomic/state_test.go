@@ -8,7 +8,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 const testState = testDir + "/.tigerbeetle.tbctl-state"
@@ -88,41 +89,41 @@ func TestStateCrash(t *testing.T) {
 // TestStateBelieved: a state counts only if nobody else can have written it.
 func TestStateBelieved(t *testing.T) {
 	t.Parallel()
-	alter := func(change func(*fsatomic.Info)) func(*memfs.FS) error {
+	alter := func(change func(*vfs.Info)) func(*memfs.FS) error {
 		return func(m *memfs.FS) error { return m.Alter(testState, change) }
 	}
 	for name, test := range map[string]struct {
 		spoil func(*memfs.FS) error
 		want  error
 	}{
-		"root's":              {alter(func(i *fsatomic.Info) { i.UID = 0 }), nil},
-		"the directory's":     {alter(func(i *fsatomic.Info) { i.UID = 12 }), nil},
-		"this user's":         {alter(func(i *fsatomic.Info) { i.UID = 1000 }), nil},
-		"another user's":      {alter(func(i *fsatomic.Info) { i.UID = 1001 }), fsatomic.ErrStateFile},
-		"writable by others":  {alter(func(i *fsatomic.Info) { i.Mode = 0o646 }), fsatomic.ErrStateFile},
-		"writable by a group": {alter(func(i *fsatomic.Info) { i.Mode = 0o664 }), fsatomic.ErrStateFile},
+		"root's":              {alter(func(i *vfs.Info) { i.UID = 0 }), nil},
+		"the directory's":     {alter(func(i *vfs.Info) { i.UID = 12 }), nil},
+		"this user's":         {alter(func(i *vfs.Info) { i.UID = 1000 }), nil},
+		"another user's":      {alter(func(i *vfs.Info) { i.UID = 1001 }), fsatomic.ErrStateFile},
+		"writable by others":  {alter(func(i *vfs.Info) { i.Mode = 0o646 }), fsatomic.ErrStateFile},
+		"writable by a group": {alter(func(i *vfs.Info) { i.Mode = 0o664 }), fsatomic.ErrStateFile},
 		"with a second name":  {func(m *memfs.FS) error { return openDir(t, m).Link(".tigerbeetle.tbctl-state", "second") }, fsatomic.ErrStateFile},
 		"a link":              {func(m *memfs.FS) error { return errors.Join(remove(m, testState), m.Symlink("tigerbeetle", testState)) }, fsatomic.ErrStateFile},
 		"a directory": {func(m *memfs.FS) error {
-			return errors.Join(remove(m, testState), m.Make(testState, fsatomic.KindDirectory, 0o755))
+			return errors.Join(remove(m, testState), m.Make(testState, vfs.KindDirectory, 0o755))
 		}, fsatomic.ErrStateFile},
 		"a pipe": {func(m *memfs.FS) error {
-			return errors.Join(remove(m, testState), m.Make(testState, fsatomic.KindPipe, 0o644))
+			return errors.Join(remove(m, testState), m.Make(testState, vfs.KindPipe, 0o644))
 		}, fsatomic.ErrStateFile},
 		"larger than anything": {func(m *memfs.FS) error {
 			file, err := openDir(t, m).OpenAppend(".tigerbeetle.tbctl-state")
 			check(t, err)
 			return file.Truncate(fsatomic.StateSizeMax + 1)
-		}, fsatomic.ErrTooLarge},
+		}, vfs.ErrTooLarge},
 		"gone": {func(m *memfs.FS) error { return remove(m, testState) }, fs.ErrNotExist},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := scenario{exists: true}.setUp(t, memfs.Options{})
 			check(t, stateTwice(t, m))
-			check(t, m.Alter(testDir, func(i *fsatomic.Info) { i.UID = 12 }))
+			check(t, m.Alter(testDir, func(i *vfs.Info) { i.UID = 12 }))
 			check(t, test.spoil(m))
-			m.SetUser(fsatomic.Self{UID: 1000, GID: 34})
+			m.SetUser(vfs.Self{UID: 1000, GID: 34})
 			if text, err := readState(t, m); !errors.Is(err, test.want) || (text == "the second one") != (test.want == nil) {
 				t.Errorf("%q, %v, want %v", text, err, test.want)
 			}
@@ -137,11 +138,11 @@ func TestStateRefused(t *testing.T) {
 	check(t, stateTwice(t, m))
 	lock, _, err := begin(t.Context(), m)
 	check(t, err)
-	if err := lock.WriteState(make([]byte, fsatomic.StateSizeMax+1)); !errors.Is(err, fsatomic.ErrTooLarge) {
+	if err := lock.WriteState(make([]byte, fsatomic.StateSizeMax+1)); !errors.Is(err, vfs.ErrTooLarge) {
 		t.Error(err)
 	}
 	m.SetFree(1)
-	if err := lock.WriteState(make([]byte, 10_000)); !errors.Is(err, fsatomic.ErrNoSpace) {
+	if err := lock.WriteState(make([]byte, 10_000)); !errors.Is(err, vfs.ErrNoSpace) {
 		t.Error(err)
 	}
 	check(t, lock.Release())

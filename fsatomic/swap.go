@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // swap puts a complete, durable file in the target's place. The same steps
@@ -12,11 +14,11 @@ import (
 // it is the previous file's.
 type swap struct {
 	lock   *Lock
-	target Target // what the plan saw
-	from   string // the name of the new file
-	file   Info   // the new file
-	source File   // the new file, open
-	prev   string // the second name or copy of the target, where exchange is not possible
+	target Target   // what the plan saw
+	from   string   // the name of the new file
+	file   vfs.Info // the new file
+	source vfs.File // the new file, open
+	prev   string   // the second name or copy of the target, where exchange is not possible
 }
 
 func (w *swap) oldName() string { return filepath.Base(w.target.OldPath) }
@@ -58,11 +60,11 @@ func (w *swap) run(dropOld bool) (Committed, error) {
 
 // isNew reports whether what is at name is the new file: by its inode number or, where
 // the number is another one, by its contents.
-func (w *swap) isNew(name string, info Info) bool {
+func (w *swap) isNew(name string, info vfs.Info) bool {
 	if info.SameFile(w.file) {
 		return true
 	}
-	same, err := sameEntry(w.lock.dir, name, w.source, w.file.Size)
+	same, err := vfs.HasContents(w.lock.dir, name, w.source, w.file.Size)
 	return err == nil && same
 }
 
@@ -76,7 +78,7 @@ func (w *swap) put(dropOld bool) (Method, error) {
 	}
 	err := w.lock.dir.Exchange(w.from, w.lock.base())
 	switch {
-	case errors.Is(err, ErrNotSupported):
+	case errors.Is(err, vfs.ErrNotSupported):
 		return MethodRenamed, w.keepAndRename()
 	case err != nil:
 		return "", w.failed("exchange", err)
@@ -87,14 +89,14 @@ func (w *swap) put(dropOld bool) (Method, error) {
 // recheck compares everything that the plan saw with what is there now.
 func (w *swap) recheck() error {
 	base, dir := w.lock.base(), w.lock.dir
-	at, err := resolve(w.lock.fsys, w.target.Name)
+	at, err := vfs.Resolve(w.lock.fsys, w.target.Name)
 	if err != nil {
 		return err
 	}
-	if filepath.Join(at.dir, at.base) != w.target.Path {
-		return fmt.Errorf("%s: %w: it leads to %s", w.target.Name, ErrChanged, filepath.Join(at.dir, at.base))
+	if filepath.Join(at.Dir, at.Base) != w.target.Path {
+		return fmt.Errorf("%s: %w: it leads to %s", w.target.Name, ErrChanged, filepath.Join(at.Dir, at.Base))
 	}
-	there, err := w.lock.fsys.OpenDir(at.dir)
+	there, err := w.lock.fsys.OpenDir(at.Dir)
 	if err != nil {
 		return err
 	}
@@ -104,9 +106,9 @@ func (w *swap) recheck() error {
 		return err
 	}
 	if !info.SameFile(w.lock.dirInfo) {
-		return fmt.Errorf("%s: %w", at.dir, ErrChanged)
+		return fmt.Errorf("%s: %w", at.Dir, ErrChanged)
 	}
-	info, exists, err := lstatMaybe(dir, base)
+	info, exists, err := vfs.LstatMaybe(dir, base)
 	if err != nil {
 		return err
 	}
@@ -121,11 +123,11 @@ func (w *swap) recheckNames() error {
 	if err := w.recheckNew(); err != nil {
 		return err
 	}
-	old, exists, err := lstatMaybe(w.lock.dir, w.oldName())
+	old, exists, err := vfs.LstatMaybe(w.lock.dir, w.oldName())
 	if err != nil {
 		return err
 	}
-	if exists && old.Kind != KindFile {
+	if exists && old.Kind != vfs.KindFile {
 		return fmt.Errorf("%s: %w: it is a %s", w.target.OldPath, ErrOldKind, old.Kind)
 	}
 	return nil
@@ -134,7 +136,7 @@ func (w *swap) recheckNames() error {
 // recheckNew looks whether the new file still is the one that was judged.
 func (w *swap) recheckNew() error {
 	info, err := w.lock.dir.Lstat(w.from)
-	if err == nil && !info.sameContents(w.file) {
+	if err == nil && !info.SameContents(w.file) {
 		err = fmt.Errorf("%s: %w", w.lock.join(w.from), ErrChanged)
 	}
 	return err
@@ -147,7 +149,7 @@ func (w *swap) exchanged() error {
 	if err != nil {
 		return w.unknown("look at the previous file", true, false, w.from, err)
 	}
-	if !displaced.sameContents(w.target.File) {
+	if !displaced.SameContents(w.target.File) {
 		return w.giveBack()
 	}
 	if err := w.lock.sync(true); err != nil {
@@ -211,7 +213,7 @@ func (w *swap) keepAndRename() error {
 // copy of it that may have taken long.
 func (w *swap) recheckKept() error {
 	info, err := w.lock.dir.Lstat(w.lock.base())
-	if err == nil && !info.sameContents(w.target.File) {
+	if err == nil && !info.SameContents(w.target.File) {
 		err = ErrChanged
 	}
 	if err == nil {
@@ -238,7 +240,7 @@ func (w *swap) rename(previous string) error {
 func (w *swap) create() error {
 	base, dir := w.lock.base(), w.lock.dir
 	err := dir.RenameNoReplace(w.from, base)
-	if errors.Is(err, ErrNotSupported) {
+	if errors.Is(err, vfs.ErrNotSupported) {
 		return w.createByLink()
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -261,7 +263,7 @@ func (w *swap) createByLink() error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
 		return w.fail("create", ErrChanged)
-	case noLinks(err):
+	case vfs.NoLinks(err):
 		return w.rename("")
 	case err != nil:
 		if info, statErr := dir.Lstat(base); statErr == nil && w.isNew(base, info) {
@@ -287,7 +289,7 @@ func (w *swap) nameOld(from string) error {
 		return nil
 	}
 	if err := nameOld(w.lock.dir, from, w.oldName()); err != nil {
-		if _, exists, statErr := lstatMaybe(w.lock.dir, from); statErr == nil && !exists {
+		if _, exists, statErr := vfs.LstatMaybe(w.lock.dir, from); statErr == nil && !exists {
 			from = w.oldName() // it was renamed all the same
 		}
 		return w.unknown("rename the previous file", true, true, from, err)
@@ -300,8 +302,8 @@ func (w *swap) nameOld(from string) error {
 
 // nameOld renames from to old. When both are links to one file, rename(2) would
 // do nothing and leave both names.
-func nameOld(dir Dir, from, old string) error {
-	there, exists, err := lstatMaybe(dir, old)
+func nameOld(dir vfs.Dir, from, old string) error {
+	there, exists, err := vfs.LstatMaybe(dir, old)
 	if err != nil {
 		return err
 	}
@@ -309,7 +311,7 @@ func nameOld(dir Dir, from, old string) error {
 	if err != nil {
 		return err
 	}
-	if exists && there.Kind != KindFile {
+	if exists && there.Kind != vfs.KindFile {
 		return fmt.Errorf("%w: it is a %s", ErrOldKind, there.Kind)
 	}
 	if exists && there.SameFile(info) {
@@ -318,7 +320,7 @@ func nameOld(dir Dir, from, old string) error {
 	if err := dir.Rename(from, old); err != nil || !exists {
 		return err
 	}
-	if _, still, err := lstatMaybe(dir, from); err != nil || !still {
+	if _, still, err := vfs.LstatMaybe(dir, from); err != nil || !still {
 		return err
 	}
 	return dir.Remove(from) // they were links to one file although they did not look so

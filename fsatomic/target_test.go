@@ -9,7 +9,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestLookupPaths: where a path leads, or why it leads nowhere.
@@ -17,9 +18,9 @@ func TestLookupPaths(t *testing.T) {
 	t.Parallel()
 	m := scenario{exists: true}.setUp(t, memfs.Options{})
 	for _, dir := range []string{"/data", "/data/1", "/data/1/bin", "/usr", "/usr/bin"} {
-		check(t, m.Make(dir, fsatomic.KindDirectory, 0o755))
+		check(t, m.Make(dir, vfs.KindDirectory, 0o755))
 	}
-	check(t, m.Make("/data/1/bin/app", fsatomic.KindFile, 0o755))
+	check(t, m.Make("/data/1/bin/app", vfs.KindFile, 0o755))
 	for _, link := range [][2]string{
 		{"/usr/bin/direct", testName}, {"/usr/bin/relative", "../../opt/tigerbeetle/tigerbeetle"},
 		{"/usr/bin/two", "direct"}, {"/usr/bin/dangling", "nothing"}, {"/usr/bin/deep", "no/such/dir"},
@@ -32,8 +33,8 @@ func TestLookupPaths(t *testing.T) {
 	check(t, m.Symlink("/data/1/bin", "/usr/hop"))
 	check(t, m.Symlink("../up", "/data/1/bin/hopped"))
 	check(t, m.Symlink("../hop/../bin/app", "/usr/bin/hopping"))
-	check(t, m.Make("/usr/bin/pipe", fsatomic.KindPipe, 0o644))
-	check(t, m.Make("/usr/bin/null", fsatomic.KindDevice, 0o666))
+	check(t, m.Make("/usr/bin/pipe", vfs.KindPipe, 0o644))
+	check(t, m.Make("/usr/bin/null", vfs.KindDevice, 0o666))
 
 	tests := []struct {
 		name  string
@@ -51,20 +52,20 @@ func TestLookupPaths(t *testing.T) {
 		{"/usr/hop/hopped", "/data/1/bin/app", "/data/1/bin/hopped /data/1/up", nil},
 		{"/usr/bin/hopping", "/data/1/bin/app", "/usr/bin/hopping", nil},
 		{"/usr/hop/../bin/app", "/data/1/bin/app", "", nil},
-		{"/usr/bin/dangling", "", "", fsatomic.ErrDangling},
-		{"/usr/bin/deep", "", "", fsatomic.ErrDangling},
-		{"/usr/bin/loop", "", "", fsatomic.ErrLinkLoop},
-		{"/usr/bin/dir", "", "", fsatomic.ErrDirectory},
-		{"/usr/bin/slash", "", "", fsatomic.ErrDirectory},
-		{"/usr/bin/pipe", "", "", fsatomic.ErrNotRegular},
-		{"/usr/bin/null", "", "", fsatomic.ErrNotRegular},
-		{"/no/such/file", "", "", fsatomic.ErrNoDirectory},
-		{"/opt", "", "", fsatomic.ErrDirectory},
-		{"/opt/", "", "", fsatomic.ErrDirectory},
-		{"/opt/..", "", "", fsatomic.ErrDirectory},
-		{"", "", "", fsatomic.ErrName},
-		{"/opt/a\x00b", "", "", fsatomic.ErrName},
-		{"/opt/" + strings.Repeat("x", 201), "", "", fsatomic.ErrName},
+		{"/usr/bin/dangling", "", "", vfs.ErrDangling},
+		{"/usr/bin/deep", "", "", vfs.ErrDangling},
+		{"/usr/bin/loop", "", "", vfs.ErrLinkLoop},
+		{"/usr/bin/dir", "", "", vfs.ErrDirectory},
+		{"/usr/bin/slash", "", "", vfs.ErrDirectory},
+		{"/usr/bin/pipe", "", "", vfs.ErrNotRegular},
+		{"/usr/bin/null", "", "", vfs.ErrNotRegular},
+		{"/no/such/file", "", "", vfs.ErrNoDirectory},
+		{"/opt", "", "", vfs.ErrDirectory},
+		{"/opt/", "", "", vfs.ErrDirectory},
+		{"/opt/..", "", "", vfs.ErrDirectory},
+		{"", "", "", vfs.ErrName},
+		{"/opt/a\x00b", "", "", vfs.ErrName},
+		{"/opt/" + strings.Repeat("x", 201), "", "", vfs.ErrName},
 	}
 	for _, test := range tests {
 		target, err := fsatomic.Lookup(m, test.name)
@@ -91,7 +92,7 @@ func TestTargetJSON(t *testing.T) {
 	if !strings.Contains(string(text), `"mode":"4750"`) {
 		t.Fatalf("no octal mode in %s", text)
 	}
-	var mode fsatomic.Mode
+	var mode vfs.Mode
 	for _, text := range []string{"", "8", "10000", "-1", "0x1"} {
 		if mode.UnmarshalText([]byte(text)) == nil {
 			t.Errorf("mode %q was taken", text)
@@ -186,12 +187,12 @@ func TestLinkOwner(t *testing.T) {
 	const self, owner, stranger = 55, 66, 77
 	for _, test := range []struct {
 		name string
-		mode fsatomic.Mode
+		mode vfs.Mode
 		uid  int // of the links
 		want error
 	}{
-		{"stranger", 0o1777, stranger, fsatomic.ErrLinkOwner},
-		{"root in another's directory", 0o1777, 0, fsatomic.ErrLinkOwner},
+		{"stranger", 0o1777, stranger, vfs.ErrLinkOwner},
+		{"root in another's directory", 0o1777, 0, vfs.ErrLinkOwner},
 		{"own", 0o1777, self, nil},
 		{"directory's owner", 0o1777, owner, nil},
 		{"not sticky", 0o777, stranger, nil},
@@ -200,14 +201,14 @@ func TestLinkOwner(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			m := scenario{exists: true}.setUp(t, memfs.Options{})
-			check(t, m.Make("/tmp", fsatomic.KindDirectory, 0o755))
-			check(t, m.Alter("/tmp", func(info *fsatomic.Info) { info.Mode, info.UID = test.mode, owner }))
+			check(t, m.Make("/tmp", vfs.KindDirectory, 0o755))
+			check(t, m.Alter("/tmp", func(info *vfs.Info) { info.Mode, info.UID = test.mode, owner }))
 			for name, text := range map[string]string{"/tmp/file": testName, "/tmp/dir": testDir} {
 				check(t, m.Symlink(text, name))
-				check(t, m.Alter(name, func(info *fsatomic.Info) { info.UID = test.uid }))
+				check(t, m.Alter(name, func(info *vfs.Info) { info.UID = test.uid }))
 			}
 			check(t, m.Symlink("/tmp/file", "/opt/hop"))
-			m.SetUser(fsatomic.Self{UID: self, AnyFile: true})
+			m.SetUser(vfs.Self{UID: self, AnyFile: true})
 			for _, name := range []string{"/tmp/file", "/tmp/dir/tigerbeetle", "/opt/hop"} {
 				if _, err := fsatomic.Lookup(m, name); !errors.Is(err, test.want) {
 					t.Errorf("look up %s: error %v, want %v", name, err, test.want)

@@ -8,27 +8,28 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestTry: what only the file system knows of attributes is found without anything that
 // lasts.
 func TestTry(t *testing.T) {
 	t.Parallel()
-	only := fsatomic.IDMap{Ranges: []fsatomic.IDRange{{First: 0, Last: 11}}, Nobody: 65534}
+	only := vfs.IDMap{Ranges: []vfs.IDRange{{First: 0, Last: 11}}, Nobody: 65534}
 	for _, test := range []struct {
 		name    string
 		options memfs.Options
 		forgets string
-		user    fsatomic.Self
+		user    vfs.Self
 		want    error
 	}{
-		{"nothing", memfs.Options{}, "", fsatomic.Self{}, nil},
-		{"a mode that does not hold", memfs.Options{}, fsatomic.AttributeMode, fsatomic.Self{}, fsatomic.ErrAttribute},
-		{"a label that does not hold", memfs.Options{}, fsatomic.XattrSELinux, fsatomic.Self{}, fsatomic.ErrAttribute},
-		{"no modes", memfs.Options{FixedMode: 0o644}, "", fsatomic.Self{}, fsatomic.ErrAttribute},
-		{"an owner", memfs.Options{}, "", fsatomic.Self{Chown: true, AnyFile: true, Users: only}, fsatomic.ErrUnmapped},
-		{"no inodes", memfs.Options{FreeInodes: 2}, "", fsatomic.Self{}, fsatomic.ErrNoSpace},
+		{"nothing", memfs.Options{}, "", vfs.Self{}, nil},
+		{"a mode that does not hold", memfs.Options{}, fsatomic.AttributeMode, vfs.Self{}, fsatomic.ErrAttribute},
+		{"a label that does not hold", memfs.Options{}, fsatomic.XattrSELinux, vfs.Self{}, fsatomic.ErrAttribute},
+		{"no modes", memfs.Options{FixedMode: 0o644}, "", vfs.Self{}, fsatomic.ErrAttribute},
+		{"an owner", memfs.Options{}, "", vfs.Self{Chown: true, AnyFile: true, Users: only}, fsatomic.ErrUnmapped},
+		{"no inodes", memfs.Options{FreeInodes: 2}, "", vfs.Self{}, vfs.ErrNoSpace},
 	} {
 		for _, unnamed := range []bool{true, false} {
 			options := test.options
@@ -52,7 +53,7 @@ func TestTry(t *testing.T) {
 	}
 }
 
-func (d forgetfulDir) CreateUnnamed(mode fsatomic.Mode) (fsatomic.File, error) {
+func (d forgetfulDir) CreateUnnamed(mode vfs.Mode) (vfs.File, error) {
 	file, err := d.Dir.CreateUnnamed(mode)
 	if err != nil {
 		return nil, err
@@ -67,7 +68,7 @@ func TestScratchBeside(t *testing.T) {
 		m := scenario{}.setUp(t, memfs.Options{NoUnnamed: !unnamed, FreeBytes: 5000})
 		target, err := fsatomic.Lookup(m, testName)
 		check(t, err)
-		if _, err := fsatomic.ScratchBeside(m, target, 5001); !errors.Is(err, fsatomic.ErrNoSpace) {
+		if _, err := fsatomic.ScratchBeside(m, target, 5001); !errors.Is(err, vfs.ErrNoSpace) {
 			t.Errorf("without names %v: %v", unnamed, err)
 		}
 		scratch, err := fsatomic.ScratchBeside(m, target, 0)
@@ -81,7 +82,7 @@ func TestScratchBeside(t *testing.T) {
 		if err != nil || unnamed && len(names) > 0 {
 			t.Errorf("without names %v: %q stands there", unnamed, names)
 		}
-		if _, err := scratch.Write(make([]byte, 6000)); !errors.Is(err, fsatomic.ErrNoSpace) || !strings.Contains(err.Error(), testName) {
+		if _, err := scratch.Write(make([]byte, 6000)); !errors.Is(err, vfs.ErrNoSpace) || !strings.Contains(err.Error(), testName) {
 			t.Errorf("without names %v: %v", unnamed, err)
 		}
 		check(t, scratch.Close())
@@ -97,31 +98,31 @@ func TestScratchBeside(t *testing.T) {
 // TestCheckOwner: an owner that a user namespace hides is not taken over.
 func TestCheckOwner(t *testing.T) {
 	t.Parallel()
-	some := fsatomic.IDMap{Ranges: []fsatomic.IDRange{{First: 0, Last: 999}, {First: 65534, Last: 65534}}, Nobody: 65534}
-	target := fsatomic.Target{Exists: true, File: fsatomic.Info{UID: 65534, GID: 65534}}
+	some := vfs.IDMap{Ranges: []vfs.IDRange{{First: 0, Last: 999}, {First: 65534, Last: 65534}}, Nobody: 65534}
+	target := fsatomic.Target{Exists: true, File: vfs.Info{UID: 65534, GID: 65534}}
 	for _, test := range []struct {
-		users, groups fsatomic.IDMap
+		users, groups vfs.IDMap
 		user, group   bool // are taken over
 		want          bool
 	}{
-		{fsatomic.IDMap{}, fsatomic.IDMap{}, true, true, false},
+		{vfs.IDMap{}, vfs.IDMap{}, true, true, false},
 		{some, some, true, true, true},
 		{some, some, true, false, true},
 		{some, some, false, true, true},
 		{some, some, false, false, false},
-		{fsatomic.IDMap{}, some, true, false, false},
+		{vfs.IDMap{}, some, true, false, false},
 	} {
-		target.Self = fsatomic.Self{Users: test.users, UserGroups: test.groups}
+		target.Self = vfs.Self{Users: test.users, UserGroups: test.groups}
 		problems := target.CheckOwner(test.user, test.group)
 		if got := len(problems) == 1 && errors.Is(problems[0], fsatomic.ErrUnmapped) && errors.Is(problems[0], fsatomic.ErrOwner); got != test.want {
 			t.Errorf("%+v: %v", test, problems)
 		}
 	}
-	target.File = fsatomic.Info{UID: 7, GID: 7}
+	target.File = vfs.Info{UID: 7, GID: 7}
 	if problems := target.CheckOwner(true, true); problems != nil {
 		t.Errorf("an owner who exists: %v", problems)
 	}
-	if some.Has(1000) || !some.Has(999) || !some.Has(65534) || !(fsatomic.IDMap{}).Has(1000) {
+	if some.Has(1000) || !some.Has(999) || !some.Has(65534) || !(vfs.IDMap{}).Has(1000) {
 		t.Error("the map does not know its numbers")
 	}
 }
@@ -129,10 +130,10 @@ func TestCheckOwner(t *testing.T) {
 // TestCheckBackUnmapped: rights over files of others end at the user namespace.
 func TestCheckBackUnmapped(t *testing.T) {
 	t.Parallel()
-	only := fsatomic.IDMap{Ranges: []fsatomic.IDRange{{First: 0, Last: 0}}, Nobody: 65534}
+	only := vfs.IDMap{Ranges: []vfs.IDRange{{First: 0, Last: 0}}, Nobody: 65534}
 	target := fsatomic.Target{
 		Attributes: fsatomic.Attributes{Mode: 0o755},
-		Self:       fsatomic.Self{Chown: true, AnyFile: true, Users: only, UserGroups: only},
+		Self:       vfs.Self{Chown: true, AnyFile: true, Users: only, UserGroups: only},
 	}
 	for _, test := range []struct {
 		old  fsatomic.Attributes
@@ -153,7 +154,7 @@ func TestCheckBackUnmapped(t *testing.T) {
 // TestCheckAppend: what would hinder a line in a journal is found without one.
 func TestCheckAppend(t *testing.T) {
 	t.Parallel()
-	user := fsatomic.Self{UID: 12, GID: 34}
+	user := vfs.Self{UID: 12, GID: 34}
 	for _, test := range []struct {
 		name    string
 		journal string
@@ -176,7 +177,7 @@ func TestCheckAppend(t *testing.T) {
 		}, true},
 	} {
 		m := scenario{}.setUp(t, memfs.Options{})
-		check(t, m.Alter(testDir, func(info *fsatomic.Info) { info.UID, info.GID, info.Mode = 0, 0, 0o755 }))
+		check(t, m.Alter(testDir, func(info *vfs.Info) { info.UID, info.GID, info.Mode = 0, 0, 0o755 }))
 		test.alter(t, m)
 		m.CrashAt(0)
 		err := fsatomic.CheckAppend(m, test.journal)

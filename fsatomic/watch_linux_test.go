@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // sight is what a replica looks at: everything of stat(2) but the access time.
@@ -93,7 +94,7 @@ func TestOneVisibleChange(t *testing.T) {
 	for where, dir := range directories(t) {
 		t.Run(where, func(t *testing.T) {
 			name := filepath.Join(dir, "binary")
-			replace(t, fsatomic.OS(), name, "first", fsatomic.CommitOptions{})
+			replace(t, vfs.OS(), name, "first", fsatomic.CommitOptions{})
 			var stop atomic.Bool
 			var wait, watching sync.WaitGroup
 			var sights []sight

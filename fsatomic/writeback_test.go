@@ -4,7 +4,8 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestWriteBack requires that the device is asked to begin before all is written, for each
@@ -38,27 +39,27 @@ func TestWriteBack(t *testing.T) {
 
 // askedFS notes what is asked for.
 type askedFS struct {
-	fsatomic.FS
+	vfs.FS
 	begun  int64
 	broken bool // not one piece after the other
 }
 
 type askedDir struct {
-	fsatomic.Dir
+	vfs.Dir
 	fs *askedFS
 }
 
 type askedFile struct {
-	fsatomic.File
+	vfs.File
 	fs *askedFS
 }
 
-func (a *askedFS) OpenDir(name string) (fsatomic.Dir, error) {
+func (a *askedFS) OpenDir(name string) (vfs.Dir, error) {
 	dir, err := a.FS.OpenDir(name)
 	return askedDir{dir, a}, err
 }
 
-func (d askedDir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+func (d askedDir) Create(name string, mode vfs.Mode) (vfs.File, error) {
 	file, err := d.Dir.Create(name, mode)
 	return askedFile{file, d.fs}, err
 }

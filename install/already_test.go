@@ -10,31 +10,32 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestAlreadyWhateverHinders requires that a file that is installed already is found out, and nothing is
 // touched, whatever would hinder a change: in the dry run as in the real one.
 func TestAlreadyWhateverHinders(t *testing.T) {
 	t.Parallel()
-	alter := func(name string, change func(*fsatomic.Info)) func(*testing.T, *machine) {
+	alter := func(name string, change func(*vfs.Info)) func(*testing.T, *machine) {
 		return func(t *testing.T, m *machine) { check(t, m.Alter(name, change)) }
 	}
 	tests := map[string]func(*testing.T, *machine){
 		"nothing hinders":        func(*testing.T, *machine) {},
 		"full":                   func(_ *testing.T, m *machine) { m.SetFree(10) },
-		"immutable file":         alter(targetName, func(i *fsatomic.Info) { i.Immutable = true }),
-		"append-only file":       alter(targetName, func(i *fsatomic.Info) { i.AppendOnly = true }),
-		"immutable directory":    alter(targetDir, func(i *fsatomic.Info) { i.Immutable = true }),
-		"mount point":            alter(targetName, func(i *fsatomic.Info) { i.MountPoint = true }),
+		"immutable file":         alter(targetName, func(i *vfs.Info) { i.Immutable = true }),
+		"append-only file":       alter(targetName, func(i *vfs.Info) { i.AppendOnly = true }),
+		"immutable directory":    alter(targetDir, func(i *vfs.Info) { i.Immutable = true }),
+		"mount point":            alter(targetName, func(i *vfs.Info) { i.MountPoint = true }),
 		"read-only":              func(_ *testing.T, m *machine) { m.SetReadOnly(true) },
-		"another's":              func(_ *testing.T, m *machine) { m.SetUser(fsatomic.Self{UID: 77, GID: 34}) },
+		"another's":              func(_ *testing.T, m *machine) { m.SetUser(vfs.Self{UID: 77, GID: 34}) },
 		"owner hidden":           inNamespace(0, 0),
-		"old is a directory":     func(t *testing.T, m *machine) { check(t, m.Make(oldName, fsatomic.KindDirectory, 0o755)) },
+		"old is a directory":     func(t *testing.T, m *machine) { check(t, m.Make(oldName, vfs.KindDirectory, 0o755)) },
 		"old is no binary":       func(t *testing.T, m *machine) { m.put(t, oldName, []byte("#!/bin/sh\n")) },
 		"no room for the holder": func(_ *testing.T, m *machine) { m.SetFree(1) },
 	}
@@ -136,7 +137,7 @@ func TestInstallBeginning(t *testing.T) {
 	}
 	for _, immutable := range []bool{false, true} {
 		m = newMachine(t, memfs.Options{}, b.older, b.old)
-		check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.Immutable = immutable }))
+		check(t, m.Alter(targetName, func(info *vfs.Info) { info.Immutable = immutable }))
 		r := request()
 		r.Near = true
 		for name, act := range acts(m.installer()) {
@@ -157,7 +158,7 @@ func TestAlreadyOtherFile(t *testing.T) {
 	b := files(t)
 	other := testbin.Build(t, tinyelf.Spec(host, 7, "0.17.8", "0.17.6", "0.17.7"))
 	m := newMachine(t, memfs.Options{}, b.older, b.old)
-	check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.Immutable = true }))
+	check(t, m.Alter(targetName, func(info *vfs.Info) { info.Immutable = true }))
 	r := request()
 	r.Expect = []multiversion.Release{testbin.Release("0.17.8")}
 	for name, act := range acts(m.installer()) {
@@ -192,7 +193,7 @@ func TestKnown(t *testing.T) {
 		return install.Origin{Source: "said", Trusted: true}, true, nil
 	}
 	for _, hinder := range []bool{false, true} {
-		check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.Immutable = hinder }))
+		check(t, m.Alter(targetName, func(info *vfs.Info) { info.Immutable = hinder }))
 		for name, act := range acts(in) {
 			outcome, err := act(t.Context(), r, nil) // a fetch would panic
 			if err != nil || outcome.Plan.Action != install.ActionNone || outcome.Plan.Origin.Source != "said" || outcome.Plan.Verified == nil {
@@ -215,7 +216,7 @@ func TestKnown(t *testing.T) {
 	before := asked
 	r.Expect = []multiversion.Release{testbin.Release("0.17.10")}
 	calls := 0
-	check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.Immutable = false }))
+	check(t, m.Alter(targetName, func(info *vfs.Info) { info.Immutable = false }))
 	if _, err := in.Install(t.Context(), r, fetchOf(b.next, &calls)); err != nil || calls != 1 || asked != before {
 		t.Errorf("%v, %d fetches, asked %d times", err, calls, asked-before)
 	}
@@ -230,7 +231,7 @@ func TestRollbackAlready(t *testing.T) {
 	r.Fit.Stopped, r.Fit.Needs = true, needs("0.17.7")
 	_, err := m.installer().Rollback(t.Context(), r)
 	check(t, err)
-	check(t, m.Alter(targetDir, func(info *fsatomic.Info) { info.Immutable = true }))
+	check(t, m.Alter(targetDir, func(info *vfs.Info) { info.Immutable = true }))
 	m.SetFree(10)
 	for _, act := range []func(context.Context, install.Request) (*install.Outcome, error){m.installer().PlanRollback, m.installer().Rollback} {
 		outcome, err := act(t.Context(), r)

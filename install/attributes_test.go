@@ -5,22 +5,22 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestWarnings requires that an operator is told what is not as before.
 func TestWarnings(t *testing.T) {
 	t.Parallel()
 	b := files(t)
-	mode := fsatomic.Mode(0o644)
+	mode := vfs.Mode(0o644)
 	for _, test := range []struct {
 		name    string
 		arrange func(t *testing.T, m *machine)
 		change  func(*install.Request)
 		want    string
-		mode    fsatomic.Mode
+		mode    vfs.Mode
 	}{
 		{"hard links", func(t *testing.T, m *machine) {
 			dir, err := m.OpenDir(targetDir)
@@ -35,7 +35,7 @@ func TestWarnings(t *testing.T) {
 			check(t, file.SetXattr("security.ima", []byte("signature")))
 		}, nil, "security.ima", 0o750},
 		{"not executable before", func(t *testing.T, m *machine) {
-			check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.Mode = 0o640 }))
+			check(t, m.Alter(targetName, func(info *vfs.Info) { info.Mode = 0o640 }))
 		}, nil, "mode becomes 0740", 0o740},
 		{"not executable as asked for", nil, func(r *install.Request) { r.Mode = &mode }, "mode becomes 0744", 0o744},
 	} {
@@ -66,7 +66,7 @@ func TestWarnings(t *testing.T) {
 func TestAttributesAskedFor(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, memfs.Options{}, nil, files(t).old)
-	mode, uid, gid := fsatomic.Mode(0o4711), 55, 66
+	mode, uid, gid := vfs.Mode(0o4711), 55, 66
 	r := request()
 	r.Mode, r.UID, r.GID = &mode, &uid, &gid
 	_, err := m.installer().Install(t.Context(), r, fetchOf(files(t).new, nil))
@@ -81,7 +81,7 @@ func TestAttributesAskedFor(t *testing.T) {
 func TestThroughLink(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, memfs.Options{}, nil, files(t).old)
-	check(t, m.Make("/bin", fsatomic.KindDirectory, 0o755))
+	check(t, m.Make("/bin", vfs.KindDirectory, 0o755))
 	check(t, m.Symlink(targetName, "/bin/tigerbeetle"))
 	r := request()
 	r.Target = "/bin/tigerbeetle"

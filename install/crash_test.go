@@ -9,10 +9,11 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 const crashSeeds = 2 // random subsets for each crash
@@ -70,7 +71,7 @@ func (s scene) setUp(t *testing.T, options memfs.Options) *machine {
 	if s.beside {
 		m.state = targetDir
 	} else if s.stateMade {
-		check(t, m.Make(stateDir, fsatomic.KindDirectory, 0o755))
+		check(t, m.Make(stateDir, vfs.KindDirectory, 0o755))
 	}
 	m.CrashAt(0)
 	return m

@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // present is a binary as it is on the disk.
@@ -46,7 +47,7 @@ func describe(ctx context.Context, r io.ReaderAt, size int64, path string) (pres
 
 // Describe reads the whole file at path, not following a symbolic link, and says
 // what it is. A file that is no multiversion binary is no error.
-func Describe(ctx context.Context, fsys fsatomic.FS, path string) (*File, error) {
+func Describe(ctx context.Context, fsys vfs.FS, path string) (*File, error) {
 	found, err := describePath(ctx, fsys, path)
 	if err != nil {
 		return nil, err
@@ -112,7 +113,7 @@ func readPiece(ctx context.Context, r io.ReaderAt, piece []byte, offset int64) e
 
 // describePath opens and describes a file by its path, not following a
 // symbolic link.
-func describePath(ctx context.Context, fsys fsatomic.FS, path string) (present, error) {
+func describePath(ctx context.Context, fsys vfs.FS, path string) (present, error) {
 	file, err := openPath(fsys, path)
 	if err != nil {
 		return present{}, err
@@ -126,7 +127,7 @@ func describePath(ctx context.Context, fsys fsatomic.FS, path string) (present, 
 }
 
 // openPath opens a file by its path, not following a symbolic link.
-func openPath(fsys fsatomic.FS, path string) (fsatomic.File, error) {
+func openPath(fsys vfs.FS, path string) (vfs.File, error) {
 	dir, err := fsys.OpenDir(filepath.Dir(path))
 	if err != nil {
 		return nil, err
@@ -140,7 +141,7 @@ func openPath(fsys fsatomic.FS, path string) (fsatomic.File, error) {
 }
 
 // openOld opens the file kept beside the target, and reads its attributes.
-func (r *run) openOld() (fsatomic.File, fsatomic.Attributes, error) {
+func (r *run) openOld() (vfs.File, fsatomic.Attributes, error) {
 	old, err := fsatomic.Lookup(r.FS, r.target.OldPath)
 	if err != nil {
 		return nil, fsatomic.Attributes{}, fmt.Errorf("previous file: %w", err)

@@ -4,12 +4,13 @@ import (
 	"fmt"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // draft is where the new file's bytes go before they are verified.
 type draft struct {
 	*fsatomic.Draft
-	installed fsatomic.File // what they are compared with; nil: nothing is
+	installed vfs.File // what they are compared with; nil: nothing is
 }
 
 // newDraft makes the draft: compared with the installed file where that may be the one

@@ -10,12 +10,12 @@ import (
 	"os"
 	"path/filepath"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // A binary is installed, then one that does not go with it is refused.
@@ -27,7 +27,7 @@ func ExampleInstaller_Install() {
 	}
 	defer os.RemoveAll(dir)
 	installer := &install.Installer{
-		FS: fsatomic.OS(), Journal: &install.Journal{FS: fsatomic.OS(), Dir: filepath.Join(dir, "state")}, Command: "example",
+		FS: vfs.OS(), Journal: &install.Journal{FS: vfs.OS(), Dir: filepath.Join(dir, "state")}, Command: "example",
 	}
 	request := install.Request{Target: filepath.Join(dir, "tigerbeetle")}
 	for _, file := range []*pack.Result{packed("0.17.7", "0.17.6"), packed("0.17.8", "0.17.7"), packed("9.0.0", "8.0.0")} {

@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Step names a step of an operation, for whoever watches it.
@@ -32,7 +33,7 @@ const (
 // Installer replaces files on one file system and keeps one journal. FS is
 // required.
 type Installer struct {
-	FS      fsatomic.FS
+	FS      vfs.FS
 	Journal *Journal // nil: nothing is recorded
 
 	Command  string // for the lock and the record
@@ -185,7 +186,7 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 		return r.mayReplace()
 	}
-	if r.hindered != nil && (!r.target.Exists || errors.Is(r.hindered, fsatomic.ErrNoExec) || errors.Is(r.hindered, fsatomic.ErrNotSupported)) {
+	if r.hindered != nil && (!r.target.Exists || errors.Is(r.hindered, fsatomic.ErrNoExec) || errors.Is(r.hindered, vfs.ErrNotSupported)) {
 		return r.hindered
 	}
 	if err := r.lookUnlocked(ctx); err != nil {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // journalName is the journal's name in the state directory. One journal holds
@@ -36,7 +37,7 @@ const (
 // had the target's lock. Nothing depends on it: what must be known of a target is
 // kept beside it, see [State]. The nil Journal records nothing and is empty.
 type Journal struct {
-	FS  fsatomic.FS
+	FS  vfs.FS
 	Dir string // the state directory; made when the first record is written
 }
 

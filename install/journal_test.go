@@ -12,8 +12,9 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestRecords requires that the journal and the target's state say who, what, from where and how.
@@ -49,7 +50,7 @@ func TestRecords(t *testing.T) {
 func TestReadDamaged(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, memfs.Options{}, nil, nil)
-	check(t, m.Make(stateDir, fsatomic.KindDirectory, 0o755))
+	check(t, m.Make(stateDir, vfs.KindDirectory, 0o755))
 	good, err := json.Marshal(install.Record{Version: 1, ID: "a", Phase: install.PhaseIntent, Target: targetName})
 	check(t, err)
 	dir, err := m.OpenDir(stateDir)
@@ -92,7 +93,7 @@ func crashAfterIntent(t *testing.T) *machine {
 	b := files(t)
 	for number := 1; ; number++ {
 		m := newMachine(t, memfs.Options{}, b.older, b.old)
-		check(t, m.Make(stateDir, fsatomic.KindDirectory, 0o755))
+		check(t, m.Make(stateDir, vfs.KindDirectory, 0o755))
 		m.CrashAt(number)
 		_, err := m.installer().Install(t.Context(), request(), fetchOf(b.new, nil))
 		if !m.Crashed() {
@@ -138,7 +139,7 @@ func TestInterrupted(t *testing.T) {
 		{"none", func(t *testing.T, m *machine) { m.remove(t, "tigerbeetle") }, install.ResultFoundNone},
 		{"full disk", func(_ *testing.T, m *machine) { m.SetFree(0) }, install.ResultFoundOld},
 		{"another user, without the journal", func(t *testing.T, m *machine) {
-			m.SetUser(fsatomic.Self{UID: 1000, GID: 34})
+			m.SetUser(vfs.Self{UID: 1000, GID: 34})
 			m.state = "/home/1000"
 		}, install.ResultFoundOld},
 	}
@@ -192,11 +193,11 @@ func TestInterruptedBusy(t *testing.T) {
 func TestInterruptedNowhere(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, memfs.Options{}, nil, nil)
-	check(t, m.Make(targetDir+"/directory", fsatomic.KindDirectory, 0o755))
+	check(t, m.Make(targetDir+"/directory", vfs.KindDirectory, 0o755))
 	if open, err := m.installer().Interrupted(t.Context(), "/gone/tigerbeetle"); open != nil || err != nil {
 		t.Errorf("%+v, %v", open, err)
 	}
-	if open, err := m.installer().Interrupted(t.Context(), targetDir+"/directory"); open != nil || !errors.Is(err, fsatomic.ErrDirectory) {
+	if open, err := m.installer().Interrupted(t.Context(), targetDir+"/directory"); open != nil || !errors.Is(err, vfs.ErrDirectory) {
 		t.Errorf("%+v, %v", open, err)
 	}
 }
@@ -220,16 +221,16 @@ func TestJournalUnwritable(t *testing.T) {
 	t.Parallel()
 	b := files(t)
 	for name, arrange := range map[string]func(*machine) error{
-		"a file in the directory's place": func(m *machine) error { return m.Make(stateDir, fsatomic.KindFile, 0o644) },
+		"a file in the directory's place": func(m *machine) error { return m.Make(stateDir, vfs.KindFile, 0o644) },
 		"a directory in its place": func(m *machine) error {
-			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755), m.Make(stateDir+"/history.jsonl", fsatomic.KindDirectory, 0o755))
+			return errors.Join(m.Make(stateDir, vfs.KindDirectory, 0o755), m.Make(stateDir+"/history.jsonl", vfs.KindDirectory, 0o755))
 		},
 		"a link in its place": func(m *machine) error {
-			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755), m.Symlink(targetName, stateDir+"/history.jsonl"))
+			return errors.Join(m.Make(stateDir, vfs.KindDirectory, 0o755), m.Symlink(targetName, stateDir+"/history.jsonl"))
 		},
 		"an immutable directory": func(m *machine) error {
-			return errors.Join(m.Make(stateDir, fsatomic.KindDirectory, 0o755),
-				m.Alter(stateDir, func(info *fsatomic.Info) { info.Immutable = true }))
+			return errors.Join(m.Make(stateDir, vfs.KindDirectory, 0o755),
+				m.Alter(stateDir, func(info *vfs.Info) { info.Immutable = true }))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

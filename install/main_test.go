@@ -17,12 +17,13 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 const (
@@ -121,7 +122,7 @@ func newMachine(tb testing.TB, options memfs.Options, old, current []byte) *mach
 	tb.Helper()
 	m := &machine{FS: memfs.New(options), options: options, state: stateDir}
 	for _, dir := range []string{"/opt", targetDir, "/var", "/var/lib"} {
-		check(tb, m.Make(dir, fsatomic.KindDirectory, 0o755))
+		check(tb, m.Make(dir, vfs.KindDirectory, 0o755))
 	}
 	m.put(tb, oldName, old)
 	m.put(tb, targetName, current)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // writeIntent records beside the target what is about to be done. Without it nothing is
@@ -174,7 +175,7 @@ func (s *State) Interrupted(there *File, busy bool) *Interrupted {
 // cannot see whether the lock is held.
 func (in *Installer) Interrupted(ctx context.Context, name string) (*Interrupted, error) {
 	target, err := fsatomic.Lookup(in.FS, name)
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fsatomic.ErrNoDirectory) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, vfs.ErrNoDirectory) {
 		return nil, nil // and with it all that was known of it
 	}
 	if err != nil {

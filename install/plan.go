@@ -9,13 +9,14 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // TargetDefault is where a binary is installed if nobody says otherwise.
 const TargetDefault = "/usr/local/bin/tigerbeetle"
 
 // ModeDefault is the mode of a file that replaces none.
-const ModeDefault fsatomic.Mode = 0o755
+const ModeDefault vfs.Mode = 0o755
 
 // Origin says where a fetched file came from.
 type Origin struct {
@@ -70,9 +71,9 @@ type Request struct {
 	// Host is the platform that the file must be for; "" accepts any.
 	Host multiversion.Platform
 
-	Mode *fsatomic.Mode // nil: the replaced file's, or [ModeDefault]
-	UID  *int           // nil: the replaced file's, or this process's
-	GID  *int           // likewise
+	Mode *vfs.Mode // nil: the replaced file's, or [ModeDefault]
+	UID  *int      // nil: the replaced file's, or this process's
+	GID  *int      // likewise
 
 	// Near is whether the source is this host's own, such as a file: reading it asks
 	// nobody for anything, so it may be read only to find out that it is installed already.

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestNeedsAreAskedUnderTheLock: what the cluster needs may change while an installation waits

@@ -14,27 +14,28 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // plainUser owns the installed file but may do nothing special.
-var plainUser = fsatomic.Self{UID: 12, GID: 34}
+var plainUser = vfs.Self{UID: 12, GID: 34}
 
 // TestPlanErrors requires that all that hinders is found before anything is
 // fetched, that nothing is changed, not even a lock file is made, and that the dry run
 // says just what the real run says.
 func TestPlanErrors(t *testing.T) {
 	t.Parallel()
-	alter := func(name string, change func(*fsatomic.Info)) func(*testing.T, *machine) {
+	alter := func(name string, change func(*vfs.Info)) func(*testing.T, *machine) {
 		return func(t *testing.T, m *machine) { check(t, m.Alter(name, change)) }
 	}
-	user := func(change func(*fsatomic.Self)) func(*testing.T, *machine) {
+	user := func(change func(*vfs.Self)) func(*testing.T, *machine) {
 		return func(t *testing.T, m *machine) {
-			check(t, m.Alter(targetDir, func(info *fsatomic.Info) { info.Mode = 0o777 }))
+			check(t, m.Alter(targetDir, func(info *vfs.Info) { info.Mode = 0o777 }))
 			self := plainUser
 			change(&self)
 			m.SetUser(self)
@@ -48,23 +49,23 @@ func TestPlanErrors(t *testing.T) {
 		forgets string // an attribute that the file system does not keep
 		want    error
 	}{
-		{name: "read-only", options: memfs.Options{ReadOnly: true}, want: fsatomic.ErrReadOnly},
+		{name: "read-only", options: memfs.Options{ReadOnly: true}, want: vfs.ErrReadOnly},
 		{name: "noexec", options: memfs.Options{NoExec: true}, want: fsatomic.ErrNoExec},
-		{name: "immutable file", arrange: alter(targetName, func(i *fsatomic.Info) { i.Immutable = true }), want: fsatomic.ErrImmutable},
-		{name: "append-only file", arrange: alter(targetName, func(i *fsatomic.Info) { i.AppendOnly = true }), want: fsatomic.ErrImmutable},
-		{name: "immutable directory", arrange: alter(targetDir, func(i *fsatomic.Info) { i.Immutable = true }), want: fsatomic.ErrImmutable},
-		{name: "mount point", arrange: alter(targetName, func(i *fsatomic.Info) { i.MountPoint = true }), want: fsatomic.ErrMountPoint},
-		{name: "no space for one as large", arrange: func(_ *testing.T, m *machine) { m.SetFree(1000) }, want: fsatomic.ErrNoSpace},
+		{name: "immutable file", arrange: alter(targetName, func(i *vfs.Info) { i.Immutable = true }), want: fsatomic.ErrImmutable},
+		{name: "append-only file", arrange: alter(targetName, func(i *vfs.Info) { i.AppendOnly = true }), want: fsatomic.ErrImmutable},
+		{name: "immutable directory", arrange: alter(targetDir, func(i *vfs.Info) { i.Immutable = true }), want: fsatomic.ErrImmutable},
+		{name: "mount point", arrange: alter(targetName, func(i *vfs.Info) { i.MountPoint = true }), want: fsatomic.ErrMountPoint},
+		{name: "no space for one as large", arrange: func(_ *testing.T, m *machine) { m.SetFree(1000) }, want: vfs.ErrNoSpace},
 		{name: "no space for the hint", arrange: func(_ *testing.T, m *machine) { m.SetFree(1 << 20) },
-			change: func(r *install.Request) { r.SizeHint = 2 << 20 }, want: fsatomic.ErrNoSpace},
+			change: func(r *install.Request) { r.SizeHint = 2 << 20 }, want: vfs.ErrNoSpace},
 		{name: "no inodes", options: memfs.Options{FreeInodes: 5}, want: fsatomic.ErrNoInodes},
-		{name: "old is a directory", arrange: func(t *testing.T, m *machine) { check(t, m.Make(oldName, fsatomic.KindDirectory, 0o755)) }, want: fsatomic.ErrOldKind},
+		{name: "old is a directory", arrange: func(t *testing.T, m *machine) { check(t, m.Make(oldName, vfs.KindDirectory, 0o755)) }, want: fsatomic.ErrOldKind},
 		{name: "directory not writable", arrange: func(_ *testing.T, m *machine) { m.SetUser(plainUser) }, want: fsatomic.ErrDirNotWritable},
-		{name: "owner", arrange: user(func(s *fsatomic.Self) { s.UID = 13 }), want: fsatomic.ErrOwner},
-		{name: "group", arrange: user(func(s *fsatomic.Self) { s.GID = 35 }), want: fsatomic.ErrOwner},
-		{name: "capability", arrange: user(func(s *fsatomic.Self) { s.Security = true }), want: fsatomic.ErrAttribute},
-		{name: "label", arrange: user(func(s *fsatomic.Self) { s.SetFCaps = true }), want: fsatomic.ErrAttribute},
-		{name: "owner asked for", arrange: user(func(s *fsatomic.Self) { s.SetFCaps, s.Security = true, true }),
+		{name: "owner", arrange: user(func(s *vfs.Self) { s.UID = 13 }), want: fsatomic.ErrOwner},
+		{name: "group", arrange: user(func(s *vfs.Self) { s.GID = 35 }), want: fsatomic.ErrOwner},
+		{name: "capability", arrange: user(func(s *vfs.Self) { s.Security = true }), want: fsatomic.ErrAttribute},
+		{name: "label", arrange: user(func(s *vfs.Self) { s.SetFCaps = true }), want: fsatomic.ErrAttribute},
+		{name: "owner asked for", arrange: user(func(s *vfs.Self) { s.SetFCaps, s.Security = true, true }),
 			change: func(r *install.Request) { uid := 99; r.UID = &uid }, want: fsatomic.ErrOwner},
 		{name: "owner unknown in this namespace", arrange: inNamespace(0, 0), want: fsatomic.ErrUnmapped},
 		{name: "owner hidden in this namespace", arrange: inNamespace(0, 65535), want: fsatomic.ErrUnmapped},
@@ -82,14 +83,14 @@ func TestPlanErrors(t *testing.T) {
 		{name: "what is there is no binary", arrange: func(t *testing.T, m *machine) { m.replace(t, targetName, []byte("#!/bin/sh\n")) }, want: install.ErrNotBinary},
 		{name: "what is kept is no binary", arrange: func(t *testing.T, m *machine) { m.replace(t, oldName, []byte("#!/bin/sh\n")) },
 			change: func(r *install.Request) { r.Expect = []multiversion.Release{testbin.Release("0.17.9")} }, want: install.ErrNotBinary},
-		{name: "a directory", change: func(r *install.Request) { r.Target = targetDir }, want: fsatomic.ErrDirectory},
-		{name: "a device", arrange: func(t *testing.T, m *machine) { check(t, m.Make(targetDir+"/device", fsatomic.KindDevice, 0o666)) },
-			change: func(r *install.Request) { r.Target = targetDir + "/device" }, want: fsatomic.ErrNotRegular},
-		{name: "no directory", change: func(r *install.Request) { r.Target = "/nowhere/tigerbeetle" }, want: fsatomic.ErrNoDirectory},
+		{name: "a directory", change: func(r *install.Request) { r.Target = targetDir }, want: vfs.ErrDirectory},
+		{name: "a device", arrange: func(t *testing.T, m *machine) { check(t, m.Make(targetDir+"/device", vfs.KindDevice, 0o666)) },
+			change: func(r *install.Request) { r.Target = targetDir + "/device" }, want: vfs.ErrNotRegular},
+		{name: "no directory", change: func(r *install.Request) { r.Target = "/nowhere/tigerbeetle" }, want: vfs.ErrNoDirectory},
 		{name: "dangling link", arrange: func(t *testing.T, m *machine) { check(t, m.Symlink("nothing", targetDir+"/link")) },
-			change: func(r *install.Request) { r.Target = targetDir + "/link" }, want: fsatomic.ErrDangling},
+			change: func(r *install.Request) { r.Target = targetDir + "/link" }, want: vfs.ErrDangling},
 		{name: "link loop", arrange: func(t *testing.T, m *machine) { check(t, m.Symlink("link", targetDir+"/link")) },
-			change: func(r *install.Request) { r.Target = targetDir + "/link" }, want: fsatomic.ErrLinkLoop},
+			change: func(r *install.Request) { r.Target = targetDir + "/link" }, want: vfs.ErrLinkLoop},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -140,9 +141,9 @@ func TestPlanErrors(t *testing.T) {
 // the installed file one of somebody else's.
 func inNamespace(first, last int) func(*testing.T, *machine) {
 	return func(t *testing.T, m *machine) {
-		check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.UID, info.GID = 65534, 65534 }))
-		ids := fsatomic.IDMap{Ranges: []fsatomic.IDRange{{First: first, Last: last}}, Nobody: 65534}
-		m.SetUser(fsatomic.Self{Chown: true, AnyFile: true, SetFCaps: true, Security: true, Users: ids, UserGroups: ids})
+		check(t, m.Alter(targetName, func(info *vfs.Info) { info.UID, info.GID = 65534, 65534 }))
+		ids := vfs.IDMap{Ranges: []vfs.IDRange{{First: first, Last: last}}, Nobody: 65534}
+		m.SetUser(vfs.Self{Chown: true, AnyFile: true, SetFCaps: true, Security: true, Users: ids, UserGroups: ids})
 	}
 }
 
@@ -170,25 +171,25 @@ func (m *machine) replace(t *testing.T, name string, data []byte) {
 // forgetful is a file system that takes an attribute and does not keep it.
 type (
 	forgetful struct {
-		fsatomic.FS
+		vfs.FS
 		attribute string
 	}
 	forgetfulDir struct {
-		fsatomic.Dir
+		vfs.Dir
 		attribute string
 	}
 	forgetfulFile struct {
-		fsatomic.File
+		vfs.File
 		attribute string
 	}
 )
 
-func (f forgetful) OpenDir(name string) (fsatomic.Dir, error) {
+func (f forgetful) OpenDir(name string) (vfs.Dir, error) {
 	dir, err := f.FS.OpenDir(name)
 	return forgetfulDir{dir, f.attribute}, err
 }
 
-func (d forgetfulDir) CreateUnnamed(mode fsatomic.Mode) (fsatomic.File, error) {
+func (d forgetfulDir) CreateUnnamed(mode vfs.Mode) (vfs.File, error) {
 	file, err := d.Dir.CreateUnnamed(mode)
 	return forgetfulFile{file, d.attribute}, err
 }
@@ -205,13 +206,13 @@ func TestPlanErrorNamesAll(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, memfs.Options{NoExec: true}, nil, files(t).old)
 	m.SetFree(10)
-	check(t, m.Alter(targetName, func(i *fsatomic.Info) { i.Immutable = true }))
+	check(t, m.Alter(targetName, func(i *vfs.Info) { i.Immutable = true }))
 	_, err := m.installer().Install(t.Context(), request(), nil)
 	var plan *install.PlanError
 	if !errors.As(err, &plan) || plan.Target != targetName || len(plan.Problems) != 3 {
 		t.Fatalf("%v", err)
 	}
-	for _, problem := range []error{fsatomic.ErrNoExec, fsatomic.ErrNoSpace, fsatomic.ErrImmutable} {
+	for _, problem := range []error{fsatomic.ErrNoExec, vfs.ErrNoSpace, fsatomic.ErrImmutable} {
 		if !errors.Is(err, problem) || !strings.Contains(err.Error(), problem.Error()) {
 			t.Errorf("%q does not tell of %q", err, problem)
 		}
@@ -341,7 +342,7 @@ func TestTargetTooLarge(t *testing.T) {
 	target := filepath.Join(t.TempDir(), "tigerbeetle")
 	check(t, os.WriteFile(target, files(t).old, 0o755))
 	check(t, os.Truncate(target, 1<<40))
-	installer := &install.Installer{FS: fsatomic.OS()}
+	installer := &install.Installer{FS: vfs.OS()}
 	calls := 0
 	r := request()
 	r.Target = target
@@ -355,7 +356,7 @@ func TestTargetTooLarge(t *testing.T) {
 	if calls != 0 {
 		t.Errorf("%d fetches", calls)
 	}
-	found, err := install.Describe(t.Context(), fsatomic.OS(), target)
+	found, err := install.Describe(t.Context(), vfs.OS(), target)
 	if err != nil || found.SHA256 != "" || found.Damaged == "" {
 		t.Errorf("%+v, %v", found, err)
 	}
@@ -430,10 +431,10 @@ func TestPlain(t *testing.T) {
 func TestAlready(t *testing.T) {
 	t.Parallel()
 	b := files(t)
-	mode, uid := fsatomic.Mode(0o700), 99
+	mode, uid := vfs.Mode(0o700), 99
 	tests := []struct {
 		name     string
-		mode     fsatomic.Mode // of the installed file
+		mode     vfs.Mode // of the installed file
 		change   func(*install.Request)
 		warnings []string
 	}{
@@ -446,7 +447,7 @@ func TestAlready(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t, memfs.Options{}, nil, b.old)
-			check(t, m.Alter(targetName, func(info *fsatomic.Info) { info.Mode = test.mode }))
+			check(t, m.Alter(targetName, func(info *vfs.Info) { info.Mode = test.mode }))
 			before, _ := fsatomic.Lookup(m.FS, targetName)
 			r := request()
 			test.change(&r)
@@ -515,7 +516,7 @@ func TestRollbackRefuses(t *testing.T) {
 		{"no previous file", nil, nil, func(err error) bool { return errors.Is(err, fsatomic.ErrNoOld) }},
 		{"damaged", damaged, nil, func(err error) bool { return errors.As(err, &rejected) }},
 		{"not executable", b.older, func(m *machine) error {
-			return m.Alter(oldName, func(info *fsatomic.Info) { info.Mode = 0o640 })
+			return m.Alter(oldName, func(info *vfs.Info) { info.Mode = 0o640 })
 		}, func(err error) bool { return errors.As(err, &refused) || errors.As(err, &rejected) }},
 		{"does not fit", b.older, nil, func(err error) bool { return errors.As(err, &refused) }},
 	}

@@ -9,10 +9,10 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 func release(t *testing.T, text string) multiversion.Release {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -154,7 +155,7 @@ func (s *State) UnmarshalJSON(text []byte) error {
 		s.DataFiles = append(s.DataFiles, string(path))
 	}
 	if len(s.DataFiles) > DataFilesMax {
-		return fmt.Errorf("%w: %d data files, at most %d", fsatomic.ErrTooLarge, len(s.DataFiles), DataFilesMax)
+		return fmt.Errorf("%w: %d data files, at most %d", vfs.ErrTooLarge, len(s.DataFiles), DataFilesMax)
 	}
 	return nil
 }

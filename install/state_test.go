@@ -13,9 +13,10 @@ import (
 	"testing/synctest"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 const stateName = targetDir + "/.tigerbeetle.tbctl-state"
@@ -59,7 +60,7 @@ func TestRollbackIsKnown(t *testing.T) {
 		"with the journal":            func(*testing.T, *machine) {},
 		"another state directory":     func(_ *testing.T, m *machine) { m.state = "/home/other" },
 		"the journal was moved away":  func(t *testing.T, m *machine) { m.write(t, stateDir+"/history.jsonl", "") },
-		"the journal is unwritable":   func(t *testing.T, m *machine) { check(t, m.Make("/file", fsatomic.KindFile, 0o600)); m.state = "/file" },
+		"the journal is unwritable":   func(t *testing.T, m *machine) { check(t, m.Make("/file", vfs.KindFile, 0o600)); m.state = "/file" },
 		"a refused operation between": func(t *testing.T, m *machine) { _, _ = m.rollback(t, false) },
 		"a failed installation between": func(t *testing.T, m *machine) {
 			_, err := m.installer().Install(t.Context(), request(), fetchOf(files(t).new[:1000], nil))
@@ -175,8 +176,8 @@ func TestStateNotBelieved(t *testing.T) {
 	t.Parallel()
 	b := files(t)
 	for name, spoil := range map[string]func(*machine) error{
-		"of another user": func(m *machine) error { return m.Alter(stateName, func(i *fsatomic.Info) { i.UID = 1000 }) },
-		"writable":        func(m *machine) error { return m.Alter(stateName, func(i *fsatomic.Info) { i.Mode = 0o664 }) },
+		"of another user": func(m *machine) error { return m.Alter(stateName, func(i *vfs.Info) { i.UID = 1000 }) },
+		"writable":        func(m *machine) error { return m.Alter(stateName, func(i *vfs.Info) { i.Mode = 0o664 }) },
 		"linked": func(m *machine) error {
 			dir, err := m.OpenDir(targetDir)
 			return errors.Join(err, dir.Link(path.Base(stateName), "other"))
@@ -410,9 +411,9 @@ func TestLowered(t *testing.T) {
 	t.Parallel()
 	b := files(t)
 	m := newMachine(t, memfs.Options{}, nil, b.old)
-	check(t, m.Alter(targetName, func(i *fsatomic.Info) { i.Mode = 0o6777 }))
+	check(t, m.Alter(targetName, func(i *vfs.Info) { i.Mode = 0o6777 }))
 	m.install(t, b.new)
-	requireOld := func(uid int, mode fsatomic.Mode, capable bool) {
+	requireOld := func(uid int, mode vfs.Mode, capable bool) {
 		t.Helper()
 		_, got := m.read(t, oldName)
 		if _, has := got.Xattrs[fsatomic.XattrCapability]; got.UID != uid || got.Mode != mode || has != capable || string(got.Xattrs["user.note"]) != "keep me" {
@@ -472,7 +473,7 @@ func TestOutcomeUnrecorded(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			m := newMachine(t, memfs.Options{}, b.older, b.old)
-			check(t, m.Make(stateDir, fsatomic.KindDirectory, 0o755))
+			check(t, m.Make(stateDir, vfs.KindDirectory, 0o755))
 			m.write(t, stateDir+"/history.jsonl", "")
 			dir, err := m.OpenDir(stateDir)
 			check(t, err)
@@ -499,7 +500,7 @@ func TestReadBounded(t *testing.T) {
 	for number := range 2*install.RecordsMax + extra {
 		fmt.Fprintf(&text, `{"version":1,"id":"%d","phase":"outcome","target":"/%d"}`+"\n", number, number%2)
 	}
-	check(t, m.Make(stateDir, fsatomic.KindDirectory, 0o755))
+	check(t, m.Make(stateDir, vfs.KindDirectory, 0o755))
 	m.write(t, stateDir+"/history.jsonl", text.String())
 	history, err := m.journal().Read("")
 	check(t, err)

@@ -12,9 +12,10 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 // TestFetchFails requires that a fetch which ends badly, at any point, leaves
@@ -183,20 +184,20 @@ func (m *machine) spoil(t *testing.T, contents []byte) bool {
 // lateTimes is a file system that sets a file's times when it is synced, as some network
 // file systems do.
 type (
-	lateTimes struct{ fsatomic.FS }
-	lateDir   struct{ fsatomic.Dir }
+	lateTimes struct{ vfs.FS }
+	lateDir   struct{ vfs.Dir }
 	lateFile  struct {
-		fsatomic.File
+		vfs.File
 		late time.Duration
 	}
 )
 
-func (f lateTimes) OpenDir(name string) (fsatomic.Dir, error) {
+func (f lateTimes) OpenDir(name string) (vfs.Dir, error) {
 	dir, err := f.FS.OpenDir(name)
 	return lateDir{dir}, err
 }
 
-func (d lateDir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+func (d lateDir) Create(name string, mode vfs.Mode) (vfs.File, error) {
 	file, err := d.Dir.Create(name, mode)
 	return &lateFile{File: file}, err
 }
@@ -206,7 +207,7 @@ func (f *lateFile) Sync() error {
 	return f.File.Sync()
 }
 
-func (f *lateFile) Stat() (fsatomic.Info, error) {
+func (f *lateFile) Stat() (vfs.Info, error) {
 	info, err := f.File.Stat()
 	info.Changed = info.Changed.Add(f.late)
 	return info, err
@@ -238,7 +239,7 @@ func TestDiskFills(t *testing.T) {
 		m.SetFree(1 << 20) // the record needs some
 		return install.Origin{}, err
 	})
-	if !errors.Is(err, fsatomic.ErrNoSpace) || outcome.Result != install.ResultFailed || outcome.Changed {
+	if !errors.Is(err, vfs.ErrNoSpace) || outcome.Result != install.ResultFailed || outcome.Changed {
 		t.Errorf("%v: %+v", err, outcome)
 	}
 	m.untouched(t, "full")
@@ -390,26 +391,26 @@ func TestReadBack(t *testing.T) {
 
 // liar is a file system whose disk, when armed, returns one bit otherwise.
 type liar struct {
-	fsatomic.FS
+	vfs.FS
 	armed bool
 }
 
 type liarDir struct {
-	fsatomic.Dir
+	vfs.Dir
 	liar *liar
 }
 
 type liarFile struct {
-	fsatomic.File
+	vfs.File
 	liar *liar
 }
 
-func (l *liar) OpenDir(name string) (fsatomic.Dir, error) {
+func (l *liar) OpenDir(name string) (vfs.Dir, error) {
 	dir, err := l.FS.OpenDir(name)
 	return &liarDir{dir, l}, err
 }
 
-func (d *liarDir) Open(name string) (fsatomic.File, error) {
+func (d *liarDir) Open(name string) (vfs.File, error) {
 	file, err := d.Dir.Open(name)
 	if err != nil {
 		return nil, err

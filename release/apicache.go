@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // An apiCache keeps one answer of the API under its ETag. It is a convenience: whatever goes wrong
@@ -62,7 +63,7 @@ func (c apiCache) save(answer apiAnswer) {
 		return
 	}
 	defer dir.Close()
-	_ = fsatomic.WriteFile(fsatomic.OS(), filepath.Join(path, c.name), cacheFileMode, true, func(w io.Writer) error {
+	_ = fsatomic.WriteFile(vfs.OS(), filepath.Join(path, c.name), cacheFileMode, true, func(w io.Writer) error {
 		return json.NewEncoder(w).Encode(answer)
 	})
 }

@@ -8,14 +8,15 @@ import (
 	"runtime"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
-	cacheDirMode  fsatomic.Mode = 0o700
-	cacheFileMode fsatomic.Mode = 0o600
+	cacheDirMode  vfs.Mode = 0o700
+	cacheFileMode vfs.Mode = 0o600
 	// writableByOthers are the mode's bits of which none may be set in the cache. A POSIX access list that
 	// lets others write shows in the group's.
-	writableByOthers fsatomic.Mode = 0o022
+	writableByOthers vfs.Mode = 0o022
 
 	downloadsName = "downloads"
 	answersName   = "api"
@@ -28,11 +29,11 @@ var errForeign = errors.New("the cache is not used")
 // openCache makes and opens the directory of that name in the cache directory, and returns its path too.
 // Both must be this user's or root's and writable by nobody else; the inner one must be no symbolic link.
 // The caller closes it. The error matches errForeign, or is the operating system's.
-func openCache(cacheDir, name string) (fsatomic.Dir, string, error) {
-	if err := fsatomic.MkdirAll(fsatomic.OS(), cacheDir, cacheDirMode); err != nil {
+func openCache(cacheDir, name string) (vfs.Dir, string, error) {
+	if err := fsatomic.MkdirAll(vfs.OS(), cacheDir, cacheDirMode); err != nil {
 		return nil, "", err
 	}
-	outer, err := fsatomic.OS().OpenDir(cacheDir)
+	outer, err := vfs.OS().OpenDir(cacheDir)
 	if err != nil {
 		return nil, "", err
 	}
@@ -51,13 +52,13 @@ func openCache(cacheDir, name string) (fsatomic.Dir, string, error) {
 	if info, err = outer.Lstat(name); err != nil {
 		return nil, "", err
 	}
-	if info.Kind != fsatomic.KindDirectory {
+	if info.Kind != vfs.KindDirectory {
 		return nil, "", fmt.Errorf("%w: %s is no directory, but a %s", errForeign, path, info.Kind)
 	}
 	if err := ownOnly(path, info); err != nil {
 		return nil, "", err
 	}
-	inner, err := fsatomic.OS().OpenDir(path)
+	inner, err := vfs.OS().OpenDir(path)
 	if err != nil {
 		return nil, "", err
 	}
@@ -70,8 +71,8 @@ func openCache(cacheDir, name string) (fsatomic.Dir, string, error) {
 
 // ownOnly returns an error that matches errForeign unless only this user and root can have written what
 // the description is of. Windows tells no owner; there nothing is refused.
-func ownOnly(path string, info fsatomic.Info) error {
-	self := fsatomic.OS().Self().UID
+func ownOnly(path string, info vfs.Info) error {
+	self := vfs.OS().Self().UID
 	switch {
 	case runtime.GOOS == "windows":
 	case info.UID != self && info.UID != 0:
@@ -83,8 +84,8 @@ func ownOnly(path string, info fsatomic.Info) error {
 }
 
 // ownFile is ownOnly for an open file, which must be a regular one with one link too.
-func ownFile(path string, info fsatomic.Info) error {
-	if info.Kind != fsatomic.KindFile {
+func ownFile(path string, info vfs.Info) error {
+	if info.Kind != vfs.KindFile {
 		return fmt.Errorf("%w: %s is no regular file, but a %s", errForeign, path, info.Kind)
 	}
 	if info.Links > 1 {

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // newCache is a cache directory that does not exist yet, so that the umask of whoever runs the tests has
@@ -190,10 +190,10 @@ func TestCacheMode(t *testing.T) {
 	cache := newCache(t)
 	f := &file{data: zipped(t, program(10_000, 1)), etag: `"1"`}
 	interrupted(t, newServer(t, map[string]*file{assetPath: f}), f, 5000, cache)
-	for path, want := range map[string]fsatomic.Mode{
+	for path, want := range map[string]vfs.Mode{
 		cache: cacheDirMode, filepath.Join(cache, downloadsName): cacheDirMode, partials(t, cache)[0]: cacheFileMode,
 	} {
-		if info, err := os.Lstat(path); err != nil || fsatomic.Mode(info.Mode().Perm()) != want {
+		if info, err := os.Lstat(path); err != nil || vfs.Mode(info.Mode().Perm()) != want {
 			t.Errorf("%s: %v, %v", path, info.Mode(), err)
 		}
 	}

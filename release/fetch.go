@@ -9,8 +9,8 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // restartsMax is how often a Fetch begins anew because the file turned out to be another one.
@@ -34,7 +34,7 @@ type Fetched struct {
 	ExecutableSHA256 string `json:"executable_sha256"`
 	EntryName        string `json:"entry_name,omitempty"` // in the zip
 	// EntryMode is the permission in the zip, 0 if it states none.
-	EntryMode fsatomic.Mode `json:"entry_mode,omitempty"`
+	EntryMode vfs.Mode `json:"entry_mode,omitempty"`
 
 	// Validator is the strong ETag or the Last-Modified under which the server gave the bytes.
 	Validator    string `json:"validator,omitempty"`

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -82,7 +83,7 @@ func openPartial(cacheDir string, u *url.URL) (*partial, error) {
 // openOwn opens a partial file, or makes it. One that somebody else could have written is left alone: a
 // forged one would be taken for the asset's bytes, of which only the last is asked of the server.
 func openOwn(path string) (*fsatomic.Partial, error) {
-	file, err := fsatomic.OpenPartial(fsatomic.OS(), path)
+	file, err := fsatomic.OpenPartial(vfs.OS(), path)
 	if err != nil {
 		return nil, err
 	}
@@ -210,7 +211,7 @@ func (p *partial) remove() {
 
 // sweepPartials removes what is too old to be continued. It does what it can: a file that stays does
 // no harm.
-func sweepPartials(dir fsatomic.Dir, path string, now time.Time) {
+func sweepPartials(dir vfs.Dir, path string, now time.Time) {
 	names, err := dir.List("", partialSweepMax)
 	if err != nil {
 		return
@@ -220,7 +221,7 @@ func sweepPartials(dir fsatomic.Dir, path string, now time.Time) {
 			continue
 		}
 		info, err := dir.Lstat(name)
-		if err != nil || info.Kind != fsatomic.KindFile || now.Sub(info.Modified) < PartialAgeMax {
+		if err != nil || info.Kind != vfs.KindFile || now.Sub(info.Modified) < PartialAgeMax {
 			continue
 		}
 		// Opening takes the lock, so that nobody's download is removed under their hands.

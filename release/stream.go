@@ -7,8 +7,8 @@ import (
 	"io"
 	"strings"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // stream moves the bytes: one goroutine reads and hashes the asset, this one unpacks, one writes
@@ -61,7 +61,7 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 			return err
 		}
 		entry := r.Entry()
-		f.EntryName, f.EntryMode = entry.Name, fsatomic.Mode(entry.Mode.Perm())
+		f.EntryName, f.EntryMode = entry.Name, vfs.Mode(entry.Mode.Perm())
 		return nil
 	case f.Kind.Executable():
 		n, err := io.Copy(out, io.LimitReader(whole, archive.SizeMaxDefault+1))

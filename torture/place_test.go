@@ -25,6 +25,7 @@ import (
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // The binaries of the tests, each the successor of the one before.
@@ -320,9 +321,9 @@ func xattrsOf(name string) map[string][]byte {
 // known returns what is kept beside the target, and requires that it can be believed.
 func (p *place) known(t *testing.T, what string) *install.State {
 	t.Helper()
-	target, err := fsatomic.Lookup(fsatomic.OS(), p.target)
+	target, err := fsatomic.Lookup(vfs.OS(), p.target)
 	check(t, err)
-	state, err := (&install.Installer{FS: fsatomic.OS()}).ReadState(target, nil)
+	state, err := (&install.Installer{FS: vfs.OS()}).ReadState(target, nil)
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
@@ -333,7 +334,7 @@ func (p *place) known(t *testing.T, what string) *install.State {
 // another with what was found later.
 func (p *place) history(t *testing.T, what string) []install.Record {
 	t.Helper()
-	history, err := (&install.Journal{FS: fsatomic.OS(), Dir: p.state}).Read("")
+	history, err := (&install.Journal{FS: vfs.OS(), Dir: p.state}).Read("")
 	if err != nil {
 		t.Fatalf("%s: history: %v", what, err)
 	}

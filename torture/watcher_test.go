@@ -16,11 +16,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // glance is what a replica compares: all of stat(2) but the access time.
@@ -150,7 +150,7 @@ func TestWatcher(t *testing.T) {
 				return testbin.Build(t, tinyelf.Spec(platform(), seed, binaryNew, "0.17.6", binaryOlder, binaryOld))
 			}
 			data := [][]byte{spec(1), spec(2)}
-			in := &install.Installer{FS: fsatomic.OS()}
+			in := &install.Installer{FS: vfs.OS()}
 			w := &watcher{path: p.target}
 			var stop atomic.Bool
 			var watchErr error
@@ -164,7 +164,7 @@ func TestWatcher(t *testing.T) {
 			}
 			for number := range count {
 				if number%100 == 0 { // each installation reads its whole journal: keep it like a host's
-					in.Journal = &install.Journal{FS: fsatomic.OS(), Dir: filepath.Join(p.state, strconv.Itoa(number))}
+					in.Journal = &install.Journal{FS: vfs.OS(), Dir: filepath.Join(p.state, strconv.Itoa(number))}
 				}
 				outcome, err := in.Install(t.Context(), install.Request{Target: p.target, Host: platform()},
 					func(_ context.Context, to io.Writer) (install.Origin, error) {

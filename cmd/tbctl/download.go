@@ -14,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type downloadCmd struct {
@@ -223,7 +224,7 @@ func (c *downloadCmd) draft(name string, compare bool) (*downloadDraft, error) {
 	}
 	var err error
 	d.Draft, err = fsatomic.NewDraft(existing, size, func() (fsatomic.Store, error) {
-		output, err := fsatomic.Create(fsatomic.OS(), name, executableMode, c.Force || compare)
+		output, err := fsatomic.Create(vfs.OS(), name, executableMode, c.Force || compare)
 		if err != nil {
 			return nil, err
 		}

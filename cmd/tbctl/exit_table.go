@@ -18,6 +18,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // entryUnknown are failures at or after the swap, and every failed fsync.
@@ -176,27 +177,27 @@ var planHints = []struct {
 	problem error
 	hint    string
 }{
-	{fsatomic.ErrReadOnly, "remount it writable (mount -o remount,rw), or install elsewhere: df {target} shows what is mounted there"},
+	{vfs.ErrReadOnly, "remount it writable (mount -o remount,rw), or install elsewhere: df {target} shows what is mounted there"},
 	{fsatomic.ErrNoExec, "nothing can be executed there: install on a file system that is not mounted noexec"},
 	{fsatomic.ErrImmutable, "chattr -i -a takes the flag away from what the message names"},
 	{fsatomic.ErrDirNotWritable, "run it as root or as the directory's owner: sudo tbctl …"},
 	{fsatomic.ErrSticky, "run it as root or as the file's owner: sudo tbctl …"},
 	{fsatomic.ErrMountPoint, "something is mounted on the file itself: umount it, or change what it is mounted from"},
 	{syscall.EDQUOT, "the quota of its owner there is used up: quota -s shows it; make room, have it raised, or name another place"},
-	{fsatomic.ErrNoSpace, "make room in that file system (df), or name another place; a new file stands beside the old one until it takes its place"},
+	{vfs.ErrNoSpace, "make room in that file system (df), or name another place; a new file stands beside the old one until it takes its place"},
 	{fsatomic.ErrNoInodes, "remove some files from the target's file system"},
 	{fsatomic.ErrOwner, "run it as root, or say --owner USER[:GROUP]"}, // see hintOwner
 	{fsatomic.ErrAttribute, "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"},
 	{fsatomic.ErrOldKind, "move away what stands at {target}-old"},
-	{fsatomic.ErrDangling, "mend or remove the symbolic link"},
-	{fsatomic.ErrLinkOwner, "name the file itself: a link that anybody may have put there is not followed"},
+	{vfs.ErrDangling, "mend or remove the symbolic link"},
+	{vfs.ErrLinkOwner, "name the file itself: a link that anybody may have put there is not followed"},
 	{fsatomic.ErrOldOwner, "look at who put {target}-old there, and move it away"},
 	{fsatomic.ErrInode, "move away the leftover that the message names"},
-	{fsatomic.ErrLinkLoop, "mend the symbolic links"},
-	{fsatomic.ErrDirectory, "name the file, not its directory: {target}/tigerbeetle"},
-	{fsatomic.ErrNotRegular, "name a regular file, or a place where nothing is"},
-	{fsatomic.ErrNoDirectory, "make the directory first: mkdir -p \"$(dirname {target})\""},
-	{fsatomic.ErrNoCurrent, hintNoCurrent},
+	{vfs.ErrLinkLoop, "mend the symbolic links"},
+	{vfs.ErrDirectory, "name the file, not its directory: {target}/tigerbeetle"},
+	{vfs.ErrNotRegular, "name a regular file, or a place where nothing is"},
+	{vfs.ErrNoDirectory, "make the directory first: mkdir -p \"$(dirname {target})\""},
+	{vfs.ErrNoCurrent, hintNoCurrent},
 	{fsatomic.ErrLockFile, "move away what stands at the lock's name"},
 }
 
@@ -212,12 +213,12 @@ func entryPlan(a *app, err error) (exitCode, string, any, bool) {
 			continue // the place comes first
 		}
 		if !errors.Is(err, entry.problem) || entry.problem == fsatomic.ErrAttribute && errors.Is(err, fsatomic.ErrOwner) ||
-			entry.problem == fsatomic.ErrNoSpace && errors.Is(err, syscall.EDQUOT) {
+			entry.problem == vfs.ErrNoSpace && errors.Is(err, syscall.EDQUOT) {
 			continue
 		}
 		hint := entry.hint
 		switch {
-		case entry.problem == fsatomic.ErrNoDirectory && !a.writes():
+		case entry.problem == vfs.ErrNoDirectory && !a.writes():
 			hint = "check the name"
 		case entry.problem == fsatomic.ErrOwner:
 			hint = a.hintOwner(err)

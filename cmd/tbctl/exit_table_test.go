@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // TestSystemErrors requires an exit code and a next step for what the system says of a
@@ -20,9 +20,9 @@ func TestSystemErrors(t *testing.T) {
 		hint string
 	}{
 		{syscall.EDQUOT, "quota -s"},
-		{fmt.Errorf("%w: %w", fsatomic.ErrNoSpace, syscall.EDQUOT), "quota -s"},
+		{fmt.Errorf("%w: %w", vfs.ErrNoSpace, syscall.EDQUOT), "quota -s"},
 		{syscall.ENOSPC, "df"},
-		{fmt.Errorf("%w: %w", fsatomic.ErrNoSpace, syscall.ENOSPC), "df"},
+		{fmt.Errorf("%w: %w", vfs.ErrNoSpace, syscall.ENOSPC), "df"},
 		{syscall.ENOTDIR, "is a file, not a directory"},
 		{syscall.ENAMETOOLONG, "shorter"},
 		{syscall.ELOOP, "symbolic links"},
@@ -30,7 +30,7 @@ func TestSystemErrors(t *testing.T) {
 		{syscall.EIO, "dmesg"},
 		{syscall.EMFILE, "ulimit -n"},
 		{syscall.EACCES, "as root"},
-		{fsatomic.ErrNoCurrent, "cd to a directory"},
+		{vfs.ErrNoCurrent, "cd to a directory"},
 	} {
 		a := &app{ctx: context.Background(), command: "download"}
 		got := classify(a, fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/srv/x", Err: test.err}))

@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type extractCmd struct {
@@ -166,7 +167,7 @@ func (c *extractCmd) executables(binary *multiversion.Binary) ([]*extract.Execut
 func (c *extractCmd) write(a *app, executable *extract.Executable, universal bool) (extracted, error) {
 	name := c.name(executable, universal)
 	if c.All != "" {
-		if err := fsatomic.MkdirAll(fsatomic.OS(), c.All, 0o755); err != nil {
+		if err := fsatomic.MkdirAll(vfs.OS(), c.All, 0o755); err != nil {
 			return extracted{}, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // fitFlags say what is known of the cluster, for install, rollback and verify.
@@ -63,7 +64,7 @@ func (f *fitFlags) remembered(a *app, target string) []string {
 
 // remembered is what is known of a target; empty where nothing is.
 func remembered(a *app, target string) *install.State {
-	found, err := fsatomic.Lookup(fsatomic.OS(), target)
+	found, err := fsatomic.Lookup(vfs.OS(), target)
 	if err != nil {
 		return &install.State{}
 	}

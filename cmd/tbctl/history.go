@@ -8,6 +8,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type historyCmd struct {
@@ -42,7 +43,7 @@ func (c *historyCmd) Run(a *app) error {
 	path := ""
 	if c.Target != "" {
 		path = c.Target
-		if target, err := fsatomic.Lookup(fsatomic.OS(), c.Target); err == nil {
+		if target, err := fsatomic.Lookup(vfs.OS(), c.Target); err == nil {
 			path = target.Path
 		}
 	}

@@ -14,17 +14,18 @@ import (
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type installCmd struct {
 	Source string `arg:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, or - for standard input."`
 	Target string `arg:"" optional:"" env:"TBCTL_TARGET" help:"Where to install (${target})."`
 
-	DryRun bool           `short:"n" help:"Fetch and check everything and print the plan, but change nothing."`
-	Mode   *fsatomic.Mode `placeholder:"OCTAL" help:"Mode of the installed file; otherwise the replaced file's, or 0755."`
-	Owner  string         `placeholder:"USER[:GROUP]" help:"Owner of the installed file; otherwise the replaced file's."`
-	NoOld  bool           `name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
-	Wait   time.Duration  `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
+	DryRun bool          `short:"n" help:"Fetch and check everything and print the plan, but change nothing."`
+	Mode   *vfs.Mode     `placeholder:"OCTAL" help:"Mode of the installed file; otherwise the replaced file's, or 0755."`
+	Owner  string        `placeholder:"USER[:GROUP]" help:"Owner of the installed file; otherwise the replaced file's."`
+	NoOld  bool          `name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
+	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
 
 	WaitArmed time.Duration `placeholder:"DURATION" help:"Afterwards wait until every replica on this host holds the new binary in memory; give up when none has come further for this time."`
 
@@ -149,7 +150,7 @@ func (c *installCmd) checkFiles(a *app) error {
 	if zip, err := there.isZip(); err == nil && zip {
 		return usage(swapped, "the target %s is a zip archive", c.Target)
 	}
-	if fsatomic.HasLock(fsatomic.OS(), c.Source) && !fsatomic.HasLock(fsatomic.OS(), c.Target) {
+	if fsatomic.HasLock(vfs.OS(), c.Source) && !fsatomic.HasLock(vfs.OS(), c.Target) {
 		return usage(swapped+"; if it is meant: "+a.retyped(c.Source, "-")+" < "+shellWord(c.Source),
 			"the source %s is a place where tbctl installs, and the target %s is none yet", c.Source, c.Target)
 	}

@@ -6,9 +6,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // target is the argument, the configuration's, or the default.
@@ -26,14 +26,14 @@ func (a *app) target(argument string) string {
 // installer is the library's installer with this process's particulars.
 func (a *app) installer() *install.Installer {
 	return &install.Installer{
-		FS: fsatomic.OS(), Journal: a.journal(),
+		FS: vfs.OS(), Journal: a.journal(),
 		Command: "tbctl " + strings.Join(redactArgs(a.line), " "), User: userName(), SudoUser: a.getenv("SUDO_USER"),
 		Observe: a.observe,
 	}
 }
 
 func (a *app) journal() *install.Journal {
-	return &install.Journal{FS: fsatomic.OS(), Dir: a.stateDir()}
+	return &install.Journal{FS: vfs.OS(), Dir: a.stateDir()}
 }
 
 // observe tells a person which step is taken.

@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Errors of files that a command is to read.
@@ -101,7 +102,7 @@ func openFile(name string) (*input, error) {
 // checkOutput refuses to write over a binary that tbctl has installed: without the checks,
 // the lock and the way back of an installation.
 func checkOutput(name string) error {
-	if _, err := os.Stat(name); err != nil || !fsatomic.HasLock(fsatomic.OS(), name) {
+	if _, err := os.Stat(name); err != nil || !fsatomic.HasLock(vfs.OS(), name) {
 		return nil
 	}
 	return &commandError{code: exitRefused, hint: "write it elsewhere, and then: tbctl install FILE " + shellWord(name), err: fmt.Errorf("%s is where tbctl installs", name)}

@@ -7,14 +7,15 @@ import (
 	"runtime"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // executableMode is the mode of a file that is to be executed.
-const executableMode fsatomic.Mode = 0o755
+const executableMode vfs.Mode = 0o755
 
 // writeExecutable writes an ordinary file that is to be executed, in one step.
 func (a *app) writeExecutable(name string, force bool, fill func(io.Writer) error) error {
-	output, err := fsatomic.Create(fsatomic.OS(), name, executableMode, force)
+	output, err := fsatomic.Create(vfs.OS(), name, executableMode, force)
 	if err != nil {
 		return err
 	}

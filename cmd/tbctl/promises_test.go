@@ -11,6 +11,7 @@ import (
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // TestExitUnknown requires exit code 6, and the command that finds out, for every error by which
@@ -18,7 +19,7 @@ import (
 func TestExitUnknown(t *testing.T) {
 	t.Parallel()
 	const target = "/opt/tigerbeetle"
-	for _, cause := range []error{errors.New("unexpected"), fsatomic.ErrChanged, fsatomic.ErrNoSpace, os.ErrPermission, context.Canceled} {
+	for _, cause := range []error{errors.New("unexpected"), fsatomic.ErrChanged, vfs.ErrNoSpace, os.ErrPermission, context.Canceled} {
 		for _, err := range []error{
 			&install.ReadBackError{Target: target, Want: "1", Found: "2", Err: cause},
 			&fsatomic.UnknownStateError{Path: target, Step: "exchange", Err: cause},

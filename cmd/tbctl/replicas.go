@@ -9,12 +9,13 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // binaryPath is the path of the binary at the target, or the target if it cannot be
 // looked up.
 func binaryPath(target string) string {
-	if found, err := fsatomic.Lookup(fsatomic.OS(), target); err == nil {
+	if found, err := fsatomic.Lookup(vfs.OS(), target); err == nil {
 		return found.Path
 	}
 	return target

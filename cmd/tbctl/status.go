@@ -14,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type statusCmd struct {
@@ -75,7 +76,7 @@ const timeFormat = "2006-01-02 15:04:05"
 // Run looks and reports. It changes nothing, whatever it finds: what was interrupted is
 // completed by the next command that changes the target.
 func (c *statusCmd) Run(a *app) error {
-	target, err := fsatomic.Lookup(fsatomic.OS(), a.target(c.Target))
+	target, err := fsatomic.Lookup(vfs.OS(), a.target(c.Target))
 	if err != nil && !(target.Exists && errors.Is(err, fs.ErrPermission)) {
 		return err
 	}
@@ -144,12 +145,12 @@ func (s *status) files(a *app) error {
 			return err
 		}
 	}
-	if s.Target.OldExists && s.Target.Old.Kind == fsatomic.KindFile {
+	if s.Target.OldExists && s.Target.Old.Kind == vfs.KindFile {
 		if s.Previous, err = s.describe(a, s.Target.OldPath); err != nil {
 			return err
 		}
 	}
-	holder, held, err := fsatomic.HeldBy(fsatomic.OS(), s.Target)
+	holder, held, err := fsatomic.HeldBy(vfs.OS(), s.Target)
 	s.LockObserved = err == nil
 	switch {
 	case errors.Is(err, fs.ErrPermission):
@@ -159,7 +160,7 @@ func (s *status) files(a *app) error {
 	case held:
 		s.HeldBy = &holder
 	}
-	residue, err := fsatomic.Residue(fsatomic.OS(), s.Target)
+	residue, err := fsatomic.Residue(vfs.OS(), s.Target)
 	if err != nil {
 		return err
 	}
@@ -169,7 +170,7 @@ func (s *status) files(a *app) error {
 
 // describe reads one file, if this user may.
 func (s *status) describe(a *app, path string) (*install.File, error) {
-	file, err := install.Describe(a.ctx, fsatomic.OS(), path)
+	file, err := install.Describe(a.ctx, vfs.OS(), path)
 	if errors.Is(err, fs.ErrPermission) {
 		s.Hidden = append(s.Hidden, path)
 		a.warn("what %s is cannot be seen: this user may not read it", path)

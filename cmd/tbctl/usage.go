@@ -11,9 +11,9 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -125,7 +125,7 @@ func (a *app) checkTarget(parsed *kong.Context) error {
 		}
 		name := fmt.Sprint(element.Positional.Target.Interface())
 		if _, err := os.Getwd(); errors.Is(err, fs.ErrNotExist) && !filepath.IsAbs(name) {
-			return fmt.Errorf("%s: %w", name, fsatomic.ErrNoCurrent)
+			return fmt.Errorf("%s: %w", name, vfs.ErrNoCurrent)
 		}
 		if a.command == "install" { // it looks at both of its arguments
 			continue

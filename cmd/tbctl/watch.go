@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -68,7 +69,7 @@ func (c *watchCmd) Run(a *app) error {
 	}
 	a.compact = true
 	path := a.target(c.Target)
-	if found, err := fsatomic.Lookup(fsatomic.OS(), path); err == nil {
+	if found, err := fsatomic.Lookup(vfs.OS(), path); err == nil {
 		path = found.Path
 	}
 	ctx, cancel := a.ctx, func() {}

@@ -37,7 +37,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "the staged file is not compared before the swap", file: "fsatomic/swap.go",
-		old: `if err == nil && !info.sameContents(w.file) {`, new: `if err == nil && false && !info.sameContents(w.file) {`,
+		old: `if err == nil && !info.SameContents(w.file) {`, new: `if err == nil && false && !info.SameContents(w.file) {`,
 		tests: "./fsatomic ^TestStagedFileIsNotReplaced$",
 	},
 	{
@@ -66,7 +66,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "a directory that is made keeps what the umask leaves", file: "fsatomic/dirs.go",
-		old: `if err = made.Chmod(mode); modeRefused(err) {`, new: `if modeRefused(err) {`,
+		old: `if err = made.Chmod(mode); vfs.ModeRefused(err) {`, new: `if vfs.ModeRefused(err) {`,
 		tests: "./fsatomic ^TestMkdirAllWhateverTheUmask$",
 	},
 	{

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // dir is an open directory.
@@ -20,8 +20,8 @@ type dir struct {
 	epoch int
 }
 
-// OpenDir implements [fsatomic.FS].
-func (m *FS) OpenDir(name string) (fsatomic.Dir, error) {
+// OpenDir implements [vfs.FS].
+func (m *FS) OpenDir(name string) (vfs.Dir, error) {
 	d := &dir{fs: m, path: name, epoch: m.currentEpoch()}
 	err := m.do(operation{name: "opendir", path: name, epoch: d.epoch, run: func() (err error) {
 		d.node, _, err = m.find(name)
@@ -33,7 +33,7 @@ func (m *FS) OpenDir(name string) (fsatomic.Dir, error) {
 	return d, nil
 }
 
-// RealPath implements [fsatomic.FS].
+// RealPath implements [vfs.FS].
 func (m *FS) RealPath(name string) (real string, err error) {
 	err = m.do(operation{name: "realpath", path: name, epoch: m.currentEpoch(), run: func() (err error) {
 		_, real, err = m.find(name)
@@ -67,7 +67,7 @@ func (d *dir) file(name string) (*inode, error) {
 	switch {
 	case node == nil:
 		return nil, fs.ErrNotExist
-	case node.kind == fsatomic.KindDirectory:
+	case node.kind == vfs.KindDirectory:
 		return nil, syscall.EISDIR
 	}
 	return node, nil
@@ -84,7 +84,7 @@ func movable(node *inode) error {
 	return nil
 }
 
-func (d *dir) Lstat(name string) (info fsatomic.Info, err error) {
+func (d *dir) Lstat(name string) (info vfs.Info, err error) {
 	err = d.read("lstat", name, func() error {
 		switch {
 		case name == ".":
@@ -100,8 +100,8 @@ func (d *dir) Lstat(name string) (info fsatomic.Info, err error) {
 }
 
 // shown is what a file system that knows files by their names says of one.
-func (d *dir) shown(info fsatomic.Info) fsatomic.Info {
-	if d.fs.options.NameInodes && info.Kind == fsatomic.KindFile {
+func (d *dir) shown(info vfs.Info) vfs.Info {
+	if d.fs.options.NameInodes && info.Kind == vfs.KindFile {
 		info.Links = 1
 	}
 	return info
@@ -110,7 +110,7 @@ func (d *dir) shown(info fsatomic.Info) fsatomic.Info {
 func (d *dir) Readlink(name string) (text string, err error) {
 	err = d.read("readlink", name, func() error {
 		node, err := d.file(name)
-		if err == nil && node.kind != fsatomic.KindSymlink {
+		if err == nil && node.kind != vfs.KindSymlink {
 			err = syscall.EINVAL
 		}
 		if err == nil {
@@ -121,14 +121,14 @@ func (d *dir) Readlink(name string) (text string, err error) {
 	return text, err
 }
 
-func (d *dir) open(op, name string, writable bool) (fsatomic.File, error) {
+func (d *dir) open(op, name string, writable bool) (vfs.File, error) {
 	f := &file{fs: d.fs, path: path.Join(d.path, name), epoch: d.epoch, writable: writable}
 	err := d.read(op, name, func() (err error) {
 		if f.node, err = d.file(name); err != nil {
 			return err
 		}
 		f.number = d.node.infoOf(name).Inode
-		if f.node.kind == fsatomic.KindSymlink {
+		if f.node.kind == vfs.KindSymlink {
 			return syscall.ELOOP
 		}
 		if writable && d.fs.options.ReadOnly {
@@ -143,7 +143,7 @@ func (d *dir) open(op, name string, writable bool) (fsatomic.File, error) {
 }
 
 // opened counts an open file.
-func opened(f *file, err error) (fsatomic.File, error) {
+func opened(f *file, err error) (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
@@ -159,7 +159,7 @@ func (m *FS) mayOpen(node *inode, writable bool) error {
 	if self.AnyFile {
 		return nil
 	}
-	need := fsatomic.Mode(0o4)
+	need := vfs.Mode(0o4)
 	if writable {
 		need = 0o6
 	}
@@ -176,11 +176,11 @@ func (m *FS) mayOpen(node *inode, writable bool) error {
 	return nil
 }
 
-func (d *dir) Open(name string) (fsatomic.File, error)       { return d.open("open", name, false) }
-func (d *dir) OpenAppend(name string) (fsatomic.File, error) { return d.open("open", name, true) }
+func (d *dir) Open(name string) (vfs.File, error)       { return d.open("open", name, false) }
+func (d *dir) OpenAppend(name string) (vfs.File, error) { return d.open("open", name, true) }
 
 // add makes a new inode at name.
-func (d *dir) add(name string, kind fsatomic.Kind, mode fsatomic.Mode) (*inode, error) {
+func (d *dir) add(name string, kind vfs.Kind, mode vfs.Mode) (*inode, error) {
 	if d.node.entries[name] != nil {
 		return nil, fs.ErrExist
 	}
@@ -196,7 +196,7 @@ func (d *dir) add(name string, kind fsatomic.Kind, mode fsatomic.Mode) (*inode, 
 }
 
 // modeOf is the mode of something new.
-func (m *FS) modeOf(mode fsatomic.Mode) fsatomic.Mode {
+func (m *FS) modeOf(mode vfs.Mode) vfs.Mode {
 	if m.options.FixedMode != 0 {
 		return m.options.FixedMode
 	}
@@ -209,10 +209,10 @@ func (d *dir) touch() {
 	d.node.modified = d.node.changed
 }
 
-func (d *dir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
+func (d *dir) Create(name string, mode vfs.Mode) (vfs.File, error) {
 	f := &file{fs: d.fs, path: path.Join(d.path, name), epoch: d.epoch, writable: true}
 	err := d.change("create", name, func() (err error) {
-		f.node, err = d.add(name, fsatomic.KindFile, mode)
+		f.node, err = d.add(name, vfs.KindFile, mode)
 		return err
 	})
 	return opened(f, err)
@@ -220,12 +220,12 @@ func (d *dir) Create(name string, mode fsatomic.Mode) (fsatomic.File, error) {
 
 // CreateUnnamed changes nothing that a crash could leave or anybody sees, and so is no
 // operation.
-func (d *dir) CreateUnnamed(mode fsatomic.Mode) (fsatomic.File, error) {
+func (d *dir) CreateUnnamed(mode vfs.Mode) (vfs.File, error) {
 	f := &file{fs: d.fs, path: path.Join(d.path, "unnamed"), epoch: d.epoch, writable: true, unnamed: true}
 	err := d.read("create-unnamed", "", func() error {
 		switch {
 		case d.fs.options.NoUnnamed:
-			return fsatomic.ErrNotSupported
+			return vfs.ErrNotSupported
 		case d.fs.options.ReadOnly:
 			return syscall.EROFS
 		case d.node.immutable:
@@ -234,21 +234,21 @@ func (d *dir) CreateUnnamed(mode fsatomic.Mode) (fsatomic.File, error) {
 		if err := d.fs.roomForInode(); err != nil {
 			return err
 		}
-		f.node = d.fs.newInode(fsatomic.KindFile, d.fs.modeOf(mode))
+		f.node = d.fs.newInode(vfs.KindFile, d.fs.modeOf(mode))
 		d.fs.unnamed[f.node] = true
 		return nil
 	})
 	return opened(f, err)
 }
 
-func (d *dir) Clone(source fsatomic.File, name string) (fsatomic.File, error) {
+func (d *dir) Clone(source vfs.File, name string) (vfs.File, error) {
 	f := &file{fs: d.fs, path: path.Join(d.path, name), epoch: d.epoch, writable: true}
 	err := d.change("clone", name, func() (err error) {
 		from, ok := source.(*file)
 		if !ok || !d.fs.options.Clone {
-			return fsatomic.ErrNotSupported
+			return vfs.ErrNotSupported
 		}
-		if f.node, err = d.add(name, fsatomic.KindFile, 0o600); err == nil {
+		if f.node, err = d.add(name, vfs.KindFile, 0o600); err == nil {
 			f.node.data = slices.Clone(from.node.data)
 		}
 		return err
@@ -256,9 +256,9 @@ func (d *dir) Clone(source fsatomic.File, name string) (fsatomic.File, error) {
 	return opened(f, err)
 }
 
-func (d *dir) Mkdir(name string, mode fsatomic.Mode) error {
+func (d *dir) Mkdir(name string, mode vfs.Mode) error {
 	return d.change("mkdir", name, func() error {
-		node, err := d.add(name, fsatomic.KindDirectory, mode)
+		node, err := d.add(name, vfs.KindDirectory, mode)
 		if err == nil {
 			node.saved = node.state.clone()
 		}
@@ -282,7 +282,7 @@ func (d *dir) rename(from, to string) error {
 		if err := movable(there); err != nil {
 			return err
 		}
-		if there.kind == fsatomic.KindDirectory {
+		if there.kind == vfs.KindDirectory {
 			return syscall.EISDIR
 		}
 		if d.fs.options.NameInodes && there.open > 0 {
@@ -306,7 +306,7 @@ func (d *dir) RenameNoReplace(from, to string) error {
 	return d.change("rename-noreplace", from+" > "+to, func() error {
 		switch {
 		case d.fs.options.NoNoReplace:
-			return fsatomic.ErrNotSupported
+			return vfs.ErrNotSupported
 		case d.node.entries[to] != nil:
 			return fs.ErrExist
 		}
@@ -319,7 +319,7 @@ func (d *dir) Exchange(a, b string) error {
 		one, two := d.node.entries[a], d.node.entries[b]
 		switch {
 		case d.fs.options.NoExchange:
-			return fsatomic.ErrNotSupported
+			return vfs.ErrNotSupported
 		case one == nil || two == nil:
 			return fs.ErrNotExist
 		}
@@ -382,7 +382,7 @@ func (d *dir) RemoveDir(name string) error {
 		switch {
 		case node == nil:
 			return fs.ErrNotExist
-		case node.kind != fsatomic.KindDirectory:
+		case node.kind != vfs.KindDirectory:
 			return syscall.ENOTDIR
 		case len(node.entries) > 0:
 			return syscall.ENOTEMPTY
@@ -414,7 +414,7 @@ func (d *dir) List(prefix string, limit int) (names []string, err error) {
 	return names, err
 }
 
-func (d *dir) Chmod(mode fsatomic.Mode) error {
+func (d *dir) Chmod(mode vfs.Mode) error {
 	return d.change("chmod", ".", func() error {
 		if d.fs.options.FixedMode != 0 {
 			return syscall.EPERM
@@ -437,13 +437,13 @@ func (d *dir) Access() error {
 	})
 }
 
-func (d *dir) Volume() (volume fsatomic.Volume, err error) {
+func (d *dir) Volume() (volume vfs.Volume, err error) {
 	err = d.read("statfs", ".", func() error {
 		free := int64(math.MaxInt64)
 		if d.fs.options.FreeBytes > 0 {
 			free = max(0, d.fs.options.FreeBytes-d.fs.used())
 		}
-		volume = fsatomic.Volume{
+		volume = vfs.Volume{
 			FreeBytes: free, FreeInodes: d.fs.freeInodes(),
 			ReadOnly: d.fs.options.ReadOnly, NoExec: d.fs.options.NoExec, Xattrs: !d.fs.options.NoXattrs,
 		}

@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package fsatomic
+package vfs
 
 import (
 	"errors"

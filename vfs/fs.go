@@ -1,4 +1,4 @@
-package fsatomic
+package vfs
 
 import (
 	"fmt"
@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// FS is the file system that this package works on: [OS] in production, the
+// FS is the file system that tbctl works on: [OS] in production, the
 // in-memory one of package memfs in tests of crashes and faults. Errors of an
 // FS wrap the sentinels of package io/fs (ErrExist, ErrNotExist,
 // ErrPermission) and, for what a file system cannot do, [ErrNotSupported].
@@ -181,17 +181,17 @@ func (i Info) SameFile(other Info) bool {
 // Unchanged reports whether other shows the same inode with nothing changed
 // but its access time: what a replica that watches its binary looks at.
 func (i Info) Unchanged(other Info) bool {
-	return i.sameContents(other) && i.Links == other.Links && i.Changed.Equal(other.Changed)
+	return i.SameContents(other) && i.Links == other.Links && i.Changed.Equal(other.Changed)
 }
 
-// sameContents is Unchanged without the link count and the change time, which
+// SameContents is Unchanged without the link count and the change time, which
 // a new link to the file alters.
-func (i Info) sameContents(other Info) bool {
-	return i.SameFile(other) && i.alike(other)
+func (i Info) SameContents(other Info) bool {
+	return i.SameFile(other) && i.Alike(other)
 }
 
-// alike is sameContents whatever the inode numbers are.
-func (i Info) alike(other Info) bool {
+// Alike is SameContents whatever the inode numbers are.
+func (i Info) Alike(other Info) bool {
 	return i.Kind == other.Kind && i.Size == other.Size && i.Mode == other.Mode &&
 		i.UID == other.UID && i.GID == other.GID && i.Modified.Equal(other.Modified)
 }
@@ -223,8 +223,11 @@ type Self struct {
 	UserGroups IDMap `json:"-"`
 }
 
-// inGroup reports whether the process is a member of the group.
-func (s Self) inGroup(gid int) bool {
+// XattrSizeMax is the most bytes of an extended attribute's value, the kernel's own limit.
+const XattrSizeMax = 64 << 10
+
+// InGroup reports whether the process is a member of the group.
+func (s Self) InGroup(gid int) bool {
 	if gid == s.GID {
 		return true
 	}
@@ -236,8 +239,8 @@ func (s Self) inGroup(gid int) bool {
 	return false
 }
 
-// mayAct reports whether the process may change the attributes of a file.
-func (s Self) mayAct(uid, gid int) bool {
+// MayAct reports whether the process may change the attributes of a file.
+func (s Self) MayAct(uid, gid int) bool {
 	return s.UID == uid || s.AnyFile && s.Users.Has(uid) && s.UserGroups.Has(gid)
 }
 

@@ -11,13 +11,13 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // state is what a file's Sync makes durable.
 type state struct {
 	data     []byte
-	mode     fsatomic.Mode
+	mode     vfs.Mode
 	uid, gid int
 	xattrs   map[string][]byte
 	modified time.Time
@@ -33,7 +33,7 @@ func (s state) clone() *state {
 type inode struct {
 	state
 	number  uint64
-	kind    fsatomic.Kind
+	kind    vfs.Kind
 	links   int
 	changed time.Time
 	text    string // of a symbolic link
@@ -63,21 +63,21 @@ type record struct {
 	synced bool // a later Sync has written it, but an earlier lost one is still open
 }
 
-func (m *FS) newInode(kind fsatomic.Kind, mode fsatomic.Mode) *inode {
+func (m *FS) newInode(kind vfs.Kind, mode vfs.Mode) *inode {
 	m.inodes++
 	now := m.tick()
 	self := m.user
 	node := &inode{number: m.inodes, kind: kind, changed: now}
 	node.state = state{mode: mode, uid: self.UID, gid: self.GID, modified: now}
-	if kind == fsatomic.KindDirectory {
+	if kind == vfs.KindDirectory {
 		node.links = 1
 		node.entries, node.durable = map[string]*inode{}, map[string]*inode{}
 	}
 	return node
 }
 
-func (n *inode) info() fsatomic.Info {
-	return fsatomic.Info{
+func (n *inode) info() vfs.Info {
+	return vfs.Info{
 		Kind: n.kind, Size: int64(len(n.data)), Mode: n.mode, UID: n.uid, GID: n.gid,
 		Links: uint64(n.links), Device: 1, Inode: n.number, Modified: n.modified, Changed: n.changed,
 		Immutable: n.immutable, AppendOnly: n.appendOnly, MountPoint: n.mountPoint,
@@ -85,7 +85,7 @@ func (n *inode) info() fsatomic.Info {
 }
 
 // infoOf is info as the name shows it.
-func (n *inode) infoOf(name string) fsatomic.Info {
+func (n *inode) infoOf(name string) vfs.Info {
 	info := n.entries[name].info()
 	if number, own := n.numbers[name]; own {
 		info.Inode = number
@@ -231,9 +231,9 @@ func (m *FS) find(name string) (*inode, string, error) {
 		switch {
 		case node == nil:
 			return nil, "", fs.ErrNotExist
-		case node.kind == fsatomic.KindSymlink:
+		case node.kind == vfs.KindSymlink:
 			if in := nodes[len(nodes)-1]; in.mode&0o1002 == 0o1002 && node.uid != m.user.UID && node.uid != in.uid {
-				return nil, "", fsatomic.ErrLinkOwner
+				return nil, "", vfs.ErrLinkOwner
 			}
 			if links++; links > linksMax {
 				return nil, "", syscall.ELOOP
@@ -242,7 +242,7 @@ func (m *FS) find(name string) (*inode, string, error) {
 				nodes, names = nodes[:1], nil
 			}
 			elements = append(strings.Split(node.text, "/"), elements...)
-		case node.kind == fsatomic.KindDirectory:
+		case node.kind == vfs.KindDirectory:
 			nodes, names = append(nodes, node), append(names, element)
 		default:
 			return nil, "", syscall.ENOTDIR

@@ -1,5 +1,5 @@
 // Package memfs is a file system in memory that forgets: for tests of what
-// package fsatomic leaves on the disk after faults, crashes and power cuts.
+// packages leave on the disk after faults, crashes and power cuts.
 //
 // Everything has two states. What a process sees is the volatile one; what
 // survives a crash is the durable one. Contents and attributes of a file become
@@ -25,7 +25,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // ErrCrashed is what every call gets between a crash and [FS.Restart], and what
@@ -54,7 +54,7 @@ type Options struct {
 	// not renamed over: those would leave it under another name.
 	NameInodes bool
 
-	FixedMode fsatomic.Mode // that every file has, and no other can be set; 0: modes exist
+	FixedMode vfs.Mode // that every file has, and no other can be set; 0: modes exist
 
 	ReadOnly   bool  // every change fails with EROFS
 	NoExec     bool  // is mounted so
@@ -62,14 +62,14 @@ type Options struct {
 	FreeInodes int64 // files and directories besides the root; 0: unlimited
 	CountReads bool  // calls that change nothing count as operations too
 
-	Umask fsatomic.Mode
+	Umask vfs.Mode
 }
 
-// FS implements [fsatomic.FS]. It may be used by several goroutines.
+// FS implements [vfs.FS]. It may be used by several goroutines.
 type FS struct {
 	mu       sync.Mutex
 	options  Options
-	user     fsatomic.Self
+	user     vfs.Self
 	root     *inode
 	unnamed  map[*inode]bool // those that are open and have no name
 	inodes   uint64          // numbers given out
@@ -94,7 +94,7 @@ type fault struct {
 // New returns an empty file system with the root directory "/".
 func New(options Options) *FS {
 	m := &FS{options: options, user: root(), unnamed: map[*inode]bool{}, now: time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano()}
-	m.root = m.newInode(fsatomic.KindDirectory, 0o755)
+	m.root = m.newInode(vfs.KindDirectory, 0o755)
 	m.root.saved = m.root.state.clone()
 	return m
 }
@@ -211,19 +211,19 @@ func (m *FS) tick() time.Time {
 	return time.Unix(0, m.now).UTC()
 }
 
-func root() fsatomic.Self {
-	return fsatomic.Self{Chown: true, AnyFile: true, SetFCaps: true, Security: true}
+func root() vfs.Self {
+	return vfs.Self{Chown: true, AnyFile: true, SetFCaps: true, Security: true}
 }
 
-// Self implements [fsatomic.FS].
-func (m *FS) Self() fsatomic.Self {
+// Self implements [vfs.FS].
+func (m *FS) Self() vfs.Self {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.user
 }
 
 // SetUser changes who uses the file system; at first it is root.
-func (m *FS) SetUser(user fsatomic.Self) {
+func (m *FS) SetUser(user vfs.Self) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.user = user
@@ -245,15 +245,15 @@ func (m *FS) SetReadOnly(readOnly bool) {
 
 // Symlink makes a symbolic link, durably. It is no operation.
 func (m *FS) Symlink(text, name string) error {
-	return m.make(name, fsatomic.KindSymlink, 0o777, text)
+	return m.make(name, vfs.KindSymlink, 0o777, text)
 }
 
 // Make makes an entry of any kind, durably. It is no operation.
-func (m *FS) Make(name string, kind fsatomic.Kind, mode fsatomic.Mode) error {
+func (m *FS) Make(name string, kind vfs.Kind, mode vfs.Mode) error {
 	return m.make(name, kind, mode, "")
 }
 
-func (m *FS) make(name string, kind fsatomic.Kind, mode fsatomic.Mode, text string) error {
+func (m *FS) make(name string, kind vfs.Kind, mode vfs.Mode, text string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	parent, base, err := m.parent(name)
@@ -274,7 +274,7 @@ func (m *FS) make(name string, kind fsatomic.Kind, mode fsatomic.Mode, text stri
 
 // Alter changes the info of what stands at name, such as its flags, owner or
 // link count, durably. It is no operation. Kind, size and inode stay.
-func (m *FS) Alter(name string, alter func(info *fsatomic.Info)) error {
+func (m *FS) Alter(name string, alter func(info *vfs.Info)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	parent, base, err := m.parent(name)
@@ -299,4 +299,4 @@ func (m *FS) Alter(name string, alter func(info *fsatomic.Info)) error {
 	return nil
 }
 
-var _ fsatomic.FS = (*FS)(nil)
+var _ vfs.FS = (*FS)(nil)

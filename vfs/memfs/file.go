@@ -8,7 +8,7 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const xattrCapability = "security.capability"
@@ -125,7 +125,7 @@ func (f *file) Chown(uid, gid int) error {
 	})
 }
 
-func (f *file) Chmod(mode fsatomic.Mode) error {
+func (f *file) Chmod(mode vfs.Mode) error {
 	return f.change("chmod", func() error {
 		if f.fs.options.FixedMode != 0 {
 			return syscall.EPERM
@@ -139,7 +139,7 @@ func (f *file) Chmod(mode fsatomic.Mode) error {
 func (f *file) Xattrs() (names []string, err error) {
 	err = f.read("listxattr", func() error {
 		if f.fs.options.NoXattrs {
-			return fsatomic.ErrNotSupported
+			return vfs.ErrNotSupported
 		}
 		names = slices.Sorted(maps.Keys(f.node.xattrs))
 		return nil
@@ -150,11 +150,11 @@ func (f *file) Xattrs() (names []string, err error) {
 func (f *file) Xattr(name string) (value []byte, err error) {
 	err = f.read("getxattr "+name, func() error {
 		if f.fs.options.NoXattrs {
-			return fsatomic.ErrNotSupported
+			return vfs.ErrNotSupported
 		}
 		found := false
 		if value, found = f.node.xattrs[name]; !found {
-			return fsatomic.ErrNoXattr
+			return vfs.ErrNoXattr
 		}
 		value = bytes.Clone(value)
 		return nil
@@ -167,7 +167,7 @@ func (f *file) SetXattr(name string, value []byte) error {
 		self := f.fs.user
 		switch {
 		case f.fs.options.NoXattrs:
-			return fsatomic.ErrNotSupported
+			return vfs.ErrNotSupported
 		case name == xattrCapability && !self.SetFCaps, strings.HasPrefix(name, "security.") && name != xattrCapability && !self.Security:
 			return syscall.EPERM
 		}
@@ -185,7 +185,7 @@ func (f *file) SetXattr(name string, value []byte) error {
 func (f *file) RemoveXattr(name string) error {
 	return f.change("removexattr "+name, func() error {
 		if _, found := f.node.xattrs[name]; !found {
-			return fsatomic.ErrNoXattr
+			return vfs.ErrNoXattr
 		}
 		delete(f.node.xattrs, name)
 		f.touch(false)
@@ -193,7 +193,7 @@ func (f *file) RemoveXattr(name string) error {
 	})
 }
 
-func (f *file) Stat() (info fsatomic.Info, err error) {
+func (f *file) Stat() (info vfs.Info, err error) {
 	err = f.read("fstat", func() error {
 		info = f.node.info()
 		if f.fs.options.NameInodes {
@@ -210,7 +210,7 @@ func (f *file) Stat() (info fsatomic.Info, err error) {
 func (f *file) TryLock() error {
 	err := f.fs.do(operation{name: "lock", path: f.path, epoch: f.epoch, uncount: true, run: func() error {
 		if f.node.locked != nil && f.node.locked != f {
-			return fsatomic.ErrLocked
+			return vfs.ErrLocked
 		}
 		f.node.locked = f
 		return nil

@@ -1,4 +1,4 @@
-package fsatomic
+package vfs
 
 import (
 	"errors"
@@ -43,12 +43,14 @@ func (d *osDir) CreateUnnamed(mode Mode) (File, error) {
 	return file, nil
 }
 
+const cloneMode Mode = 0o600 // of a file in the making
+
 func (d *osDir) Clone(source File, name string) (File, error) {
 	from, ok := source.(*osFile)
 	if !ok {
 		return nil, d.wrap("clone", name, ErrNotSupported)
 	}
-	file, err := d.open("clone", name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, uint32(stageMode))
+	file, err := d.open("clone", name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, uint32(cloneMode))
 	if err != nil {
 		return nil, err
 	}

@@ -7,8 +7,8 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/tbctl/tbctl/fsatomic"
-	"github.com/tbctl/tbctl/fsatomic/memfs"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
 var errInjected = errors.New("injected")
@@ -20,7 +20,7 @@ func check(t *testing.T, err error) {
 	}
 }
 
-func root(t *testing.T, m *memfs.FS) fsatomic.Dir {
+func root(t *testing.T, m *memfs.FS) vfs.Dir {
 	t.Helper()
 	dir, err := m.OpenDir("/")
 	check(t, err)
@@ -28,7 +28,7 @@ func root(t *testing.T, m *memfs.FS) fsatomic.Dir {
 }
 
 // write makes a file with contents, synced or not.
-func write(t *testing.T, m *memfs.FS, name, contents string, sync bool) fsatomic.File {
+func write(t *testing.T, m *memfs.FS, name, contents string, sync bool) vfs.File {
 	t.Helper()
 	file, err := root(t, m).Create(name, 0o644)
 	check(t, err)
@@ -189,7 +189,7 @@ func TestLimits(t *testing.T) {
 	for name, err := range map[string]error{
 		"exchange": dir.Exchange("a", "b"), "rename": dir.RenameNoReplace("a", "c"), "xattr": file.SetXattr("user.x", nil),
 	} {
-		if !errors.Is(err, fsatomic.ErrNotSupported) {
+		if !errors.Is(err, vfs.ErrNotSupported) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"math/rand/v2"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Persist says which of the changes that were not synced survive a crash.
@@ -49,13 +49,13 @@ func (m *FS) Restart(persist Persist) {
 	c := &chooser{persist, rand.New(rand.NewPCG(persist.seed, 1)), map[*inode]bool{}}
 	m.reboot(c, m.root)
 	m.walk(func(node *inode) {
-		if node.kind != fsatomic.KindDirectory {
+		if node.kind != vfs.KindDirectory {
 			node.links = 0
 		}
 	})
 	m.walk(func(node *inode) {
 		for _, child := range node.entries {
-			if child.kind != fsatomic.KindDirectory {
+			if child.kind != vfs.KindDirectory {
 				child.links++
 			}
 		}
@@ -82,7 +82,7 @@ func (m *FS) reboot(c *chooser, node *inode) {
 	node.locked, node.lost, node.reserved, node.open = nil, nil, 0, 0
 	node.state = *c.survivor(node)
 	node.saved = node.state.clone()
-	if node.kind != fsatomic.KindDirectory {
+	if node.kind != vfs.KindDirectory {
 		return
 	}
 	for _, r := range node.log {

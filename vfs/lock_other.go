@@ -1,6 +1,6 @@
 //go:build !linux && !darwin && !windows
 
-package fsatomic
+package vfs
 
 import "os"
 

@@ -1,6 +1,6 @@
 //go:build linux || darwin
 
-package fsatomic
+package vfs
 
 import (
 	"errors"
@@ -42,7 +42,7 @@ func (osFS) OpenDir(name string) (Dir, error) {
 
 // RealPath goes element by element, to see whose each link is.
 func (osFS) RealPath(name string) (string, error) {
-	name, err := absolute(name)
+	name, err := Absolute(name)
 	if err != nil {
 		return "", err
 	}
@@ -269,8 +269,10 @@ func (f *osFile) Unlock() error {
 	return f.wrap("unlock", ignoringEINTR(func() error { return unix.Flock(f.fd(), unix.LOCK_UN) }))
 }
 
-// xattrRaces bounds the tries when an attribute grows while it is read.
-const xattrRaces = 10
+const (
+	xattrRaces       = 10       // tries when an attribute grows while it is read
+	xattrListSizeMax = 64 << 10 // the kernel's own limit
+)
 
 // xattrBytes calls get with a buffer of the right size.
 func xattrBytes(sizeMax int, get func(buffer []byte) (int, error)) ([]byte, error) {
@@ -295,7 +297,7 @@ func xattrBytes(sizeMax int, get func(buffer []byte) (int, error)) ([]byte, erro
 		}
 		return buffer[:size], nil
 	}
-	return nil, ErrChanged
+	return nil, ErrRace
 }
 
 func (f *osFile) Xattrs() ([]string, error) {
@@ -314,7 +316,7 @@ func (f *osFile) Xattrs() ([]string, error) {
 }
 
 func (f *osFile) Xattr(name string) ([]byte, error) {
-	value, err := xattrBytes(xattrValueSizeMax, func(buffer []byte) (int, error) { return unix.Fgetxattr(f.fd(), name, buffer) })
+	value, err := xattrBytes(XattrSizeMax, func(buffer []byte) (int, error) { return unix.Fgetxattr(f.fd(), name, buffer) })
 	return value, f.wrapXattr("read attribute "+name, err)
 }
 

@@ -1,0 +1,51 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Errors that say why a path does not lead to a place for a file. They come with a path
+// and are matched with [errors.Is].
+var (
+	ErrDangling    = errors.New("symbolic link leads nowhere")
+	ErrLinkLoop    = errors.New("too many symbolic links")
+	ErrLinkOwner   = errors.New("symbolic link of another user in a sticky directory")
+	ErrDirectory   = errors.New("is a directory")
+	ErrNotRegular  = errors.New("is not a regular file")
+	ErrNoDirectory = errors.New("directory does not exist")
+	ErrName        = errors.New("not a usable file name")
+	ErrNoCurrent   = errors.New("the current directory was removed")
+)
+
+// Errors of the operations.
+var (
+	// ErrNotSupported: the operating system or file system cannot do it.
+	ErrNotSupported = errors.ErrUnsupported
+	// ErrReadOnly: nothing can be changed in the file system.
+	ErrReadOnly = errors.New("file system is mounted read-only")
+	// ErrNoSpace: the disk or the user's quota is full.
+	ErrNoSpace = errors.New("not enough free space")
+	// ErrNoXattr: the file has no such extended attribute.
+	ErrNoXattr = errors.New("no such attribute")
+	// ErrLocked: another handle has the lock.
+	ErrLocked = errors.New("locked")
+	// ErrTooLarge: more than a named maximum.
+	ErrTooLarge = errors.New("too large")
+	// ErrRace: each time that it was looked at, another process had changed it.
+	ErrRace = errors.New("another process changes it again and again")
+)
+
+// SpaceError says how much space is missing. It matches [ErrNoSpace].
+type SpaceError struct {
+	Path string // the directory
+	Need int64  // bytes
+	Have int64  // bytes
+}
+
+func (e *SpaceError) Error() string {
+	return fmt.Sprintf("%s: %v: need %d bytes, have %d", e.Path, ErrNoSpace, e.Need, e.Have)
+}
+
+// Is reports whether target is [ErrNoSpace].
+func (e *SpaceError) Is(target error) bool { return target == ErrNoSpace }

@@ -1,0 +1,165 @@
+package vfs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+const (
+	linksMax    = 40  // symbolic links in a row, as in the kernel
+	nameSizeMax = 200 // bytes; with what a caller adds it stays below the 255 of every file system
+)
+
+// Place is where a path leads.
+type Place struct {
+	Asked string   // absolute, as asked for
+	Dir   string   // absolute, without symbolic links
+	Base  string   // a single element, not a symbolic link
+	Links []string // the links followed for the last element
+}
+
+// Resolve follows name to the place of the file: the directory's real path,
+// and the last element through its chain of symbolic links. The last element
+// need not exist unless a link leads to it.
+func Resolve(fsys FS, name string) (Place, error) {
+	asked, err := Absolute(name)
+	if err != nil {
+		return Place{}, err
+	}
+	at := Place{Asked: asked}
+	path := asked
+	for {
+		dirText, base := SplitPath(path)
+		if err := CheckName(base); err != nil {
+			if base == "" || base == "." || base == ".." {
+				err = ErrDirectory
+			}
+			return Place{}, err
+		}
+		real, err := fsys.RealPath(dirText)
+		if errors.Is(err, fs.ErrNotExist) {
+			if len(at.Links) > 0 {
+				return Place{}, ErrDangling
+			}
+			return Place{}, &noDirectoryError{missingOf(err, dirText)}
+		}
+		if err != nil {
+			return Place{}, err
+		}
+		at.Dir, at.Base = real, base
+		text, isLink, err := readLink(fsys, real, base, len(at.Links) > 0)
+		if err != nil || !isLink {
+			return at, err
+		}
+		at.Links = append(at.Links, filepath.Join(real, base))
+		if len(at.Links) > linksMax {
+			return Place{}, ErrLinkLoop
+		}
+		path = text
+		if !filepath.IsAbs(text) {
+			// Not filepath.Join: it would take "x/.." away although x may be a link.
+			path = real + string(filepath.Separator) + text
+		}
+	}
+}
+
+// noDirectoryError names the first directory of a path that is not there. It matches
+// [ErrNoDirectory] and fs.ErrNotExist.
+type noDirectoryError struct{ path string }
+
+func (e *noDirectoryError) Error() string { return e.path + ": " + ErrNoDirectory.Error() }
+
+func (e *noDirectoryError) Is(target error) bool {
+	return target == ErrNoDirectory || target == fs.ErrNotExist
+}
+
+// missingOf is the name that the system says is not there.
+func missingOf(err error, otherwise string) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		return path.Path
+	}
+	return otherwise
+}
+
+// readLink returns the text of a symbolic link at base. Nothing there is an
+// error only when a link led here.
+func readLink(fsys FS, dirPath, base string, linked bool) (text string, isLink bool, err error) {
+	dir, err := fsys.OpenDir(dirPath)
+	if err != nil {
+		return "", false, err
+	}
+	defer dir.Close()
+	info, exists, err := LstatMaybe(dir, base)
+	if err != nil {
+		return "", false, err
+	}
+	if !exists && linked {
+		return "", false, ErrDangling
+	}
+	if info.Kind != KindSymlink {
+		return "", false, nil
+	}
+	// We read links ourselves, which passes by the kernel's own protection.
+	in, err := dir.Lstat(".")
+	if err == nil && linkOfStranger(in, info, fsys.Self().UID) {
+		err = fmt.Errorf("%s: %w (%d)", filepath.Join(dirPath, base), ErrLinkOwner, info.UID)
+	}
+	if err != nil {
+		return "", false, err
+	}
+	text, err = dir.Readlink(base)
+	return text, true, err
+}
+
+// linkOfStranger reports whether link may be a trap: in a directory like /tmp
+// only links of one's own and of the directory's owner are followed.
+func linkOfStranger(dir, link Info, uid int) bool {
+	return dir.Mode&0o1002 == 0o1002 && link.UID != uid && link.UID != dir.UID
+}
+
+// Absolute makes name absolute without taking ".." away, which a lexical
+// clean-up does wrongly behind a symbolic link.
+func Absolute(name string) (string, error) {
+	if name == "" || strings.ContainsRune(name, 0) {
+		return "", ErrName
+	}
+	if filepath.IsAbs(name) {
+		return name, nil
+	}
+	if filepath.Separator != '/' { // Windows has paths that are neither relative nor absolute
+		return filepath.Abs(name)
+	}
+	wd, err := os.Getwd()
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", ErrNoCurrent
+	}
+	if err != nil {
+		return "", err
+	}
+	return wd + string(filepath.Separator) + name, nil
+}
+
+// SplitPath divides a path before its last element.
+func SplitPath(path string) (dir, base string) {
+	dir, base = filepath.Split(path)
+	if len(dir) > 1 && os.IsPathSeparator(dir[len(dir)-1]) && filepath.VolumeName(dir) != dir[:len(dir)-1] {
+		dir = strings.TrimRight(dir, string(filepath.Separator))
+		if dir == "" {
+			dir = string(filepath.Separator)
+		}
+	}
+	return dir, base
+}
+
+// CheckName refuses what cannot be the last element of a path of a file.
+func CheckName(name string) error {
+	if name == "" || name == "." || name == ".." || len(name) > nameSizeMax || strings.ContainsRune(name, 0) ||
+		strings.ContainsRune(name, filepath.Separator) {
+		return ErrName
+	}
+	return nil
+}
