@@ -120,14 +120,16 @@ func (l *Lock) moveFree(from, to string) error {
 // Installed is a committed file, opened again at its path.
 type Installed struct {
 	file vfs.File
+	path string
 	// Info is what the descriptor says of it.
 	Info vfs.Info
 }
 
 // ReadBack opens the file at the target's path again, for the caller to read
-// and compare: the proof that what was installed is there. [ErrChanged] when the
-// path leads elsewhere by now; where the inode number alone has changed, the
-// comparison is the proof. Reading changes at most the access time.
+// and compare: the proof that what was installed is there. [ErrChanged] when what is
+// there has another size, owner or mode. A number, a link count and times prove nothing: some
+// file systems keep them only roughly. The caller compares contents, and attributes with
+// [Installed.Holds]. Reading changes at most the access time.
 func ReadBack(fsys vfs.FS, committed Committed) (*Installed, error) {
 	dir, err := fsys.OpenDir(filepath.Dir(committed.Path))
 	if err != nil {
@@ -139,15 +141,19 @@ func ReadBack(fsys vfs.FS, committed Committed) (*Installed, error) {
 		return nil, &PathError{"read back", committed.Path, err}
 	}
 	info, err := file.Stat()
-	if err == nil && !info.Unchanged(committed.File) && (info.SameFile(committed.File) || !info.Alike(committed.File)) {
-		err = ErrChanged
+	if err == nil {
+		want := committed.File
+		want.Modified = info.Modified
+		if !info.Alike(want) {
+			err = ErrChanged
+		}
 	}
 	if err != nil {
 		file.Close()
 		return nil, &PathError{"read back", committed.Path, err}
 	}
 	file.DropCache()
-	return &Installed{file, info}, nil
+	return &Installed{file, committed.Path, info}, nil
 }
 
 // ReadAt implements [io.ReaderAt].
@@ -159,6 +165,18 @@ func (i *Installed) ReadAt(data []byte, offset int64) (int, error) {
 func (i *Installed) Attributes() (Attributes, error) {
 	attrs, _, err := readAttributes(i.file, i.Info)
 	return attrs, err
+}
+
+// Holds compares the attributes with those that the file was given: an [AttributeError] names the
+// first that is another. [OwnerUnchanged] is not compared.
+func (i *Installed) Holds(attrs Attributes) error {
+	if attrs.UID == OwnerUnchanged {
+		attrs.UID = i.Info.UID
+	}
+	if attrs.GID == OwnerUnchanged {
+		attrs.GID = i.Info.GID
+	}
+	return compareAttributes(i.file, i.path, attrs)
 }
 
 // Close closes the file.

@@ -1,6 +1,8 @@
 package fsatomic_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"io"
 	"os"
 	"path/filepath"
@@ -31,6 +33,11 @@ func lockTarget(t *testing.T, fsys vfs.FS, name string) (*fsatomic.Lock, fsatomi
 	return lock, target
 }
 
+func sumOf(contents string) string {
+	sum := sha256.Sum256([]byte(contents))
+	return hex.EncodeToString(sum[:])
+}
+
 // replace does all steps of an installation.
 func replace(t *testing.T, fsys vfs.FS, name, contents string, options fsatomic.CommitOptions) fsatomic.Committed {
 	t.Helper()
@@ -39,6 +46,11 @@ func replace(t *testing.T, fsys vfs.FS, name, contents string, options fsatomic.
 	attrs := newAttributes
 	if target.Exists {
 		attrs = target.Attributes
+		there, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		target.SHA256 = sumOf(string(there))
 	}
 	staged, err := fsatomic.Stage(lock, target, int64(len(contents)))
 	if err != nil {

@@ -66,7 +66,9 @@
 // They are quick to compare, and where they say that two names are one file they are
 // right. Some file systems, such as those of FUSE, give every name a number of its own,
 // or another one after a while. So where a number differs from what is expected after the
-// swap, the contents decide: the bytes at the name against those of the open file.
+// swap, the contents decide: the bytes at the name against those of the open file. So they do
+// for the file that is to be replaced, where the caller has read it, see [Target.Is]: a file of
+// a lower layer of overlayfs gets another number, and is no hard link any more, by the swap itself.
 //
 // # Errors
 //

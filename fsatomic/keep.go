@@ -1,6 +1,7 @@
 package fsatomic
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -75,8 +76,8 @@ func (w *swap) finishCopy(source, file vfs.File, name string) error {
 	if err != nil {
 		return err
 	}
-	if !info.Unchanged(w.target.File) {
-		return ErrChanged
+	if same, err := w.target.Is(source); err != nil || !same {
+		return cmp.Or(err, ErrChanged)
 	}
 	attrs, _, err := readAttributes(source, info)
 	if err != nil {

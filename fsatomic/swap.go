@@ -112,7 +112,7 @@ func (w *swap) recheck() error {
 	if err != nil {
 		return err
 	}
-	if exists != w.target.Exists || (exists && !info.Unchanged(w.target.File)) {
+	if exists != w.target.Exists || (exists && !info.Unchanged(w.target.File) && !w.isTarget(base)) {
 		return ErrChanged
 	}
 	return w.recheckNames()
@@ -149,7 +149,7 @@ func (w *swap) exchanged() error {
 	if err != nil {
 		return w.unknown("look at the previous file", true, false, w.from, err)
 	}
-	if !displaced.SameContents(w.target.File) {
+	if !displaced.SameContents(w.target.File) && !w.isTarget(w.from) {
 		return w.giveBack()
 	}
 	if err := w.lock.sync(true); err != nil {
@@ -213,7 +213,7 @@ func (w *swap) keepAndRename() error {
 // copy of it that may have taken long.
 func (w *swap) recheckKept() error {
 	info, err := w.lock.dir.Lstat(w.lock.base())
-	if err == nil && !info.SameContents(w.target.File) {
+	if err == nil && !info.SameContents(w.target.File) && !w.isTarget(w.lock.base()) {
 		err = ErrChanged
 	}
 	if err == nil {

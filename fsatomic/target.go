@@ -22,6 +22,10 @@ type Target struct {
 	Attributes Attributes `json:"attributes,omitzero"`   // what a replacement takes over
 	NotCarried []string   `json:"not_carried,omitempty"` // extended attributes that a replacement does not get
 
+	// SHA256 is of the file's contents in hexadecimal digits, if the caller has read them. It tells the
+	// file from another where its inode number cannot, see [Target.Is]; "" leaves that to the number alone.
+	SHA256 string `json:"-"`
+
 	OldPath   string   `json:"old_path"` // where the previous file is kept
 	OldExists bool     `json:"old_exists"`
 	Old       vfs.Info `json:"old,omitzero"` // zero when it does not exist
@@ -103,7 +107,11 @@ func (t *Target) look(dir vfs.Dir) error {
 		return err
 	}
 	if !opened.SameFile(t.File) && t.File.Inode != 0 {
-		return ErrChanged
+		if !opened.Alike(t.File) {
+			return ErrChanged
+		}
+		opened.MountPoint = t.File.MountPoint // which an open file does not tell
+		t.File = opened
 	}
 	t.Attributes, t.NotCarried, err = readAttributes(file, t.File)
 	return err

@@ -118,6 +118,9 @@ func (r *run) readBack(ctx context.Context, committed fsatomic.Committed) error 
 		found, err := hashFile(ctx, installed, installed.Info.Size)
 		return failed(found, err)
 	}
+	if err := installed.Holds(r.plan.Attributes); err != nil {
+		return failed(want, err)
+	}
 	r.outcome.ReadBack = want
 	return nil
 }

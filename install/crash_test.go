@@ -57,11 +57,13 @@ func scenes(tb testing.TB) []scene {
 // systems are the file systems on which every scene is played.
 func systems() map[string]memfs.Options {
 	return map[string]memfs.Options{
-		"exchange":    {},
-		"no exchange": {NoExchange: true},
-		"reflinks":    {NoExchange: true, Clone: true},
-		"by name":     {NoExchange: true, NoNoReplace: true, NameInodes: true, NoUnnamed: true},
-		"no links":    {NoExchange: true, NoNoReplace: true, NoLinks: true},
+		"exchange":                            {},
+		"no exchange":                         {NoExchange: true},
+		"reflinks":                            {NoExchange: true, Clone: true},
+		"by name":                             {NoExchange: true, NoNoReplace: true, NameInodes: true, NoUnnamed: true},
+		"no links":                            {NoExchange: true, NoNoReplace: true, NoLinks: true},
+		"overlay":                             {CopyUp: true},
+		"overlay of one that cannot exchange": {CopyUp: true, NoExchange: true},
 	}
 }
 
@@ -73,6 +75,7 @@ func (s scene) setUp(t *testing.T, options memfs.Options) *machine {
 	} else if s.stateMade {
 		check(t, m.Make(stateDir, vfs.KindDirectory, 0o755))
 	}
+	m.Lower()
 	m.CrashAt(0)
 	return m
 }

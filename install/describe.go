@@ -140,6 +140,18 @@ func openPath(fsys vfs.FS, path string) (vfs.File, error) {
 	return file, nil
 }
 
+// isTarget returns an error unless an open file is the one that the plan saw at the target.
+func (r *run) isTarget(file vfs.File) error {
+	same, err := r.target.Is(file)
+	if err == nil && !same {
+		err = fsatomic.ErrChanged
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.target.Path, err)
+	}
+	return nil
+}
+
 // openOld opens the file kept beside the target, and reads its attributes.
 func (r *run) openOld() (vfs.File, fsatomic.Attributes, error) {
 	old, err := fsatomic.Lookup(r.FS, r.target.OldPath)

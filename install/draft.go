@@ -1,8 +1,6 @@
 package install
 
 import (
-	"fmt"
-
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -25,12 +23,8 @@ func (r *run) newDraft() (*draft, error) {
 	if d.installed, err = openPath(r.FS, r.target.Path); err != nil {
 		return d, err
 	}
-	info, err := d.installed.Stat()
-	if err == nil && !info.Unchanged(r.target.File) {
-		err = fmt.Errorf("%s: %w", r.target.Path, fsatomic.ErrChanged)
-	}
-	if err == nil {
-		d.Draft, err = fsatomic.NewDraft(d.installed, info.Size, r.openStore)
+	if err = r.isTarget(d.installed); err == nil {
+		d.Draft, err = fsatomic.NewDraft(d.installed, r.target.File.Size, r.openStore)
 	}
 	return d, err
 }

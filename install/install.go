@@ -213,9 +213,13 @@ func (r *run) mayReplace() error {
 // already ends a run that found the file installed. While its bytes were compared it must
 // not have been changed.
 func (r *run) already() error {
-	now, err := fsatomic.Lookup(r.FS, r.target.Path)
-	if err == nil && !now.File.Unchanged(r.target.File) {
+	now, err := openPath(r.FS, r.target.Path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		err = fmt.Errorf("%s: %w", r.target.Path, fsatomic.ErrChanged)
+	case err == nil:
+		defer now.Close()
+		err = r.isTarget(now)
 	}
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)

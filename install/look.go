@@ -145,7 +145,7 @@ func (r *run) describe(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	r.installed = &found
+	r.installed, r.target.SHA256 = &found, found.file.SHA256
 	r.plan.Installed = &r.installed.file
 	return nil
 }

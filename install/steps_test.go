@@ -357,6 +357,13 @@ func TestReadBack(t *testing.T) {
 			dir, err := m.OpenDir(targetDir)
 			return errors.Join(err, dir.Remove("tigerbeetle"))
 		}, nil, ""},
+		{"without its capabilities", func(m *machine, _ *liar) error {
+			dir, err := m.OpenDir(targetDir)
+			check(t, err)
+			file, err := dir.OpenAppend("tigerbeetle")
+			check(t, err)
+			return errors.Join(file.RemoveXattr(fsatomic.XattrCapability), file.Close())
+		}, vfs.ErrNoXattr, "the same"},
 		{"the disk returns something else", func(_ *machine, l *liar) error {
 			l.armed = true
 			return nil

@@ -266,8 +266,22 @@ func (d *dir) Mkdir(name string, mode vfs.Mode) error {
 	})
 }
 
+// copyUp moves the file of a name, if it is in a lower layer, up from there, durably.
+func (d *dir) copyUp(name string) {
+	node := d.node.entries[name]
+	if node == nil || !node.lower {
+		return
+	}
+	up := d.fs.newInode(node.kind, node.mode)
+	up.state, up.links = *node.state.clone(), 1
+	up.saved = up.state.clone()
+	node.links--
+	d.node.entries[name], d.node.durable[name] = up, up
+}
+
 // rename is Rename for checked options.
 func (d *dir) rename(from, to string) error {
+	d.copyUp(from)
 	node := d.node.entries[from]
 	if node == nil {
 		return fs.ErrNotExist
@@ -328,6 +342,9 @@ func (d *dir) Exchange(a, b string) error {
 				return err
 			}
 		}
+		d.copyUp(a)
+		d.copyUp(b)
+		one, two = d.node.entries[a], d.node.entries[b]
 		one.changed, two.changed = d.fs.tick(), d.fs.tick()
 		d.node.set(change{a: two, b: one})
 		const aside = "/"
@@ -351,6 +368,8 @@ func (d *dir) Link(from, to string) error {
 		if d.node.entries[to] != nil {
 			return fs.ErrExist
 		}
+		d.copyUp(from)
+		node = d.node.entries[from]
 		node.links++
 		node.changed = d.fs.tick()
 		d.node.set(change{to: node})

@@ -40,6 +40,8 @@ type inode struct {
 
 	immutable, appendOnly, mountPoint bool
 
+	lower bool // it is in a lower layer, see [FS.Lower]
+
 	reserved int64  // bytes allocated beyond the contents
 	saved    *state // as of the last Sync; nil: never synced
 	lost     *state // as of a failed Sync: a later one does not write it
@@ -79,9 +81,17 @@ func (m *FS) newInode(kind vfs.Kind, mode vfs.Mode) *inode {
 func (n *inode) info() vfs.Info {
 	return vfs.Info{
 		Kind: n.kind, Size: int64(len(n.data)), Mode: n.mode, UID: n.uid, GID: n.gid,
-		Links: uint64(n.links), Device: 1, Inode: n.number, Modified: n.modified, Changed: n.changed,
+		Links: uint64(n.links), Device: n.device(), Inode: n.number, Modified: n.modified, Changed: n.changed,
 		Immutable: n.immutable, AppendOnly: n.appendOnly, MountPoint: n.mountPoint,
 	}
+}
+
+// device is another one for each layer.
+func (n *inode) device() uint64 {
+	if n.lower {
+		return 2
+	}
+	return 1
 }
 
 // infoOf is info as the name shows it.

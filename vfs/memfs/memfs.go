@@ -54,6 +54,9 @@ type Options struct {
 	// not renamed over: those would leave it under another name.
 	NameInodes bool
 
+	// CopyUp shows a file of a lower layer as overlayfs does, see [FS.Lower].
+	CopyUp bool
+
 	FixedMode vfs.Mode // that every file has, and no other can be set; 0: modes exist
 
 	ReadOnly   bool  // every change fails with EROFS
@@ -241,6 +244,14 @@ func (m *FS) SetReadOnly(readOnly bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.options.ReadOnly = readOnly
+}
+
+// Lower makes every file that is there, if CopyUp is set, one of a lower layer: it gets another
+// number, device and time of change, and stands alone, when its name is first changed.
+func (m *FS) Lower() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.walk(func(node *inode) { node.lower = m.options.CopyUp && node.kind == vfs.KindFile })
 }
 
 // Symlink makes a symbolic link, durably. It is no operation.
