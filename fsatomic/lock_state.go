@@ -15,6 +15,14 @@ const StateSizeMax = 1 << 20
 // stateMode lets everybody read it: nothing waits for a lock on this file.
 const stateMode vfs.Mode = 0o644
 
+// stateReserve are the bytes that a state holds beyond its end, on file systems that can do
+// that: room for the next ones. A rollback is wanted most when the disk is full, and without an
+// intent it may not begin. XFS wants a good quarter of a megabyte to make a file at all.
+const stateReserve = 512 << 10
+
+// stateReserveMin is the least that is worth to be held.
+const stateReserveMin = 16 << 10
+
 // StatePath returns where the target's state is kept: a small file beside it that says
 // what one holder of the lock leaves for the next one.
 func (t Target) StatePath() string { return filepath.Join(t.dirPath(), stateName(t.base())) }
@@ -83,8 +91,9 @@ func believable(file, dir vfs.Info, self vfs.Self) error {
 // disk, and its name is with the next sync of the directory: [Staged.Commit] and [SwapBack]
 // make one before the swap, [Lock.Sync] at any time. After a crash before that, the
 // state is the old or the new one, whole. On error it is the old one, as far as the error
-// is not that of the last step, the rename. Errors: [vfs.ErrTooLarge], [vfs.ErrNoSpace], a
-// [SyncError], or the operating system's.
+// is not that of the last step, the rename. On a full disk it takes the room that the state
+// before it held for it. Errors: [vfs.ErrTooLarge], [vfs.ErrNoSpace], a [SyncError], or the operating
+// system's.
 func (l *Lock) WriteState(data []byte) error {
 	path := l.join(stateName(l.base()))
 	if !l.held() {
@@ -95,6 +104,11 @@ func (l *Lock) WriteState(data []byte) error {
 	}
 	name := randomName(l.base(), kindStage) // a leftover is cleared away by Recover
 	err := l.makeState(name, data)
+	if errors.Is(vfs.NoSpace(err), vfs.ErrNoSpace) && l.giveReserve() {
+		if err = l.removeIfThere(name); err == nil {
+			err = l.makeState(name, data)
+		}
+	}
 	if err == nil {
 		if err = l.dir.Rename(name, stateName(l.base())); err == nil {
 			return nil
@@ -123,6 +137,7 @@ func (l *Lock) makeState(name string, data []byte) error {
 		}
 	}
 	if err == nil {
+		reserve(file, int64(len(data)))
 		_, err = file.Write(data)
 	}
 	if err != nil {
@@ -132,6 +147,35 @@ func (l *Lock) makeState(name string, data []byte) error {
 		return &SyncError{Err: vfs.NoSpace(err)}
 	}
 	return nil
+}
+
+// reserve holds room for further states beyond the end of one of so many bytes: all of it, or as
+// much as there is. It is a wish.
+func reserve(file vfs.File, size int64) {
+	for room := int64(stateReserve); room >= max(size, stateReserveMin); room /= 2 {
+		if err := file.Allocate(size + room); !errors.Is(vfs.NoSpace(err), vfs.ErrNoSpace) {
+			return
+		}
+	}
+}
+
+// giveReserve gives back what the state that is there holds beyond its end, and reports
+// whether it could.
+func (l *Lock) giveReserve() bool {
+	name := stateName(l.base())
+	info, err := l.dir.Lstat(name)
+	if err != nil || believable(info, l.dirInfo, l.fsys.Self()) != nil {
+		return false
+	}
+	file, err := l.dir.OpenAppend(name)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	if info, err = file.Stat(); err != nil || believable(info, l.dirInfo, l.fsys.Self()) != nil {
+		return false
+	}
+	return file.Truncate(info.Size) == nil && file.Sync() == nil
 }
 
 // removeIfThere removes a file of ours.

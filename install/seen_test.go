@@ -221,7 +221,7 @@ func TestRememberNothing(t *testing.T) {
 func TestSeenUnwritable(t *testing.T) {
 	t.Parallel()
 	b := files(t)
-	m := newMachine(t, memfs.Options{}, nil, b.old)
+	m := newMachine(t, memfs.Options{NoAllocate: true}, nil, b.old)
 	m.install(t, b.new)
 	before, _ := m.read(t, stateName)
 	full := func() *install.Installer {

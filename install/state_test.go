@@ -449,7 +449,7 @@ func TestOutcomeUnrecorded(t *testing.T) {
 	b := files(t)
 	t.Run("full", func(t *testing.T) {
 		t.Parallel()
-		m := newMachine(t, memfs.Options{}, b.older, b.old)
+		m := newMachine(t, memfs.Options{NoAllocate: true}, b.older, b.old)
 		in := m.installer()
 		in.Observe = func(step install.Step) {
 			if step == install.StepReadBack {
@@ -512,5 +512,25 @@ func TestReadBounded(t *testing.T) {
 	}
 	if targets := history.Targets(); !slices.Equal(targets, []string{"/0", "/1"}) {
 		t.Errorf("%q", targets)
+	}
+}
+
+// TestRollbackFull requires that the way back, forth and back again needs no room on a full disk: what
+// is written beside the target was held for it by the installation.
+func TestRollbackFull(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, nil)
+	m.install(t, b.old)
+	m.install(t, b.new)
+	m.SetFree(0)
+	for number, want := range []string{"old", "new", "old", "new"} {
+		outcome, err := m.rollback(t, number%2 == 1)
+		if err != nil || outcome.Result != install.ResultRolledBack || warns(outcome, stateName) {
+			t.Fatalf("%d: %s, %v, %q", number, outcome.Result, err, outcome.Plan.Warnings)
+		}
+		if now := m.look(t, want); now.target != want || len(now.residue) > 0 || m.known(t).Next != nil {
+			t.Fatalf("%d: %+v", number, now)
+		}
 	}
 }

@@ -96,6 +96,9 @@ func (f *file) Truncate(size int64) error {
 
 func (f *file) Allocate(size int64) error {
 	return f.change("allocate", func() error {
+		if f.fs.options.NoAllocate {
+			return vfs.ErrNotSupported
+		}
 		if err := f.fs.room(size - max(int64(len(f.node.data)), f.node.reserved)); err != nil {
 			return err
 		}

@@ -47,6 +47,7 @@ type Options struct {
 	NoXattrs    bool // no extended attributes
 	NoDirSync   bool // cannot sync a directory
 	NoUnnamed   bool // no files without names
+	NoAllocate  bool // cannot reserve space
 	Clone       bool // has reflinks
 
 	// NameInodes gives each further link to a file an inode number of its own, and counts no
