@@ -27,6 +27,8 @@ const (
 	// waitMax is how long a test waits for what it expects; it takes milliseconds.
 	waitMax = 20 * time.Second
 
+	secondDefault = 20 * time.Millisecond // of a cluster's timers
+
 	// portFirst is below the ports that the system gives away.
 	portFirst = 3000
 )
@@ -39,8 +41,15 @@ var ports atomic.Int32
 type Options struct {
 	// Upgrade says when it changes to the newest release on offer: "now", "never",
 	// or the path of a file: once that exists. A release in the file is the last
-	// that it upgrades to.
+	// that it upgrades to. With "cluster" the primary decides, for all that Args has
+	// the addresses of.
 	Upgrade string
+
+	// Second is how long a second of the cluster's timers takes. 0 stands for 20 ms.
+	Second time.Duration
+
+	// Churn is the path of a file: while it exists this member changes the view every second.
+	Churn string
 
 	// Die is RELEASE:STEP, where the process kills itself. The steps are
 	// started (before it looks at its binary), opening (the data file, before it
@@ -127,6 +136,10 @@ func Run(tb testing.TB, path string, options Options, args ...string) *Process {
 	tb.Helper()
 	p := &Process{tb: tb, cmd: exec.Command(path, args...), more: make(chan struct{}), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "STANDIN_UPGRADE="+options.Upgrade, "STANDIN_DIE="+options.Die, "STANDIN_HOLD="+options.Hold)
+	if options.Second == 0 {
+		options.Second = secondDefault
+	}
+	p.cmd.Env = append(p.cmd.Env, "STANDIN_SECOND="+options.Second.String(), "STANDIN_CHURN="+options.Churn)
 	if options.Poll > 0 {
 		p.cmd.Env = append(p.cmd.Env, "STANDIN_POLL="+options.Poll.String())
 	}

@@ -10,11 +10,11 @@
 // the data file asks for out of the pack, stopping at releases to be visited. It
 // refuses to start, with upstream's words, if its binary does not hold the data
 // file's release. It listens at its own address and answers a client's ping as a replica
-// does. There is no cluster: it upgrades when it is told so, and stays at any step on the way
-// for as long as it is told to.
+// does. It upgrades when it is told so, or as a member of a cluster of stand-ins, whose primary counts
+// what all offer as upstream's does, see program/cluster.go. It stays at any step on the way for as long as it is told to.
 //
 // Scripts that start one themselves tell it the same as [Options] do by STANDIN_UPGRADE,
-// STANDIN_DIE, STANDIN_HOLD and STANDIN_POLL.
+// STANDIN_DIE, STANDIN_HOLD, STANDIN_POLL, STANDIN_SECOND and STANDIN_CHURN.
 //
 // Each release in a binary is the same small program with another release
 // stamped into it. What it says, in upstream's words, is on its standard error.
@@ -118,13 +118,19 @@ func Replace(tb testing.TB, path string, data []byte) {
 // returns both paths.
 func Install(tb testing.TB, data []byte) (binary, dataFile string) {
 	tb.Helper()
+	return InstallMember(tb, data, 0, 1)
+}
+
+// InstallMember does as [Install] for one replica of a cluster; from count on they are standbys.
+func InstallMember(tb testing.TB, data []byte, index, count int) (binary, dataFile string) {
+	tb.Helper()
 	dir, err := filepath.EvalSymlinks(tb.TempDir())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	binary, dataFile = filepath.Join(dir, "tigerbeetle"), filepath.Join(dir, "0_0.tigerbeetle")
+	binary, dataFile = filepath.Join(dir, "tigerbeetle"), filepath.Join(dir, fmt.Sprintf("7_%d.tigerbeetle", index))
 	Replace(tb, binary, data)
-	if output, err := exec.Command(binary, "format", "--cluster=7", "--replica=0", "--replica-count=1", dataFile).CombinedOutput(); err != nil {
+	if output, err := exec.Command(binary, "format", "--cluster=7", fmt.Sprintf("--replica=%d", index), fmt.Sprintf("--replica-count=%d", count), dataFile).CombinedOutput(); err != nil {
 		tb.Fatalf("format: %v\n%s", err, output)
 	}
 	return binary, dataFile

@@ -101,19 +101,29 @@ func format(args []string) error {
 	return errors.Join(err, file.Close())
 }
 
+// superblock is what a data file begins with.
+type superblock = datafile.Superblock
+
 // checkpoint writes the superblock that follows, with another release, as a
 // replica does when the cluster has agreed on an upgrade.
 func (r *replica) checkpoint(target multiversion.Release) error {
-	superblock, err := datafile.ReadFile(context.Background(), r.dataFile, datafile.Options{})
+	return r.persist(func(s *superblock) {
+		s.Release = target
+		s.CheckpointOp += 960
+		s.CommitMax = s.CheckpointOp
+	})
+}
+
+// persist writes the superblock that follows.
+func (r *replica) persist(change func(*superblock)) error {
+	next, err := datafile.ReadFile(context.Background(), r.dataFile, datafile.Options{})
 	if err != nil {
 		return err
 	}
-	superblock.Parent = superblock.Checksum
-	superblock.Sequence++
-	superblock.Release = target
-	superblock.CheckpointOp += 960
-	superblock.CommitMax = superblock.CheckpointOp
-	zone, err := superblock.Encode()
+	next.Parent = next.Checksum
+	next.Sequence++
+	change(&next)
+	zone, err := next.Encode()
 	if err != nil {
 		return err
 	}

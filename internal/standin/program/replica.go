@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
@@ -40,7 +42,10 @@ type replica struct {
 	memory   int    // the descriptor of the memory file
 	dataFile string
 	member   member
-	clients  multiversion.Release // the oldest that it answers, 0 if its binary does not tell
+	peers    peers
+
+	memberLock sync.Mutex           // of member.view, which pongs have
+	clients    multiversion.Release // the oldest that it answers, 0 if its binary does not tell
 
 	header  *multiversion.Header // of what is in memory
 	body    int64                // offset of its pack
@@ -55,7 +60,7 @@ type replica struct {
 
 func start(args []string) error {
 	values, path := flags(args)
-	r := &replica{release: release(), dataFile: path, log: log.New(os.Stderr, fmt.Sprintf("%d %s: ", os.Getpid(), release()), log.Lmicroseconds|log.Lmsgprefix)}
+	r := &replica{release: release(), dataFile: path, peers: peers{open: make(map[net.Conn]struct{}), received: make(chan offer, receivedQueue)}, log: log.New(os.Stderr, fmt.Sprintf("%d %s: ", os.Getpid(), release()), log.Lmicroseconds|log.Lmsgprefix)}
 	r.step("started")
 	if err := r.open(); err != nil {
 		return err
@@ -67,11 +72,18 @@ func start(args []string) error {
 	if err := r.listen(values["addresses"]); err != nil {
 		return err
 	}
+	clustered := os.Getenv("STANDIN_UPGRADE") == "cluster"
+	if clustered {
+		r.connect(values["addresses"])
+	}
 	r.log.Printf("listening, releases_bundled: %v", r.bundled)
 	r.step("listening")
 	_, development := values["development"]
 	if development || values["addresses"] == "0" {
 		time.Sleep(time.Hour) // it never looks at its binary again
+	}
+	if clustered {
+		return r.participate()
 	}
 	for {
 		time.Sleep(interval())
@@ -143,7 +155,10 @@ func (r *replica) transition() error {
 		return err
 	}
 	if superblock.Release == r.release {
-		r.member = member{cluster: superblock.Cluster, index: superblock.ReplicaIndex, view: superblock.View, standby: superblock.Standby}
+		r.member = member{
+			cluster: superblock.Cluster, index: superblock.ReplicaIndex, count: int(superblock.ReplicaCount),
+			view: superblock.View, checkpoint: superblock.CheckpointOp, standby: superblock.Standby,
+		}
 		return nil
 	}
 	r.log.Printf("release_transition: %s to %s", r.release, superblock.Release)

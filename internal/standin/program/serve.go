@@ -21,10 +21,12 @@ import (
 
 // member is who the replica is in its cluster.
 type member struct {
-	cluster datafile.ID
-	index   int
-	view    uint32
-	standby bool
+	cluster    datafile.ID
+	index      int
+	count      int // of replicas, without standbys
+	view       uint32
+	checkpoint uint64
+	standby    bool
 }
 
 // listen listens where the list of addresses has this replica, and answers pings from then
@@ -84,6 +86,10 @@ func (r *replica) serve(connection net.Conn) {
 		if _, err := io.ReadFull(connection, ping); err != nil {
 			return
 		}
+		if ping[114] == commandOffer {
+			r.peer(connection, ping)
+			return
+		}
 		wrong := r.wrongWith(ping)
 		if wrong != "" {
 			r.log.Printf("message from an unknown peer: %s", wrong)
@@ -97,6 +103,13 @@ func (r *replica) serve(connection net.Conn) {
 			return
 		}
 	}
+}
+
+// view is the view that this replica is in; others than the main goroutine ask for it so.
+func (r *replica) view() uint32 {
+	r.memberLock.Lock()
+	defer r.memberLock.Unlock()
+	return r.member.view
 }
 
 // wrongWith says why the connection is closed, or "" for a ping.
@@ -137,7 +150,7 @@ func (r *replica) answer(ping []byte) []byte {
 	copy(said[32:], empty[:])
 	copy(said[80:], r.member.cluster[:])
 	binary.LittleEndian.PutUint32(said[96:], 256)
-	binary.LittleEndian.PutUint32(said[104:], r.member.view)
+	binary.LittleEndian.PutUint32(said[104:], r.view())
 	binary.LittleEndian.PutUint32(said[108:], uint32(r.release))
 	said[115] = byte(r.member.index)
 
