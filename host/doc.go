@@ -4,7 +4,8 @@
 // [Look] gathers the needs: what an operator says, what data files hold, and what the
 // replicas that run from the target run and have offered. They are the input of
 // [verify.Replace]. It changes nothing and judges no file. [Foresee] says what a replica will
-// do next.
+// do next. A [Site] is a target with its replicas: it installs, rolls back, judges and waits by
+// what Look finds, and remembers it.
 //
 // # Seen, not there, not seen
 //

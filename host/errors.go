@@ -12,8 +12,8 @@ type DataFileError struct {
 	Err  error
 }
 
-// Error is the cause's text, which names the file.
-func (e *DataFileError) Error() string { return e.Err.Error() }
+// Error names the flag that named the file.
+func (e *DataFileError) Error() string { return "--data-file " + e.Name + ": " + e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *DataFileError) Unwrap() error { return e.Err }
@@ -39,7 +39,7 @@ type StillRunsError struct{ PID int }
 
 // Error names the process.
 func (e *StillRunsError) Error() string {
-	return fmt.Sprintf("process %d is a replica that runs from the target", e.PID)
+	return fmt.Sprintf("--stopped, but process %d is a replica that runs from the target", e.PID)
 }
 
 // UnknownReleaseError says that which release a replica runs could not be found out.

@@ -274,7 +274,7 @@ func (r *Report) stopped(process *replica.Process, query Query) error {
 	}
 	err := &StillRunsError{PID: process.PID}
 	if query.Ahead {
-		r.warn("--stopped, but %v: stop it first", err)
+		r.warn("%v: stop it first", err)
 		return nil
 	}
 	return err

@@ -98,3 +98,12 @@ func (r *Release) UnmarshalText(text []byte) error {
 	*r = release
 	return nil
 }
+
+// PublishedAs returns the releases that a binary may say it is which upstream published under
+// this number: the number itself, and for 0.16.5 to 0.16.7 also 0.16.4.
+func PublishedAs(number Release) []Release {
+	if number >= NewRelease(0, 16, 5) && number <= NewRelease(0, 16, 7) {
+		return []Release{number, NewRelease(0, 16, 4)}
+	}
+	return []Release{number}
+}

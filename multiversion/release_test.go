@@ -2,6 +2,7 @@ package multiversion
 
 import (
 	"errors"
+	"slices"
 	"testing"
 )
 
@@ -57,4 +58,18 @@ func FuzzParseRelease(f *testing.F) {
 			t.Fatalf("%q is %d, which is %q", text, release, release)
 		}
 	})
+}
+
+func TestPublishedAs(t *testing.T) {
+	t.Parallel()
+	for number, want := range map[Release][]Release{
+		NewRelease(0, 16, 4): {NewRelease(0, 16, 4)},
+		NewRelease(0, 16, 5): {NewRelease(0, 16, 5), NewRelease(0, 16, 4)},
+		NewRelease(0, 16, 7): {NewRelease(0, 16, 7), NewRelease(0, 16, 4)},
+		NewRelease(0, 16, 8): {NewRelease(0, 16, 8)},
+	} {
+		if got := PublishedAs(number); !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", number, got, want)
+		}
+	}
 }

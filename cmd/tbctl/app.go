@@ -17,6 +17,7 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/report"
 )
 
 // streams are the three standard streams.
@@ -40,7 +41,7 @@ type app struct {
 	command  string // such as "install"
 	line     []string
 	about    subject
-	host     host.Report // what is known of the replicas and data files here
+	host     host.Report // what the last look at the replicas and data files here found
 	result   any         // for --json; nil until the command has one
 	warnings []string
 	compact  bool // the document is one line
@@ -175,6 +176,12 @@ func (a *app) warn(format string, args ...any) {
 	}
 }
 
+func (a *app) warnAll(texts []string) {
+	for _, text := range texts {
+		a.warn("%s", text)
+	}
+}
+
 // labelled prints a text behind a label on standard error. Texts from outside stand in
 // it: what a terminal would act on is taken out.
 func (a *app) labelled(label, text string) {
@@ -202,26 +209,6 @@ func (a *app) emit(result any, render func(*term.Stream)) {
 		render(a.out)
 	}
 }
-
-// document is what --json prints: one for each run, on failure too.
-type document struct {
-	Version  int            `json:"version"` // of this envelope and of the result: 1
-	Command  string         `json:"command"`
-	OK       bool           `json:"ok"`
-	ExitCode int            `json:"exit_code"`
-	Result   any            `json:"result"`
-	Error    *documentError `json:"error"`
-	Warnings []string       `json:"warnings"`
-}
-
-type documentError struct {
-	Kind    string `json:"kind"` // what the exit code stands for
-	Message string `json:"message"`
-	Hint    string `json:"hint,omitempty"`
-	Detail  any    `json:"detail,omitempty"`
-}
-
-const documentVersion = 1
 
 // finish prints the error or the document and returns the exit code.
 func (a *app) finish(err error) int {
@@ -266,20 +253,24 @@ func (a *app) changed() bool {
 }
 
 func (a *app) writeDocument(failure failure) error {
-	doc := document{
-		Version: documentVersion, Command: a.command, OK: failure.code == exitDone,
+	doc := report.Document[any]{
+		Version: report.Version, Command: a.command, OK: failure.code == exitDone,
 		ExitCode: int(failure.code), Result: a.result, Warnings: a.warnings,
 	}
 	if failure.code != exitDone {
-		doc.Error = &documentError{Kind: failure.code.kind(), Message: failure.message, Hint: failure.hint, Detail: failure.detail}
+		doc.Error = failure.document()
 	}
 	indent := "  "
 	if a.compact {
 		indent = ""
 	}
-	data, err := encode(doc, indent)
+	return a.writeJSON(doc, indent)
+}
+
+func (a *app) writeJSON(value any, indent string) error {
+	data, err := report.Encode(value, indent)
 	if err == nil {
-		_, err = a.out.Write(data)
+		_, err = a.out.Write(term.JSON(data))
 	}
 	return err
 }

@@ -106,7 +106,7 @@ func (c *execCmd) Run(a *app) error {
 	if c.DataFile != "" {
 		superblock, err := datafile.ReadFile(a.ctx, c.DataFile, datafile.Options{})
 		if err != nil {
-			return knownError(&host.DataFileError{Name: c.DataFile, Err: err})
+			return &host.DataFileError{Name: c.DataFile, Err: err}
 		}
 		which = superblock.Release
 	}

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/tbctl/tbctl/report"
 )
 
 // exitCode is what tbctl tells scripts. The table is docs/exit-codes.md.
@@ -50,6 +52,11 @@ type failure struct {
 	message string
 	hint    string
 	detail  any
+}
+
+// document is the failure as --json shows it.
+func (f failure) document() *report.Error {
+	return &report.Error{Kind: f.code.kind(), Message: f.message, Hint: f.hint, Detail: f.detail}
 }
 
 // commandError is an error that a command has already judged.

@@ -1,15 +1,8 @@
 package main
 
 import (
-	"context"
-	"slices"
-
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
-	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/verify"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 // fitFlags say what is known of the cluster, for install, rollback and verify.
@@ -28,54 +21,15 @@ func (f *fitFlags) given() bool {
 	return len(f.Running) > 0 || len(f.DataFile) > 0 || len(f.ForgetDataFile) > 0 || len(f.IgnoreProcess) > 0 || f.Stopped || f.FromPlain != 0 || f.AllowDowngrade
 }
 
-// known is what flags, data files and the replicas on this host tell of the cluster, and which
-// data files those are. Ahead says that nothing is to be changed yet, back that the
-// previous file is to be put back.
-func (f *fitFlags) known(a *app, target string, ahead, back bool) (verify.ReplaceOptions, install.Seen, error) {
-	query := host.Query{
-		Target: binaryPath(target), Running: f.Running, DataFiles: f.DataFile, Remembered: f.remembered(a, target), Ignore: f.IgnoreProcess,
-		Stopped: f.Stopped, Ahead: ahead, Back: back,
-	}
-	report, err := host.Look(a.ctx, query)
-	for _, warning := range report.Warnings {
-		a.warn("%s", warning)
-	}
-	a.host = report
-	return report.Options(query), seenBy(&report), knownError(err)
-}
-
-func seenBy(report *host.Report) install.Seen {
-	return install.Seen{DataFiles: report.DataFiles, Reached: report.Reached, Named: report.Named}
-}
-
-// remember notes what was seen of the replicas before the installer came to it, or after it was
-// done. What cannot be noted is a warning, unless it is quiet.
-func (a *app) remember(target string, seen install.Seen, quiet bool) {
-	if err := a.installer().Remember(context.WithoutCancel(a.ctx), target, seen); err != nil && !quiet {
-		a.warn("what was seen of the replicas is not remembered: %v", err)
+// said is what the flags say.
+func (f *fitFlags) said() host.Said {
+	return host.Said{
+		Running: f.Running, DataFiles: f.DataFile, Forget: f.ForgetDataFile, Ignore: f.IgnoreProcess, Stopped: f.Stopped,
+		FromPlain: f.FromPlain, AllowDowngrade: f.AllowDowngrade,
 	}
 }
 
-// remembered are the data files that were seen with the target before. That its state
-// cannot be believed is the installer's to say.
-func (f *fitFlags) remembered(a *app, target string) []string {
-	return slices.DeleteFunc(remembered(a, target).DataFiles, func(name string) bool { return slices.Contains(f.ForgetDataFile, name) })
-}
-
-// remembered is what is known of a target; empty where nothing is.
-func remembered(a *app, target string) *install.State {
-	found, err := fsatomic.Lookup(vfs.OS(), target)
-	if err != nil {
-		return &install.State{}
-	}
-	state, _ := a.installer().ReadState(found, nil)
-	return state
-}
-
-// again gathers it once more when the new file is there: a download or another holder of the
-// lock may have taken an hour.
-func (f *fitFlags) again(a *app, target string, ahead, back bool) func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
-	return func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
-		return f.known(a, target, ahead, back)
-	}
+// site is the target on this host, with what the operator says of it.
+func (a *app) site(target string, said host.Said) *host.Site {
+	return &host.Site{Installer: a.installer(), Target: target, Said: said, Warn: func(text string) { a.warn("%s", text) }}
 }

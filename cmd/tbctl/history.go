@@ -5,10 +5,9 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
-	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/report"
 )
 
 type historyCmd struct {
@@ -29,65 +28,18 @@ Examples:
 ` + exitHelp()
 }
 
-// historyResult is the result of the command.
-type historyResult struct {
-	Journal     string                `json:"journal"`
-	Records     []install.Record      `json:"records"`
-	Interrupted []install.Interrupted `json:"interrupted"`
-	Damaged     int                   `json:"damaged_lines"`
-	Complete    bool                  `json:"complete"`
-}
-
 // Run shows the journal.
 func (c *historyCmd) Run(a *app) error {
-	path := ""
-	if c.Target != "" {
-		path = c.Target
-		if target, err := fsatomic.Lookup(vfs.OS(), c.Target); err == nil {
-			path = target.Path
-		}
-	}
-	journal := a.journal()
-	history, err := journal.Read(path)
+	history, err := report.NewHistory(a.ctx, a.installer(), c.Target)
 	if err != nil {
 		return err
 	}
-	interrupted := a.interrupted(path, history)
-	records := history.Records
-	result := historyResult{
-		Journal: journal.Path(), Records: records, Interrupted: interrupted, Damaged: history.Damaged, Complete: history.Complete,
-	}
-	if history.Damaged > 0 {
-		a.warn("%d lines of %s are no records", history.Damaged, journal.Path())
-	}
-	if !history.Complete {
-		a.warn("%s has older records, which are left out", journal.Path())
-	}
-	a.emit(result, func(out *term.Stream) { c.render(out, result) })
+	a.warnAll(history.Warnings)
+	a.emit(history, func(out *term.Stream) { c.render(out, history) })
 	return nil
 }
 
-// interrupted looks at the targets of a history, or at the one that was asked for, for an
-// operation whose outcome is not known.
-func (a *app) interrupted(path string, history install.History) []install.Interrupted {
-	open := []install.Interrupted{}
-	targets := []string{path}
-	if path == "" {
-		targets = history.Targets()
-	}
-	for _, name := range targets {
-		interrupted, err := a.installer().Interrupted(a.ctx, name)
-		if err != nil {
-			a.warn("interrupted operations of %s could not be looked for: %v", name, err)
-		}
-		if interrupted != nil {
-			open = append(open, *interrupted)
-		}
-	}
-	return open
-}
-
-func (c *historyCmd) render(out *term.Stream, result historyResult) {
+func (c *historyCmd) render(out *term.Stream, result *report.History) {
 	var outcomes []install.Record
 	for _, record := range result.Records {
 		if record.Phase == install.PhaseOutcome {

@@ -1,15 +1,12 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"fmt"
 
-	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/datafile"
-	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/report"
 )
 
 type inspectCmd struct {
@@ -31,33 +28,16 @@ Examples:
 ` + exitHelp(exitRejected, "a file is not a multiversion binary")
 }
 
-// inspected is the result for one file: a report, a data file, or an error.
-type inspected struct {
-	File     string               `json:"file"`
-	Kind     inspect.Kind         `json:"kind"`
-	Archive  *archiveFacts        `json:"archive,omitempty"`
-	Binary   *inspect.Report      `json:"binary,omitempty"`
-	DataFile *datafile.Superblock `json:"data_file,omitempty"`
-	Error    *documentError       `json:"error,omitempty"`
-
-	Advisories []advisory.Notice `json:"advisories"` // what is known of a binary's release
-}
-
-// inspectResult is the result of the command.
-type inspectResult struct {
-	Files []inspected `json:"files"`
-}
-
 // Run inspects each file, and fails if any could not be.
 func (c *inspectCmd) Run(a *app) error {
-	var results []inspected
+	var results []report.InspectedFile
 	var failures []error
 	var failed string // the first file that could not be inspected
 	for index, name := range c.Files {
 		result, err := c.inspect(a, name)
 		if err != nil {
 			failure := classify(a, err)
-			result.Error = &documentError{Kind: failure.code.kind(), Message: failure.message, Hint: failure.hint, Detail: failure.detail}
+			result.Error = failure.document()
 			if failures = append(failures, err); len(failures) == 1 {
 				failed = name
 			}
@@ -77,7 +57,7 @@ func (c *inspectCmd) Run(a *app) error {
 			break
 		}
 	}
-	a.emit(inspectResult{results}, nil)
+	a.emit(report.Inspected{Files: results}, nil)
 	a.about.file = failed
 	switch len(failures) {
 	case 0:
@@ -88,50 +68,18 @@ func (c *inspectCmd) Run(a *app) error {
 	return fmt.Errorf("%d of %d files could not be inspected, the first: %w", len(failures), len(c.Files), failures[0])
 }
 
-func (c *inspectCmd) inspect(a *app, name string) (inspected, error) {
-	result := inspected{File: name}
+func (c *inspectCmd) inspect(a *app, name string) (report.InspectedFile, error) {
 	input, err := openInput(a, name)
 	if err != nil {
-		return result, err
+		return report.InspectedFile{File: name}, err
 	}
 	defer input.Close()
+	result, err := report.Inspect(a.ctx, name, input, c.Running...)
 	result.Archive = input.archive
-	report, err := inspect.Inspect(input, input.Size(), inspect.Options{Running: c.Running})
-	result.Kind = inspect.Describe(input, input.Size())
-	if err == nil {
-		result.Binary = report
-		result.Advisories = advisory.Of(advisory.Subject{About: advisory.AboutFile, Release: report.Binary.Current()})
-		return result, nil
-	}
-	superblock, dataErr := readDataFile(a.ctx, input)
-	if dataErr == nil {
-		result.Kind = inspect.Kind{Name: "data-file", Text: "a TigerBeetle data file"}
-		result.DataFile = &superblock
-		return result, nil
-	}
-	if !errors.Is(dataErr, datafile.ErrNoCopy) {
-		return result, fmt.Errorf("inspect %s: data file: %w", name, dataErr)
-	}
-	return result, fmt.Errorf("%s: %w", name, err)
+	return result, err
 }
 
-// readDataFile reads the superblock of an input that may be a data file. The
-// error matches datafile.ErrNoCopy if it is none.
-func readDataFile(ctx context.Context, input *input) (datafile.Superblock, error) {
-	prefix := make([]byte, datafile.ZoneSize)
-	if input.Size() < datafile.ZoneSize {
-		return datafile.Superblock{}, datafile.ErrNoCopy
-	}
-	if _, err := input.ReadAt(prefix, 0); err != nil {
-		return datafile.Superblock{}, err
-	}
-	if !datafile.Looks(prefix) {
-		return datafile.Superblock{}, datafile.ErrNoCopy
-	}
-	return datafile.Read(ctx, input, datafile.Options{})
-}
-
-func renderInspected(out *term.Stream, result inspected) {
+func renderInspected(out *term.Stream, result report.InspectedFile) {
 	name := result.File
 	if name == "-" {
 		name = "standard input"

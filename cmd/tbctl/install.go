@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/user"
 	"runtime"
@@ -10,11 +12,14 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/watch"
 )
 
 type installCmd struct {
@@ -55,56 +60,25 @@ Examples:
 
 // Run plans, installs and reports.
 func (c *installCmd) Run(a *app) error {
-	request, fetch, err := c.request(a)
-	if err != nil {
-		return err
-	}
-	if !c.DryRun && runtime.GOOS == "windows" {
-		return install.ErrNotSupported
-	}
-	installer := a.installer()
-	act := installer.Install
-	if c.DryRun {
-		act = installer.Plan
-	}
-	outcome, err := act(a.ctx, request, fetch)
-	a.progress.Done()
-	a.emitOutcome(outcome, err)
-	if err == nil && c.WaitArmed > 0 && !c.DryRun {
-		return c.waitArmed(a, outcome)
-	}
-	return err
-}
-
-// request is what flags, environment and configuration ask for.
-func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 	if c.Wait < 0 || c.WaitArmed < 0 {
-		return install.Request{}, nil, usage("--wait 1m", "a time to wait cannot be negative")
+		return usage("--wait 1m", "a time to wait cannot be negative")
 	}
 	if err := c.checkOrder(a); err != nil {
-		return install.Request{}, nil, err
+		return err
 	}
-	target := a.target(c.Target)
+	site := a.site(a.target(c.Target), c.Fit.said())
 	request := install.Request{
-		Target: target, Source: c.Source, Mode: c.Mode, AllowDowngrade: c.Fit.AllowDowngrade,
-		PlainRelease: c.Fit.FromPlain, DropOld: c.NoOld, Wait: c.Wait,
+		Source: c.Source, Mode: c.Mode, DropOld: c.NoOld, Wait: c.Wait,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}
 	var err error
 	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {
-		return request, nil, err
+		return err
 	}
-	if request.Fit, request.Seen, err = c.Fit.known(a, target, c.DryRun, false); err != nil {
-		if !c.DryRun {
-			a.remember(target, request.Seen, false)
-		}
-		return request, nil, err
-	}
-	request.Refresh, request.Forget = c.Fit.again(a, target, c.DryRun, false), c.Fit.ForgetDataFile
 	c.From.keep = c.DryRun
 	artifact, err := c.From.resolve(a, c.Source)
 	if err != nil {
-		return request, nil, err
+		return err
 	}
 	request.Source, request.SizeHint = absolute(artifact), sizeHint(artifact)
 	request.Near = slices.Contains([]release.Source{release.SourceFile, release.SourceDirectory, release.SourceStdin}, artifact.Source)
@@ -112,10 +86,18 @@ func (c *installCmd) request(a *app) (install.Request, install.Fetch, error) {
 		request.Known = knownFrom(a, artifact)
 	}
 	if request.Expect, err = expected(artifact.Tag); err != nil {
-		return request, nil, err
+		return err
 	}
 	a.adviseTag(artifact)
-	return request, fetchFrom(a, artifact), nil
+	if !c.DryRun && runtime.GOOS == "windows" {
+		return install.ErrNotSupported
+	}
+	outcome, err := site.Install(a.ctx, request, fetchFrom(a, artifact), c.DryRun)
+	a.emitOutcome(site, outcome, err)
+	if err == nil && c.WaitArmed > 0 && !c.DryRun {
+		return c.waitArmed(a, site, outcome)
+	}
+	return err
 }
 
 // checkOrder refuses arguments that look as if they stood in the wrong order: a target
@@ -195,25 +177,22 @@ func parseOwner(text string) (uid, gid *int, err error) {
 	return uid, gid, nil
 }
 
-// expected are the releases that a binary of this tag may say it is. A
-// re-release carries its base number, and the tags 0.16.5 to 0.16.7 say 0.16.4.
+// expected are the releases that a binary of this tag may say it is.
 func expected(tag release.Tag) ([]multiversion.Release, error) {
 	if tag == "" || tag == release.Latest {
 		return nil, nil
 	}
-	want, err := multiversion.ParseRelease(tag.Release())
+	number, err := multiversion.ParseRelease(tag.Release())
 	if err != nil {
 		return nil, err
 	}
-	releases := []multiversion.Release{want}
-	if want >= multiversion.NewRelease(0, 16, 5) && want <= multiversion.NewRelease(0, 16, 7) {
-		releases = append(releases, multiversion.NewRelease(0, 16, 4))
-	}
-	return releases, nil
+	return multiversion.PublishedAs(number), nil
 }
 
 // emitOutcome prints what an operation did or would do.
-func (a *app) emitOutcome(outcome *install.Outcome, err error) {
+func (a *app) emitOutcome(site *host.Site, outcome *install.Outcome, err error) {
+	a.progress.Done()
+	a.host = site.Report
 	if outcome == nil {
 		return
 	}
@@ -235,4 +214,31 @@ func (a *app) emitOutcome(outcome *install.Outcome, err error) {
 			renderOutcome(out, outcome, !a.global.Quiet)
 		}
 	})
+}
+
+// waitArmed waits until every replica on this host holds the installed binary.
+func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome) error {
+	path := outcome.Plan.Target.Path
+	replicas, err := site.WaitArmed(a.ctx, c.WaitArmed, !outcome.Changed, func(event watch.Event) {
+		if event.Process != nil && (event.Process.State == replica.StateStarting || event.Kind == watch.KindReplicaRunning) {
+			a.note("%s", replicaEventText(event))
+		}
+	})
+	var unseen *host.UnseenError
+	switch {
+	case errors.As(err, &unseen):
+		hint := lookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
+		return &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("the file is installed, but %w", err)}
+	case err != nil && replicas == 0:
+		return err
+	case err != nil:
+		return untilError(a, path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
+	case replicas == 0:
+		a.warn("no replica runs from %s here: there is nothing to wait for", path)
+	case replicas == 1:
+		a.note("armed: the replica of this host holds the new binary in memory")
+	default:
+		a.note("armed: every replica of this host holds the new binary in memory")
+	}
+	return nil
 }

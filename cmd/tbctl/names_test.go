@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
@@ -89,27 +88,6 @@ func listing(t *testing.T, dir string) []string {
 		t.Fatal(err)
 	}
 	return names
-}
-
-// TestJSONNames requires that a name from outside that is not UTF-8 does not become
-// another name in a document.
-func TestJSONNames(t *testing.T) {
-	t.Parallel()
-	type inner struct{ Name string }
-	type result struct {
-		Path   string
-		Argv   []string
-		Inner  *inner
-		Detail any
-		None   []string
-	}
-	got, err := json.Marshal(filled(result{
-		Path: "/caf\xe9/\ufffd", Argv: []string{"a\xff\xfeb", "é"}, Inner: &inner{"\xc3"}, Detail: inner{"x\x80"},
-	}))
-	want := `{"Path":"/caf\\xe9/` + "\ufffd" + `","Argv":["a\\xff\\xfeb","é"],"Inner":{"Name":"\\xc3"},"Detail":{"Name":"x\\x80"},"None":[]}`
-	if err != nil || string(got) != want {
-		t.Errorf("%s, %v\nwant %s", got, err, want)
-	}
 }
 
 func TestOwnArguments(t *testing.T) {

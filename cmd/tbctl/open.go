@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -27,17 +28,10 @@ type input struct {
 	io.ReaderAt
 	name    string
 	size    int64
-	mode    *fs.FileMode  // nil where there is none, as for standard input
-	archive *archiveFacts // nil unless the executable came out of a zip
-	outer   *input        // the zip itself, or nil
+	mode    *fs.FileMode    // nil where there is none, as for standard input
+	archive *report.Archive // nil unless the executable came out of a zip
+	outer   *input          // the zip itself, or nil
 	close   func() error
-}
-
-// archiveFacts say which archive an executable came out of.
-type archiveFacts struct {
-	Entry  string `json:"entry"`
-	Method string `json:"method"`
-	Size   int64  `json:"size"` // of the archive, in bytes
 }
 
 // Size is the size of the executable in bytes.
@@ -164,7 +158,7 @@ func openZip(a *app, file *input) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	facts := &archiveFacts{Entry: zip.Entry.Name, Method: zip.Entry.Method, Size: file.size}
+	facts := &report.Archive{Entry: zip.Entry.Name, Method: zip.Entry.Method, Size: file.size}
 	mode := zip.Entry.Mode
 	inside := &input{name: file.name, archive: facts, outer: file, close: file.Close}
 	if mode != 0 {

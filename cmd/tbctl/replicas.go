@@ -1,38 +1,14 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/replica"
-	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/report"
 )
-
-// binaryPath is the path of the binary at the target, or the target if it cannot be
-// looked up.
-func binaryPath(target string) string {
-	if found, err := fsatomic.Lookup(vfs.OS(), target); err == nil {
-		return found.Path
-	}
-	return target
-}
-
-// knownError names the flag that an error of the host's is about.
-func knownError(err error) error {
-	var runs *host.StillRunsError
-	var dataFile *host.DataFileError
-	switch {
-	case errors.As(err, &runs):
-		return fmt.Errorf("--stopped, but %w", err)
-	case errors.As(err, &dataFile):
-		return fmt.Errorf("--data-file %s: %w", dataFile.Name, err)
-	}
-	return err
-}
 
 // lookElsewhere says where what is not seen from here can be seen.
 func lookElsewhere(unseen []replica.Unseen, command string) string {
@@ -56,7 +32,7 @@ func lookElsewhere(unseen []replica.Unseen, command string) string {
 const claimsShown = 5
 
 // renderReplicas shows the processes, and says what of them could not be seen.
-func renderReplicas(out *term.Stream, s *status) {
+func renderReplicas(out *term.Stream, s *report.Status) {
 	command := "tbctl status " + shellWord(s.Target.Path)
 	var processes, claims []*host.Replica
 	for index := range s.Replicas {

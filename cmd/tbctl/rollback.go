@@ -63,26 +63,10 @@ func (c *rollbackCmd) Run(a *app) error {
 		}
 		c.SHA256 = sum
 	}
-	target := a.target(c.Target)
-	known, seen, err := c.Fit.known(a, target, c.DryRun, true)
-	if err != nil {
-		if !c.DryRun {
-			a.remember(target, seen, false)
-		}
-		return err
-	}
-	request := install.Request{
-		Target: target, Fit: known, Refresh: c.Fit.again(a, target, c.DryRun, true), Seen: seen, Forget: c.Fit.ForgetDataFile,
-		PlainRelease: c.Fit.FromPlain, Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait,
-		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
-	}
-	installer := a.installer()
-	act := installer.Rollback
-	if c.DryRun {
-		act = installer.PlanRollback
-	}
-	outcome, err := act(a.ctx, request)
-	a.progress.Done()
-	a.emitOutcome(outcome, err)
+	site := a.site(a.target(c.Target), c.Fit.said())
+	outcome, err := site.Rollback(a.ctx, install.Request{
+		Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait, Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
+	}, c.DryRun)
+	a.emitOutcome(site, outcome, err)
 	return err
 }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding"
+	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -20,6 +23,7 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -27,11 +31,11 @@ import (
 var schemaTypes = map[string][]reflect.Type{
 	"install":    {reflect.TypeFor[install.Outcome]()},
 	"rollback":   {reflect.TypeFor[install.Outcome]()},
-	"inspect":    {reflect.TypeFor[inspectResult]()},
-	"verify":     {reflect.TypeFor[verified]()},
-	"status":     {reflect.TypeFor[status]()},
+	"inspect":    {reflect.TypeFor[report.Inspected]()},
+	"verify":     {reflect.TypeFor[report.Verified]()},
+	"status":     {reflect.TypeFor[report.Status]()},
 	"watch":      {reflect.TypeFor[watch.Outcome]()},
-	"history":    {reflect.TypeFor[historyResult]()},
+	"history":    {reflect.TypeFor[report.History]()},
 	"config":     {reflect.TypeFor[configResult]()},
 	"releases":   {reflect.TypeFor[releasesResult]()},
 	"download":   {reflect.TypeFor[downloaded]()},
@@ -148,7 +152,7 @@ func TestSchemaFields(t *testing.T) {
 	}
 	defs := all["common.json"]["$defs"].(map[string]any)
 	failure := defs["DocumentError"].(map[string]any)
-	compare := map[reflect.Type]map[string]any{reflect.TypeFor[documentError](): failure}
+	compare := map[reflect.Type]map[string]any{reflect.TypeFor[report.Error](): failure}
 	choices := failure["properties"].(map[string]any)["detail"].(map[string]any)["oneOf"].([]any)
 	for index, goType := range schemaDetails {
 		compare[goType] = choices[index].(map[string]any)
@@ -158,8 +162,8 @@ func TestSchemaFields(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	for _, err := range append(all.same("envelope.json", all["envelope.json"], reflect.TypeFor[document](), "document"),
-		all.same("watch-event.json", all["watch-event.json"], reflect.TypeFor[eventLine](), "event")...) {
+	for _, err := range append(all.same("envelope.json", all["envelope.json"], reflect.TypeFor[report.Document[any]](), "document"),
+		all.same("watch-event.json", all["watch-event.json"], reflect.TypeFor[report.Event](), "event")...) {
 		t.Error(err)
 	}
 }
@@ -236,10 +240,61 @@ func TestSchemaOutput(t *testing.T) {
 			t.Errorf("%s: %v\n%s", one.line, err, &out)
 		}
 		seen[command]++
+		if err := decodes(command, out.Bytes()); err != nil {
+			t.Errorf("%s: %v\n%s", one.line, err, &out)
+		}
 	}
 	for command, types := range schemaTypes {
 		if seen[command] == 0 && len(types) > 0 && command != "demo" { // demo has a script, whose output is validated too
 			t.Errorf("no run of %s", command)
+		}
+	}
+}
+
+// decodes requires that a Go program finds in the types of package report all that a command
+// printed, and nothing else.
+func decodes(command string, output []byte) error {
+	switch command {
+	case "status":
+		return decodesAs[report.Document[*report.Status]](output)
+	case "history":
+		return decodesAs[report.Document[*report.History]](output)
+	case "inspect":
+		return decodesAs[report.Document[*report.Inspected]](output)
+	case "verify":
+		return decodesAs[report.Document[*report.Verified]](output)
+	case "install", "rollback":
+		return decodesAs[report.Document[*report.Outcome]](output)
+	}
+	return decodesAs[report.Document[any]](output)
+}
+
+func decodesAs[Document any](output []byte) error {
+	for decoder := json.NewDecoder(bytes.NewReader(output)); ; {
+		var line json.RawMessage
+		if err := decoder.Decode(&line); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		var value any
+		if bytes.Contains(line, []byte(`"event": {`)) || bytes.Contains(line, []byte(`"event":{`)) {
+			value = new(report.Event)
+		} else {
+			value = new(Document)
+		}
+		strict := json.NewDecoder(bytes.NewReader(line))
+		strict.DisallowUnknownFields()
+		if err := strict.Decode(value); err != nil {
+			return err
+		}
+		again, err := report.Encode(value, "")
+		var printed, encoded any
+		if err = errors.Join(err, json.Unmarshal(line, &printed), json.Unmarshal(again, &encoded)); err != nil {
+			return err
+		}
+		if !reflect.DeepEqual(printed, encoded) {
+			return fmt.Errorf("decoded and encoded again it is %s", again)
 		}
 	}
 }

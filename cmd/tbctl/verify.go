@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/verify"
 )
 
@@ -36,20 +36,6 @@ Examples:
 ` + exitHelp(exitRejected, "the file is not whole", exitRefused, "it is whole, but does not fit INSTALLED")
 }
 
-// verified is the result of the command.
-type verified struct {
-	File     string                 `json:"file"`
-	Kind     inspect.Kind           `json:"kind"`
-	Archive  *archiveFacts          `json:"archive,omitempty"`
-	Report   verify.Report          `json:"report"`
-	Against  string                 `json:"against,omitempty"`
-	Fit      *verify.ReplaceReport  `json:"fit,omitempty"`
-	Releases []multiversion.Release `json:"releases,omitempty"`
-
-	// Advisories are what is known of the file's release, and with --against of the way to it.
-	Advisories []advisory.Notice `json:"advisories"`
-}
-
 // Run verifies the file.
 func (c *verifyCmd) Run(a *app) error {
 	if c.Against == "" && c.Fit.given() {
@@ -60,26 +46,22 @@ func (c *verifyCmd) Run(a *app) error {
 		return err
 	}
 	defer input.Close()
-	result := verified{File: c.File, Kind: inspect.Describe(input, input.Size()), Archive: input.archive}
-	result.Report, err = verify.File(a.ctx, input, input.Size(), verify.Options{Mode: input.mode, SHA256: c.Digest || c.SHA256 != ""})
+	result, err := report.Verify(a.ctx, c.File, input, verify.Options{Mode: input.mode, SHA256: c.Digest || c.SHA256 != ""})
 	if err != nil {
-		return fmt.Errorf("%s: %w", c.File, err)
+		return err
 	}
+	result.Archive, result.Against = input.archive, c.Against
 	if err := c.checkDigest(a, input, result.Report.SHA256); err != nil {
 		return err
 	}
-	if result.Report.Binary != nil {
-		result.Releases = result.Report.Binary.Images[0].Header.Releases()
-	}
-	result.Against = c.Against
 	if c.Against != "" && result.Report.Ok {
 		fit, err := c.compare(a, result.Report.Binary)
 		if err != nil {
 			return err
 		}
-		result.Fit = &fit
+		result.Compared(&fit)
 	}
-	result.advise(a)
+	a.advise(result.Advisories)
 	a.emit(result, func(out *term.Stream) { renderVerified(out, result, !a.global.Quiet, c.Digest) })
 	switch {
 	case !result.Report.Ok:
@@ -92,19 +74,6 @@ func (c *verifyCmd) Run(a *app) error {
 		return &commandError{code: exitRefused, hint: a.hintFit(result.Fit, false), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
 	}
 	return nil
-}
-
-// advise finds out and says what is known of the file's release and of the way to it.
-func (v *verified) advise(a *app) {
-	var subjects []advisory.Subject
-	if v.Report.Binary != nil {
-		subjects = append(subjects, advisory.Subject{About: advisory.AboutFile, Release: v.Report.Binary.Current(), SHA256: []string{v.Report.SHA256}})
-	}
-	if v.Fit != nil {
-		subjects = append(subjects, v.Fit.Subjects()...)
-	}
-	v.Advisories = advisory.Of(subjects...)
-	a.advise(v.Advisories)
 }
 
 // checkDigest compares the executable, or the archive that it is in, with the digest
@@ -137,28 +106,22 @@ func (c *verifyCmd) checkDigest(a *app, input *input, found string) error {
 
 // compare judges whether the file may replace the other.
 func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceReport, error) {
-	known, _, err := c.Fit.known(a, c.Against, true, false)
-	if err != nil {
-		return verify.ReplaceReport{}, err
-	}
 	against, err := openInput(a, c.Against)
 	if err != nil {
 		return verify.ReplaceReport{}, fmt.Errorf("--against: %w", err)
 	}
 	defer against.Close()
-	known.AllowDowngrade = c.Fit.AllowDowngrade
-	if reached := remembered(a, c.Against).Reached; reached != nil && !reached.With(c.Fit.ForgetDataFile) {
-		known.Reached = *reached
-	}
-	known.Settled = true // nothing is changed: what cannot be seen is a remark
 	installed := verify.InstalledFrom(against, against.Size(), c.Fit.FromPlain)
 	if errors.Is(installed.Err, multiversion.RuleKind) {
 		return verify.ReplaceReport{}, &commandError{code: exitRefused, hint: "is --against the right file?", err: fmt.Errorf("%s is %s, not a binary", c.Against, inspect.Describe(against, against.Size()).Text)}
 	}
-	return verify.Replace(next, installed, known), nil
+	site := a.site(c.Against, c.Fit.said())
+	fit, err := site.Judge(a.ctx, next, installed)
+	a.host = site.Report
+	return fit, err
 }
 
-func renderVerified(out *term.Stream, result verified, details, digest bool) {
+func renderVerified(out *term.Stream, result *report.Verified, details, digest bool) {
 	if details {
 		renderVerifiedDetails(out, result)
 	} else if result.Report.SHA256 != "" && digest {
@@ -178,7 +141,7 @@ func renderVerified(out *term.Stream, result verified, details, digest bool) {
 	}
 }
 
-func renderVerifiedDetails(out *term.Stream, result verified) {
+func renderVerifiedDetails(out *term.Stream, result *report.Verified) {
 	out.Printf("%s  %s, %s\n\n", out.Styles().Bold.Render(term.Printable(result.File)), result.Kind.Text, term.Bytes(result.Report.Size))
 	renderFindings(out, result.Report.Findings)
 	if result.Report.SHA256 != "" {

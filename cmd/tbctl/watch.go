@@ -8,12 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
-	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -68,16 +67,13 @@ func (c *watchCmd) Run(a *app) error {
 		return usage("say what is waited for: --until serving", "--patience is of --until, which is not there")
 	}
 	a.compact = true
-	path := a.target(c.Target)
-	if found, err := fsatomic.Lookup(vfs.OS(), path); err == nil {
-		path = found.Path
-	}
+	query := a.site(a.target(c.Target), host.Said{Ignore: c.IgnoreProcess}).Query()
+	path := query.Target
 	ctx, cancel := a.ctx, func() {}
 	if c.Timeout > 0 {
 		ctx, cancel = context.WithTimeout(a.ctx, c.Timeout)
 	}
 	defer cancel()
-	query := host.Query{Target: path, Remembered: new(fitFlags).remembered(a, path), Ignore: c.IgnoreProcess}
 	options := watch.Options{Interval: c.Interval, Running: c.Running, Patience: c.Patience, Replicas: query.Options()}
 	if c.Until == "" {
 		return c.follow(ctx, a, path, options)
@@ -159,19 +155,10 @@ func untilError(a *app, path string, err error) error {
 	return &commandError{code: exitFailed, hint: hint, err: err}
 }
 
-// eventLine is one line of watch --json.
-type eventLine struct {
-	Version int         `json:"version"`
-	Command string      `json:"command"`
-	Event   watch.Event `json:"event"`
-}
-
 // event prints one event as it happens.
 func (a *app) event(event watch.Event) {
 	if a.global.JSON {
-		if line, err := encode(eventLine{Version: documentVersion, Command: a.command, Event: event}, ""); err == nil {
-			_, _ = a.out.Write(line) // its error is kept by the stream
-		}
+		_ = a.writeJSON(report.Event{Version: report.Version, Command: a.command, Event: event}, "") // its error is kept by the stream
 		return
 	}
 	a.out.Printf("%s %s\n", a.out.Styles().Dim.Render(event.Time.Local().Format("15:04:05.000")), eventText(a.out, event))

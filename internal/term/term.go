@@ -7,6 +7,7 @@
 package term
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -202,7 +203,7 @@ func (s *Stream) each(args []any) []any {
 // clean replaces control characters, newlines too, but those of the stream's styles.
 func (s *Stream) clean(text string) string {
 	text = strings.ToValidUTF8(text, "\ufffd")
-	if !strings.ContainsFunc(text, Acts) {
+	if !strings.ContainsFunc(text, acts) {
 		return text
 	}
 	var clean strings.Builder
@@ -275,18 +276,35 @@ func (s *Stream) Hang(text string, indent int) Block {
 // Printable replaces what a terminal would act on (control characters and
 // escapes) in a text that came from outside, newlines too.
 func Printable(text string) string {
-	if utf8.ValidString(text) && !strings.ContainsFunc(text, Acts) {
+	if utf8.ValidString(text) && !strings.ContainsFunc(text, acts) {
 		return text
 	}
 	return strings.Map(func(r rune) rune {
-		if Acts(r) {
+		if acts(r) {
 			return '\ufffd'
 		}
 		return r
 	}, text)
 }
 
-// Acts reports whether a terminal does something else with a character than show it.
-func Acts(r rune) bool {
+// acts reports whether a terminal does something else with a character than show it.
+func acts(r rune) bool {
 	return r < 0x20 || r == 0x7f || (r >= 0x80 && r < 0xa0) || r == 0x2028 || r == 0x2029 || r == 0x061c || r == 0x200e || r == 0x200f || (r >= 0x202a && r <= 0x202e) || (r >= 0x2066 && r <= 0x2069)
+}
+
+// JSON returns a JSON text in which what a terminal would act on is escaped.
+func JSON(text []byte) []byte {
+	escape := func(r rune) bool { return r != '\n' && acts(r) }
+	if !bytes.ContainsFunc(text, escape) {
+		return text
+	}
+	var escaped bytes.Buffer
+	for _, r := range string(text) {
+		if escape(r) {
+			fmt.Fprintf(&escaped, `\u%04x`, r)
+		} else {
+			escaped.WriteRune(r)
+		}
+	}
+	return escaped.Bytes()
 }

@@ -1,0 +1,203 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/watch"
+)
+
+// Said is what an operator says of the cluster.
+type Said struct {
+	Running   []multiversion.Release // that replicas run
+	DataFiles []string               // whose releases the binary must hold
+	Forget    []string               // data files that no longer belong to a replica of the target
+	Ignore    []int                  // processes that are no replicas of this cluster, whatever they look like
+	Stopped   bool                   // no replica runs from the target
+
+	FromPlain      multiversion.Release // of an installed executable that has no multiversion sections
+	AllowDowngrade bool
+}
+
+// Site is a target on this host with the replicas that run from it. Its operations join what the
+// operator says, what is remembered with the target, and what the replicas show: an installation
+// is judged by it, once before anything is fetched and once more under the lock, and what was
+// seen is remembered. Installer and Target are required.
+type Site struct {
+	*install.Installer
+	Target string // a path; symbolic links are followed
+	Said   Said
+
+	// Warn, unless nil, is told what an operator must not miss, as it is found out.
+	Warn func(text string)
+
+	// Report is what the last look found.
+	Report Report
+}
+
+// Install is [install.Installer.Install], or for a dry run [install.Installer.Plan], of a
+// request whose Target and whose facts about the cluster are the site's. Besides their errors there are those
+// of [Look], after which there is no outcome.
+func (s *Site) Install(ctx context.Context, request install.Request, fetch install.Fetch, dryRun bool) (*install.Outcome, error) {
+	if err := s.prepare(ctx, &request, Query{Ahead: dryRun}); err != nil {
+		return nil, err
+	}
+	if dryRun {
+		return s.Installer.Plan(ctx, request, fetch)
+	}
+	return s.Installer.Install(ctx, request, fetch)
+}
+
+// Rollback is [install.Installer.Rollback] and [install.Installer.PlanRollback], as Install is.
+func (s *Site) Rollback(ctx context.Context, request install.Request, dryRun bool) (*install.Outcome, error) {
+	if err := s.prepare(ctx, &request, Query{Ahead: dryRun, Back: true}); err != nil {
+		return nil, err
+	}
+	if dryRun {
+		return s.Installer.PlanRollback(ctx, request)
+	}
+	return s.Installer.Rollback(ctx, request)
+}
+
+// Judge says whether a file may take the place of an installed one. It changes nothing, so that what
+// cannot be seen is a remark.
+func (s *Site) Judge(ctx context.Context, next *multiversion.Binary, installed verify.Installed) (verify.ReplaceReport, error) {
+	options, _, err := s.look(ctx, Query{Ahead: true})
+	if err != nil {
+		return verify.ReplaceReport{}, err
+	}
+	options.AllowDowngrade, options.Settled = s.Said.AllowDowngrade, true
+	if reached := s.state().Reached; reached != nil && !reached.With(s.Said.Forget) {
+		options.Reached = *reached
+	}
+	return verify.Replace(next, installed, options), nil
+}
+
+// prepare fills in what is known of the cluster. What was seen until an error is remembered, unless
+// nothing is to be changed.
+func (s *Site) prepare(ctx context.Context, request *install.Request, query Query) error {
+	request.Target, request.Forget = s.Target, s.Said.Forget
+	request.PlainRelease, request.AllowDowngrade = s.Said.FromPlain, s.Said.AllowDowngrade
+	request.Refresh = func(ctx context.Context) (verify.ReplaceOptions, install.Seen, error) { return s.look(ctx, query) }
+	var err error
+	if request.Fit, request.Seen, err = s.look(ctx, query); err != nil && !query.Ahead {
+		s.remember(ctx, request.Seen, false)
+	}
+	return err
+}
+
+// look finds out what is known of the cluster, and what of it is to be remembered.
+func (s *Site) look(ctx context.Context, query Query) (verify.ReplaceOptions, install.Seen, error) {
+	known := s.Query()
+	known.Running, known.Stopped, known.Ahead, known.Back = s.Said.Running, s.Said.Stopped, query.Ahead, query.Back
+	report, err := Look(ctx, known)
+	for _, warning := range report.Warnings {
+		s.warn(warning)
+	}
+	s.Report = report
+	return report.Options(known), report.seen(), err
+}
+
+// Query asks for the processes that run from the target, and for its data files.
+func (s *Site) Query() Query {
+	query := Query{Target: s.Target, DataFiles: s.Said.DataFiles, Ignore: s.Said.Ignore}
+	if found, err := fsatomic.Lookup(s.FS, s.Target); err == nil {
+		query.Target = found.Path
+	}
+	query.Remembered = slices.DeleteFunc(s.state().DataFiles, func(name string) bool { return slices.Contains(s.Said.Forget, name) })
+	return query
+}
+
+// state is what is remembered with the target; empty where nothing is. That it cannot be
+// believed is the installer's to say.
+func (s *Site) state() *install.State {
+	found, err := fsatomic.Lookup(s.FS, s.Target)
+	if err != nil {
+		return &install.State{}
+	}
+	state, _ := s.ReadState(found, nil)
+	return state
+}
+
+func (s *Site) remember(ctx context.Context, seen install.Seen, quiet bool) {
+	if err := s.Remember(context.WithoutCancel(ctx), s.Target, seen); err != nil && !quiet {
+		s.warn(fmt.Sprintf("what was seen of the replicas is not remembered: %v", err))
+	}
+}
+
+func (s *Site) warn(text string) {
+	if s.Warn != nil {
+		s.Warn(text)
+	}
+}
+
+// UnseenError says that there may be replicas which were not seen, so that it is not known whether
+// all of them have taken the file.
+type UnseenError struct{ Unseen []replica.Unseen }
+
+// Error says why they were not seen.
+func (e *UnseenError) Error() string {
+	var why []string
+	for _, each := range e.Unseen {
+		why = append(why, each.Reason)
+	}
+	return "whether every replica has taken it cannot be seen from here: " + strings.Join(why, "; ")
+}
+
+// WaitArmed waits until every replica that runs from the installed file holds it in memory, and
+// returns how many there are. It gives up when none has come further for the time of the patience. Each event
+// is told to report. The error is an [*UnseenError] where there may be others, or that of
+// [watch.Until]. What was seen meanwhile is remembered; quiet says that it is no matter
+// if that fails.
+func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool, report func(watch.Event)) (int, error) {
+	query := s.Query()
+	defer func() { // a replica may have started since the installation looked, or have come further
+		last, _ := Look(context.WithoutCancel(ctx), query)
+		s.remember(ctx, last.seen(), quiet)
+	}()
+	view, err := See(ctx, query)
+	if err != nil {
+		return 0, fmt.Errorf("wait for the replicas: %w", err)
+	}
+	replicas := 0
+	for index := range view.Processes {
+		if view.Processes[index].Replica {
+			replicas++
+		}
+	}
+	switch {
+	case replicas > 0:
+	case len(view.Unseen) > 0:
+		return 0, &UnseenError{view.Unseen}
+	case view.ByName:
+		return 0, &UnseenError{[]replica.Unseen{{Kind: replica.UnseenForbidden, Reason: "what other users' processes execute may not be looked into"}}}
+	default:
+		return 0, nil
+	}
+	file, err := multiversion.Open(query.Target)
+	if err != nil {
+		return replicas, fmt.Errorf("wait for the replicas: %w", err)
+	}
+	header := file.HostImage().Header
+	file.Close()
+	condition := watch.Condition{What: watch.ConditionArmed, Release: header.Current.Release, Checksum: header.ChecksumBinary}
+	waited, err := watch.Until(ctx, query.Target, condition, watch.Options{Patience: patience, Replicas: query.Options()}, report)
+	if errors.Is(err, watch.ErrUnseen) && len(waited.Unseen) > 0 {
+		err = &UnseenError{waited.Unseen}
+	}
+	return replicas, err
+}
+
+// seen is what is to be remembered of the look.
+func (r *Report) seen() install.Seen {
+	return install.Seen{DataFiles: r.DataFiles, Reached: r.Reached, Named: r.Named}
+}

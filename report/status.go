@@ -1,0 +1,172 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+
+	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// Status is the result of status: the target, what is kept with it, and what runs from it.
+type Status struct {
+	Target    fsatomic.Target  `json:"target"`
+	Installed *install.File    `json:"installed"` // null: nothing is there, or it is hidden
+	Previous  *install.File    `json:"previous"`  // null: none is kept, or it is hidden
+	Hidden    []string         `json:"hidden"`    // files that are there and could not be read
+	HeldBy    *fsatomic.Holder `json:"held_by"`   // who works on it now; null: nobody, or it cannot be seen
+
+	// LockObserved is whether it could be seen who works on it.
+	LockObserved bool `json:"lock_observed"`
+
+	Leftovers   []fsatomic.Leftover   `json:"leftovers"`   // with a holder, its work in progress
+	Interrupted []install.Interrupted `json:"interrupted"` // the operation whose outcome is not known, if there is one
+	Last        *install.Record       `json:"last"`        // the last operation that changed the target; null: none is known
+	Recorded    install.Files         `json:"recorded"`    // both files, as they were when they were installed and displaced
+	DataFiles   []host.DataFile       `json:"data_files"`  // those that are remembered of the target's replicas
+
+	// Reached is the newest release that a replica of the target was ever seen at; null: none is remembered.
+	Reached *verify.Reached `json:"reached"`
+
+	// Observed is whether all processes could be looked at: without, Unseen says why there may be
+	// replicas that are not among them.
+	Observed bool             `json:"replicas_observed"`
+	Unseen   []replica.Unseen `json:"replicas_unseen"`
+	ByName   bool             `json:"replicas_by_name"` // of other users' processes only the names could be seen
+	Replicas []host.Replica   `json:"replicas"`
+
+	// Advisories are what is known of both files, and of other releases that run.
+	Advisories []advisory.Notice `json:"advisories"`
+
+	// Problem is why the installed file is no multiversion binary that can be read; nil where it is
+	// one, or nothing is there. Warnings are what could not be found out.
+	Problem  error    `json:"-"`
+	Warnings []string `json:"-"`
+}
+
+// Hides reports whether a file is there and could not be read.
+func (s *Status) Hides(path string) bool { return slices.Contains(s.Hidden, path) }
+
+// NewStatus looks at a target of the installer's. It changes nothing, whatever it finds: what was
+// interrupted is completed by the next operation that changes the target. On an error there is no
+// status; what this user may not see is none.
+func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status, error) {
+	target, lookupErr := fsatomic.Lookup(in.FS, name)
+	if lookupErr != nil && !(target.Exists && errors.Is(lookupErr, fs.ErrPermission)) {
+		return nil, lookupErr
+	}
+	s := &Status{Target: target}
+	describe := func(path string) (*install.File, error) {
+		file, err := install.Describe(ctx, in.FS, path)
+		if !errors.Is(err, fs.ErrPermission) {
+			return file, err
+		}
+		s.Hidden = append(s.Hidden, path)
+		s.warn("what %s is cannot be seen: this user may not read it", path)
+		return nil, nil
+	}
+	var err error
+	if target.Exists {
+		if s.Installed, err = describe(target.Path); err != nil {
+			return nil, err
+		}
+	}
+	if target.OldExists && target.Old.Kind == vfs.KindFile {
+		if s.Previous, err = describe(target.OldPath); err != nil {
+			return nil, err
+		}
+	}
+
+	holder, held, err := fsatomic.HeldBy(in.FS, target)
+	s.LockObserved = err == nil
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		s.warn("whether another tbctl works on it cannot be seen: this user may not open the lock; run it as root")
+	case err != nil:
+		s.warn("%v", err)
+	case held:
+		s.HeldBy = &holder
+	}
+	residue, err := fsatomic.Residue(in.FS, target)
+	if err != nil {
+		return nil, err
+	}
+	s.Leftovers = residue.Leftovers
+
+	state, err := in.ReadState(target, s.Installed)
+	if err != nil {
+		s.warn("%v", err)
+	}
+	s.Last, s.Recorded, s.Reached = state.Last, state.Files, state.Reached
+	for _, name := range state.DataFiles {
+		s.DataFiles = append(s.DataFiles, host.ReadDataFile(ctx, name))
+	}
+	if open := state.Interrupted(s.Installed, s.HeldBy != nil); open != nil {
+		if s.Hides(target.Path) {
+			open.Found = install.ResultUnknown
+		}
+		s.Interrupted = append(s.Interrupted, *open)
+	}
+
+	var header *multiversion.Header
+	if target.Exists {
+		var file *multiversion.File
+		if file, s.Problem = multiversion.Open(target.Path); s.Problem == nil {
+			header = &file.HostImage().Header
+			file.Close()
+		}
+		if s.Hides(target.Path) {
+			s.Problem = lookupErr
+		}
+	}
+	view, err := host.See(ctx, host.Query{Target: target.Path, Remembered: state.DataFiles})
+	if err != nil {
+		return nil, err
+	}
+	s.Observed, s.ByName, s.Unseen = len(view.Unseen) == 0, view.ByName, view.Unseen
+	for _, process := range view.Processes {
+		s.Replicas = append(s.Replicas, host.Foresee(process, header))
+	}
+	s.advise()
+	return s, nil
+}
+
+func (s *Status) warn(format string, args ...any) {
+	s.Warnings = append(s.Warnings, fmt.Sprintf(format, args...))
+}
+
+// advise finds out what is known of the files and of what runs.
+func (s *Status) advise() {
+	subjects := []advisory.Subject{
+		subjectOf(advisory.AboutInstalled, s.Installed, s.Recorded.Installed),
+		subjectOf(advisory.AboutPrevious, s.Previous, s.Recorded.Previous),
+	}
+	for index := range s.Replicas {
+		running := s.Replicas[index].Running.Release
+		if s.Installed == nil || running != s.Installed.Release {
+			subjects = append(subjects, advisory.Subject{About: advisory.AboutRunning, Release: running})
+		}
+	}
+	s.Advisories = advisory.Of(subjects...)
+}
+
+// subjectOf is a file of which it is asked what is known, with what its record says of it.
+func subjectOf(about advisory.About, file *install.File, recorded *install.Recorded) advisory.Subject {
+	if file == nil {
+		return advisory.Subject{About: about}
+	}
+	subject := advisory.Subject{About: about, Release: file.Release, SHA256: []string{file.SHA256}}
+	if recorded != nil && recorded.SHA256 == file.SHA256 && recorded.Origin != nil {
+		subject.Tag, subject.SHA256 = recorded.Origin.Tag, append(subject.SHA256, recorded.Origin.SHA256)
+	}
+	return subject
+}

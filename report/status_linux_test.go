@@ -1,0 +1,131 @@
+package report_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/standin"
+	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// files are the names, sizes and times of all that is in a directory.
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	var all []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			all = append(all, strings.Join([]string{path, info.Mode().String(), info.ModTime().String()}, " "))
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// TestStatus follows a target from nothing to a replica that runs, and requires that looking
+// changes nothing.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	dir := filepath.Dir(binary)
+	in := &install.Installer{FS: vfs.OS(), Journal: &install.Journal{FS: vfs.OS(), Dir: t.TempDir()}}
+	look := func(name string) *report.Status {
+		t.Helper()
+		before := files(t, dir)
+		status, err := report.NewStatus(t.Context(), in, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if after := files(t, dir); !slices.Equal(after, before) {
+			t.Errorf("there is %q, was %q", after, before)
+		}
+		return status
+	}
+
+	if s := look(filepath.Join(dir, "nothing")); s.Target.Exists || s.Installed != nil || s.Problem != nil || len(s.Replicas) != 0 {
+		t.Errorf("where nothing is: %+v", s)
+	}
+	text := filepath.Join(dir, "text")
+	testbin.WriteFile(t, text, []byte("text"))
+	if s := look(text); !errors.Is(s.Problem, multiversion.RuleKind) || s.Installed == nil || s.Installed.Kind == "" {
+		t.Errorf("of a text: %v, %+v", s.Problem, s.Installed)
+	}
+
+	next := standin.Binary(t, "0.17.7", "0.17.6")
+	site := host.Site{Installer: in, Target: binary, Said: host.Said{DataFiles: []string{dataFile}}}
+	fetch := func(_ context.Context, w io.Writer) (install.Origin, error) {
+		_, err := w.Write(next)
+		return install.Origin{Source: "test"}, err
+	}
+	if _, err := site.Install(t.Context(), install.Request{}, fetch, false); err != nil {
+		t.Fatal(err)
+	}
+	standin.Start(t, binary, dataFile, standin.Options{}).Must("listening")
+	s := look(binary)
+	switch {
+	case s.Problem != nil, len(s.Warnings) > 0, s.Installed == nil, s.Previous == nil, s.Last == nil, !s.LockObserved, s.HeldBy != nil, len(s.Interrupted) > 0:
+		t.Errorf("%v %q %+v", s.Problem, s.Warnings, s)
+	case s.Installed.Release != testbin.Release("0.17.7"), s.Previous.Release != testbin.Release("0.17.6"), s.Recorded.Installed.SHA256 != s.Installed.SHA256:
+		t.Errorf("%+v, before it %+v", s.Installed, s.Previous)
+	case len(s.DataFiles) != 1 || s.DataFiles[0].Release != testbin.Release("0.17.6"):
+		t.Errorf("the data files are %+v", s.DataFiles)
+	case len(s.Replicas) != 1 || s.Replicas[0].OutlookKind != host.OutlookArmed:
+		t.Errorf("the replicas are %+v", s.Replicas)
+	}
+
+	history, err := report.NewHistory(t.Context(), in, binary)
+	if err != nil || len(history.Records) != 1 || history.Records[0].Result != install.ResultInstalled || !history.Complete || len(history.Interrupted)+len(history.Warnings) > 0 {
+		t.Errorf("%+v, %v", history, err)
+	}
+	if err := os.WriteFile(history.Journal, []byte("nonsense\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if history, err = report.NewHistory(t.Context(), in, ""); err != nil || history.Damaged != 1 || len(history.Warnings) != 1 || len(history.Records) != 0 {
+		t.Errorf("of a damaged journal: %+v, %v", history, err)
+	}
+}
+
+// TestInspect: a file is a binary, a data file, or an error that says what it is.
+func TestInspect(t *testing.T) {
+	t.Parallel()
+	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	text := filepath.Join(t.TempDir(), "text")
+	testbin.WriteFile(t, text, []byte("text"))
+	for _, test := range []struct {
+		name   string
+		binary bool
+		data   bool
+	}{{binary, true, false}, {dataFile, false, true}, {text, false, false}} {
+		file, err := os.Open(test.name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		info, err := file.Stat()
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := report.Inspect(t.Context(), test.name, io.NewSectionReader(file, 0, info.Size()))
+		if (result.Binary != nil) != test.binary || (result.DataFile != nil) != test.data || (err == nil) != (test.binary || test.data) || result.Kind.Text == "" {
+			t.Errorf("%s: %+v, %v", test.name, result, err)
+		}
+	}
+}
