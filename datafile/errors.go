@@ -1,23 +1,23 @@
 package datafile
 
 import (
-	"errors"
 	"fmt"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
 // Why a file has no superblock to go by. ErrNoCopy and ErrFileKind say that it
 // is likely not a data file; with the others it is one that a replica would refuse.
 var (
-	ErrNoCopy       = errors.New("no valid copy of a superblock")
-	ErrNoQuorum     = errors.New("no two copies of the superblock agree")
-	ErrFork         = errors.New("two superblocks with the same sequence")
-	ErrSkipped      = errors.New("a copy is ahead of the others by more than one sequence")
-	ErrDisconnected = errors.New("the superblock does not follow from the one before it")
-	ErrNoRelease    = errors.New("the superblock names no release")
-	ErrDevelopment  = errors.New("data file of a development build")
-	ErrFileKind     = errors.New("neither a regular file nor a block device")
+	ErrNoCopy       = fault.New(fault.Refused, "no valid copy of a superblock")
+	ErrNoQuorum     = fault.New(fault.Refused, "no two copies of the superblock agree")
+	ErrFork         = fault.New(fault.Refused, "two superblocks with the same sequence")
+	ErrSkipped      = fault.New(fault.Refused, "a copy is ahead of the others by more than one sequence")
+	ErrDisconnected = fault.New(fault.Refused, "the superblock does not follow from the one before it")
+	ErrNoRelease    = fault.New(fault.Refused, "the superblock names no release")
+	ErrDevelopment  = fault.New(fault.Refused, "data file of a development build")
+	ErrFileKind     = fault.New(fault.Refused, "neither a regular file nor a block device")
 )
 
 // QuorumError says that the four copies do not make a superblock. It matches
@@ -60,6 +60,9 @@ func (e *VersionError) Error() string {
 	}
 	return fmt.Sprintf("superblock version %d (formatted by release %s), want 1 or 2: a newer tbctl may read it", e.Version, e.ReleaseFormat)
 }
+
+// Class is [fault.Refused]: which release the data needs cannot be told.
+func (e *VersionError) Class() fault.Class { return fault.Refused }
 
 // Is reports whether target is ErrDevelopment and the version 0.
 func (e *VersionError) Is(target error) bool { return target == ErrDevelopment && e.Version == 0 }

@@ -9,12 +9,13 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
 var (
 	// ErrPlatform says that a binary was not built for this host.
-	ErrPlatform = errors.New("binary is for another platform")
+	ErrPlatform = fault.New(fault.Refused, "binary is for another platform")
 
 	// ErrCommand says that a [Command] cannot be run as it is.
 	ErrCommand = errors.New("command")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/current"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -13,13 +14,13 @@ import (
 var (
 	// ErrArch says that a binary holds nothing for the architecture asked
 	// for, or that none was given and the binary is universal.
-	ErrArch = errors.New("architecture")
+	ErrArch = fault.New(fault.Rejected, "architecture")
 
 	// ErrNotIncluded is matched by every [NotIncludedError].
-	ErrNotIncluded = errors.New("release not in the binary")
+	ErrNotIncluded = fault.New(fault.Rejected, "release not in the binary")
 
 	// ErrChecksum is matched by every [ChecksumError].
-	ErrChecksum = errors.New("checksum mismatch")
+	ErrChecksum = fault.New(fault.Rejected, "checksum mismatch")
 )
 
 // NotIncludedError says that a binary does not hold a release. It matches [ErrNotIncluded].

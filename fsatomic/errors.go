@@ -3,6 +3,8 @@ package fsatomic
 import (
 	"errors"
 	"fmt"
+
+	"github.com/tbctl/tbctl/fault"
 )
 
 // Problems that [Target.Check] finds. They come with a path and are matched
@@ -25,7 +27,7 @@ var (
 	// ErrBusy is matched by every [BusyError].
 	ErrBusy = errors.New("busy")
 	// ErrChanged: the target is not what the plan saw. Nothing was replaced.
-	ErrChanged = errors.New("changed since the plan was made")
+	ErrChanged = fault.New(fault.Busy, "changed since the plan was made")
 	// ErrLockFile: what stands at the lock's name is not a lock file.
 	ErrLockFile = errors.New("not a lock file")
 	// ErrStateFile: what stands at the state's name may be the work of anybody.
@@ -39,14 +41,14 @@ var (
 	// last write.
 	ErrNoAttributes = errors.New("attributes are not set")
 	// ErrNoOld: there is no previous file to swap with.
-	ErrNoOld = errors.New("no previous file")
+	ErrNoOld = fault.New(fault.Refused, "no previous file")
 	// ErrOldOwner: the previous file belongs to another user, who may have put it
 	// there.
 	ErrOldOwner = errors.New("belongs to another user")
 	// ErrLinks: the file has further names, of which nothing is known.
 	ErrLinks = errors.New("it has more than one link")
 	// ErrSameFile: both names are links to one file.
-	ErrSameFile = errors.New("is the same file")
+	ErrSameFile = fault.New(fault.Refused, "is the same file")
 	// ErrClosed: the handle was closed, committed or aborted.
 	ErrClosed = errors.New("already closed")
 )
@@ -85,14 +87,17 @@ func (e *AttributeError) Error() string {
 // Unwrap returns the cause.
 func (e *AttributeError) Unwrap() error { return e.Err }
 
+// Class is [fault.Refused]: another try ends in the same way.
+func (e *AttributeError) Class() fault.Class { return fault.Refused }
+
 // Is reports whether target is [ErrAttribute], or [ErrOwner] for the owner.
 func (e *AttributeError) Is(target error) bool {
 	return target == ErrAttribute || (target == ErrOwner && e.Attribute == AttributeOwner)
 }
 
 // SyncError is a failed fsync. It is never tried again, because the system
-// may have forgotten the data that it could not write: what is on the disk is
-// unknown.
+// may have forgotten the data that it could not write. Before the new file is at its
+// name, what stands there is untouched all the same.
 type SyncError struct {
 	Path    string // the file or directory
 	Swapped bool   // the new file already stands at the target
@@ -103,6 +108,14 @@ func (e *SyncError) Error() string { return "sync " + e.Path + ": " + e.Err.Erro
 
 // Unwrap returns the cause.
 func (e *SyncError) Unwrap() error { return e.Err }
+
+// Class is [fault.Unknown] where the new file is at its name: it may be gone after a power cut.
+func (e *SyncError) Class() fault.Class {
+	if e.Swapped {
+		return fault.Unknown
+	}
+	return fault.None
+}
 
 // UnknownStateError is a failure at or after the moment in which the new file
 // became visible. It says what is certain. Nothing was undone or tried again;
@@ -133,6 +146,9 @@ func (e *UnknownStateError) Error() string {
 // Unwrap returns the cause.
 func (e *UnknownStateError) Unwrap() error { return e.Err }
 
+// Class is [fault.Unknown].
+func (e *UnknownStateError) Class() fault.Class { return fault.Unknown }
+
 // BusyError says who has the lock. It matches [ErrBusy].
 type BusyError struct {
 	Path   string // the lock file, or the file itself
@@ -146,6 +162,9 @@ func (e *BusyError) Error() string {
 	return fmt.Sprintf("%s: in use by %q, process %d on %s since %s", e.Path, e.Holder.Command, e.Holder.PID,
 		e.Holder.Host, e.Holder.Start.Format("2006-01-02 15:04:05Z07:00"))
 }
+
+// Class is [fault.Busy].
+func (e *BusyError) Class() fault.Class { return fault.Busy }
 
 // Is reports whether target is [ErrBusy].
 func (e *BusyError) Is(target error) bool { return target == ErrBusy }

@@ -3,6 +3,7 @@ package host
 import (
 	"fmt"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/replica"
 )
 
@@ -33,6 +34,9 @@ func (e *RememberedError) Error() string {
 // Unwrap returns the cause.
 func (e *RememberedError) Unwrap() error { return e.Err }
 
+// Class is [fault.Refused].
+func (e *RememberedError) Class() fault.Class { return fault.Refused }
+
 // StillRunsError says that a replica runs from the target though the operator has said
 // that none does.
 type StillRunsError struct{ PID int }
@@ -41,6 +45,9 @@ type StillRunsError struct{ PID int }
 func (e *StillRunsError) Error() string {
 	return fmt.Sprintf("--stopped, but process %d is a replica that runs from the target", e.PID)
 }
+
+// Class is [fault.Refused].
+func (e *StillRunsError) Class() fault.Class { return fault.Refused }
 
 // UnknownReleaseError says that which release a replica runs could not be found out.
 type UnknownReleaseError struct{ Process replica.Process }
@@ -53,6 +60,9 @@ func (e *UnknownReleaseError) Error() string {
 	}
 	return fmt.Sprintf("process %d %s, and which release it runs could not be found out%s", e.Process.PID, what, Unreadable(&e.Process))
 }
+
+// Class is [fault.Refused].
+func (e *UnknownReleaseError) Class() fault.Class { return fault.Refused }
 
 // Unreadable lists what of a process could not be read, each with its reason in
 // parentheses and a space before it. It is empty if nothing is.

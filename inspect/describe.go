@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -49,6 +50,9 @@ func (e *NotMultiversionError) Error() string {
 
 // Unwrap returns the cause.
 func (e *NotMultiversionError) Unwrap() error { return e.Err }
+
+// Class is [fault.Rejected].
+func (e *NotMultiversionError) Class() fault.Class { return fault.Rejected }
 
 // Describe names a file of size bytes for what it is, from its headers. It is for
 // messages: a name is no proof. It never fails; a file that cannot be read is

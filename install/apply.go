@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -75,6 +76,8 @@ type guardError struct{ err error }
 func (e *guardError) Error() string { return e.err.Error() }
 
 func (e *guardError) Unwrap() error { return e.err }
+
+func (e *guardError) Class() fault.Class { return fault.Interrupted }
 
 // stillVerified makes sure that what is to be swapped in is what was verified. A file whose
 // times alone are others, as some file systems set them late, is read again.

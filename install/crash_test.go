@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/testbin"
@@ -259,6 +260,12 @@ func TestFaultInReading(t *testing.T) {
 	}
 }
 
+// results are what the history says of an error's class.
+var results = map[fault.Class]install.Result{
+	fault.Failed: install.ResultFailed, fault.Rejected: install.ResultRejected, fault.Refused: install.ResultRefused, fault.Busy: install.ResultBusy,
+	fault.Unknown: install.ResultUnknown, fault.Interrupted: install.ResultInterrupted,
+}
+
 func (s scene) fault(t *testing.T, options memfs.Options, number int, late, cut bool) {
 	t.Helper()
 	m := s.setUp(t, options)
@@ -276,6 +283,9 @@ func (s scene) fault(t *testing.T, options memfs.Options, number int, late, cut 
 	what := fmt.Sprintf("fault in %s (late %v, cut %v): %v", trace[number-1], late, cut, err)
 	now := m.look(t, what)
 	s.judge(t, m, outcome, err, now, what)
+	if class := fault.Of(err); err != nil && results[class] != outcome.Result {
+		t.Fatalf("%s: the error is %s, and the result %s", what, class, outcome.Result)
+	}
 	s.record(t, m, outcome, trace[number-1], what)
 	if cut {
 		m.Restart(memfs.None())

@@ -5,22 +5,23 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
 )
 
 // ErrNothingInstalled says that there is no file at the target to go back from.
-var ErrNothingInstalled = errors.New("nothing is installed")
+var ErrNothingInstalled = fault.New(fault.Refused, "nothing is installed")
 
 // ErrNotBinary says that what stands at the target is no executable at all.
-var ErrNotBinary = errors.New("not a binary")
+var ErrNotBinary = fault.New(fault.Refused, "not a binary")
 
 // ErrTooLarge says that the new file is larger than any binary. Nothing was fetched.
-var ErrTooLarge = errors.New("too large")
+var ErrTooLarge = fault.New(fault.Rejected, "too large")
 
 // ErrNotUTF8 says that the target's path cannot be written down as it is.
-var ErrNotUTF8 = errors.New("the path is not UTF-8")
+var ErrNotUTF8 = fault.New(fault.Usage, "the path is not UTF-8")
 
 // ErrNotSupported says that this system cannot replace a file durably.
 var ErrNotSupported = errors.New("installing is not supported on this system")
@@ -44,14 +45,25 @@ func (e *PlanError) Error() string {
 // Unwrap returns the problems.
 func (e *PlanError) Unwrap() []error { return e.Problems }
 
+// Class is [fault.Refused] if nothing can be done about any of the problems in that place, as with
+// attributes; otherwise [fault.Failed].
+func (e *PlanError) Class() fault.Class {
+	for _, problem := range e.Problems {
+		if fault.Of(problem) != fault.Refused {
+			return fault.Failed
+		}
+	}
+	return fault.Refused
+}
+
 // ErrNotBack says that there is no rollback to go forth again from.
-var ErrNotBack = errors.New("not rolled back")
+var ErrNotBack = fault.New(fault.Refused, "not rolled back")
 
 // ErrOtherOld says that the previous file is not the one that was displaced.
-var ErrOtherOld = errors.New("not the file that was displaced")
+var ErrOtherOld = fault.New(fault.Rejected, "not the file that was displaced")
 
 // ErrNotExecutable says that the previous file is not executable by its owner.
-var ErrNotExecutable = errors.New("not executable")
+var ErrNotExecutable = fault.New(fault.Refused, "not executable")
 
 // RejectedError says that the new file is not whole or is not what was asked
 // for. The target is untouched.
@@ -73,6 +85,9 @@ func (e *RejectedError) Error() string { return e.Source + ": " + e.Reason }
 
 // Unwrap returns the cause, or nil.
 func (e *RejectedError) Unwrap() error { return e.Err }
+
+// Class is [fault.Rejected].
+func (e *RejectedError) Class() fault.Class { return fault.Rejected }
 
 // RefusedError says that the new file is whole but does not fit what is
 // installed, what runs, or this host. The target is untouched.
@@ -98,6 +113,9 @@ func (e *RefusedError) Error() string { return e.Target + ": " + e.Reason }
 // Unwrap returns the cause, or nil.
 func (e *RefusedError) Unwrap() error { return e.Err }
 
+// Class is [fault.Refused].
+func (e *RefusedError) Class() fault.Class { return fault.Refused }
+
 // ReadBackError says that the file at the target is not the one that was
 // committed, or could not be read: somebody else changed it, or the disk did.
 type ReadBackError struct {
@@ -117,6 +135,9 @@ func (e *ReadBackError) Error() string {
 
 // Unwrap returns the cause.
 func (e *ReadBackError) Unwrap() error { return e.Err }
+
+// Class is [fault.Unknown].
+func (e *ReadBackError) Class() fault.Class { return fault.Unknown }
 
 // expectation is what was asked for, and what came.
 type expectation struct {

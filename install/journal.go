@@ -82,15 +82,8 @@ type JournalError struct {
 // Error says which journal and why.
 func (e *JournalError) Error() string { return "history " + e.Path + ": " + e.Err.Error() }
 
-// Unwrap returns the cause, without making a journal's failed fsync look like
-// one of the target's.
-func (e *JournalError) Unwrap() error {
-	var failed *fsatomic.SyncError
-	if errors.As(e.Err, &failed) {
-		return failed.Err
-	}
-	return e.Err
-}
+// Unwrap returns the cause.
+func (e *JournalError) Unwrap() error { return e.Err }
 
 // History is what a journal holds.
 type History struct {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -33,7 +34,7 @@ func (r *run) writeIntent() error {
 func (r *run) end(ctx context.Context, err error) (*Outcome, error) {
 	r.outcome.Duration = time.Since(r.started)
 	if r.outcome.Result == "" || err != nil {
-		r.outcome.Result = resultOf(ctx, err)
+		r.outcome.Result = resultOf(err)
 	}
 	r.keepSeen(context.WithoutCancel(ctx), err != nil)
 	if r.outcome.Result == ResultAlready || r.lock == nil {
@@ -85,20 +86,17 @@ func (r *run) log(ctx context.Context, record Record) {
 }
 
 // resultOf names the result of a failed operation.
-func resultOf(ctx context.Context, err error) Result {
-	var unknown *fsatomic.UnknownStateError
-	var readBack *ReadBackError
-	var rejected *RejectedError
-	var refused *RefusedError
-	var guard *guardError
-	switch {
-	case errors.As(err, &unknown), errors.As(err, &readBack):
+func resultOf(err error) Result {
+	switch fault.Of(err) {
+	case fault.Unknown:
 		return ResultUnknown
-	case errors.As(err, &rejected):
+	case fault.Rejected:
 		return ResultRejected
-	case errors.As(err, &refused):
+	case fault.Refused:
 		return ResultRefused
-	case errors.As(err, &guard), ctx.Err() != nil:
+	case fault.Busy:
+		return ResultBusy
+	case fault.Interrupted:
 		return ResultInterrupted
 	}
 	return ResultFailed

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/testbin"
@@ -118,6 +119,9 @@ func TestPlanErrors(t *testing.T) {
 				outcome, err := act(t.Context(), r, fetchOf(files(t).new, &calls))
 				if !errors.Is(err, test.want) || outcome == nil || outcome.Changed {
 					t.Fatalf("%s: %v, want %v; %+v", name, err, test.want, outcome)
+				}
+				if want := results[fault.Of(err)]; name == "install" && outcome.Result != want {
+					t.Errorf("the error is %s, and the result %s", fault.Of(err), outcome.Result)
 				}
 				says[name] = err.Error()
 			}

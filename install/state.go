@@ -10,6 +10,7 @@ import (
 	"maps"
 	"unicode/utf8"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
@@ -80,7 +81,7 @@ type Recorded struct {
 }
 
 // ErrStateVersion says that a newer tbctl wrote the target's state.
-var ErrStateVersion = errors.New("written by a newer tbctl")
+var ErrStateVersion = fault.New(fault.Refused, "written by a newer tbctl")
 
 // StateError says that the target's state could not be read or written, or is not
 // to be believed.

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/verify"
@@ -153,6 +154,9 @@ func (c changedAfter) try(t *testing.T) {
 		}
 		if data, _ := m.read(t, targetName); outcome.Changed || outcome.Result == install.ResultUnknown || !bytes.Equal(data, b.old) || len(m.residue(t)) > 0 {
 			t.Fatalf("%s: %s, the target is %s, left %q", what, outcome.Result, b.name(data), m.residue(t))
+		}
+		if class := fault.Of(err); outcome.Result != results[class] || errors.Is(err, fsatomic.ErrChanged) != (class == fault.Busy) {
+			t.Fatalf("%s: %v: the error is %s, and the result %s", what, err, class, outcome.Result)
 		}
 		refused++
 	}

@@ -3,6 +3,8 @@ package multiversion
 import (
 	"errors"
 	"fmt"
+
+	"github.com/tbctl/tbctl/fault"
 )
 
 // Rule names one rule of the format. It is an error, so that
@@ -129,6 +131,14 @@ func (e *FormatError) Is(target error) bool {
 
 // Unwrap returns the cause, or nil.
 func (e *FormatError) Unwrap() error { return e.Err }
+
+// Class is [fault.Rejected], but for a file that could not be read.
+func (e *FormatError) Class() fault.Class {
+	if e.Rule == RuleRead {
+		return fault.None
+	}
+	return fault.Rejected
+}
 
 // broken makes the error of one rule.
 func broken(rule Rule, offset int64, want, found string, args ...any) *FormatError {

@@ -1,6 +1,10 @@
 package pack
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/tbctl/tbctl/fault"
+)
 
 // Reason names why a build is refused. It is an error, so that
 // errors.Is(err, pack.ReasonSize) tells which it was.
@@ -51,6 +55,14 @@ func (e *RefusalError) Is(target error) bool {
 
 // Unwrap returns the cause, or nil.
 func (e *RefusalError) Unwrap() error { return e.Err }
+
+// Class is [fault.Rejected], but for an input that could not be read, or changed.
+func (e *RefusalError) Class() fault.Class {
+	if e.Reason == ReasonRead || e.Reason == ReasonChanged {
+		return fault.None
+	}
+	return fault.Rejected
+}
 
 // refuse makes the error of one reason.
 func refuse(reason Reason, cause error, detail string, args ...any) error {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -193,7 +194,7 @@ func (j *judge) remarks() error {
 }
 
 // ErrChanged says that a file changed while it was read.
-var ErrChanged = errors.New("the file changed while it was read")
+var ErrChanged = fault.New(fault.Busy, "the file changed while it was read")
 
 // ok reports whether all that must hold was checked and held.
 func (j *judge) ok() bool {

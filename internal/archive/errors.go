@@ -3,6 +3,8 @@ package archive
 import (
 	"fmt"
 	"io"
+
+	"github.com/tbctl/tbctl/fault"
 )
 
 // A Rule names what an archive broke. Every refusal is a [*FormatError] that unwraps to its Rule,
@@ -54,6 +56,9 @@ func (e *FormatError) Unwrap() []error {
 	}
 	return []error{e.Rule}
 }
+
+// Class is [fault.Rejected].
+func (e *FormatError) Class() fault.Class { return fault.Rejected }
 
 func broken(rule Rule, offset int64, format string, args ...any) error {
 	return &FormatError{Rule: rule, Offset: offset, Detail: fmt.Sprintf(format, args...)}
