@@ -21,6 +21,7 @@ const everyones = "fault"
 var rooms = map[string][]string{
 	everyones:                  {},
 	"completions":              {},
+	"internal/limits":          {},
 	"internal/manual":          {},
 	"internal/term":            {},
 	"internal/aegis":           {},

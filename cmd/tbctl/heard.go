@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/tbctl/tbctl/internal/term"
 )
 
 // errNotHeard says that what tbctl prints reaches nobody any more, as when ssh lost its
@@ -18,7 +20,7 @@ func (a *app) heard(context.Context) error {
 		name string
 		w    io.Writer
 	}{{"standard output", a.std.out}, {"standard error", a.std.err}} {
-		if readerLost(stream.w) {
+		if term.ReaderLost(stream.w) {
 			return &commandError{
 				code: exitInterrupted, hint: "run the same command again: nothing was changed",
 				err: fmt.Errorf("%s: %w", stream.name, errNotHeard),

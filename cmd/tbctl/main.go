@@ -8,10 +8,12 @@ package main
 import (
 	"fmt"
 	"os"
+
+	"github.com/tbctl/tbctl/internal/limits"
 )
 
 func main() {
-	if err := checkLimits(); err != nil {
+	if err := limits.Check(); err != nil {
 		fmt.Fprintln(os.Stderr, "tbctl: error:", err)
 		os.Exit(int(exitFailed))
 	}

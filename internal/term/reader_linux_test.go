@@ -1,4 +1,4 @@
-package main
+package term
 
 import (
 	"fmt"
@@ -28,11 +28,11 @@ func TestReaderLostTerminal(t *testing.T) {
 		t.Skipf("skipped: it needs a terminal: %v", err)
 	}
 	defer here.Close()
-	if readerLost(here) {
+	if ReaderLost(here) {
 		t.Error("it is lost while it is there")
 	}
 	there.Close()
-	if !readerLost(here) {
+	if !ReaderLost(here) {
 		t.Error("it is not lost after its other end was closed")
 	}
 }

@@ -1,6 +1,6 @@
 //go:build unix && !linux
 
-package main
+package limits
 
 // checkThreads has nothing to check here: the limit counts processes.
 func checkThreads() error { return nil }

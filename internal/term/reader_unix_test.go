@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package term
 
 import (
 	"bytes"
@@ -61,15 +61,15 @@ func TestReaderLost(t *testing.T) {
 	t.Parallel()
 	for name, make := range map[string]func(*testing.T) ends{"pipe": pipeEnds, "socket": socketEnds} {
 		e := make(t)
-		if readerLost(e.write) {
+		if ReaderLost(e.write) {
 			t.Errorf("%s: lost while it is read", name)
 		}
 		e.lose(t)
-		if !readerLost(e.write) {
+		if !ReaderLost(e.write) {
 			t.Errorf("%s: nothing is lost without its reader", name)
 		}
 		e.write.Close()
-		if readerLost(e.write) {
+		if ReaderLost(e.write) {
 			t.Errorf("%s: a closed descriptor is lost", name)
 		}
 	}
@@ -83,7 +83,7 @@ func TestReaderLost(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer null.Close()
-	if readerLost(file) || readerLost(null) || readerLost(&bytes.Buffer{}) {
+	if ReaderLost(file) || ReaderLost(null) || ReaderLost(&bytes.Buffer{}) {
 		t.Error("a file, the null device or a buffer is lost")
 	}
 }

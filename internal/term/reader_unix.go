@@ -1,6 +1,6 @@
 //go:build unix
 
-package main
+package term
 
 import (
 	"io"
@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readerLost reports whether a stream is a pipe, a socket or a terminal whose other end is
+// ReaderLost reports whether a stream is a pipe, a socket or a terminal whose other end is
 // gone: of a terminal's a signal tells too, but it may be ignored. Nothing is written to find
 // out. A file, the null device and a closed descriptor have no other end.
-func readerLost(w io.Writer) bool {
+func ReaderLost(w io.Writer) bool {
 	file, ok := w.(*os.File)
 	if !ok {
 		return false

@@ -1,4 +1,4 @@
-package main
+package limits
 
 import (
 	"fmt"
@@ -12,11 +12,10 @@ import (
 	"syscall"
 )
 
-// Threads of this process. Where the kernel refuses one the Go runtime ends it with a dump
-// of its stacks, in the middle of whatever it does.
+// Threads of this process.
 const (
-	threadsBeside = 10 // those that wait in the kernel or serve the runtime
-	threadsMin    = threadsBeside + 2
+	threadsOther = 10 // those that wait in the kernel or serve the runtime
+	threadsMin   = threadsOther + 2
 
 	// threadsAmple is a limit so high that nobody counts how much of it is used.
 	threadsAmple = 4096
@@ -48,7 +47,7 @@ func checkThreads() error {
 		}
 		room = min(room, limit.most-limit.others)
 	}
-	if procs := room - threadsBeside; procs < runtime.GOMAXPROCS(0) {
+	if procs := room - threadsOther; procs < runtime.GOMAXPROCS(0) {
 		runtime.GOMAXPROCS(procs)
 	}
 	return nil
