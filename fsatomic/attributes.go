@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"slices"
 	"strings"
@@ -96,7 +97,7 @@ func (a Attributes) xattrOrder() []string {
 func setAttributes(file vfs.File, path string, attrs Attributes) error {
 	info, err := file.Stat()
 	if err != nil {
-		return &PathError{"stat", path, err}
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	uid, gid := attrs.UID, attrs.GID
 	if uid == OwnerUnchanged {
@@ -168,7 +169,7 @@ var errNotHeld = errors.New("reads back differently")
 func compareAttributes(file vfs.File, path string, attrs Attributes) error {
 	info, err := file.Stat()
 	if err != nil {
-		return &PathError{"stat", path, err}
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	if info.UID != attrs.UID || info.GID != attrs.GID {
 		return &AttributeError{path, AttributeOwner, fmt.Errorf("%w: want %d:%d, got %d:%d",

@@ -3,6 +3,7 @@ package fsatomic
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -22,10 +23,10 @@ func AwaitFree(ctx context.Context, fsys vfs.FS, target Target, wait time.Durati
 		}
 		busy := &BusyError{filepath.Join(target.dirPath(), lockName(target.base())), holder}
 		if wait >= 0 && !time.Now().Add(pause).Before(deadline) {
-			return &PathError{"lock", target.Path, busy}
+			return &fs.PathError{Op: "lock", Path: target.Path, Err: busy}
 		}
 		if err := sleep(ctx, pause); err != nil {
-			return &PathError{"lock", target.Path, fmt.Errorf("%w: %w", busy, err)}
+			return &fs.PathError{Op: "lock", Path: target.Path, Err: fmt.Errorf("%w: %w", busy, err)}
 		}
 		pause = min(2*pause, lockPollLongest)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"path/filepath"
 
@@ -41,13 +42,13 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 		err = ctx.Err()
 	}
 	if err != nil {
-		return Committed{}, &PathError{"swap back", target.Path, err}
+		return Committed{}, &fs.PathError{Op: "swap back", Path: target.Path, Err: err}
 	}
 	if name, err := lock.leftoverOf(target.Old.Inode); err != nil || name != "" {
 		if err == nil { // once it is the target, a recovery would misjudge the leftover
 			err = fmt.Errorf("%w: the name %s speaks of %s: move that file away", ErrInode, lock.join(name), target.OldPath)
 		}
-		return Committed{}, &PathError{"swap back", target.Path, err}
+		return Committed{}, &fs.PathError{Op: "swap back", Path: target.Path, Err: err}
 	}
 	if err := lock.sync(false); err != nil { // found out while nothing has happened
 		return Committed{}, err
@@ -191,11 +192,11 @@ func replaceAttributes(file vfs.File, path string, had, want Attributes) error {
 	}
 	info, err := file.Stat()
 	if err != nil {
-		return &PathError{"stat", path, err}
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
 	got, _, err := readAttributes(file, info)
 	if err != nil {
-		return &PathError{"read the attributes of", path, err}
+		return &fs.PathError{Op: "read the attributes of", Path: path, Err: err}
 	}
 	for name := range got.Xattrs {
 		if _, wanted := want.Xattrs[name]; !wanted {

@@ -3,6 +3,7 @@ package fsatomic
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
 	"github.com/tbctl/tbctl/vfs"
@@ -19,7 +20,7 @@ import (
 func (t Target) Check(size int64, attrs Attributes) []error {
 	var problems []error
 	add := func(path string, err error) {
-		problems = append(problems, &PathError{"replace", path, err})
+		problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: err})
 	}
 	if t.Dir.Inode == 0 {
 		add(t.Path, fmt.Errorf("%w: this system has no inode numbers", vfs.ErrNotSupported))
@@ -44,11 +45,11 @@ func (t Target) checkDir() []error {
 	dir := t.dirPath()
 	switch {
 	case t.Volume.ReadOnly:
-		return []error{&PathError{"replace", dir, vfs.ErrReadOnly}}
+		return []error{&fs.PathError{Op: "replace", Path: dir, Err: vfs.ErrReadOnly}}
 	case t.Dir.Immutable || t.Dir.AppendOnly:
-		return []error{&PathError{"replace", dir, ErrImmutable}}
+		return []error{&fs.PathError{Op: "replace", Path: dir, Err: ErrImmutable}}
 	case !t.DirWritable:
-		return []error{&PathError{"replace", dir, fmt.Errorf("%w: %s", ErrDirNotWritable, t.DirProblem)}}
+		return []error{&fs.PathError{Op: "replace", Path: dir, Err: fmt.Errorf("%w: %s", ErrDirNotWritable, t.DirProblem)}}
 	}
 	return nil
 }
@@ -58,13 +59,13 @@ func (t Target) checkEntries() []error {
 	var problems []error
 	entry := func(path string, info vfs.Info) {
 		if info.Immutable || info.AppendOnly {
-			problems = append(problems, &PathError{"replace", path, ErrImmutable})
+			problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: ErrImmutable})
 		}
 		if info.MountPoint {
-			problems = append(problems, &PathError{"replace", path, ErrMountPoint})
+			problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: ErrMountPoint})
 		}
 		if t.Dir.Mode&0o1000 != 0 && t.Self.UID != t.Dir.UID && !t.Self.MayAct(info.UID, info.GID) {
-			problems = append(problems, &PathError{"replace", path, ErrSticky})
+			problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: ErrSticky})
 		}
 	}
 	if t.Exists {
@@ -72,7 +73,7 @@ func (t Target) checkEntries() []error {
 	}
 	if t.OldExists {
 		if t.Old.Kind != vfs.KindFile {
-			problems = append(problems, &PathError{"replace", t.OldPath, fmt.Errorf("%w: it is a %s", ErrOldKind, t.Old.Kind)})
+			problems = append(problems, &fs.PathError{Op: "replace", Path: t.OldPath, Err: fmt.Errorf("%w: it is a %s", ErrOldKind, t.Old.Kind)})
 		} else {
 			entry(t.OldPath, t.Old)
 		}

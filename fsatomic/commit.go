@@ -52,7 +52,7 @@ type Committed struct {
 // is the previous file or the new one, whole and with its attributes.
 func (s *Staged) Commit(ctx context.Context, options CommitOptions) (Committed, error) {
 	if s.done {
-		return Committed{}, &PathError{"commit", s.target.Path, ErrClosed}
+		return Committed{}, &fs.PathError{Op: "commit", Path: s.target.Path, Err: ErrClosed}
 	}
 	result, err := s.commit(ctx, options)
 	var unknown *UnknownStateError
@@ -67,25 +67,25 @@ func (s *Staged) Commit(ctx context.Context, options CommitOptions) (Committed, 
 
 func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, error) {
 	if !s.attributed {
-		return Committed{}, &PathError{"commit", s.target.Path, ErrNoAttributes}
+		return Committed{}, &fs.PathError{Op: "commit", Path: s.target.Path, Err: ErrNoAttributes}
 	}
 	if err := s.Sync(); err != nil {
 		return Committed{}, err
 	}
 	info, err := s.file.Stat()
 	if err != nil {
-		return Committed{}, &PathError{"commit", s.target.Path, err}
+		return Committed{}, &fs.PathError{Op: "commit", Path: s.target.Path, Err: err}
 	}
 	if info.Links > 1 || info.Size != s.size {
-		return Committed{}, &PathError{"commit", s.Path(), fmt.Errorf("%w: it has %d bytes and %d links, %d bytes were written",
+		return Committed{}, &fs.PathError{Op: "commit", Path: s.Path(), Err: fmt.Errorf("%w: it has %d bytes and %d links, %d bytes were written",
 			ErrChanged, info.Size, info.Links, s.size)}
 	}
 	if s.sealed.Kind != "" && !info.Unchanged(s.sealed) {
-		return Committed{}, &PathError{"commit", s.Path(), fmt.Errorf("%w, and after it was verified", ErrChanged)}
+		return Committed{}, &fs.PathError{Op: "commit", Path: s.Path(), Err: fmt.Errorf("%w, and after it was verified", ErrChanged)}
 	}
 	ready := readyName(s.lock.base(), info.Inode)
 	if err := s.lock.moveFree(s.name, ready); err != nil {
-		return Committed{}, &PathError{"commit", s.target.Path, err}
+		return Committed{}, &fs.PathError{Op: "commit", Path: s.target.Path, Err: err}
 	}
 	s.name = ready
 	// The name must be on the disk before the swap that it is to explain. And a
@@ -94,7 +94,7 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 		return Committed{}, err
 	}
 	if err := ctx.Err(); err != nil {
-		return Committed{}, &PathError{"commit", s.target.Path, err}
+		return Committed{}, &fs.PathError{Op: "commit", Path: s.target.Path, Err: err}
 	}
 	swap := swap{lock: s.lock, target: s.target, from: ready, file: info, source: s.file}
 	return swap.run(options.DropOld)
@@ -133,12 +133,12 @@ type Installed struct {
 func ReadBack(fsys vfs.FS, committed Committed) (*Installed, error) {
 	dir, err := fsys.OpenDir(filepath.Dir(committed.Path))
 	if err != nil {
-		return nil, &PathError{"read back", committed.Path, err}
+		return nil, &fs.PathError{Op: "read back", Path: committed.Path, Err: err}
 	}
 	defer dir.Close()
 	file, err := dir.Open(filepath.Base(committed.Path))
 	if err != nil {
-		return nil, &PathError{"read back", committed.Path, err}
+		return nil, &fs.PathError{Op: "read back", Path: committed.Path, Err: err}
 	}
 	info, err := file.Stat()
 	if err == nil {
@@ -150,7 +150,7 @@ func ReadBack(fsys vfs.FS, committed Committed) (*Installed, error) {
 	}
 	if err != nil {
 		file.Close()
-		return nil, &PathError{"read back", committed.Path, err}
+		return nil, &fs.PathError{Op: "read back", Path: committed.Path, Err: err}
 	}
 	file.DropCache()
 	return &Installed{file, committed.Path, info}, nil

@@ -44,7 +44,7 @@ func MkdirAll(fsys vfs.FS, name string, mode vfs.Mode) error {
 		err = mkdirAll(fsys, path, mode, pathElementsMax)
 	}
 	if err != nil {
-		return &PathError{"make directory", name, err}
+		return &fs.PathError{Op: "make directory", Path: name, Err: err}
 	}
 	return nil
 }
@@ -116,16 +116,16 @@ type TempDir struct {
 func MkdirTemp(fsys vfs.FS, parent string) (*TempDir, error) {
 	path, err := vfs.Absolute(parent)
 	if err != nil {
-		return nil, &PathError{"make temporary directory in", parent, err}
+		return nil, &fs.PathError{Op: "make temporary directory in", Path: parent, Err: err}
 	}
 	dir, err := fsys.OpenDir(path)
 	if err != nil {
-		return nil, &PathError{"make temporary directory in", parent, err}
+		return nil, &fs.PathError{Op: "make temporary directory in", Path: parent, Err: err}
 	}
 	defer dir.Close()
 	name := randomName(tempDirLabel, kindTemp)
 	if err := dir.Mkdir(name, tempDirMode); err != nil {
-		return nil, &PathError{"make temporary directory in", parent, err}
+		return nil, &fs.PathError{Op: "make temporary directory in", Path: parent, Err: err}
 	}
 	return &TempDir{fsys, filepath.Join(path, name)}, nil
 }
@@ -141,7 +141,7 @@ func (t *TempDir) Remove() error {
 	}
 	dir, err := t.fsys.OpenDir(t.path)
 	if err != nil {
-		return &PathError{"remove", t.path, err}
+		return &fs.PathError{Op: "remove", Path: t.path, Err: err}
 	}
 	names, err := dir.List("", tempEntriesMax)
 	for _, name := range names {
@@ -155,7 +155,7 @@ func (t *TempDir) Remove() error {
 		}
 	}
 	if err != nil {
-		return &PathError{"remove", t.path, err}
+		return &fs.PathError{Op: "remove", Path: t.path, Err: err}
 	}
 	return nil
 }

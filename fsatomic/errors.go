@@ -53,18 +53,6 @@ var (
 	ErrClosed = errors.New("already closed")
 )
 
-// PathError is an error about one path.
-type PathError struct {
-	Op   string // what was tried
-	Path string
-	Err  error
-}
-
-func (e *PathError) Error() string { return e.Op + " " + e.Path + ": " + e.Err.Error() }
-
-// Unwrap returns the cause.
-func (e *PathError) Unwrap() error { return e.Err }
-
 // Names of attributes that are not extended attributes, in an
 // [AttributeError].
 const (

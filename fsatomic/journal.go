@@ -39,19 +39,19 @@ const (
 // part of it.
 func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 	if len(line) > LineSizeMax {
-		return &PathError{"append to", name, fmt.Errorf("%w: a line of %d bytes, at most %d", vfs.ErrTooLarge, len(line), LineSizeMax)}
+		return &fs.PathError{Op: "append to", Path: name, Err: fmt.Errorf("%w: a line of %d bytes, at most %d", vfs.ErrTooLarge, len(line), LineSizeMax)}
 	}
 	if bytes.IndexByte(line, '\n') >= 0 {
-		return &PathError{"append to", name, errors.New("the line contains a newline")}
+		return &fs.PathError{Op: "append to", Path: name, Err: errors.New("the line contains a newline")}
 	}
 	dir, base, err := openParent(fsys, name, true)
 	if err != nil {
-		return &PathError{"append to", name, err}
+		return &fs.PathError{Op: "append to", Path: name, Err: err}
 	}
 	defer dir.Close()
 	file, err := openJournal(ctx, dir, base, name)
 	if err != nil {
-		return &PathError{"append to", name, vfs.NoSpace(err)}
+		return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
 	}
 	defer file.Close()
 	defer file.Unlock()
@@ -145,13 +145,13 @@ func appendLocked(dir vfs.Dir, file vfs.File, name string, line []byte) error {
 		err = vfs.Regular(info)
 	}
 	if err != nil {
-		return &PathError{"append to", name, err}
+		return &fs.PathError{Op: "append to", Path: name, Err: err}
 	}
 	text := make([]byte, 0, len(line)+2)
 	if info.Size > 0 {
 		var last [1]byte
 		if _, err := file.ReadAt(last[:], info.Size-1); err != nil && err != io.EOF {
-			return &PathError{"append to", name, err}
+			return &fs.PathError{Op: "append to", Path: name, Err: err}
 		}
 		if last[0] != '\n' {
 			text = append(text, '\n')
@@ -160,7 +160,7 @@ func appendLocked(dir vfs.Dir, file vfs.File, name string, line []byte) error {
 	text = append(append(text, line...), '\n')
 	if _, err := file.Write(text); err != nil {
 		_ = file.Truncate(info.Size) // a wish: the next line can cope with a torn one
-		return &PathError{"append to", name, vfs.NoSpace(err)}
+		return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
 	}
 	if err := file.Sync(); err != nil {
 		return &SyncError{Path: name, Err: vfs.NoSpace(err)}
@@ -178,7 +178,7 @@ func appendLocked(dir vfs.Dir, file vfs.File, name string, line []byte) error {
 func CheckAppend(fsys vfs.FS, name string) error {
 	path, err := vfs.Absolute(name)
 	if err != nil {
-		return &PathError{"append to", name, err}
+		return &fs.PathError{Op: "append to", Path: name, Err: err}
 	}
 	parent, base := vfs.SplitPath(path)
 	dir, err := fsys.OpenDir(parent)
@@ -191,7 +191,7 @@ func CheckAppend(fsys vfs.FS, name string) error {
 		err = mayAppend(dir, parent, base)
 	}
 	if err != nil {
-		return &PathError{"append to", name, err}
+		return &fs.PathError{Op: "append to", Path: name, Err: err}
 	}
 	return nil
 }
@@ -234,7 +234,7 @@ func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)
 	}
 	all, err = scanJournal(fsys, name, sizeMax, each)
 	if err != nil {
-		return false, &PathError{"read journal", name, err}
+		return false, &fs.PathError{Op: "read journal", Path: name, Err: err}
 	}
 	return all, nil
 }

@@ -102,7 +102,7 @@ func (w *swap) unkeep() error {
 		return nil
 	}
 	if err := w.lock.dir.Remove(w.prev); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &PathError{"remove", w.lock.join(w.prev), err}
+		return &fs.PathError{Op: "remove", Path: w.lock.join(w.prev), Err: err}
 	}
 	return nil
 }

@@ -81,11 +81,11 @@ func (l *Lock) sync(swapped bool) error {
 // system's. On error nothing is held; the lock file may have been made.
 func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOptions) (*Lock, error) {
 	if target.Dir.Inode == 0 {
-		return nil, &PathError{"lock", target.Path, fmt.Errorf("%w: this system has no inode numbers", vfs.ErrNotSupported)}
+		return nil, &fs.PathError{Op: "lock", Path: target.Path, Err: fmt.Errorf("%w: this system has no inode numbers", vfs.ErrNotSupported)}
 	}
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
-		return nil, &PathError{"lock", target.Path, err}
+		return nil, &fs.PathError{Op: "lock", Path: target.Path, Err: err}
 	}
 	lock := &Lock{fsys: fsys, dir: dir, path: target.Path}
 	if lock.dirInfo, err = dir.Lstat("."); err == nil && !lock.dirInfo.SameFile(target.Dir) {
@@ -96,7 +96,7 @@ func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOption
 	}
 	if err != nil {
 		dir.Close()
-		return nil, &PathError{"lock", target.Path, err}
+		return nil, &fs.PathError{Op: "lock", Path: target.Path, Err: err}
 	}
 	lock.writeHolder(options.Command)
 	return lock, nil
@@ -255,7 +255,7 @@ func (l *Lock) Release() error {
 	err := errors.Join(l.file.Unlock(), l.file.Close(), l.dir.Close())
 	l.file = nil
 	if err != nil {
-		return &PathError{"unlock", l.path, err}
+		return &fs.PathError{Op: "unlock", Path: l.path, Err: err}
 	}
 	return nil
 }
@@ -283,7 +283,7 @@ func HasLock(fsys vfs.FS, name string) bool {
 func HeldBy(fsys vfs.FS, target Target) (Holder, bool, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
-		return Holder{}, false, &PathError{"look at the lock of", target.Path, err}
+		return Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
 	}
 	defer dir.Close()
 	file, err := dir.Open(lockName(filepath.Base(target.Path)))
@@ -294,7 +294,7 @@ func HeldBy(fsys vfs.FS, target Target) (Holder, bool, error) {
 		file, _, err = checkLockFile(file, vfs.Info{}, false)
 	}
 	if err != nil {
-		return Holder{}, false, &PathError{"look at the lock of", target.Path, err}
+		return Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
 	}
 	defer file.Close()
 	holder := readHolder(file)
@@ -305,7 +305,7 @@ func HeldBy(fsys vfs.FS, target Target) (Holder, bool, error) {
 	case errors.Is(err, vfs.ErrLocked):
 		return holder, true, nil
 	case err != nil:
-		return Holder{}, false, &PathError{"look at the lock of", target.Path, err}
+		return Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
 	}
 	return Holder{}, false, file.Unlock() // its holder died
 }

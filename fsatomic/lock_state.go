@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/vfs"
@@ -35,7 +36,7 @@ func (t Target) StatePath() string { return filepath.Join(t.dirPath(), stateName
 func ReadState(fsys vfs.FS, target Target) ([]byte, error) {
 	data, err := readState(fsys, target)
 	if err != nil {
-		return nil, &PathError{"read", target.StatePath(), err}
+		return nil, &fs.PathError{Op: "read", Path: target.StatePath(), Err: err}
 	}
 	return data, nil
 }
@@ -97,10 +98,10 @@ func believable(file, dir vfs.Info, self vfs.Self) error {
 func (l *Lock) WriteState(data []byte) error {
 	path := l.join(stateName(l.base()))
 	if !l.held() {
-		return &PathError{"write", path, ErrClosed}
+		return &fs.PathError{Op: "write", Path: path, Err: ErrClosed}
 	}
 	if len(data) > StateSizeMax {
-		return &PathError{"write", path, fmt.Errorf("%w: %d bytes, at most %d", vfs.ErrTooLarge, len(data), StateSizeMax)}
+		return &fs.PathError{Op: "write", Path: path, Err: fmt.Errorf("%w: %d bytes, at most %d", vfs.ErrTooLarge, len(data), StateSizeMax)}
 	}
 	name := randomName(l.base(), kindStage) // a leftover is cleared away by Recover
 	err := l.makeState(name, data)
@@ -118,7 +119,7 @@ func (l *Lock) WriteState(data []byte) error {
 	if errors.As(err, &failed) {
 		failed.Path = path
 	} else {
-		err = &PathError{"write", path, vfs.NoSpace(err)}
+		err = &fs.PathError{Op: "write", Path: path, Err: vfs.NoSpace(err)}
 	}
 	return joined(err, l.removeIfThere(name))
 }
@@ -190,7 +191,7 @@ func (l *Lock) removeIfThere(name string) error {
 // Sync makes all changes of the directory's names durable. A failure is a [SyncError].
 func (l *Lock) Sync() error {
 	if !l.held() {
-		return &PathError{"sync", l.path, ErrClosed}
+		return &fs.PathError{Op: "sync", Path: l.path, Err: ErrClosed}
 	}
 	return l.sync(false)
 }

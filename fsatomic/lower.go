@@ -22,11 +22,11 @@ const modeLowered vfs.Mode = 0o6022
 // crash the file may have some of it still.
 func (l *Lock) LowerOld() error {
 	if !l.held() {
-		return &PathError{"lower", l.path + oldSuffix, ErrClosed}
+		return &fs.PathError{Op: "lower", Path: l.path + oldSuffix, Err: ErrClosed}
 	}
 	err := l.lowerOld()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &PathError{"lower", l.path + oldSuffix, err}
+		return &fs.PathError{Op: "lower", Path: l.path + oldSuffix, Err: err}
 	}
 	return nil
 }

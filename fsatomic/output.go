@@ -45,11 +45,11 @@ type Output struct {
 func Create(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool) (*Output, error) {
 	at, err := vfs.Resolve(fsys, name)
 	if err != nil {
-		return nil, &PathError{"create", name, err}
+		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
 	}
 	dir, err := fsys.OpenDir(at.Dir)
 	if err != nil {
-		return nil, &PathError{"create", name, err}
+		return nil, &fs.PathError{Op: "create", Path: name, Err: err}
 	}
 	o := &Output{dir: dir, dirPath: at.Dir, base: at.Base, mode: mode, overwrite: overwrite}
 	info, exists, err := vfs.LstatMaybe(dir, at.Base)
@@ -64,7 +64,7 @@ func Create(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool) (*Output, e
 	}
 	if err != nil {
 		dir.Close()
-		return nil, &PathError{"create", name, vfs.NoSpace(err)}
+		return nil, &fs.PathError{Op: "create", Path: name, Err: vfs.NoSpace(err)}
 	}
 	return o, nil
 }
@@ -133,12 +133,12 @@ func (o *Output) Size() int64 { return o.size }
 // Write appends to the file. A full disk is [vfs.ErrNoSpace].
 func (o *Output) Write(data []byte) (int, error) {
 	if o.done {
-		return 0, &PathError{"write", o.Path(), ErrClosed}
+		return 0, &fs.PathError{Op: "write", Path: o.Path(), Err: ErrClosed}
 	}
 	count, err := o.file.Write(data)
 	o.size += int64(count)
 	if err != nil {
-		return count, &PathError{"write", o.Path(), vfs.NoSpace(err)}
+		return count, &fs.PathError{Op: "write", Path: o.Path(), Err: vfs.NoSpace(err)}
 	}
 	return count, nil
 }
@@ -153,11 +153,11 @@ func (o *Output) ReadAt(data []byte, offset int64) (int, error) { return o.file.
 // knows. Afterwards the Output is closed.
 func (o *Output) Commit() error {
 	if o.done {
-		return &PathError{"commit", o.Path(), ErrClosed}
+		return &fs.PathError{Op: "commit", Path: o.Path(), Err: ErrClosed}
 	}
 	err := o.setMode()
 	if err != nil {
-		err = &PathError{"commit", o.Path(), err}
+		err = &fs.PathError{Op: "commit", Path: o.Path(), Err: err}
 	} else if err = o.file.Sync(); err != nil {
 		err = &SyncError{o.Path(), false, vfs.NoSpace(err)}
 	}
@@ -213,7 +213,7 @@ func (o *Output) failed(err error) error {
 	_, waits, tempErr := vfs.LstatMaybe(o.dir, o.temp)
 	visible := exists && !errors.Is(err, fs.ErrExist) && o.isThere(there, waits || tempErr != nil)
 	if statErr == nil && !visible && (waits || tempErr != nil) {
-		return joined(&PathError{"commit", o.Path(), err}, o.Abort())
+		return joined(&fs.PathError{Op: "commit", Path: o.Path(), Err: err}, o.Abort())
 	}
 	if waits && visible { // a second name that stays is no failure
 		_ = o.dir.Remove(o.temp)
@@ -251,7 +251,7 @@ func (o *Output) Abort() error {
 	err := o.dir.Remove(o.temp)
 	o.dir.Close()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &PathError{"remove", filepath.Join(o.dirPath, o.temp), err}
+		return &fs.PathError{Op: "remove", Path: filepath.Join(o.dirPath, o.temp), Err: err}
 	}
 	return nil
 }

@@ -32,12 +32,12 @@ type Partial struct {
 func OpenPartial(fsys vfs.FS, name string) (*Partial, error) {
 	dir, base, err := openParent(fsys, name, false)
 	if err != nil {
-		return nil, &PathError{"open", name, err}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	p := &Partial{dir: dir, path: name}
 	if err := p.open(base); err != nil {
 		dir.Close()
-		return nil, &PathError{"open", name, vfs.NoSpace(err)}
+		return nil, &fs.PathError{Op: "open", Path: name, Err: vfs.NoSpace(err)}
 	}
 	return p, nil
 }
@@ -93,7 +93,7 @@ func (p *Partial) Write(data []byte) (int, error) {
 	count, err := p.file.Write(data)
 	p.size += int64(count)
 	if err != nil {
-		return count, &PathError{"write", p.path, vfs.NoSpace(err)}
+		return count, &fs.PathError{Op: "write", Path: p.path, Err: vfs.NoSpace(err)}
 	}
 	return count, nil
 }
@@ -104,10 +104,10 @@ func (p *Partial) ReadAt(data []byte, offset int64) (int, error) { return p.file
 // Truncate cuts the file to size bytes, which must not be more than it has.
 func (p *Partial) Truncate(size int64) error {
 	if size < 0 || size > p.size {
-		return &PathError{"truncate", p.path, fmt.Errorf("to %d of %d bytes: %w", size, p.size, fs.ErrInvalid)}
+		return &fs.PathError{Op: "truncate", Path: p.path, Err: fmt.Errorf("to %d of %d bytes: %w", size, p.size, fs.ErrInvalid)}
 	}
 	if err := p.file.Truncate(size); err != nil {
-		return &PathError{"truncate", p.path, err}
+		return &fs.PathError{Op: "truncate", Path: p.path, Err: err}
 	}
 	p.size = size
 	return nil
@@ -144,7 +144,7 @@ func (p *Partial) Close() error {
 	err = errors.Join(err, p.dir.Close())
 	p.file = nil
 	if err != nil {
-		return &PathError{"close", p.path, err}
+		return &fs.PathError{Op: "close", Path: p.path, Err: err}
 	}
 	return nil
 }
@@ -152,7 +152,7 @@ func (p *Partial) Close() error {
 // Remove removes the file and closes it.
 func (p *Partial) Remove() error {
 	if p.file == nil {
-		return &PathError{"remove", p.path, ErrClosed}
+		return &fs.PathError{Op: "remove", Path: p.path, Err: ErrClosed}
 	}
 	info, err := p.file.Stat()
 	if err == nil && info.Inode == 0 { // a system on which an open file cannot be removed
@@ -163,7 +163,7 @@ func (p *Partial) Remove() error {
 	}
 	err = errors.Join(err, p.Close())
 	if err != nil {
-		return &PathError{"remove", p.path, err}
+		return &fs.PathError{Op: "remove", Path: p.path, Err: err}
 	}
 	return nil
 }
@@ -174,14 +174,14 @@ func (p *Partial) Remove() error {
 // with Swapped: then it has its new name, and may lose it in a power cut.
 func (p *Partial) Publish(base string, mode vfs.Mode, overwrite bool) error {
 	if p.file == nil {
-		return &PathError{"publish", p.path, ErrClosed}
+		return &fs.PathError{Op: "publish", Path: p.path, Err: ErrClosed}
 	}
 	err := vfs.CheckName(base)
 	if err == nil {
 		err = p.file.Chmod(mode)
 	}
 	if err != nil {
-		return &PathError{"publish", p.path, err}
+		return &fs.PathError{Op: "publish", Path: p.path, Err: err}
 	}
 	if err := p.Sync(); err != nil {
 		return err
@@ -190,7 +190,7 @@ func (p *Partial) Publish(base string, mode vfs.Mode, overwrite bool) error {
 		p.file.Close() // a system on which an open file cannot be renamed
 	}
 	if err := publish(p.dir, p.base(), base, overwrite); err != nil {
-		return &PathError{"publish", p.path, err}
+		return &fs.PathError{Op: "publish", Path: p.path, Err: err}
 	}
 	err = p.dir.Sync()
 	p.Close()

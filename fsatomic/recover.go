@@ -2,6 +2,7 @@ package fsatomic
 
 import (
 	"fmt"
+	"io/fs"
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/vfs"
@@ -41,12 +42,12 @@ type Recovery struct {
 func Residue(fsys vfs.FS, target Target) (Recovery, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
-		return Recovery{}, &PathError{"look for leftovers of", target.Path, err}
+		return Recovery{}, &fs.PathError{Op: "look for leftovers of", Path: target.Path, Err: err}
 	}
 	defer dir.Close()
 	plan, err := planRecovery(dir, target.Path, fsys.Self())
 	if err != nil {
-		return Recovery{}, &PathError{"look for leftovers of", target.Path, err}
+		return Recovery{}, &fs.PathError{Op: "look for leftovers of", Path: target.Path, Err: err}
 	}
 	return plan.recovery, nil
 }
@@ -58,11 +59,11 @@ func Residue(fsys vfs.FS, target Target) (Recovery, error) {
 // can be called again.
 func Recover(lock *Lock) (Recovery, error) {
 	if !lock.held() {
-		return Recovery{}, &PathError{"recover", lock.path, ErrClosed}
+		return Recovery{}, &fs.PathError{Op: "recover", Path: lock.path, Err: ErrClosed}
 	}
 	plan, err := planRecovery(lock.dir, lock.path, lock.fsys.Self())
 	if err != nil {
-		return Recovery{}, &PathError{"recover", lock.path, err}
+		return Recovery{}, &fs.PathError{Op: "recover", Path: lock.path, Err: err}
 	}
 	done := Recovery{}
 	if len(plan.recovery.Leftovers) > 0 {
@@ -83,7 +84,7 @@ func Recover(lock *Lock) (Recovery, error) {
 			err = nil
 		}
 		if err != nil {
-			return done, &PathError{"recover", leftover.Path, err}
+			return done, &fs.PathError{Op: "recover", Path: leftover.Path, Err: err}
 		}
 		done.Leftovers = append(done.Leftovers, leftover)
 	}

@@ -62,7 +62,7 @@ func NewScratch() (*Scratch, error) {
 // files without names, and else a name until it is closed, which after a crash the next
 // [Recover] removes. Errors: [vfs.ErrNoSpace], or the operating system's.
 func ScratchBeside(fsys vfs.FS, target Target, size int64) (*Scratch, error) {
-	wrap := func(err error) error { return &PathError{"try out", target.Path, withoutPath(err)} }
+	wrap := func(err error) error { return &fs.PathError{Op: "try out", Path: target.Path, Err: withoutPath(err)} }
 	scratch, err := newScratch(fsys, target.dirPath(), target.base(), size)
 	if err != nil {
 		return nil, wrap(err)
@@ -145,18 +145,18 @@ func (s *Scratch) Close() error {
 func (t Target) Try(fsys vfs.FS, attrs Attributes) error {
 	dir, err := fsys.OpenDir(t.dirPath())
 	if err != nil {
-		return &PathError{"try out", t.Path, err}
+		return &fs.PathError{Op: "try out", Path: t.Path, Err: err}
 	}
 	defer dir.Close()
 	file, name, err := createUnnamed(dir, t.base())
 	if err != nil {
-		return &PathError{"try out", t.Path, err}
+		return &fs.PathError{Op: "try out", Path: t.Path, Err: err}
 	}
 	err = setAttributes(file, t.Path, attrs)
 	err = errors.Join(err, file.Close())
 	if name != "" {
 		if removeErr := dir.Remove(name); removeErr != nil && !errors.Is(removeErr, fs.ErrNotExist) {
-			err = errors.Join(err, &PathError{"remove", filepath.Join(t.dirPath(), name), removeErr})
+			err = errors.Join(err, &fs.PathError{Op: "remove", Path: filepath.Join(t.dirPath(), name), Err: removeErr})
 		}
 	}
 	return err

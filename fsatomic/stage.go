@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -41,14 +42,14 @@ type Staged struct {
 // operating system's. On error nothing is left behind.
 func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 	if err := lock.admits(target); err != nil {
-		return nil, &PathError{"stage", target.Path, err}
+		return nil, &fs.PathError{Op: "stage", Path: target.Path, Err: err}
 	}
 	s, err := lock.stageUnspoken(target)
 	if err == nil && size > 0 {
 		err = s.reserve(size)
 	}
 	if err != nil {
-		return nil, joined(&PathError{"stage", target.Path, err}, s.Abort())
+		return nil, joined(&fs.PathError{Op: "stage", Path: target.Path, Err: err}, s.Abort())
 	}
 	return s, nil
 }
@@ -141,7 +142,7 @@ func (s *Staged) Size() int64 { return s.size }
 // writing clears capabilities. A full disk is [vfs.ErrNoSpace].
 func (s *Staged) Write(data []byte) (int, error) {
 	if s.done {
-		return 0, &PathError{"write", s.Path(), ErrClosed}
+		return 0, &fs.PathError{Op: "write", Path: s.Path(), Err: ErrClosed}
 	}
 	s.attributed, s.synced, s.sealed = false, false, vfs.Info{}
 	count, err := s.file.Write(data)
@@ -151,7 +152,7 @@ func (s *Staged) Write(data []byte) (int, error) {
 		s.started = s.size
 	}
 	if err != nil {
-		return count, &PathError{"write", s.Path(), vfs.NoSpace(err)}
+		return count, &fs.PathError{Op: "write", Path: s.Path(), Err: vfs.NoSpace(err)}
 	}
 	return count, nil
 }
@@ -160,7 +161,7 @@ func (s *Staged) Write(data []byte) (int, error) {
 func (s *Staged) ReadAt(data []byte, offset int64) (int, error) {
 	count, err := s.file.ReadAt(data, offset)
 	if err != nil && err != io.EOF {
-		err = &PathError{"read", s.Path(), err}
+		err = &fs.PathError{Op: "read", Path: s.Path(), Err: err}
 	}
 	return count, err
 }
@@ -170,14 +171,14 @@ func (s *Staged) ReadAt(data []byte, offset int64) (int, error) {
 // back. Writing breaks the seal.
 func (s *Staged) Seal() error {
 	if s.done {
-		return &PathError{"look at", s.Path(), ErrClosed}
+		return &fs.PathError{Op: "look at", Path: s.Path(), Err: ErrClosed}
 	}
 	if err := s.giveBack(); err != nil {
 		return err
 	}
 	info, err := s.file.Stat()
 	if err != nil {
-		return &PathError{"look at", s.Path(), err}
+		return &fs.PathError{Op: "look at", Path: s.Path(), Err: err}
 	}
 	s.sealed = info
 	return nil
@@ -189,7 +190,7 @@ func (s *Staged) giveBack() error {
 		return nil
 	}
 	if err := s.file.Truncate(s.size); err != nil {
-		return &PathError{"truncate", s.Path(), err}
+		return &fs.PathError{Op: "truncate", Path: s.Path(), Err: err}
 	}
 	s.allocated = s.size
 	return nil
@@ -204,7 +205,7 @@ func (s *Staged) Changed() (bool, error) {
 	}
 	info, err := s.file.Stat()
 	if err != nil {
-		return false, &PathError{"look at", s.Path(), err}
+		return false, &fs.PathError{Op: "look at", Path: s.Path(), Err: err}
 	}
 	return !info.Unchanged(s.sealed), nil
 }
@@ -215,7 +216,7 @@ func (s *Staged) Changed() (bool, error) {
 // not used is given back. What is sealed stays so.
 func (s *Staged) SetAttributes(attrs Attributes) error {
 	if s.done {
-		return &PathError{"set attributes", s.Path(), ErrClosed}
+		return &fs.PathError{Op: "set attributes", Path: s.Path(), Err: ErrClosed}
 	}
 	s.attributed, s.synced = false, false
 	if err := s.giveBack(); err != nil {
@@ -245,7 +246,7 @@ func (s *Staged) SetAttributes(attrs Attributes) error {
 func (s *Staged) Sync() error {
 	switch {
 	case s.done:
-		return &PathError{"sync", s.Path(), ErrClosed}
+		return &fs.PathError{Op: "sync", Path: s.Path(), Err: ErrClosed}
 	case s.failed != nil:
 		return s.failed
 	case s.synced:
@@ -274,7 +275,7 @@ func (s *Staged) Abort() error {
 		err = errors.Join(err, s.lock.dir.Remove(s.name))
 	}
 	if err != nil {
-		return &PathError{"remove", s.Path(), err}
+		return &fs.PathError{Op: "remove", Path: s.Path(), Err: err}
 	}
 	return nil
 }

@@ -25,7 +25,7 @@ func (w *swap) oldName() string { return filepath.Base(w.target.OldPath) }
 
 // fail is an error from before the swap.
 func (w *swap) fail(step string, err error) error {
-	return &PathError{"replace", w.target.Path, fmt.Errorf("%s: %w", step, err)}
+	return &fs.PathError{Op: "replace", Path: w.target.Path, Err: fmt.Errorf("%s: %w", step, err)}
 }
 
 // unknown is an error from after the swap. previous is a name, or empty.

@@ -53,7 +53,7 @@ func (t Target) base() string { return filepath.Base(t.Path) }
 func Lookup(fsys vfs.FS, name string) (Target, error) {
 	at, err := vfs.Resolve(fsys, name)
 	if err != nil {
-		return Target{}, &PathError{"look up", name, err}
+		return Target{}, &fs.PathError{Op: "look up", Path: name, Err: err}
 	}
 	target := Target{
 		Name: at.Asked, Path: filepath.Join(at.Dir, at.Base), Links: at.Links,
@@ -61,15 +61,15 @@ func Lookup(fsys vfs.FS, name string) (Target, error) {
 	}
 	dir, err := fsys.OpenDir(at.Dir)
 	if err != nil {
-		return Target{}, &PathError{"look up", name, err}
+		return Target{}, &fs.PathError{Op: "look up", Path: name, Err: err}
 	}
 	defer dir.Close()
 	err = target.look(dir)
 	if errors.Is(err, fs.ErrPermission) {
-		return target, &PathError{"look up", name, err}
+		return target, &fs.PathError{Op: "look up", Path: name, Err: err}
 	}
 	if err != nil {
-		return Target{}, &PathError{"look up", name, err}
+		return Target{}, &fs.PathError{Op: "look up", Path: name, Err: err}
 	}
 	return target, nil
 }

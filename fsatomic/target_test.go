@@ -165,7 +165,7 @@ func TestErrors(t *testing.T) {
 	t.Parallel()
 	cause := fs.ErrPermission
 	for _, err := range []error{
-		&fsatomic.PathError{Op: "op", Path: "/p", Err: cause},
+		&fs.PathError{Op: "op", Path: "/p", Err: cause},
 		&fsatomic.AttributeError{Path: "/p", Attribute: "owner", Err: cause},
 		&fsatomic.SyncError{Path: "/p", Err: cause},
 		&fsatomic.UnknownStateError{Path: "/p", Step: "step", Err: cause},

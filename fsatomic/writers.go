@@ -59,7 +59,7 @@ func (w *Writers) Add(self vfs.Self, path string, uid int, mode vfs.Mode) {
 func WritersOf(fsys vfs.FS, name string) (Writers, error) {
 	writers, err := writersOf(fsys, name)
 	if err != nil {
-		return Writers{}, &PathError{"find who may write", name, err}
+		return Writers{}, &fs.PathError{Op: "find who may write", Path: name, Err: err}
 	}
 	return writers, nil
 }

@@ -197,7 +197,7 @@ func (in *Installer) ReadState(target fsatomic.Target, installed *File) (*State,
 		state, err = parseState(text)
 	}
 	if err != nil {
-		var path *fsatomic.PathError
+		var path *fs.PathError
 		if errors.As(err, &path) && path.Path == target.StatePath() {
 			err = path.Err // it is said once
 		}
@@ -317,7 +317,7 @@ func (r *run) writeState() error {
 	if err == nil || errors.As(err, &failed) {
 		return err
 	}
-	var path *fsatomic.PathError
+	var path *fs.PathError
 	if errors.As(err, &path) && path.Path == r.target.StatePath() {
 		err = path.Err // it is said once
 	}
