@@ -68,7 +68,7 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 	committed, err := swap.run(false)
 	var unknown *UnknownStateError
 	if err != nil && !errors.As(err, &unknown) {
-		err = joined(err, restore())
+		err = errors.Join(err, restore())
 	}
 	return committed, err
 }
@@ -149,7 +149,7 @@ func (w *swap) takeAttributes() (restore func() error, err error) {
 		return w.restoreAttributes(info, had)
 	}
 	if err != nil {
-		return nil, joined(err, restore())
+		return nil, errors.Join(err, restore())
 	}
 	w.target.Old = w.file
 	return restore, nil

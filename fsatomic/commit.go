@@ -62,7 +62,7 @@ func (s *Staged) Commit(ctx context.Context, options CommitOptions) (Committed, 
 		s.file.Close() // nothing is unwritten: it was synced
 		return result, err
 	}
-	return Committed{}, joined(err, s.Abort())
+	return Committed{}, errors.Join(err, s.Abort())
 }
 
 func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, error) {

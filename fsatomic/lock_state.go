@@ -121,7 +121,7 @@ func (l *Lock) WriteState(data []byte) error {
 	} else {
 		err = &fs.PathError{Op: "write", Path: path, Err: vfs.NoSpace(err)}
 	}
-	return joined(err, l.removeIfThere(name))
+	return errors.Join(err, l.removeIfThere(name))
 }
 
 // makeState makes a file of these contents, which are durable.

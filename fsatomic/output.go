@@ -162,7 +162,7 @@ func (o *Output) Commit() error {
 		err = &SyncError{o.Path(), false, vfs.NoSpace(err)}
 	}
 	if err != nil {
-		return joined(err, o.Abort())
+		return errors.Join(err, o.Abort())
 	}
 	if o.info.Inode == 0 { // a system on which an open file cannot be renamed
 		o.file.Close()
@@ -213,7 +213,7 @@ func (o *Output) failed(err error) error {
 	_, waits, tempErr := vfs.LstatMaybe(o.dir, o.temp)
 	visible := exists && !errors.Is(err, fs.ErrExist) && o.isThere(there, waits || tempErr != nil)
 	if statErr == nil && !visible && (waits || tempErr != nil) {
-		return joined(&fs.PathError{Op: "commit", Path: o.Path(), Err: err}, o.Abort())
+		return errors.Join(&fs.PathError{Op: "commit", Path: o.Path(), Err: err}, o.Abort())
 	}
 	if waits && visible { // a second name that stays is no failure
 		_ = o.dir.Remove(o.temp)
@@ -288,7 +288,7 @@ func WriteFile(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool, fill fun
 		return err
 	}
 	if err := fill(output); err != nil {
-		return joined(err, output.Abort())
+		return errors.Join(err, output.Abort())
 	}
 	return output.Commit()
 }

@@ -49,7 +49,7 @@ func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 		err = s.reserve(size)
 	}
 	if err != nil {
-		return nil, joined(&fs.PathError{Op: "stage", Path: target.Path, Err: err}, s.Abort())
+		return nil, errors.Join(&fs.PathError{Op: "stage", Path: target.Path, Err: err}, s.Abort())
 	}
 	return s, nil
 }
@@ -278,12 +278,4 @@ func (s *Staged) Abort() error {
 		return &fs.PathError{Op: "remove", Path: s.Path(), Err: err}
 	}
 	return nil
-}
-
-// joined adds a second error to a first one, if there is a second.
-func joined(err, second error) error {
-	if second == nil {
-		return err
-	}
-	return fmt.Errorf("%w; and then: %w", err, second)
 }

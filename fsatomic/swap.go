@@ -201,7 +201,7 @@ func (w *swap) keepAndRename() error {
 	}
 	var unknown *UnknownStateError
 	if err != nil && !errors.As(err, &unknown) {
-		return joined(err, w.unkeep())
+		return errors.Join(err, w.unkeep())
 	}
 	if err != nil {
 		return err

@@ -42,7 +42,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "after a swap back that failed the previous file keeps the target's attributes", file: "fsatomic/back.go",
-		old: `err = joined(err, restore())
+		old: `err = errors.Join(err, restore())
 	}
 	return committed, err`, new: `_ = restore
 	}
