@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -36,7 +36,7 @@ func Run(ctx context.Context, binary *multiversion.Binary, release multiversion.
 	if err != nil {
 		return 0, err
 	}
-	dir, err := fsatomic.MkdirTemp(vfs.OS(), os.TempDir())
+	dir, err := durable.MkdirTemp(vfs.OS(), os.TempDir())
 	if err != nil {
 		return 0, fmt.Errorf("run release %s: %w", release, err)
 	}
@@ -45,7 +45,7 @@ func Run(ctx context.Context, binary *multiversion.Binary, release multiversion.
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	err = fsatomic.WriteFile(vfs.OS(), name, runMode, false, func(w io.Writer) error { return chosen.copyTo(ctx, w) })
+	err = durable.WriteFile(vfs.OS(), name, runMode, false, func(w io.Writer) error { return chosen.copyTo(ctx, w) })
 	if err != nil {
 		return 0, fmt.Errorf("copy release %s into %s: %w", release, dir.Path(), err)
 	}

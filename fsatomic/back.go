@@ -9,6 +9,7 @@ import (
 	"maps"
 	"path/filepath"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -21,8 +22,8 @@ import (
 //
 // Like [Staged.Commit] it makes one visible change, is durable, obeys ctx before
 // the swap only, and leaves the target untouched on every error that is not an
-// [UnknownStateError]: [ErrNoOld], [ErrSameFile], [ErrChanged], [ErrOldKind],
-// [ErrOldOwner], [ErrInode], [ErrAttribute] (an [AttributeError]), [SyncError],
+// [durable.UnknownStateError]: [ErrNoOld], [ErrSameFile], [ErrChanged], [ErrOldKind],
+// [ErrOldOwner], [ErrInode], [ErrAttribute] (an [AttributeError]), [durable.SyncError],
 // [ErrNotRecovered], or the operating system's. After such an error, the file at
 // OldPath has its own attributes again, as far as they can be given back; after a
 // crash before the swap it may have some of the target's.
@@ -66,7 +67,7 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 		return Committed{}, err
 	}
 	committed, err := swap.run(false)
-	var unknown *UnknownStateError
+	var unknown *durable.UnknownStateError
 	if err != nil && !errors.As(err, &unknown) {
 		err = errors.Join(err, restore())
 	}
@@ -133,7 +134,7 @@ func (w *swap) takeAttributes() (restore func() error, err error) {
 	// Also when nothing differs: a run that was killed may have set, and not synced.
 	if err == nil {
 		if err = file.Sync(); err != nil {
-			err = &SyncError{path, false, vfs.NoSpace(err)}
+			err = &durable.SyncError{Path: path, Swapped: false, Err: vfs.NoSpace(err)}
 		}
 	}
 	if err == nil {

@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -236,7 +237,7 @@ func TestSwapBackSpokenOf(t *testing.T) {
 		m := scenario{exists: true, older: true}.setUp(t, memfs.Options{})
 		lock, target := lockTarget(t, m, testName)
 		leftover := testDir + "/.tigerbeetle.tbctl-" + fmt.Sprintf(format, target.Old.Inode)
-		check(t, fsatomic.WriteFile(m, leftover, 0o755, false, writeString("somebody's")))
+		check(t, durable.WriteFile(m, leftover, 0o755, false, writeString("somebody's")))
 		if _, err := fsatomic.SwapBack(t.Context(), lock, target); !errors.Is(err, fsatomic.ErrInode) {
 			t.Errorf("%s: error %v", leftover, err)
 		}

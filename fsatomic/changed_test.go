@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/vfs"
@@ -34,11 +35,11 @@ func TestChanged(t *testing.T) {
 		}, fsatomic.ErrChanged},
 		{"link", true, func(t *testing.T, m *memfs.FS) { check(t, openDir(t, m).Link("tigerbeetle", "x")) }, fsatomic.ErrChanged},
 		{"replaced", true, func(t *testing.T, m *memfs.FS) {
-			check(t, fsatomic.WriteFile(m, testName, 0o755, true, writeString("theirs")))
+			check(t, durable.WriteFile(m, testName, 0o755, true, writeString("theirs")))
 		}, fsatomic.ErrChanged},
 		{"removed", true, func(t *testing.T, m *memfs.FS) { check(t, openDir(t, m).Remove("tigerbeetle")) }, fsatomic.ErrChanged},
 		{"appeared", false, func(t *testing.T, m *memfs.FS) {
-			check(t, fsatomic.WriteFile(m, testName, 0o755, true, writeString("theirs")))
+			check(t, durable.WriteFile(m, testName, 0o755, true, writeString("theirs")))
 		}, fsatomic.ErrChanged},
 		{"directory replaced", true, func(t *testing.T, m *memfs.FS) {
 			opt, err := m.OpenDir("/opt")
@@ -80,7 +81,7 @@ func TestChanged(t *testing.T) {
 				if !errors.Is(err, test.want) {
 					t.Fatalf("error %v, want %v", err, test.want)
 				}
-				var unknown *fsatomic.UnknownStateError
+				var unknown *durable.UnknownStateError
 				if errors.As(err, &unknown) {
 					t.Fatalf("error %v: it is known that nothing was done", err)
 				}
@@ -107,7 +108,7 @@ func TestMeddling(t *testing.T) {
 		for number := range testbin.Sampled(t, s.operations(t, memfs.Options{})) {
 			m := s.setUp(t, memfs.Options{})
 			m.MeddleAt(number+1, func() {
-				check(t, fsatomic.WriteFile(m, testDir+"/theirs", 0o755, false, writeString(theirs)))
+				check(t, durable.WriteFile(m, testDir+"/theirs", 0o755, false, writeString(theirs)))
 				check(t, openDir(t, m).Rename("theirs", "tigerbeetle"))
 			})
 			err := s.act(t.Context(), m)
@@ -118,7 +119,7 @@ func TestMeddling(t *testing.T) {
 			if err != nil && !errors.Is(err, fsatomic.ErrChanged) {
 				t.Fatalf("%s: before operation %d: error %v", s.name, number+1, err)
 			}
-			if _, _, err := begin(t.Context(), m); err != nil && !errors.Is(err, fsatomic.ErrBusy) {
+			if _, _, err := begin(t.Context(), m); err != nil && !errors.Is(err, durable.ErrBusy) {
 				t.Fatal(err)
 			}
 			if names, _ := openDir(t, m).List(".tigerbeetle.tbctl-stage", 10); len(names) > 0 {
@@ -134,7 +135,7 @@ func TestMeddling(t *testing.T) {
 	link := slices.IndexFunc(m.Trace(), func(line string) bool { return strings.Contains(line, " link ") })
 	m = s.setUp(t, memfs.Options{NoExchange: true})
 	m.MeddleAt(link+2, func() {
-		check(t, fsatomic.WriteFile(m, testName, 0o755, true, writeString(theirs)))
+		check(t, durable.WriteFile(m, testName, 0o755, true, writeString(theirs)))
 	})
 	if err := s.act(t.Context(), m); !errors.Is(err, fsatomic.ErrChanged) {
 		t.Fatalf("error %v", err)

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -47,15 +48,15 @@ type Committed struct {
 //
 // Before the swap ctx is obeyed, and on every error the target is untouched and
 // the staged file removed: [ErrChanged] of the target or of what was sealed, [ErrNoAttributes], [ErrOldKind],
-// [SyncError], the context's, or the operating system's. From the swap on nothing
-// interrupts it, and errors are an [UnknownStateError]. After a crash the target
+// [durable.SyncError], the context's, or the operating system's. From the swap on nothing
+// interrupts it, and errors are an [durable.UnknownStateError]. After a crash the target
 // is the previous file or the new one, whole and with its attributes.
 func (s *Staged) Commit(ctx context.Context, options CommitOptions) (Committed, error) {
 	if s.done {
-		return Committed{}, &fs.PathError{Op: "commit", Path: s.target.Path, Err: ErrClosed}
+		return Committed{}, &fs.PathError{Op: "commit", Path: s.target.Path, Err: fs.ErrClosed}
 	}
 	result, err := s.commit(ctx, options)
-	var unknown *UnknownStateError
+	var unknown *durable.UnknownStateError
 	if err == nil || errors.As(err, &unknown) {
 		// From here on its name belongs to another file, or nobody knows.
 		s.done = true

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -86,7 +87,7 @@ func TestKillThenCrash(t *testing.T) {
 func TestNoDirSync(t *testing.T) {
 	t.Parallel()
 	m := scenario{}.setUp(t, memfs.Options{NoDirSync: true})
-	var failed *fsatomic.SyncError
+	var failed *durable.SyncError
 	err := installOnce(t.Context(), m, contentsNew, fsatomic.CommitOptions{})
 	if !errors.As(err, &failed) || failed.Swapped {
 		t.Fatalf("error %v", err)
@@ -139,7 +140,7 @@ func (s scenario) fault(t *testing.T, m *memfs.FS, options memfs.Options, number
 	}
 	what := fmt.Sprintf("fault in %s (late %v), then %s: %v", trace[number-1], late, then, err)
 	now := look(t, m, options)
-	var unknown *fsatomic.UnknownStateError
+	var unknown *durable.UnknownStateError
 	switch {
 	case err == nil:
 		if now.target != s.result || now.old != s.kept || len(now.residue()) > 0 {
@@ -169,7 +170,7 @@ func (s scenario) fault(t *testing.T, m *memfs.FS, options memfs.Options, number
 }
 
 // checkUnknown compares what the error says with what is there.
-func (s scenario) checkUnknown(t *testing.T, m *memfs.FS, options memfs.Options, unknown *fsatomic.UnknownStateError, now world, what string) {
+func (s scenario) checkUnknown(t *testing.T, m *memfs.FS, options memfs.Options, unknown *durable.UnknownStateError, now world, what string) {
 	t.Helper()
 	if unknown.Path != testName || unknown.Visible && now.target != s.result {
 		t.Fatalf("%s: %+v with %+v", what, unknown, now)

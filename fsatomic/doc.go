@@ -1,8 +1,6 @@
 // Package fsatomic puts a file in the place of another one such that at every
 // moment, through every crash and power cut, one of the two stands there, whole
-// and with its attributes. It knows nothing of what the files contain. It is the
-// only package of tbctl that changes the disk, and so it also writes ordinary
-// files, journals and partial downloads.
+// and with its attributes. It knows nothing of what the files contain.
 //
 // # The protocol
 //
@@ -73,12 +71,7 @@
 // # Errors
 //
 // Before the swap an error means: the target is untouched, and the staged file is
-// gone as far as it could be removed. From the swap on it is an
-// [UnknownStateError], which says what is certain. A failed fsync is a
-// [SyncError] and never tried again.
-//
-// # Symbolic links
-//
-// A symbolic link counts as what it leads to for Lookup, Create and WriteFile;
-// Append and OpenPartial refuse it.
+// gone as far as it could be removed. From the swap on it is a
+// [durable.UnknownStateError], which says what is certain. A failed fsync is a
+// [durable.SyncError] and never tried again.
 package fsatomic

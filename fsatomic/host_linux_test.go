@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -204,7 +205,7 @@ func copyFile(t *testing.T, from, to string) {
 	source, err := os.Open(from)
 	check(t, err)
 	defer source.Close()
-	check(t, fsatomic.WriteFile(vfs.OS(), to, 0o755, false, func(w io.Writer) error {
+	check(t, durable.WriteFile(vfs.OS(), to, 0o755, false, func(w io.Writer) error {
 		_, err := io.Copy(w, source)
 		return err
 	}))

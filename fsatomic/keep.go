@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -47,7 +48,7 @@ func (w *swap) keepCopy(copyTo func(source vfs.File, name string) (vfs.File, err
 		return w.fail("copy the previous file", err)
 	}
 	defer source.Close()
-	name := randomName(w.lock.base(), kindStage)
+	name := durable.RandomName(w.lock.base(), kindStage)
 	file, err := copyTo(source, name)
 	if file == nil {
 		return w.fail("copy the previous file", vfs.NoSpace(err))
@@ -87,7 +88,7 @@ func (w *swap) finishCopy(source, file vfs.File, name string) error {
 		return err
 	}
 	if err := file.Sync(); err != nil {
-		return &SyncError{w.lock.join(name), false, err}
+		return &durable.SyncError{Path: w.lock.join(name), Swapped: false, Err: err}
 	}
 	got, err := file.Stat()
 	if err == nil && got.Size != info.Size {

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -25,14 +26,6 @@ const (
 	lockPollLongest          = 250 * time.Millisecond
 	lockRacesMax             = 100 // lock files removed under our hands
 )
-
-// Holder is who has a lock, as the lock file says.
-type Holder struct {
-	PID     int       `json:"pid"`
-	Command string    `json:"command"`
-	Host    string    `json:"host"`
-	Start   time.Time `json:"start"`
-}
 
 // WaitForever as a time to wait for a lock means until the context ends.
 const WaitForever time.Duration = -1
@@ -69,13 +62,13 @@ func (l *Lock) lockPath() string        { return l.join(lockName(l.base())) }
 func (l *Lock) held() bool              { return l.file != nil }
 func (l *Lock) sync(swapped bool) error {
 	if err := l.dir.Sync(); err != nil {
-		return &SyncError{filepath.Dir(l.path), swapped, err}
+		return &durable.SyncError{Path: filepath.Dir(l.path), Swapped: swapped, Err: err}
 	}
 	return nil
 }
 
 // Acquire takes the lock of the target. While another process or goroutine has
-// it, Acquire waits as long as the options say and then returns a [BusyError].
+// it, Acquire waits as long as the options say and then returns a [durable.BusyError].
 // Errors: also [ErrLockFile], [ErrChanged] when the directory is no longer the
 // one that was looked up, [vfs.ErrNotSupported], the context's, or the operating
 // system's. On error nothing is held; the lock file may have been made.
@@ -139,10 +132,10 @@ func (l *Lock) take(ctx context.Context, wait time.Duration) error {
 			return err
 		}
 		if wait >= 0 && !time.Now().Add(pause).Before(deadline) {
-			return &BusyError{l.lockPath(), holder}
+			return &durable.BusyError{Path: l.lockPath(), Holder: holder}
 		}
 		if err := sleep(ctx, pause); err != nil {
-			return fmt.Errorf("%w: %w", &BusyError{l.lockPath(), holder}, err)
+			return fmt.Errorf("%w: %w", &durable.BusyError{Path: l.lockPath(), Holder: holder}, err)
 		}
 		pause = min(2*pause, lockPollLongest)
 	}
@@ -208,14 +201,14 @@ func checkLockFile(file vfs.File, in vfs.Info, writable bool) (vfs.File, bool, e
 	return file, writable, nil
 }
 
-// writeHolder says who we are, for [BusyError]. Nothing but that message
+// writeHolder says who we are, for [durable.BusyError]. Nothing but that message
 // depends on it, so that an error of it is none.
 func (l *Lock) writeHolder(command string) {
 	if !l.writable {
 		return
 	}
 	host, _ := os.Hostname()
-	holder := Holder{os.Getpid(), command, host, time.Now().UTC().Truncate(time.Second)}
+	holder := durable.Holder{PID: os.Getpid(), Host: host, Start: time.Now().UTC().Truncate(time.Second)}
 	for size := commandSizeMax; ; size /= 2 { // encoded it may be six times as long
 		holder.Command = command[:min(size, len(command))]
 		line, err := json.Marshal(holder)
@@ -233,11 +226,11 @@ func (l *Lock) writeHolder(command string) {
 }
 
 // readHolder returns what the lock file says, or zero.
-func readHolder(file vfs.File) Holder {
+func readHolder(file vfs.File) durable.Holder {
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, holderSizeMax))
-	var holder Holder
+	var holder durable.Holder
 	if err != nil || json.Unmarshal(text, &holder) != nil {
-		return Holder{}
+		return durable.Holder{}
 	}
 	return holder
 }
@@ -280,34 +273,34 @@ func HasLock(fsys vfs.FS, name string) bool {
 // makes no lock file, and stands in nobody's way but where a holder has crashed, for an
 // instant. A holder who could not write its name is not seen. Errors: [ErrLockFile], or the
 // operating system's.
-func HeldBy(fsys vfs.FS, target Target) (Holder, bool, error) {
+func HeldBy(fsys vfs.FS, target Target) (durable.Holder, bool, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
-		return Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
+		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
 	}
 	defer dir.Close()
 	file, err := dir.Open(lockName(filepath.Base(target.Path)))
 	if errors.Is(err, fs.ErrNotExist) {
-		return Holder{}, false, nil
+		return durable.Holder{}, false, nil
 	}
 	if err == nil {
 		file, _, err = checkLockFile(file, vfs.Info{}, false)
 	}
 	if err != nil {
-		return Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
+		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
 	}
 	defer file.Close()
 	holder := readHolder(file)
 	if holder.PID == 0 {
-		return Holder{}, false, nil
+		return durable.Holder{}, false, nil
 	}
 	switch err := file.TryLock(); {
 	case errors.Is(err, vfs.ErrLocked):
 		return holder, true, nil
 	case err != nil:
-		return Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
+		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
 	}
-	return Holder{}, false, file.Unlock() // its holder died
+	return durable.Holder{}, false, file.Unlock() // its holder died
 }
 
 // sleep waits for the time to pass or for the context to end.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -93,17 +94,17 @@ func believable(file, dir vfs.Info, self vfs.Self) error {
 // make one before the swap, [Lock.Sync] at any time. After a crash before that, the
 // state is the old or the new one, whole. On error it is the old one, as far as the error
 // is not that of the last step, the rename. On a full disk it takes the room that the state
-// before it held for it. Errors: [vfs.ErrTooLarge], [vfs.ErrNoSpace], a [SyncError], or the operating
+// before it held for it. Errors: [vfs.ErrTooLarge], [vfs.ErrNoSpace], a [durable.SyncError], or the operating
 // system's.
 func (l *Lock) WriteState(data []byte) error {
 	path := l.join(stateName(l.base()))
 	if !l.held() {
-		return &fs.PathError{Op: "write", Path: path, Err: ErrClosed}
+		return &fs.PathError{Op: "write", Path: path, Err: fs.ErrClosed}
 	}
 	if len(data) > StateSizeMax {
 		return &fs.PathError{Op: "write", Path: path, Err: fmt.Errorf("%w: %d bytes, at most %d", vfs.ErrTooLarge, len(data), StateSizeMax)}
 	}
-	name := randomName(l.base(), kindStage) // a leftover is cleared away by Recover
+	name := durable.RandomName(l.base(), kindStage) // a leftover is cleared away by Recover
 	err := l.makeState(name, data)
 	if errors.Is(vfs.NoSpace(err), vfs.ErrNoSpace) && l.giveReserve() {
 		if err = l.removeIfThere(name); err == nil {
@@ -115,7 +116,7 @@ func (l *Lock) WriteState(data []byte) error {
 			return nil
 		}
 	}
-	var failed *SyncError
+	var failed *durable.SyncError
 	if errors.As(err, &failed) {
 		failed.Path = path
 	} else {
@@ -145,7 +146,7 @@ func (l *Lock) makeState(name string, data []byte) error {
 		return err
 	}
 	if err := file.Sync(); err != nil {
-		return &SyncError{Err: vfs.NoSpace(err)}
+		return &durable.SyncError{Err: vfs.NoSpace(err)}
 	}
 	return nil
 }
@@ -188,10 +189,10 @@ func (l *Lock) removeIfThere(name string) error {
 	return err
 }
 
-// Sync makes all changes of the directory's names durable. A failure is a [SyncError].
+// Sync makes all changes of the directory's names durable. A failure is a [durable.SyncError].
 func (l *Lock) Sync() error {
 	if !l.held() {
-		return &fs.PathError{Op: "sync", Path: l.path, Err: ErrClosed}
+		return &fs.PathError{Op: "sync", Path: l.path, Err: fs.ErrClosed}
 	}
 	return l.sync(false)
 }

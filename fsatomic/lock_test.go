@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -32,8 +33,8 @@ func TestLockProcess(t *testing.T) {
 	target, err := fsatomic.Lookup(fsys, name)
 	check(t, err)
 	_, err = fsatomic.Acquire(t.Context(), fsys, target, fsatomic.LockOptions{})
-	var busy *fsatomic.BusyError
-	if !errors.As(err, &busy) || !errors.Is(err, fsatomic.ErrBusy) {
+	var busy *durable.BusyError
+	if !errors.As(err, &busy) || !errors.Is(err, durable.ErrBusy) {
 		t.Fatalf("error %v, want busy", err)
 	}
 	if busy.Holder.PID != command.Process.Pid || busy.Holder.Command != "hold for a test" || busy.Path != lockOf(target.Path) {
@@ -105,7 +106,7 @@ func TestLockWait(t *testing.T) {
 
 		start := time.Now()
 		_, err = fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{Wait: time.Minute})
-		var busy *fsatomic.BusyError
+		var busy *durable.BusyError
 		if !errors.As(err, &busy) || busy.Holder.Command != "first" {
 			t.Fatalf("error %v, want busy", err)
 		}
@@ -267,10 +268,10 @@ func TestLockOrder(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	check(t, lock.Release())
-	if _, err := fsatomic.Recover(lock); !errors.Is(err, fsatomic.ErrClosed) {
+	if _, err := fsatomic.Recover(lock); !errors.Is(err, fs.ErrClosed) {
 		t.Fatalf("error %v", err)
 	}
-	if _, err := fsatomic.Stage(lock, target, 0); !errors.Is(err, fsatomic.ErrClosed) {
+	if _, err := fsatomic.Stage(lock, target, 0); !errors.Is(err, fs.ErrClosed) {
 		t.Fatalf("error %v", err)
 	}
 }

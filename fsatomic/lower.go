@@ -22,7 +22,7 @@ const modeLowered vfs.Mode = 0o6022
 // crash the file may have some of it still.
 func (l *Lock) LowerOld() error {
 	if !l.held() {
-		return &fs.PathError{Op: "lower", Path: l.path + oldSuffix, Err: ErrClosed}
+		return &fs.PathError{Op: "lower", Path: l.path + oldSuffix, Err: fs.ErrClosed}
 	}
 	err := l.lowerOld()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -3,6 +3,7 @@ package fsatomic_test
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -71,7 +72,7 @@ func TestLowerOld(t *testing.T) {
 		t.Errorf("a directory: %v", err)
 	}
 	check(t, lock.Release())
-	if err := lock.LowerOld(); !errors.Is(err, fsatomic.ErrClosed) {
+	if err := lock.LowerOld(); !errors.Is(err, fs.ErrClosed) {
 		t.Errorf("without the lock: %v", err)
 	}
 }

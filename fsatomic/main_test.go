@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"testing"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -41,7 +40,6 @@ var helpers = map[string]func(args []string) error{
 	"install": helperInstall,
 	"wait":    helperWait,
 	"check":   helperCheck,
-	"append":  helperAppend,
 }
 
 // helperCommand is the test binary as the helper called name.
@@ -153,17 +151,6 @@ func helperCheck(args []string) error {
 	}
 	for _, problem := range problems {
 		fmt.Println(problem)
-	}
-	return nil
-}
-
-// helperAppend appends many lines to the journal.
-func helperAppend(args []string) error {
-	for i := range appendLines {
-		line := fmt.Sprintf("%s %d %s", args[1], i, strings.Repeat("x", i%100))
-		if err := fsatomic.Append(context.Background(), vfs.OS(), args[0], []byte(line)); err != nil {
-			return err
-		}
 	}
 	return nil
 }

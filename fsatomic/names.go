@@ -1,46 +1,34 @@
 package fsatomic
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"strconv"
 	"strings"
+
+	"github.com/tbctl/tbctl/durable"
 )
 
 // Names beside a target NAME. All of them are hidden and begin alike, so that
 // an operator and [Recover] know whose they are.
 const (
-	nameMark  = ".tbctl-"
 	kindLock  = "lock"  // .NAME.tbctl-lock: the lock, never removed
 	kindState = "state" // .NAME.tbctl-state: what is known of the target, see WriteState
 	kindStage = "stage" // .NAME.tbctl-stage-RANDOM: a file in the making
 	kindReady = "ready" // .NAME.tbctl-ready-INODE: complete; INODE is its own number
 	kindPrev  = "prev"  // .NAME.tbctl-prev-INODE-OTHER: a link to or copy of OTHER, which INODE is to replace
-	kindTemp  = "temp"  // .NAME.tbctl-temp-RANDOM: an ordinary file in the making
 
-	oldSuffix  = "-old"
-	randomSize = 8 // bytes
+	oldSuffix = "-old"
 )
 
-// hiddenPrefix is what the names of all files beside name begin with.
-func hiddenPrefix(name string) string { return "." + name + nameMark }
+func lockName(name string) string { return durable.HiddenPrefix(name) + kindLock }
 
-func lockName(name string) string { return hiddenPrefix(name) + kindLock }
-
-func stateName(name string) string { return hiddenPrefix(name) + kindState }
-
-func randomName(name, kind string) string {
-	var random [randomSize]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return hiddenPrefix(name) + kind + "-" + hex.EncodeToString(random[:])
-}
+func stateName(name string) string { return durable.HiddenPrefix(name) + kindState }
 
 func readyName(name string, inode uint64) string {
-	return hiddenPrefix(name) + kindReady + "-" + strconv.FormatUint(inode, 10)
+	return durable.HiddenPrefix(name) + kindReady + "-" + strconv.FormatUint(inode, 10)
 }
 
 func prevName(name string, inode, other uint64) string {
-	return hiddenPrefix(name) + kindPrev + "-" + strconv.FormatUint(inode, 10) + "-" + strconv.FormatUint(other, 10)
+	return durable.HiddenPrefix(name) + kindPrev + "-" + strconv.FormatUint(inode, 10) + "-" + strconv.FormatUint(other, 10)
 }
 
 // beside is what the name of a file beside a target says.
@@ -53,7 +41,7 @@ type beside struct {
 // parseName takes apart the name of a file beside the target called name. What
 // this package did not make is not ok.
 func parseName(name, entry string) (beside, bool) {
-	rest, found := strings.CutPrefix(entry, hiddenPrefix(name))
+	rest, found := strings.CutPrefix(entry, durable.HiddenPrefix(name))
 	if !found {
 		return beside{}, false
 	}
@@ -63,9 +51,8 @@ func parseName(name, entry string) (beside, bool) {
 	}
 	var b beside
 	switch kind {
-	case kindStage, kindTemp:
-		random, err := hex.DecodeString(text)
-		return beside{kind: kind}, err == nil && len(random) == randomSize
+	case kindStage:
+		return beside{kind: kind}, durable.IsRandomName(name, kind, entry)
 	case kindReady:
 		b = beside{kind, parseInode(text), 0}
 		return b, entry == readyName(name, b.inode) && b.inode != 0

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -35,7 +36,7 @@ func TestStagedFileIsNotReplaced(t *testing.T) {
 			putFile(t, m, testDir+"/other", "somebody's", options)
 			check(t, openDir(t, m).Rename("other", filepath.Base(staged.Path())))
 			_, err = staged.Commit(t.Context(), fsatomic.CommitOptions{})
-			var unknown *fsatomic.UnknownStateError
+			var unknown *durable.UnknownStateError
 			if !errors.Is(err, fsatomic.ErrChanged) || errors.As(err, &unknown) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -64,7 +65,7 @@ func TestSwapBackGivesBack(t *testing.T) {
 			}
 			operation := m.Trace()[number-1]
 			m.FailAt(0, nil)
-			var unknown *fsatomic.UnknownStateError
+			var unknown *durable.UnknownStateError
 			if err == nil || errors.As(err, &unknown) {
 				continue
 			}
@@ -126,22 +127,6 @@ func (f cachedFile) DropCache() { f.fs.forgot = true }
 func (f cachedFile) ReadAt(data []byte, offset int64) (int, error) {
 	f.fs.early = f.fs.early || !f.fs.forgot
 	return f.File.ReadAt(data, offset)
-}
-
-// TestMkdirAllWhateverTheUmask requires each new directory to have exactly the mode, and one
-// that was there to keep its own.
-func TestMkdirAllWhateverTheUmask(t *testing.T) {
-	t.Parallel()
-	m := memfs.New(memfs.Options{Umask: 0o077})
-	check(t, m.Make("/var", vfs.KindDirectory, 0o711))
-	check(t, fsatomic.MkdirAll(m, "/var/lib/tbctl", 0o755))
-	for name, want := range map[string]vfs.Mode{"/var": 0o711, "/var/lib": 0o755, "/var/lib/tbctl": 0o755} {
-		dir, err := m.OpenDir(name)
-		check(t, err)
-		if info, err := dir.Lstat("."); err != nil || info.Mode != want {
-			t.Errorf("%s has mode %s, want %s: %v", name, info.Mode, want, err)
-		}
-	}
 }
 
 // TestReservedSpaceIsGivenBack stages less than was announced: after the seal, and without one

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -55,11 +56,11 @@ func Residue(fsys vfs.FS, target Target) (Recovery, error) {
 // Recover removes what interrupted runs left beside the target, and finishes a
 // swap that became visible but did not get as far as naming the previous file.
 // The target itself is not touched. It is the first thing to do under a lock.
-// On error, which may be a [SyncError], it may have done a part, says which, and
+// On error, which may be a [durable.SyncError], it may have done a part, says which, and
 // can be called again.
 func Recover(lock *Lock) (Recovery, error) {
 	if !lock.held() {
-		return Recovery{}, &fs.PathError{Op: "recover", Path: lock.path, Err: ErrClosed}
+		return Recovery{}, &fs.PathError{Op: "recover", Path: lock.path, Err: fs.ErrClosed}
 	}
 	plan, err := planRecovery(lock.dir, lock.path, lock.fsys.Self())
 	if err != nil {
@@ -127,7 +128,7 @@ func planRecovery(dir vfs.Dir, path string, self vfs.Self) (*recoveryPlan, error
 	if plan.dir, err = dir.Lstat("."); err != nil {
 		return nil, err
 	}
-	names, err := dir.List(hiddenPrefix(base), leftoversMax)
+	names, err := dir.List(durable.HiddenPrefix(base), leftoversMax)
 	if err != nil {
 		return nil, err
 	}
@@ -141,8 +142,8 @@ func planRecovery(dir vfs.Dir, path string, self vfs.Self) (*recoveryPlan, error
 	plan.oldIsFile = !plan.oldTaken || old.Kind == vfs.KindFile
 	for _, name := range names {
 		beside, ok := parseName(base, name)
-		if !ok || beside.kind == kindTemp {
-			continue // temp files belong to Create, which has its own lock on each
+		if !ok {
+			continue
 		}
 		info, exists, err := vfs.LstatMaybe(dir, name)
 		if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -22,7 +23,7 @@ func TestRecoverKinds(t *testing.T) {
 	target, err := fsatomic.Lookup(m, testName)
 	check(t, err)
 	put := func(name string) {
-		check(t, fsatomic.WriteFile(m, testDir+"/x", 0o644, true, writeString(name)))
+		check(t, durable.WriteFile(m, testDir+"/x", 0o644, true, writeString(name)))
 		check(t, openDir(t, m).Rename("x", name))
 	}
 	const prefix = ".tigerbeetle.tbctl-"
@@ -80,7 +81,7 @@ func TestRecoverCopies(t *testing.T) {
 		for contents, want := range map[string]fsatomic.Action{contentsOld: fsatomic.ActionRemoved, "the previous releasE": fsatomic.ActionKept} {
 			m := scenario{exists: true}.setUp(t, memfs.Options{})
 			leftover := testDir + "/.tigerbeetle.tbctl-" + kind
-			check(t, fsatomic.WriteFile(m, leftover, 0o755, false, writeString(contents)))
+			check(t, durable.WriteFile(m, leftover, 0o755, false, writeString(contents)))
 			lock, target, err := begin(t.Context(), m)
 			check(t, err)
 			defer lock.Release()
@@ -127,7 +128,7 @@ func TestRecoverForeign(t *testing.T) {
 					"orphan":              "prev-998-999",
 				}[kind]
 				planted := testDir + "/" + base
-				check(t, fsatomic.WriteFile(m, planted, 0o755, false, writeString("planted")))
+				check(t, durable.WriteFile(m, planted, 0o755, false, writeString("planted")))
 				check(t, m.Alter(planted, func(info *vfs.Info) { info.UID = test.owner }))
 				m.SetUser(vfs.Self{UID: 55, AnyFile: true})
 				lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
@@ -177,7 +178,7 @@ func TestInodeSpokenOf(t *testing.T) {
 			t.Parallel()
 			m := scenario{exists: true, older: true}.setUp(t, memfs.Options{})
 			lock, target := lockTarget(t, m, testName)
-			check(t, fsatomic.WriteFile(m, testDir+"/x", 0o755, false, writeString("somebody's")))
+			check(t, durable.WriteFile(m, testDir+"/x", 0o755, false, writeString("somebody's")))
 			x, err := openDir(t, m).Lstat("x")
 			check(t, err)
 			names := test.names(x.Inode + 1) // memfs counts
@@ -222,7 +223,7 @@ func TestReadyNameTaken(t *testing.T) {
 			info, err := openDir(t, m).Lstat(filepath.Base(staged.Path()))
 			check(t, err)
 			ready := testDir + "/.tigerbeetle.tbctl-ready-" + inode(info)
-			check(t, fsatomic.WriteFile(m, ready, 0o755, false, writeString("somebody's")))
+			check(t, durable.WriteFile(m, ready, 0o755, false, writeString("somebody's")))
 			check(t, staged.SetAttributes(target.Attributes))
 			if _, err := staged.Commit(t.Context(), fsatomic.CommitOptions{}); !errors.Is(err, fs.ErrExist) {
 				t.Fatalf("error %v", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"path/filepath"
 	"strings"
@@ -368,4 +369,29 @@ func eachScenario(t *testing.T, test func(t *testing.T, s scenario, options memf
 			})
 		}
 	}
+}
+
+func writeString(text string) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	}
+}
+
+func contentsOf(t *testing.T, fsys vfs.FS, name string) (string, bool) {
+	t.Helper()
+	dir, err := fsys.OpenDir(filepath.Dir(name))
+	check(t, err)
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(name))
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", false
+	}
+	check(t, err)
+	defer file.Close()
+	info, err := file.Stat()
+	check(t, err)
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, info.Size))
+	check(t, err)
+	return string(text), true
 }

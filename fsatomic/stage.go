@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -38,7 +39,7 @@ type Staged struct {
 // Stage creates a file that is to replace target, and reserves space for size
 // bytes where the file system can (0: unknown). The lock must be the target's,
 // and [Recover] must have been called under it. Errors: [vfs.ErrNoSpace] (a
-// [vfs.SpaceError]), [ErrChanged], [ErrInode], [ErrNotRecovered], [ErrClosed], or the
+// [vfs.SpaceError]), [ErrChanged], [ErrInode], [ErrNotRecovered], [fs.ErrClosed], or the
 // operating system's. On error nothing is left behind.
 func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 	if err := lock.admits(target); err != nil {
@@ -80,7 +81,7 @@ func (l *Lock) stageUnspoken(target Target) (s *Staged, err error) {
 
 // stageOnce creates a file. On error it may be nil, else it is there.
 func (l *Lock) stageOnce(target Target) (*Staged, error) {
-	name := randomName(l.base(), kindStage)
+	name := durable.RandomName(l.base(), kindStage)
 	file, err := l.dir.Create(name, stageMode)
 	if err != nil {
 		return nil, vfs.NoSpace(err)
@@ -98,7 +99,7 @@ func (l *Lock) stageOnce(target Target) (*Staged, error) {
 // leftoverOf returns the name of a leftover that speaks of an inode number, or
 // nothing.
 func (l *Lock) leftoverOf(inode uint64) (string, error) {
-	names, err := l.dir.List(hiddenPrefix(l.base()), leftoversMax)
+	names, err := l.dir.List(durable.HiddenPrefix(l.base()), leftoversMax)
 	if err != nil {
 		return "", err
 	}
@@ -114,7 +115,7 @@ func (l *Lock) leftoverOf(inode uint64) (string, error) {
 func (l *Lock) admits(target Target) error {
 	switch {
 	case !l.held():
-		return ErrClosed
+		return fs.ErrClosed
 	case target.Path != l.path || !target.Dir.SameFile(l.dirInfo):
 		return fmt.Errorf("%w: the lock is for %s", ErrChanged, l.path)
 	case !l.recovered:
@@ -142,7 +143,7 @@ func (s *Staged) Size() int64 { return s.size }
 // writing clears capabilities. A full disk is [vfs.ErrNoSpace].
 func (s *Staged) Write(data []byte) (int, error) {
 	if s.done {
-		return 0, &fs.PathError{Op: "write", Path: s.Path(), Err: ErrClosed}
+		return 0, &fs.PathError{Op: "write", Path: s.Path(), Err: fs.ErrClosed}
 	}
 	s.attributed, s.synced, s.sealed = false, false, vfs.Info{}
 	count, err := s.file.Write(data)
@@ -171,7 +172,7 @@ func (s *Staged) ReadAt(data []byte, offset int64) (int, error) {
 // back. Writing breaks the seal.
 func (s *Staged) Seal() error {
 	if s.done {
-		return &fs.PathError{Op: "look at", Path: s.Path(), Err: ErrClosed}
+		return &fs.PathError{Op: "look at", Path: s.Path(), Err: fs.ErrClosed}
 	}
 	if err := s.giveBack(); err != nil {
 		return err
@@ -216,7 +217,7 @@ func (s *Staged) Changed() (bool, error) {
 // not used is given back. What is sealed stays so.
 func (s *Staged) SetAttributes(attrs Attributes) error {
 	if s.done {
-		return &fs.PathError{Op: "set attributes", Path: s.Path(), Err: ErrClosed}
+		return &fs.PathError{Op: "set attributes", Path: s.Path(), Err: fs.ErrClosed}
 	}
 	s.attributed, s.synced = false, false
 	if err := s.giveBack(); err != nil {
@@ -241,19 +242,19 @@ func (s *Staged) SetAttributes(attrs Attributes) error {
 	return nil
 }
 
-// Sync makes contents and attributes durable. A failure is a [SyncError] and
+// Sync makes contents and attributes durable. A failure is a [durable.SyncError] and
 // final: every later Sync and Commit fails with it too.
 func (s *Staged) Sync() error {
 	switch {
 	case s.done:
-		return &fs.PathError{Op: "sync", Path: s.Path(), Err: ErrClosed}
+		return &fs.PathError{Op: "sync", Path: s.Path(), Err: fs.ErrClosed}
 	case s.failed != nil:
 		return s.failed
 	case s.synced:
 		return nil
 	}
 	if err := s.file.Sync(); err != nil {
-		s.failed = &SyncError{s.Path(), false, vfs.NoSpace(err)}
+		s.failed = &durable.SyncError{Path: s.Path(), Swapped: false, Err: vfs.NoSpace(err)}
 		return s.failed
 	}
 	s.synced = true

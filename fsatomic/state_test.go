@@ -146,10 +146,10 @@ func TestStateRefused(t *testing.T) {
 		t.Error(err)
 	}
 	check(t, lock.Release())
-	if err := lock.WriteState(nil); !errors.Is(err, fsatomic.ErrClosed) {
+	if err := lock.WriteState(nil); !errors.Is(err, fs.ErrClosed) {
 		t.Error(err)
 	}
-	if err := lock.Sync(); !errors.Is(err, fsatomic.ErrClosed) {
+	if err := lock.Sync(); !errors.Is(err, fs.ErrClosed) {
 		t.Error(err)
 	}
 	if text, err := readState(t, m); text != "the second one" || err != nil {

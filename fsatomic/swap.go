@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path/filepath"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -29,11 +30,11 @@ func (w *swap) fail(step string, err error) error {
 }
 
 // unknown is an error from after the swap. previous is a name, or empty.
-func (w *swap) unknown(step string, visible, durable bool, previous string, err error) error {
+func (w *swap) unknown(step string, visible, lasts bool, previous string, err error) error {
 	if previous != "" {
 		previous = w.lock.join(previous)
 	}
-	return &UnknownStateError{w.target.Path, step, visible, durable, previous, err}
+	return &durable.UnknownStateError{Path: w.target.Path, Step: step, Visible: visible, Durable: lasts, Previous: previous, Err: err}
 }
 
 func (w *swap) run(dropOld bool) (Committed, error) {
@@ -199,7 +200,7 @@ func (w *swap) keepAndRename() error {
 	if err == nil {
 		err = w.rename(w.prev)
 	}
-	var unknown *UnknownStateError
+	var unknown *durable.UnknownStateError
 	if err != nil && !errors.As(err, &unknown) {
 		return errors.Join(err, w.unkeep())
 	}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -115,7 +116,7 @@ func TestStagedOrder(t *testing.T) {
 	if _, err := staged.Commit(t.Context(), fsatomic.CommitOptions{}); !errors.Is(err, fsatomic.ErrNoAttributes) {
 		t.Fatalf("error %v", err)
 	}
-	if _, err := staged.Write(nil); !errors.Is(err, fsatomic.ErrClosed) {
+	if _, err := staged.Write(nil); !errors.Is(err, fs.ErrClosed) {
 		t.Fatalf("error %v", err)
 	}
 
@@ -129,7 +130,7 @@ func TestStagedOrder(t *testing.T) {
 	staged = stage()
 	check(t, staged.SetAttributes(target.Attributes))
 	m.FailAt(1, errInjected)
-	var failed *fsatomic.SyncError
+	var failed *durable.SyncError
 	if err := staged.Sync(); !errors.As(err, &failed) || failed.Swapped {
 		t.Fatalf("error %v", err)
 	}
@@ -142,7 +143,7 @@ func TestStagedOrder(t *testing.T) {
 	}
 
 	staged = stage()
-	check(t, fsatomic.WriteFile(m, staged.Path(), 0o644, true, writeString("not ours")))
+	check(t, durable.WriteFile(m, staged.Path(), 0o644, true, writeString("not ours")))
 	check(t, staged.Abort())
 	if got, _ := contentsOf(t, m, staged.Path()); got != "not ours" {
 		t.Fatalf("aborting removed another file: %q is left", got)
@@ -167,9 +168,9 @@ func TestErrors(t *testing.T) {
 	for _, err := range []error{
 		&fs.PathError{Op: "op", Path: "/p", Err: cause},
 		&fsatomic.AttributeError{Path: "/p", Attribute: "owner", Err: cause},
-		&fsatomic.SyncError{Path: "/p", Err: cause},
-		&fsatomic.UnknownStateError{Path: "/p", Step: "step", Err: cause},
-		&fsatomic.UnknownStateError{Path: "/p", Step: "step", Visible: true, Durable: true, Previous: "/p-old", Err: cause},
+		&durable.SyncError{Path: "/p", Err: cause},
+		&durable.UnknownStateError{Path: "/p", Step: "step", Err: cause},
+		&durable.UnknownStateError{Path: "/p", Step: "step", Visible: true, Durable: true, Previous: "/p-old", Err: cause},
 	} {
 		if !errors.Is(err, cause) || !strings.Contains(err.Error(), "/p") || !strings.Contains(err.Error(), "permission") {
 			t.Errorf("%T: %v", err, err)
@@ -213,7 +214,7 @@ func TestLinkOwner(t *testing.T) {
 				if _, err := fsatomic.Lookup(m, name); !errors.Is(err, test.want) {
 					t.Errorf("look up %s: error %v, want %v", name, err, test.want)
 				}
-				output, err := fsatomic.Create(m, name, 0o644, true)
+				output, err := durable.Create(m, name, 0o644, true)
 				if !errors.Is(err, test.want) {
 					t.Errorf("create %s: error %v, want %v", name, err, test.want)
 				}

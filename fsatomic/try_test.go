@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -151,45 +152,6 @@ func TestCheckBackUnmapped(t *testing.T) {
 	}
 }
 
-// TestCheckAppend: what would hinder a line in a journal is found without one.
-func TestCheckAppend(t *testing.T) {
-	t.Parallel()
-	user := vfs.Self{UID: 12, GID: 34}
-	for _, test := range []struct {
-		name    string
-		journal string
-		alter   func(t *testing.T, m *memfs.FS)
-		fails   bool
-	}{
-		{"nothing there", testDir + "/a/b/log", func(*testing.T, *memfs.FS) {}, false},
-		{"there", testDir + "/log", func(t *testing.T, m *memfs.FS) {
-			check(t, fsatomic.Append(t.Context(), m, testDir+"/log", []byte("line")))
-		}, false},
-		{"read-only", testDir + "/log", func(_ *testing.T, m *memfs.FS) { m.SetReadOnly(true) }, true},
-		{"full", testDir + "/a/log", func(_ *testing.T, m *memfs.FS) { m.SetFree(100) }, true},
-		{"another's directory", testDir + "/a/log", as(user), true},
-		{"another's journal", testDir + "/log", func(t *testing.T, m *memfs.FS) {
-			check(t, fsatomic.Append(t.Context(), m, testDir+"/log", []byte("line")))
-			ownDir(user)(t, m)
-		}, true},
-		{"a file in the way", testName + "/log", func(t *testing.T, m *memfs.FS) {
-			check(t, fsatomic.WriteFile(m, testName, 0o644, false, writeString("x")))
-		}, true},
-	} {
-		m := scenario{}.setUp(t, memfs.Options{})
-		check(t, m.Alter(testDir, func(info *vfs.Info) { info.UID, info.GID, info.Mode = 0, 0, 0o755 }))
-		test.alter(t, m)
-		m.CrashAt(0)
-		err := fsatomic.CheckAppend(m, test.journal)
-		if (err != nil) != test.fails || m.Count() > 0 {
-			t.Errorf("%s: %v after %q", test.name, err, m.Trace())
-		}
-		if appendErr := fsatomic.Append(t.Context(), m, test.journal, []byte("a line of no more than 100 bytes")); (appendErr != nil) != test.fails && test.name != "full" && test.name != "another's directory" {
-			t.Errorf("%s: told %v, then %v", test.name, err, appendErr)
-		}
-	}
-}
-
 // TestAwaitFree: who changes nothing waits for the lock's holder too, and takes no lock.
 func TestAwaitFree(t *testing.T) {
 	t.Parallel()
@@ -202,7 +164,7 @@ func TestAwaitFree(t *testing.T) {
 	}
 	lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{Command: "test"})
 	check(t, err)
-	var busy *fsatomic.BusyError
+	var busy *durable.BusyError
 	if err := fsatomic.AwaitFree(t.Context(), m, target, 0); !errors.As(err, &busy) || busy.Holder.Command != "test" {
 		t.Errorf("busy: %v", err)
 	}
@@ -210,69 +172,4 @@ func TestAwaitFree(t *testing.T) {
 	go func() { done <- fsatomic.AwaitFree(t.Context(), m, target, time.Minute) }()
 	check(t, lock.Release())
 	check(t, <-done)
-}
-
-// TestDraft: what is there already is found out piece by piece, and what is another file
-// from any byte on comes whole.
-func TestDraft(t *testing.T) {
-	t.Parallel()
-	const there = "what is there already"
-	m := scenario{}.setUp(t, memfs.Options{})
-	target, err := fsatomic.Lookup(m, testName)
-	check(t, err)
-	opened := 0
-	open := func() (fsatomic.Store, error) {
-		opened++
-		return fsatomic.ScratchBeside(m, target, 0)
-	}
-	fails := func() (fsatomic.Store, error) { return nil, errInjected }
-	for _, test := range []struct {
-		came         string
-		open         func() (fsatomic.Store, error)
-		whole, fails bool
-	}{
-		{there, open, true, false},
-		{there, fails, true, false},
-		{"what is new", open, false, false},
-		{"what is new", fails, false, true},
-		{there + " and more", open, false, false},
-		{there[:7], open, false, false},
-		{there[:7], fails, false, false},
-		{"", open, false, false},
-	} {
-		for size := 1; size <= len(test.came)+1; size += 3 {
-			draft, err := fsatomic.NewDraft(strings.NewReader(there), int64(len(there)), test.open)
-			check(t, err)
-			for _, came := range []string{test.came, test.came} { // from the beginning again
-				check(t, draft.Reset())
-				_, err = io.CopyBuffer(struct{ io.Writer }{draft}, struct{ io.Reader }{strings.NewReader(came)}, make([]byte, size))
-			}
-			if test.fails {
-				if !errors.Is(err, errInjected) {
-					t.Errorf("%q: %v", test.came, err)
-				}
-				continue
-			}
-			check(t, err)
-			for range 2 { // as it is, and stored
-				text, err := io.ReadAll(io.NewSectionReader(draft, 0, draft.Size()))
-				if err != nil || string(text) != test.came {
-					t.Errorf("%q: %q, %v", test.came, text, err)
-				}
-				if draft.Whole() != test.whole && draft.Store() == nil {
-					t.Errorf("%q: whole %v", test.came, draft.Whole())
-				}
-				if err := draft.Keep(); (err == nil) != (draft.Err() == nil) {
-					t.Errorf("%q: %v", test.came, err)
-				}
-			}
-			check(t, draft.Abort())
-		}
-	}
-	if _, err := fsatomic.NewDraft(nil, 0, fails); !errors.Is(err, errInjected) || opened == 0 {
-		t.Errorf("nothing to compare with: %v", err)
-	}
-	if names, err := openDir(t, m).List("", 10); err != nil || len(names) > 0 {
-		t.Errorf("left %q, %v", names, err)
-	}
 }

@@ -3,6 +3,7 @@ package fsatomic_test
 import (
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -13,7 +14,7 @@ import (
 func TestWriteBack(t *testing.T) {
 	t.Parallel()
 	asked := &askedFS{FS: memfs.New(memfs.Options{})}
-	check(t, fsatomic.MkdirAll(asked.FS, "/bin", 0o755))
+	check(t, durable.MkdirAll(asked.FS, "/bin", 0o755))
 	target, err := fsatomic.Lookup(asked, "/bin/program")
 	check(t, err)
 	lock, err := fsatomic.Acquire(t.Context(), asked, target, fsatomic.LockOptions{})

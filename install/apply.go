@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
@@ -35,7 +36,7 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	}
 	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.request.DropOld})
 	if err != nil {
-		var unknown *fsatomic.UnknownStateError
+		var unknown *durable.UnknownStateError
 		r.outcome.Changed = errors.As(err, &unknown) && unknown.Visible
 		return fmt.Errorf("install: %w", err)
 	}

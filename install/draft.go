@@ -1,13 +1,14 @@
 package install
 
 import (
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 )
 
 // draft is where the new file's bytes go before they are verified.
 type draft struct {
-	*fsatomic.Draft
+	*durable.Draft
 	installed vfs.File // what they are compared with; nil: nothing is
 }
 
@@ -17,20 +18,20 @@ func (r *run) newDraft() (*draft, error) {
 	d := &draft{}
 	var err error
 	if !r.mayBeInstalled() {
-		d.Draft, err = fsatomic.NewDraft(nil, 0, r.openStore)
+		d.Draft, err = durable.NewDraft(nil, 0, r.openStore)
 		return d, err
 	}
 	if d.installed, err = openPath(r.FS, r.target.Path); err != nil {
 		return d, err
 	}
 	if err = r.isTarget(d.installed); err == nil {
-		d.Draft, err = fsatomic.NewDraft(d.installed, r.target.File.Size, r.openStore)
+		d.Draft, err = durable.NewDraft(d.installed, r.target.File.Size, r.openStore)
 	}
 	return d, err
 }
 
 // openStore opens what keeps the bytes of a file that is not the installed one.
-func (r *run) openStore() (fsatomic.Store, error) {
+func (r *run) openStore() (durable.Store, error) {
 	switch {
 	case r.hindered != nil:
 		return nil, r.hindered

@@ -68,10 +68,10 @@ type run struct {
 // or Result is [ResultAlready] and nothing was touched.
 //
 // On error the outcome holds the plan as far as it was made. [*PlanError],
-// [*RejectedError], [*RefusedError], [*fsatomic.BusyError], fetch's errors and the
+// [*RejectedError], [*RefusedError], [*durable.BusyError], fetch's errors and the
 // context's leave the target untouched and nothing beside it. A
-// [*fsatomic.UnknownStateError] or a [*ReadBackError] comes after the swap. A
-// [*fsatomic.SyncError] says which. A [*StateError] comes before the swap. A record that
+// [*durable.UnknownStateError] or a [*ReadBackError] comes after the swap. A
+// [*durable.SyncError] says which. A [*StateError] comes before the swap. A record that
 // cannot be written after it is a warning of the plan, and so is a journal that cannot be
 // written at all.
 func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {

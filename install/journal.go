@@ -13,7 +13,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -56,7 +56,7 @@ func (j *Journal) append(ctx context.Context, record Record) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalWait)
 	defer cancel()
-	if err := fsatomic.Append(ctx, j.FS, j.Path(), line); err != nil {
+	if err := durable.Append(ctx, j.FS, j.Path(), line); err != nil {
 		return &JournalError{Path: j.Path(), Err: err}
 	}
 	return nil
@@ -67,7 +67,7 @@ func (j *Journal) check() error {
 	if j == nil {
 		return nil
 	}
-	if err := fsatomic.CheckAppend(j.FS, j.Path()); err != nil {
+	if err := durable.CheckAppend(j.FS, j.Path()); err != nil {
 		return &JournalError{Path: j.Path(), Err: err}
 	}
 	return nil
@@ -107,7 +107,7 @@ func (j *Journal) read(target string, sizeMax int64) (History, error) {
 	if j == nil {
 		return history, nil
 	}
-	all, err := fsatomic.ScanJournal(j.FS, j.Path(), sizeMax, func(line []byte) { history.add(line, target) })
+	all, err := durable.ScanJournal(j.FS, j.Path(), sizeMax, func(line []byte) { history.add(line, target) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return history, nil
 	}

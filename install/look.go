@@ -7,6 +7,7 @@ import (
 	"slices"
 	"unicode/utf8"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -14,7 +15,7 @@ import (
 // lookUnlocked finds out what the lock's holder would, changing nothing.
 func (r *run) lookUnlocked(ctx context.Context) error {
 	err := fsatomic.AwaitFree(ctx, r.FS, r.target, r.request.Wait)
-	if err != nil && (r.hindered == nil || errors.Is(err, fsatomic.ErrBusy) || ctx.Err() != nil) {
+	if err != nil && (r.hindered == nil || errors.Is(err, durable.ErrBusy) || ctx.Err() != nil) {
 		return err
 	}
 	if err := r.lookup(); err != nil { // it may have been waited for

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
@@ -74,7 +75,7 @@ func TestPlanErrors(t *testing.T) {
 			change: func(r *install.Request) { id := 70000; r.UID, r.GID = &id, &id }, want: fsatomic.ErrUnmapped},
 		{name: "modes do not exist", options: memfs.Options{FixedMode: 0o644}, want: fsatomic.ErrAttribute},
 		{name: "an attribute does not hold", forgets: fsatomic.XattrCapability, want: fsatomic.ErrAttribute},
-		{name: "busy", arrange: func(t *testing.T, m *machine) { lockTarget(t, m) }, want: fsatomic.ErrBusy},
+		{name: "busy", arrange: func(t *testing.T, m *machine) { lockTarget(t, m) }, want: durable.ErrBusy},
 		{name: "a lock with two names", arrange: func(t *testing.T, m *machine) {
 			m.put(t, targetDir+"/.tigerbeetle.tbctl-lock", []byte("x"))
 			dir, err := m.OpenDir(targetDir)
@@ -125,7 +126,7 @@ func TestPlanErrors(t *testing.T) {
 				}
 				says[name] = err.Error()
 			}
-			if says["plan"] != says["install"] && !errors.Is(test.want, fsatomic.ErrBusy) && !errors.Is(test.want, fsatomic.ErrLockFile) {
+			if says["plan"] != says["install"] && !errors.Is(test.want, durable.ErrBusy) && !errors.Is(test.want, fsatomic.ErrLockFile) {
 				t.Errorf("the dry run says %q, the real run %q", says["plan"], says["install"])
 			}
 			if touched := m.Count() != 0 && !errors.Is(test.want, install.ErrNotBinary); touched {

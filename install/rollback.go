@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/verify"
@@ -103,7 +104,7 @@ func (r *run) rollback(ctx context.Context) error {
 	}
 	committed, err := fsatomic.SwapBack(ctx, r.lock, r.target)
 	if err != nil {
-		var unknown *fsatomic.UnknownStateError
+		var unknown *durable.UnknownStateError
 		r.outcome.Changed = errors.As(err, &unknown) && unknown.Visible
 		return fmt.Errorf("roll back: %w", err)
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -132,7 +133,7 @@ func (in *Installer) Remember(ctx context.Context, name string, seen Seen) error
 		return nil
 	}
 	r.lock, err = fsatomic.Acquire(ctx, in.FS, target, fsatomic.LockOptions{Command: in.Command})
-	if errors.Is(err, fsatomic.ErrBusy) {
+	if errors.Is(err, durable.ErrBusy) {
 		return nil
 	}
 	if err != nil {

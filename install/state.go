@@ -10,6 +10,7 @@ import (
 	"maps"
 	"unicode/utf8"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/verify"
@@ -313,7 +314,7 @@ func (r *run) writeState() error {
 	if err == nil {
 		err = r.lock.WriteState(append(bytes.TrimSpace(text), '\n'))
 	}
-	var failed *fsatomic.SyncError
+	var failed *durable.SyncError
 	if err == nil || errors.As(err, &failed) {
 		return err
 	}

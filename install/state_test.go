@@ -12,6 +12,7 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/verify"
@@ -159,7 +160,7 @@ func TestEarlierState(t *testing.T) {
 			test.change(&r)
 			line, err := json.Marshal(r)
 			check(t, err)
-			check(t, fsatomic.Append(t.Context(), m.FS, stateDir+"/history.jsonl", line))
+			check(t, durable.Append(t.Context(), m.FS, stateDir+"/history.jsonl", line))
 			req := request()
 			req.Fit = stopped("0.17.7")
 			outcome, err := m.installer().Rollback(t.Context(), req)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
@@ -316,7 +317,7 @@ func TestBusy(t *testing.T) {
 			func() (*install.Outcome, error) { return m.installer().Rollback(t.Context(), request()) },
 		} {
 			outcome, err := act()
-			var busy *fsatomic.BusyError
+			var busy *durable.BusyError
 			if !errors.As(err, &busy) || busy.Holder.Command != "tbctl install test" || busy.Holder.PID == 0 || outcome.Changed || calls != 0 {
 				t.Errorf("%v: %+v", err, busy)
 			}

@@ -6,7 +6,7 @@ import (
 	"net/url"
 	"path/filepath"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -63,7 +63,7 @@ func (c apiCache) save(answer apiAnswer) {
 		return
 	}
 	defer dir.Close()
-	_ = fsatomic.WriteFile(vfs.OS(), filepath.Join(path, c.name), cacheFileMode, true, func(w io.Writer) error {
+	_ = durable.WriteFile(vfs.OS(), filepath.Join(path, c.name), cacheFileMode, true, func(w io.Writer) error {
 		return json.NewEncoder(w).Encode(answer)
 	})
 }

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -30,7 +30,7 @@ var errForeign = errors.New("the cache is not used")
 // Both must be this user's or root's and writable by nobody else; the inner one must be no symbolic link.
 // The caller closes it. The error matches errForeign, or is the operating system's.
 func openCache(cacheDir, name string) (vfs.Dir, string, error) {
-	if err := fsatomic.MkdirAll(vfs.OS(), cacheDir, cacheDirMode); err != nil {
+	if err := durable.MkdirAll(vfs.OS(), cacheDir, cacheDirMode); err != nil {
 		return nil, "", err
 	}
 	outer, err := vfs.OS().OpenDir(cacheDir)

@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -44,7 +44,7 @@ type head struct {
 //
 // On a nil partial all methods do nothing. The first error of the disk ends its use, not the download.
 type partial struct {
-	file *fsatomic.Partial
+	file *durable.Partial
 	head head
 	have int64 // bytes of data
 	err  error // why it is no longer used
@@ -82,8 +82,8 @@ func openPartial(cacheDir string, u *url.URL) (*partial, error) {
 
 // openOwn opens a partial file, or makes it. One that somebody else could have written is left alone: a
 // forged one would be taken for the asset's bytes, of which only the last is asked of the server.
-func openOwn(path string) (*fsatomic.Partial, error) {
-	file, err := fsatomic.OpenPartial(vfs.OS(), path)
+func openOwn(path string) (*durable.Partial, error) {
+	file, err := durable.OpenPartial(vfs.OS(), path)
 	if err != nil {
 		return nil, err
 	}

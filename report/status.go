@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
@@ -19,11 +20,11 @@ import (
 
 // Status is the result of status: the target, what is kept with it, and what runs from it.
 type Status struct {
-	Target    fsatomic.Target  `json:"target"`
-	Installed *install.File    `json:"installed"` // null: nothing is there, or it is hidden
-	Previous  *install.File    `json:"previous"`  // null: none is kept, or it is hidden
-	Hidden    []string         `json:"hidden"`    // files that are there and could not be read
-	HeldBy    *fsatomic.Holder `json:"held_by"`   // who works on it now; null: nobody, or it cannot be seen
+	Target    fsatomic.Target `json:"target"`
+	Installed *install.File   `json:"installed"` // null: nothing is there, or it is hidden
+	Previous  *install.File   `json:"previous"`  // null: none is kept, or it is hidden
+	Hidden    []string        `json:"hidden"`    // files that are there and could not be read
+	HeldBy    *durable.Holder `json:"held_by"`   // who works on it now; null: nobody, or it cannot be seen
 
 	// LockObserved is whether it could be seen who works on it.
 	LockObserved bool `json:"lock_observed"`

@@ -3,6 +3,8 @@ package vfs
 import (
 	"errors"
 	"fmt"
+
+	"github.com/tbctl/tbctl/fault"
 )
 
 // Errors that say why a path does not lead to a place for a file. They come with a path
@@ -33,7 +35,7 @@ var (
 	// ErrTooLarge: more than a named maximum.
 	ErrTooLarge = errors.New("too large")
 	// ErrRace: each time that it was looked at, another process had changed it.
-	ErrRace = errors.New("another process changes it again and again")
+	ErrRace = fault.New(fault.Busy, "another process changes it again and again")
 )
 
 // SpaceError says how much space is missing. It matches [ErrNoSpace].

@@ -16,7 +16,7 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
 	"github.com/tbctl/tbctl/release"
@@ -76,7 +76,7 @@ func (p *demoPlace) digest(release string) string { return p.digests[release] }
 
 func (p *demoPlace) fill(ctx context.Context) error {
 	for _, name := range []string{"bin", "1.2.0", "1.3.0", "9.0.0", "truncated"} {
-		if err := fsatomic.MkdirAll(vfs.OS(), p.path(name), 0o755); err != nil {
+		if err := durable.MkdirAll(vfs.OS(), p.path(name), 0o755); err != nil {
 			return err
 		}
 	}
@@ -155,7 +155,7 @@ func demoExecutables(self []byte) []pack.Source {
 // write makes RELEASE/ASSET: a zip with the one executable.
 func (p *demoPlace) write(ctx context.Context, release string, built *pack.Result) error {
 	sum := sha256.New()
-	err := fsatomic.WriteFile(vfs.OS(), p.path(release, p.asset), 0o644, false, func(w io.Writer) error {
+	err := durable.WriteFile(vfs.OS(), p.path(release, p.asset), 0o644, false, func(w io.Writer) error {
 		archive := zip.NewWriter(io.MultiWriter(w, sum))
 		archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.BestSpeed) })
 		header := &zip.FileHeader{Name: demoEntry(), Method: zip.Deflate, Modified: time.Unix(0, 0).UTC()}
@@ -189,7 +189,7 @@ func (p *demoPlace) truncate(from, to string) error {
 	if err != nil {
 		return err
 	}
-	return fsatomic.WriteFile(vfs.OS(), p.path(to, p.asset), 0o644, false, func(w io.Writer) error {
+	return durable.WriteFile(vfs.OS(), p.path(to, p.asset), 0o644, false, func(w io.Writer) error {
 		_, err := w.Write(whole[:len(whole)*2/3])
 		return err
 	})

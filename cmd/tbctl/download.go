@@ -9,7 +9,7 @@ import (
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/advisory"
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -206,7 +206,7 @@ func downloadName(artifact release.Artifact) string {
 // downloadDraft is where a download goes: nowhere for as long as it is what is at the name
 // already, which takes no room then and no right to write.
 type downloadDraft struct {
-	*fsatomic.Draft
+	*durable.Draft
 	path  string
 	there *input // nil: nothing is there, or it is to be replaced
 }
@@ -223,8 +223,8 @@ func (c *downloadCmd) draft(name string, compare bool) (*downloadDraft, error) {
 		d.there, existing, size = there, there, there.Size()
 	}
 	var err error
-	d.Draft, err = fsatomic.NewDraft(existing, size, func() (fsatomic.Store, error) {
-		output, err := fsatomic.Create(vfs.OS(), name, executableMode, c.Force || compare)
+	d.Draft, err = durable.NewDraft(existing, size, func() (durable.Store, error) {
+		output, err := durable.Create(vfs.OS(), name, executableMode, c.Force || compare)
 		if err != nil {
 			return nil, err
 		}
@@ -243,7 +243,7 @@ func (d *downloadDraft) commit(a *app) error {
 	if err := d.Keep(); err != nil {
 		return err
 	}
-	return a.commit(d.Store().(*fsatomic.Output))
+	return a.commit(d.Store().(*durable.Output))
 }
 
 func (d *downloadDraft) close() {

@@ -10,6 +10,7 @@ import (
 	"syscall"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/inspect"
@@ -23,8 +24,8 @@ import (
 
 // entryUnknown are failures at or after the swap, and every failed fsync.
 func entryUnknown(a *app, err error) (exitCode, string, any, bool) {
-	var unknown *fsatomic.UnknownStateError
-	var failed *fsatomic.SyncError
+	var unknown *durable.UnknownStateError
+	var failed *durable.SyncError
 	var readBack *install.ReadBackError
 	switch {
 	case errors.As(err, &unknown) && a.makesFile():
@@ -56,11 +57,11 @@ func (a *app) makesFile() bool {
 
 // entryBusy are those where somebody else is at the target.
 func entryBusy(_ *app, err error) (exitCode, string, any, bool) {
-	var busy *fsatomic.BusyError
+	var busy *durable.BusyError
 	switch {
 	case errors.As(err, &busy):
 		return exitBusy, "wait for it: --wait 1m", busy.Holder, true
-	case errors.Is(err, fsatomic.ErrChanged), errors.Is(err, verify.ErrChanged):
+	case errors.Is(err, fsatomic.ErrChanged), errors.Is(err, vfs.ErrRace), errors.Is(err, verify.ErrChanged):
 		return exitBusy, "something else changed it at the same moment: run the same command again", nil, true
 	}
 	return 0, "", nil, false
@@ -165,7 +166,7 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 
 // entryScratch is about the place for temporary files.
 func entryScratch(_ *app, err error) (exitCode, string, any, bool) {
-	var scratch *fsatomic.ScratchError
+	var scratch *durable.ScratchError
 	if !errors.As(err, &scratch) {
 		return 0, "", nil, false
 	}

@@ -8,8 +8,8 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/extract"
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
@@ -167,7 +167,7 @@ func (c *extractCmd) executables(binary *multiversion.Binary) ([]*extract.Execut
 func (c *extractCmd) write(a *app, executable *extract.Executable, universal bool) (extracted, error) {
 	name := c.name(executable, universal)
 	if c.All != "" {
-		if err := fsatomic.MkdirAll(vfs.OS(), c.All, 0o755); err != nil {
+		if err := durable.MkdirAll(vfs.OS(), c.All, 0o755); err != nil {
 			return extracted{}, err
 		}
 	}

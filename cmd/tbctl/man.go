@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/internal/manual"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/vfs"
@@ -69,13 +69,13 @@ func (c *manCmd) Run(a *app) error {
 
 // write writes all pages, each in one step.
 func (c *manCmd) write(a *app, pages []manual.Page) error {
-	if err := fsatomic.MkdirAll(vfs.OS(), c.Dir, 0o755); err != nil {
+	if err := durable.MkdirAll(vfs.OS(), c.Dir, 0o755); err != nil {
 		return fmt.Errorf("manual pages: %w", err)
 	}
 	var written []manualPage
 	for _, page := range pages {
 		name := filepath.Join(c.Dir, page.Name)
-		err := fsatomic.WriteFile(vfs.OS(), name, 0o644, true, func(w io.Writer) error {
+		err := durable.WriteFile(vfs.OS(), name, 0o644, true, func(w io.Writer) error {
 			_, err := io.WriteString(w, page.Roff)
 			return err
 		})

@@ -8,6 +8,7 @@ import (
 	"os"
 	"syscall"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/internal/term"
@@ -132,7 +133,7 @@ func openStream(a *app, stream io.Reader) (*input, error) {
 	if err := a.checkStdin(); err != nil {
 		return nil, err
 	}
-	scratch, err := fsatomic.NewScratch()
+	scratch, err := durable.NewScratch()
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func openZip(a *app, file *input) (*input, error) {
 		inside.ReaderAt, inside.size = section, section.Size()
 		return inside, nil
 	}
-	scratch, err := fsatomic.NewScratch()
+	scratch, err := durable.NewScratch()
 	if err != nil {
 		return nil, err
 	}

@@ -6,7 +6,7 @@ import (
 	"os"
 	"runtime"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -15,7 +15,7 @@ const executableMode vfs.Mode = 0o755
 
 // writeExecutable writes an ordinary file that is to be executed, in one step.
 func (a *app) writeExecutable(name string, force bool, fill func(io.Writer) error) error {
-	output, err := fsatomic.Create(vfs.OS(), name, executableMode, force)
+	output, err := durable.Create(vfs.OS(), name, executableMode, force)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func (a *app) writeExecutable(name string, force bool, fill func(io.Writer) erro
 
 // commit puts a file at its name. One that cannot be given its mode, as on a FAT file
 // system, is good all the same.
-func (a *app) commit(output *fsatomic.Output) error {
+func (a *app) commit(output *durable.Output) error {
 	if err := output.Commit(); err != nil {
 		return err
 	}

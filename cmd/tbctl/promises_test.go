@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/vfs"
@@ -22,9 +23,9 @@ func TestExitUnknown(t *testing.T) {
 	for _, cause := range []error{errors.New("unexpected"), fsatomic.ErrChanged, vfs.ErrNoSpace, os.ErrPermission, context.Canceled} {
 		for _, err := range []error{
 			&install.ReadBackError{Target: target, Want: "1", Found: "2", Err: cause},
-			&fsatomic.UnknownStateError{Path: target, Step: "exchange", Err: cause},
-			&fsatomic.SyncError{Path: target, Swapped: true, Err: cause},
-			&fsatomic.SyncError{Path: target, Err: cause},
+			&durable.UnknownStateError{Path: target, Step: "exchange", Err: cause},
+			&durable.SyncError{Path: target, Swapped: true, Err: cause},
+			&durable.SyncError{Path: target, Err: cause},
 		} {
 			a := &app{ctx: t.Context(), command: "install", about: subject{target: target}}
 			got := classify(a, fmt.Errorf("install: %w", err))

@@ -17,7 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
@@ -52,7 +52,7 @@ var schemaTypes = map[string][]reflect.Type{
 
 // schemaDetails are the types of what an error knows besides.
 var schemaDetails = []reflect.Type{
-	reflect.TypeFor[fsatomic.Holder](), reflect.TypeFor[[]release.Evidence](), reflect.TypeFor[inspect.Kind](),
+	reflect.TypeFor[durable.Holder](), reflect.TypeFor[[]release.Evidence](), reflect.TypeFor[inspect.Kind](),
 	reflect.TypeFor[multiversion.FormatError](), reflect.TypeFor[archive.FormatError](), reflect.TypeFor[release.RateLimitError](),
 	reflect.TypeFor[release.TransferError](),
 }

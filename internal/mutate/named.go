@@ -65,9 +65,9 @@ var namedMutants = []namedMutant{
 		tests: "./fsatomic ^TestReadBackIsFromTheDevice$",
 	},
 	{
-		name: "a directory that is made keeps what the umask leaves", file: "fsatomic/dirs.go",
+		name: "a directory that is made keeps what the umask leaves", file: "durable/dirs.go",
 		old: `if err = made.Chmod(mode); vfs.ModeRefused(err) {`, new: `if vfs.ModeRefused(err) {`,
-		tests: "./fsatomic ^TestMkdirAllWhateverTheUmask$",
+		tests: "./durable ^TestMkdirAllWhateverTheUmask$",
 	},
 	{
 		name: "space that was reserved is not given back", file: "fsatomic/stage.go",
@@ -75,8 +75,8 @@ var namedMutants = []namedMutant{
 		tests: "./fsatomic ^TestReservedSpaceIsGivenBack$",
 	},
 	{
-		name: "a partial file may have two links", file: "fsatomic/partial.go",
+		name: "a partial file may have two links", file: "durable/partial.go",
 		old: `if err == nil && info.Links > 1 {`, new: `if err == nil && info.Links > 2 {`,
-		tests: "./fsatomic ^TestPartialOS$",
+		tests: "./durable ^TestPartialOS$",
 	},
 }

@@ -1,4 +1,4 @@
-package fsatomic
+package durable
 
 import (
 	"bufio"
@@ -87,7 +87,7 @@ func openJournal(ctx context.Context, dir vfs.Dir, base, name string) (vfs.File,
 			return nil, err
 		}
 	}
-	return nil, ErrChanged
+	return nil, vfs.ErrRace
 }
 
 // openOrCreate opens a regular file for appending, or makes it with mode.
@@ -112,7 +112,7 @@ func openOrCreate(dir vfs.Dir, base string, mode vfs.Mode) (file vfs.File, creat
 			return nil, false, err
 		}
 	}
-	return nil, false, ErrChanged
+	return nil, false, vfs.ErrRace
 }
 
 // tighten takes rights to a file away that nobody but its owner needs: who may open it may

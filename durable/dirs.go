@@ -1,4 +1,4 @@
-package fsatomic
+package durable
 
 import (
 	"errors"
@@ -123,7 +123,7 @@ func MkdirTemp(fsys vfs.FS, parent string) (*TempDir, error) {
 		return nil, &fs.PathError{Op: "make temporary directory in", Path: parent, Err: err}
 	}
 	defer dir.Close()
-	name := randomName(tempDirLabel, kindTemp)
+	name := RandomName(tempDirLabel, kindTemp)
 	if err := dir.Mkdir(name, tempDirMode); err != nil {
 		return nil, &fs.PathError{Op: "make temporary directory in", Path: parent, Err: err}
 	}

@@ -1,4 +1,4 @@
-package fsatomic
+package durable
 
 import (
 	"errors"
@@ -73,7 +73,7 @@ func (p *Partial) open(base string) error {
 		}
 		file.Close() // its holder removed or published it
 	}
-	return ErrChanged
+	return vfs.ErrRace
 }
 
 func (p *Partial) base() string { return filepath.Base(p.path) }
@@ -152,7 +152,7 @@ func (p *Partial) Close() error {
 // Remove removes the file and closes it.
 func (p *Partial) Remove() error {
 	if p.file == nil {
-		return &fs.PathError{Op: "remove", Path: p.path, Err: ErrClosed}
+		return &fs.PathError{Op: "remove", Path: p.path, Err: fs.ErrClosed}
 	}
 	info, err := p.file.Stat()
 	if err == nil && info.Inode == 0 { // a system on which an open file cannot be removed
@@ -174,7 +174,7 @@ func (p *Partial) Remove() error {
 // with Swapped: then it has its new name, and may lose it in a power cut.
 func (p *Partial) Publish(base string, mode vfs.Mode, overwrite bool) error {
 	if p.file == nil {
-		return &fs.PathError{Op: "publish", Path: p.path, Err: ErrClosed}
+		return &fs.PathError{Op: "publish", Path: p.path, Err: fs.ErrClosed}
 	}
 	err := vfs.CheckName(base)
 	if err == nil {
@@ -195,7 +195,7 @@ func (p *Partial) Publish(base string, mode vfs.Mode, overwrite bool) error {
 	err = p.dir.Sync()
 	p.Close()
 	if err != nil {
-		return &SyncError{filepath.Join(filepath.Dir(p.path), base), true, err}
+		return &SyncError{Path: filepath.Join(filepath.Dir(p.path), base), Swapped: true, Err: err}
 	}
 	return nil
 }

@@ -1,4 +1,4 @@
-package fsatomic
+package durable
 
 import (
 	"cmp"
@@ -11,7 +11,8 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-const tempSweepMax = 100 // stale temporary files that are removed at a time
+const tempMode vfs.Mode = 0o600 // nobody else may see an incomplete file
+const tempSweepMax = 100        // stale temporary files that are removed at a time
 
 // Output is an ordinary file in the making: it appears at its name complete, or
 // not at all. Whoever stands at the name already keeps standing there until
@@ -72,13 +73,13 @@ func Create(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool) (*Output, e
 // open makes the temporary file and locks it, so that others see it is in use.
 func (o *Output) open() error {
 	for range lockRacesMax {
-		name := randomName(o.base, kindTemp)
-		file, err := o.dir.Create(name, stageMode)
+		name := RandomName(o.base, kindTemp)
+		file, err := o.dir.Create(name, tempMode)
 		if err != nil {
 			return err
 		}
 		if o.info, err = file.Stat(); err == nil {
-			err = file.Chmod(stageMode)
+			err = file.Chmod(tempMode)
 		}
 		if err != nil && !vfs.ModeRefused(err) {
 			return errors.Join(err, file.Close(), o.dir.Remove(name))
@@ -95,18 +96,18 @@ func (o *Output) open() error {
 		}
 		// Another Create took it for a stale one before it was locked.
 	}
-	return fmt.Errorf("%w: temporary files are removed again and again", ErrChanged)
+	return fmt.Errorf("temporary files: %w", vfs.ErrRace)
 }
 
 // sweepTemp removes the temporary files of dead writers: nobody has their
 // locks. It does what it can; its errors are no errors.
 func sweepTemp(dir vfs.Dir, base string) {
-	names, err := dir.List(hiddenPrefix(base)+kindTemp, tempSweepMax)
+	names, err := dir.List(HiddenPrefix(base)+kindTemp, tempSweepMax)
 	if err != nil {
 		return
 	}
 	for _, name := range names {
-		if beside, ok := parseName(base, name); !ok || beside.kind != kindTemp {
+		if !IsRandomName(base, kindTemp, name) {
 			continue
 		}
 		info, err := dir.Lstat(name)
@@ -133,7 +134,7 @@ func (o *Output) Size() int64 { return o.size }
 // Write appends to the file. A full disk is [vfs.ErrNoSpace].
 func (o *Output) Write(data []byte) (int, error) {
 	if o.done {
-		return 0, &fs.PathError{Op: "write", Path: o.Path(), Err: ErrClosed}
+		return 0, &fs.PathError{Op: "write", Path: o.Path(), Err: fs.ErrClosed}
 	}
 	count, err := o.file.Write(data)
 	o.size += int64(count)
@@ -153,13 +154,13 @@ func (o *Output) ReadAt(data []byte, offset int64) (int, error) { return o.file.
 // knows. Afterwards the Output is closed.
 func (o *Output) Commit() error {
 	if o.done {
-		return &fs.PathError{Op: "commit", Path: o.Path(), Err: ErrClosed}
+		return &fs.PathError{Op: "commit", Path: o.Path(), Err: fs.ErrClosed}
 	}
 	err := o.setMode()
 	if err != nil {
 		err = &fs.PathError{Op: "commit", Path: o.Path(), Err: err}
 	} else if err = o.file.Sync(); err != nil {
-		err = &SyncError{o.Path(), false, vfs.NoSpace(err)}
+		err = &SyncError{Path: o.Path(), Swapped: false, Err: vfs.NoSpace(err)}
 	}
 	if err != nil {
 		return errors.Join(err, o.Abort())
@@ -173,7 +174,7 @@ func (o *Output) Commit() error {
 	err = o.dir.Sync()
 	o.close()
 	if err != nil {
-		return &SyncError{o.dirPath, true, err}
+		return &SyncError{Path: o.dirPath, Swapped: true, Err: err}
 	}
 	return nil
 }
@@ -196,13 +197,13 @@ func (o *Output) setMode() error {
 		return nil
 	}
 	if err == nil {
-		err = fmt.Errorf("%w: want %s, got %s", errNotHeld, o.mode, info.Mode)
+		err = fmt.Errorf("reads back differently: want %s, got %s", o.mode, info.Mode)
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
 		err = path.Err // the temporary name is nothing to anybody
 	}
-	o.modeErr = &AttributeError{o.Path(), AttributeMode, err}
+	o.modeErr = &fs.PathError{Op: "set mode of", Path: o.Path(), Err: err}
 	return nil
 }
 

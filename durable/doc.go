@@ -1,0 +1,11 @@
+// Package durable writes what has to last but replaces nothing that runs: ordinary files,
+// which appear at their names complete or not at all ([Create], [WriteFile]), downloads
+// that are resumed ([OpenPartial]), journals ([Append], [ScanJournal]), directories
+// ([MkdirAll]) and scratch files ([NewScratch]).
+//
+// What has returned nil is on the disk, names included. A failed fsync is a [SyncError] and
+// is never tried again.
+//
+// A symbolic link counts as what it leads to for Create and WriteFile; Append and
+// OpenPartial refuse it.
+package durable
