@@ -39,7 +39,7 @@ var rooms = map[string][]string{
 	"verify":                   {"multiversion", "advisory", "inspect", "internal/objcopy"},
 	"replica":                  {"multiversion", "datafile"},
 	"host":                     {"multiversion", "datafile", "replica", "verify", "watch", "install", "fsatomic"},
-	"report":                   {"multiversion", "advisory", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "fsatomic", "durable", "vfs"},
+	"report":                   {"multiversion", "advisory", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs"},
 	"watch":                    {"multiversion", "replica"},
 	"release":                  {"advisory", "vfs", "durable", "internal/archive"},
 	"pack":                     {"multiversion", "internal/objcopy", "internal/current"},

@@ -183,13 +183,21 @@ func (e *UnavailableError) Unwrap() error { return e.Err }
 // Class is [fault.Failed], whatever the cause is: nothing is known against the artifact.
 func (e *UnavailableError) Class() fault.Class { return fault.Failed }
 
-// A TokenError is GitHub's API that took neither the token nor a request without one.
+// A TokenError is GitHub's API that answered neither with the token nor without one.
 type TokenError struct {
-	Refusal string `json:"refusal"` // why the token was not taken
-	Err     error  `json:"-"`       // what came of the request without it
+	Refusal string `json:"refusal"` // what it answered with the token
+	// Hidden says that it answered that there is no such thing, as it does of what the token may not read.
+	Hidden bool  `json:"hidden,omitempty"`
+	Err    error `json:"-"` // what came of the request without it
 }
 
 func (e *TokenError) Error() string {
+	switch {
+	case e.Hidden && errors.Is(e.Err, ErrNotFound):
+		return e.Refusal + " with the token and without it: it is not there, or the token may not read a private repository"
+	case e.Hidden:
+		return fmt.Sprintf("with the token %s: it is not there, or the token may not read a private repository; without it: %v", e.Refusal, e.Err)
+	}
 	return fmt.Sprintf("the token was not taken: %s; without it: %v", e.Refusal, e.Err)
 }
 

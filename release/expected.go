@@ -76,8 +76,8 @@ func (e Expected) SHA256() (asset, executable, either []string) {
 }
 
 // Matches reports whether Fetch would bring what the caller has: at least one digest is stated, every one holds,
-// and nothing that only the bytes can show is asked for, as a signature is. The evidence is what Fetch would
-// return. What an earlier Fetch brought must have been compared with the bytes that are there now.
+// and nothing that only the bytes can show is asked for, as a signature is. Without such a thing, the evidence is
+// what Fetch would return. What an earlier Fetch brought must have been compared with the bytes that are there now.
 func (e Expected) Matches(had Had) ([]Evidence, bool) {
 	evidence := make([]Evidence, 0, len(e.claims))
 	same, held := true, false
@@ -93,11 +93,24 @@ func (e Expected) Matches(had Had) ([]Evidence, bool) {
 		held = held || found.Status == StatusHeld && !c.weak
 		evidence = append(evidence, found)
 	}
-	if !same || !held {
-		return nil, false
-	}
-	return evidence, true
+	return evidence, same && held
 }
+
+// Judge compares what is stated with bytes that the caller has, as Fetch does with those that it brings. The error is
+// an [*ArtifactError] when something did not hold, or what is required did not. A signature cannot be judged so.
+func (e Expected) Judge(had Had) ([]Evidence, error) {
+	evidence, err := e.artifact.judge(e.claims, measured{
+		assetSHA256: had.AssetSHA256, assetSize: had.AssetSize,
+		executableSHA256: had.ExecutableSHA256, executableSize: had.ExecutableSize,
+	})
+	if err != nil {
+		err = &ArtifactError{e.artifact.Location, err}
+	}
+	return evidence, err
+}
+
+// Open reports whether something is stated with which the bytes must be compared.
+func (e Expected) Open() bool { return slices.ContainsFunc(e.claims, claim.open) }
 
 // Unchanged asks the server whether it still has what it gave the caller, by the strong ETag under which it gave
 // it: for an artifact of which no digest is stated, as GitHub's are without its API. Only headers come. It is

@@ -193,7 +193,7 @@ func (a *Artifact) fetchOnce(ctx context.Context, s *session, claims []claim, ou
 			assetSHA256: f.AssetSHA256, executableSHA256: f.ExecutableSHA256,
 			assetSize: f.AssetSize, executableSize: f.ExecutableSize, message: src.message,
 		})
-		f.Trusted = err == nil && anyHeld(f.Evidence)
+		f.Trusted = err == nil && AnyHeld(f.Evidence)
 	}
 	a.finish(src, f, err)
 	return err

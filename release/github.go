@@ -110,20 +110,30 @@ func (s *session) api(ctx context.Context, text string, list bool) (apiAnswer, e
 	}
 	answer, err := s.apiWith(ctx, u, token, list)
 	var refusal *HTTPError
-	if !errors.As(err, &refusal) || refusal.Status != http.StatusUnauthorized && refusal.Status != http.StatusForbidden {
+	if !errors.As(err, &refusal) || !refusesToken(refusal.Status) {
 		return answer, err
 	}
 	answer, err = s.apiWith(ctx, u, "", list)
 	var again *HTTPError
-	if errors.As(err, &again) && again.Status == refusal.Status && again.Status == http.StatusForbidden {
+	same := errors.As(err, &again) && again.Status == refusal.Status
+	if same && again.Status == http.StatusForbidden {
 		return answer, err // it is not the token
 	}
 	why := fmt.Sprintf("%s answered %d %s", refusal.URL, refusal.Status, http.StatusText(refusal.Status))
-	s.way.refused(why)
+	hidden := refusal.Status == http.StatusNotFound
+	if !hidden || err == nil {
+		s.way.refused(why)
+	}
 	if err != nil && ctx.Err() == nil {
-		err = &TokenError{Refusal: why, Err: err}
+		err = &TokenError{Refusal: why, Hidden: hidden, Err: err}
 	}
 	return answer, err
+}
+
+// refusesToken reports whether an answer may be due to the token. Of what a token may not read GitHub says that it
+// is not there.
+func refusesToken(status int) bool {
+	return status == http.StatusUnauthorized || status == http.StatusForbidden || status == http.StatusNotFound
 }
 
 // isToken reports whether a text can be sent as a token.
@@ -311,7 +321,7 @@ func (a *Artifact) githubClaim(ctx context.Context, s *session, unpinned error) 
 			continue
 		}
 		if asset.Digest == nil || *asset.Digest == "" {
-			c.status, c.detail = StatusAbsent, "the API has no digest of this asset (those before mid-2025 may lack one)"
+			c.status, c.detail = StatusAbsent, "GitHub gives no digest for it (assets from before mid-2025 may lack one)"
 		} else if c.sha256, err = ParseSHA256(*asset.Digest); err != nil {
 			c.status, c.detail = StatusNotChecked, fmt.Sprintf("the API's digest is %.80q, not a SHA-256", *asset.Digest)
 		}

@@ -75,6 +75,17 @@ func Resolve(arg string, options Options) (Artifact, error) {
 	return a.at(options.BaseURL+"/releases/download/"+string(tag)+"/"+a.Asset, SourceGitHub, "")
 }
 
+// File is the artifact at a path, whatever it is called.
+//
+// Errors match [ErrOption], [ErrPlatform] or [ErrNotFound], or are the disk's.
+func File(path string, options Options) (Artifact, error) {
+	if err := options.check(); err != nil {
+		return Artifact{}, err
+	}
+	a := Artifact{Platform: options.Platform, Debug: options.Debug, options: options, way: newWay()}
+	return a.file(path, fmt.Errorf("%w: %s", ErrNotFound, path))
+}
+
 func (a Artifact) stdin() (Artifact, error) {
 	if a.options.Stdin == nil {
 		return a, fmt.Errorf("%w: there is no standard input to read", ErrOption)

@@ -3,9 +3,11 @@ package release
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -104,16 +106,22 @@ func openError(path string, err error) error {
 	return fmt.Errorf("open the release: %w", err)
 }
 
+// errDangling is said of a name that is there, and cannot be read.
+var errDangling = errors.New("it is a symbolic link that leads to nothing")
+
 // beside reads a small file that stands in the same place as the asset. The error matches ErrNotFound
-// when there is none.
+// when there is none: a symbolic link that leads to nothing is there, and cannot be read.
 func (a *Artifact) beside(ctx context.Context, s *session, name string, most int64) ([]byte, error) {
 	if a.url == nil {
 		path := filepath.Join(filepath.Dir(a.path), name)
 		b, err := readFileBounded(path, most)
-		if os.IsNotExist(err) {
-			return nil, openError(path, err)
+		if !os.IsNotExist(err) {
+			return b, err
 		}
-		return b, err
+		if _, there := os.Lstat(path); there == nil {
+			return nil, &fs.PathError{Op: "open", Path: path, Err: errDangling}
+		}
+		return nil, openError(path, err)
 	}
 	u := *a.url
 	u.RawPath = ""

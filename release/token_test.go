@@ -29,7 +29,7 @@ func TestTokenNotTaken(t *testing.T) {
 	t.Parallel()
 	zip := zipped(t, program(10_000, 1))
 	asset := newServer(t, map[string]*file{assetPath: {data: zip}})
-	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden} {
+	for _, status := range []int{http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound} {
 		api, told := guarded(t, status, func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/releases" {
 				fmt.Fprintf(w, `[%s]`, apiRelease("0.17.8", len(zip), "null"))

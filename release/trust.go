@@ -89,7 +89,9 @@ func (c claim) besides() claim {
 // missing is the claim as one that could not be had. Only what is not there is absent; all else is
 // not-checked, and its cause may be gone another time.
 func (c claim) missing(err error, absent string) claim {
-	if errors.Is(err, ErrNotFound) {
+	var token *TokenError
+	hidden := errors.As(err, &token) && token.Hidden
+	if errors.Is(err, ErrNotFound) && !hidden {
 		c.status, c.detail = StatusAbsent, absent
 		return c
 	}
@@ -291,7 +293,7 @@ func (a *Artifact) judgeSignature(c claim, m measured) Evidence {
 
 func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }
 
-// anyHeld reports whether at least one piece of evidence held.
-func anyHeld(evidence []Evidence) bool {
+// AnyHeld reports whether at least one piece of evidence held.
+func AnyHeld(evidence []Evidence) bool {
 	return slices.ContainsFunc(evidence, func(e Evidence) bool { return e.Status == StatusHeld })
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
 )
 
@@ -90,6 +91,9 @@ type Verified struct {
 	Against  string                 `json:"against,omitempty"` // the file that it was to be compared with
 	Fit      *verify.ReplaceReport  `json:"fit,omitempty"`     // absent: it was not compared
 	Releases []multiversion.Release `json:"releases,omitempty"`
+
+	// Evidence is what vouches for the file from outside: a digest that was given, and a list beside it.
+	Evidence []release.Evidence `json:"evidence"`
 
 	// Advisories are what is known of the file's release, and after a comparison of the way to it.
 	Advisories []advisory.Notice `json:"advisories"`

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"io/fs"
 	"net"
 	"net/http"
 	"slices"
@@ -58,21 +59,32 @@ func entryNetwork(_ *app, err error) (exitCode, string, any, bool) {
 	case errors.As(err, &unavailable):
 		return exitFailed, hintUnavailable(unavailable), unavailable.Evidence, true
 	case errors.As(err, &token):
-		return exitFailed, hintToken, nil, true
+		return exitFailed, hintOfToken(token), nil, true
 	}
 	return 0, "", nil, false
 }
 
 const hintToken = "renew GITHUB_TOKEN, or unset it: releases are public, and without a token GitHub's API answers 60 requests an hour"
 
+// hintOfToken is about a request that GitHub's API answered neither with the token nor without.
+func hintOfToken(err *release.TokenError) string {
+	if err.Hidden {
+		return "check the release; of a private repository GITHUB_TOKEN must have the right to read the contents"
+	}
+	return hintToken
+}
+
 // hintUnavailable says when to try again, and how to do without what could not be had.
 func hintUnavailable(err *release.UnavailableError) string {
 	var token *release.TokenError
 	var limit *release.RateLimitError
+	var path *fs.PathError
 	first := hintNetwork(err.Err, false)
 	switch {
+	case errors.As(err, &path):
+		first = "make it readable, or remove it: ls -l " + shellWord(path.Path)
 	case errors.As(err, &token):
-		first = hintToken
+		first = hintOfToken(token)
 	case errors.As(err, &limit):
 		first = "run the same command again when the limit is over"
 		if !limit.Authenticated {

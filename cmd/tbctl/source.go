@@ -19,20 +19,38 @@ import (
 
 // sourceFlags say where releases come from and what must vouch for them.
 type sourceFlags struct {
+	Place     placeFlags      `embed:""`
+	SHA256    string          `group:"source" name:"sha256" placeholder:"HEX" help:"Refuse anything else: the SHA-256 of the archive or of the executable in it."`
+	PublicKey string          `group:"source" placeholder:"KEY" env:"TBCTL_PUBLIC_KEY" help:"Require a minisign signature (.minisig beside the asset) by this key: a file or the key itself."`
+	Require   release.Require `group:"source" placeholder:"WHAT" env:"TBCTL_REQUIRE" help:"Refuse what no digest or signature vouches for: digest or signature."`
+	GitHub    bool            `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Require the digest that GitHub's API has of the asset. With a GITHUB_TOKEN it is asked for by itself."`
+
+	keep bool // what is fetched is kept to be fetched again
+}
+
+// placeFlags say where releases are.
+type placeFlags struct {
 	Platform  release.Platform `group:"source" placeholder:"PLATFORM" env:"TBCTL_PLATFORM" help:"x86_64-linux, aarch64-linux, x86_64-windows or universal-macos; otherwise this host's."`
 	Debug     bool             `group:"source" help:"The debug build."`
 	Mirror    string           `group:"source" placeholder:"URL" env:"TBCTL_MIRROR" help:"Get releases from here instead of GitHub: a URL with {tag} and {asset}, a file URL, or a directory."`
-	SHA256    string           `group:"source" name:"sha256" placeholder:"HEX" help:"Refuse anything else: the SHA-256 of the archive or of the executable in it."`
-	PublicKey string           `group:"source" placeholder:"KEY" env:"TBCTL_PUBLIC_KEY" help:"Require a minisign signature (.minisig beside the asset) by this key: a file or the key itself."`
-	Require   release.Require  `group:"source" placeholder:"WHAT" env:"TBCTL_REQUIRE" help:"Refuse what no digest or signature vouches for: digest or signature."`
-	GitHub    bool             `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Require the digest that GitHub's API has of the asset. With a GITHUB_TOKEN it is asked for by itself."`
 	CAFile    string           `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
 	CacheDir  string           `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
 	Idle      time.Duration    `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when nothing came for that long (30s). A download itself may take as long as it takes."`
 	GitHubURL string           `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
 	APIURL    string           `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
+}
 
-	keep bool // what is fetched is kept to be fetched again
+// options are the library's options for these flags.
+func (p *placeFlags) options(a *app) release.Options {
+	cache := p.CacheDir
+	if cache == "" {
+		cache = a.cacheDir()
+	}
+	return release.Options{
+		Platform: p.Platform, Debug: p.Debug, BaseURL: strings.TrimRight(p.GitHubURL, "/"), APIURL: strings.TrimRight(p.APIURL, "/"),
+		Token: a.getenv("GITHUB_TOKEN"), Mirror: p.Mirror, Stdin: a.in, CacheDir: cache, CAFile: p.CAFile, UserAgent: "tbctl/" + readVersion().Version,
+		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: p.Idle},
+	}
 }
 
 // keyFileMax bounds a public key file in bytes.
@@ -51,16 +69,9 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 		}
 		return release.Options{}, usage(hint, "%s: %w", where, err)
 	}
-	cache := s.CacheDir
-	if cache == "" {
-		cache = a.cacheDir()
-	}
-	return release.Options{
-		Platform: s.Platform, Debug: s.Debug, BaseURL: strings.TrimRight(s.GitHubURL, "/"), APIURL: strings.TrimRight(s.APIURL, "/"),
-		Token: a.getenv("GITHUB_TOKEN"), Mirror: s.Mirror, Stdin: a.in, SHA256: s.SHA256, PublicKey: key, AskGitHub: s.GitHub,
-		Require: s.Require, CacheDir: cache, Keep: s.keep, CAFile: s.CAFile, UserAgent: "tbctl/" + readVersion().Version,
-		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: s.Idle},
-	}, nil
+	options := s.Place.options(a)
+	options.SHA256, options.PublicKey, options.AskGitHub, options.Require, options.Keep = s.SHA256, key, s.GitHub, s.Require, s.keep
+	return options, nil
 }
 
 func checkRequire(value release.Require) error {
@@ -137,11 +148,11 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 		return usage(a.retyped(argument, argument[1:]), "%w", err)
 	case !errors.Is(err, release.ErrNotFound):
 		return err
-	case isRelease(argument) && s.Mirror != "":
-		if _, statErr := os.Stat(s.Mirror); errors.Is(statErr, fs.ErrNotExist) && !strings.Contains(s.Mirror, "://") {
+	case isRelease(argument) && s.Place.Mirror != "":
+		if _, statErr := os.Stat(s.Place.Mirror); errors.Is(statErr, fs.ErrNotExist) && !strings.Contains(s.Place.Mirror, "://") {
 			return &commandError{code: exitFailed, hint: "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from", err: err}
 		}
-		hint = "see what there is: tbctl releases --mirror " + shellWord(s.Mirror)
+		hint = "see what there is: tbctl releases --mirror " + shellWord(s.Place.Mirror)
 	case isRelease(argument):
 		return err
 	default:
@@ -217,6 +228,9 @@ func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.
 			if err != nil || known { // else the fetch tells
 				a.tellToken(expected.TokenNote)
 			}
+			if known {
+				a.tellEvidence(evidence)
+			}
 			if err != nil {
 				return install.Origin{}, false, fetchError(artifact, err)
 			}
@@ -225,7 +239,7 @@ func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.
 			return install.Origin{}, false, nil
 		}
 		origin := originOf(artifact, release.Fetched{
-			AssetSHA256: had.AssetSHA256, AssetSize: had.AssetSize, Validator: had.Validator, Evidence: evidence, Trusted: len(evidence) > 0,
+			AssetSHA256: had.AssetSHA256, AssetSize: had.AssetSize, Validator: had.Validator, Evidence: evidence, Trusted: release.AnyHeld(evidence),
 		})
 		if from != nil {
 			origin.Asset, origin.Entry, origin.Tag = from.Asset, from.Entry, from.Tag
@@ -277,16 +291,28 @@ var evidenceNames = map[release.EvidenceKind]string{
 
 // tellFetched says what an operator should know of a fetch beside its trust.
 func (a *app) tellFetched(fetched release.Fetched) {
-	for _, evidence := range fetched.Evidence {
-		if evidence.Status == release.StatusNotChecked {
-			a.warn("%s was not checked: %s", evidenceNames[evidence.Kind], evidence.Detail)
-		}
-	}
+	a.tellEvidence(fetched.Evidence)
 	switch {
 	case strings.HasPrefix(fetched.CacheNote, "the cache is not used"):
 		a.warn("%s: a download that is cut begins anew (--cache-dir)", fetched.CacheNote)
 	case fetched.CacheNote != "":
 		a.note("%s", fetched.CacheNote)
+	}
+}
+
+// tellEvidence says what was not compared although it is there or was asked for.
+func (a *app) tellEvidence(list []release.Evidence) {
+	for _, evidence := range list {
+		name, github, asked := evidenceNames[evidence.Kind], evidence.Kind == release.EvidenceGitHubDigest, ""
+		if github && a.getenv("GITHUB_TOKEN") != "" {
+			asked = " (it was asked for since GITHUB_TOKEN is set)"
+		}
+		switch {
+		case evidence.Status == release.StatusNotChecked:
+			a.warn("%s was not checked: %s%s", name, evidence.Detail, asked)
+		case evidence.Status == release.StatusAbsent && github:
+			a.warn("%s is not there: %s%s", name, evidence.Detail, asked)
+		}
 	}
 }
 

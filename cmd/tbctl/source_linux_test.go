@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -106,6 +108,7 @@ func TestSafeguards(t *testing.T) {
 	fixtures := fixtureDir(t)
 	for name, test := range map[string]func(*testing.T, string){
 		"token": testTokenIsNamed, "away": testVoucherAway, "no tag": testDigestWithoutTag, "list": testListNotApplied,
+		"token of no use": testTokenFindsNothing, "list that leads to nothing": testListUnreadable,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fixtures) })
 	}
@@ -145,6 +148,80 @@ func testTokenIsNamed(t *testing.T, fixtures string) {
 	r := tell(t, map[string]string{"GITHUB_TOKEN": "ghp_expired"}, "releases", "--api-url", h.URL+"/api")
 	if r.code != 1 || !strings.Contains(r.err, "the token was not taken") || !strings.Contains(r.err, "hint: renew GITHUB_TOKEN, or unset it") {
 		t.Errorf("exit code %d\n%s", r.code, r.err)
+	}
+}
+
+// testTokenFindsNothing says what GitHub has no digest of, and that a token may not be allowed to see it.
+func testTokenFindsNothing(t *testing.T, fixtures string) {
+	env := map[string]string{"GITHUB_TOKEN": "ghp_good"}
+	for name, tc := range map[string]struct {
+		api  func(h *hub) http.HandlerFunc
+		said string
+	}{
+		"404":       {func(*hub) http.HandlerFunc { return http.NotFound }, "GitHub's digest was not checked: .*404 Not Found with the token and without it: it is not there, or the token may not read a private repository .*GITHUB_TOKEN is set"},
+		"no asset":  {func(*hub) http.HandlerFunc { return says(`{"tag_name":"0.17.2"}`) }, "GitHub's digest is not there: the API knows no asset"},
+		"no digest": {func(h *hub) http.HandlerFunc { return says(published(h.zip, "null")) }, "GitHub's digest is not there: GitHub gives no digest for it"},
+		"only with the token": {func(h *hub) http.HandlerFunc {
+			return func(w http.ResponseWriter, r *http.Request) {
+				if r.Header.Get("Authorization") != "" {
+					http.NotFound(w, r)
+					return
+				}
+				fmt.Fprint(w, published(h.zip, `"sha256:`+digestOf(h.zip)+`"`))
+			}
+		}, "GITHUB_TOKEN is not taken .*404"},
+	} {
+		var h *hub
+		h = newHub(t, fixtures, func(w http.ResponseWriter, r *http.Request) { tc.api(h)(w, r) })
+		target := filepath.Join(t.TempDir(), "tb")
+		args := []string{"install", "0.17.2", target, "--github-url", h.URL, "--api-url", h.URL + "/api"}
+		for _, again := range []string{"", "installed already"} {
+			r := tell(t, env, args...)
+			if warned := regexp.MustCompile(`warning: [^\n]*` + tc.said); r.code != 0 || !warned.MatchString(unwrapped(r.err)) {
+				t.Errorf("%s %s: exit code %d\n%s", name, again, r.code, r.err)
+			}
+		}
+	}
+	h := newHub(t, fixtures, http.NotFound)
+	r := tell(t, env, "releases", "--api-url", h.URL+"/api")
+	if r.code != 1 || !strings.Contains(r.err, "may not read a private repository") || !strings.Contains(unwrapped(r.err), "hint: check the release; of a private repository GITHUB_TOKEN must have the right") {
+		t.Errorf("exit code %d\n%s", r.code, r.err)
+	}
+}
+
+// says is an API with one answer.
+func says(text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, text) }
+}
+
+// unwrapped is a text of standard error without the line breaks that make it fit a terminal.
+func unwrapped(text string) string { return regexp.MustCompile(`\n {3,}`).ReplaceAllString(text, " ") }
+
+// testListUnreadable does not take a list that cannot be read for one that is not there.
+func testListUnreadable(t *testing.T, fixtures string) {
+	zip, err := os.ReadFile(filepath.Join(fixtures, "v2.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, make := range map[string]func(list string) error{
+		"a symbolic link that leads to nothing": func(list string) error { return os.Symlink("nothing", list) },
+		"is a directory":                        func(list string) error { return os.Mkdir(list, 0o700) },
+	} {
+		dir := t.TempDir()
+		file, list := filepath.Join(dir, "x.zip"), filepath.Join(dir, "SHA256SUMS")
+		if err := errors.Join(os.WriteFile(file, zip, 0o600), make(list)); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"install", file, filepath.Join(dir, "tb")}, {"download", file, "-o", filepath.Join(dir, "copy")}, {"verify", file}} {
+			r := tell(t, nil, args...)
+			if said := unwrapped(r.err); r.code != 0 || !strings.Contains(said, "warning: SHA256SUMS was not checked: ") || !strings.Contains(said, name) || !strings.Contains(said, list) {
+				t.Errorf("%s, %s: exit code %d\n%s", name, args[0], r.code, r.err)
+			}
+		}
+		r := tell(t, nil, "install", file, filepath.Join(dir, "required"), "--require", "digest")
+		if r.code != 1 || !strings.Contains(r.err, name) || !strings.Contains(unwrapped(r.err), "hint: make it readable, or remove it: ls -l "+list) {
+			t.Errorf("%s, required: exit code %d\n%s", name, r.code, r.err)
+		}
 	}
 }
 

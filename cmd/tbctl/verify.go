@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
@@ -26,7 +27,8 @@ type verifyCmd struct {
 // Help is the long help text.
 func (c *verifyCmd) Help() string {
 	return `Checks everything that a binary says of itself against its bytes, and reports
-each finding, not only the first. Checksums inside a file find damage, not forgery.
+each finding, not only the first. Checksums inside a file find damage, not forgery;
+a SHA256SUMS beside FILE must hold, as it must for "tbctl install FILE".
 
 Examples:
 
@@ -46,14 +48,20 @@ func (c *verifyCmd) Run(a *app) error {
 		return err
 	}
 	defer input.Close()
-	result, err := report.Verify(a.ctx, c.File, input, verify.Options{Mode: input.mode, SHA256: c.Digest || c.SHA256 != ""})
+	expected, err := c.expected(a)
+	if err != nil {
+		return err
+	}
+	result, err := report.Verify(a.ctx, c.File, input, verify.Options{Mode: input.mode, SHA256: c.Digest || expected.Open()})
 	if err != nil {
 		return err
 	}
 	result.Archive, result.Against = input.archive, c.Against
-	if err := c.checkDigest(a, input, result.Report.SHA256); err != nil {
-		return err
+	var untrusted error
+	if result.Evidence, untrusted, err = judgeInput(a, expected, input, result.Report); err != nil {
+		return fmt.Errorf("%s: %w", c.File, err)
 	}
+	a.tellEvidence(result.Evidence)
 	if c.Against != "" && result.Report.Ok {
 		fit, err := c.compare(a, result.Report.Binary)
 		if err != nil {
@@ -64,6 +72,8 @@ func (c *verifyCmd) Run(a *app) error {
 	a.advise(result.Advisories)
 	a.emit(result, func(out *term.Stream) { renderVerified(out, result, !a.global.Quiet, c.Digest) })
 	switch {
+	case untrusted != nil && result.Report.Ok:
+		return untrusted
 	case !result.Report.Ok:
 		hint := a.hintFindings()
 		if result.Report.Binary == nil && result.Kind.Name != inspect.NameDamaged {
@@ -76,32 +86,38 @@ func (c *verifyCmd) Run(a *app) error {
 	return nil
 }
 
-// checkDigest compares the executable, or the archive that it is in, with the digest
-// that was given.
-func (c *verifyCmd) checkDigest(a *app, input *input, found string) error {
-	if c.SHA256 == "" {
-		return nil
+// expected is what must be so of the file: what --sha256 says, and a list of checksums beside it.
+func (c *verifyCmd) expected(a *app) (release.Expected, error) {
+	if _, err := release.ParseSHA256(c.SHA256); c.SHA256 != "" && err != nil {
+		return release.Expected{}, usage("sha256sum prints it", "--sha256: %w", err)
 	}
-	want, err := release.ParseSHA256(c.SHA256)
+	options := release.Options{SHA256: c.SHA256, Stdin: a.in}
+	if _, err := release.HostPlatform(); err != nil { // nothing is fetched for this host
+		options.Platform = release.Platforms()[0]
+	}
+	artifact, err := release.Resolve("-", options)
+	if c.File != "-" {
+		artifact, err = release.File(c.File, options)
+	}
 	if err != nil {
-		return usage("sha256sum prints it", "--sha256: %w", err)
+		return release.Expected{}, err
 	}
-	if found == want {
-		return nil
-	}
-	text := "the SHA-256 of the executable is " + found
-	if input.outer != nil {
+	return artifact.Expected(a.ctx)
+}
+
+// judgeInput compares the file, and the archive that it is in, with what is stated about it.
+func judgeInput(a *app, expected release.Expected, input *input, found verify.Report) (evidence []release.Evidence, untrusted, err error) {
+	had := release.Had{ExecutableSHA256: found.SHA256, ExecutableSize: found.Size, AssetSHA256: found.SHA256, AssetSize: found.Size}
+	if input.outer != nil && expected.Open() {
 		hash := sha256.New()
-		if _, err := io.Copy(hash, contextReader{a, io.NewSectionReader(input.outer, 0, input.outer.Size())}); err != nil {
-			return fmt.Errorf("%s: %w", c.File, err)
+		had.AssetSize, err = io.Copy(hash, contextReader{a, io.NewSectionReader(input.outer, 0, input.outer.Size())})
+		if err != nil {
+			return nil, nil, err
 		}
-		archive := hex.EncodeToString(hash.Sum(nil))
-		if archive == want {
-			return nil
-		}
-		text += ", that of the archive " + archive
+		had.AssetSHA256 = hex.EncodeToString(hash.Sum(nil))
 	}
-	return rejected("do not use this file: get it again from a source that you trust", fmt.Errorf("%s: %s, not %s as asked for", c.File, text, want))
+	evidence, untrusted = expected.Judge(had)
+	return evidence, untrusted, nil
 }
 
 // compare judges whether the file may replace the other.
@@ -132,6 +148,8 @@ func renderVerified(out *term.Stream, result *report.Verified, details, digest b
 		out.Printf("%s it is %s\n", out.Styles().Bad.Render("rejected:"), result.Kind.Text)
 	case !result.Report.Ok:
 		out.Printf("%s the file is not whole\n", out.Styles().Bad.Render("rejected:"))
+	case slices.ContainsFunc(result.Evidence, func(e release.Evidence) bool { return e.Status == release.StatusFailed }):
+		out.Printf("%s the file is whole, but not the one that it should be\n", out.Styles().Bad.Render("rejected:"))
 	case result.Fit != nil && !result.Fit.Ok:
 		out.Printf("%s the file is whole, but may not replace %s\n", out.Styles().Bad.Render("refused:"), term.Printable(result.Against))
 	case result.Fit != nil:
@@ -147,6 +165,7 @@ func renderVerifiedDetails(out *term.Stream, result *report.Verified) {
 	if result.Report.SHA256 != "" {
 		out.Printf("\nsha256  %s\n", result.Report.SHA256)
 	}
+	renderEvidence(out, result.Evidence)
 	if result.Fit != nil {
 		out.Printf("\nIn the place of %s:\n\n", term.Printable(result.Against))
 		renderFindings(out, result.Fit.Findings)
@@ -155,6 +174,20 @@ func renderVerifiedDetails(out *term.Stream, result *report.Verified) {
 		out.Printf("\nIt was not compared with %s.\n", term.Printable(result.Against))
 	}
 	out.Println()
+}
+
+// renderEvidence prints what was compared with what vouches for the file.
+func renderEvidence(out *term.Stream, list []release.Evidence) {
+	list = slices.DeleteFunc(slices.Clone(list), func(e release.Evidence) bool {
+		return e.Status != release.StatusHeld && e.Status != release.StatusFailed
+	})
+	if len(list) > 0 {
+		out.Printf("\nFrom outside of it:\n\n")
+	}
+	for _, e := range list {
+		out.Printf("%s %s\n", statusText(out, verify.Status(e.Status)), evidenceNames[e.Kind])
+		out.Println(out.WrapStyled(out.Styles().Dim, term.Printable(e.Detail), 12))
+	}
 }
 
 // renderFindings prints one line a finding, and what was expected below one
