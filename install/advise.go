@@ -20,6 +20,14 @@ func (r *run) advise() {
 	r.outcome.Advisories = advisory.Of(subjects...)
 }
 
+// adviseBefore says what is known of the file while the swap can still be stopped.
+func (r *run) adviseBefore() {
+	r.advise()
+	if r.Advise != nil {
+		r.Advise(r.outcome.Advisories)
+	}
+}
+
 // recorded is where a file of that SHA-256 came from, if that is known of the target's files.
 func (r *run) recorded(sum string) *Origin {
 	if r.state == nil || sum == "" {

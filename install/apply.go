@@ -14,6 +14,7 @@ import (
 // apply makes the plan true. From the intent on, every way out leaves an
 // outcome beside the target; only a crash does not.
 func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
+	r.adviseBefore()
 	r.observe(StepCommit)
 	r.becomeExecutable()
 	if err := staged.SetAttributes(r.plan.Attributes); err != nil {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
@@ -42,6 +43,8 @@ type Installer struct {
 
 	// Observe is told of each step before it is taken. It may be nil.
 	Observe func(Step)
+	// Advise is told before the swap what is known of the file that is to be swapped in. It may be nil.
+	Advise func([]advisory.Notice)
 }
 
 // run is one operation.

@@ -101,6 +101,13 @@ type History struct {
 // [RecordsMax]. A journal that does not exist is empty.
 func (j *Journal) Read(target string) (History, error) { return j.read(target, 0) }
 
+// LastChange returns the newest record of an operation that changed the target, or may have; nil if there is none.
+func (j *Journal) LastChange(target string) (*Record, error) {
+	history, err := j.read(target, lastChangeSizeMax)
+	last, _ := history.lastChange()
+	return last, err
+}
+
 // read is Read of the last bytes; 0: of all that are ever read.
 func (j *Journal) read(target string, sizeMax int64) (History, error) {
 	history := History{Complete: true, Records: []Record{}}

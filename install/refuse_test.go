@@ -10,9 +10,11 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
@@ -588,6 +590,37 @@ func TestGuard(t *testing.T) {
 			m.untouched(t, name)
 			if got, want := m.phases(t), "outcome:interrupted"; got != want {
 				t.Errorf("the journal has %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestAdviseBefore requires that what is known of the file is told while the old one is at the target.
+func TestAdviseBefore(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, act := range map[string]func(*install.Installer, install.Request) (*install.Outcome, error){
+		"install": func(in *install.Installer, r install.Request) (*install.Outcome, error) {
+			return in.Install(t.Context(), r, fetchOf(b.new, nil))
+		},
+		"roll back": func(in *install.Installer, r install.Request) (*install.Outcome, error) {
+			r.Fit.Stopped, r.Fit.Needs = true, needs("0.17.7")
+			return in.Rollback(t.Context(), r)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			in, told := m.installer(), []advisory.Notice(nil)
+			in.Advise = func(notices []advisory.Notice) {
+				told = notices
+				if target, _ := m.read(t, targetName); !bytes.Equal(target, b.old) {
+					t.Errorf("it is told when the target is %s", b.name(target))
+				}
+			}
+			outcome, err := act(in, request())
+			if err != nil || told == nil || !reflect.DeepEqual(told, outcome.Advisories) {
+				t.Fatalf("told %+v: %v: %+v", told, err, outcome)
 			}
 		})
 	}

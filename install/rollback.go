@@ -95,6 +95,7 @@ func (r *run) rollback(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	r.adviseBefore()
 	r.observe(StepCommit)
 	if err := r.writeIntent(); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"slices"
 
 	"github.com/tbctl/tbctl/advisory"
@@ -23,7 +24,7 @@ type Status struct {
 	Target    fsatomic.Target `json:"target"`
 	Installed *install.File   `json:"installed"` // null: nothing is there, or it is hidden
 	Previous  *install.File   `json:"previous"`  // null: none is kept, or it is hidden
-	Hidden    []string        `json:"hidden"`    // files that are there and could not be read
+	Hidden    []string        `json:"hidden"`    // files that are there, or may be, and could not be read
 	HeldBy    *durable.Holder `json:"held_by"`   // who works on it now; null: nobody, or it cannot be seen
 
 	// LockObserved is whether it could be seen who works on it.
@@ -52,39 +53,27 @@ type Status struct {
 	// one, or nothing is there. Warnings are what could not be found out.
 	Problem  error    `json:"-"`
 	Warnings []string `json:"-"`
+
+	err error // why not all that this user may see could be seen
 }
 
 // Hides reports whether a file is there and could not be read.
 func (s *Status) Hides(path string) bool { return slices.Contains(s.Hidden, path) }
 
 // NewStatus looks at a target of the installer's. It changes nothing, whatever it finds: what was
-// interrupted is completed by the next operation that changes the target. On an error there is no
-// status; what this user may not see is none.
+// interrupted is completed by the next operation that changes the target. With an error, which what this user
+// may not see is none, the status has what could be found out; it is nil for a name that is no file's.
 func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status, error) {
 	target, lookupErr := fsatomic.Lookup(in.FS, name)
 	if lookupErr != nil && !(target.Exists && errors.Is(lookupErr, fs.ErrPermission)) {
-		return nil, lookupErr
+		return newStatusUnseen(ctx, in, name, lookupErr)
 	}
 	s := &Status{Target: target}
-	describe := func(path string) (*install.File, error) {
-		file, err := install.Describe(ctx, in.FS, path)
-		if !errors.Is(err, fs.ErrPermission) {
-			return file, err
-		}
-		s.Hidden = append(s.Hidden, path)
-		s.warn("what %s is cannot be seen: this user may not read it", path)
-		return nil, nil
-	}
-	var err error
 	if target.Exists {
-		if s.Installed, err = describe(target.Path); err != nil {
-			return nil, err
-		}
+		s.Installed = s.describe(ctx, in, target.Path)
 	}
 	if target.OldExists && target.Old.Kind == vfs.KindFile {
-		if s.Previous, err = describe(target.OldPath); err != nil {
-			return nil, err
-		}
+		s.Previous = s.describe(ctx, in, target.OldPath)
 	}
 
 	holder, held, err := fsatomic.HeldBy(in.FS, target)
@@ -98,10 +87,7 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		s.HeldBy = &holder
 	}
 	residue, err := fsatomic.Residue(in.FS, target)
-	if err != nil {
-		return nil, err
-	}
-	s.Leftovers = residue.Leftovers
+	s.Leftovers, s.err = residue.Leftovers, errors.Join(s.err, err)
 
 	state, err := in.ReadState(target, s.Installed)
 	if err != nil {
@@ -129,16 +115,62 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 			s.Problem = lookupErr
 		}
 	}
-	view, err := host.See(ctx, host.Query{Target: target.Path, Remembered: state.DataFiles})
-	if err != nil {
-		return nil, err
+	s.see(ctx, header)
+	s.advise()
+	return s, s.err
+}
+
+// newStatusUnseen is the status of a target that could not be looked up: what the journal has of it, and the
+// replicas that run from it.
+func newStatusUnseen(ctx context.Context, in *install.Installer, name string, lookupErr error) (*Status, error) {
+	path, err := filepath.Abs(name)
+	for _, wrong := range []error{vfs.ErrName, vfs.ErrDirectory, vfs.ErrNotRegular} {
+		if err != nil || errors.Is(lookupErr, wrong) {
+			return nil, lookupErr
+		}
 	}
-	s.Observed, s.ByName, s.Unseen = len(view.Unseen) == 0, view.ByName, view.Unseen
+	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(dir, filepath.Base(path))
+	}
+	s := &Status{err: lookupErr, Target: fsatomic.Target{Name: path, Path: path, OldPath: path + "-old", Dir: vfs.Info{Kind: vfs.KindOther}}}
+	if !errors.Is(lookupErr, fs.ErrNotExist) && !errors.Is(lookupErr, vfs.ErrDangling) {
+		s.Hidden = []string{path, s.Target.OldPath}
+	}
+	if s.Last, err = in.Journal.LastChange(path); err != nil {
+		s.warn("%v", err)
+	}
+	s.see(ctx, nil)
+	s.advise()
+	return s, s.err
+}
+
+// describe reads one file, if this user may and the disk can.
+func (s *Status) describe(ctx context.Context, in *install.Installer, path string) *install.File {
+	file, err := install.Describe(ctx, in.FS, path)
+	switch {
+	case err == nil:
+		return file
+	case errors.Is(err, fs.ErrPermission):
+		s.warn("what %s is cannot be seen: this user may not read it", path)
+	default:
+		s.err = errors.Join(s.err, err)
+	}
+	s.Hidden = append(s.Hidden, path)
+	return nil
+}
+
+// see finds the replicas, and what each will do with the file of that header.
+func (s *Status) see(ctx context.Context, header *multiversion.Header) {
+	query := host.Query{Target: s.Target.Path}
+	for _, file := range s.DataFiles {
+		query.Remembered = append(query.Remembered, file.Path)
+	}
+	view, err := host.See(ctx, query)
+	s.err = errors.Join(s.err, err)
+	s.Observed, s.ByName, s.Unseen = err == nil && len(view.Unseen) == 0, view.ByName, view.Unseen
 	for _, process := range view.Processes {
 		s.Replicas = append(s.Replicas, host.Foresee(process, header))
 	}
-	s.advise()
-	return s, nil
 }
 
 func (s *Status) warn(format string, args ...any) {

@@ -83,6 +83,10 @@ func (c *downloadCmd) Run(a *app) error {
 			return err
 		}
 	}
+	advisories := advisory.Of(advisory.Subject{
+		About: advisory.AboutFile, Release: report.Binary.Current(), SHA256: []string{report.SHA256, fetched.AssetSHA256}, Tag: string(fetched.Tag),
+	})
+	a.advise(advisories)
 	switch {
 	case there == "":
 		err = output.commit(a)
@@ -94,11 +98,7 @@ func (c *downloadCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := downloaded{Path: output.path, Already: there != "", Fetched: fetched, Report: report}
-	result.Advisories = advisory.Of(advisory.Subject{
-		About: advisory.AboutFile, Release: report.Binary.Current(), SHA256: []string{report.SHA256, fetched.AssetSHA256}, Tag: string(fetched.Tag),
-	})
-	a.advise(result.Advisories)
+	result := downloaded{Path: output.path, Already: there != "", Fetched: fetched, Report: report, Advisories: advisories}
 	a.emit(result, func(out *term.Stream) {
 		renderDownloaded(out, result)
 		if !result.Already && !a.global.Quiet {

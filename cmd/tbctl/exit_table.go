@@ -165,12 +165,16 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 }
 
 // entryScratch is about the place for temporary files.
-func entryScratch(_ *app, err error) (exitCode, string, any, bool) {
+func entryScratch(a *app, err error) (exitCode, string, any, bool) {
 	var scratch *durable.ScratchError
 	if !errors.As(err, &scratch) {
 		return 0, "", nil, false
 	}
-	return exitFailed, "it is kept in a temporary file for a moment: name a directory that can be written and has room for it: TMPDIR=DIR tbctl …", nil, true
+	hint := "it is kept in a temporary file for a moment: name a directory that can be written and has room for it: TMPDIR=DIR " + typed(a.line)
+	if errors.Is(err, syscall.EFBIG) {
+		hint = "this process may not write files of that size: ulimit -f unlimited"
+	}
+	return exitFailed, hint, nil, true
 }
 
 // planHints are what to do about each problem that a plan finds.

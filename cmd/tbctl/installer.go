@@ -28,7 +28,7 @@ func (a *app) installer() *install.Installer {
 	return &install.Installer{
 		FS: vfs.OS(), Journal: a.journal(),
 		Command: "tbctl " + strings.Join(redactArgs(a.line), " "), User: userName(), SudoUser: a.getenv("SUDO_USER"),
-		Observe: a.observe,
+		Observe: a.observe, Advise: a.advise,
 	}
 }
 

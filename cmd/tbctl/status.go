@@ -39,16 +39,18 @@ const timeFormat = "2006-01-02 15:04:05"
 
 // Run looks and reports.
 func (c *statusCmd) Run(a *app) error {
-	status, err := report.NewStatus(a.ctx, a.installer(), a.target(c.Target))
-	if err != nil {
-		return err
+	status, failed := report.NewStatus(a.ctx, a.installer(), a.target(c.Target))
+	if status == nil {
+		return failed
 	}
 	a.warnAll(status.Warnings)
 	// Of the previous file it is said when that is to be put back, and what runs is about to be left.
 	a.advise(slices.DeleteFunc(slices.Clone(status.Advisories), func(n advisory.Notice) bool { return n.About != advisory.AboutInstalled }))
-	a.emit(status, func(out *term.Stream) { renderStatus(out, status) })
+	a.emit(status, func(out *term.Stream) { renderStatus(out, status, failed != nil) })
 	target, err := status.Target, status.Problem
 	switch {
+	case failed != nil:
+		return failed
 	case !target.Exists:
 		return &commandError{code: exitFailed, hint: "tbctl releases lists what there is; then tbctl install RELEASE {target}", err: fmt.Errorf("%s: nothing is installed", target.Path)}
 	case err == nil || status.Hides(target.Path):
@@ -61,17 +63,17 @@ func (c *statusCmd) Run(a *app) error {
 	return fmt.Errorf("%s: %w", target.Path, err)
 }
 
-func renderStatus(out *term.Stream, s *report.Status) {
+func renderStatus(out *term.Stream, s *report.Status, failed bool) {
 	styles := out.Styles()
 	out.Printf("%s\n\n", styles.Bold.Render(s.Target.Path))
-	fields := fileFields(s, "installed", s.Target.Path, s.Installed)
+	fields := fileFields(s, failed, "installed", s.Target.Path, s.Installed)
 	if s.Target.Exists && !s.Hides(s.Target.Path) {
 		fields = append(fields, [2]string{"attributes", attributesText(s.Target.Attributes)})
 	}
 	if len(s.Target.Links) > 0 {
 		fields = append(fields, [2]string{"link", s.Target.Name})
 	}
-	fields = append(fields, fileFields(s, "previous", s.Target.OldPath, s.Previous)...)
+	fields = append(fields, fileFields(s, failed, "previous", s.Target.OldPath, s.Previous)...)
 	if s.Last != nil {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
 	}
@@ -129,8 +131,11 @@ func dataFileFields(s *report.Status) [][2]string {
 	return fields
 }
 
-func fileFields(s *report.Status, name, path string, file *install.File) [][2]string {
-	if s.Hides(path) {
+func fileFields(s *report.Status, failed bool, name, path string, file *install.File) [][2]string {
+	switch {
+	case s.Hides(path) && failed:
+		return [][2]string{{name, "cannot be seen"}}
+	case s.Hides(path):
 		return [][2]string{{name, "cannot be read by this user"}}
 	}
 	if file == nil {
