@@ -21,6 +21,7 @@ const everyones = "fault"
 var rooms = map[string][]string{
 	everyones:                  {},
 	"completions":              {},
+	"internal/config":          {},
 	"internal/limits":          {},
 	"internal/manual":          {},
 	"internal/term":            {},
@@ -62,7 +63,7 @@ var external = map[string][]string{
 	"github.com/schollz/progressbar/v3": {"internal/term"},
 	"github.com/cenkalti/backoff/v5":    {"release"},
 	"aead.dev/minisign":                 {"release"},
-	"github.com/BurntSushi/toml":        {"cmd/tbctl"},
+	"github.com/BurntSushi/toml":        {"internal/config"},
 	"github.com/fsnotify/fsnotify":      {"watch"},
 	"github.com/klauspost/compress":     {"internal/archive"},
 	"net/http":                          {"release", "cmd/tbctl", "bench"},

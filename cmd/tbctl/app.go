@@ -16,6 +16,7 @@ import (
 
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
 )
@@ -47,7 +48,7 @@ type app struct {
 	compact  bool // the document is one line
 	progress *term.Progress
 
-	config        *config
+	config        *config.Config
 	flags         []*kong.Flag    // of the command and the global ones
 	onCommandLine map[string]bool // flags that were given
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/tbctl/tbctl/completions"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -60,14 +60,14 @@ var errHelpShown = errors.New("help shown")
 
 // newParser makes the parser of the whole grammar. Help goes to out, and nothing
 // here ends the process.
-func newParser(grammar *cli, settings *config, out io.Writer, width int) (*kong.Kong, error) {
+func newParser(grammar *cli, settings *config.Config, out io.Writer, width int) (*kong.Kong, error) {
 	return kong.New(grammar, parserOptions(settings, out, width)...)
 }
 
 // newCommandParser makes a parser for a line that begins with this word. When that is a
 // command, the parser knows no other: what takes time is to make the model, and most
 // of it is of commands that are not asked for.
-func newCommandParser(word string, settings *config, out io.Writer, width int) (*kong.Kong, *globals, error) {
+func newCommandParser(word string, settings *config.Config, out io.Writer, width int) (*kong.Kong, *globals, error) {
 	field, found := reflect.TypeFor[cli]().FieldByNameFunc(func(name string) bool { return strings.ToLower(name) == word })
 	if _, command := field.Tag.Lookup("cmd"); !found || !command {
 		var grammar cli
@@ -84,7 +84,7 @@ func newCommandParser(word string, settings *config, out io.Writer, width int) (
 	return parser, &grammar.Globals, err
 }
 
-func parserOptions(settings *config, out io.Writer, width int) []kong.Option {
+func parserOptions(settings *config.Config, out io.Writer, width int) []kong.Option {
 	return []kong.Option{
 		kong.Name("tbctl"),
 		kong.Description(description),
@@ -93,7 +93,7 @@ func parserOptions(settings *config, out io.Writer, width int) []kong.Option {
 		kong.Exit(func(int) { panic(errHelpShown) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
 		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault},
-		kong.Resolvers(settings),
+		kong.Resolvers(configured(settings)),
 		kong.KindMapper(reflect.String, kong.MapperFunc(exactText)),
 	}
 }
@@ -113,14 +113,11 @@ func (a *app) dispatch(args []string) (err error) {
 	if args[0] == completions.Command {
 		return a.complete(args[1:])
 	}
-	if err := dropEmptySettings(); err != nil {
+	if err := config.DropEmpty(); err != nil {
 		return err
 	}
-	configured, configErr := loadConfig(a.getenv)
-	if configErr != nil {
-		configured = &config{}
-	}
-	a.config = configured
+	loaded, configErr := loadConfig(a.getenv)
+	a.config = loaded
 	parser, given, err := newCommandParser(args[0], a.config, a.out, a.out.Width())
 	if err != nil {
 		return fmt.Errorf("grammar: %w", err)
@@ -156,7 +153,7 @@ func (a *app) dispatch(args []string) (err error) {
 	}
 	a.command = parsed.Selected().Name
 	if a.command != "version" { // help and the version are there for who mends the settings
-		if err := checkPathVariables(a.getenv); err != nil {
+		if err := checkEnvironment(a.getenv); err != nil {
 			return err
 		}
 		if configErr != nil {
@@ -167,8 +164,8 @@ func (a *app) dispatch(args []string) (err error) {
 	if err := a.checkTarget(parsed); err != nil {
 		return err
 	}
-	for _, warning := range configured.warnings {
-		a.warn("%s", warning)
+	for _, skipped := range loaded.Skipped {
+		a.warn("the configuration %s is not read: %v; to use it as root, name it: %s=%s", skipped.Path, skipped.Err, config.Variable, shellWord(skipped.Path))
 	}
 	if err := checkVariables(); err != nil && a.command != "version" {
 		return err
@@ -200,39 +197,14 @@ func (a *app) prepare(parsed *kong.Context) {
 	}
 }
 
-// settingVariables are the environment's variables that are named like tbctl's settings.
-func settingVariables() []string {
-	var names []string
-	for _, line := range os.Environ() {
-		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, "TBCTL_") {
-			names = append(names, name)
-		}
-	}
-	return names
-}
-
-// dropEmptySettings takes variables that are set but empty, as in an EnvironmentFile, for
-// not set.
-func dropEmptySettings() error {
-	for _, name := range settingVariables() {
-		if os.Getenv(name) != "" {
-			continue
-		}
-		if err := os.Unsetenv(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // checkVariables refuses variables that are named like tbctl's settings and are none: one
 // may be a misspelt safeguard.
 func checkVariables() error {
-	names := settingVariables()
+	names := config.Variables()
 	if len(names) == 0 {
 		return nil
 	}
-	known := map[string]bool{"TBCTL_CONFIG": true}
+	known := map[string]bool{config.Variable: true}
 	addVariables(known, reflect.TypeFor[cli]())
 	for _, name := range names {
 		if !known[name] {

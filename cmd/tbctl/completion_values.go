@@ -14,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/completions"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/watch"
@@ -62,7 +63,7 @@ func (a *app) said(request completions.Request, name, variable string) string {
 	if value := a.getenv(variable); value != "" {
 		return value
 	}
-	return a.config.value(name)
+	return a.config.Text(name)
 }
 
 // releases are those in the binaries that the command line names, of the installed
@@ -187,7 +188,7 @@ func (a *app) tags(request completions.Request) []completions.Candidate {
 func (a *app) listed(request completions.Request) []completions.Candidate {
 	cache := a.said(request, "cache-dir", "TBCTL_CACHE_DIR")
 	if cache == "" {
-		cache = a.cacheDir()
+		cache = config.CacheDir(a.getenv)
 	}
 	listing, err := release.List(a.ctx, release.Options{
 		Mirror: a.said(request, "mirror", "TBCTL_MIRROR"), CacheDir: cache, APIURL: strings.TrimRight(a.getenv("TBCTL_API_URL"), "/"),

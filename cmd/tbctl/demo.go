@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -102,7 +103,7 @@ func (c *demoCmd) Run(a *app) error {
 
 // hideSettings keeps the operator's own settings from the steps.
 func hideSettings() error {
-	for _, name := range settingVariables() {
+	for _, name := range config.Variables() {
 		if err := os.Unsetenv(name); err != nil {
 			return err
 		}

@@ -259,7 +259,7 @@ func TestHelpExamples(t *testing.T) {
 func parseExample(t *testing.T, args []string) error {
 	t.Helper()
 	var grammar cli
-	parser, err := newParser(&grammar, &config{}, t.Output(), 80)
+	parser, err := newParser(&grammar, nil, t.Output(), 80)
 	if err != nil {
 		return err
 	}

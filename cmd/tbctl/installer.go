@@ -17,8 +17,8 @@ func (a *app) target(argument string) string {
 	switch {
 	case argument != "":
 		a.about.target = argument
-	case a.config.value("target") != "":
-		a.about.target = a.config.value("target")
+	case a.config.Text("target") != "":
+		a.about.target = a.config.Text("target")
 	}
 	return a.about.target
 }

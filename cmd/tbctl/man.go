@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/manual"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/vfs"
@@ -143,7 +144,7 @@ output, on failure too; its exit code is the same with and without it.`,
 			{Name: "XDG_CONFIG_HOME, XDG_STATE_HOME, XDG_CACHE_HOME", Text: "Where the files of a user who is not root are."},
 		},
 		Files: []manual.Entry{
-			{Name: configSystem, Text: `The host's configuration, see "tbctl config".`},
+			{Name: config.System, Text: `The host's configuration, see "tbctl config".`},
 			{Name: "~/.config/tbctl/config.toml", Text: "The user's, which stands over it."},
 			{Name: "/var/lib/tbctl/history.jsonl", Text: "What was done on this host; ~/.local/state/tbctl/history.jsonl for users."},
 			{Name: ".NAME.tbctl-state", Text: "Beside TARGET: what is known of it, for the next command."},

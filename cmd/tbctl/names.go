@@ -61,68 +61,6 @@ func checkTilde(arg string) error {
 	return usage("without quotes the shell expands it: "+value+"; a file below a directory of that name is written ./"+value, "%s: ~ is not a directory's name", arg)
 }
 
-// pathVariables are the environment's variables that name files, with their settings.
-var pathVariables = [...]struct{ variable, setting string }{
-	{"TBCTL_TARGET", "target"}, {"TBCTL_STATE_DIR", "state-dir"}, {"TBCTL_CACHE_DIR", "cache-dir"}, {"TBCTL_CA_FILE", "ca-file"},
-	{"TBCTL_PUBLIC_KEY", "public-key"}, {"TBCTL_MIRROR", "mirror"}, {"TBCTL_CONFIG", "target"}, // a path as that is
-}
-
-// checkPathVariables refuses variables that name a file by a relative path, and those that
-// are not UTF-8.
-func checkPathVariables(getenv func(string) string) error {
-	for _, name := range settingVariables() {
-		if err := checkUTF8("the environment's "+name, os.Getenv(name)); err != nil {
-			return err
-		}
-	}
-	for _, each := range pathVariables {
-		value := getenv(each.variable)
-		if value == "" || value == os.DevNull {
-			continue
-		}
-		if err := checkPathSetting(each.setting, value); err != nil {
-			return usage("such as "+each.variable+"="+shellQuote(absolutePath(value, getenv)), "the environment's %s: %w", each.variable, err)
-		}
-	}
-	return nil
-}
-
-// relativeError says that a setting means another file in each directory.
-type relativeError struct{ value string }
-
-func (e *relativeError) Error() string { return fmt.Sprintf("%q is not an absolute path", e.value) }
-
-// checkPathSetting refuses a setting that is a relative path: it would mean another file in
-// each directory. No shell expands a ~ in it.
-func checkPathSetting(key, value string) error {
-	switch key {
-	case "target", "state-dir", "cache-dir", "ca-file":
-	case "public-key":
-		if isKey(value) {
-			return nil
-		}
-	case "mirror":
-		if strings.Contains(value, "://") {
-			return nil
-		}
-	default:
-		return nil
-	}
-	if value == "" || filepath.IsAbs(value) { // empty is not set
-		return nil
-	}
-	return &relativeError{value}
-}
-
-// absolutePath is what a path was probably meant to be.
-func absolutePath(value string, getenv func(string) string) string {
-	rest, ofHome := strings.CutPrefix(value, "~/")
-	if home := getenv("HOME"); ofHome && filepath.IsAbs(home) {
-		return filepath.Join(home, rest)
-	}
-	return "/PATH/" + rest
-}
-
 // checkHere refuses a target that is a word of which no file is here: most likely it is a
 // host's name, or another program's way to name a file on a host.
 func (a *app) checkHere(target string) error {

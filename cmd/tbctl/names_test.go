@@ -93,7 +93,7 @@ func listing(t *testing.T, dir string) []string {
 func TestOwnArguments(t *testing.T) {
 	t.Parallel()
 	var grammar cli
-	parser, err := newParser(&grammar, &config{}, io.Discard, 80)
+	parser, err := newParser(&grammar, nil, io.Discard, 80)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -44,7 +45,7 @@ type placeFlags struct {
 func (p *placeFlags) options(a *app) release.Options {
 	cache := p.CacheDir
 	if cache == "" {
-		cache = a.cacheDir()
+		cache = config.CacheDir(a.getenv)
 	}
 	return release.Options{
 		Platform: p.Platform, Debug: p.Debug, BaseURL: strings.TrimRight(p.GitHubURL, "/"), APIURL: strings.TrimRight(p.APIURL, "/"),

@@ -14,7 +14,7 @@ import (
 // BenchmarkParser is what every command pays before it begins.
 func BenchmarkParser(b *testing.B) {
 	for b.Loop() {
-		parser, _, err := newCommandParser("version", &config{}, io.Discard, 80)
+		parser, _, err := newCommandParser("version", nil, io.Discard, 80)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -29,7 +29,7 @@ func BenchmarkParser(b *testing.B) {
 func TestCommandParser(t *testing.T) {
 	t.Parallel()
 	var grammar cli
-	whole, err := newParser(&grammar, &config{}, io.Discard, 80)
+	whole, err := newParser(&grammar, nil, io.Discard, 80)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestCommandParser(t *testing.T) {
 		var help [2]bytes.Buffer
 		var models [2]*kong.Node
 		for index, word := range []string{command.Name, "help"} {
-			parser, _, err := newCommandParser(word, &config{}, &help[index], 80)
+			parser, _, err := newCommandParser(word, nil, &help[index], 80)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -66,7 +66,7 @@ func TestCommandParser(t *testing.T) {
 func TestAddVariables(t *testing.T) {
 	t.Parallel()
 	var grammar cli
-	parser, err := newParser(&grammar, &config{}, io.Discard, 80)
+	parser, err := newParser(&grammar, nil, io.Discard, 80)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,279 @@
+// Package config reads what an operator has set once for all commands: in configuration files and in
+// the environment. Which settings there are is the caller's to say; that a file is safe to
+// read, that its settings are known and of their kind, and that a path in it means the same file
+// in each directory, is checked here, so that a safeguard that is written wrong is found out at once.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/BurntSushi/toml"
+)
+
+const (
+	// System is the configuration of the host. The user's is read after it and overrides it.
+	System = "/etc/tbctl/config.toml"
+
+	// Variable is the variable that names the only file to be read.
+	Variable = "TBCTL_CONFIG"
+
+	// prefix begins the name of each variable of the environment that is a setting.
+	prefix = "TBCTL_"
+
+	// fileSizeMax bounds a configuration file in bytes.
+	fileSizeMax = 64 << 10
+)
+
+// Setting is a name that a configuration file may set.
+type Setting struct {
+	Name     string
+	Variable string // of the environment that sets it too; empty: none
+
+	Bool bool // true or false; otherwise a text
+
+	// Path reports whether a value is the path of a file, which must be absolute; nil: none is.
+	Path func(value string) bool
+	// Check refuses what no command would take; nil: nothing.
+	Check func(value string) error
+}
+
+// Always is the Path of a setting that is always a path.
+func Always(string) bool { return true }
+
+// Config is what the configuration files say. The nil Config says nothing.
+type Config struct {
+	// Skipped are files that root does not read, because they are not for root alone to write.
+	Skipped []Error
+
+	values map[string]any
+	origin map[string]string // the file that a value came from
+}
+
+// Error says why a configuration file cannot be used.
+type Error struct {
+	Path string
+	Err  error
+}
+
+// Error names the file.
+func (e *Error) Error() string { return "configuration " + e.Path + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// RelativePathError says that a setting means another file in each directory.
+type RelativePathError struct{ Value string }
+
+// Error names the value.
+func (e *RelativePathError) Error() string { return fmt.Sprintf("%q is not an absolute path", e.Value) }
+
+// Meant is what the path was probably meant to be.
+func (e *RelativePathError) Meant(getenv func(string) string) string {
+	rest, ofHome := strings.CutPrefix(e.Value, "~/")
+	if home := getenv("HOME"); ofHome && filepath.IsAbs(home) {
+		return filepath.Join(home, rest)
+	}
+	return "/PATH/" + rest
+}
+
+// Files are the files in the order in which they are read.
+func Files(getenv func(string) string) []string {
+	if name := getenv(Variable); name != "" {
+		return []string{name}
+	}
+	files := []string{System}
+	if base := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(base) {
+		return append(files, filepath.Join(base, "tbctl", "config.toml"))
+	}
+	if home := getenv("HOME"); filepath.IsAbs(home) {
+		files = append(files, filepath.Join(home, ".config", "tbctl", "config.toml"))
+	}
+	return files
+}
+
+// Load reads the host's file and then the user's, or the one that the environment names. Only that
+// must exist. The error is an [*Error]; a setting that is not known is one, since it may be a
+// misspelt safeguard. Root reads no file that others may write, unless it is named, see Skipped.
+func Load(settings []Setting, getenv func(string) string) (*Config, error) {
+	loaded := &Config{values: make(map[string]any), origin: make(map[string]string)}
+	named := getenv(Variable) != ""
+	for _, path := range Files(getenv) {
+		values, err := loaded.read(path, named)
+		for name, value := range values {
+			if err = check(settings, name, value); err != nil {
+				break
+			}
+			loaded.values[name], loaded.origin[name] = value, path
+		}
+		if err != nil {
+			return nil, &Error{Path: path, Err: err}
+		}
+	}
+	return loaded, nil
+}
+
+// read reads one file.
+func (c *Config) read(path string, named bool) (map[string]any, error) {
+	if path == os.DevNull {
+		return nil, nil
+	}
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its other end
+	if !named && errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, cause(err)
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return nil, cause(err)
+	}
+	if !info.Mode().IsRegular() {
+		return nil, errors.New("not a regular file")
+	}
+	if !named && os.Geteuid() == 0 {
+		if why := othersMayWrite(path, info); why != "" { // what root installs is not for others to say
+			c.Skipped = append(c.Skipped, Error{Path: path, Err: errors.New(why)})
+			return nil, nil
+		}
+	}
+	content, err := io.ReadAll(io.LimitReader(file, fileSizeMax+1))
+	if err != nil {
+		return nil, cause(err)
+	}
+	if len(content) > fileSizeMax {
+		return nil, fmt.Errorf("larger than %d bytes", fileSizeMax)
+	}
+	var values map[string]any
+	_, err = toml.Decode(string(content), &values)
+	return values, err
+}
+
+// cause is an error of the system without the file's name, which [Error] says.
+func cause(err error) error {
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		return path.Err
+	}
+	return err
+}
+
+// othersMayWrite says why another user than root may decide what a configuration says,
+// or "": the open file, or the directory in which it is, is not root's alone.
+func othersMayWrite(path string, opened fs.FileInfo) string {
+	const others = 0o022
+	dir, err := os.Stat(filepath.Dir(path))
+	if err != nil {
+		return err.Error()
+	}
+	switch {
+	case ownerOf(opened) != 0:
+		return fmt.Sprintf("it belongs to user %d", ownerOf(opened))
+	case opened.Mode().Perm()&others != 0:
+		return "others may write it"
+	case ownerOf(dir) != 0:
+		return fmt.Sprintf("its directory belongs to user %d", ownerOf(dir))
+	case dir.Mode().Perm()&others != 0:
+		return "others may write its directory"
+	}
+	return ""
+}
+
+// check refuses a setting that is not known, and a value that is not one of its.
+func check(settings []Setting, name string, value any) error {
+	index := slices.IndexFunc(settings, func(setting Setting) bool { return setting.Name == name })
+	if index < 0 {
+		return fmt.Errorf("unknown setting %q", name)
+	}
+	setting := settings[index]
+	_, isText := value.(string)
+	_, isBool := value.(bool)
+	switch {
+	case setting.Bool && !isBool && !isText:
+		return fmt.Errorf("%s must be true or false", name)
+	case !setting.Bool && !isText:
+		return fmt.Errorf("%s must be a text in quotes", name)
+	}
+	text := fmt.Sprint(value)
+	err := setting.checkPath(text)
+	if err == nil && setting.Check != nil {
+		err = setting.Check(text)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// checkPath refuses a relative path. No shell expands a ~ in it.
+func (s *Setting) checkPath(value string) error {
+	if s.Path == nil || value == "" || filepath.IsAbs(value) || !s.Path(value) { // empty is not set
+		return nil
+	}
+	return &RelativePathError{value}
+}
+
+// Text returns a setting as text, or "".
+func (c *Config) Text(name string) string {
+	if value := c.Value(name); value != nil {
+		return fmt.Sprint(value)
+	}
+	return ""
+}
+
+// Value returns a setting as the file has it, or nil.
+func (c *Config) Value(name string) any {
+	if c == nil {
+		return nil
+	}
+	return c.values[name]
+}
+
+// Origin returns the file that a setting came from.
+func (c *Config) Origin(name string) string { return c.origin[name] }
+
+// Variables are the environment's variables that are named as tbctl's settings are.
+func Variables() []string {
+	var names []string
+	for _, line := range os.Environ() {
+		if name, _, _ := strings.Cut(line, "="); strings.HasPrefix(name, prefix) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// DropEmpty takes variables that are set but empty, as in an EnvironmentFile, for not set.
+func DropEmpty() error {
+	for _, name := range Variables() {
+		if os.Getenv(name) != "" {
+			continue
+		}
+		if err := os.Unsetenv(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// CheckVariables refuses a variable that sets a path to a relative one. The name is the variable's; the error is a
+// [*RelativePathError].
+func CheckVariables(settings []Setting, getenv func(string) string) (name string, err error) {
+	for _, setting := range append(slices.Clone(settings), Setting{Variable: Variable, Path: Always}) {
+		if value := getenv(setting.Variable); setting.Variable != "" && value != os.DevNull {
+			if err := setting.checkPath(value); err != nil {
+				return setting.Variable, err
+			}
+		}
+	}
+	return "", nil
+}
