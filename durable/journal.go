@@ -49,7 +49,13 @@ func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 		return &fs.PathError{Op: "append to", Path: name, Err: err}
 	}
 	defer dir.Close()
-	file, err := openJournal(ctx, dir, base, name)
+	var file vfs.File
+	err = WhileBusy(ctx, WaitForever, func() (err error) {
+		file, err = OpenLocked(dir, base,
+			func() (vfs.File, error) { return openJournal(dir, base) },
+			func(vfs.File) error { return &BusyError{Path: name} })
+		return err
+	})
 	if err != nil {
 		return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
 	}
@@ -58,84 +64,17 @@ func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 	return appendLocked(dir, file, name, line)
 }
 
-// openJournal opens and locks the journal, making it if there is none. While it waited for
-// the lock somebody may have put the journal away.
-func openJournal(ctx context.Context, dir vfs.Dir, base, name string) (vfs.File, error) {
-	for range lockRacesMax {
-		file, _, err := openOrCreate(dir, base, journalMode)
-		if err != nil {
-			return nil, err
-		}
-		current := false
-		info, err := file.Stat()
-		if err == nil && info.Links > 1 {
-			err = fmt.Errorf("%w: it has %d links", vfs.ErrNotRegular, info.Links)
-		}
-		if err == nil {
-			tighten(file, info, journalMode)
-			err = lockWaiting(ctx, file, name)
-		}
-		if err == nil {
-			current, err = vfs.IsCurrent(dir, base, file)
-			current = current || info.Inode == 0 // on a system that has no such numbers
-		}
-		if err == nil && current {
-			return file, nil
-		}
-		file.Close()
-		if err != nil {
-			return nil, err
-		}
+// openJournal also takes rights away that nobody but the file's owner needs: who may open the
+// file may hold its lock. It is a wish: where this process may not, the owner's next one does.
+func openJournal(dir vfs.Dir, base string) (vfs.File, error) {
+	file, err := openOwn(dir, base, journalMode)
+	if err != nil {
+		return nil, err
 	}
-	return nil, vfs.ErrRace
-}
-
-// openOrCreate opens a regular file for appending, or makes it with mode.
-func openOrCreate(dir vfs.Dir, base string, mode vfs.Mode) (file vfs.File, created bool, err error) {
-	for range lockRacesMax {
-		if info, err := dir.Lstat(base); err == nil && info.Kind != vfs.KindFile {
-			return nil, false, vfs.Regular(info)
-		}
-		file, err = dir.OpenAppend(base)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return file, false, err
-		}
-		file, err = dir.Create(base, mode)
-		if err == nil {
-			if err = file.Chmod(mode); err != nil && !vfs.ModeRefused(err) {
-				file.Close()
-				return nil, false, err
-			}
-			return file, true, nil
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return nil, false, err
-		}
+	if info, err := file.Stat(); err == nil && info.Mode&^journalMode != 0 {
+		_ = file.Chmod(info.Mode & journalMode)
 	}
-	return nil, false, vfs.ErrRace
-}
-
-// tighten takes rights to a file away that nobody but its owner needs: who may open it may
-// hold its lock. It is a wish: where this process may not, the owner's next one does.
-func tighten(file vfs.File, info vfs.Info, mode vfs.Mode) {
-	if info.Mode&^mode != 0 {
-		_ = file.Chmod(info.Mode & mode)
-	}
-}
-
-// lockWaiting locks the file, waiting for its holder until ctx ends.
-func lockWaiting(ctx context.Context, file vfs.File, name string) error {
-	pause := lockPollFirst
-	for {
-		err := file.TryLock()
-		if !errors.Is(err, vfs.ErrLocked) {
-			return err
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return fmt.Errorf("%w: %w", &BusyError{Path: name}, err)
-		}
-		pause = min(2*pause, lockPollLongest)
-	}
+	return file, nil
 }
 
 // appendLocked writes the line, after a newline if the last one has none.

@@ -72,7 +72,7 @@ func Create(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool) (*Output, e
 
 // open makes the temporary file and locks it, so that others see it is in use.
 func (o *Output) open() error {
-	for range lockRacesMax {
+	for range racesMax {
 		name := RandomName(o.base, kindTemp)
 		file, err := o.dir.Create(name, tempMode)
 		if err != nil {
@@ -86,7 +86,7 @@ func (o *Output) open() error {
 		}
 		lockErr := file.TryLock()
 		current, err := vfs.IsCurrent(o.dir, name, file)
-		if o.info.Inode == 0 || (err == nil && current && !errors.Is(lockErr, vfs.ErrLocked)) {
+		if err == nil && current && !errors.Is(lockErr, vfs.ErrLocked) { // elsewhere the lock may not exist
 			o.file, o.temp = file, name
 			return nil
 		}

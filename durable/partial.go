@@ -35,45 +35,21 @@ func OpenPartial(fsys vfs.FS, name string) (*Partial, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	p := &Partial{dir: dir, path: name}
-	if err := p.open(base); err != nil {
+	p.file, err = OpenLocked(dir, base,
+		func() (vfs.File, error) { return openOwn(dir, base, partialMode) },
+		func(vfs.File) error { return &BusyError{Path: name} })
+	if err == nil {
+		var info vfs.Info
+		if info, err = p.file.Stat(); err != nil {
+			p.file.Close()
+		}
+		p.size = info.Size
+	}
+	if err != nil {
 		dir.Close()
 		return nil, &fs.PathError{Op: "open", Path: name, Err: vfs.NoSpace(err)}
 	}
 	return p, nil
-}
-
-func (p *Partial) open(base string) error {
-	for range lockRacesMax {
-		file, _, err := openOrCreate(p.dir, base, partialMode)
-		if err != nil {
-			return err
-		}
-		err = file.TryLock()
-		if errors.Is(err, vfs.ErrLocked) {
-			err = &BusyError{Path: p.path}
-		}
-		var info vfs.Info
-		if err == nil {
-			info, err = file.Stat()
-		}
-		if err == nil && info.Links > 1 {
-			err = fmt.Errorf("%w: it has %d links", vfs.ErrNotRegular, info.Links)
-		}
-		current := false
-		if err == nil {
-			current, err = vfs.IsCurrent(p.dir, base, file)
-		}
-		if err != nil {
-			file.Close()
-			return err
-		}
-		if current || info.Inode == 0 {
-			p.file, p.size = file, info.Size
-			return nil
-		}
-		file.Close() // its holder removed or published it
-	}
-	return vfs.ErrRace
 }
 
 func (p *Partial) base() string { return filepath.Base(p.path) }

@@ -18,22 +18,16 @@ import (
 const (
 	// Who may open the lock file may hold it: its owner, and the group of a directory in which
 	// the group may make and remove files anyway.
-	lockMode        vfs.Mode = 0o600
-	lockModeGroup   vfs.Mode = 0o660
-	holderSizeMax            = 4 << 10 // bytes of a lock file that are read
-	commandSizeMax           = 1 << 10 // bytes of a command that are written
-	lockPollFirst            = 10 * time.Millisecond
-	lockPollLongest          = 250 * time.Millisecond
-	lockRacesMax             = 100 // lock files removed under our hands
+	lockMode       vfs.Mode = 0o600
+	lockModeGroup  vfs.Mode = 0o660
+	holderSizeMax           = 4 << 10 // bytes of a lock file that are read
+	commandSizeMax          = 1 << 10 // bytes of a command that are written
 )
-
-// WaitForever as a time to wait for a lock means until the context ends.
-const WaitForever time.Duration = -1
 
 // LockOptions says how to take a lock. The zero value does not wait.
 type LockOptions struct {
 	Command string        // what the holder does, for others to read
-	Wait    time.Duration // how long to wait for another holder; [WaitForever]
+	Wait    time.Duration // how long to wait for another holder; [durable.WaitForever]
 }
 
 // Lock is the exclusive right to change a target and the names beside it. It
@@ -85,7 +79,15 @@ func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOption
 		err = ErrChanged
 	}
 	if err == nil {
-		err = lock.take(ctx, options.Wait)
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = durable.WhileBusy(ctx, options.Wait, func() (err error) {
+			lock.file, err = durable.OpenLocked(dir, lockName(lock.base()), lock.openLockFile, func(file vfs.File) error {
+				return &durable.BusyError{Path: lock.lockPath(), Holder: readHolder(file)}
+			})
+			return err
+		})
 	}
 	if err != nil {
 		dir.Close()
@@ -95,78 +97,41 @@ func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOption
 	return lock, nil
 }
 
-// take opens and locks the lock file, waiting for others.
-func (l *Lock) take(ctx context.Context, wait time.Duration) error {
-	deadline := time.Now().Add(wait)
-	pause := lockPollFirst
-	races := 0
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
+// openLockFile opens the lock file, making it if there is none. One that belongs to another
+// user may be open for reading only.
+func (l *Lock) openLockFile() (vfs.File, error) {
+	file, err := durable.OpenOrCreate(l.dir, lockName(l.base()), lockMode)
+	l.writable = err == nil
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		if readable, openErr := l.dir.Open(lockName(l.base())); openErr == nil {
+			file, err = readable, nil
 		}
-		file, writable, err := openLockFile(l.dir, l.dirInfo, lockName(l.base()))
-		if err != nil {
-			return err
-		}
-		err = file.TryLock()
-		if err == nil {
-			current, err := vfs.IsCurrent(l.dir, lockName(l.base()), file)
-			if err != nil {
-				file.Close()
-				return err
-			}
-			if current {
-				l.file, l.writable = file, writable
-				return nil
-			}
-			// Somebody removed the lock file: what we have locks nobody out.
-			file.Close()
-			if races++; races > lockRacesMax {
-				return fmt.Errorf("%w: it is removed again and again", ErrLockFile)
-			}
-			continue
-		}
-		holder := readHolder(file)
-		file.Close()
-		if !errors.Is(err, vfs.ErrLocked) {
-			return err
-		}
-		if wait >= 0 && !time.Now().Add(pause).Before(deadline) {
-			return &durable.BusyError{Path: l.lockPath(), Holder: holder}
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return fmt.Errorf("%w: %w", &durable.BusyError{Path: l.lockPath(), Holder: holder}, err)
-		}
-		pause = min(2*pause, lockPollLongest)
+	case errors.Is(err, vfs.ErrNotRegular), errors.Is(err, vfs.ErrDirectory):
+		err = fmt.Errorf("%w: it %v", ErrLockFile, err)
 	}
+	if err != nil {
+		return nil, err
+	}
+	info, err := checkLockFile(file)
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	if l.writable {
+		shareLock(file, l.dirInfo, info)
+	}
+	return file, nil
 }
 
-// openLockFile opens the lock file, making it if there is none. A file that
-// belongs to someone else may be open for reading only.
-func openLockFile(dir vfs.Dir, in vfs.Info, name string) (file vfs.File, writable bool, err error) {
-	for range lockRacesMax {
-		file, err = dir.OpenAppend(name)
-		if err == nil {
-			return checkLockFile(file, in, true)
-		}
-		if errors.Is(err, fs.ErrPermission) {
-			if file, err := dir.Open(name); err == nil {
-				return checkLockFile(file, in, false)
-			}
-			return nil, false, err
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return nil, false, err
-		}
-		file, err = dir.Create(name, lockMode)
-		if err == nil {
-			return checkLockFile(file, in, true)
-		}
-		if !errors.Is(err, fs.ErrExist) {
-			return nil, false, err
-		}
+// checkLockFile refuses what another user may have put at the lock's name so that the holder's
+// line is written elsewhere.
+func checkLockFile(file vfs.File) (vfs.Info, error) {
+	info, err := file.Stat()
+	if err == nil && (info.Kind != vfs.KindFile || info.Links > 1) {
+		err = fmt.Errorf("%w: it is a %s with %d links", ErrLockFile, info.Kind, info.Links)
 	}
-	return nil, false, fmt.Errorf("%w: it is removed again and again", ErrLockFile)
+	return info, err
 }
 
 // shareLock gives a lock file the mode that it must have in the directory, whatever the umask
@@ -182,23 +147,6 @@ func shareLock(file vfs.File, in, info vfs.Info) {
 	if info.Mode != mode {
 		_ = file.Chmod(mode)
 	}
-}
-
-// checkLockFile refuses what somebody may have put at the lock's name so that
-// the holder's line is written elsewhere.
-func checkLockFile(file vfs.File, in vfs.Info, writable bool) (vfs.File, bool, error) {
-	info, err := file.Stat()
-	if err == nil && (info.Kind != vfs.KindFile || info.Links > 1) {
-		err = fmt.Errorf("%w: it is a %s with %d links", ErrLockFile, info.Kind, info.Links)
-	}
-	if err != nil {
-		file.Close()
-		return nil, false, err
-	}
-	if writable {
-		shareLock(file, in, info)
-	}
-	return file, writable, nil
 }
 
 // writeHolder says who we are, for [durable.BusyError]. Nothing but that message
@@ -283,13 +231,13 @@ func HeldBy(fsys vfs.FS, target Target) (durable.Holder, bool, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return durable.Holder{}, false, nil
 	}
-	if err == nil {
-		file, _, err = checkLockFile(file, vfs.Info{}, false)
-	}
 	if err != nil {
 		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
 	}
 	defer file.Close()
+	if _, err := checkLockFile(file); err != nil {
+		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
+	}
 	holder := readHolder(file)
 	if holder.PID == 0 {
 		return durable.Holder{}, false, nil
@@ -303,14 +251,19 @@ func HeldBy(fsys vfs.FS, target Target) (durable.Holder, bool, error) {
 	return durable.Holder{}, false, file.Unlock() // its holder died
 }
 
-// sleep waits for the time to pass or for the context to end.
-func sleep(ctx context.Context, pause time.Duration) error {
-	timer := time.NewTimer(pause)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
+// AwaitFree waits for another holder of the target's lock as [Acquire] does, for one who
+// changes nothing and so takes no lock. Errors: a [durable.BusyError], those of [HeldBy], or the
+// context's.
+func AwaitFree(ctx context.Context, fsys vfs.FS, target Target, wait time.Duration) error {
+	err := durable.WhileBusy(ctx, wait, func() error {
+		holder, held, err := HeldBy(fsys, target)
+		if held {
+			err = &durable.BusyError{Path: filepath.Join(target.dirPath(), lockName(target.base())), Holder: holder}
+		}
+		return err
+	})
+	if errors.Is(err, durable.ErrBusy) {
+		return &fs.PathError{Op: "lock", Path: target.Path, Err: err}
 	}
+	return err
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -107,7 +108,7 @@ func helperInstallOnce(name, contents string) error {
 	if err != nil {
 		return err
 	}
-	lock, err := fsatomic.Acquire(ctx, fsys, target, fsatomic.LockOptions{Wait: fsatomic.WaitForever})
+	lock, err := fsatomic.Acquire(ctx, fsys, target, fsatomic.LockOptions{Wait: durable.WaitForever})
 	if err != nil {
 		return err
 	}

@@ -29,14 +29,15 @@ func Regular(info Info) error {
 	return fmt.Errorf("%w: it is a %s", ErrNotRegular, info.Kind)
 }
 
-// IsCurrent reports whether file is what stands at name.
+// IsCurrent reports whether file is what is at name. Where there are no inode numbers it is,
+// if anything is there: such systems rename and remove no open file.
 func IsCurrent(dir Dir, name string, file File) (bool, error) {
 	opened, err := file.Stat()
 	if err != nil {
 		return false, err
 	}
 	there, exists, err := LstatMaybe(dir, name)
-	return exists && there.SameFile(opened), err
+	return exists && (opened.Inode == 0 || there.SameFile(opened)), err
 }
 
 // Allocate reserves space for a file in the directory, where the file system can.

@@ -52,26 +52,36 @@ func readState(fsys vfs.FS, target Target) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Looked at before it is opened: opening a symbolic link only says that there are too many.
-	info, err := dir.Lstat(stateName(target.base()))
-	if err == nil {
-		err = believable(info, in, fsys.Self())
-	}
-	if err != nil {
-		return nil, err
-	}
-	file, err := dir.Open(stateName(target.base()))
+	file, size, err := openState(dir.Open, dir, in, target.base(), fsys.Self())
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	if info, err = file.Stat(); err == nil {
-		err = believable(info, in, fsys.Self())
+	return io.ReadAll(io.NewSectionReader(file, 0, size))
+}
+
+// openState opens a state file with open, if it is to be believed. It looks at it before, since
+// opening a symbolic link only says that there are too many, and afterwards, since it may be
+// another one by then.
+func openState(open func(string) (vfs.File, error), dir vfs.Dir, in vfs.Info, base string, self vfs.Self) (file vfs.File, size int64, err error) {
+	info, err := dir.Lstat(stateName(base))
+	if err == nil {
+		err = believable(info, in, self)
+	}
+	if err == nil {
+		file, err = open(stateName(base))
 	}
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return io.ReadAll(io.NewSectionReader(file, 0, info.Size))
+	if info, err = file.Stat(); err == nil {
+		err = believable(info, in, self)
+	}
+	if err != nil {
+		file.Close()
+		return nil, 0, err
+	}
+	return file, info.Size, nil
 }
 
 // believable says why a state file may be another user's work.
@@ -164,20 +174,12 @@ func reserve(file vfs.File, size int64) {
 // giveReserve gives back what the state that is there holds beyond its end, and reports
 // whether it could.
 func (l *Lock) giveReserve() bool {
-	name := stateName(l.base())
-	info, err := l.dir.Lstat(name)
-	if err != nil || believable(info, l.dirInfo, l.fsys.Self()) != nil {
-		return false
-	}
-	file, err := l.dir.OpenAppend(name)
+	file, size, err := openState(l.dir.OpenAppend, l.dir, l.dirInfo, l.base(), l.fsys.Self())
 	if err != nil {
 		return false
 	}
 	defer file.Close()
-	if info, err = file.Stat(); err != nil || believable(info, l.dirInfo, l.fsys.Self()) != nil {
-		return false
-	}
-	return file.Truncate(info.Size) == nil && file.Sync() == nil
+	return file.Truncate(size) == nil && file.Sync() == nil
 }
 
 // removeIfThere removes a file of ours.
