@@ -29,17 +29,10 @@ import (
 // crash before the swap it may have some of the target's.
 func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error) {
 	err := lock.admits(target)
-	switch {
-	case err != nil:
-	case !target.Exists || !target.OldExists:
-		err = ErrNoOld
-	case target.Old.Kind != vfs.KindFile:
-		err = fmt.Errorf("%w: it is a %s", ErrOldKind, target.Old.Kind)
-	case target.Old.SameFile(target.File):
-		err = fmt.Errorf("%s %w", target.OldPath, ErrSameFile)
-	case !trusted(target.Old, target.File, target.Dir, target.Self):
-		err = fmt.Errorf("%s: %w (%d)", target.OldPath, ErrOldOwner, target.Old.UID)
-	default:
+	if err == nil {
+		err = target.checkOld()
+	}
+	if err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {
@@ -72,6 +65,29 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 		err = errors.Join(err, restore())
 	}
 	return committed, err
+}
+
+// CheckOld returns why the previous file, or a copy of it, is not to be put back, whatever it
+// holds: [ErrNoOld], [ErrOldKind], [ErrSameFile] or [ErrOldOwner].
+func (t Target) CheckOld() error {
+	if err := t.checkOld(); err != nil {
+		return &fs.PathError{Op: "swap back", Path: t.Path, Err: err}
+	}
+	return nil
+}
+
+func (t Target) checkOld() error {
+	switch {
+	case !t.Exists || !t.OldExists:
+		return ErrNoOld
+	case t.Old.Kind != vfs.KindFile:
+		return fmt.Errorf("%w: it is a %s", ErrOldKind, t.Old.Kind)
+	case t.Old.SameFile(t.File):
+		return fmt.Errorf("%s %w", t.OldPath, ErrSameFile)
+	case !trusted(t.Old, t.File, t.Dir, t.Self):
+		return fmt.Errorf("%s: %w (%d)", t.OldPath, ErrOldOwner, t.Old.UID)
+	}
+	return nil
 }
 
 // BackAttributes returns what [SwapBack] gives the previous file: the attributes

@@ -18,10 +18,10 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	r.observe(StepCommit)
 	r.becomeExecutable()
 	if err := staged.SetAttributes(r.plan.Attributes); err != nil {
-		return fmt.Errorf("install: %w", err)
+		return r.failed(err)
 	}
 	if err := staged.Sync(); err != nil {
-		return fmt.Errorf("install: %w", err)
+		return r.failed(err)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
@@ -33,15 +33,31 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 		return err
 	}
 	if err := r.stillVerified(ctx, staged); err != nil {
-		return fmt.Errorf("install: %w", err)
+		return r.failed(err)
 	}
 	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.request.DropOld})
+	return r.swapped(ctx, committed, err)
+}
+
+// failed says in which operation an error occurred.
+func (r *run) failed(err error) error {
+	if r.plan.Operation == OperationRollback {
+		return fmt.Errorf("roll back: %w", err)
+	}
+	return fmt.Errorf("install: %w", err)
+}
+
+// swapped ends an operation whose swap has ended.
+func (r *run) swapped(ctx context.Context, committed fsatomic.Committed, err error) error {
 	if err != nil {
 		var unknown *durable.UnknownStateError
 		r.outcome.Changed = errors.As(err, &unknown) && unknown.Visible
-		return fmt.Errorf("install: %w", err)
+		return r.failed(err)
 	}
 	r.outcome.Changed, r.outcome.Committed, r.outcome.Result = true, &committed, ResultInstalled
+	if r.plan.Operation == OperationRollback {
+		r.outcome.Result = ResultRolledBack
+	}
 	r.record.Method = committed.Method
 	if committed.Old != "" {
 		r.lowerOld()

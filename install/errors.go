@@ -62,6 +62,9 @@ var ErrNotBack = fault.New(fault.Refused, "not rolled back")
 // ErrOtherOld says that the previous file is not the one that was displaced.
 var ErrOtherOld = fault.New(fault.Rejected, "not the file that was displaced")
 
+// ErrUnvouched says that the previous file would get rights, and may be the work of a user who has them not.
+var ErrUnvouched = errors.New("nothing vouches for it")
+
 // ErrNotExecutable says that the previous file is not executable by its owner.
 var ErrNotExecutable = fault.New(fault.Refused, "not executable")
 

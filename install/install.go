@@ -64,6 +64,13 @@ type run struct {
 	installed *present // nil: nothing is there
 	state     *State
 	believed  bool // the state was read
+	alone     bool // and only root and this user can have written it
+
+	stateWriters fsatomic.Writers // who else can have written the state
+	oldWriters   fsatomic.Writers // of a rollback: who else can have written the previous file
+	oldKnown     bool             // and something is recorded of the time when it was the target
+	fresh        bool             // a copy of the previous file is put back, see checkBack
+	onlyCopy     bool             // and nothing but a copy may be
 }
 
 // Install replaces the file at the target with what fetch writes. On nil the new
@@ -239,7 +246,7 @@ func (r *run) known(ctx context.Context, draft *draft) (bool, error) {
 		return false, nil
 	}
 	var from *Origin
-	if noted := r.state.Installed; noted != nil && noted.SHA256 == r.installed.file.SHA256 {
+	if noted := r.state.Installed; r.alone && noted != nil && noted.SHA256 == r.installed.file.SHA256 {
 		from = noted.Origin
 	}
 	origin, known, err := r.request.Known(ctx, r.installed.file, from)

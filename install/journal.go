@@ -34,8 +34,9 @@ const (
 )
 
 // Journal is the log of what was done on this host: one JSON line for each operation that
-// had the target's lock. Nothing depends on it: what must be known of a target is
-// kept beside it, see [State]. The nil Journal records nothing and is empty.
+// had the target's lock. What must be known of a target is kept beside it, see [State]; where others
+// can have written that, the journal vouches for the previous file, and nothing else depends on it.
+// The nil Journal records nothing and is empty.
 type Journal struct {
 	FS  vfs.FS
 	Dir string // the state directory; made when the first record is written

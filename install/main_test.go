@@ -143,6 +143,10 @@ func (m *machine) put(tb testing.TB, name string, data []byte) {
 	_, err = file.Write(data)
 	check(tb, err)
 	attributes := installedAttributes()
+	if name == oldName { // as root's installation leaves it
+		attributes.UID = 0
+		delete(attributes.Xattrs, fsatomic.XattrCapability)
+	}
 	check(tb, file.Chown(attributes.UID, attributes.GID))
 	check(tb, file.Chmod(attributes.Mode))
 	for key, value := range attributes.Xattrs {

@@ -43,6 +43,9 @@ func (r *run) end(ctx context.Context, err error) (*Outcome, error) {
 	record := r.record
 	record.Phase, record.Time = PhaseOutcome, time.Now().UTC()
 	record.Old, record.New = r.plan.Installed, r.plan.New
+	if r.outcome.Changed && r.target.Exists {
+		record.OldRights = rightsOf(r.target.Attributes)
+	}
 	record.Result, record.DurationMS = r.outcome.Result, r.outcome.Duration.Milliseconds()
 	if err != nil {
 		record.Error = clip(err.Error())
@@ -119,7 +122,9 @@ func (r *run) know() error {
 		r.warn("%v", err)
 	}
 	r.believed = err == nil
-	return nil
+	r.stateWriters, err = r.writers(r.target.StatePath())
+	r.alone = r.believed && err == nil && r.stateWriters.None()
+	return err
 }
 
 // settle completes the record of an operation that was interrupted: we hold the lock,
@@ -131,6 +136,9 @@ func (r *run) settle(ctx context.Context) error {
 	}
 	record.Time = time.Now().UTC()
 	record.Error = fmt.Sprintf("interrupted; completed by process %d from what is on the disk", r.record.PID)
+	if !r.alone {
+		record.Error += fmt.Sprintf(", and from what is recorded there, although %s", r.stateWriters)
+	}
 	if record.Result == ResultFoundNew {
 		r.lowerOld()
 	}

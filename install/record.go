@@ -63,11 +63,15 @@ type Record struct {
 	Host      string    `json:"host,omitempty"`
 	PID       int       `json:"pid,omitempty"`
 
-	Again    bool     `json:"again,omitempty"`        // of a rollback: forth again, after one
-	Named    string   `json:"named_sha256,omitempty"` // of a rollback: the SHA-256 by which the operator named the previous file
-	Source   string   `json:"source,omitempty"`
-	Old      *File    `json:"old,omitempty"` // nil: there was no file
-	New      *File    `json:"new,omitempty"`
+	Again  bool   `json:"again,omitempty"`        // of a rollback: forth again, after one
+	Named  string `json:"named_sha256,omitempty"` // of a rollback: the SHA-256 by which the operator named the previous file
+	Source string `json:"source,omitempty"`
+	Old    *File  `json:"old,omitempty"` // nil: there was no file
+	New    *File  `json:"new,omitempty"`
+
+	// OldRights are the owner, mode and capabilities that the old file had at the target.
+	OldRights *fsatomic.Attributes `json:"old_rights,omitempty"`
+
 	Verified []string `json:"verified,omitempty"` // the checks that held
 	Trust    []Trust  `json:"trust,omitempty"`
 

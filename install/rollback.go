@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"slices"
 	"strings"
 
-	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Rollback makes the target and the file kept beside it as TARGET-old change
@@ -95,6 +97,14 @@ func (r *run) rollback(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	copied, err := r.copyOld(ctx)
+	defer func() { _ = copied.Abort() }() // what stays is removed by the next recovery
+	if err != nil {
+		return err
+	}
+	if copied != nil {
+		return r.apply(ctx, copied)
+	}
 	r.adviseBefore()
 	r.observe(StepCommit)
 	if err := r.writeIntent(); err != nil {
@@ -104,15 +114,97 @@ func (r *run) rollback(ctx context.Context) error {
 		return err
 	}
 	committed, err := fsatomic.SwapBack(ctx, r.lock, r.target)
-	if err != nil {
-		var unknown *durable.UnknownStateError
-		r.outcome.Changed = errors.As(err, &unknown) && unknown.Visible
-		return fmt.Errorf("roll back: %w", err)
+	return r.swapped(ctx, committed, err)
+}
+
+// copyOld makes the copy of the previous file that is put back; nil where that itself is.
+func (r *run) copyOld(ctx context.Context) (*fsatomic.Staged, error) {
+	if !r.fresh {
+		return nil, nil
 	}
-	r.outcome.Changed, r.outcome.Committed, r.outcome.Result = true, &committed, ResultRolledBack
-	r.record.Method = committed.Method
-	r.lowerOld()
-	return r.readBack(ctx, committed)
+	staged, err := fsatomic.Stage(r.lock, r.target, r.target.Old.Size)
+	if err == nil {
+		err = r.fill(ctx, staged)
+	}
+	if errors.Is(err, vfs.ErrNoSpace) && r.harmless() { // it may have become less since the plan was made
+		r.fresh = false
+		return nil, staged.Abort()
+	}
+	if err != nil {
+		err = r.failed(err)
+	}
+	return staged, err
+}
+
+// fill copies the previous file, and makes sure that the copy is what was verified.
+func (r *run) fill(ctx context.Context, staged *fsatomic.Staged) error {
+	old, _, err := r.openOld()
+	if err != nil {
+		return err
+	}
+	defer old.Close()
+	if _, err := io.Copy(staged, io.NewSectionReader(old, 0, r.target.Old.Size)); err != nil {
+		return err
+	}
+	if err := staged.Seal(); err != nil {
+		return err
+	}
+	sum, err := hashFile(ctx, staged, staged.Size())
+	if err == nil && sum != r.plan.New.SHA256 {
+		err = fmt.Errorf("%s: %w: its sha256 is %s, and was %s when it was verified", r.target.OldPath, fsatomic.ErrChanged, sum, r.plan.New.SHA256)
+	}
+	return err
+}
+
+// harmless reports whether the previous file itself, and no copy, may be put back: nobody else can write it as far as
+// is known, or it gets nothing that they have not.
+func (r *run) harmless() bool {
+	return !r.onlyCopy && (r.oldWriters.None() || len(r.rights(r.plan.Attributes, nil)) == 0)
+}
+
+// checkOld is [fsatomic.Target.CheckOld], but for a file of another user that is known by its SHA-256: a copy of
+// that is put back, and is nobody's work but ours.
+func (r *run) checkOld() error {
+	err := r.target.CheckOld()
+	if !errors.Is(err, fsatomic.ErrOldOwner) {
+		return err
+	}
+	known := r.request.OldSHA256 != ""
+	if !known {
+		var failed error
+		if known, failed = r.vouched(); failed != nil {
+			return failed
+		}
+	}
+	if !known {
+		return err
+	}
+	r.onlyCopy = true
+	return nil
+}
+
+// checkBack finds what hinders putting the previous file, which has these attributes, back. Who once
+// had the right to write it may hold a descriptor or a mapping of it still: then, and where that
+// is not known, a copy is put back that nobody else has ever opened. Without the room for one it is the file
+// itself where that is harmless.
+func (r *run) checkBack(attributes fsatomic.Attributes) error {
+	if err := r.checkOld(); err != nil {
+		return r.failed(err)
+	}
+	r.fresh = !r.oldWriters.None() || !r.oldKnown
+	problems := r.target.CheckBack(attributes)
+	if r.fresh {
+		copied := r.target.Check(r.target.Old.Size, r.plan.Attributes)
+		if full := slices.ContainsFunc(copied, func(err error) bool { return errors.Is(err, vfs.ErrNoSpace) }); full && r.harmless() {
+			r.fresh = false
+		} else {
+			problems = copied
+		}
+	}
+	if len(problems) > 0 {
+		return &PlanError{Target: r.target.Path, Problems: problems}
+	}
+	return nil
 }
 
 // noOld refuses to go back to nothing.
@@ -131,7 +223,7 @@ func (r *run) noOld() error {
 // swapping once more would undo it. Going forward again is another thing to ask for than
 // going back, and needs a rollback before it. The SHA-256 of what is there decides.
 func (r *run) finished() (bool, error) {
-	last := r.state.Last
+	last, sure := r.last()
 	rolled := last != nil && last.Operation == OperationRollback && r.plan.Installed != nil && last.New != nil &&
 		last.New.SHA256 == r.plan.Installed.SHA256
 	back, forward := rolled && !last.Again, rolled && last.Again
@@ -139,6 +231,9 @@ func (r *run) finished() (bool, error) {
 	case r.request.Again && !rolled:
 		return false, &RefusedError{Target: r.target.Path, Reason: "the last change was no rollback", Err: ErrNotBack}
 	case r.request.Again && forward, !r.request.Again && back:
+		if !sure {
+			r.warn("that it was put back already is known from %s alone, and %s", r.target.StatePath(), r.stateWriters)
+		}
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
 		r.outcome.Result = ResultAlready
 		return true, nil
@@ -179,8 +274,18 @@ func (r *run) judgeOld(ctx context.Context) error {
 		return rejected
 	}
 	r.plan.New.fill(report.Binary)
-	if err := r.recognize(r.plan.New); err != nil {
+	doubt, err := r.recognize(r.plan.New)
+	if err != nil {
 		return err
+	}
+	if err := r.findOldWriters(); err != nil {
+		return r.failed(err)
+	}
+	if err := r.entitled(); err != nil {
+		return err
+	}
+	if doubt != "" {
+		r.warn("%s", doubt)
 	}
 	if attributes.Mode&0o100 == 0 {
 		return &RefusedError{
@@ -188,8 +293,8 @@ func (r *run) judgeOld(ctx context.Context) error {
 			Reason: fmt.Sprintf("the previous file %s is not executable by its owner (mode %s)", path, attributes.Mode),
 		}
 	}
-	if problems := r.target.CheckBack(attributes); len(problems) > 0 {
-		return &PlanError{Target: r.target.Path, Problems: problems}
+	if err := r.checkBack(attributes); err != nil {
+		return err
 	}
 	r.observe(StepJudge)
 	return r.fits(ctx, report.Binary)
@@ -197,25 +302,25 @@ func (r *run) judgeOld(ctx context.Context) error {
 
 // recognize compares the kept file with what was recorded when it was displaced: whose file it
 // was may have rewritten it since, by one that is whole too. The file that is recorded as
-// installed is as good: it was moved there by hand.
-func (r *run) recognize(old *File) error {
+// installed is as good: it was moved there by hand. doubt is what an operator should know of it.
+func (r *run) recognize(old *File) (doubt string, err error) {
 	recorded, installed := r.state.Previous, r.state.Installed
 	named := r.request.OldSHA256
 	r.record.Named = named
 	known := recorded != nil && recorded.SHA256 == old.SHA256 || installed != nil && installed.SHA256 == old.SHA256
 	switch {
 	case named != "" && !strings.EqualFold(named, old.SHA256):
-		return &RejectedError{Source: old.Path, Err: ErrOtherOld, Report: r.plan.Verified, Reason: fmt.Sprintf("its sha256 is %s, not %s as was asked for", old.SHA256, named)}
+		return "", &RejectedError{Source: old.Path, Err: ErrOtherOld, Report: r.plan.Verified, Reason: fmt.Sprintf("its sha256 is %s, not %s as was asked for", old.SHA256, named)}
 	case known:
 	case named != "":
-		r.warn("%s is not recorded as the file that was displaced; it is put back since its sha256 was named", old.Path)
+		doubt = old.Path + " is not recorded as the file that was displaced; it is put back since its sha256 was named"
 	case recorded != nil:
-		return &RejectedError{
+		return "", &RejectedError{
 			Source: old.Path, Err: ErrOtherOld, Report: r.plan.Verified,
 			Reason: fmt.Sprintf("it is not the file that was displaced: its sha256 is %s, and %s was recorded", old.SHA256, recorded.SHA256),
 		}
 	default:
-		r.warn("nothing is recorded of %s: it was kept by an earlier tbctl, or put there by hand", old.Path)
+		doubt = "nothing is recorded of " + old.Path + ": it was kept by an earlier tbctl, or put there by hand"
 	}
-	return nil
+	return doubt, nil
 }

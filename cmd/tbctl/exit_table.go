@@ -101,6 +101,8 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 		return exitRejected, "no release is that large: look at what the source sends", nil, true
 	case errors.As(err, &rejected) && errors.Is(err, install.ErrOtherOld):
 		return exitRejected, "look at who changed it: ls -l {target}-old; if it is the right file, name it: --sha256 " + rejected.Report.SHA256, nil, true
+	case errors.As(err, &rejected) && errors.Is(err, install.ErrUnvouched):
+		return exitRejected, "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release); if it is the right file, name it: tbctl rollback {target} --sha256 " + rejected.Report.SHA256, nil, true
 	case errors.As(err, &rejected) && rejected.Expected:
 		return exitRejected, "the source serves another release under this name", nil, true
 	case errors.As(err, &rejected) && rejected.Kind.Name != "" && rejected.Kind.Name != inspect.NameDamaged:
@@ -196,7 +198,7 @@ var planHints = []struct {
 	{fsatomic.ErrOldKind, "move away what stands at {target}-old"},
 	{vfs.ErrDangling, "mend or remove the symbolic link"},
 	{vfs.ErrLinkOwner, "name the file itself: a link that anybody may have put there is not followed"},
-	{fsatomic.ErrOldOwner, "look at who put {target}-old there, and move it away"},
+	{fsatomic.ErrOldOwner, "look at who put {target}-old there, and move it away; if it is the right file, name it by what sha256sum prints: --sha256 HEX"},
 	{fsatomic.ErrInode, "move away the leftover that the message names"},
 	{vfs.ErrLinkLoop, "mend the symbolic links"},
 	{vfs.ErrDirectory, "name the file, not its directory: {target}/tigerbeetle"},

@@ -27,7 +27,9 @@ again.
 TARGET-old must be the file that was displaced, by its SHA-256: another one is refused,
 unless --sha256 names it. It gets the installed file's owner, mode, ACL, capabilities
 and label; while it is only kept it lies there without capabilities and, where root
-installs, as root's.
+installs, as root's. Where others than root may write its directory, it gets
+capabilities, setuid and another owner only if root's history knows it or --sha256
+names it, and a copy of it is put back.
 
 A replica that has noticed the newer binary holds it in memory and still upgrades
 with its cluster, whatever stands on the disk. The safe way back, before the

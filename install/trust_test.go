@@ -1,0 +1,349 @@
+package install_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
+)
+
+// service is the user who owns the target's directory.
+const service = 7
+
+// serviceMachine has a target that root installed twice, with capabilities, in the service's directory.
+func serviceMachine(t *testing.T, options memfs.Options) *machine {
+	t.Helper()
+	m := newMachine(t, options, nil, files(t).older)
+	check(t, m.Alter(targetName, func(i *vfs.Info) { i.UID = 0 }))
+	check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = service }))
+	m.install(t, files(t).old)
+	m.install(t, files(t).new)
+	return m
+}
+
+// plant puts a file in place of another as the service's user does.
+func (m *machine) plant(t *testing.T, name string, data []byte) {
+	t.Helper()
+	dir, err := m.OpenDir(path.Dir(name))
+	check(t, err)
+	_ = dir.Remove(path.Base(name))
+	file, err := dir.Create(path.Base(name), 0o755)
+	check(t, err)
+	_, err = file.Write(data)
+	check(t, errors.Join(err, file.Chown(service, service), file.Chmod(0o755), file.Sync(), dir.Sync()))
+}
+
+// forge rewrites the state as the service's user does.
+func (m *machine) forge(t *testing.T, change func(*install.State)) {
+	t.Helper()
+	text, _ := m.read(t, stateName)
+	state := new(install.State)
+	check(t, json.Unmarshal(text, state))
+	change(state)
+	text, err := json.Marshal(state)
+	check(t, err)
+	m.plant(t, stateName, text)
+	check(t, m.Alter(stateName, func(i *vfs.Info) { i.Mode = 0o644 }))
+}
+
+func (m *machine) unlink(t *testing.T, name string) {
+	t.Helper()
+	dir, err := m.OpenDir(path.Dir(name))
+	check(t, err)
+	check(t, errors.Join(dir.Remove(path.Base(name)), dir.Sync()))
+}
+
+// setCapability is what the operator's setcap does.
+func (m *machine) setCapability(t *testing.T, name string) {
+	t.Helper()
+	dir, err := m.OpenDir(path.Dir(name))
+	check(t, err)
+	file, err := dir.OpenAppend(path.Base(name))
+	check(t, err)
+	check(t, errors.Join(file.SetXattr(fsatomic.XattrCapability, []byte("capabilities")), file.Close()))
+}
+
+func backTo(release string) install.Request {
+	r := request()
+	r.Fit = stopped(release)
+	return r
+}
+
+// TestRollbackEntitled requires that root's rollback gives capabilities, setuid and another owner only to a
+// file that a record knows which nobody else can have written, or that the operator names.
+func TestRollbackEntitled(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	const history = stateDir + "/history.jsonl"
+	evil := b.older // as whole as any other
+	forged := func(t *testing.T, m *machine) {
+		m.plant(t, oldName, evil)
+		m.forge(t, func(s *install.State) { s.Previous.SHA256 = sumOf(evil) })
+	}
+	for name, test := range map[string]struct {
+		change  func(t *testing.T, m *machine)
+		refused error
+		want    string // at the target
+	}{
+		"as it was":                       {func(*testing.T, *machine) {}, nil, "old"},
+		"without the state":               {func(t *testing.T, m *machine) { m.unlink(t, stateName) }, nil, "old"},
+		"another file, state gone":        {func(t *testing.T, m *machine) { m.plant(t, oldName, b.next); m.unlink(t, stateName) }, install.ErrOtherOld, ""},
+		"the right one, nothing is known": {func(t *testing.T, m *machine) { m.unlink(t, stateName); m.unlink(t, history) }, install.ErrUnvouched, ""},
+		"another's history":               {func(t *testing.T, m *machine) { check(t, m.Alter(stateDir, func(i *vfs.Info) { i.UID = service })) }, install.ErrUnvouched, ""},
+		"a history that others may write": {func(t *testing.T, m *machine) { check(t, m.Alter(history, func(i *vfs.Info) { i.Mode = 0o666 })) }, install.ErrUnvouched, ""},
+		"displaced, and had them":         {forged, nil, "older"},
+		"displaced, and had none of them": {func(t *testing.T, m *machine) { m.launder(t, false) }, install.ErrUnvouched, ""},
+		"said to have been installed":     {func(t *testing.T, m *machine) { m.launder(t, true) }, install.ErrUnvouched, ""},
+		"root's directory again, no state": {func(t *testing.T, m *machine) {
+			check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = 0 }))
+			m.unlink(t, stateName)
+			m.unlink(t, history)
+		}, nil, "old"},
+		"root's directory, another's file": {func(t *testing.T, m *machine) {
+			check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = 0 }))
+			m.plant(t, oldName, b.next)
+			m.unlink(t, stateName)
+		}, install.ErrOtherOld, ""},
+		"root's directory, another's file, nothing known": {func(t *testing.T, m *machine) {
+			check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = 0 }))
+			m.plant(t, oldName, b.next)
+			m.unlink(t, stateName)
+			m.unlink(t, history)
+		}, install.ErrUnvouched, ""},
+		"a group's directory": {func(t *testing.T, m *machine) {
+			check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID, i.Mode = 0, 0o775 }))
+			forged(t, m)
+			check(t, m.Alter(stateName, func(i *vfs.Info) { i.UID = 0 }))
+			m.unlink(t, history)
+		}, install.ErrUnvouched, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := serviceMachine(t, memfs.Options{})
+			test.change(t, m)
+			before, rights := m.read(t, targetName)
+			kept, _ := m.read(t, oldName)
+			r := backTo("0.17.7")
+			for _, act := range []func(context.Context, install.Request) (*install.Outcome, error){m.installer().PlanRollback, m.installer().Rollback} {
+				outcome, err := act(t.Context(), r)
+				if test.refused == nil {
+					check(t, err)
+					continue
+				}
+				if !errors.Is(err, test.refused) || !strings.Contains(err.Error(), sumOf(kept)) {
+					t.Fatalf("%v, %s", err, outcome.Result)
+				}
+				if data, _ := m.read(t, targetName); string(data) != string(before) {
+					t.Fatal("the target was changed")
+				}
+			}
+			if test.refused != nil {
+				r.OldSHA256 = sumOf(kept)
+				_, err := m.installer().Rollback(t.Context(), r)
+				check(t, err)
+				test.want = b.name(kept)
+			}
+			data, got := m.read(t, targetName)
+			if b.name(data) != test.want || got.UID != rights.UID || string(got.Xattrs[fsatomic.XattrCapability]) != "capabilities" {
+				t.Errorf("the target is %s with %+v", b.name(data), got)
+			}
+		})
+	}
+}
+
+// launder lets root displace a file of the service's, as which the history has it, and gives the installed one capabilities then.
+func (m *machine) launder(t *testing.T, installed bool) {
+	t.Helper()
+	b := files(t)
+	m.plant(t, targetName, b.older)
+	if installed {
+		m.forge(t, func(s *install.State) {
+			s.Next = &install.Next{Operation: install.Record{Version: 1, ID: "1", Phase: install.PhaseOutcome, Result: install.ResultInstalled,
+				Operation: install.OperationInstall, Target: targetName, New: &install.File{SHA256: sumOf(b.older)}}}
+			s.Next.Installed = &install.Recorded{File: install.File{SHA256: sumOf(b.older)}, Origin: &install.Origin{Source: "https://example.com"}}
+		})
+	}
+	// What the target was before comes out of a history of its own.
+	m.unlink(t, stateDir+"/history.jsonl")
+	outcome := m.install(t, b.new)
+	if installed && (len(outcome.Recovered) != 1 || !strings.Contains(outcome.Recovered[0].Error, "user 7 may write /opt/tigerbeetle")) {
+		t.Fatalf("%+v", outcome.Recovered)
+	}
+	m.setCapability(t, targetName)
+}
+
+// TestRollbackNoRights requires that a file which gets no rights that its owner has not is put back without a
+// record: the service may do that itself.
+func TestRollbackNoRights(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, nil)
+	check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = service }))
+	m.plant(t, targetName, b.new)
+	m.plant(t, oldName, b.old)
+	outcome, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+	if err != nil || !warns(outcome, "nothing is recorded of") {
+		t.Fatalf("%v, %+v", err, outcome)
+	}
+	if data, got := m.read(t, targetName); b.name(data) != "old" || got.UID != service || got.Xattrs[fsatomic.XattrCapability] != nil {
+		t.Errorf("%s, %+v", b.name(data), got)
+	}
+}
+
+// TestFinishedForged requires that what was done last is not believed from a state that others can have written, where
+// root's history knows it.
+func TestFinishedForged(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	forge := func(operation install.Operation, data []byte) func(*install.State) {
+		return func(s *install.State) {
+			s.Last = &install.Record{Version: 1, ID: "1", Phase: install.PhaseOutcome, Operation: operation, Result: install.ResultRolledBack, Target: targetName, New: &install.File{SHA256: sumOf(data)}}
+		}
+	}
+	t.Run("not undone", func(t *testing.T) {
+		t.Parallel()
+		m := serviceMachine(t, memfs.Options{})
+		_, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+		check(t, err)
+		m.forge(t, forge(install.OperationInstall, b.old))
+		outcome, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+		if err != nil || outcome.Result != install.ResultAlready || len(outcome.Plan.Warnings) > 0 {
+			t.Errorf("%v, %s, %q", err, outcome.Result, outcome.Plan.Warnings)
+		}
+	})
+	t.Run("not claimed", func(t *testing.T) {
+		t.Parallel()
+		m := serviceMachine(t, memfs.Options{})
+		m.forge(t, forge(install.OperationRollback, b.new))
+		outcome, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+		if data, _ := m.read(t, targetName); err != nil || outcome.Result != install.ResultRolledBack || b.name(data) != "old" {
+			t.Errorf("%v, %s, %s", err, outcome.Result, b.name(data))
+		}
+	})
+	t.Run("not known otherwise", func(t *testing.T) {
+		t.Parallel()
+		m := serviceMachine(t, memfs.Options{})
+		m.forge(t, forge(install.OperationRollback, b.new))
+		m.unlink(t, stateDir+"/history.jsonl")
+		outcome, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+		if err != nil || outcome.Result != install.ResultAlready || !warns(outcome, "is known from "+stateName+" alone, and user 7 may write") {
+			t.Errorf("%v, %s, %q", err, outcome.Result, outcome.Plan.Warnings)
+		}
+	})
+}
+
+// TestKnownForged requires that where the installed file came from is not believed from a state that others can have
+// written: they could say that any file is the one that is asked for.
+func TestKnownForged(t *testing.T) {
+	t.Parallel()
+	for owner, told := range map[int]bool{0: true, service: false} {
+		m := serviceMachine(t, memfs.Options{})
+		check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = owner }))
+		r, asked := request(), false
+		r.Known = func(_ context.Context, _ install.File, from *install.Origin) (install.Origin, bool, error) {
+			asked = true
+			if (from != nil) != told {
+				t.Errorf("directory of user %d: from %+v", owner, from)
+			}
+			return install.Origin{}, false, nil
+		}
+		_, err := m.installer().Install(t.Context(), r, fetchOf(files(t).new, nil))
+		check(t, err)
+		if !asked {
+			t.Error("not asked")
+		}
+	}
+}
+
+// TestRollbackFresh requires that what is put back is a file that nobody else has ever opened, if somebody else may
+// hold the previous one open for writing; and that one where nobody can.
+func TestRollbackFresh(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, test := range map[string]struct {
+		change func(t *testing.T, m *machine)
+		fresh  bool
+	}{
+		"root's, in root's directory":       {func(*testing.T, *machine) {}, false},
+		"in the service's directory":        {func(t *testing.T, m *machine) { check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = service })) }, true},
+		"the service's, in root's":          {func(t *testing.T, m *machine) { check(t, m.Alter(targetName, func(i *vfs.Info) { i.UID = service })) }, true},
+		"a group's":                         {func(t *testing.T, m *machine) { check(t, m.Alter(targetName, func(i *vfs.Info) { i.Mode = 0o775 })) }, true},
+		"below the service's directory":     {func(t *testing.T, m *machine) { check(t, m.Alter("/opt", func(i *vfs.Info) { i.UID = service })) }, true},
+		"nothing is known of its owner":     {nil, true},
+		"the same, on a disk that is full":  {nil, false},
+		"no room, and it would get nothing": {nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMachine(t, memfs.Options{}, nil, nil)
+			m.install(t, b.old)
+			if test.change != nil {
+				test.change(t, m)
+			}
+			if strings.HasPrefix(name, "no room") {
+				check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = service }))
+				check(t, m.Alter(targetName, func(i *vfs.Info) { i.UID = service }))
+			}
+			dir, err := m.OpenDir(targetDir)
+			check(t, err)
+			held, err := dir.OpenAppend("tigerbeetle") // as a replica's user may, before it is displaced
+			check(t, err)
+			defer held.Close()
+			m.install(t, b.new)
+			switch {
+			case strings.HasPrefix(name, "no room"):
+				m.SetFree(0)
+			case test.change == nil:
+				m.unlink(t, stateName)
+				m.setCapability(t, targetName)
+				if !test.fresh {
+					m.SetFree(4 << 10) // no reserve is left either
+				}
+			}
+			outcome, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+			if err != nil || outcome.Result != install.ResultRolledBack {
+				t.Fatalf("%v, %s", err, outcome.Result)
+			}
+			m.SetFree(1 << 20)
+			_, err = held.Write([]byte("changed later"))
+			check(t, err)
+			data, _ := m.read(t, targetName)
+			if fresh := b.name(data) == "old"; fresh != test.fresh {
+				t.Errorf("a fresh file is %v, the target is %s", fresh, b.name(data))
+			}
+			if now := m.residue(t); len(now) > 0 {
+				t.Errorf("left %q", now)
+			}
+		})
+	}
+}
+
+// TestRollbackNoRoom requires that a file which others may hold open gets no rights only because there is no room for a
+// copy: that is refused before anything is changed.
+func TestRollbackNoRoom(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := serviceMachine(t, memfs.Options{})
+	m.SetFree(100)
+	for _, act := range []func(context.Context, install.Request) (*install.Outcome, error){m.installer().PlanRollback, m.installer().Rollback} {
+		outcome, err := act(t.Context(), backTo("0.17.8"))
+		var plan *install.PlanError
+		if !errors.As(err, &plan) || !errors.Is(err, vfs.ErrNoSpace) {
+			t.Fatalf("%v, %s", err, outcome.Result)
+		}
+	}
+	target, _ := m.read(t, targetName)
+	if old, _ := m.read(t, oldName); b.name(target) != "new" || b.name(old) != "old" || len(m.residue(t)) > 0 {
+		t.Errorf("%s, %s, %q", b.name(target), b.name(old), m.residue(t))
+	}
+	m.SetFree(int64(len(b.old)) + 100)
+	_, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+	check(t, err)
+}
