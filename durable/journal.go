@@ -115,24 +115,37 @@ func appendLocked(dir vfs.Dir, file vfs.File, name string, line []byte) error {
 // CheckAppend finds what would hinder [Append], as far as it can be known without changing
 // anything.
 func CheckAppend(fsys vfs.FS, name string) error {
-	path, err := vfs.Absolute(name)
-	if err != nil {
-		return &fs.PathError{Op: "append to", Path: name, Err: err}
-	}
-	parent, base := vfs.SplitPath(path)
-	dir, err := fsys.OpenDir(parent)
-	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(parent) != parent { // up to one that exists
-		parent, base = filepath.Dir(parent), ""
-		dir, err = fsys.OpenDir(parent)
-	}
-	if err == nil {
-		defer dir.Close()
-		err = mayAppend(dir, parent, base)
-	}
-	if err != nil {
+	if err := checkAppend(fsys, name); err != nil {
 		return &fs.PathError{Op: "append to", Path: name, Err: err}
 	}
 	return nil
+}
+
+func checkAppend(fsys vfs.FS, name string) error {
+	path, err := vfs.Absolute(name)
+	if err != nil {
+		return err
+	}
+	parent, base := vfs.SplitPath(path)
+	dir, err := fsys.OpenDir(parent)
+	made, missing := parent, err
+	for errors.Is(err, fs.ErrNotExist) && filepath.Dir(parent) != parent { // up to one that exists
+		next := filepath.Base(parent)
+		parent, base = filepath.Dir(parent), ""
+		if dir, err = fsys.OpenDir(parent); err != nil {
+			continue
+		}
+		if _, there, lookErr := vfs.LstatMaybe(dir, next); lookErr == nil && there { // a link that leads nowhere
+			dir.Close()
+			err = missing
+			break
+		}
+	}
+	if err != nil {
+		return &fs.PathError{Op: "make directory", Path: made, Err: err}
+	}
+	defer dir.Close()
+	return mayAppend(dir, parent, base)
 }
 
 // mayAppend looks at the journal's directory, or with an empty base at one in which that
@@ -150,10 +163,18 @@ func mayAppend(dir vfs.Dir, path, base string) error {
 	if base == "" {
 		return dir.Access()
 	}
-	file, err := dir.OpenAppend(base)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, there, err := vfs.LstatMaybe(dir, base)
+	switch {
+	case err != nil:
+		return err
+	case !there:
 		return dir.Access()
+	case info.Kind != vfs.KindFile:
+		return vfs.Regular(info)
+	case info.Links > 1:
+		return manyLinks(info)
 	}
+	file, err := dir.OpenAppend(base)
 	if err != nil {
 		return err
 	}

@@ -102,11 +102,16 @@ func openOwn(dir vfs.Dir, name string, mode vfs.Mode) (vfs.File, error) {
 	}
 	info, err := file.Stat()
 	if err == nil && info.Links > 1 {
-		err = fmt.Errorf("%w: it has %d links", vfs.ErrNotRegular, info.Links)
+		err = manyLinks(info)
 	}
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
 	return file, nil
+}
+
+// manyLinks is the error of a file with another name, under which it may be another's.
+func manyLinks(info vfs.Info) error {
+	return fmt.Errorf("%w: it has %d links", vfs.ErrNotRegular, info.Links)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path/filepath"
 	"strings"
 
 	"github.com/tbctl/tbctl/vfs"
@@ -54,29 +55,53 @@ func (t Target) checkDir() []error {
 	return nil
 }
 
-// checkEntries finds what hinders replacing the file and the previous one.
+// checkEntries finds what keeps the file, the previous one, and what is kept beside them from being
+// replaced.
 func (t Target) checkEntries() []error {
 	var problems []error
+	refuse := func(path string, err error) {
+		problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: err})
+	}
 	entry := func(path string, info vfs.Info) {
-		if info.Immutable || info.AppendOnly {
-			problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: ErrImmutable})
-		}
-		if info.MountPoint {
-			problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: ErrMountPoint})
-		}
-		if t.Dir.Mode&0o1000 != 0 && t.Self.UID != t.Dir.UID && !t.Self.MayAct(info.UID, info.GID) {
-			problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: ErrSticky})
+		for _, err := range entryProblems(info, t.Dir, t.Self) {
+			refuse(path, err)
 		}
 	}
 	if t.Exists {
 		entry(t.Path, t.File)
 	}
-	if t.OldExists {
-		if t.Old.Kind != vfs.KindFile {
-			problems = append(problems, &fs.PathError{Op: "replace", Path: t.OldPath, Err: fmt.Errorf("%w: it is a %s", ErrOldKind, t.Old.Kind)})
-		} else {
-			entry(t.OldPath, t.Old)
+	switch {
+	case t.OldExists && t.Old.Kind != vfs.KindFile:
+		refuse(t.OldPath, fmt.Errorf("%w: it is a %s", ErrOldKind, t.Old.Kind))
+	case t.OldExists:
+		entry(t.OldPath, t.Old)
+	}
+	switch t.state.Kind {
+	case "":
+	case vfs.KindDirectory: // anything else is replaced
+		refuse(t.StatePath(), ErrStateKind)
+	default:
+		entry(t.StatePath(), t.state)
+	}
+	if t.lock.Kind != "" {
+		if err := checkLock(t.lock); err != nil {
+			problems = append(problems, &fs.PathError{Op: "lock", Path: filepath.Join(t.dirPath(), lockName(t.base())), Err: err})
 		}
+	}
+	return problems
+}
+
+// entryProblems are what keeps an entry of a directory from being replaced, renamed or removed.
+func entryProblems(info, dir vfs.Info, self vfs.Self) []error {
+	var problems []error
+	if info.Immutable || info.AppendOnly {
+		problems = append(problems, ErrImmutable)
+	}
+	if info.MountPoint {
+		problems = append(problems, ErrMountPoint)
+	}
+	if dir.Mode&0o1000 != 0 && self.UID != dir.UID && !self.MayAct(info.UID, info.GID) {
+		problems = append(problems, ErrSticky)
 	}
 	return problems
 }

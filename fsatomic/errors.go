@@ -20,6 +20,7 @@ var (
 	ErrAttribute      = errors.New("attribute cannot be set")
 	ErrUnmapped       = errors.New("unknown in this user namespace")
 	ErrOldKind        = errors.New("the name for the previous file is taken by something else than a file")
+	ErrStateKind      = errors.New("the name for what is remembered of the target is taken by a directory")
 )
 
 // Errors of the operations.

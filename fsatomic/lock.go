@@ -20,8 +20,9 @@ const (
 	// the group may make and remove files anyway.
 	lockMode       vfs.Mode = 0o600
 	lockModeGroup  vfs.Mode = 0o660
-	holderSizeMax           = 4 << 10 // bytes of a lock file that are read
-	commandSizeMax          = 1 << 10 // bytes of a command that are written
+	holderSizeMax           = 4 << 10                // bytes of a lock file that are read
+	commandSizeMax          = 1 << 10                // bytes of a command that are written
+	lockGrace               = 100 * time.Millisecond // who only looks whether it is held has it for an instant
 )
 
 // LockOptions says how to take a lock. The zero value does not wait.
@@ -82,7 +83,7 @@ func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOption
 		err = ctx.Err()
 	}
 	if err == nil {
-		err = durable.WhileBusy(ctx, options.Wait, func() (err error) {
+		err = durable.WhileBusy(ctx, patient(options.Wait), func() (err error) {
 			lock.file, err = durable.OpenLocked(dir, lockName(lock.base()), lock.openLockFile, func(file vfs.File) error {
 				return &durable.BusyError{Path: lock.lockPath(), Holder: readHolder(file)}
 			})
@@ -91,24 +92,44 @@ func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOption
 	}
 	if err != nil {
 		dir.Close()
-		return nil, &fs.PathError{Op: "lock", Path: target.Path, Err: err}
+		return nil, target.lockError(err)
 	}
 	lock.writeHolder(options.Command)
 	return lock, nil
 }
 
+// patient is a time to wait for a lock, in which one who only looks whether it is held is done.
+func patient(wait time.Duration) time.Duration {
+	if wait == durable.WaitForever {
+		return wait
+	}
+	return max(wait, lockGrace)
+}
+
+// lockError names the lock file where that is what is wrong, and otherwise the target.
+func (t Target) lockError(err error) error {
+	path := t.Path
+	if errors.Is(err, ErrLockFile) {
+		path = filepath.Join(t.dirPath(), lockName(t.base()))
+	}
+	return &fs.PathError{Op: "lock", Path: path, Err: err}
+}
+
 // openLockFile opens the lock file, making it if there is none. One that belongs to another
 // user may be open for reading only.
 func (l *Lock) openLockFile() (vfs.File, error) {
+	// Looked at before it is opened: opening says little of what is no file.
+	if info, there, err := vfs.LstatMaybe(l.dir, lockName(l.base())); err == nil && there {
+		if err := checkLock(info); err != nil {
+			return nil, err
+		}
+	}
 	file, err := durable.OpenOrCreate(l.dir, lockName(l.base()), lockMode)
 	l.writable = err == nil
-	switch {
-	case errors.Is(err, fs.ErrPermission):
+	if errors.Is(err, fs.ErrPermission) {
 		if readable, openErr := l.dir.Open(lockName(l.base())); openErr == nil {
 			file, err = readable, nil
 		}
-	case errors.Is(err, vfs.ErrNotRegular), errors.Is(err, vfs.ErrDirectory):
-		err = fmt.Errorf("%w: it %v", ErrLockFile, err)
 	}
 	if err != nil {
 		return nil, err
@@ -128,10 +149,21 @@ func (l *Lock) openLockFile() (vfs.File, error) {
 // line is written elsewhere.
 func checkLockFile(file vfs.File) (vfs.Info, error) {
 	info, err := file.Stat()
-	if err == nil && (info.Kind != vfs.KindFile || info.Links > 1) {
-		err = fmt.Errorf("%w: it is a %s with %d links", ErrLockFile, info.Kind, info.Links)
+	if err == nil {
+		err = checkLock(info)
 	}
 	return info, err
+}
+
+// checkLock refuses what is no lock file.
+func checkLock(info vfs.Info) error {
+	switch {
+	case info.Kind != vfs.KindFile:
+		return fmt.Errorf("%w: it is a %s", ErrLockFile, info.Kind)
+	case info.Links > 1:
+		return fmt.Errorf("%w: it has %d links", ErrLockFile, info.Links)
+	}
+	return nil
 }
 
 // shareLock gives a lock file the mode that it must have in the directory, whatever the umask
@@ -217,38 +249,51 @@ func HasLock(fsys vfs.FS, name string) bool {
 	return err == nil && exists
 }
 
-// HeldBy says who has the lock of the target at this moment, and whether anybody has. It
-// makes no lock file, and stands in nobody's way but where a holder has crashed, for an
-// instant. A holder who could not write its name is not seen. Errors: [ErrLockFile], or the
-// operating system's.
+// HeldBy says who has the lock of the target at this moment, and whether anybody has: a holder that
+// did not write its name is zero. It makes no lock file. To find out it has the lock for an instant itself,
+// which others wait for, as it does for them. Errors: [ErrLockFile], or the operating system's.
 func HeldBy(fsys vfs.FS, target Target) (durable.Holder, bool, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
-		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
+		return durable.Holder{}, false, target.lockError(err)
 	}
 	defer dir.Close()
-	file, err := dir.Open(lockName(filepath.Base(target.Path)))
-	if errors.Is(err, fs.ErrNotExist) {
-		return durable.Holder{}, false, nil
+	err = durable.WhileBusy(context.Background(), lockGrace, func() error { return tryLock(dir, lockName(target.base())) })
+	if busy, held := errors.AsType[*durable.BusyError](err); held {
+		return busy.Holder, true, nil
 	}
 	if err != nil {
-		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
+		return durable.Holder{}, false, target.lockError(err)
+	}
+	return durable.Holder{}, false, nil
+}
+
+// tryLock locks a lock file that is there, and gives the lock back.
+func tryLock(dir vfs.Dir, name string) error {
+	info, there, err := vfs.LstatMaybe(dir, name)
+	if err == nil && there {
+		err = checkLock(info)
+	}
+	if err != nil || !there {
+		return err
+	}
+	file, err := dir.Open(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
 	}
 	defer file.Close()
 	if _, err := checkLockFile(file); err != nil {
-		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
+		return err
 	}
-	holder := readHolder(file)
-	if holder.PID == 0 {
-		return durable.Holder{}, false, nil
+	if err := file.TryLock(); errors.Is(err, vfs.ErrLocked) {
+		return &durable.BusyError{Path: name, Holder: readHolder(file)}
+	} else if err != nil {
+		return err
 	}
-	switch err := file.TryLock(); {
-	case errors.Is(err, vfs.ErrLocked):
-		return holder, true, nil
-	case err != nil:
-		return durable.Holder{}, false, &fs.PathError{Op: "look at the lock of", Path: target.Path, Err: err}
-	}
-	return durable.Holder{}, false, file.Unlock() // its holder died
+	return file.Unlock()
 }
 
 // AwaitFree waits for another holder of the target's lock as [Acquire] does, for one who

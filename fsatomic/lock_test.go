@@ -154,6 +154,58 @@ func TestHeldByNobody(t *testing.T) {
 	}
 }
 
+// TestHeldWithoutName: who holds the lock and did not write a name is seen too, by one who looks as by one
+// who wants it; and to look stands in nobody's way.
+func TestHeldWithoutName(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	check(t, m.Make(lockOf(testName), vfs.KindFile, 0o600))
+	file, err := openDir(t, m).OpenAppend(filepath.Base(lockOf(testName)))
+	check(t, err)
+	check(t, file.TryLock())
+	if holder, held, err := fsatomic.HeldBy(m, target); err != nil || !held || holder != (durable.Holder{}) {
+		t.Fatalf("held by %+v, %v, %v", holder, held, err)
+	}
+	for name, err := range map[string]error{
+		"await": fsatomic.AwaitFree(t.Context(), m, target, 0),
+		"take": func() error {
+			_, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
+			return err
+		}(),
+	} {
+		if !errors.Is(err, durable.ErrBusy) || !strings.Contains(err.Error(), "in use by another process") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestLookStandsInNobodysWay: who has the lock for an instant, as to look whether it is held, is waited for.
+func TestLookStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		m := scenario{}.setUp(t, memfs.Options{})
+		target, err := fsatomic.Lookup(m, testName)
+		check(t, err)
+		check(t, m.Make(lockOf(testName), vfs.KindFile, 0o600))
+		for range 2 {
+			file, err := openDir(t, m).OpenAppend(filepath.Base(lockOf(testName)))
+			check(t, err)
+			check(t, file.TryLock())
+			time.AfterFunc(20*time.Millisecond, func() { _ = file.Unlock() })
+			if _, held, err := fsatomic.HeldBy(m, target); err != nil || held {
+				t.Fatalf("%v, %v", held, err)
+			}
+			check(t, file.TryLock())
+			time.AfterFunc(20*time.Millisecond, func() { _ = file.Unlock() })
+			lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
+			check(t, err)
+			check(t, lock.Release())
+		}
+	})
+}
+
 // TestLockFile: what may stand at the lock's name.
 func TestLockFile(t *testing.T) {
 	t.Parallel()

@@ -36,6 +36,10 @@ type Leftover struct {
 // Recovery is what was found and done about earlier runs.
 type Recovery struct {
 	Leftovers []Leftover `json:"leftovers"` // in the order in which they are dealt with; empty when all was clean
+
+	// Problem is what keeps one of them from being dealt with: [Recover] fails with it. It matches
+	// [ErrImmutable], [ErrMountPoint] or [ErrSticky]; nil: nothing does.
+	Problem error `json:"-"`
 }
 
 // Residue says what [Recover] would do. It changes nothing and needs no lock;
@@ -65,6 +69,9 @@ func Recover(lock *Lock) (Recovery, error) {
 	plan, err := planRecovery(lock.dir, lock.path, lock.fsys.Self())
 	if err != nil {
 		return Recovery{}, &fs.PathError{Op: "recover", Path: lock.path, Err: err}
+	}
+	if plan.recovery.Problem != nil {
+		return Recovery{}, plan.recovery.Problem
 	}
 	done := Recovery{}
 	if len(plan.recovery.Leftovers) > 0 {
@@ -219,9 +226,14 @@ func trusted(file, target, dir vfs.Info, self vfs.Self) bool {
 }
 
 func (p *recoveryPlan) add(e entry, action Action, reason string) {
-	p.recovery.Leftovers = append(p.recovery.Leftovers, Leftover{
-		Path: filepath.Join(filepath.Dir(p.path), e.name), Action: action, Reason: reason,
-	})
+	path := filepath.Join(filepath.Dir(p.path), e.name)
+	p.recovery.Leftovers = append(p.recovery.Leftovers, Leftover{Path: path, Action: action, Reason: reason})
+	if action == ActionLeft || p.recovery.Problem != nil {
+		return
+	}
+	if problems := entryProblems(e.info, p.dir, p.self); len(problems) > 0 {
+		p.recovery.Problem = &fs.PathError{Op: "recover", Path: path, Err: problems[0]}
+	}
 }
 
 // String says it in one line.

@@ -87,8 +87,10 @@ func openState(open func(string) (vfs.File, error), dir vfs.Dir, in vfs.Info, ba
 // believable says why a state file may be another user's work.
 func believable(file, dir vfs.Info, self vfs.Self) error {
 	switch {
-	case file.Kind != vfs.KindFile || file.Links > 1:
-		return fmt.Errorf("%w: it is a %s with %d links", ErrStateFile, file.Kind, file.Links)
+	case file.Kind != vfs.KindFile:
+		return fmt.Errorf("%w: it is a %s", ErrStateFile, file.Kind)
+	case file.Links > 1:
+		return fmt.Errorf("%w: it has %d links", ErrStateFile, file.Links)
 	case file.UID != 0 && file.UID != dir.UID && file.UID != self.UID:
 		return fmt.Errorf("%w: it belongs to user %d", ErrStateFile, file.UID)
 	case file.Mode&0o022 != 0:

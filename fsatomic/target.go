@@ -30,6 +30,8 @@ type Target struct {
 	OldExists bool     `json:"old_exists"`
 	Old       vfs.Info `json:"old,omitzero"` // zero when it does not exist
 
+	lock, state vfs.Info // what stands at the names of the lock and of the state; zero: nothing
+
 	Dir         vfs.Info   `json:"dir"`                   // the directory of Path
 	DirWritable bool       `json:"dir_writable"`          // this process may make and remove entries
 	DirProblem  string     `json:"dir_problem,omitempty"` // why it may not
@@ -89,6 +91,12 @@ func (t *Target) look(dir vfs.Dir) error {
 		t.DirWritable = true
 	}
 	if t.Old, t.OldExists, err = vfs.LstatMaybe(dir, t.base()+oldSuffix); err != nil {
+		return err
+	}
+	if t.lock, _, err = vfs.LstatMaybe(dir, lockName(t.base())); err != nil {
+		return err
+	}
+	if t.state, _, err = vfs.LstatMaybe(dir, stateName(t.base())); err != nil {
 		return err
 	}
 	if t.File, t.Exists, err = vfs.LstatMaybe(dir, t.base()); err != nil || !t.Exists {

@@ -153,6 +153,47 @@ func (e *UnseenError) Error() string {
 	return "whether every replica has taken it cannot be seen from here: " + strings.Join(why, "; ")
 }
 
+// ForeseeArmed says what would keep [Site.WaitArmed] from ending well whatever the replicas do, and returns
+// how many there are; replaced is whether the file is to be another one by then. The error is an [*UnseenError],
+// or matches [watch.ErrNeverArms].
+func (s *Site) ForeseeArmed(ctx context.Context, replaced bool) (int, error) {
+	view, replicas, err := toArm(ctx, s.Query())
+	if err != nil || replicas == 0 {
+		return 0, err
+	}
+	hidden := slices.DeleteFunc(slices.Clone(view.Unseen), func(each replica.Unseen) bool { return each.Kind == replica.UnseenNoAnswer })
+	if len(hidden) > 0 {
+		return replicas, &UnseenError{hidden}
+	}
+	for _, process := range view.Processes {
+		if process.Replica && process.NoPolling != "" && replaced {
+			return replicas, fmt.Errorf("%w: process %d has %s", watch.ErrNeverArms, process.PID, process.NoPolling)
+		}
+	}
+	return replicas, nil
+}
+
+// toArm looks for the replicas that are waited for, and counts them. Where none is seen and there may be
+// some, the error is an [*UnseenError].
+func toArm(ctx context.Context, query Query) (view replica.View, replicas int, err error) {
+	if view, err = See(ctx, query); err != nil {
+		return view, 0, fmt.Errorf("wait for the replicas: %w", err)
+	}
+	for index := range view.Processes {
+		if view.Processes[index].Replica {
+			replicas++
+		}
+	}
+	switch {
+	case replicas > 0:
+	case len(view.Unseen) > 0:
+		err = &UnseenError{view.Unseen}
+	case view.ByName:
+		err = &UnseenError{[]replica.Unseen{{Kind: replica.UnseenForbidden, Reason: "what other users' processes execute may not be looked into"}}}
+	}
+	return view, replicas, err
+}
+
 // WaitArmed waits until every replica that runs from the installed file holds it in memory, and
 // returns how many there are. It gives up when none has come further for the time of the patience. Each event
 // is told to report. The error is an [*UnseenError] where there may be others, or that of
@@ -164,24 +205,9 @@ func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool
 		last, _ := Look(context.WithoutCancel(ctx), query)
 		s.remember(ctx, last.seen(), quiet)
 	}()
-	view, err := See(ctx, query)
-	if err != nil {
-		return 0, fmt.Errorf("wait for the replicas: %w", err)
-	}
-	replicas := 0
-	for index := range view.Processes {
-		if view.Processes[index].Replica {
-			replicas++
-		}
-	}
-	switch {
-	case replicas > 0:
-	case len(view.Unseen) > 0:
-		return 0, &UnseenError{view.Unseen}
-	case view.ByName:
-		return 0, &UnseenError{[]replica.Unseen{{Kind: replica.UnseenForbidden, Reason: "what other users' processes execute may not be looked into"}}}
-	default:
-		return 0, nil
+	_, replicas, err := toArm(ctx, query)
+	if err != nil || replicas == 0 {
+		return 0, err
 	}
 	file, err := multiversion.Open(query.Target)
 	if err != nil {

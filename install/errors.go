@@ -95,7 +95,7 @@ func (e *RejectedError) Class() fault.Class { return fault.Rejected }
 // RefusedError says that the new file is whole but does not fit what is
 // installed, what runs, or this host. The target is untouched.
 type RefusedError struct {
-	Target string
+	Target string // or, with ErrNotBinary, the place of the previous file
 	Reason string
 
 	// Downgrade is whether the refusal is only about going back to an older

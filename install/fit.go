@@ -102,8 +102,8 @@ func (r *run) oldIsBinary() error {
 		return nil
 	}
 	return &RefusedError{
-		Target: r.target.Path, Err: ErrNotBinary,
-		Reason: r.target.OldPath + ", where the previous binary would be kept, is " + inspect.Describe(old, r.target.Old.Size).Text,
+		Target: r.target.OldPath, Err: ErrNotBinary,
+		Reason: "the previous binary would be kept there, and what stands there is " + inspect.Describe(old, r.target.Old.Size).Text,
 	}
 }
 

@@ -80,7 +80,13 @@ func (r *run) check() error {
 		return &RefusedError{Target: r.target.Path, Err: ErrNotBinary, Reason: reason}
 	}
 	r.hindered = nil
-	if problems := r.problems(); len(problems) > 0 {
+	problems := r.problems()
+	if r.lock == nil { // under it they were dealt with
+		if residue, err := fsatomic.Residue(r.FS, r.target); err == nil && residue.Problem != nil {
+			problems = append(problems, residue.Problem)
+		}
+	}
+	if len(problems) > 0 {
 		r.hindered = &PlanError{Target: r.target.Path, Problems: problems}
 	}
 	return nil
@@ -190,13 +196,10 @@ func (r *run) acquire(ctx context.Context) error {
 	r.observe(StepLock)
 	lock, err := fsatomic.Acquire(ctx, r.FS, r.target, fsatomic.LockOptions{Command: r.Command, Wait: r.request.Wait})
 	if err != nil {
-		return fmt.Errorf("lock: %w", err)
+		return err
 	}
 	r.lock = lock
 	recovery, err := fsatomic.Recover(lock)
 	r.plan.Leftovers = recovery.Leftovers
-	if err != nil {
-		return fmt.Errorf("recover: %w", err)
-	}
-	return nil
+	return err
 }

@@ -152,8 +152,8 @@ func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 		return exitRefused, "this goes back: tbctl rollback {target}", nil, true
 	case errors.Is(err, install.ErrNothingInstalled):
 		return exitRefused, "install what is there: tbctl install {target}-old {target}", nil, true
-	case errors.Is(err, install.ErrNotBinary):
-		return exitRefused, "if it really is to be replaced, move it away first: mv {target} {target}.away", nil, true
+	case errors.Is(err, install.ErrNotBinary) && errors.As(err, &refused):
+		return exitRefused, "if it really is to be replaced, move it away first: " + moveAway(refused.Target), nil, true
 	case errors.As(err, &refused):
 		hint := ""
 		if refused.Report != nil {
@@ -205,8 +205,31 @@ var planHints = []struct {
 	{vfs.ErrNotRegular, "name a regular file, or a place where nothing is"},
 	{vfs.ErrNoDirectory, "make the directory first: mkdir -p \"$(dirname {target})\""},
 	{vfs.ErrNoCurrent, hintNoCurrent},
-	{fsatomic.ErrLockFile, "move away what stands at the lock's name"},
+	{fsatomic.ErrLockFile, hintAway},
+	{fsatomic.ErrStateKind, hintAway},
 }
+
+// hintAway is about what stands at a name of tbctl's own.
+const hintAway = "move away what stands there, and run the same command again"
+
+// hintAwayFrom is hintAway with the command, for a problem whose error names the place.
+func hintAwayFrom(err, problem error) string {
+	var plan *install.PlanError
+	problems := []error{err}
+	if errors.As(err, &plan) {
+		problems = plan.Problems
+	}
+	for _, each := range problems {
+		var path *fs.PathError
+		if errors.Is(each, problem) && errors.As(each, &path) {
+			return hintAway + ": " + moveAway(path.Path)
+		}
+	}
+	return hintAway
+}
+
+// moveAway is the command that does so, and keeps it.
+func moveAway(path string) string { return "mv " + shellWord(path) + " " + shellWord(path+".away") }
 
 // entryPlan are the problems of the place, found before anything was fetched.
 func entryPlan(a *app, err error) (exitCode, string, any, bool) {
@@ -229,6 +252,8 @@ func entryPlan(a *app, err error) (exitCode, string, any, bool) {
 			hint = "check the name"
 		case entry.problem == fsatomic.ErrOwner:
 			hint = a.hintOwner(err)
+		case hint == hintAway:
+			hint = hintAwayFrom(err, entry.problem)
 		}
 		hints = append(hints, hint)
 	}

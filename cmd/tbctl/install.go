@@ -94,10 +94,13 @@ func (c *installCmd) Run(a *app) error {
 	}
 	outcome, err := site.Install(a.ctx, request, fetchFrom(a, artifact), c.DryRun)
 	a.emitOutcome(site, outcome, err)
-	if err == nil && c.WaitArmed > 0 && !c.DryRun {
-		return c.waitArmed(a, site, outcome)
+	switch {
+	case err != nil || c.WaitArmed == 0:
+		return err
+	case c.DryRun:
+		return c.foreseeArmed(a, site, outcome)
 	}
-	return err
+	return c.waitArmed(a, site, outcome)
 }
 
 // checkOrder refuses arguments that look as if they stood in the wrong order: a target
@@ -214,6 +217,25 @@ func (a *app) emitOutcome(site *host.Site, outcome *install.Outcome, err error) 
 			renderOutcome(out, outcome, !a.global.Quiet)
 		}
 	})
+}
+
+// foreseeArmed says in a dry run what would keep waitArmed from ending well, whatever the replicas do.
+func (c *installCmd) foreseeArmed(a *app, site *host.Site, outcome *install.Outcome) error {
+	path := outcome.Plan.Target.Path
+	replicas, err := site.ForeseeArmed(a.ctx, outcome.Plan.Action != install.ActionNone)
+	var unseen *host.UnseenError
+	switch {
+	case errors.As(err, &unseen):
+		hint := lookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
+		return &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("the file can be installed, but then %w", err)}
+	case err != nil && replicas == 0:
+		return err
+	case err != nil:
+		return untilError(a, path, fmt.Errorf("the file can be installed, but not every replica would take it: %w", err))
+	case replicas == 0:
+		a.warn("no replica runs from %s here: there is nothing to wait for", path)
+	}
+	return nil
 }
 
 // waitArmed waits until every replica on this host holds the installed binary.

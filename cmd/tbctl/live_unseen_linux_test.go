@@ -58,8 +58,9 @@ func TestLiveUnseen(t *testing.T) {
 	}
 
 	// Where the new file holds all there is no risk, and a wait does not end well all the same.
-	l.within(hidden, "install", full, l.target).ends(0, "replicas may run from the installed file that cannot be seen from here: "+why).prints("installed: 0.17.7")
 	unseen := "whether every replica has taken it cannot be seen from here: " + why
+	l.within(hidden, "install", full, l.target, "--dry-run", "--wait-armed", "1m").ends(1, "the file can be installed, but then "+unseen, "sudo tbctl status "+l.target)
+	l.within(hidden, "install", full, l.target).ends(0, "replicas may run from the installed file that cannot be seen from here: "+why).prints("installed: 0.17.7")
 	l.within(hidden, "install", full, l.target, "--wait-armed", "10m").ends(1, unseen, "look as root").prints("already")
 	for _, until := range []string{"armed=0.17.7", "running", "serving", "durable=0.17.6"} {
 		l.within(hidden, "watch", l.target, "--until", until, "--timeout", "10m").ends(1, until+" is not met: there may be replicas that are not seen: "+why, "look as root").

@@ -21,6 +21,8 @@ func TestLiveNoPolling(t *testing.T) {
 			p := l.start(standin.Options{Args: []string{flag}})
 			restart := fmt.Sprintf("process %d does not look for new binaries (%s): it needs a restart", p.PID(), flag)
 			l.tbctl("install", next, l.target, "--dry-run").ends(0, restart)
+			l.tbctl("install", next, l.target, "--dry-run", "--wait-armed", "10m").ends(1, restart, "not every replica would take it",
+				fmt.Sprintf("a replica does not look for new binaries: process %d has %s", p.PID(), flag), "restart that replica")
 			start := time.Now()
 			l.tbctl("install", next, l.target, "--wait-armed", "10m").ends(1, restart, "the file is installed, but",
 				fmt.Sprintf("a replica does not look for new binaries: process %d has %s", p.PID(), flag), "restart that replica")
@@ -44,6 +46,7 @@ func TestLiveNobodyToWaitFor(t *testing.T) {
 	l := newLive(t, "0.17.6", "0.17.5")
 	next := l.binary("0.17.7", "0.17.5", "0.17.6")
 	note := "no replica runs from " + l.target + " here: there is nothing to wait for"
+	l.tbctl("install", next, l.target, "--dry-run", "--wait-armed", "10m").ends(0, note)
 	l.tbctl("install", next, l.target, "--wait-armed", "10m").ends(0, note).prints("installed: 0.17.7")
 	l.tbctl("install", next, l.target, "--wait-armed", "10m").ends(0, note).prints("already")
 	var document liveDocument

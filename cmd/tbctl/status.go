@@ -78,7 +78,11 @@ func renderStatus(out *term.Stream, s *report.Status, failed bool) {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
 	}
 	renderFields(out, slices.Concat(fields, dataFileFields(s), reachedFields(s)))
-	if holder := s.HeldBy; holder != nil {
+	switch holder := s.HeldBy; {
+	case holder == nil:
+	case holder.PID == 0:
+		out.Printf("%s another process holds the lock, and did not write its name there\n", styles.Warn.Render("under way:"))
+	default:
 		out.Printf("%s %s\n", styles.Warn.Render("under way:"), out.Hang(fmt.Sprintf("%s, process %d on %s, since %s",
 			term.Printable(holder.Command), holder.PID, term.Printable(holder.Host), holder.Start.Local().Format(timeFormat)), 2))
 	}
