@@ -21,6 +21,7 @@ const everyones = "fault"
 var rooms = map[string][]string{
 	everyones:                  {},
 	"completions":              {},
+	"internal/candidates":      {"completions", "install", "multiversion", "release", "watch", "internal/archive"},
 	"internal/config":          {},
 	"internal/demo":            {"multiversion", "pack", "release", "durable", "vfs"},
 	"internal/limits":          {},
@@ -67,7 +68,7 @@ var external = map[string][]string{
 	"github.com/BurntSushi/toml":        {"internal/config"},
 	"github.com/fsnotify/fsnotify":      {"watch"},
 	"github.com/klauspost/compress":     {"internal/archive"},
-	"net/http":                          {"release", "cmd/tbctl", "internal/demo", "bench"},
+	"net/http":                          {"release", "cmd/tbctl", "internal/candidates", "internal/demo", "bench"},
 	"debug/elf":                         {},
 	"debug/pe":                          {},
 	"debug/macho":                       {},

@@ -46,17 +46,3 @@ func TestCompletionOfListedReleases(t *testing.T) {
 		t.Errorf("%d requests, %q", requests, got)
 	}
 }
-
-func TestOwners(t *testing.T) {
-	t.Parallel()
-	for _, candidate := range owners("someone:") {
-		if !strings.HasPrefix(candidate.Value, "someone:") {
-			t.Errorf("a group: %q", candidate.Value)
-		}
-	}
-	for _, candidate := range owners("so") {
-		if strings.Contains(candidate.Value, ":") || candidate.Value == "" {
-			t.Errorf("a user: %q", candidate.Value)
-		}
-	}
-}
