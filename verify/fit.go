@@ -90,10 +90,31 @@ func (f *fit) offered(need Need) {
 		finding.Expected, finding.Found = releasesText(offered), releasesText(f.next.Advertisable(need.Release))
 		if len(missing) > 0 {
 			finding.Rule = RuleNotSuperset
-			finding.Detail = fmt.Sprintf("a replica that runs %s has offered %s already, and would not offer it from the new file", need.Release, releasesText(missing))
+			finding.Detail = need.offers(missing)
 		}
 	}
 	f.findings.add(finding)
+}
+
+// offers says that the new file takes away what a replica has offered: as what was seen of it tells, or as it
+// may have, if only its data was seen or nothing of what it holds.
+func (n Need) offers(missing []multiversion.Release) string {
+	who, has := fmt.Sprintf("a replica that runs %s", n.Release), "has"
+	if slices.ContainsFunc(missing, func(release multiversion.Release) bool { return !slices.Contains(n.Armed, release) }) {
+		has = "may have"
+	}
+	if n.Why == NeedData {
+		who, has = fmt.Sprintf("the data file %sneeds release %s: a replica that runs it", n.named(), n.Release), "may have"
+	}
+	return fmt.Sprintf("%s %s offered %s already, and would not offer it from the new file", who, has, releasesText(missing))
+}
+
+// named is where the need comes from, followed by a space.
+func (n Need) named() string {
+	if n.Source == "" {
+		return ""
+	}
+	return n.Source + " "
 }
 
 // alreadyOffered returns what the replica is known to have offered together with what it

@@ -239,7 +239,17 @@ func TestReplaceDiagnosis(t *testing.T) {
 		t.Errorf("%q, want %q", report.Diagnosis, want)
 	}
 	report = verify.Replace(file(t, "5 6v 7 | 8"), installed, verify.ReplaceOptions{Needs: running(5)})
+	if want := "NotSuperset: a replica that runs 0.17.5 may have offered 0.17.7 already"; !strings.HasPrefix(report.Diagnosis, want) {
+		t.Errorf("%q, want %q", report.Diagnosis, want)
+	}
+	seen := running(5)
+	seen[0].Armed = file(t, "5 6 | 7").Images[0].Header.Releases()
+	report = verify.Replace(file(t, "5 6v 7 | 8"), installed, verify.ReplaceOptions{Needs: seen})
 	if want := "NotSuperset: a replica that runs 0.17.5 has offered 0.17.7 already"; !strings.HasPrefix(report.Diagnosis, want) {
+		t.Errorf("%q, want %q", report.Diagnosis, want)
+	}
+	report = verify.Replace(file(t, "5 6v 7 | 8"), installed, verify.ReplaceOptions{Needs: dataFile(5)})
+	if want := "NotSuperset: the data file 0_0.tigerbeetle needs release 0.17.5: a replica that runs it may have offered 0.17.7 already"; !strings.HasPrefix(report.Diagnosis, want) {
 		t.Errorf("%q, want %q", report.Diagnosis, want)
 	}
 	report = verify.Replace(file(t, "6 7 | 8"), installed, verify.ReplaceOptions{Needs: dataFile(5)})

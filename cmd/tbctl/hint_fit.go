@@ -38,6 +38,9 @@ func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 		case verify.CheckReached:
 			return hintBetween(older) + "; if the cluster is another one now, say what it needs: --data-file FILE, or --running RELEASE"
 		case verify.CheckOffered:
+			if len(a.host.Processes) == 0 {
+				return "no replica was seen here; if it is stopped, or runs nowhere else from {target}, say so: --stopped; or go forward, with a file that holds all that may have been offered"
+			}
 			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
 				"and start it again; or go forward, with a file that holds all that was offered" + a.hintStrange(report)
 		case verify.CheckUnseen:
