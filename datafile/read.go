@@ -5,9 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -123,39 +126,15 @@ func Looks(prefix []byte) bool {
 // that finds its file locked gives up, and does not wait on a pipe. Nothing but
 // regular files and block devices is opened: for some devices that does something. The error says
 // what the system refused, or matches ErrFileKind.
-func Open(name string) (*os.File, error) { return open(name) }
-
-// openByName looks first; and looks again, because the name may have been given to
-// another file meanwhile.
-func openByName(name string) (*os.File, error) {
-	info, err := os.Stat(name)
-	if err != nil {
-		return nil, err
-	}
-	if err := checkKind(name, info); err != nil {
-		return nil, err
-	}
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err = file.Stat()
-	if err == nil {
-		err = checkKind(name, info)
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
-func checkKind(name string, info os.FileInfo) error {
-	kind := info.Mode().Type()
-	if kind == 0 || kind&os.ModeDevice != 0 && kind&os.ModeCharDevice == 0 {
-		return nil
-	}
-	return fmt.Errorf("open %s: %w", name, ErrFileKind)
+func Open(name string) (*os.File, error) {
+	file, _, err := vfs.OpenFile(name, func(mode fs.FileMode) error {
+		kind := mode.Type()
+		if kind == 0 || kind&fs.ModeDevice != 0 && kind&fs.ModeCharDevice == 0 {
+			return nil
+		}
+		return ErrFileKind
+	})
+	return file, err
 }
 
 // ReadFile opens the named data file and reads its superblock. Errors are

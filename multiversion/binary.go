@@ -8,7 +8,8 @@ import (
 	"os"
 	"runtime"
 	"slices"
-	"syscall"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Image is what a binary holds for one architecture.
@@ -194,39 +195,17 @@ type File struct {
 // Open opens and parses the named file. It never waits on a pipe. The caller
 // closes it. The error is a [*FormatError] or says what the system refused.
 func Open(name string) (*File, error) {
-	// Opening some devices does something to them, so look first; and look
-	// again, because the name may have been given to another file.
-	info, err := os.Stat(name)
+	file, info, err := vfs.OpenFile(name, vfs.RegularOnly(errors.New("not a regular file")))
 	if err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, errNotRegular(name)
-	}
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	binary, err := parseFile(file)
+	binary, err := Parse(file, info.Size())
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
 	return &File{Binary: binary, file: file}, nil
 }
-
-func parseFile(file *os.File) (*Binary, error) {
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errNotRegular(file.Name())
-	}
-	return Parse(file, info.Size())
-}
-
-func errNotRegular(name string) error { return fmt.Errorf("open %s: not a regular file", name) }
 
 // Close closes the file. Nothing of it can be read any more.
 func (f *File) Close() error { return f.file.Close() }

@@ -11,9 +11,9 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"syscall"
 	"time"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -215,7 +215,7 @@ func (b *idleBody) Close() error {
 
 // readFileBounded reads a small file.
 func readFileBounded(name string, most int64) ([]byte, error) {
-	f, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer is empty
+	f, _, err := vfs.OpenFile(name, nil)
 	if err != nil {
 		return nil, err
 	}

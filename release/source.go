@@ -12,9 +12,10 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"syscall"
 
 	"aead.dev/minisign"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // An asset is the open source: a stream with the hashes of what was read from it.
@@ -35,12 +36,11 @@ func (a *Artifact) open(ctx context.Context, s *session, f *Fetched) (*asset, er
 	case SourceStdin:
 		src.src = &local{ctx: ctx, src: a.options.Stdin, total: -1, report: s.report}
 	case SourceDirectory, SourceFile:
-		file, err := os.OpenFile(a.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer is at its end
+		file, info, err := vfs.OpenFile(a.path, nil)
 		if err != nil {
 			return nil, openError(a.path, err)
 		}
-		info, err := file.Stat()
-		if err == nil && info.IsDir() {
+		if info.IsDir() {
 			err = fmt.Errorf("%w: %s is a directory", ErrNotFound, a.path)
 		}
 		if err == nil && info.Mode().IsRegular() && info.Size() > AssetSizeMax {

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"syscall"
 	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // seen is what the last look at the binary's inode found.
@@ -174,18 +174,11 @@ func judgeFor(process *replica.Process, header *multiversion.Header) (Judgement,
 // read reads the whole file and returns its header if every checksum
 // that a replica verifies holds.
 func read(ctx context.Context, path string) (*multiversion.Header, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have become a pipe
+	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(errNotRegular))
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("read %s: %w", path, errNotRegular)
-	}
 	parsed, err := multiversion.Parse(file, info.Size())
 	if err != nil {
 		return nil, err

@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"syscall"
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
@@ -68,19 +67,16 @@ func openInput(a *app, name string) (*input, error) {
 }
 
 func openFile(name string) (*input, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its other end
+	file, info, err := vfs.OpenFile(name, func(mode fs.FileMode) error {
+		switch {
+		case mode.IsDir():
+			return errIsDirectory
+		case mode.IsRegular(), mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0:
+			return nil
+		}
+		return errNotRegular
+	})
 	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && info.IsDir() {
-		err = &fs.PathError{Op: "open", Path: name, Err: errIsDirectory}
-	}
-	if err == nil && !info.Mode().IsRegular() && (info.Mode()&fs.ModeDevice == 0 || info.Mode()&fs.ModeCharDevice != 0) {
-		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
-	}
-	if err != nil {
-		file.Close()
 		return nil, err
 	}
 	size := info.Size()
@@ -105,19 +101,8 @@ func checkOutput(name string) error {
 
 // openRegular opens a regular file.
 func openRegular(name string) (*os.File, error) {
-	file, err := os.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "open", Path: name, Err: errNotRegular}
-	}
-	if err != nil {
-		file.Close()
-		return nil, err
-	}
-	return file, nil
+	file, _, err := vfs.OpenFile(name, vfs.RegularOnly(errNotRegular))
+	return file, err
 }
 
 // checkStdin refuses a terminal as standard input: nobody types a binary.

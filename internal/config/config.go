@@ -13,9 +13,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 
 	"github.com/BurntSushi/toml"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -125,7 +126,7 @@ func (c *Config) read(path string, named bool) (map[string]any, error) {
 	if path == os.DevNull {
 		return nil, nil
 	}
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe would wait for its other end
+	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(errors.New("not a regular file")))
 	if !named && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -133,13 +134,6 @@ func (c *Config) read(path string, named bool) (map[string]any, error) {
 		return nil, cause(err)
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return nil, cause(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, errors.New("not a regular file")
-	}
 	if !named && os.Geteuid() == 0 {
 		if why := othersMayWrite(path, info); why != "" { // what root installs is not for others to say
 			c.Skipped = append(c.Skipped, Error{Path: path, Err: errors.New(why)})
