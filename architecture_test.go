@@ -126,7 +126,7 @@ func listPackages(t *testing.T) []listed {
 		t.Skipf("the table is checked with the go command: %v", err)
 	}
 	var failure strings.Builder
-	command := exec.Command("go", "list", "-json=ImportPath,Imports", "./...")
+	command := exec.Command("go", "list", "-tags=mutate", "-json=ImportPath,Imports", "./...")
 	command.Stderr = &failure
 	output, err := command.Output()
 	if err != nil {

@@ -1,17 +1,19 @@
-//go:build unix
+//go:build unix && mutate
 
 // Command mutate changes the program in one small way at a time, runs the tests of the changed
 // package, and says which changes no test has noticed.
 //
-//	go run ./internal/mutate ./install ./fsatomic    every change to these packages
-//	go run ./internal/mutate -since main             changes to the lines that differ from main
-//	go run ./internal/mutate -named                  the changes in named.go, all of which must be noticed
+//	go run -tags mutate ./internal/mutate ./install ./fsatomic    every change to these packages
+//	go run -tags mutate ./internal/mutate -since main             changes to the lines that differ from main
+//	go run -tags mutate ./internal/mutate -named                  the changes in named.go, all of which must be noticed
 //
 // A condition is negated or left out, an error is dropped where it is returned or made, a constant
 // becomes another one, a statement is removed. Sources are not touched: the go command is given an
 // overlay. A change that survives the package's own tests meets all of them (TORTURE=full), and then
 // those elsewhere that hold the package's promises. Survivors are listed with their places; a change that makes no
 // difference survives, too, so that a list is to be read, and is no failure. It is one with -named.
+//
+// The tag mutate keeps it and the type checker out of ./..., which the tests would compile and never run.
 package main
 
 import (
