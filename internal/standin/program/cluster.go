@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -87,12 +86,12 @@ func (r *replica) decodeOffer(raw []byte) (offer, bool) {
 // peers are the connections with the other replicas.
 type peers struct {
 	mu       sync.Mutex
-	open     map[net.Conn]struct{}
+	open     map[*os.File]struct{}
 	received chan offer
 }
 
 // add takes a connection in, and reads what comes on it until it ends. First is what was read already.
-func (r *replica) peer(connection net.Conn, first []byte) {
+func (r *replica) peer(connection *os.File, first []byte) {
 	r.peers.mu.Lock()
 	r.peers.open[connection] = struct{}{}
 	r.peers.mu.Unlock()
@@ -126,7 +125,7 @@ func (r *replica) connect(list string) {
 		}
 		go func() {
 			for {
-				if connection, err := net.Dial("tcp", address); err == nil {
+				if connection, err := dial(address); err == nil {
 					r.peer(connection, nil)
 				}
 				time.Sleep(second())

@@ -65,15 +65,15 @@ func (r *replica) read() error {
 		return err
 	}
 	defer file.Close()
-	source, err := io.ReadAll(io.LimitReader(file, sizeMax))
-	if err != nil {
+	source := bytes.NewBuffer(make([]byte, 0, min(r.stat.Size, sizeMax)+bytes.MinRead)) // at once: it grows no more
+	if _, err := source.ReadFrom(io.LimitReader(file, sizeMax)); err != nil {
 		return err
 	}
-	if len(source) >= sizeMax {
+	if source.Len() >= sizeMax {
 		r.log.Printf("panic: reached unreachable code: the binary is too large")
 		os.Exit(134)
 	}
-	binary, err := multiversion.Parse(bytes.NewReader(source), int64(len(source)))
+	binary, err := multiversion.Parse(bytes.NewReader(source.Bytes()), int64(source.Len()))
 	if err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (r *replica) read() error {
 			return errors.New("NotSuperset")
 		}
 	}
-	if _, err := unix.Pwrite(r.memory, source, 0); err != nil {
+	if _, err := unix.Pwrite(r.memory, source.Bytes(), 0); err != nil {
 		return err
 	}
 	r.bundled, r.header, r.body = offers, &header, binary.Images[0].Layout.Body.Offset

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -60,7 +59,7 @@ type replica struct {
 
 func start(args []string) error {
 	values, path := flags(args)
-	r := &replica{release: release(), dataFile: path, peers: peers{open: make(map[net.Conn]struct{}), received: make(chan offer, receivedQueue)}, log: log.New(os.Stderr, fmt.Sprintf("%d %s: ", os.Getpid(), release()), log.Lmicroseconds|log.Lmsgprefix)}
+	r := &replica{release: release(), dataFile: path, peers: peers{open: make(map[*os.File]struct{}), received: make(chan offer, receivedQueue)}, log: log.New(os.Stderr, fmt.Sprintf("%d %s: ", os.Getpid(), release()), log.Lmicroseconds|log.Lmsgprefix)}
 	r.step("started")
 	if err := r.open(); err != nil {
 		return err

@@ -3,16 +3,15 @@
 package main
 
 import (
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
@@ -31,55 +30,99 @@ type member struct {
 
 // listen listens where the list of addresses has this replica, and answers pings from then
 // on. Stand-ins that are told the same address share it: tests that ask nobody need none of
-// their own.
+// their own. It is done with system calls: package net would be compiled once more for it, without
+// cgo, and be in every release of every fixture.
 func (r *replica) listen(list string) error {
 	address, err := own(list, r.member.index)
 	if err != nil {
 		return err
 	}
-	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
-		return raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) })
-	}}
-	listener, err := config.Listen(context.Background(), "tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
+	socket, err := listening(address)
+	if errors.Is(err, unix.EADDRINUSE) {
 		return fmt.Errorf("AddressInUse: %s", address)
 	}
 	if err != nil {
-		return err
+		return fmt.Errorf("listen at %s: %w", address, err)
 	}
 	go func() {
 		for {
-			connection, err := listener.Accept()
+			connection, _, err := unix.Accept4(socket, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
+				continue
+			}
 			if err != nil {
 				r.log.Printf("accept: %v", err)
 				return
 			}
-			go r.serve(connection)
+			go r.serve(os.NewFile(uintptr(connection), "connection"))
 		}
 	}()
 	return nil
 }
 
+// listening makes a socket that listens at an address.
+func listening(address netip.AddrPort) (int, error) {
+	family, place := sockaddr(address)
+	socket, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	for _, option := range []int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} {
+		if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, option, 1); err != nil {
+			return 0, err
+		}
+	}
+	if err := unix.Bind(socket, place); err != nil {
+		return 0, err
+	}
+	return socket, unix.Listen(socket, unix.SOMAXCONN)
+}
+
+// dial connects with a replica at an address.
+func dial(address netip.AddrPort) (*os.File, error) {
+	family, place := sockaddr(address)
+	socket, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err = unix.Connect(socket, place); err == nil {
+		err = unix.SetNonblock(socket, true) // so that reading ends when it is closed
+	}
+	if err != nil {
+		unix.Close(socket)
+		return nil, err
+	}
+	return os.NewFile(uintptr(socket), "connection"), nil
+}
+
+func sockaddr(address netip.AddrPort) (family int, place unix.Sockaddr) {
+	if address.Addr().Is4() {
+		return unix.AF_INET, &unix.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}
+	}
+	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(address.Port()), Addr: address.Addr().As16()}
+}
+
 // own is the address of a replica in a list, the last one for one that is not in it, and any
 // port where there is no list.
-func own(list string, index int) (string, error) {
+func own(list string, index int) (netip.AddrPort, error) {
 	words := strings.Split(list, ",")
 	word := words[max(0, min(index, len(words)-1))]
 	if word == "" {
 		word = "0"
 	}
 	if port, err := strconv.ParseUint(word, 10, 16); err == nil {
-		return net.JoinHostPort("127.0.0.1", strconv.FormatUint(port, 10)), nil
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), uint16(port)), nil
 	}
-	if _, _, err := net.SplitHostPort(word); err != nil {
-		return "", fmt.Errorf("--addresses: %w", err)
+	address, err := netip.ParseAddrPort(word)
+	if err != nil {
+		return address, fmt.Errorf("--addresses: %w", err)
 	}
-	return word, nil
+	return address, nil
 }
 
 // serve answers the pings on one connection. The offsets are written down here once more, so
 // that the stand-in does not read with the code that it is there to judge.
-func (r *replica) serve(connection net.Conn) {
+func (r *replica) serve(connection *os.File) {
 	defer connection.Close()
 	for {
 		ping := make([]byte, 256)
