@@ -21,8 +21,8 @@ type ZipOptions struct {
 	// Mode of the entry; zero stands for 0755.
 	Mode fs.FileMode
 
-	// Level is the level of compress/flate; zero stands for its default. Upstream's is
-	// the best, which takes a test three times as long.
+	// Level is the level of compress/flate; zero stands for the quickest that compresses.
+	// Upstream's is the best, which takes ten times as long and is of the same format.
 	Level int
 }
 
@@ -68,7 +68,7 @@ func Zip(tb testing.TB, name string, data []byte, options ZipOptions) []byte {
 func deflate(tb testing.TB, data []byte, level int) []byte {
 	tb.Helper()
 	if level == 0 {
-		level = flate.DefaultCompression
+		level = flate.BestSpeed
 	}
 	var out bytes.Buffer
 	writer, err := flate.NewWriter(&out, level)
