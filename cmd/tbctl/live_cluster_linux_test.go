@@ -69,7 +69,7 @@ for host in $HOSTS; do
 done
 : > "$PERMIT"
 for host in $HOSTS; do
-  tbctl watch "$host/tigerbeetle" --until running=0.17.8 --timeout 30s --interval 20ms --quiet || exit
+  tbctl watch "$host/tigerbeetle" --until running=0.17.8 --timeout 30s --interval 50ms --quiet || exit
 done
 `
 
@@ -119,7 +119,7 @@ func TestLiveCluster(t *testing.T) {
 	// It is brought to where the others are, and the same loop goes through.
 	l.tbctl("install", l.target, odd, "--wait-armed", "30s").ends(0, "armed:")
 	l.allow("0.17.6")
-	l.tbctl("watch", odd, "--until", "running=0.17.6", "--timeout", "30s", "--interval", "20ms").ends(0)
+	l.tbctl("watch", odd, "--until", "running=0.17.6", "--timeout", "30s", "--interval", "50ms").ends(0)
 	if err := os.Remove(l.permit); err != nil {
 		t.Fatal(err)
 	}

@@ -257,5 +257,5 @@ func (l *live) runs(release string) {
 // until waits with tbctl itself until the replicas are so.
 func (l *live) until(condition string) said {
 	l.t.Helper()
-	return l.tbctl("watch", l.target, "--until", condition, "--timeout", "30s", "--interval", "20ms").ends(0).prints("met: " + condition)
+	return l.tbctl("watch", l.target, "--until", condition, "--timeout", "30s", "--interval", "50ms").ends(0).prints("met: " + condition)
 }

@@ -73,7 +73,7 @@ func TestLiveServing(t *testing.T) {
 	p := l.start(standin.Options{Hold: hold})
 	l.until("serving=0.17.6")
 	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:")
-	f := l.follow(l.target, "--json", "--interval", "10ms")
+	f := l.follow(l.target, "--json")
 	f.until("replica 0.17.6")
 	steps := map[string]func(){}
 	for _, step := range []string{"0.17.7:opening", "0.17.8:opening"} {
@@ -88,6 +88,8 @@ func TestLiveServing(t *testing.T) {
 			f.until("replica_running " + release)
 		}
 	}
+	_ = f.command.Process.Signal(os.Interrupt)
+	f.ends()
 	l.until("running=0.17.8")
 	l.tbctl("watch", l.target, "--until", "serving=0.17.8", "--patience", "1s").ends(1, "does not serve: ask 127.", "no answer within a second")
 	answers()
@@ -104,6 +106,4 @@ func TestLiveServing(t *testing.T) {
 	if strings.Contains(p.Log(), "unsupported client") {
 		t.Errorf("it was asked by a client that it does not take:\n%s", p.Log())
 	}
-	_ = f.command.Process.Signal(os.Interrupt)
-	f.ends()
 }
