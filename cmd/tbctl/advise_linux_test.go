@@ -13,6 +13,7 @@ import (
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -33,7 +34,7 @@ func TestAdvisories(t *testing.T) {
 		return path
 	}
 	build := func(current string, past ...string) []byte {
-		return testbin.Build(t, testbin.Spec{Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Current: testbin.Release(current), Past: testbin.PastOf(past...)})
+		return testbin.Build(t, tinyelf.Spec(multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), 0, current, past...))
 	}
 	older, skipped, newer := build("0.17.4", "0.17.3"), build("0.17.7", "0.17.3", "0.17.4"), build("0.17.8", "0.17.4", "0.17.7v")
 	zip := testbin.Zip(t, "tigerbeetle", skipped, testbin.ZipOptions{})

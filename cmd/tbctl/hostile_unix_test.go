@@ -14,6 +14,7 @@ import (
 	"unicode"
 
 	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -27,8 +28,10 @@ func TestHostileNames(t *testing.T) {
 	t.Parallel()
 	platform := multiversion.HostPlatform("linux", "amd64")
 	dir := t.TempDir()
-	old := testbin.Build(t, testbin.Spec{Platform: platform, Current: testbin.Release("0.17.1"), Past: testbin.PastOf("0.16.9", "0.17.0")})
-	next := testbin.Build(t, testbin.Spec{Platform: platform, Current: testbin.Release("0.17.2"), From: old})
+	old := testbin.Build(t, tinyelf.Spec(platform, 0, "0.17.1", "0.16.9", "0.17.0"))
+	later := tinyelf.Spec(platform, 0, "0.17.2")
+	later.From = old
+	next := testbin.Build(t, later)
 	odd := filepath.Join(dir, hostile)
 	if err := os.Mkdir(odd, 0o755); err != nil {
 		t.Skipf("skipped: no such name here: %v", err)

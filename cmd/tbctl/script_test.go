@@ -20,6 +20,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -217,9 +218,16 @@ func fixtureDir(t *testing.T) string {
 
 func makeFixtures(t *testing.T, dir string) {
 	t.Helper()
-	platform := multiversion.PlatformX86_64Linux
+	platform, arch := multiversion.PlatformX86_64Linux, multiversion.ArchX86_64
 	if runtime.GOARCH == "arm64" {
-		platform = multiversion.PlatformAArch64Linux
+		platform, arch = multiversion.PlatformAArch64Linux, multiversion.ArchAArch64
+	}
+	small := func(texts ...string) []testbin.Past { // they say their release, and no more
+		past := testbin.PastOf(texts...)
+		for index := range past {
+			past[index].Executable = tinyelf.Build(arch, tinyelf.Line(past[index].Release, 0))
+		}
+		return past
 	}
 	build := func(spec testbin.Spec) []byte {
 		if spec.Platform == "" {
@@ -236,16 +244,16 @@ func makeFixtures(t *testing.T, dir string) {
 			t.Fatal(err)
 		}
 	}
-	first := build(testbin.Spec{Current: testbin.Release("0.17.1"), Past: testbin.PastOf("0.16.9", "0.17.0")})
+	first := build(testbin.Spec{Current: testbin.Release("0.17.1"), Past: small("0.16.9", "0.17.0")})
 	second := build(testbin.Spec{Current: testbin.Release("0.17.2"), From: first})
-	stranger := build(testbin.Spec{Current: testbin.Release("9.0.0"), Past: testbin.PastOf("8.0.0")})
+	stranger := build(testbin.Spec{Current: testbin.Release("9.0.0"), Past: small("8.0.0")})
 	write("v1", first, 0o755)
 	write("v2", second, 0o755)
 	write("v2-again", build(testbin.Spec{Current: testbin.Release("0.17.2"), From: first, Seed: 7}), 0o755)
-	write("visit", build(testbin.Spec{Current: testbin.Release("0.17.3"), Past: testbin.PastOf("0.17.1", "0.17.2v")}), 0o755)
+	write("visit", build(testbin.Spec{Current: testbin.Release("0.17.3"), Past: small("0.17.1", "0.17.2v")}), 0o755)
 	write("stranger", stranger, 0o755)
 	write("plain", testbin.Executable(t, "linux", runtime.GOARCH, testbin.Release("0.15.3"), 0), 0o755)
-	write("epoch", build(testbin.Spec{Current: testbin.Release("0.15.5"), Past: testbin.PastOf("0.15.3", "0.15.4v")}), 0o755)
+	write("epoch", build(testbin.Spec{Current: testbin.Release("0.15.5"), Past: small("0.15.3", "0.15.4v")}), 0o755)
 	write("windows.exe", build(testbin.Spec{Platform: multiversion.PlatformX86_64Windows}), 0o644)
 	write("macos", build(testbin.Spec{Platform: multiversion.PlatformUniversalMacOS}), 0o755)
 	zip := testbin.Zip(t, "tigerbeetle", second, testbin.ZipOptions{})
