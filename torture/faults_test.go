@@ -50,7 +50,7 @@ func TestFaults(t *testing.T) {
 			o.settle(t, p, "undisturbed", p.see(t, "undisturbed"))
 			count := len(undisturbed.Calls)
 			for _, what := range disturbances() {
-				for number := 1 + index%sample(5, 1); number <= count; number += sample(5, 1) {
+				for number := 1 + index%sample(8, 1); number <= count; number += sample(8, 1) {
 					what.At = number
 					t.Run(fmt.Sprintf("%d %s", number, what), func(t *testing.T) { o.disturb(t, p, what) })
 				}

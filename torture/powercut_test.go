@@ -53,7 +53,7 @@ func (o operation) cut(t *testing.T, d *disk, p *place, outside string) {
 	what := disturbance{NoExchange: o.noExchange, Pause: d.system.twice != notTwice}
 	result := trace(t, what, func(command *exec.Cmd) { command.Env = append(p.env, command.Env[len(command.Env)-1]) },
 		func(number int, c call) {
-			if number%sample(3, 1) != 0 {
+			if number%sample(5, 1) != 0 {
 				return
 			}
 			d.snapshot(t, snapshot)

@@ -35,7 +35,7 @@ func TestSignals(t *testing.T) {
 			p.reset(t, o.target, o.old)
 			count := len(o.traced(t, p, disturbance{}).Calls)
 			for index, signal := range signals {
-				for number := 1 + index%sample(7, 1); number <= count; number += sample(7, 1) {
+				for number := 1 + index%sample(12, 1); number <= count; number += sample(12, 1) {
 					p.reset(t, o.target, o.old)
 					got := o.traced(t, p, disturbance{At: number, Signal: signal})
 					tried("signals before a call", 1)
@@ -206,7 +206,7 @@ func TestKilledAtRandom(t *testing.T) {
 	o := operations()[0]
 	random := rand.New(rand.NewPCG(1, 2))
 	found := map[string]int{}
-	for range sample(20, 300) {
+	for range sample(10, 300) {
 		p.reset(t, o.target, o.old)
 		args := p.args(o.args(p)...)
 		command := exec.Command(args[0], args[1:]...)

@@ -136,7 +136,7 @@ func ended(done <-chan bool) bool {
 // TestWatcher installs again and again under the eyes of a watcher.
 func TestWatcher(t *testing.T) {
 	t.Parallel()
-	installs := sample(80, 3000)
+	installs := sample(30, 3000)
 	for where, dir := range map[string]string{"memory": quickDir(t), "disk": diskDir(t)} {
 		t.Run(where, func(t *testing.T) {
 			t.Parallel()
