@@ -220,7 +220,7 @@ func TestCancel(t *testing.T) {
 				continue
 			}
 			late := false
-			for number := range testbin.Sampled(t, s.operations(t, options)) {
+			for number := range s.operations(t, options) {
 				m := s.setUp(t, options)
 				before := look(t, m, options)
 				ctx, cancel := context.WithCancel(t.Context())

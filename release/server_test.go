@@ -42,7 +42,7 @@ func program(size int, seed uint64) []byte {
 func zipped(t testing.TB, executable []byte) []byte {
 	t.Helper()
 	var packed, out bytes.Buffer
-	w, err := flate.NewWriter(&packed, 9)
+	w, err := flate.NewWriter(&packed, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,16 +6,16 @@ import (
 	"testing"
 )
 
-// Sampled yields which of so many operations of a scene are disturbed: every third, from
+// Sampled yields which of so many operations of a scene are disturbed: every seventh, from
 // another first for each scene and file system; all of them with TORTURE=full.
 func Sampled(tb testing.TB, count int) iter.Seq[int] {
 	tb.Helper()
 	first, step := 0, 1
 	if !Full() {
-		step = 3
+		step = 7
 		sum := fnv.New32a()
 		sum.Write([]byte(tb.Name()))
-		first = int(sum.Sum32() % 3)
+		first = int(sum.Sum32() % 7)
 	}
 	return func(yield func(int) bool) {
 		for number := first; number < count; number += step {
