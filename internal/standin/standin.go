@@ -128,7 +128,7 @@ func InstallMember(tb testing.TB, data []byte, index, count int) (binary, dataFi
 	if err != nil {
 		tb.Fatal(err)
 	}
-	binary, dataFile = filepath.Join(dir, "tigerbeetle"), filepath.Join(dir, fmt.Sprintf("7_%d.tigerbeetle", index))
+	binary, dataFile = filepath.Join(dir, "tigerbeetle"), filepath.Join(dir, fmt.Sprintf("0_%d.tigerbeetle", index))
 	Replace(tb, binary, data)
 	if output, err := exec.Command(binary, "format", "--cluster=7", fmt.Sprintf("--replica=%d", index), fmt.Sprintf("--replica-count=%d", count), dataFile).CombinedOutput(); err != nil {
 		tb.Fatalf("format: %v\n%s", err, output)
