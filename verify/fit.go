@@ -99,14 +99,14 @@ func (f *fit) offered(need Need) {
 // offers says that the new file takes away what a replica has offered: as what was seen of it tells, or as it
 // may have, if only its data was seen or nothing of what it holds.
 func (n Need) offers(missing []multiversion.Release) string {
-	who, has := fmt.Sprintf("a replica that runs %s", n.Release), "has"
+	who, has := fmt.Sprintf("a replica that runs %s", n.Release), "has offered"
 	if slices.ContainsFunc(missing, func(release multiversion.Release) bool { return !slices.Contains(n.Armed, release) }) {
-		has = "may have"
+		has = "may have offered"
 	}
 	if n.Why == NeedData {
-		who, has = fmt.Sprintf("the data file %sneeds release %s: a replica that runs it", n.named(), n.Release), "may have"
+		who, has = fmt.Sprintf("the data file %sneeds release %s: a replica that runs it", n.named(), n.Release), "may have offered"
 	}
-	return fmt.Sprintf("%s %s offered %s already, and would not offer it from the new file", who, has, releasesText(missing))
+	return fmt.Sprintf("%s %s %s already, and would not offer it from the new file", who, has, releasesText(missing))
 }
 
 // named is where the need comes from, followed by a space.
