@@ -86,7 +86,7 @@ func TestInterrupted(t *testing.T) {
 	t.Parallel()
 	require(t, "nginx")
 	y := newYard(t)
-	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, signal := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
 		t.Run(signal.String(), func(t *testing.T) {
 			t.Parallel()
 			f := &fault{kind: faultStall, at: int64(len(y.next.zip)) / 2}

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-var signals = []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP}
+var signals = []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
 
 // TestSignals sends a signal before each call that changes something. Before the swap
 // it ends the operation and nothing is left of it; from then on nothing stops it.

@@ -123,13 +123,13 @@ func earlyColor(args []string) term.Color {
 // next one after that ends the process.
 const signalGrace = 3 * time.Second
 
-// withSignals returns a context that ends at SIGINT, SIGTERM or SIGHUP with a
+// withSignals returns a context that ends at SIGINT, SIGTERM, SIGHUP or SIGQUIT with a
 // [signalCause]. A closed pipe and a file that grows beyond its limit
 // must not kill the process in the middle of a swap: the write fails instead.
 func withSignals(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	received := make(chan os.Signal, 1)
-	for _, each := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, each := range endSignals() {
 		if !signal.Ignored(each) { // as under nohup
 			signal.Notify(received, each)
 		}
@@ -217,6 +217,9 @@ func (a *app) finish(err error) int {
 		err = a.lostResult(a.out.Err())
 	}
 	failure := classify(a, err)
+	if cause := interrupted(a.ctx); cause != nil { // which libraries say in the language's words
+		failure.message = strings.ReplaceAll(failure.message, context.Canceled.Error(), cause.Error())
+	}
 	if a.global.JSON {
 		if writeErr := a.writeDocument(failure); writeErr != nil && failure.code == exitDone {
 			failure = classify(a, a.lostResult(writeErr))
