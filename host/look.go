@@ -171,7 +171,7 @@ func (r *Report) replicas(ctx context.Context, query Query) error {
 	}
 	r.Processes, r.Unseen, r.held = view.Processes, append(r.Unseen, view.Unseen...), view.Held
 	for index := range r.Processes { // also where one of them ends the look
-		if process := &r.Processes[index]; process.Replica && !process.Stranger && process.Origin != replica.OriginClaimed {
+		if process := &r.Processes[index]; process.Counts() && process.Origin != replica.OriginClaimed {
 			r.remember(process)
 		}
 	}
@@ -181,7 +181,7 @@ func (r *Report) replicas(ctx context.Context, query Query) error {
 		case process.Origin == replica.OriginClaimed:
 			r.say("%s", Says(process))
 		case !process.Replica:
-		case process.Stranger:
+		case !process.Counts():
 			r.stranger(process, query)
 		default:
 			if err := r.replica(process, query); err != nil {

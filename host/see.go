@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/user"
 	"slices"
-	"strconv"
 
 	"github.com/tbctl/tbctl/replica"
 )
@@ -44,24 +42,7 @@ func See(ctx context.Context, query Query) (replica.View, error) {
 	return view, nil
 }
 
-// Who names a process, and the user of one whom nothing is believed.
-func Who(process *replica.Process) string {
-	name := fmt.Sprintf("process %d", process.PID)
-	if process.Stranger {
-		name += " of user " + userName(process.UID)
-	}
-	return name
-}
-
-func userName(uid uint32) string {
-	number := strconv.FormatUint(uint64(uid), 10)
-	if found, err := user.LookupId(number); err == nil {
-		return found.Username
-	}
-	return number
-}
-
 // Says tells of a process that only calls itself like the target.
 func Says(process *replica.Process) string {
-	return fmt.Sprintf("process %d of user %s calls itself like the target, but executes %q: it is left out", process.PID, userName(process.UID), process.Exe)
+	return fmt.Sprintf("process %d of user %s calls itself like the target, but executes %q: it is left out", process.PID, process.User(), process.Exe)
 }

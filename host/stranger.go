@@ -22,7 +22,7 @@ type Stranger struct {
 // the file beside it holds, since it cannot have been started with another. What it does not tell is
 // no error, and it does not speak against the operator's word that none of his replicas runs.
 func (r *Report) stranger(process *replica.Process, query Query) {
-	who, running := Who(process), process.Running.Release
+	who, running := process.Who(), process.Running.Release
 	switch {
 	case process.Origin == replica.OriginUnknown:
 		r.Unseen = append(r.Unseen, replica.Unseen{

@@ -1,9 +1,9 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -21,54 +21,76 @@ const (
 	ticksMax = 1 << 40 // centuries
 )
 
+const (
+	// cmdlineMax bounds what is read of a command line, in bytes: it may have megabytes. A
+	// replica's has a path or two and a few addresses.
+	cmdlineMax = 64 << 10
+
+	// argumentMax bounds what is kept of one argument: no path is longer.
+	argumentMax = 4 << 10
+)
+
+// errArguments says that a command line is longer than any replica's, so that what it says is not known.
+var errArguments = fmt.Errorf("%w: more than %d bytes, or an argument of more than %d", errTooLong, cmdlineMax, argumentMax)
+
+var errTooLong = errors.New("the command line is too long")
+
 // arguments is what the command line of a process says. Upstream's flags
-// are --name or --name=value; all else is positional.
+// are --name or --name=value; all else is positional. What is kept of it holds no more memory
+// than it needs: there may be hundreds of processes with long command lines.
 type arguments struct {
 	command    string // argv[0]
 	subcommand string
 	positional string // the last one
 	noPolling  string // the flag that disables the polling
 	addresses  string // of --addresses
+	tooLong    bool   // something of it was left out
 }
 
-// parseArguments splits the content of /proc/PID/cmdline.
+// parseArguments splits the content of /proc/PID/cmdline, or the first part of it.
 func parseArguments(cmdline string) arguments {
-	words := strings.Split(strings.TrimSuffix(cmdline, "\x00"), "\x00")
-	parsed := arguments{command: words[0]}
-	for index, word := range words[1:] {
+	var parsed, words arguments // words are parts of cmdline
+	words.tooLong = len(cmdline) >= cmdlineMax
+	index := -2
+	for word := range strings.SplitSeq(strings.TrimSuffix(cmdline, "\x00"), "\x00") {
+		if index++; index < 0 {
+			words.command = word
+			continue
+		}
 		if addresses, ok := strings.CutPrefix(word, "--addresses="); ok {
-			parsed.addresses = addresses
+			words.addresses = addresses
 		}
 		switch {
 		case word == noPollingDevelopment || word == noPollingDevelopment+"=true" || word == noPollingAddresses:
-			if parsed.noPolling == "" {
-				parsed.noPolling = word
+			if words.noPolling == "" {
+				words.noPolling = word
 			}
 		case strings.HasPrefix(word, "--"):
 		case index == 0:
-			parsed.subcommand = word
+			words.subcommand = word
 		default:
-			parsed.positional = word
+			words.positional = word
 		}
 	}
+	if words.tooLong {
+		words.positional = "" // the last one was not read
+	}
+	keep := func(word string) string {
+		if len(word) > argumentMax {
+			words.tooLong = true
+			return ""
+		}
+		return strings.Clone(word)
+	}
+	parsed.command, parsed.subcommand, parsed.positional = keep(words.command), keep(words.subcommand), keep(words.positional)
+	parsed.noPolling, parsed.addresses = keep(words.noPolling), keep(words.addresses)
+	parsed.tooLong = words.tooLong
 	return parsed
 }
 
-// resembles reports whether a process of which only the command line can be
-// read may run from one of the names. An absolute path says it; of any other
-// name the base is compared, and whether it starts something that looks like a
-// replica.
-func (a arguments) resembles(names []string) bool {
-	if filepath.IsAbs(a.command) {
-		return slices.Contains(names, filepath.Clean(a.command)) || slices.Contains(names, resolve(a.command))
-	}
-	base := filepath.Base(a.command)
-	for _, name := range names {
-		if base == filepath.Base(name) {
-			return true
-		}
-	}
-	return a.subcommand == subcommandStart && strings.HasSuffix(a.positional, ".tigerbeetle")
+// starts reports whether the command line is that of a replica, whatever it is called.
+func (a arguments) starts() bool {
+	return a.subcommand == subcommandStart && (a.addresses != "" || a.noPolling != "")
 }
 
 // resolve resolves the symlinks of a path, or of its directory if there is
@@ -119,6 +141,17 @@ func parseStatus(stat string) (status, error) {
 		ended:   fields[indexState] == "Z" && fields[indexThreads] == "1",
 		stopped: strings.EqualFold(fields[indexState], "T"),
 	}, nil
+}
+
+// nested reports whether the content of /proc/PID/status is that of a process in a PID namespace
+// below ours: it has a number in each of them.
+func nested(text string) bool {
+	for line := range strings.Lines(text) {
+		if ids, ok := strings.CutPrefix(line, "NSpid:"); ok {
+			return len(strings.Fields(ids)) > 1
+		}
+	}
+	return false
 }
 
 // userUnknown is the user of a process of which nothing may be read.

@@ -3,6 +3,7 @@ package replica
 import (
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 func TestParseArguments(t *testing.T) {
@@ -24,6 +25,30 @@ func TestParseArguments(t *testing.T) {
 	for _, test := range tests {
 		if got := parseArguments(strings.ReplaceAll(test.words, " ", "\x00") + "\x00"); got != test.want {
 			t.Errorf("%q: %+v, want %+v", test.words, got, test.want)
+		}
+	}
+}
+
+// However long a command line is, little of it is kept: the strings that are do not hold on to the rest.
+func TestParseArgumentsKeepsLittle(t *testing.T) {
+	t.Parallel()
+	long := "tb\x00start\x00--addresses=3000\x00" + strings.Repeat("x\x00", cmdlineMax/4) + "0_0.tigerbeetle\x00"
+	got := parseArguments(long)
+	if got.command != "tb" || got.subcommand != "start" || got.addresses != "3000" || got.positional != "0_0.tigerbeetle" || got.tooLong {
+		t.Errorf("got %+v", got)
+	}
+	begin, end := uintptr(unsafe.Pointer(unsafe.StringData(long))), uintptr(len(long))
+	for _, kept := range []string{got.command, got.subcommand, got.addresses, got.positional} {
+		if at := uintptr(unsafe.Pointer(unsafe.StringData(kept))); at >= begin && at < begin+end {
+			t.Errorf("%q is a part of the command line, and keeps all of it", kept)
+		}
+	}
+	for _, text := range []string{
+		"tb\x00start\x00" + strings.Repeat("y", argumentMax+1) + "\x00", // no path is as long
+		"tb\x00start\x00" + strings.Repeat("y\x00", cmdlineMax/2),       // its last word is not in it
+	} {
+		if got := parseArguments(text[:min(len(text), cmdlineMax)]); got.positional != "" || !got.tooLong || got.subcommand != "start" {
+			t.Errorf("of %d bytes: %+v", len(text), got)
 		}
 	}
 }
@@ -70,7 +95,9 @@ func FuzzParse(f *testing.F) {
 		if !strings.Contains(text, args.positional) || strings.HasPrefix(args.positional, "--") {
 			t.Errorf("positional %q of %q", args.positional, text)
 		}
-		args.resembles([]string{"/usr/bin/tigerbeetle"})
+		if len(args.command) > argumentMax || len(args.positional) > argumentMax || len(args.addresses) > argumentMax {
+			t.Errorf("%d bytes of it are kept", len(args.command)+len(args.positional)+len(args.addresses))
+		}
 		parseStatus(text)
 		if boot, ok := parseBootTime(text); ok && boot < 0 {
 			t.Errorf("boot at %d of %q", boot, text)

@@ -18,8 +18,7 @@ import (
 )
 
 const (
-	// textMax bounds what is read of /proc's text files, in bytes: a
-	// command line may have megabytes.
+	// textMax bounds what is read of /proc's text files, in bytes.
 	textMax = 256 << 10
 
 	// linkMax is more than the kernel says of a link in /proc.
@@ -84,14 +83,23 @@ func (e *entry) open(name string) (*os.File, error) {
 }
 
 // text reads a text file, or the first part of it.
-func (e *entry) text(name string) (string, error) {
+func (e *entry) text(name string) (string, error) { return e.part(name, textMax) }
+
+// part reads the first part of a text file.
+func (e *entry) part(name string, limit int64) (string, error) {
 	file, err := e.open(name)
 	if err != nil {
 		return "", err
 	}
 	defer file.Close()
-	text, err := readLimited(file, textMax)
+	text, err := readLimited(file, limit)
 	return text, gone(err)
+}
+
+// arguments reads the command line; none is a text that is empty.
+func (e *entry) arguments() (args arguments, none bool, err error) {
+	text, err := e.part("cmdline", cmdlineMax)
+	return parseArguments(text), text == "", err
 }
 
 func readLimited(r io.Reader, limit int64) (string, error) {
@@ -123,7 +131,7 @@ func statAt(dir int, name string) (info, error) {
 	}
 	var stat unix.Statx_t
 	err := unix.Statx(dir, name, flags, unix.STATX_TYPE|unix.STATX_MODE|unix.STATX_UID|unix.STATX_INO|unix.STATX_MTIME, &stat)
-	if errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM) { // an old kernel, or a filter of system calls
+	if (errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)) && withoutStatx() {
 		return statOldAt(dir, name)
 	}
 	return info{
@@ -132,6 +140,13 @@ func statAt(dir int, name string) (info, error) {
 		mountRoot: stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
 	}, err
 }
+
+// withoutStatx reports whether the system has no statx(2): an old kernel, or a filter of system
+// calls. A file alone does not decide that, since its server would be asked then.
+var withoutStatx = sync.OnceValue(func() bool {
+	var stat unix.Statx_t
+	return unix.Statx(unix.AT_FDCWD, "/", unix.AT_STATX_DONT_SYNC, unix.STATX_TYPE, &stat) != nil
+})
 
 func statOldAt(dir int, name string) (info, error) {
 	var stat unix.Stat_t
@@ -154,6 +169,21 @@ func pinAt(dir int, name, called string) (*pin, error) {
 	}
 	return newPin(fd, called)
 }
+
+// cachedAt holds the file at the end of a path, if the system knows the whole path already: no
+// server is asked for it, and nothing is waited for.
+func cachedAt(dir int, path string, resolve uint64) (*pin, error) {
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: resolve | resolveCached}
+	fd, err := unix.Openat2(dir, path, &how)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return newPin(fd, path)
+}
+
+// resolveCached is RESOLVE_CACHED of openat2(2): a path that the system does not know
+// already is an error.
+const resolveCached = 0x20
 
 func newPin(fd int, called string) (*pin, error) {
 	found, err := statAt(fd, "")

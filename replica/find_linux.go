@@ -115,6 +115,7 @@ type glance struct {
 	candidate bool // it may run from the target
 	executes  bool // the very file at the target, or the one beside it
 	forbidden bool // nothing of it may be read
+	elsewhere bool // it is a replica that calls itself by another path, and where that leads cannot be seen
 	stranger  bool
 	busy      bool // a look of an earlier time still goes on
 }
@@ -143,7 +144,7 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 		return nil, nil, err
 	}
 	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(lookLimits))...)
-	var forbidden, first, later []int // first, in order: strangers' processes that execute the target
+	var forbidden, elsewhere, first, later []int // first, in order: strangers' processes that execute the target
 	for _, each := range seen {
 		switch {
 		case each.stranger && each.executes:
@@ -152,6 +153,8 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 			later = append(later, each.pid)
 		case each.candidate:
 			believed = append(believed, each)
+		case each.elsewhere:
+			elsewhere = append(elsewhere, each.pid)
 		case each.forbidden:
 			forbidden = append(forbidden, each.pid)
 		}
@@ -165,10 +168,14 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 		switch {
 		case each.candidate:
 			strangers = append(strangers, each)
+		case each.elsewhere:
+			elsewhere = append(elsewhere, each.pid)
 		case each.forbidden:
 			forbidden = append(forbidden, each.pid)
 		}
 	}
+	slices.Sort(elsewhere)
+	view.Unseen = append(view.Unseen, summarize(UnseenForbidden, elsewhere, "is a replica by its command line, and which file it executes may not be looked into")...)
 	slices.Sort(forbidden)
 	if len(forbidden) > 0 && !slices.ContainsFunc(view.Unseen, func(unseen Unseen) bool { return unseen.Kind == UnseenHidden }) {
 		view.Unseen = append(view.Unseen, summarize(UnseenForbidden, forbidden, "may not be looked into")...)
@@ -221,20 +228,30 @@ func (f *Finder) glanceOnce(place *place, pid int, strangers bool) (glance, erro
 	if seen.stranger = place.users.stranger(entry.user()); seen.stranger && !strangers {
 		return seen, nil
 	}
-	text, err := entry.text("cmdline")
-	args := parseArguments(text)
+	args, none, err := entry.arguments()
 	if id.err != nil {
-		seen.candidate = args.resembles(slices.Concat(place.names[:], place.paths[:]))
+		seen.candidate = place.resembles(args)
+		seen.elsewhere = !seen.candidate && args.starts() && !entry.another(args.command)
 		seen.forbidden = errors.Is(id.err, fs.ErrPermission) && errors.Is(err, fs.ErrPermission)
 	} else {
 		path, deleted := id.path()
 		seen.candidate = seen.executes || id.memory() || place.means(path) || place.named(args.command) ||
 			place.related(path) || place.related(args.command) || deleted && !entry.same("ns/mnt", place.mount)
-		if !seen.candidate && (text == "" || err != nil) {
+		if !seen.candidate && (none || err != nil) {
 			return seen, errUnsettled
 		}
 	}
 	return seen, nil
+}
+
+// another reports whether a process that may not be looked into runs from another file of this host by its
+// own word: a replica calls itself by its path. In a container the path means something else.
+func (e *entry) another(command string) bool {
+	if !filepath.IsAbs(command) || knownAt(command) == (inode{}) {
+		return false
+	}
+	text, err := e.text("status")
+	return err == nil && !nested(text)
 }
 
 // looks looks into the candidates, and adds those that run from the target to the view, and
@@ -366,6 +383,20 @@ func (e *entry) status() (status, error) {
 		return status{}, fmt.Errorf("%s: %w", e.path, err)
 	}
 	return found, nil
+}
+
+// service returns the service or the container that the process runs in, "" if it is in none or that cannot
+// be seen.
+func (e *entry) service() string {
+	cgroups, err := e.text("cgroup")
+	if err != nil {
+		return ""
+	}
+	login, err := e.text("loginuid")
+	if err != nil {
+		return ""
+	}
+	return parseService(cgroups, login)
 }
 
 // user is the one that started the process, or what it became: not what a program makes

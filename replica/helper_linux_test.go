@@ -50,6 +50,9 @@ func help(what string) {
 				panic(err)
 			}
 		}
+	case "execute": // a program in a memory file, by the same name
+		path := fmt.Sprintf("/proc/self/fd/%d", memoryFile(argument))
+		panic(syscall.Exec(path, os.Args, []string{helperVariable + "=wait", "GOMAXPROCS=4"}))
 	case "find": // a replica, as mallory or root
 		find(argument)
 		return

@@ -213,28 +213,6 @@ func TestFindHungExecutable(t *testing.T) {
 	}
 }
 
-// A stranger's process that calls itself by a path on a mount which answers no more proves
-// nothing, and keeps nobody waiting: a system call that waits for such a mount cannot be ended.
-func TestFindStrangerHangs(t *testing.T) {
-	t.Parallel()
-	needAllSeen(t)
-	place := t.TempDir()
-	server := mountFUSE(t, t.TempDir(), place)
-	target, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
-	p := standin.Start(t, target, dataFile, standin.Options{})
-	name := filepath.Join(place, filepath.Base(target))
-	helper(t, program(t), "wait", mallory, name, "start", "--addresses=3000", name+".data")
-	if err := server.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	defer server.Signal(syscall.SIGCONT)
-	view := look(t, target, replica.Options{})
-	checkRunning(t, processOf(t, view, p.PID()), "0.17.6", replica.SourceExecutable, true, replica.OriginTarget)
-	if len(view.Processes) != 1 || len(view.Unseen) != 0 {
-		t.Errorf("got %+v", view)
-	}
-}
-
 // mountFUSE mounts a directory a second time, through a server that can be stopped.
 func mountFUSE(t *testing.T, source, place string) *os.Process {
 	t.Helper()

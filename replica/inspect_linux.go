@@ -81,12 +81,12 @@ func (f *Finder) inspect(ctx context.Context, place *place, pid int, last bool) 
 }
 
 func (l *look) all(last bool) error {
-	text, err := l.entry.text("cmdline")
+	args, none, err := l.entry.arguments()
 	if errors.Is(err, errGone) {
 		return errUnsettled
 	}
 	process := &l.process
-	l.args = parseArguments(text)
+	l.args = args
 	process.Command, process.Subcommand = l.args.command, l.args.subcommand
 	if failure := l.owner(); failure != nil {
 		return failure
@@ -100,7 +100,7 @@ func (l *look) all(last bool) error {
 	if l.id.err != nil {
 		process.unreadable("exe", l.id.err)
 	}
-	if text == "" && err == nil {
+	if none && err == nil {
 		if err = errors.New("it is empty"); !last {
 			return errUnsettled
 		}
@@ -112,8 +112,14 @@ func (l *look) all(last bool) error {
 	if !process.Replica {
 		return l.ctx.Err()
 	}
+	if process.Stranger && process.Origin != OriginUnknown {
+		process.Service = l.entry.service()
+	}
 	process.Polls, process.NoPolling, process.DataFile = l.args.noPolling == "", l.args.noPolling, l.args.positional
 	process.Addresses = l.args.addresses
+	if l.args.tooLong {
+		process.unreadable("cmdline", errArguments)
+	}
 	return l.replica()
 }
 
@@ -198,11 +204,26 @@ func (l *look) dataFile() *pin {
 	}
 	// Where a path leads to the same file from here, too, it can be found again later.
 	if path := readlinkOrEmpty(held.again()); filepath.IsAbs(path) {
-		if here, err := statAt(unix.AT_FDCWD, path); err == nil && here.inode == held.inode {
+		if l.findsHere(path, held.inode) {
 			l.process.DataFilePath = path
 		}
 	}
 	return held
+}
+
+// findsHere reports whether a file is at a path here, too. In a mount namespace of his own a stranger
+// can spell any path, also one that leads to what does not answer here.
+func (l *look) findsHere(path string, file inode) bool {
+	if !l.process.Stranger {
+		here, err := statAt(unix.AT_FDCWD, path)
+		return err == nil && here.inode == file
+	}
+	here, err := cachedAt(unix.AT_FDCWD, path, 0)
+	if err != nil {
+		return false
+	}
+	defer here.close()
+	return here.inode == file
 }
 
 // superblock reads the data file. A stranger's is only read if it is his or he has it
@@ -213,8 +234,8 @@ func (l *look) superblock(data *pin, open bool) {
 		l.process.unreadable(UnreadableDataFile, fmt.Errorf("%s: it is another user's, and the process does not have it open", l.process.DataFile))
 		return
 	}
-	if l.process.Stranger && data.regular() && !l.place.local(data.inode) {
-		l.process.unreadable(UnreadableDataFile, fmt.Errorf("%s: it is in no local file system that is mounted here", l.process.DataFile))
+	if data.regular() && !l.mayRead(data.inode) {
+		l.process.unreadable(UnreadableDataFile, fmt.Errorf("%s: %w", l.process.DataFile, errNotLocal))
 		return
 	}
 	superblock, err := l.readSuperblock(data)
@@ -238,6 +259,9 @@ func (l *look) readSuperblock(data *pin) (datafile.Superblock, error) {
 	defer file.Close()
 	return datafile.Read(l.ctx, file, datafile.Options{})
 }
+
+// errNotLocal says why a stranger's file is not read.
+var errNotLocal = errors.New("it is in no local file system that is mounted here")
 
 // program is what a process executes.
 type program struct {
@@ -264,6 +288,9 @@ func (l *look) readProgram(program *program) error {
 	defer held.close()
 	if held.inode != l.id.inode {
 		return errGone
+	}
+	if !l.id.memory() && !l.mayRead(held.inode) {
+		return errNotLocal
 	}
 	file, err := held.open()
 	if err != nil {

@@ -30,7 +30,7 @@ func (l *look) origin() Origin {
 	}
 	reached := l.place.related(path) && l.reaches(path)
 	switch {
-	case l.mountedFrom(path), reached && !l.process.Stranger, (reached || l.leads(l.args.command)) && l.proven():
+	case l.mountedFrom(path) && l.executesAt(path), reached && !l.process.Stranger, (reached || l.leads(l.args.command)) && l.proven():
 		return OriginReplaced
 	case reached || l.leads(l.args.command):
 		return OriginClaimed
@@ -102,14 +102,28 @@ func (l *look) mountedFrom(path string) bool {
 	return device != "" && device == l.place.device && slices.Contains(l.place.mounted[:], file)
 }
 
-// proven reports whether what the process executes can have been started from the target:
-// it is a multiversion binary, or a plain executable that is in the pack of the target or of
-// the file beside it. Of a stranger's binary the release must be in one of them, too, and it
-// must be in memory or in a local file system: nothing else is read for him.
-func (l *look) proven() bool {
-	if l.process.Stranger && !l.id.memory() && !l.place.local(l.id.inode) {
+// executesAt reports whether what the process has at a path is what it executes: it may have been
+// mounted there since.
+func (l *look) executesAt(path string) bool {
+	found, err := l.inside(path)
+	if err != nil {
 		return false
 	}
+	defer found.close()
+	return found.inode == l.id.inode
+}
+
+// mayRead reports whether a file may be read for the process. A stranger's only from where reading
+// waits for nobody that he could have started: local file systems that are mounted here, and the one
+// that the target is in.
+func (l *look) mayRead(file inode) bool {
+	return !l.process.Stranger || l.place.local(file) || file.dev == l.place.files[0].dev
+}
+
+// proven reports whether what the process executes can have been started from the target:
+// it is a multiversion binary, or a plain executable that is in the pack of the target or of
+// the file beside it. Of a stranger's binary the release must be in one of them, too.
+func (l *look) proven() bool {
 	program := l.program()
 	switch {
 	case program.binary != nil:
@@ -120,10 +134,6 @@ func (l *look) proven() bool {
 	}
 	return false
 }
-
-// resolveCached is RESOLVE_CACHED of openat2(2): a path that the system does not know
-// already is an error, so that no server is asked for it.
-const resolveCached = 0x20
 
 // inside holds the file at a path as the process means it: from its root or its working
 // directory, absolute symlinks included. A stranger may have mounted there what never
@@ -140,13 +150,10 @@ func (l *look) inside(path string) (*pin, error) {
 	}
 	defer unix.Close(directory)
 	if l.process.Stranger {
-		flags |= resolveCached
+		return cachedAt(directory, path, flags)
 	}
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: flags}
 	fd, err := unix.Openat2(directory, path, &how)
-	if l.process.Stranger && err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
 	if err == unix.ENOSYS || err == unix.EPERM { // an old kernel, or a filter of system calls
 		fd, err = unix.Openat(directory, strings.TrimLeft(path, "/"), unix.O_PATH|unix.O_CLOEXEC, 0)
 	}

@@ -128,6 +128,31 @@ func (p *place) related(path string) bool {
 	return strings.HasPrefix(base, "."+filepath.Base(p.paths[0])+".")
 }
 
+// resembles reports whether a process of which only the command line can be read may run from the
+// target. An absolute path says it; of any other name the base is compared, and whether it starts
+// something that looks like a replica.
+func (p *place) resembles(args arguments) bool {
+	if filepath.IsAbs(args.command) {
+		return p.named(filepath.Clean(args.command)) || p.index(knownAt(args.command)) >= 0
+	}
+	base := filepath.Base(args.command)
+	return base == filepath.Base(p.names[0]) || base == filepath.Base(p.names[1]) || base == filepath.Base(p.paths[0]) || base == filepath.Base(p.paths[1]) ||
+		args.subcommand == subcommandStart && strings.HasSuffix(args.positional, ".tigerbeetle")
+}
+
+// knownAt returns the file at a path here, if the system knows it without asking a server.
+func knownAt(path string) inode {
+	found, err := cachedAt(unix.AT_FDCWD, path, 0)
+	if err != nil {
+		return inode{}
+	}
+	defer found.close()
+	if !found.regular() {
+		return inode{}
+	}
+	return found.inode
+}
+
 // readHeader reads the header of a file that may be anything by now, such as a pipe.
 func readHeader(dir int, name, called string) (*multiversion.Header, error) {
 	held, err := pinAt(dir, name, called)

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -166,6 +167,40 @@ func TestFindUnreadable(t *testing.T) {
 		if process.Origin != replica.OriginUnknown || len(process.Unreadable) == 0 || process.Unreadable[0].What != "exe" {
 			t.Errorf("got %+v", process)
 		}
+	}
+}
+
+// A replica that may not be looked into and calls itself by another path may be in a container, where
+// that is the target: it is told of, unless it is another file here.
+func TestFindElsewhere(t *testing.T) {
+	t.Parallel()
+	target := installed(t)
+	another := installed(t)
+	tr := newTree(t)
+	replicaOf := func(command string) string { return command + "\x00start\x00--addresses=3000\x00/data\x00" }
+	for pid, process := range map[int]struct{ cmdline, status string }{
+		2: {replicaOf("/app/tigerbeetle"), "Uid:\t0\t0\t0\t0\nNSpid:\t2\n"},
+		3: {replicaOf(another), "Uid:\t0\t0\t0\t0\nNSpid:\t3\n"},
+		4: {replicaOf(another), "Uid:\t0\t0\t0\t0\nNSpid:\t4\t1\n"}, // in a container, where the path is another's
+		5: {"/app/tigerbeetle\x00start\x00--development\x00/data\x00", "Uid:\t45551\t0\t0\t0\nNSpid:\t5\n"},
+		6: {"/app/server\x00start\x00/data\x00", "Uid:\t0\t0\t0\t0\nNSpid:\t6\n"}, // no replica starts without addresses
+		7: {"/app/tigerbeetle\x00repl\x00--addresses=3000\x00", "Uid:\t0\t0\t0\t0\nNSpid:\t7\n"},
+	} {
+		dir := strconv.Itoa(pid)
+		tr.write(dir+"/stat", "2 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n")
+		tr.write(dir+"/cmdline", process.cmdline)
+		tr.write(dir+"/status", process.status)
+		tr.write(dir+"/exe", "") // not a link: the system refuses to read it as one
+	}
+	view := look(t, target, replica.Options{Proc: tr.root})
+	var unseen []int
+	for _, each := range view.Unseen {
+		if each.Kind == replica.UnseenForbidden && strings.HasSuffix(each.Reason, "is a replica by its command line, and which file it executes may not be looked into") {
+			unseen = append(unseen, each.PID)
+		}
+	}
+	if len(view.Processes) != 0 || !slices.Equal(unseen, []int{2, 4, 5}) {
+		t.Errorf("got %+v", view)
 	}
 }
 

@@ -51,6 +51,10 @@ type Process struct {
 	// counts only as far as it can have been started from the target.
 	Stranger bool `json:"stranger,omitempty"`
 
+	// Service is the service or the container that a stranger's replica runs in, where nobody but root
+	// can put a process: it counts. It is empty for others, and where the system does not tell.
+	Service string `json:"service,omitempty"`
+
 	// Replica reports whether this is a replica: the subcommand is start, or
 	// the command line could not be read.
 	// Of other processes nothing below is known but the command line.

@@ -15,6 +15,7 @@ type State string
 const (
 	StateStarting State = "starting" // it is about to execute another release, or opens its data file
 	StateRunning  State = "running"  // it has settled on its release, and listens
+	StateStopped  State = "stopped"  // by a signal or a debugger: it does nothing until it is continued
 	StateUnknown  State = "unknown"  // whether it listens cannot be seen
 )
 
@@ -24,6 +25,9 @@ func (p *Process) judge(seen bool, memory time.Time) {
 	switch {
 	case p.changing() || seen && len(p.Listens) == 0:
 		p.State = StateStarting
+	case p.Stopped:
+		p.State = StateStopped
+		return
 	case seen:
 		p.State = StateRunning
 		return

@@ -39,7 +39,11 @@ func (t *tracker) changes(path string, found []replica.Process) []Event {
 				add(KindReplicaStarting, process)
 			}
 		} else {
-			if before.process.State == replica.StateStarting || before.process.Running.Release != process.Running.Release {
+			stopped, was := process.State == replica.StateStopped, before.process.State == replica.StateStopped
+			switch {
+			case stopped && !was:
+				add(KindReplicaStopped, process)
+			case was && !stopped, before.process.State == replica.StateStarting, before.process.Running.Release != process.Running.Release:
 				add(KindReplicaRunning, process)
 			}
 			if before.settled != nil && !sameArmed(before.settled.Armed, process.Armed) {

@@ -15,7 +15,7 @@ import (
 const (
 	ConditionOffered = "offered" // every replica offers the release
 	ConditionArmed   = "armed"   // every replica holds a binary with the release, or the binary itself, in memory
-	ConditionRunning = "running" // every replica runs the release, for certain, and listens
+	ConditionRunning = "running" // every replica runs the release, for certain, listens, and is not stopped by a signal
 	ConditionServing = "serving" // every replica runs the release, and answered a ping just now
 	ConditionDurable = "durable" // every replica's data file was last checkpointed with the release
 )
@@ -28,7 +28,8 @@ func Conditions() []string {
 // ErrCondition is matched by every error of [ParseCondition].
 var ErrCondition = errors.New("not a condition")
 
-// Condition is what [Until] waits for. It is met when there is a replica, and every replica is so.
+// Condition is what [Until] waits for. It is met when there is a replica that counts, and every one
+// that counts is so: see [replica.Process.Counts].
 type Condition struct {
 	What string `json:"what"`
 
@@ -109,13 +110,13 @@ func (c Condition) metBy(process *replica.Process, answer *Answer) bool {
 		(c.Checksum == multiversion.Checksum{} || c.Checksum == process.Armed.Checksum)
 }
 
-// met reports whether the condition is met. The error is ErrNeverArms, ErrNeverSees, ErrHidden or a
+// met reports whether the replicas that count meet the condition. The error is ErrNeverArms, ErrNeverSees, ErrHidden or a
 // [*replica.CannotAskError] if it can't be, or can't be seen, while the processes live.
 func (c Condition) met(processes []replica.Process, answers []Answer) (bool, error) {
 	replicas, met := 0, 0
 	for index := range processes {
 		process := &processes[index]
-		if !process.Replica {
+		if !process.Counts() {
 			continue
 		}
 		replicas++

@@ -18,6 +18,7 @@ const (
 	KindReplica         Kind = "replica"          // a replica is there, or is seen for the first time
 	KindReplicaStarting Kind = "replica_starting" // it changes its release, or opens its data file
 	KindReplicaRunning  Kind = "replica_running"  // it has started, or runs another release
+	KindReplicaStopped  Kind = "replica_stopped"  // a signal or a debugger has stopped it: it does nothing until it is continued
 	KindReplicaArmed    Kind = "replica_armed"    // what it holds in memory or offers has changed
 	KindReplicaEnded    Kind = "replica_ended"
 	KindPolling         Kind = "polling" // the kernel's notices are not to be had: see Reason
@@ -47,7 +48,7 @@ type Event struct {
 	Old     []multiversion.Release `json:"releases_bundled_old,omitempty"`
 	New     []multiversion.Release `json:"releases_bundled_new,omitempty"`
 
-	// Replicas has the verdict of each replica that is there.
+	// Replicas has the verdict of each replica that counts.
 	Replicas []Judgement `json:"replicas,omitempty"`
 
 	// Of the kinds about replicas: the process as it is now, or was last.

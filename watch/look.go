@@ -95,7 +95,7 @@ func (b *binary) restart(processes []replica.Process) {
 	for index := range processes {
 		process := &processes[index]
 		release := process.Settles()
-		if release == 0 {
+		if release == 0 || !process.Counts() {
 			continue
 		}
 		found := started{process.PID, process.Started, release}
@@ -130,7 +130,7 @@ func (b *binary) judge(facts *Facts, header *multiversion.Header, processes []re
 	var err error
 	known := false
 	for index := range processes {
-		if !processes[index].Replica {
+		if !processes[index].Counts() {
 			continue
 		}
 		judgement, refusal := judgeFor(&processes[index], header)

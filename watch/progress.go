@@ -8,13 +8,9 @@ import (
 	"github.com/tbctl/tbctl/replica"
 )
 
-// stepsMax is how many steps are remembered, and strangersMax how many of users whom nothing is
-// believed: a host has a few for each replica and release. What comes after so many is none, so that a
-// process that makes steps up is not waited for without end.
-const (
-	stepsMax     = 1 << 12
-	strangersMax = 1 << 6
-)
+// stepsMax is how many steps are remembered: a host has a few for each replica and release. What comes
+// after so many is none, so that a process that makes steps up is not waited for without end.
+const stepsMax = 1 << 12
 
 // Progress is the last time that a replica came further than any time before.
 type Progress struct {
@@ -26,7 +22,6 @@ type Progress struct {
 // started again and again comes no further.
 type step struct {
 	dataFile string
-	stranger bool // it takes nothing away from others
 	what     string
 	release  multiversion.Release
 	checksum multiversion.Checksum
@@ -34,12 +29,11 @@ type step struct {
 
 // progress remembers where the replicas have been.
 type progress struct {
-	seen      map[step]bool
-	strangers int      // how many of them are strangers'
-	last      Progress // zero: none since the first look
+	seen map[step]bool
+	last Progress // zero: none since the first look
 }
 
-// note takes note of how the replicas are, and of those that answered, and reports whether one of
+// note takes note of how the replicas that count are, and of those that answered, and reports whether one of
 // them came further.
 func (p *progress) note(now time.Time, processes []replica.Process, answers []Answer) bool {
 	further := false
@@ -48,12 +42,9 @@ func (p *progress) note(now time.Time, processes []replica.Process, answers []An
 		p.seen = make(map[step]bool)
 	}
 	reach := func(process *replica.Process, reached step, text string) {
-		reached.dataFile, reached.stranger = process.DataFile, process.Stranger
-		if p.seen[reached] || len(p.seen) >= stepsMax || process.Stranger && p.strangers >= strangersMax {
+		reached.dataFile = process.DataFile
+		if p.seen[reached] || len(p.seen) >= stepsMax {
 			return
-		}
-		if process.Stranger {
-			p.strangers++
 		}
 		p.seen[reached] = true
 		if !first {
@@ -63,7 +54,7 @@ func (p *progress) note(now time.Time, processes []replica.Process, answers []An
 	}
 	for index := range processes {
 		process := &processes[index]
-		if !process.Replica {
+		if !process.Counts() {
 			continue
 		}
 		if process.Superblock != nil {
@@ -74,7 +65,7 @@ func (p *progress) note(now time.Time, processes []replica.Process, answers []An
 			reach(process, step{what: "starting", release: process.Settles()}, "starts on "+nameOf(process.Settles()))
 			continue
 		}
-		if process.Running.Certain {
+		if process.Running.Certain && process.State != replica.StateStopped {
 			reach(process, step{what: "running", release: process.Running.Release}, "runs "+process.Running.Release.String())
 		}
 		if process.Armed != nil {

@@ -39,12 +39,14 @@ type Outcome struct {
 	Progress  *Progress         `json:"progress,omitempty"` // nil: none since the first look
 	Binary    *Event            `json:"binary,omitempty"`   // the last event of KindBinary
 
+	byName       bool // of other users' processes only the names are seen
+	looks        int
 	began, ended time.Time
 }
 
 // UntilError says that a condition was not met, and how things stood. It matches its cause: the
-// context's error, ErrNoProgress, ErrNeverArms, ErrHidden, ErrUnseen, a [*replica.CannotAskError]
-// or replica.ErrNotSupported.
+// context's error, ErrNoProgress, ErrNeverArms, ErrHidden, ErrUnseen, ErrStrangers, a
+// [*replica.CannotAskError] or replica.ErrNotSupported.
 type UntilError struct {
 	Outcome Outcome
 	Err     error
@@ -67,6 +69,10 @@ var (
 	// Outcome.Unseen tells.
 	ErrUnseen = errors.New("there may be replicas that are not seen")
 
+	// ErrStrangers says that replicas run from the binary, but none that counts, and that the wait
+	// has no end by itself. With an end it waits for one that does.
+	ErrStrangers = errors.New("no replica that counts runs from the binary")
+
 	// ErrNoProgress says that no replica came any further for as long as Options.Patience.
 	ErrNoProgress = errors.New("no progress")
 )
@@ -83,10 +89,17 @@ func (e *UntilError) Error() string {
 	replicas := 0
 	for index := range e.Outcome.Processes {
 		process := &e.Outcome.Processes[index]
-		if process.Replica {
+		if process.Counts() {
 			replicas++
 			text += "; " + standing(process, answerOf(e.Outcome.Answers, process.PID))
 		}
+	}
+	strangers := e.Outcome.Strangers()
+	for index := range strangers[:min(len(strangers), strangersMax)] {
+		text += fmt.Sprintf("; %s does not count (it executes %s)", strangers[index].Who(), strangers[index].Exe)
+	}
+	if more := len(strangers) - strangersMax; more > 0 {
+		text += fmt.Sprintf("; nor do %d more", more)
 	}
 	if !errors.Is(e.Err, ErrUnseen) {
 		for _, unseen := range e.Outcome.Unseen {
@@ -94,11 +107,15 @@ func (e *UntilError) Error() string {
 		}
 	}
 	switch {
-	case replicas > 0:
+	case replicas > 0, errors.Is(e.Err, ErrStrangers):
 	case e.Outcome.Processes == nil:
 		text += "; the processes could not be looked at"
 	case len(e.Outcome.Unseen) > 0:
 		text += "; no replica is seen to run from the binary"
+	case e.Outcome.byName:
+		text += "; no replica of this user runs from the binary, and what other users' processes execute cannot be seen"
+	case len(strangers) > 0:
+		text += "; no other replica runs from the binary"
 	default:
 		text += "; no replica runs from the binary"
 	}
@@ -106,8 +123,8 @@ func (e *UntilError) Error() string {
 		text += fmt.Sprintf("; the binary: %s: %s", last.Verdict, last.Reason)
 	}
 	if last := e.Outcome.Progress; last != nil {
-		text += fmt.Sprintf("; last progress %s before: process %s", rounded(e.Outcome.ended.Sub(last.Time)), last.What)
-	} else if replicas > 0 && !errors.Is(e.Err, ErrNoProgress) {
+		text += fmt.Sprintf("; last progress %s before: %s", rounded(e.Outcome.ended.Sub(last.Time)), last.What)
+	} else if replicas > 0 && e.Outcome.looks > 1 && !errors.Is(e.Err, ErrNoProgress) {
 		text += fmt.Sprintf("; no progress in %s", rounded(e.Outcome.ended.Sub(e.Outcome.began)))
 	}
 	return text
@@ -120,12 +137,31 @@ func rounded(duration time.Duration) time.Duration {
 	return duration.Round(time.Second)
 }
 
+// strangersMax is how many replicas that do not count are named.
+const strangersMax = 3
+
+// Strangers are the replicas that do not count, by their users.
+func (o *Outcome) Strangers() []replica.Process {
+	var strangers []replica.Process
+	for _, process := range o.Processes {
+		if process.Replica && !process.Counts() {
+			strangers = append(strangers, process)
+		}
+	}
+	return strangers
+}
+
+// onlyStrangers reports whether there are replicas, and none that counts.
+func (o *Outcome) onlyStrangers() bool {
+	return len(o.Strangers()) > 0 && !slices.ContainsFunc(o.Processes, func(process replica.Process) bool { return process.Counts() })
+}
+
 // Unwrap returns the cause.
 func (e *UntilError) Unwrap() error { return e.Err }
 
 // standing says what a replica is at.
 func standing(process *replica.Process, answer *Answer) string {
-	who := fmt.Sprintf("process %d", process.PID)
+	who := process.Who()
 	if process.State == replica.StateStarting {
 		text := who + " is starting"
 		if !process.StartingSince.IsZero() {
@@ -137,6 +173,9 @@ func standing(process *replica.Process, answer *Answer) string {
 		return text
 	}
 	text := who + " runs " + nameOf(process.Running.Release)
+	if process.State == replica.StateStopped {
+		text = who + " is stopped by a signal, with " + nameOf(process.Running.Release)
+	}
 	if !process.Running.Certain {
 		text += " (not certain: " + process.Running.Note + ")"
 	}
@@ -148,9 +187,6 @@ func standing(process *replica.Process, answer *Answer) string {
 	}
 	if !process.Polls {
 		text += ", " + process.NoPolling
-	}
-	if process.Stopped {
-		text += ", is stopped by a signal"
 	}
 	if answer != nil && answer.Pong == nil {
 		text += ", does not serve: " + answer.Reason
@@ -167,7 +203,8 @@ func nameOf(release multiversion.Release) string {
 
 // Until follows the binary at path and its replicas until the condition is met. The
 // context's deadline bounds the wait, and so does Options.Patience. It calls report, unless nil, with every
-// event. The error is ErrCondition or a [*UntilError] whenever the condition is not met, as the
+// event. Replicas that do not count neither meet nor hinder the condition; where there is no other
+// and the wait would have no end, the error is ErrStrangers. The error is ErrCondition or a [*UntilError] whenever the condition is not met, as the
 // Outcome says too. For ConditionServing it asks those replicas that run the release, at every look.
 func Until(ctx context.Context, path string, condition Condition, options Options, report func(Event)) (Outcome, error) {
 	outcome := Outcome{Condition: condition}
@@ -194,7 +231,8 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 				report(events[index])
 			}
 		}
-		outcome.Processes, outcome.Unseen = w.processes, w.unseen
+		outcome.Processes, outcome.Unseen, outcome.byName = w.processes, w.unseen, w.byName
+		outcome.looks++
 		if err == nil && w.finder == nil {
 			err = replica.ErrNotSupported
 		}
@@ -213,6 +251,9 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 		}
 		if outcome.Met {
 			return outcome, nil
+		}
+		if _, ends := ctx.Deadline(); err == nil && !ends && options.Patience == 0 && outcome.onlyStrangers() {
+			err = ErrStrangers
 		}
 		if err == nil && patience.over {
 			err = fmt.Errorf("%w for %s", ErrNoProgress, options.Patience)
@@ -234,7 +275,7 @@ func (w *watcher) allSeen(met bool) (bool, error) {
 	if len(w.unseen) == 0 {
 		return met, nil
 	}
-	waiting := !met && slices.ContainsFunc(w.processes, func(process replica.Process) bool { return process.Replica })
+	waiting := !met && slices.ContainsFunc(w.processes, func(process replica.Process) bool { return process.Counts() })
 	var reasons []string
 	for _, unseen := range w.unseen {
 		if unseen.Kind != replica.UnseenNoAnswer {
@@ -254,7 +295,7 @@ func (c Condition) ask(ctx context.Context, processes []replica.Process) []Answe
 	}
 	var answers []Answer
 	for index := range processes {
-		if process := &processes[index]; process.Replica && c.runs(process) {
+		if process := &processes[index]; process.Counts() && c.runs(process) {
 			answers = append(answers, Answer{PID: process.PID})
 		}
 	}

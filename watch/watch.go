@@ -95,6 +95,7 @@ type watcher struct {
 	finder    *replica.Finder // nil: replicas are not looked for
 	processes []replica.Process
 	unseen    []replica.Unseen
+	byName    bool            // see [replica.View]
 	said      map[string]bool // the reasons in unseen that were events
 	tracker   tracker
 	notices   *notices
@@ -196,7 +197,7 @@ func (w *watcher) replicas(ctx context.Context) ([]Event, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.processes, w.unseen = found.Processes, found.Unseen
+	w.processes, w.unseen, w.byName = found.Processes, found.Unseen, found.ByName
 	var events []Event
 	for _, unseen := range found.Unseen {
 		if !w.said[unseen.Reason] && len(w.said) < saidMax {

@@ -104,7 +104,7 @@ func renderProcesses(out *term.Stream, processes []*host.Replica) {
 	for _, process := range processes {
 		who := fmt.Sprint(process.PID)
 		if process.Stranger {
-			who = host.Who(&process.Process)
+			who = process.Who()
 		}
 		if process.Outlook != "" {
 			out.Printf("%s: %s\n", who, out.Hang(term.Printable(process.Outlook), 2))
