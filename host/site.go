@@ -155,7 +155,7 @@ func (e *UnseenError) Error() string {
 
 // ForeseeArmed says what would keep [Site.WaitArmed] from ending well whatever the replicas do, and returns
 // how many there are; replaced is whether the file is to be another one by then. The error is an [*UnseenError],
-// or matches [watch.ErrNeverArms].
+// a [*watch.StrangersError], or matches [watch.ErrNeverArms].
 func (s *Site) ForeseeArmed(ctx context.Context, replaced bool) (int, error) {
 	view, replicas, err := toArm(ctx, s.Query())
 	if err != nil || replicas == 0 {
@@ -166,7 +166,7 @@ func (s *Site) ForeseeArmed(ctx context.Context, replaced bool) (int, error) {
 		return replicas, &UnseenError{hidden}
 	}
 	for _, process := range view.Processes {
-		if process.Replica && process.NoPolling != "" && replaced {
+		if process.Counts() && process.NoPolling != "" && replaced {
 			return replicas, fmt.Errorf("%w: process %d has %s", watch.ErrNeverArms, process.PID, process.NoPolling)
 		}
 	}
@@ -174,18 +174,22 @@ func (s *Site) ForeseeArmed(ctx context.Context, replaced bool) (int, error) {
 }
 
 // toArm looks for the replicas that are waited for, and counts them. Where none is seen and there may be
-// some, the error is an [*UnseenError].
+// some, the error is an [*UnseenError], and where there are only such that do not count, a
+// [*watch.StrangersError].
 func toArm(ctx context.Context, query Query) (view replica.View, replicas int, err error) {
 	if view, err = See(ctx, query); err != nil {
 		return view, 0, fmt.Errorf("wait for the replicas: %w", err)
 	}
 	for index := range view.Processes {
-		if view.Processes[index].Replica {
+		if view.Processes[index].Counts() {
 			replicas++
 		}
 	}
+	strangers := watch.Strangers(view.Processes)
 	switch {
 	case replicas > 0:
+	case len(strangers) > 0:
+		err = &watch.StrangersError{Processes: strangers}
 	case len(view.Unseen) > 0:
 		err = &UnseenError{view.Unseen}
 	case view.ByName:
@@ -195,10 +199,10 @@ func toArm(ctx context.Context, query Query) (view replica.View, replicas int, e
 }
 
 // WaitArmed waits until every replica that runs from the installed file holds it in memory, and
-// returns how many there are. It gives up when none has come further for the time of the patience. Each event
-// is told to report. The error is an [*UnseenError] where there may be others, or that of
-// [watch.Until]. What was seen meanwhile is remembered; quiet says that it is no matter
-// if that fails.
+// returns how many there are that count. It gives up when none has come further for the time of the patience. Each event
+// is told to report. The error is an [*UnseenError] where there may be others, a
+// [*watch.StrangersError] where there are only such that do not count, or that of [watch.Until]. What was
+// seen meanwhile is remembered; quiet says that it is no matter if that fails.
 func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool, report func(watch.Event)) (int, error) {
 	query := s.Query()
 	defer func() { // a replica may have started since the installation looked, or have come further

@@ -88,6 +88,9 @@ func TestJudge(t *testing.T) {
 		{"sockets unseen", Process{Superblock: at(newest), Running: Running{Release: newest, Source: SourceExecutable}}, false, time.Time{}, StateUnknown, time.Time{}, newest},
 		{"no data file", Process{Running: Running{Release: newest, Source: SourceExecutable}}, true, written, StateStarting, written, 0},
 		{"no data file, listens", Process{Running: Running{Release: newest, Source: SourceExecutable}, Listens: listens}, true, written, StateRunning, time.Time{}, newest},
+		{"listens, and is stopped", Process{Superblock: at(newest), Running: Running{Release: newest, Source: SourceExecutable}, Listens: listens, Stopped: true}, true, written, StateStopped, time.Time{}, newest},
+		{"sockets unseen, and stopped", Process{Superblock: at(newest), Running: Running{Release: newest, Source: SourceExecutable}, Stopped: true}, false, time.Time{}, StateStopped, time.Time{}, newest},
+		{"stopped while it starts", Process{Superblock: at(release0178), Running: Running{Release: newest, Source: SourceExecutable}, Stopped: true}, false, written, StateStarting, written, release0178},
 		{"by its data file alone", Process{Superblock: at(newest), Running: Running{Release: newest, Source: SourceDataFile}, Listens: listens}, true, written, StateRunning, time.Time{}, newest},
 	} {
 		process := test.process

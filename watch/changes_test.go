@@ -31,6 +31,7 @@ func TestChanges(t *testing.T) {
 	reborn.Started = one.Started.Add(time.Second)
 	repl.Replica = false
 	armed := armedWith(one, 5, 6)
+	stopped := at(replica.StateStopped, 5, 5)
 	newest, opens := at(replica.StateStarting, 8, 6), at(replica.StateStarting, 6, 6)
 	tests := []struct {
 		name  string
@@ -55,6 +56,7 @@ func TestChanges(t *testing.T) {
 			{at(replica.StateStarting, 8, 8)}, {armedWith(at(replica.StateRunning, 8, 8), 5, 6, 8)}},
 			[]Kind{KindReplica, KindReplicaStarting, KindReplicaRunning, KindReplicaStarting, KindReplicaRunning, KindReplicaArmed}},
 		{"a stop that nobody saw run", [][]replica.Process{{one}, {newest}, {at(replica.StateStarting, 8, 8)}}, []Kind{KindReplica, KindReplicaStarting, KindReplicaStarting}},
+		{"stopped and continued", [][]replica.Process{{one}, {stopped}, {stopped}, {one}}, []Kind{KindReplica, KindReplicaStopped, KindReplicaRunning}},
 		{"ends while it starts", [][]replica.Process{{newest}, nil}, []Kind{KindReplica, KindReplicaEnded}},
 	}
 	for _, test := range tests {
@@ -79,6 +81,11 @@ func TestMet(t *testing.T) {
 	uncertain.Running.Certain = false
 	other := running
 	other.PID, other.DataFile = 2, "0_1.tigerbeetle"
+	stopped := armedWith(at(replica.StateStopped, 6, 6), 5, 6, 7)
+	stranger, service, halted := running, running, stopped
+	stranger.PID, stranger.Stranger, stranger.UID = 3, true, 45551
+	halted.PID, halted.Stranger, halted.UID = 4, true, 45551
+	service.PID, service.Stranger, service.Service = 5, true, "tigerbeetle.service"
 	pong := func(pid int, release multiversion.Release) Answer {
 		return Answer{PID: pid, Pong: &replica.Pong{Release: release}}
 	}
@@ -110,6 +117,16 @@ func TestMet(t *testing.T) {
 		{"answered, and starts again", Condition{What: ConditionServing, Release: 6}, []replica.Process{starting}, []Answer{pong(1, 6)}, false},
 		{"silent", Condition{What: ConditionServing, Release: 6}, []replica.Process{running}, []Answer{{PID: 1, Err: replica.ErrSilent}}, false},
 		{"one of two is silent", Condition{What: ConditionServing, Release: 6}, []replica.Process{running, other}, []Answer{pong(1, 6)}, false},
+		{"stopped", Condition{What: ConditionRunning, Release: 6}, []replica.Process{stopped}, nil, false},
+		{"stopped, and runs any", Condition{What: ConditionRunning}, []replica.Process{stopped}, nil, false},
+		{"answered, and is stopped since", Condition{What: ConditionServing}, []replica.Process{stopped}, []Answer{pong(1, 6)}, false},
+		{"stopped, and holds it", Condition{What: ConditionArmed, Release: 7}, []replica.Process{stopped}, nil, true},
+		{"a stranger alone", Condition{What: ConditionRunning}, []replica.Process{stranger}, nil, false},
+		{"a stranger's data", Condition{What: ConditionDurable, Release: 6}, []replica.Process{stranger}, nil, false},
+		{"a stranger serves, and the replica starts", Condition{What: ConditionServing}, []replica.Process{starting, stranger}, []Answer{pong(3, 6)}, false},
+		{"a stranger is stopped", Condition{What: ConditionRunning}, []replica.Process{running, halted}, nil, true},
+		{"a service of another user", Condition{What: ConditionRunning}, []replica.Process{service}, nil, true},
+		{"one of two, a service, runs another", Condition{What: ConditionRunning, Release: 6}, []replica.Process{at(replica.StateRunning, 7, 7), service}, nil, false},
 		{"both serve", Condition{What: ConditionServing, Release: 6}, []replica.Process{running, other}, []Answer{pong(1, 6), pong(2, 6)}, true},
 	}
 	for _, test := range tests {

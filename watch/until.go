@@ -45,8 +45,8 @@ type Outcome struct {
 }
 
 // UntilError says that a condition was not met, and how things stood. It matches its cause: the
-// context's error, ErrNoProgress, ErrNeverArms, ErrHidden, ErrUnseen, ErrStrangers, a
-// [*replica.CannotAskError] or replica.ErrNotSupported.
+// context's error, ErrNoProgress, ErrNeverArms, ErrHidden, ErrUnseen, a
+// [*StrangersError], a [*replica.CannotAskError] or replica.ErrNotSupported.
 type UntilError struct {
 	Outcome Outcome
 	Err     error
@@ -69,10 +69,6 @@ var (
 	// Outcome.Unseen tells.
 	ErrUnseen = errors.New("there may be replicas that are not seen")
 
-	// ErrStrangers says that replicas run from the binary, but none that counts, and that the wait
-	// has no end by itself. With an end it waits for one that does.
-	ErrStrangers = errors.New("no replica that counts runs from the binary")
-
 	// ErrNoProgress says that no replica came any further for as long as Options.Patience.
 	ErrNoProgress = errors.New("no progress")
 )
@@ -94,12 +90,10 @@ func (e *UntilError) Error() string {
 			text += "; " + standing(process, answerOf(e.Outcome.Answers, process.PID))
 		}
 	}
-	strangers := e.Outcome.Strangers()
-	for index := range strangers[:min(len(strangers), strangersMax)] {
-		text += fmt.Sprintf("; %s does not count (it executes %s)", strangers[index].Who(), strangers[index].Exe)
-	}
-	if more := len(strangers) - strangersMax; more > 0 {
-		text += fmt.Sprintf("; nor do %d more", more)
+	strangers := Strangers(e.Outcome.Processes)
+	_, said := errors.AsType[*StrangersError](e.Err)
+	if len(strangers) > 0 && !said {
+		text += "; " + (&StrangersError{strangers}).Error()
 	}
 	if !errors.Is(e.Err, ErrUnseen) {
 		for _, unseen := range e.Outcome.Unseen {
@@ -107,16 +101,14 @@ func (e *UntilError) Error() string {
 		}
 	}
 	switch {
-	case replicas > 0, errors.Is(e.Err, ErrStrangers):
+	case replicas > 0, said:
 	case e.Outcome.Processes == nil:
 		text += "; the processes could not be looked at"
 	case len(e.Outcome.Unseen) > 0:
 		text += "; no replica is seen to run from the binary"
 	case e.Outcome.byName:
 		text += "; no replica of this user runs from the binary, and what other users' processes execute cannot be seen"
-	case len(strangers) > 0:
-		text += "; no other replica runs from the binary"
-	default:
+	case len(strangers) == 0:
 		text += "; no replica runs from the binary"
 	}
 	if last := e.Outcome.Binary; last != nil && last.Verdict != VerdictAccepted {
@@ -137,13 +129,30 @@ func rounded(duration time.Duration) time.Duration {
 	return duration.Round(time.Second)
 }
 
+// StrangersError says that replicas run from the binary, but none that counts, and that the wait would
+// have no end by itself. With an end it goes on, since one that counts may come.
+type StrangersError struct{ Processes []replica.Process }
+
 // strangersMax is how many replicas that do not count are named.
 const strangersMax = 3
 
-// Strangers are the replicas that do not count, by their users.
-func (o *Outcome) Strangers() []replica.Process {
+// Error names the processes and their users.
+func (e *StrangersError) Error() string {
+	var names []string
+	for index := range e.Processes[:min(len(e.Processes), strangersMax)] {
+		names = append(names, fmt.Sprintf("%s, which executes %q", e.Processes[index].Who(), e.Processes[index].Exe))
+	}
+	text := "a replica of a user who is not known to run any for this binary does not count: " + strings.Join(names, "; ")
+	if more := len(e.Processes) - strangersMax; more > 0 {
+		text += fmt.Sprintf("; and %d more", more)
+	}
+	return text
+}
+
+// Strangers are those of the processes that are replicas and do not count.
+func Strangers(processes []replica.Process) []replica.Process {
 	var strangers []replica.Process
-	for _, process := range o.Processes {
+	for _, process := range processes {
 		if process.Replica && !process.Counts() {
 			strangers = append(strangers, process)
 		}
@@ -151,9 +160,12 @@ func (o *Outcome) Strangers() []replica.Process {
 	return strangers
 }
 
-// onlyStrangers reports whether there are replicas, and none that counts.
-func (o *Outcome) onlyStrangers() bool {
-	return len(o.Strangers()) > 0 && !slices.ContainsFunc(o.Processes, func(process replica.Process) bool { return process.Counts() })
+// OnlyStrangers returns the strangers among the processes if no other replica is there.
+func OnlyStrangers(processes []replica.Process) []replica.Process {
+	if slices.ContainsFunc(processes, func(process replica.Process) bool { return process.Counts() }) {
+		return nil
+	}
+	return Strangers(processes)
 }
 
 // Unwrap returns the cause.
@@ -204,7 +216,7 @@ func nameOf(release multiversion.Release) string {
 // Until follows the binary at path and its replicas until the condition is met. The
 // context's deadline bounds the wait, and so does Options.Patience. It calls report, unless nil, with every
 // event. Replicas that do not count neither meet nor hinder the condition; where there is no other
-// and the wait would have no end, the error is ErrStrangers. The error is ErrCondition or a [*UntilError] whenever the condition is not met, as the
+// and the wait would have no end, the error is a [*StrangersError]. The error is ErrCondition or a [*UntilError] whenever the condition is not met, as the
 // Outcome says too. For ConditionServing it asks those replicas that run the release, at every look.
 func Until(ctx context.Context, path string, condition Condition, options Options, report func(Event)) (Outcome, error) {
 	outcome := Outcome{Condition: condition}
@@ -252,8 +264,10 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 		if outcome.Met {
 			return outcome, nil
 		}
-		if _, ends := ctx.Deadline(); err == nil && !ends && options.Patience == 0 && outcome.onlyStrangers() {
-			err = ErrStrangers
+		if _, ends := ctx.Deadline(); err == nil && !ends && options.Patience == 0 {
+			if strangers := OnlyStrangers(outcome.Processes); len(strangers) > 0 {
+				err = &StrangersError{strangers}
+			}
 		}
 		if err == nil && patience.over {
 			err = fmt.Errorf("%w for %s", ErrNoProgress, options.Patience)

@@ -48,7 +48,7 @@ func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 			if elsewhere := lookElsewhere(a.host.Unseen, "tbctl …"); elsewhere != "" {
 				say = elsewhere + "; or " + say
 			}
-			return say
+			return say + leaveOut(a.host.Unseen)
 		case verify.CheckPlatform:
 			if first := report.Findings[0]; first.Name == verify.CheckPlatform && first.Status == verify.Held { // it is this host's
 				return "what is installed there is for another platform: is it the right target? If it is to be replaced, move it away first: mv {target} {target}.away"

@@ -32,7 +32,7 @@ type installCmd struct {
 	NoOld  bool          `name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
 	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
 
-	WaitArmed time.Duration `placeholder:"DURATION" help:"Afterwards wait until every replica on this host holds the new binary in memory; give up when none has come further for this time."`
+	WaitArmed *time.Duration `placeholder:"DURATION" help:"Afterwards wait until every replica on this host holds the new binary in memory; give up when none has come further for this time."`
 
 	From sourceFlags `embed:""`
 	Fit  fitFlags    `embed:""`
@@ -60,8 +60,11 @@ Examples:
 
 // Run plans, installs and reports.
 func (c *installCmd) Run(a *app) error {
-	if c.Wait < 0 || c.WaitArmed < 0 {
+	if c.Wait < 0 {
 		return usage("--wait 1m", "a time to wait cannot be negative")
+	}
+	if err := checkTime("--wait-armed", c.WaitArmed); err != nil {
+		return err
 	}
 	if err := c.checkOrder(a); err != nil {
 		return err
@@ -95,7 +98,7 @@ func (c *installCmd) Run(a *app) error {
 	outcome, err := site.Install(a.ctx, request, fetchFrom(a, artifact), c.DryRun)
 	a.emitOutcome(site, outcome, err)
 	switch {
-	case err != nil || c.WaitArmed == 0:
+	case err != nil || c.WaitArmed == nil:
 		return err
 	case c.DryRun:
 		return c.foreseeArmed(a, site, outcome)
@@ -224,7 +227,10 @@ func (c *installCmd) foreseeArmed(a *app, site *host.Site, outcome *install.Outc
 	path := outcome.Plan.Target.Path
 	replicas, err := site.ForeseeArmed(a.ctx, outcome.Plan.Action != install.ActionNone)
 	var unseen *host.UnseenError
+	var strangers *watch.StrangersError
 	switch {
+	case errors.As(err, &strangers):
+		return &commandError{code: exitFailed, hint: hintUncounted(strangers, outcome), err: fmt.Errorf("the file can be installed, but no replica that counts would take it: %w", err)}
 	case errors.As(err, &unseen):
 		hint := lookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
 		return &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("the file can be installed, but then %w", err)}
@@ -238,19 +244,31 @@ func (c *installCmd) foreseeArmed(a *app, site *host.Site, outcome *install.Outc
 	return nil
 }
 
+// hintUncounted says how to let a replica count that the file was installed for.
+func hintUncounted(strangers *watch.StrangersError, outcome *install.Outcome) string {
+	until := watch.ConditionRunning
+	if outcome.Plan.New != nil {
+		until = watch.ConditionArmed + "=" + outcome.Plan.New.Release.String()
+	}
+	return hintStrangers(strangers.Processes, "tbctl watch "+shellWord(outcome.Plan.Target.Path)+" --until "+until)
+}
+
 // waitArmed waits until every replica on this host holds the installed binary.
 func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome) error {
 	path := outcome.Plan.Target.Path
-	replicas, err := site.WaitArmed(a.ctx, c.WaitArmed, !outcome.Changed, func(event watch.Event) {
-		if event.Process != nil && (event.Process.State == replica.StateStarting || event.Kind == watch.KindReplicaRunning) {
+	replicas, err := site.WaitArmed(a.ctx, *c.WaitArmed, !outcome.Changed, func(event watch.Event) {
+		if event.Process != nil && (event.Process.State == replica.StateStarting || event.Kind == watch.KindReplicaRunning || event.Kind == watch.KindReplicaStopped) {
 			a.note("%s", replicaEventText(event))
 		}
 	})
 	var unseen *host.UnseenError
+	var strangers *watch.StrangersError
 	switch {
 	case errors.As(err, &unseen):
 		hint := lookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
 		return &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("the file is installed, but %w", err)}
+	case errors.As(err, &strangers):
+		return &commandError{code: exitFailed, hint: hintUncounted(strangers, outcome), err: fmt.Errorf("the file is installed, but no replica that counts has taken it: %w", err)}
 	case err != nil && replicas == 0:
 		return err
 	case err != nil:

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,12 +108,67 @@ func TestLiveOrdinaryUser(t *testing.T) {
 	}
 	l := newLive(t, "0.17.6", "0.17.5")
 	l.giveAway()
-	said := l.asNobody("install", l.binary("0.17.8", "0.17.6"), l.target).ends(0).prints("installed: 0.17.8")
-	if strings.Contains(said.err, "seen") {
+	said := l.leavingOut("install", l.binary("0.17.8", "0.17.6"), l.target)
+	if said.ends(0).prints("installed: 0.17.8"); strings.Contains(said.err, "seen") {
 		t.Errorf("it says:\n%s", said.err)
 	}
-	l.asNobody("status", l.target).ends(0).prints("of the others none says that it does", "sudo tbctl status "+l.target)
+	l.asNobody("status", l.target).ends(0).prints("sudo tbctl status " + l.target)
 	l.asNobody("install", l.target, l.target, "--wait-armed", "1m").ends(1, "cannot be seen from here", "sudo tbctl status "+l.target)
+}
+
+// leavingOut runs tbctl as nobody, and leaves out the replicas of other tests, which nobody may look into: as the
+// hint says.
+func (l *live) leavingOut(args ...string) said {
+	l.t.Helper()
+	others := regexp.MustCompile(`process (\d+) is a replica by its command line`)
+	for attempt := 1; ; attempt++ {
+		said := l.asNobody(args...)
+		found := others.FindAllStringSubmatch(said.err, -1)
+		if len(found) == 0 || attempt == 20 {
+			return said
+		}
+		for _, process := range found {
+			if !strings.Contains(said.err, " --ignore-process ") {
+				l.t.Errorf("no hint:\n%s", said.err)
+			}
+			args = append(args, "--ignore-process", process[1])
+		}
+	}
+}
+
+// A replica of another user's in a mount namespace, where the target has another path, cannot be seen from here: a file
+// that it could not be started from is refused, and nothing is said to be running or armed.
+func TestLiveElsewhere(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it needs root, to become another user")
+	}
+	unshare, err := exec.LookPath("unshare")
+	if err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	l := newLive(t, "0.17.6", "0.17.5")
+	l.giveAway()
+	script := `mount --make-rprivate / && mount --bind "$1" /mnt || exit 77
+exec /mnt/tigerbeetle start --addresses=` + standin.Addresses(1) + ` /mnt/` + filepath.Base(l.data)
+	p := standin.Run(t, unshare, standin.Options{}, "-m", "sh", "-c", script, "sh", l.dir)
+	if !p.Wait("listening") {
+		if p.Exit() == 77 {
+			t.Skip("skipped: mounting is not allowed here")
+		}
+		t.Fatal(p.Log())
+	}
+	const ( // other tests' replicas are as hidden, so that any process may be named
+		why   = " is a replica by its command line, and which file it executes may not be looked into"
+		leave = "leave it out: --ignore-process "
+	)
+	lacking, full := l.binary("0.17.7", "0.17.6"), l.binary("0.17.8", "0.17.5", "0.17.6")
+	l.asNobody("status", l.target).ends(0).prints("Running replicas cannot be seen from here:", why)
+	l.asNobody("install", lacking, l.target).ends(4, "the new file no longer holds 0.17.5, and whether a replica runs it cannot be seen from here: ", why, "--running RELEASE, or --data-file FILE", leave)
+	l.asNobody("install", lacking, l.target, "--running", "0.17.5").ends(4, "RunningVersionNotIncluded")
+	l.asNobody("watch", l.target, "--until", "running").ends(1, "running is not met: there may be replicas that are not seen", why, leave)
+	l.asNobody("install", full, l.target, "--wait-armed", "1m").ends(1, "the file is installed, but whether every replica has taken it cannot be seen from here", why)
+	l.tbctl("watch", l.target, "--until", "armed=0.17.8", "--timeout", "30s").ends(0).prints("met:")
 }
 
 // A stranger's process stops nothing of root's by its name, and by what it executes only what
@@ -159,7 +215,32 @@ func TestLiveStranger(t *testing.T) {
 	lacking := l.binary("0.17.9", "0.17.8")
 	l.refused([]string{"the new file lacks release 0.17.6, which a replica runs (" + who + ")", fmt.Sprintf("--ignore-process %d", p.PID())}, "install", lacking, l.target)
 	l.tbctl("install", l.binary("0.17.8", "0.17.6"), l.target, "--stopped").ends(0, who+" runs from the target, and is left out").prints("installed: 0.17.8")
-	l.tbctl("install", lacking, l.target, "--ignore-process", fmt.Sprint(p.PID())).ends(0, fmt.Sprintf("process %d is left out, as asked for", p.PID())).prints("installed: 0.17.9")
+
+	// It neither meets nor hinders what is waited for, until its data file is named.
+	watched := []string{"watch", l.target, "--until", "running"}
+	alone := []string{"a replica of a user who is not known to run any for this binary does not count: " + who,
+		"if that is a replica of yours, name its data file: tbctl watch " + l.target + " --until running --data-file " + l.data + "; if not, leave it out: " + fmt.Sprintf("--ignore-process %d", p.PID())}
+	l.tbctl(watched...).ends(1, alone...).prints(who[len("process "):] + ", which does not count, runs 0.17.6")
+	l.tbctl(append(watched, "--timeout", "1s")...).ends(1, append(alone, "running is not met in time")...)
+	l.tbctl("status", l.target).ends(0).prints("watch --until and install --wait-armed do not count it")
+	l.tbctl("install", l.target, l.target, "--wait-armed", "10m").ends(1, "the file is installed, but no replica that counts has taken it", "--until armed=0.17.8 --data-file "+l.data)
+	l.tbctl(append(watched, "--data-file", l.data)...).ends(0).prints("met: running")
+	l.tbctl(append(watched, "--data-file", l.data+".none")...).ends(1, l.data+".none", "no such file")
+	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	data := filepath.Join(l.dir, "7_0.tigerbeetle")
+	own := standin.Start(t, l.target, data, standin.Options{})
+	own.Must("0.17.6: listening")
+	for _, until := range []string{"running=0.17.6", "serving", "armed=0.17.8", "durable=0.17.6"} {
+		l.tbctl("watch", l.target, "--until", until, "--timeout", "30s").ends(0).prints("met: " + until)
+	}
+	l.tbctl("install", l.target, l.target, "--wait-armed", "30s").ends(0, "armed: the replica of this host holds the new binary")
+	own.Kill()
+	if err := syscall.Kill(p.PID(), syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	l.tbctl("install", lacking, l.target, "--forget-data-file", data, "--ignore-process", fmt.Sprint(p.PID())).ends(0, fmt.Sprintf("process %d is left out, as asked for", p.PID())).prints("installed: 0.17.9")
 }
 
 // A replica that is stopped, and one that has the file alone mounted, do not take the next one.
@@ -175,7 +256,18 @@ func TestLiveTakesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.tbctl("install", l.binary("0.17.7", "0.17.6"), l.target).ends(0, fmt.Sprintf("process %d: it is stopped (SIGSTOP)", p.PID()))
-	l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: it is stopped (SIGSTOP): it looks for a new binary only after it is continued", p.PID()))
+	l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: it is stopped (SIGSTOP): it looks for a new binary only after it is continued", p.PID()), fmt.Sprintf("%d  replica  stopped  0.17.6", p.PID()))
+	for _, until := range []string{"running", "serving"} {
+		l.tbctl("watch", l.target, "--until", until, "--timeout", "1s").ends(1, fmt.Sprintf("%s is not met in time; process %d is stopped by a signal, with 0.17.6, armed with 0.17.6", until, p.PID())).
+			prints(fmt.Sprintf("replica %d is stopped by a signal", p.PID()))
+	}
+	var document struct {
+		Result struct{ Replicas []struct{ State string } }
+	}
+	l.tbctl("status", l.target, "--json").ends(0).decode(&document)
+	if len(document.Result.Replicas) != 1 || document.Result.Replicas[0].State != "stopped" {
+		t.Errorf("status says %+v", document)
+	}
 	if err := syscall.Kill(p.PID(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}

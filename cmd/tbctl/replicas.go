@@ -28,6 +28,21 @@ func lookElsewhere(unseen []replica.Unseen, command string) string {
 	return ""
 }
 
+// leaveOut says how to leave out the processes that may not be looked into, after another hint.
+func leaveOut(unseen []replica.Unseen) string {
+	const flagsMax = 5
+	flags := ""
+	for _, each := range unseen[:min(len(unseen), flagsMax)] {
+		if each.Kind == replica.UnseenForbidden && each.PID != 0 {
+			flags += fmt.Sprintf(" --ignore-process %d", each.PID)
+		}
+	}
+	if flags == "" {
+		return ""
+	}
+	return "; or, if that is no replica of this cluster, leave it out:" + flags
+}
+
 // claimsShown is how many processes are shown that only call themselves like the target.
 const claimsShown = 5
 
@@ -85,7 +100,7 @@ func renderProcesses(out *term.Stream, processes []*host.Replica) {
 			durable = process.Superblock.Release.String()
 		}
 		switch {
-		case process.State == replica.StateStarting:
+		case process.State == replica.StateStarting, process.State == replica.StateStopped:
 			running = string(process.State)
 		case process.Running.Release != 0:
 			running = process.Running.Release.String()
@@ -108,6 +123,9 @@ func renderProcesses(out *term.Stream, processes []*host.Replica) {
 		}
 		if process.Outlook != "" {
 			out.Printf("%s: %s\n", who, out.Hang(term.Printable(process.Outlook), 2))
+			if process.Replica && !process.Counts() {
+				out.Printf("  %s\n", out.Hang("watch --until and install --wait-armed do not count it: its user is not known to run replicas of this binary; --data-file FILE makes him so", 2))
+			}
 		} else if text := host.Unreadable(&process.Process); text != "" {
 			out.Printf("%s:%s\n", who, term.Printable(text))
 		}

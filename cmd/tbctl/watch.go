@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,12 +20,13 @@ import (
 type watchCmd struct {
 	Target   string               `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
 	Until    string               `placeholder:"CONDITION" help:"End when every replica is so: armed=RELEASE, offered=RELEASE, durable=RELEASE, running=RELEASE, serving=RELEASE, running or serving."`
-	Timeout  time.Duration        `placeholder:"DURATION" help:"End after this time in all; with --until that is a failure."`
-	Patience time.Duration        `placeholder:"DURATION" help:"With --until: give up when no replica has come further for this time."`
+	Timeout  *time.Duration       `placeholder:"DURATION" help:"End after this time in all; with --until that is a failure."`
+	Patience *time.Duration       `placeholder:"DURATION" help:"With --until: give up when no replica has come further for this time."`
 	Interval time.Duration        `placeholder:"DURATION" default:"1s" help:"The time between two looks."`
 	Running  multiversion.Release `placeholder:"RELEASE" help:"Judge for a replica that runs this release, while none is found."`
 
-	IgnoreProcess []int `placeholder:"PID" help:"A process that is no replica of this cluster, whatever it looks like; repeatable."`
+	DataFile      []string `placeholder:"FILE" type:"path" help:"A data file of a replica of TARGET: what its owner runs counts; repeatable."`
+	IgnoreProcess []int    `placeholder:"PID" help:"A process that is no replica of this cluster, whatever it looks like; repeatable."`
 }
 
 // Help is the long help text.
@@ -60,21 +62,29 @@ Examples:
 
 // Run follows the binary.
 func (c *watchCmd) Run(a *app) error {
-	switch {
-	case c.Timeout < 0 || c.Patience < 0:
-		return usage("--patience 1m", "a time to wait cannot be negative")
-	case c.Patience > 0 && c.Until == "":
+	if err := cmp.Or(checkTime("--timeout", c.Timeout), checkTime("--patience", c.Patience), checkTime("--interval", &c.Interval)); err != nil {
+		return err
+	}
+	if c.Patience != nil && c.Until == "" {
 		return usage("say what is waited for: --until serving", "--patience is of --until, which is not there")
 	}
+	for _, name := range c.DataFile {
+		if file := host.ReadDataFile(a.ctx, name); file.Err != nil {
+			return &host.DataFileError{Name: name, Err: file.Err}
+		}
+	}
 	a.compact = true
-	query := a.site(a.target(c.Target), host.Said{Ignore: c.IgnoreProcess}).Query()
+	query := a.site(a.target(c.Target), host.Said{DataFiles: c.DataFile, Ignore: c.IgnoreProcess}).Query()
 	path := query.Target
 	ctx, cancel := a.ctx, func() {}
-	if c.Timeout > 0 {
-		ctx, cancel = context.WithTimeout(a.ctx, c.Timeout)
+	if c.Timeout != nil {
+		ctx, cancel = context.WithTimeout(a.ctx, *c.Timeout)
 	}
 	defer cancel()
-	options := watch.Options{Interval: c.Interval, Running: c.Running, Patience: c.Patience, Replicas: query.Options()}
+	options := watch.Options{Interval: c.Interval, Running: c.Running, Replicas: query.Options()}
+	if c.Patience != nil {
+		options.Patience = *c.Patience
+	}
 	if c.Until == "" {
 		return c.follow(ctx, a, path, options)
 	}
@@ -142,7 +152,9 @@ func untilError(a *app, path string, err error) error {
 	var unmet *watch.UntilError
 	switch {
 	case errors.Is(err, watch.ErrUnseen) && errors.As(err, &unmet):
-		hint = lookElsewhere(unmet.Outcome.Unseen, "tbctl status "+shellWord(path))
+		hint = lookElsewhere(unmet.Outcome.Unseen, "tbctl status "+shellWord(path)) + leaveOut(unmet.Outcome.Unseen)
+	case errors.As(err, &unmet) && len(watch.OnlyStrangers(unmet.Outcome.Processes)) > 0:
+		hint = hintStrangers(unmet.Outcome.Processes, "tbctl watch "+shellWord(path)+" --until "+unmet.Outcome.Condition.String())
 	case errors.Is(err, watch.ErrHidden):
 		hint = "run it as root, who may look into every process"
 	case errors.Is(err, watch.ErrNeverSees):
@@ -153,6 +165,25 @@ func untilError(a *app, path string, err error) error {
 		hint = "what can be seen of it: --until running"
 	}
 	return &commandError{code: exitFailed, hint: hint, err: err}
+}
+
+// hintStrangers says how to let the first replica that does not count do so, or how to leave it out. The
+// command waits for it.
+func hintStrangers(processes []replica.Process, command string) string {
+	first := watch.Strangers(processes)[0]
+	file := "FILE"
+	if first.DataFilePath != "" {
+		file = shellWord(first.DataFilePath)
+	}
+	return fmt.Sprintf("if that is a replica of yours, name its data file: %s --data-file %s; if not, leave it out: --ignore-process %d", command, file, first.PID)
+}
+
+// checkTime refuses a time in which nothing can be waited for.
+func checkTime(flag string, given *time.Duration) error {
+	if given != nil && *given <= 0 {
+		return usage(flag+" 1m", "%s %s is no time to wait: it must be more than 0", flag, *given)
+	}
+	return nil
 }
 
 // event prints one event as it happens.
@@ -183,6 +214,9 @@ func replicaEventText(event watch.Event) string {
 		return string(event.Kind)
 	}
 	who := fmt.Sprintf("replica %d", process.PID)
+	if process.Replica && !process.Counts() {
+		who += " of user " + process.User() + ", which does not count,"
+	}
 	switch event.Kind {
 	case watch.KindReplicaEnded:
 		return who + " ended"
@@ -192,8 +226,11 @@ func replicaEventText(event watch.Event) string {
 		}
 		return fmt.Sprintf("%s is armed with %s and offers %s", who, process.Armed.Current, releaseList(process.Armed.Offered))
 	}
-	if process.State == replica.StateStarting {
+	switch process.State {
+	case replica.StateStarting:
 		return who + " is " + startingText(process)
+	case replica.StateStopped:
+		return who + " is stopped by a signal"
 	}
 	if process.Running.Release == 0 {
 		return who + " runs an unknown release"
