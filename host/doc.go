@@ -20,7 +20,7 @@
 //
 // # Strangers
 //
-// Package replica says whose word for a process is taken. A stranger's replica adds only needs
+// Package replica says whose word for a process is taken, and which replicas count. A stranger's replica that does not adds only needs
 // that it can have come to by running the target: releases that the target or the file beside it
 // holds. It is no error, whatever of it is not known, it does not speak against the operator's word
 // that nothing runs, and the operator can leave it out: see Query.Ignore.

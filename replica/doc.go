@@ -36,6 +36,16 @@
 // holds; his data file is read if it is his or he has it open; and of what he needs only
 // such releases are to be believed, see [View].Held. Package host does that.
 //
+// # Who counts
+//
+// A replica counts, for what is waited for and for what is needed, if its user is believed, or if it is a
+// stranger's in a service or a container of the system, see [Process.Counts]: a service may well have the user id
+// of a person. That is told by its cgroup, below system.slice, machine.slice or a container engine's: a user
+// can move a process into his own slice alone. What cron, at or sshd start for a user stays in their service,
+// though, so that the kernel must also say that no login led to the process (/proc/PID/loginuid): it keeps that
+// for good, and only root can clear it. Without systemd and containers, or from within a container, where
+// cgroups are told from its own, such a replica is a stranger's. Its files are read as a stranger's in any case.
+//
 // # How it is looked at
 //
 // Whoever runs a process chooses what its links lead to. Looking takes links first, which
@@ -45,8 +55,8 @@
 // may take: what does not answer is told as [UnseenNoAnswer].
 //
 // Strangers come last and have less time. Of theirs no path is followed that the system does
-// not know already, and nothing is read but from memory and local file systems that are
-// mounted here: a system call that waits for a stranger's mount cannot be ended, not even
+// not know already, neither with them nor here, and nothing is read but from memory, from local file systems that are
+// mounted here and from the target's: a system call that waits for a stranger's mount cannot be ended, not even
 // by SIGKILL. A stranger's process that does not answer proves nothing, and counts only if
 // it executes the very file at the target or beside it.
 //
@@ -57,5 +67,8 @@
 //
 // Reading another user's processes needs root or CAP_SYS_PTRACE, and so does reading
 // one's own if their binary has file capabilities. What of a process could not be read is said in
-// Process.Unreadable; why there may be processes that were not seen at all, in [View].Unseen.
+// Process.Unreadable; why there may be processes that were not seen at all, in [View].Unseen. Of a process that
+// may not be looked into only the command line is known. One that says that it runs from the target is told as
+// [OriginUnknown]; one that is a replica by its command line and calls itself by a path that is no other file here is
+// told in [View].Unseen: the path may be the target's in a container.
 package replica

@@ -31,6 +31,9 @@
 //
 //	replica, if it is new ──► replica_starting ──► replica_running, once it listens
 //
+// One that a signal has stopped is so until it is continued, and runs nothing meanwhile. Replicas that
+// do not count, see package replica, are told of and make no difference.
+//
 // That it listens is not that it serves: [Until] asks for that, at the replica's own address and
 // with the release that runs.
 //

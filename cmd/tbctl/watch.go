@@ -46,7 +46,14 @@ that runs from TARGET:
   running=RELEASE  runs the release, and listens
   serving=RELEASE  runs the release, and answers a client's ping at its own address
 
-running and serving alone are for whatever release it runs.
+running and serving alone are for whatever release it runs. A replica that a signal has
+stopped runs and serves nothing.
+
+A replica counts if its user is root, an account of the system, the owner of TARGET, of its
+directory or of a data file that was seen before or is named by --data-file, or if it runs
+in a service or a container of the system. One of any other user is told of, and neither
+meets nor hinders the condition. If it is the only one, a wait without --timeout and
+--patience ends at once.
 
 Each stop on the way to a release starts every replica again, which takes minutes under
 load: --patience counts from the last time that a replica came further, --timeout from
