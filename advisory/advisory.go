@@ -60,19 +60,6 @@ func parse(text []byte) (l list, err error) {
 	return l, decoder.Decode(&l)
 }
 
-// All returns all advisories that are known.
-func All() []Advisory {
-	var all []Advisory
-	for _, e := range known().Advisories {
-		all = append(all, e.Advisory)
-	}
-	return all
-}
-
-// Checked returns the day on which the list was last compared with upstream, and the newest release that there
-// was then.
-func Checked() (day string, newest multiversion.Release) { return known().Checked, known().Newest }
-
 // ForTag returns what concerns a tag, such as 0.17.5 or, for a re-release, 0.17.5-1. Nothing concerns a text that
 // is no tag.
 func ForTag(tag string) []Advisory {

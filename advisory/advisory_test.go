@@ -59,9 +59,6 @@ func TestList(t *testing.T) {
 		day(e.ID, e.Date)
 		seen[e.ID] = true
 	}
-	if checked, newest := Checked(); checked != l.Checked || newest != l.Newest || len(All()) != len(l.Advisories) {
-		t.Error("the functions say something else than the list")
-	}
 	if _, err := parse([]byte(`{"advisories":[{"id":"x","skipp":true}]}`)); err == nil {
 		t.Error("a misspelt field passes")
 	}

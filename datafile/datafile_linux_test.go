@@ -89,7 +89,7 @@ func TestReadBlockDevice(t *testing.T) {
 	}
 	device := strings.TrimSpace(string(output))
 	t.Cleanup(func() { exec.Command("losetup", "--detach", device).Run() })
-	got, err := datafile.ReadFile(t.Context(), device, once)
+	got, err := datafile.ReadFile(t.Context(), device)
 	if err != nil || got.Sequence != 7 {
 		t.Errorf("got %+v, %v", got, err)
 	}

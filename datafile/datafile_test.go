@@ -19,10 +19,9 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/internal/standin/zone"
 	"github.com/tbctl/tbctl/multiversion"
 )
-
-var once = datafile.Options{Attempts: 1}
 
 func vector(t testing.TB, name string) []byte {
 	t.Helper()
@@ -66,7 +65,7 @@ func TestReadRealFiles(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			data := vector(t, test.name)
-			got, err := datafile.Read(t.Context(), bytes.NewReader(data), datafile.Options{})
+			got, err := datafile.Read(t.Context(), bytes.NewReader(data))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -106,11 +105,11 @@ func newFixture(t testing.TB) fixture {
 
 func (f fixture) encode(t testing.TB) []byte {
 	t.Helper()
-	zone, err := f.superblock.Encode()
+	raw, err := zone.Encode(&f.superblock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return zone[:]
+	return raw[:]
 }
 
 // next returns the zone of the superblock that follows.
@@ -214,7 +213,7 @@ func TestReadCopies(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
 			data := test.change(t, f, f.encode(t))
-			got, err := datafile.Read(t.Context(), bytes.NewReader(data), once)
+			got, err := datafile.ReadOnce(bytes.NewReader(data))
 			if test.reason != nil {
 				failure, ok := errors.AsType[*datafile.QuorumError](err)
 				if !ok || !errors.Is(err, test.reason) || failure.Reason != test.reason {
@@ -246,7 +245,7 @@ func TestReadVersions(t *testing.T) {
 			binary.LittleEndian.PutUint16(data[place*datafile.CopyStride+34:], version)
 		}
 		reseal(data)
-		got, err := datafile.Read(t.Context(), bytes.NewReader(data), once)
+		got, err := datafile.ReadOnce(bytes.NewReader(data))
 		failure, ok := errors.AsType[*datafile.VersionError](err)
 		if !ok || failure.Version != version || errors.Is(err, datafile.ErrDevelopment) != (version == 0) {
 			t.Errorf("version %d: error %v", version, err)
@@ -256,7 +255,7 @@ func TestReadVersions(t *testing.T) {
 		}
 	}
 	f.superblock.Release = 0
-	if _, err := datafile.Read(t.Context(), bytes.NewReader(f.encode(t)), once); !errors.Is(err, datafile.ErrNoRelease) {
+	if _, err := datafile.ReadOnce(bytes.NewReader(f.encode(t))); !errors.Is(err, datafile.ErrNoRelease) {
 		t.Errorf("release 0: error %v, want ErrNoRelease", err)
 	}
 }
@@ -266,11 +265,11 @@ func TestEncodeRoundTrip(t *testing.T) {
 	for _, version := range []uint16{1, 2} {
 		want := newFixture(t).superblock
 		want.Version = version
-		zone, err := want.Encode()
+		raw, err := zone.Encode(&want)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := datafile.Read(t.Context(), bytes.NewReader(zone[:]), once)
+		got, err := datafile.ReadOnce(bytes.NewReader(raw[:]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -280,11 +279,11 @@ func TestEncodeRoundTrip(t *testing.T) {
 		}
 	}
 	wrong := datafile.Superblock{Version: 3}
-	if _, err := wrong.Encode(); err == nil {
+	if _, err := zone.Encode(&wrong); err == nil {
 		t.Error("version 3 was encoded")
 	}
 	wrong = datafile.Superblock{Version: 2, ReplicaIndex: 12}
-	if _, err := wrong.Encode(); err == nil {
+	if _, err := zone.Encode(&wrong); err == nil {
 		t.Error("replica index 12 was encoded")
 	}
 }
@@ -315,7 +314,7 @@ func TestReadTorn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		r := &swapped{first: torn, second: f.encode(t), after: 8}
-		got, err := datafile.Read(t.Context(), r, datafile.Options{})
+		got, err := datafile.Read(t.Context(), r)
 		if err != nil || got.Sequence != 7 {
 			t.Fatalf("got %+v, %v", got, err)
 		}
@@ -324,17 +323,17 @@ func TestReadTorn(t *testing.T) {
 		}
 
 		r = &swapped{first: torn, after: 1 << 30}
-		if _, err := datafile.Read(t.Context(), r, datafile.Options{}); !errors.Is(err, datafile.ErrNoQuorum) || r.reads != 20 {
+		if _, err := datafile.Read(t.Context(), r); !errors.Is(err, datafile.ErrNoQuorum) || r.reads != 20 {
 			t.Errorf("%d reads, error %v", r.reads, err)
 		}
 		r = &swapped{first: nil, after: 1 << 30}
-		if _, err := datafile.Read(t.Context(), r, datafile.Options{}); !errors.Is(err, datafile.ErrNoCopy) || r.reads != 4 {
+		if _, err := datafile.Read(t.Context(), r); !errors.Is(err, datafile.ErrNoCopy) || r.reads != 4 {
 			t.Errorf("no copy at all: %d reads, error %v", r.reads, err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 		defer cancel()
 		r = &swapped{first: torn, after: 1 << 30}
-		_, err = datafile.Read(ctx, r, datafile.Options{Attempts: 1000})
+		_, err = datafile.Read(ctx, r)
 		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, datafile.ErrNoQuorum) {
 			t.Errorf("deadline: error %v", err)
 		}
@@ -358,7 +357,7 @@ func (b badSector) ReadAt(buffer []byte, offset int64) (int, error) {
 // A sector that cannot be read costs one copy, as it does a replica.
 func TestReadBadSector(t *testing.T) {
 	t.Parallel()
-	got, err := datafile.Read(t.Context(), badSector{bytes.NewReader(newFixture(t).encode(t))}, once)
+	got, err := datafile.ReadOnce(badSector{bytes.NewReader(newFixture(t).encode(t))})
 	if err != nil || got.Sequence != 7 || got.Copies[0].Valid || got.Copies[0].Problem == "" {
 		t.Errorf("got %+v, %v", got, err)
 	}
@@ -367,7 +366,7 @@ func TestReadBadSector(t *testing.T) {
 func TestReadError(t *testing.T) {
 	t.Parallel()
 	want := errors.New("unplugged")
-	if _, err := datafile.Read(t.Context(), brokenReader{want}, datafile.Options{}); !errors.Is(err, want) {
+	if _, err := datafile.Read(t.Context(), brokenReader{want}); !errors.Is(err, want) {
 		t.Errorf("error %v, want the reader's", err)
 	}
 }
@@ -379,7 +378,7 @@ func TestReadFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	before, _ := os.Stat(name)
-	got, err := datafile.ReadFile(t.Context(), name, datafile.Options{})
+	got, err := datafile.ReadFile(t.Context(), name)
 	if err != nil || got.ReplicaIndex != 2 {
 		t.Fatalf("got %+v, %v", got, err)
 	}
@@ -387,17 +386,17 @@ func TestReadFile(t *testing.T) {
 	if before.ModTime() != after.ModTime() || before.Size() != after.Size() {
 		t.Error("reading changed the file")
 	}
-	if _, err := datafile.ReadFile(t.Context(), filepath.Dir(name), datafile.Options{}); !errors.Is(err, datafile.ErrFileKind) {
+	if _, err := datafile.ReadFile(t.Context(), filepath.Dir(name)); !errors.Is(err, datafile.ErrFileKind) {
 		t.Errorf("directory: error %v, want ErrFileKind", err)
 	}
-	if _, err := datafile.ReadFile(t.Context(), name+"x", datafile.Options{}); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := datafile.ReadFile(t.Context(), name+"x"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("missing: error %v, want ErrNotExist", err)
 	}
 }
 
 func TestJSON(t *testing.T) {
 	t.Parallel()
-	got, err := datafile.Read(t.Context(), bytes.NewReader(vector(t, "0.17.8-upgraded-from-0.17.7.bin.gz")), once)
+	got, err := datafile.ReadOnce(bytes.NewReader(vector(t, "0.17.8-upgraded-from-0.17.7.bin.gz")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -444,7 +443,7 @@ func FuzzRead(f *testing.F) {
 			data[place*datafile.CopyStride+32], data[place*datafile.CopyStride+33] = byte(place), 0
 		}
 		data[int(place%4)*datafile.CopyStride+int(offset)%datafile.HeaderSize] = value // one copy may be damaged
-		got, err := datafile.Read(t.Context(), bytes.NewReader(data), once)
+		got, err := datafile.ReadOnce(bytes.NewReader(data))
 		_, version := errors.AsType[*datafile.VersionError](err)
 		if err != nil && !version && !errors.Is(err, datafile.ErrNoRelease) {
 			t.Fatalf("three good copies: %v", err)
@@ -453,6 +452,6 @@ func FuzzRead(f *testing.F) {
 			t.Fatalf("accepted %+v", got)
 		}
 		datafile.Looks(raw)
-		datafile.Read(t.Context(), bytes.NewReader(raw), once)
+		datafile.ReadOnce(bytes.NewReader(raw))
 	})
 }

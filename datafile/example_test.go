@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/internal/standin/zone"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -16,13 +17,13 @@ func ExampleRead() {
 		Version: 2, Sequence: 3, Cluster: datafile.NewID(7), ReplicaCount: 3,
 		ReleaseFormat: multiversion.NewRelease(0, 17, 0), Release: multiversion.NewRelease(0, 17, 8),
 	}
-	zone, err := written.Encode()
+	raw, err := zone.Encode(&written)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	zone[700] ^= 1 // one copy is damaged; the three others agree
-	superblock, err := datafile.Read(context.Background(), bytes.NewReader(zone[:]), datafile.Options{})
+	raw[700] ^= 1 // one copy is damaged; the three others agree
+	superblock, err := datafile.Read(context.Background(), bytes.NewReader(raw[:]))
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -34,12 +35,12 @@ func ExampleRead() {
 // What a file is, from its first 4 KiB.
 func ExampleLooks() {
 	superblock := datafile.Superblock{Version: 2, Sequence: 1, ReplicaCount: 1, Release: multiversion.NewRelease(0, 17, 8)}
-	zone, err := superblock.Encode()
+	raw, err := zone.Encode(&superblock)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(datafile.Looks(zone[:datafile.HeaderSize]))
+	fmt.Println(datafile.Looks(raw[:datafile.HeaderSize]))
 	fmt.Println(datafile.Looks(make([]byte, datafile.HeaderSize)))
 	// Output:
 	// true
@@ -48,7 +49,7 @@ func ExampleLooks() {
 
 // Only a regular file or a block device is read.
 func ExampleReadFile() {
-	_, err := datafile.ReadFile(context.Background(), ".", datafile.Options{})
+	_, err := datafile.ReadFile(context.Background(), ".")
 	fmt.Println(err, errors.Is(err, datafile.ErrFileKind))
 	// Output: open .: neither a regular file nor a block device true
 }

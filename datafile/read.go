@@ -13,35 +13,12 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
+// Copies that do not agree are read so often in all, with so long a pause in between, because a
+// replica may be writing them.
 const (
-	attemptsDefault = 5
-	pauseDefault    = 20 * time.Millisecond
+	attemptsMax = 5
+	pause       = 20 * time.Millisecond
 )
-
-// Options say how patient [Read] is. The zero value is right for use.
-type Options struct {
-	// Attempts is how often copies that do not agree are read in all, because
-	// a replica may be writing them. 0 stands for 5, a negative number for 1.
-	Attempts int
-
-	// Pause is the time between two attempts. 0 stands for 20 ms, a negative
-	// duration for none.
-	Pause time.Duration
-}
-
-func (o Options) attempts() int {
-	if o.Attempts == 0 {
-		return attemptsDefault
-	}
-	return max(1, o.Attempts)
-}
-
-func (o Options) pause() time.Duration {
-	if o.Pause == 0 {
-		return pauseDefault
-	}
-	return max(0, o.Pause)
-}
 
 // Read returns the superblock that a replica would open the data file with. It
 // reads 32 KiB, several times if need be, and nothing else of the file.
@@ -49,21 +26,21 @@ func (o Options) pause() time.Duration {
 // The error is a [*QuorumError], a [*VersionError], ErrNoRelease, the reader's
 // or the context's. With a VersionError and ErrNoRelease the fields that every
 // version has are set: Version, Sequence, Cluster, ReleaseFormat and Copies.
-func Read(ctx context.Context, r io.ReaderAt, options Options) (Superblock, error) {
+func Read(ctx context.Context, r io.ReaderAt) (Superblock, error) {
 	for attempt := 1; ; attempt++ {
 		superblock, err := readOnce(r)
 		failure, torn := errors.AsType[*QuorumError](err)
 		// A file without any valid copy is not in the middle of being written.
-		if !torn || failure.Reason == ErrNoCopy || attempt >= options.attempts() {
+		if !torn || failure.Reason == ErrNoCopy || attempt >= attemptsMax {
 			return superblock, err
 		}
-		if err := sleep(ctx, options.pause()); err != nil {
+		if err := sleep(ctx); err != nil {
 			return Superblock{}, fmt.Errorf("%w, while waiting to read again: %w", err, failure)
 		}
 	}
 }
 
-func sleep(ctx context.Context, pause time.Duration) error {
+func sleep(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -139,13 +116,13 @@ func Open(name string) (*os.File, error) {
 
 // ReadFile opens the named data file and reads its superblock. Errors are
 // those of [Open] and [Read].
-func ReadFile(ctx context.Context, name string, options Options) (Superblock, error) {
+func ReadFile(ctx context.Context, name string) (Superblock, error) {
 	file, err := Open(name)
 	if err != nil {
 		return Superblock{}, err
 	}
 	defer file.Close()
-	superblock, err := Read(ctx, file, options)
+	superblock, err := Read(ctx, file)
 	if err != nil {
 		return superblock, fmt.Errorf("superblock of %s: %w", name, err)
 	}

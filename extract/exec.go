@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"runtime"
 
@@ -28,17 +27,9 @@ type Command struct {
 	Path string
 
 	Args []string // without argv[0]
-	Env  []string // nil stands for the environment of this process
 }
 
 func (c *Command) argv() []string { return append([]string{c.Path}, c.Args...) }
-
-func (c *Command) env() []string {
-	if c.Env == nil {
-		return os.Environ()
-	}
-	return c.Env
-}
 
 // program is what is to be run: an executable of the pack, or the whole
 // file for the current release, as upstream does it.

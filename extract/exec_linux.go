@@ -48,7 +48,7 @@ func Exec(ctx context.Context, binary *multiversion.Binary, release multiversion
 	if err := chosen.verify(ctx, file); err != nil {
 		return 0, fmt.Errorf("verify release %s in memory: %w", release, err)
 	}
-	err = replaceProcess(file, command.argv(), command.env())
+	err = replaceProcess(file, command.argv(), os.Environ())
 	return 0, fmt.Errorf("execute release %s: %w", release, err)
 }
 

@@ -67,7 +67,7 @@ func verifyFile(ctx context.Context, chosen program, name string) error {
 // runChild waits for the child and passes signals on meanwhile.
 func runChild(name string, command Command) (int, error) {
 	child := exec.Command(name)
-	child.Args, child.Env = command.argv(), command.env()
+	child.Args, child.Env = command.argv(), os.Environ()
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 
 	signals := make(chan os.Signal, signalsHeld)

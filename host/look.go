@@ -93,7 +93,7 @@ func Look(ctx context.Context, query Query) (Report, error) {
 		report.Needs = append(report.Needs, verify.Need{Release: release, Why: verify.NeedRunning, Source: "--running"})
 	}
 	for _, name := range query.DataFiles {
-		superblock, err := datafile.ReadFile(ctx, name, datafile.Options{})
+		superblock, err := datafile.ReadFile(ctx, name)
 		if err != nil {
 			return report, &DataFileError{Name: name, Err: err}
 		}
@@ -153,7 +153,7 @@ type DataFile struct {
 
 // ReadDataFile asks a data file which release it needs.
 func ReadDataFile(ctx context.Context, name string) DataFile {
-	superblock, err := datafile.ReadFile(ctx, name, datafile.Options{})
+	superblock, err := datafile.ReadFile(ctx, name)
 	if err != nil {
 		return DataFile{Path: name, Gone: errors.Is(err, fs.ErrNotExist), Problem: err.Error(), Err: err}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/standin"
+	"github.com/tbctl/tbctl/internal/standin/zone"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
@@ -250,17 +251,17 @@ func TestLookStranger(t *testing.T) {
 // rewrite gives the data file's last checkpoint another release.
 func rewrite(t *testing.T, dataFile, release string) {
 	t.Helper()
-	superblock, err := datafile.ReadFile(t.Context(), dataFile, datafile.Options{})
+	superblock, err := datafile.ReadFile(t.Context(), dataFile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	superblock.Parent, superblock.Release = superblock.Checksum, testbin.Release(release)
 	superblock.Sequence++
-	zone, err := superblock.Encode()
+	raw, err := zone.Encode(&superblock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dataFile, zone[:], 0o600); err != nil {
+	if err := os.WriteFile(dataFile, raw[:], 0o600); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -98,10 +98,6 @@ type RefusedError struct {
 	Target string // or, with ErrNotBinary, the place of the previous file
 	Reason string
 
-	// Downgrade is whether the refusal is only about going back to an older
-	// release, which the caller may allow.
-	Downgrade bool
-
 	// Plain is whether the installed file's release is not known because it is
 	// no multiversion binary.
 	Plain bool

@@ -43,8 +43,7 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	if !report.Ok {
 		return &RefusedError{
 			Target: r.target.Path, Reason: report.Diagnosis, Report: &report,
-			Downgrade: onlyFailed(report, verify.CheckDowngrade),
-			Plain:     installed.Plain != nil && installed.Plain.Release == 0 && onlyFailed(report),
+			Plain: installed.Plain != nil && installed.Plain.Release == 0 && nothingFailed(report),
 		}
 	}
 	if r.plan.Action != ActionNone {
@@ -119,9 +118,7 @@ func (r *run) keepWhole() {
 	}
 }
 
-// onlyFailed reports whether nothing but these checks failed.
-func onlyFailed(report verify.ReplaceReport, checks ...verify.Check) bool {
-	return !slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
-		return finding.Status == verify.Failed && !slices.Contains(checks, finding.Name)
-	})
+// nothingFailed reports whether no check failed; some could not be made.
+func nothingFailed(report verify.ReplaceReport) bool {
+	return !slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool { return finding.Status == verify.Failed })
 }

@@ -11,6 +11,7 @@ import (
 	"path"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -22,6 +23,7 @@ import (
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
 )
@@ -409,7 +411,9 @@ func TestDowngrade(t *testing.T) {
 	r.Fit.Needs = needs("0.17.7")
 	_, err := m.installer().Install(t.Context(), r, fetchOf(back, nil))
 	var refused *install.RefusedError
-	if !errors.As(err, &refused) || !refused.Downgrade || refused.Plain {
+	if !errors.As(err, &refused) || refused.Plain || slices.ContainsFunc(refused.Report.Findings, func(finding verify.Finding) bool {
+		return finding.Status == verify.Failed && finding.Name != verify.CheckDowngrade
+	}) {
 		t.Fatalf("%v: %+v", err, refused)
 	}
 	r.AllowDowngrade = true

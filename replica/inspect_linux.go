@@ -257,7 +257,7 @@ func (l *look) readSuperblock(data *pin) (datafile.Superblock, error) {
 		return datafile.Superblock{}, err
 	}
 	defer file.Close()
-	return datafile.Read(l.ctx, file, datafile.Options{})
+	return datafile.Read(l.ctx, file)
 }
 
 // errNotLocal says why a stranger's file is not read.

@@ -79,7 +79,7 @@ func readDataFile(ctx context.Context, input Input) (datafile.Superblock, error)
 	if !datafile.Looks(prefix) {
 		return datafile.Superblock{}, datafile.ErrNoCopy
 	}
-	return datafile.Read(ctx, input, datafile.Options{})
+	return datafile.Read(ctx, input)
 }
 
 // Verified is the result of verify.

@@ -27,7 +27,6 @@ func TestReplaceBack(t *testing.T) {
 	}{
 		{"overlap", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{}, false, ""},
 		{"overlap, stopped", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{Stopped: true}, false, ""},
-		{"overlap, taken upon oneself", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{AllowUnknown: true}, true, ""},
 		{"no overlap", verify.Installed{Binary: older}, verify.Installed{Binary: stranger}, verify.ReplaceOptions{}, false, verify.RuleRunningNotIncluded},
 		{"forth again", verify.Installed{Binary: newer}, verify.Installed{Binary: older}, verify.ReplaceOptions{}, true, ""},
 		{"data is older", verify.Installed{Binary: older}, verify.Installed{Binary: newer}, verify.ReplaceOptions{Needs: need("0.17.1"), Stopped: true}, true, ""},

@@ -352,11 +352,7 @@ func (f *fit) unreadable() {
 
 // unknown is a check that must be made but cannot be.
 func (f *fit) unknown(check Check, detail string) {
-	finding := Finding{Name: check, Status: NotChecked, Detail: detail}
-	if f.options.AllowUnknown {
-		finding.Status = Remarked
-	}
-	f.findings.add(finding)
+	f.findings.add(Finding{Name: check, Status: NotChecked, Detail: detail})
 }
 
 func releasesText(releases []multiversion.Release) string {

@@ -103,9 +103,6 @@ type ReplaceOptions struct {
 	// It lacks the newer releases by nature, so that something must tell which one is
 	// needed: where nothing does, that is not known, and not that none is.
 	Back bool
-
-	// AllowUnknown makes it a remark that nothing tells which release is needed.
-	AllowUnknown bool
 }
 
 // Hop is one step of an upgrade.

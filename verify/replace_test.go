@@ -320,7 +320,6 @@ func TestReplacePlain(t *testing.T) {
 		{"bootstrap", epoch, "0.15.3 | 0.15.4", verify.ReplaceOptions{}, true, []string{"restart remark"}},
 		{"its release is missing", epoch, "0.15.4 | 0.15.5", verify.ReplaceOptions{}, false, []string{"overlap failed RunningVersionNotIncluded", "restart remark"}},
 		{"its release is not known", unknown, "0.15.3 | 0.15.4", verify.ReplaceOptions{}, false, []string{"overlap not-checked", "restart remark"}},
-		{"allowed", unknown, "0.15.3 | 0.15.4", verify.ReplaceOptions{AllowUnknown: true}, true, []string{"overlap remark", "restart remark"}},
 		{"stopped", epoch, "0.15.3 | 0.15.4", verify.ReplaceOptions{Stopped: true}, true, nil},
 		{"the data file tells", unknown, "6 7 | 8", verify.ReplaceOptions{Needs: dataFile(7)}, true, []string{"offered not-checked", "restart remark"}},
 		{"another architecture", arm, "0.15.3 | 0.15.4", verify.ReplaceOptions{}, false, []string{"platform failed", "overlap not-checked"}},
@@ -342,7 +341,6 @@ func TestReplaceDamaged(t *testing.T) {
 		outcome string
 	}{
 		{verify.ReplaceOptions{}, false, "installed-file not-checked"},
-		{verify.ReplaceOptions{AllowUnknown: true}, true, "installed-file remark"},
 		{verify.ReplaceOptions{Needs: dataFile(7)}, true, "offered not-checked installed-file remark"},
 		{verify.ReplaceOptions{Needs: dataFile(5)}, false, "running failed RunningVersionNotIncluded offered not-checked installed-file remark"},
 	} {

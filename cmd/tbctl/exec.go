@@ -104,7 +104,7 @@ func (c *execCmd) Run(a *app) error {
 	}
 	which := c.Release
 	if c.DataFile != "" {
-		superblock, err := datafile.ReadFile(a.ctx, c.DataFile, datafile.Options{})
+		superblock, err := datafile.ReadFile(a.ctx, c.DataFile)
 		if err != nil {
 			return &host.DataFileError{Name: c.DataFile, Err: err}
 		}

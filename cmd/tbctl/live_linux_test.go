@@ -239,7 +239,7 @@ func (l *live) statusJSON(p *standin.Process, want stands) {
 // durable is the release in the data file.
 func (l *live) durable() string {
 	l.t.Helper()
-	superblock, err := datafile.ReadFile(l.t.Context(), l.data, datafile.Options{})
+	superblock, err := datafile.ReadFile(l.t.Context(), l.data)
 	if err != nil {
 		l.t.Fatal(err)
 	}

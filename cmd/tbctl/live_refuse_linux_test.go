@@ -8,6 +8,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/internal/standin"
+	"github.com/tbctl/tbctl/internal/standin/zone"
 	"github.com/tbctl/tbctl/internal/testbin"
 )
 
@@ -97,17 +98,17 @@ func TestLiveRefusedForDataFile(t *testing.T) {
 // rewrite gives the data file's last checkpoint another release.
 func (l *live) rewrite(release string) {
 	l.t.Helper()
-	superblock, err := datafile.ReadFile(l.t.Context(), l.data, datafile.Options{})
+	superblock, err := datafile.ReadFile(l.t.Context(), l.data)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	superblock.Parent, superblock.Release = superblock.Checksum, testbin.Release(release)
 	superblock.Sequence++
-	zone, err := superblock.Encode()
+	raw, err := zone.Encode(&superblock)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	if err := os.WriteFile(l.data, zone[:], 0o600); err != nil {
+	if err := os.WriteFile(l.data, raw[:], 0o600); err != nil {
 		l.t.Fatal(err)
 	}
 }

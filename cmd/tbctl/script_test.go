@@ -19,6 +19,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/internal/standin/zone"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/internal/tinyelf"
 	"github.com/tbctl/tbctl/multiversion"
@@ -274,11 +275,11 @@ func makeFixtures(t *testing.T, dir string) {
 			Version: 2, Sequence: 3, Cluster: datafile.NewID(7), ReplicaCount: 1,
 			ReleaseFormat: testbin.Release("0.17.0"), Release: testbin.Release(release),
 		}
-		zone, err := superblock.Encode()
+		raw, err := zone.Encode(&superblock)
 		if err != nil {
 			t.Fatal(err)
 		}
-		write(name, zone[:], 0o600)
+		write(name, raw[:], 0o600)
 	}
 }
 

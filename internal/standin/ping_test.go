@@ -13,6 +13,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/internal/standin"
+	"github.com/tbctl/tbctl/internal/standin/zone"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -46,11 +47,11 @@ func TestPing(t *testing.T) {
 	binaryPath, dataFile := standin.Install(t, standin.Binary(t, "0.17.8", "0.17.7"))
 	superblock := datafile.Superblock{Version: 2, Sequence: 1, Cluster: datafile.NewID(7), ReplicaID: datafile.NewID(1), ReplicaCount: 1, View: 3,
 		ReleaseFormat: testbin.Release("0.17.8"), Release: testbin.Release("0.17.8")}
-	zone, err := superblock.Encode()
+	raw, err := zone.Encode(&superblock)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(dataFile, zone[:], 0o600); err != nil {
+	if err := os.WriteFile(dataFile, raw[:], 0o600); err != nil {
 		t.Fatal(err)
 	}
 	address := standin.Addresses(1)

@@ -124,7 +124,7 @@ func Start(tb testing.TB, path, dataFile string, options Options) *Process {
 
 // members is how many addresses the replica of a data file needs to find its own among them.
 func members(dataFile string) int {
-	superblock, err := datafile.ReadFile(context.Background(), dataFile, datafile.Options{})
+	superblock, err := datafile.ReadFile(context.Background(), dataFile)
 	if err != nil {
 		return 1 // the stand-in says what is wrong
 	}

@@ -13,7 +13,7 @@ import (
 
 func durable(t *testing.T, dataFile string) string {
 	t.Helper()
-	superblock, err := datafile.ReadFile(t.Context(), dataFile, datafile.Options{})
+	superblock, err := datafile.ReadFile(t.Context(), dataFile)
 	if err != nil {
 		t.Fatal(err)
 	}

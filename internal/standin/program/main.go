@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/internal/standin/zone"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -89,7 +90,7 @@ func format(args []string) error {
 		ReplicaID:     datafile.NewID(1000 + number(values["replica"], 0)),
 		ReleaseFormat: release(), Release: release(),
 	}
-	zone, err := superblock.Encode()
+	raw, err := zone.Encode(&superblock)
 	if err != nil {
 		return err
 	}
@@ -97,7 +98,7 @@ func format(args []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(zone[:])
+	_, err = file.Write(raw[:])
 	return errors.Join(err, file.Close())
 }
 
@@ -116,14 +117,14 @@ func (r *replica) checkpoint(target multiversion.Release) error {
 
 // persist writes the superblock that follows.
 func (r *replica) persist(change func(*superblock)) error {
-	next, err := datafile.ReadFile(context.Background(), r.dataFile, datafile.Options{})
+	next, err := datafile.ReadFile(context.Background(), r.dataFile)
 	if err != nil {
 		return err
 	}
 	next.Parent = next.Checksum
 	next.Sequence++
 	change(&next)
-	zone, err := next.Encode()
+	raw, err := zone.Encode(&next)
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (r *replica) persist(change func(*superblock)) error {
 	for place := range datafile.CopiesCount {
 		r.step(fmt.Sprintf("superblock-%d", place))
 		offset := place * datafile.CopyStride
-		if _, err := file.WriteAt(zone[offset:offset+datafile.CopyStride], int64(offset)); err != nil {
+		if _, err := file.WriteAt(raw[offset:offset+datafile.CopyStride], int64(offset)); err != nil {
 			return err
 		}
 		if err := file.Sync(); err != nil {

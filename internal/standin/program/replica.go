@@ -149,7 +149,7 @@ func (r *replica) open() error {
 
 // transition executes the release of the data file if it is another one.
 func (r *replica) transition() error {
-	superblock, err := datafile.ReadFile(context.Background(), r.dataFile, datafile.Options{})
+	superblock, err := datafile.ReadFile(context.Background(), r.dataFile)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,4 @@
+package datafile
+
+// ReadOnce reads without another attempt.
+var ReadOnce = readOnce
