@@ -3,8 +3,8 @@
 // that are resumed ([OpenPartial]), journals ([Append], [ScanJournal]), directories
 // ([MkdirAll]) and scratch files ([NewScratch]).
 //
-// What has returned nil is on the disk, names included. A failed fsync is a [SyncError] and
-// is never tried again.
+// What has returned nil is on the disk, names included, but for partial downloads and scratch
+// files. A failed fsync is a [SyncError] and is never tried again.
 //
 // A symbolic link counts as what it leads to for Create and WriteFile; Append and
 // OpenPartial refuse it.

@@ -16,9 +16,8 @@ import (
 const (
 	// LineSizeMax is the most bytes of a line of a journal.
 	LineSizeMax = 1 << 20
-	// JournalReadMax is the most bytes that [ScanJournal] reads.
-	JournalReadMax = 16 << 20
 
+	journalReadMax = 16 << 20 // bytes that ScanJournal reads at most
 	scanBufferSize = 64 << 10
 
 	// journalMode lets nobody else open it, who could hold its lock then.
@@ -182,15 +181,15 @@ func mayAppend(dir vfs.Dir, path, base string) error {
 }
 
 // ScanJournal calls each for the complete lines of a journal, oldest first, without their
-// newlines: those in its last sizeMax bytes (0 or too much: [JournalReadMax]). It
+// newlines: those in its last sizeMax bytes (0 or too much: 16 MiB). It
 // holds one line at a time, which is each's during the call only. all is false when older
 // ones were left out. A last line without newline is left out: it is torn, or just being
 // written. A line that a crash tore in the middle of the journal is passed like any other, and
 // one of more than [LineSizeMax] bytes, which [Append] never wrote, as an empty one. A
 // journal that does not exist is fs.ErrNotExist.
 func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
-	if sizeMax <= 0 || sizeMax > JournalReadMax {
-		sizeMax = JournalReadMax
+	if sizeMax <= 0 || sizeMax > journalReadMax {
+		sizeMax = journalReadMax
 	}
 	all, err = scanJournal(fsys, name, sizeMax, each)
 	if err != nil {

@@ -180,8 +180,8 @@ func (n noInodesFile) Stat() (vfs.Info, error) {
 	return info, err
 }
 
-// TestJournalNoInodes: a log needs no numbers of inodes.
-func TestJournalNoInodes(t *testing.T) {
+// TestNoInodes: what is written needs no numbers of inodes.
+func TestNoInodes(t *testing.T) {
 	t.Parallel()
 	m := newFS(t, memfs.Options{})
 	for _, line := range []string{"one", "two"} {
@@ -189,6 +189,16 @@ func TestJournalNoInodes(t *testing.T) {
 	}
 	if got, _ := contentsOf(t, m, testDir+"/journal"); got != "one\ntwo\n" {
 		t.Errorf("contents %q", got)
+	}
+	p, err := durable.OpenPartial(noInodes{m}, testDir+"/download")
+	check(t, err)
+	check(t, writeString("part")(p))
+	check(t, p.Close())
+	check(t, durable.WriteFile(noInodes{m}, testDir+"/file", 0o644, true, writeString("whole")))
+	for name, want := range map[string]string{"download": "part", "file": "whole"} {
+		if got, _ := contentsOf(t, m, testDir+"/"+name); got != want {
+			t.Errorf("%s has %q", name, got)
+		}
 	}
 }
 

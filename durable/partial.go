@@ -15,15 +15,13 @@ const partialMode vfs.Mode = 0o600
 // resumed. It is locked against other processes while it is open. It must not
 // be used by two goroutines at once, except for ReadAt.
 //
-// After a crash its size and contents since the last Sync may be anything: who
-// resumes must check all of it.
+// It is never synced: after a crash its size and contents may be anything, and who resumes must
+// check all of it.
 type Partial struct {
 	dir  vfs.Dir
 	file vfs.File
 	path string
 	size int64
-
-	failed error // the first failed fsync: final
 }
 
 // OpenPartial opens name, or creates it with mode 0600 in a directory that
@@ -89,25 +87,6 @@ func (p *Partial) Truncate(size int64) error {
 	return nil
 }
 
-// Sync makes the contents and the name durable. A failure is a [SyncError] and
-// final: every later Sync and Publish fails with it too.
-func (p *Partial) Sync() error {
-	if p.failed == nil {
-		p.failed = syncBoth(p.path, p.file, p.dir)
-	}
-	return p.failed
-}
-
-func syncBoth(path string, file vfs.File, dir vfs.Dir) error {
-	if err := file.Sync(); err != nil {
-		return &SyncError{Path: path, Err: vfs.NoSpace(err)}
-	}
-	if err := dir.Sync(); err != nil {
-		return &SyncError{Path: path, Err: err}
-	}
-	return nil
-}
-
 // Close leaves the file for the next run. The second time it does nothing.
 func (p *Partial) Close() error {
 	if p.file == nil {
@@ -140,38 +119,6 @@ func (p *Partial) Remove() error {
 	err = errors.Join(err, p.Close())
 	if err != nil {
 		return &fs.PathError{Op: "remove", Path: p.path, Err: err}
-	}
-	return nil
-}
-
-// Publish makes the file durable, gives it mode, renames it to base in the same
-// directory, makes that durable, and closes it. Without overwrite base must not
-// exist. On error the partial file is still there, unless it is a [SyncError]
-// with Swapped: then it has its new name, and may lose it in a power cut.
-func (p *Partial) Publish(base string, mode vfs.Mode, overwrite bool) error {
-	if p.file == nil {
-		return &fs.PathError{Op: "publish", Path: p.path, Err: fs.ErrClosed}
-	}
-	err := vfs.CheckName(base)
-	if err == nil {
-		err = p.file.Chmod(mode)
-	}
-	if err != nil {
-		return &fs.PathError{Op: "publish", Path: p.path, Err: err}
-	}
-	if err := p.Sync(); err != nil {
-		return err
-	}
-	if info, err := p.file.Stat(); err == nil && info.Inode == 0 {
-		p.file.Close() // a system on which an open file cannot be renamed
-	}
-	if err := publish(p.dir, p.base(), base, overwrite); err != nil {
-		return &fs.PathError{Op: "publish", Path: p.path, Err: err}
-	}
-	err = p.dir.Sync()
-	p.Close()
-	if err != nil {
-		return &SyncError{Path: filepath.Join(filepath.Dir(p.path), base), Swapped: true, Err: err}
 	}
 	return nil
 }

@@ -162,12 +162,6 @@ func (i *Installed) ReadAt(data []byte, offset int64) (int, error) {
 	return i.file.ReadAt(data, offset)
 }
 
-// Attributes reads the attributes that are carried over.
-func (i *Installed) Attributes() (Attributes, error) {
-	attrs, _, err := readAttributes(i.file, i.Info)
-	return attrs, err
-}
-
 // Holds compares the attributes with those that the file was given: an [AttributeError] names the
 // first that is another. [OwnerUnchanged] is not compared.
 func (i *Installed) Holds(attrs Attributes) error {

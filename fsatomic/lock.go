@@ -48,9 +48,6 @@ type Lock struct {
 	recovered bool
 }
 
-// Path returns the path of the target, without symbolic links.
-func (l *Lock) Path() string { return l.path }
-
 func (l *Lock) base() string            { return filepath.Base(l.path) }
 func (l *Lock) join(name string) string { return filepath.Join(filepath.Dir(l.path), name) }
 func (l *Lock) lockPath() string        { return l.join(lockName(l.base())) }

@@ -235,6 +235,3 @@ func (p *recoveryPlan) add(e entry, action Action, reason string) {
 		p.recovery.Problem = &fs.PathError{Op: "recover", Path: path, Err: problems[0]}
 	}
 }
-
-// String says it in one line.
-func (l Leftover) String() string { return fmt.Sprintf("%s: %s: %s", l.Path, l.Action, l.Reason) }
