@@ -56,3 +56,44 @@ func TestHostRollbackMapped(t *testing.T) {
 		t.Errorf("it is the displaced file: %v", err)
 	}
 }
+
+// TestHostRollbackFull is TestRollbackFull on a real file system. INSTALL_FULL names a directory of another one that may
+// be filled.
+func TestHostRollbackFull(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: it mounts a file system of its own")
+	}
+	b := files(t)
+	dir := os.Getenv("INSTALL_FULL")
+	if dir == "" {
+		dir = t.TempDir()
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=4m"); err != nil {
+			t.Skipf("needs a file system of its own: mount: %v", err)
+		}
+		t.Cleanup(func() { check(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	}
+	name := filepath.Join(dir, "tigerbeetle")
+	in := &install.Installer{FS: vfs.OS(), Journal: &install.Journal{FS: vfs.OS(), Dir: filepath.Join(dir, "state")}}
+	r := install.Request{Target: name, Source: "test", Host: host}
+	for _, data := range [][]byte{b.old, b.new} {
+		_, err := in.Install(t.Context(), r, fetchOf(data, nil))
+		check(t, err)
+	}
+	ballast, err := os.Create(filepath.Join(dir, "ballast"))
+	check(t, err)
+	for size := 1 << 20; size > 0; size /= 2 {
+		for err = nil; err == nil; {
+			_, err = ballast.Write(make([]byte, size))
+		}
+	}
+	_, _ = ballast.Sync(), ballast.Close() // it is full either way
+	r.Fit = stopped("0.17.8")
+	for _, again := range []bool{false, true, false} {
+		r.Again = again
+		outcome, err := in.Rollback(t.Context(), r)
+		if err != nil || outcome.Result != install.ResultRolledBack || warns(outcome, name) {
+			t.Fatalf("again %v: %v, %s, %q", again, err, outcome.Result, outcome.Plan.Warnings)
+		}
+	}
+}
