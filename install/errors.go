@@ -65,6 +65,12 @@ var ErrOtherOld = fault.New(fault.Rejected, "not the file that was displaced")
 // ErrUnvouched says that the previous file would get rights, and may be the work of a user who has them not.
 var ErrUnvouched = errors.New("nothing vouches for it")
 
+// HearsayError is why a rollback is refused whose only evidence is a data file that others than root may have named.
+type HearsayError struct{ DataFile string }
+
+// Error says it.
+func (e *HearsayError) Error() string { return "nothing but " + e.DataFile + " says what is needed" }
+
 // ErrNotExecutable says that the previous file is not executable by its owner.
 var ErrNotExecutable = fault.New(fault.Refused, "not executable")
 

@@ -3,6 +3,7 @@ package install
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/tbctl/tbctl/inspect"
@@ -38,12 +39,19 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	if err := r.areBinaries(); err != nil {
 		return err
 	}
+	hearsay := r.hearsay(&options)
 	report := verify.Replace(next, installed, options)
 	r.plan.Fit = &report
 	if !report.Ok {
 		return &RefusedError{
 			Target: r.target.Path, Reason: report.Diagnosis, Report: &report,
 			Plain: installed.Plain != nil && installed.Plain.Release == 0 && nothingFailed(report),
+		}
+	}
+	if hearsay != "" && onlyDowngrade(report) {
+		return &RefusedError{
+			Target: r.target.Path, Err: &HearsayError{DataFile: hearsay},
+			Reason: fmt.Sprintf("which release the cluster needs is known only from the data file %s, which %s names, and %s", hearsay, r.target.StatePath(), r.stateWriters),
 		}
 	}
 	if r.plan.Action != ActionNone {

@@ -5,11 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
 )
@@ -346,4 +349,75 @@ func TestRollbackNoRoom(t *testing.T) {
 	m.SetFree(int64(len(b.old)) + 100)
 	_, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
 	check(t, err)
+}
+
+// TestRollbackHearsay requires that a data file which others may have named is no reason to go back to an older release,
+// as long as nobody else says so; going forth needs none, and where nobody else can have named it it counts.
+func TestRollbackHearsay(t *testing.T) {
+	t.Parallel()
+	const data = "/data/0"
+	fromState := backTo("0.17.8")
+	fromState.Fit.Needs[0].Source = data
+	for name, test := range map[string]struct {
+		owner  int
+		change func(*install.Request)
+		want   bool
+	}{
+		"the service's directory": {service, func(*install.Request) {}, false},
+		"named":                   {service, func(r *install.Request) { r.Named = []verify.Reached{{DataFile: data}} }, true},
+		"a replica runs": {service, func(r *install.Request) {
+			r.Fit.Needs = append(r.Fit.Needs, verify.Need{Release: r.Fit.Needs[0].Release, Why: verify.NeedRunning})
+		}, true},
+		"root's directory": {0, func(*install.Request) {}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := serviceMachine(t, memfs.Options{})
+			check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = test.owner }))
+			m.forge(t, func(s *install.State) { s.DataFiles = []string{data} })
+			if test.owner == 0 {
+				check(t, m.Alter(stateName, func(i *vfs.Info) { i.UID = 0 }))
+			}
+			r := fromState
+			r.Fit.Needs = slices.Clone(fromState.Fit.Needs)
+			test.change(&r)
+			_, err := m.installer().Rollback(t.Context(), r)
+			if !test.want {
+				hearsay, ok := errors.AsType[*install.HearsayError](err)
+				if !ok || hearsay.DataFile != data || fault.Of(err) != fault.Refused {
+					t.Fatalf("error %v", err)
+				}
+				r.Fit.Needs[0].Source = "--data-file"
+				_, err = m.installer().Rollback(t.Context(), r)
+			}
+			check(t, err)
+			r = fromState
+			r.Again = true
+			outcome, err := m.installer().Rollback(t.Context(), r)
+			if err != nil || outcome.Result != install.ResultRolledBack {
+				t.Errorf("forth again: %v, %s", err, outcome.Result)
+			}
+		})
+	}
+}
+
+// TestInstallHearsay requires that a data file which others may have named does not settle what replicas need
+// that nobody has seen.
+func TestInstallHearsay(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for owner, want := range map[int]bool{0: true, service: false} {
+		m := serviceMachine(t, memfs.Options{})
+		check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = owner }))
+		r := request()
+		r.AllowDowngrade = true
+		r.Fit = verify.ReplaceOptions{Needs: needs("0.17.7"), Unseen: []string{"hidden"}, Settled: true}
+		outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.older, nil))
+		unseen := slices.ContainsFunc(outcome.Plan.Fit.Findings, func(finding verify.Finding) bool {
+			return finding.Name == verify.CheckUnseen && finding.Status == verify.Failed
+		})
+		if unseen == want {
+			t.Errorf("directory of user %d: %v, %+v", owner, err, outcome.Plan.Fit.Findings)
+		}
+	}
 }

@@ -102,7 +102,7 @@ func entryRejected(a *app, err error) (exitCode, string, any, bool) {
 	case errors.As(err, &rejected) && errors.Is(err, install.ErrOtherOld):
 		return exitRejected, "look at who changed it: ls -l {target}-old; if it is the right file, name it: --sha256 " + rejected.Report.SHA256, nil, true
 	case errors.As(err, &rejected) && errors.Is(err, install.ErrUnvouched):
-		return exitRejected, "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release); if it is the right file, name it: tbctl rollback {target} --sha256 " + rejected.Report.SHA256, nil, true
+		return exitRejected, "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release); if it is the right file, name it: " + a.typedWith("--sha256", rejected.Report.SHA256), nil, true
 	case errors.As(err, &rejected) && rejected.Expected:
 		return exitRejected, "the source serves another release under this name", nil, true
 	case errors.As(err, &rejected) && rejected.Kind.Name != "" && rejected.Kind.Name != inspect.NameDamaged:
@@ -138,12 +138,15 @@ func entryHost(_ *app, err error) (exitCode, string, any, bool) {
 // entryRefused are those about what is installed, running or given.
 func entryRefused(a *app, err error) (exitCode, string, any, bool) {
 	var refused *install.RefusedError
+	var hearsay *install.HearsayError
 	switch {
 	case errors.Is(err, fsatomic.ErrNoOld):
 		if name, ok := strings.CutSuffix(a.about.target, "-old"); ok {
 			return exitRefused, "name the installed binary: tbctl rollback " + shellWord(name), nil, true
 		}
 		return exitRefused, "there is nothing to go back to: see what was done where with tbctl history; this installs another: tbctl install RELEASE {target}", nil, true
+	case errors.As(err, &hearsay):
+		return exitRefused, "if that is the data file of its replica, name it: " + a.typedWith("--data-file", hearsay.DataFile), nil, true
 	case errors.Is(err, install.ErrStateVersion):
 		return exitRefused, "use the tbctl that wrote it, or a newer one", nil, true
 	case errors.Is(err, install.ErrNotExecutable):

@@ -98,6 +98,9 @@ func typed(args []string) string {
 	return strings.Join(words, " ")
 }
 
+// typedWith is the command line with further arguments.
+func (a *app) typedWith(more ...string) string { return typed(slices.Concat(a.line, more)) }
+
 // retyped is the command line with one argument replaced.
 func (a *app) retyped(old string, with ...string) string {
 	line := slices.Clone(a.line)
