@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"host":                     {"multiversion", "datafile", "replica", "verify", "watch", "install", "fsatomic"},
 	"report":                   {"multiversion", "advisory", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs"},
 	"watch":                    {"vfs", "multiversion", "replica"},
-	"release":                  {"advisory", "vfs", "durable", "internal/archive"},
+	"release":                  {"multiversion", "advisory", "vfs", "durable", "internal/archive"},
 	"pack":                     {"multiversion", "internal/objcopy", "internal/current"},
 	"extract":                  {"multiversion", "vfs", "durable", "internal/current"},
 	"install":                  {"multiversion", "advisory", "verify", "inspect", "vfs", "durable", "fsatomic"},

@@ -7,7 +7,6 @@ import (
 	"hash"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -15,14 +14,12 @@ import (
 // A download is an asset on the network as one stream of bytes: requests that fail are made again,
 // and go on where the last one stopped. Reading it returns io.EOF only when all bytes have come.
 type download struct {
+	from     *webSource
 	ctx      context.Context
-	client   *client
-	url      *url.URL
 	patience *patience
 	partial  *partial
-	report   *reporter
+	unkept   error     // why there is no partial file
 	sum      hash.Hash // SHA-256 of the bytes handed out
-	notFound func(ctx context.Context) string
 
 	body      io.ReadCloser // nil between attempts
 	offset    int64         // bytes handed out
@@ -83,7 +80,7 @@ func (d *download) read(p []byte) (int, error) {
 			return 0, &errRestart{err.Error()}
 		}
 		d.resumed += int64(n)
-		d.deliver(p[:n])
+		d.offset += int64(n)
 		return n, nil
 	}
 	if d.total >= 0 {
@@ -91,13 +88,10 @@ func (d *download) read(p []byte) (int, error) {
 	}
 	n, err := d.body.Read(p)
 	d.fetched += int64(n)
-	if d.offset+int64(n) > AssetSizeMax {
-		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, int64(AssetSizeMax))
-	}
 	if n > 0 {
 		d.partial.append(p[:n])
 		d.patience.received(n)
-		d.deliver(p[:n])
+		d.offset += int64(n)
 		return n, nil
 	}
 	if err == io.EOF {
@@ -109,13 +103,8 @@ func (d *download) read(p []byte) (int, error) {
 	return 0, err
 }
 
-func (d *download) deliver(p []byte) {
-	d.sum.Write(p)
-	d.offset += int64(len(p))
-	d.report.bytes(d.progress())
-}
-
-func (d *download) progress() Progress {
+// Progress is how far it is.
+func (d *download) Progress() Progress {
 	return Progress{Done: d.offset, Total: d.total, Resumed: d.resumed, Attempt: d.attempts}
 }
 
@@ -144,14 +133,14 @@ func (d *download) failed(err error) error {
 		pause, again = d.patience.again(err)
 	}
 	if again {
-		waiting := d.progress()
+		waiting := d.Progress()
 		waiting.WaitUntil, waiting.Err = time.Now().Add(pause), err
-		d.report.waiting(waiting)
+		d.from.progress.report(waiting)
 		if err = wait(d.ctx, pause); err == nil {
 			return nil
 		}
 	}
-	return &TransferError{URL: redacted(d.url), Received: max(d.offset, d.ahead), Total: d.total, Attempts: d.attempts, Err: err}
+	return &TransferError{URL: redacted(d.from.url), Received: max(d.offset, d.ahead), Total: d.total, Attempts: d.attempts, Err: err}
 }
 
 func (d *download) disconnect() {
@@ -177,7 +166,7 @@ func (d *download) connect() error {
 		header.Set("If-Range", d.validator)
 	}
 	d.attempts++
-	resp, err := d.client.get(d.ctx, d.url, header)
+	resp, err := d.from.client.get(d.ctx, d.from.url, header)
 	if err != nil {
 		return err
 	}
@@ -205,8 +194,8 @@ func (d *download) accept(resp *http.Response, have int64, ranged bool) error {
 		return protocolError("status %d", resp.StatusCode)
 	}
 	detail := ""
-	if d.notFound != nil && resp.StatusCode == http.StatusNotFound {
-		detail = d.notFound(d.ctx)
+	if d.from.notFound != nil && resp.StatusCode == http.StatusNotFound {
+		detail = d.from.notFound(d.ctx)
 	}
 	return answerError(resp, detail)
 }
@@ -291,13 +280,40 @@ func (d *download) forget() {
 	d.partial.begin("", -1, time.Now())
 }
 
-// close ends the download. What came stays in the partial file when keep is set and a later one can
-// use it, which is reported.
-func (d *download) close(keep bool) bool {
+// Close ends the download. What came stays in the partial file when keep is set and a later one can use it.
+func (d *download) Close(keep bool) Delivery {
 	d.disconnect()
-	if keep {
-		return d.partial.close()
+	took := Delivery{Validator: d.validator, BytesFetched: d.fetched, BytesResumed: d.resumed, Attempts: d.attempts}
+	if d.answer != nil {
+		took.FinalURL, took.ContentType, took.Latest = redacted(d.answer.Request.URL), d.answer.Header.Get("Content-Type"), tagOnTheWay(d.answer)
 	}
-	d.partial.remove()
-	return false
+	note := d.unkept
+	if d.partial != nil && d.partial.err != nil {
+		note = d.partial.err
+	}
+	if note != nil {
+		took.CacheNote = note.Error()
+	}
+	if keep {
+		took.Kept = d.partial.close()
+	} else {
+		d.partial.remove()
+	}
+	return took
+}
+
+// tagOnTheWay finds the tag in the URLs that led to an answer: GitHub redirects from latest to a tag.
+func tagOnTheWay(resp *http.Response) Tag {
+	for req := resp.Request; req != nil; req = req.Response.Request {
+		_, rest, found := strings.Cut(req.URL.Path, "/releases/download/")
+		if text, _, _ := strings.Cut(rest, "/"); found {
+			if tag, err := ParseTag(text); err == nil && tag != Latest {
+				return tag
+			}
+		}
+		if req.Response == nil {
+			break
+		}
+	}
+	return ""
 }

@@ -26,6 +26,8 @@ var (
 	ErrChanged = errors.New("the file changed during the transfer")
 	// ErrTooLarge says that a source holds more than may be read.
 	ErrTooLarge = fault.New(fault.Rejected, "too large")
+	// ErrEndedEarly says that nothing came on standard input, or an archive without its end: what sends it failed.
+	ErrEndedEarly = fault.New(fault.Failed, "standard input ended early")
 	// ErrRedirect says that a server redirected to where this package does not go.
 	ErrRedirect = errors.New("redirect refused")
 	// ErrIdle says that nothing came for the idle timeout.
@@ -96,14 +98,16 @@ func (e *TransferError) Unwrap() error { return e.Err }
 
 // An ArtifactError says that the artifact is to blame, and not the way to it: what came is not what it
 // should be, or may not be used, and the next host would see the same. It wraps a [*KindError], a
-// [*TrustError], an [*archive.FormatError] or what matches [ErrTooLarge]. Every other error of this package
+// [*TrustError], what is wrong with the archive, or what matches [ErrTooLarge]. Every other error of this package
 // says nothing against the artifact.
 type ArtifactError struct {
 	Location string `json:"location"`
 	Err      error  `json:"-"`
 }
 
-func (e *ArtifactError) Error() string { return e.Location + ": " + e.Reason() }
+func (e *ArtifactError) Error() string {
+	return About{Location: e.Location}.Place() + ": " + e.Reason()
+}
 func (e *ArtifactError) Unwrap() error { return e.Err }
 
 // Class is [fault.Rejected].
@@ -121,13 +125,13 @@ func (e *ArtifactError) Reason() string {
 // A KindError is a source that serves something else than a zip or an executable: most often an
 // error page, or another kind of archive.
 type KindError struct {
-	Location    string       `json:"location"`
-	Kind        archive.Kind `json:"kind"`
-	ContentType string       `json:"content_type,omitempty"` // as the server stated it
+	Location    string `json:"location"`
+	Kind        string `json:"kind"`                   // one word, such as html
+	ContentType string `json:"content_type,omitempty"` // as the server stated it
 }
 
 func (e *KindError) Error() string {
-	text := fmt.Sprintf("it is %s, neither a zip archive nor an executable", e.Kind)
+	text := fmt.Sprintf("it is %s, neither a zip archive nor an executable", archive.Kind(e.Kind))
 	if e.ContentType != "" {
 		text += fmt.Sprintf(" (served as %.80q)", e.ContentType)
 	}

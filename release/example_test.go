@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -21,7 +22,7 @@ func Example() {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(file) }))
 	defer server.Close()
 	artifact, err := release.Resolve("0.17.8", release.Options{
-		Platform: release.LinuxX86_64, Mirror: server.URL + "/{tag}/{asset}", SHA256: fmt.Sprintf("%x", sha256.Sum256(file)),
+		Platform: multiversion.PlatformX86_64Linux, Mirror: server.URL + "/{tag}/{asset}", SHA256: fmt.Sprintf("%x", sha256.Sum256(file)),
 	})
 	if err != nil {
 		fmt.Println(err)
@@ -67,7 +68,7 @@ func ExampleArtifact_Fetch() {
 	defer server.Close()
 	for _, sum := range [][32]byte{sha256.Sum256(file), sha256.Sum256([]byte("another file"))} {
 		artifact, err := release.Resolve(server.URL+"/tigerbeetle", release.Options{
-			Platform: release.LinuxX86_64, SHA256: fmt.Sprintf("%x", sum), Retry: release.Retry{WaitMin: 1, WaitMax: 1},
+			Platform: multiversion.PlatformX86_64Linux, SHA256: fmt.Sprintf("%x", sum), Retry: release.Retry{WaitMin: 1, WaitMax: 1},
 		})
 		if err != nil {
 			fmt.Println(err)
@@ -96,7 +97,7 @@ func ExampleList() {
 	}
 	defer os.RemoveAll(mirror)
 	for _, tag := range []string{"0.17.4", "0.17.10"} {
-		path := filepath.Join(mirror, tag, release.AssetName(release.LinuxX86_64, false))
+		path := filepath.Join(mirror, tag, release.AssetName(multiversion.PlatformX86_64Linux, false))
 		if err := os.Mkdir(filepath.Dir(path), 0o700); err != nil {
 			fmt.Println(err)
 			return
@@ -106,7 +107,7 @@ func ExampleList() {
 			return
 		}
 	}
-	listing, err := release.List(context.Background(), release.Options{Platform: release.LinuxX86_64, Mirror: mirror})
+	listing, err := release.List(context.Background(), release.Options{Platform: multiversion.PlatformX86_64Linux, Mirror: mirror})
 	for _, listed := range listing.Releases {
 		fmt.Println(listed.Tag, listed.Assets[0].Name, listed.Assets[0].Size)
 	}

@@ -1,13 +1,13 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
-	"net/http"
-	"strings"
 
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/vfs"
@@ -16,17 +16,13 @@ import (
 // restartsMax is how often a Fetch begins anew because the file turned out to be another one.
 const restartsMax = 3
 
-// Fetched says what came, and from where.
+// Fetched says what came, and from where. For "latest" the tag is the one that it stood for, empty when that is
+// not known.
 type Fetched struct {
-	Source Source `json:"source"`
-	// Tag is the release, empty when it is not known. For "latest" it is the one that it stood for.
-	Tag      Tag    `json:"tag,omitempty"`
-	Asset    string `json:"asset,omitempty"`
-	Location string `json:"location"`
-	// FinalURL is where redirects led, without credentials and query. Empty for local sources.
-	FinalURL string `json:"final_url,omitempty"`
+	About
+	Delivery
 	// Kind is what the asset is: "zip" or a kind of executable.
-	Kind archive.Kind `json:"kind"`
+	Kind string `json:"kind"`
 
 	AssetSize        int64  `json:"asset_size"` // bytes
 	AssetSHA256      string `json:"asset_sha256"`
@@ -36,14 +32,7 @@ type Fetched struct {
 	// EntryMode is the permission in the zip, 0 if it states none.
 	EntryMode vfs.Mode `json:"entry_mode,omitempty"`
 
-	// Validator is the strong ETag or the Last-Modified under which the server gave the bytes.
-	Validator    string `json:"validator,omitempty"`
-	BytesFetched int64  `json:"bytes_fetched"` // over the network, repetitions included
-	BytesResumed int64  `json:"bytes_resumed"` // received by an earlier run
-	Attempts     int    `json:"attempts"`      // requests for the asset
-	Restarts     int    `json:"restarts"`      // how often everything began anew
-	// CacheNote says why nothing could be kept for a later run, empty when there was no obstacle.
-	CacheNote string `json:"cache_note,omitempty"`
+	Restarts int `json:"restarts"` // how often everything began anew
 	// TokenNote says why the token was not taken, and that GitHub was asked without it. Empty otherwise.
 	TokenNote string `json:"token_note,omitempty"`
 
@@ -74,64 +63,32 @@ type Fetched struct {
 // context's, and what dst returned. dst is written to from another goroutine, but never after Fetch has
 // returned. A read of Options.Stdin may outlast an error.
 func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
-	f := Fetched{Source: a.Source, Asset: a.Asset, Location: a.Location, Evidence: []Evidence{}}
-	if err := a.fetchable(); err != nil {
+	f := Fetched{About: a.About, Evidence: []Evidence{}}
+	if err := a.begin(); err != nil {
 		return f, err
 	}
-	s, err := newSession(a.options, a.way, a.onNetwork())
-	if err != nil {
-		return f, err
-	}
-	defer s.close()
-	g, err := a.gather(ctx, s)
-	a, claims := g.artifact, g.claims
-	f.Tag, f.Location, f.TokenNote = g.tag(), a.Location, a.way.tokenRefusal()
-	if err != nil {
-		return f, a.final(err, &f)
-	}
-	if silent := a.unreachable(s); silent != nil {
-		f.Attempts = silent.Attempts
-		return f, silent
+	defer a.session.end()
+	claims, err := a.gather(ctx)
+	f.About, f.TokenNote = a.About, a.session.tokenRefusal()
+	if f.Tag == Latest {
+		f.Tag = ""
 	}
 	out := &output{dst: dst}
-	for {
-		err := a.fetchOnce(ctx, s, claims, out, &f)
+	for err == nil {
+		err = a.fetchOnce(ctx, claims, out, &f)
 		if err == nil {
 			return f, nil
 		}
-		if f.Restarts >= restartsMax || !a.worthRestart(err, &f) || ctx.Err() != nil {
-			return f, a.final(err, &f)
+		if f.Restarts >= restartsMax || !worthRestart(err, &f) || ctx.Err() != nil {
+			break
 		}
 		if reset := out.reset(); reset != nil {
 			return f, fmt.Errorf("%w (after: %w)", reset, err)
 		}
 		f.Restarts++
-		f.BytesResumed = 0
+		f.BytesResumed, err = 0, nil
 	}
-}
-
-// fetchable refuses an artifact that Resolve did not make.
-func (a *Artifact) fetchable() error {
-	if a.way == nil || a.url == nil && a.path == "" && a.Source != SourceStdin {
-		return fmt.Errorf("%w: the artifact was not made by Resolve", ErrOption)
-	}
-	return nil
-}
-
-// onNetwork reports whether any request may follow.
-func (a *Artifact) onNetwork() bool { return a.url != nil || a.wantsGitHubDigest() }
-
-// unreachable is the error of a download from a server that did not answer when it was asked what stands
-// beside the asset, or nil.
-func (a *Artifact) unreachable(s *session) *TransferError {
-	if a.url == nil {
-		return nil
-	}
-	silence := s.way.silence(s.client.server(a.url))
-	if silence == nil {
-		return nil
-	}
-	return &TransferError{URL: a.Location, Total: -1, Attempts: silence.attempts, Err: silence.err}
+	return f, a.final(err, &f)
 }
 
 // final makes an error fit for the caller: the transfer's own without what stood on the way, an
@@ -150,6 +107,8 @@ func (a *Artifact) final(err error, f *Fetched) error {
 		return &TransferError{URL: a.Location, Total: -1, Attempts: f.Attempts, Err: fmt.Errorf("%w again and again: %w", ErrChanged, restart)}
 	case errors.As(err, &unavailable):
 		f.Evidence = unavailable.Evidence
+	case a.Source == SourceStdin && (errors.As(err, &kind) && kind.Kind == string(archive.KindEmpty) || errors.Is(err, archive.RuleTruncated)):
+		return fmt.Errorf("%w: %w", ErrEndedEarly, err)
 	case errors.As(err, &trust):
 		f.Evidence = trust.Evidence
 		return &ArtifactError{a.Location, err}
@@ -163,101 +122,178 @@ func (a *Artifact) final(err error, f *Fetched) error {
 
 // worthRestart reports whether beginning anew may help: the server's file changed, or what an earlier
 // run left is damaged.
-func (a *Artifact) worthRestart(err error, f *Fetched) bool {
-	var restart *errRestart
-	if errors.As(err, &restart) {
+func worthRestart(err error, f *Fetched) bool {
+	if errors.As(err, new(*errRestart)) {
 		return true
 	}
-	var (
-		format *archive.FormatError
-		kind   *KindError
-		trust  *TrustError
-	)
-	return f.BytesResumed > 0 && (errors.As(err, &format) || errors.As(err, &kind) || errors.As(err, &trust) && trust.Failed())
-}
-
-// fetchOnce is one try from the first byte to the last.
-func (a *Artifact) fetchOnce(ctx context.Context, s *session, claims []claim, out *output, f *Fetched) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	src, err := a.open(ctx, s, f)
-	if err != nil {
-		return err
-	}
-	out.sum = sha256.New()
-	err = a.stream(ctx, cancel, src, out, f)
-	if err == nil {
-		f.AssetSize, f.AssetSHA256 = src.size, hexSum(src.sum)
-		f.ExecutableSize, f.ExecutableSHA256 = out.written, hexSum(out.sum)
-		f.Evidence, err = a.judge(claims, measured{
-			assetSHA256: f.AssetSHA256, executableSHA256: f.ExecutableSHA256,
-			assetSize: f.AssetSize, executableSize: f.ExecutableSize, message: src.message,
-		})
-		f.Trusted = err == nil && AnyHeld(f.Evidence)
-	}
-	a.finish(src, f, err)
-	return err
+	var trust *TrustError
+	wrong := errors.As(err, new(*archive.FormatError)) || errors.As(err, new(*KindError)) || errors.As(err, &trust) && trust.Failed()
+	return wrong && f.BytesResumed > 0
 }
 
 // resumable reports whether a later Fetch can go on where this one ended: the bytes are not wrong, and the
 // next request would not end at the same place for the same reason.
 func resumable(err error) bool {
-	var (
-		format  *archive.FormatError
-		kind    *KindError
-		trust   *TrustError
-		restart *errRestart
-	)
 	switch {
 	case err == nil, errors.Is(err, ErrTooLarge), errors.Is(err, errProtocol):
 		return false
 	}
-	return !errors.As(err, &format) && !errors.As(err, &kind) && !errors.As(err, &trust) && !errors.As(err, &restart)
+	return !errors.As(err, new(*archive.FormatError)) && !errors.As(err, new(*KindError)) &&
+		!errors.As(err, new(*TrustError)) && !errors.As(err, new(*errRestart))
 }
 
-// finish closes the source and notes what the download was.
-func (a *Artifact) finish(src *asset, f *Fetched, err error) {
-	keep := resumable(err) || err == nil && a.options.Keep
-	d := src.download
-	if d == nil {
-		src.close(keep)
-		return
-	}
-	f.BytesFetched += d.fetched
-	f.BytesResumed = d.resumed
-	f.Attempts += d.attempts
-	f.Validator = d.validator
-	if d.answer != nil {
-		if kind := (*KindError)(nil); errors.As(err, &kind) {
-			kind.ContentType = d.answer.Header.Get("Content-Type")
+// fetchOnce is one try from the first byte to the last: open, stream, judge.
+func (a *Artifact) fetchOnce(ctx context.Context, claims []Claim, out *output, f *Fetched) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	in := &incoming{sum: sha256.New(), progress: &a.session.progress}
+	var err error
+	if in.Stream, err = a.source.Open(ctx, in.sum); err != nil {
+		var transfer *TransferError
+		if errors.As(err, &transfer) {
+			f.Attempts += transfer.Attempts
 		}
-		f.FinalURL = redacted(d.answer.Request.URL)
-		if tag := tagOnTheWay(d.answer); tag != "" && a.Tag == Latest {
-			f.Tag = tag
+		return err
+	}
+	watchers := make([]Watcher, len(claims))
+	for i, c := range claims {
+		if c.open() && c.Watch != nil {
+			watchers[i] = c.Watch()
+			in.watchers = append(in.watchers, watchers[i])
 		}
 	}
-	if d.partial != nil && d.partial.err != nil {
-		f.CacheNote = d.partial.err.Error()
+	out.sum = sha256.New()
+	if err = a.stream(ctx, cancel, in, out, f); err == nil {
+		f.AssetSize, f.AssetSHA256 = in.size, hexSum(in.sum)
+		f.ExecutableSize, f.ExecutableSHA256 = out.written, hexSum(out.sum)
+		f.Evidence, err = a.judge(claims, measured{
+			assetSHA256: f.AssetSHA256, executableSHA256: f.ExecutableSHA256,
+			assetSize: f.AssetSize, executableSize: f.ExecutableSize, watchers: watchers,
+		})
+		f.Trusted = err == nil && AnyHeld(f.Evidence)
 	}
-	kept := d.close(keep)
-	var transfer *TransferError
-	if errors.As(err, &transfer) {
-		transfer.Kept = kept
+	took := in.Close(resumable(err) || err == nil && a.options.Keep)
+	took.BytesFetched += f.BytesFetched
+	took.Attempts += f.Attempts
+	f.Delivery = took
+	if took.Latest != "" && a.Tag == Latest {
+		f.Tag = took.Latest
 	}
+	if kind := (*KindError)(nil); errors.As(err, &kind) {
+		kind.ContentType = took.ContentType
+	}
+	if transfer := (*TransferError)(nil); errors.As(err, &transfer) {
+		transfer.Kept = took.Kept
+	}
+	return err
 }
 
-// tagOnTheWay finds the tag in the URLs that led to an answer: GitHub redirects from latest to a tag.
-func tagOnTheWay(resp *http.Response) Tag {
-	for req := resp.Request; req != nil; req = req.Response.Request {
-		_, rest, found := strings.Cut(req.URL.Path, "/releases/download/")
-		if text, _, _ := strings.Cut(rest, "/"); found {
-			if tag, err := ParseTag(text); err == nil && tag != Latest {
-				return tag
-			}
-		}
-		if req.Response == nil {
-			break
+// An incoming asset is read with its hash, and in front of those who watch it.
+type incoming struct {
+	Stream
+	sum      hash.Hash
+	size     int64
+	watchers []Watcher
+	progress *reporter
+}
+
+func (in *incoming) Read(p []byte) (int, error) {
+	n, err := in.Stream.Read(p)
+	if in.size += int64(n); in.size > AssetSizeMax {
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, int64(AssetSizeMax))
+	}
+	in.sum.Write(p[:n])
+	for _, watcher := range in.watchers {
+		if _, failed := watcher.Write(p[:n]); failed != nil {
+			return n, failed
 		}
 	}
-	return ""
+	in.progress.report(in.Progress())
+	return n, err
+}
+
+// stream moves the bytes: one goroutine reads and hashes the asset, this one unpacks, one writes
+// the executable and one hashes it. It returns when all have ended.
+func (a *Artifact) stream(ctx context.Context, stop func(), src io.Reader, out *output, f *Fetched) error {
+	in, back := newPipe(), newPipe()
+	readDone, writeDone := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(readDone)
+		in.fill(src)
+	}()
+	go func() { writeDone <- back.drain(out, out.sum) }()
+	err := a.unpack(in, back, f)
+	back.finish(err)
+	if failed := <-writeDone; err == nil {
+		err = failed
+	}
+	in.abandon(err)
+	if err != nil {
+		stop()
+	}
+	<-readDone
+	return err
+}
+
+// unpack finds out what the asset is and writes the executable in it.
+func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
+	prefix := make([]byte, archive.SniffSize)
+	n, err := io.ReadFull(src, prefix)
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return err
+	}
+	kind := archive.Sniff(prefix[:n])
+	f.Kind = string(kind)
+	whole := io.MultiReader(bytes.NewReader(prefix[:n]), src)
+	switch {
+	case kind == archive.KindZip:
+		r, err := archive.NewReader(whole, archive.Limits{})
+		if err != nil {
+			return err
+		}
+		if _, err = r.WriteTo(out); err != nil {
+			return err
+		}
+		entry := r.Entry()
+		f.EntryName, f.EntryMode = entry.Name, vfs.Mode(entry.Mode.Perm())
+		return nil
+	case kind.Executable():
+		n, err := io.Copy(out, io.LimitReader(whole, archive.SizeMaxDefault+1))
+		if err == nil && n > archive.SizeMaxDefault {
+			return fmt.Errorf("%w: the executable has more than %d bytes", ErrTooLarge, int64(archive.SizeMaxDefault))
+		}
+		return err
+	}
+	return &KindError{Location: a.Location, Kind: string(kind)}
+}
+
+// An output is the destination, with what is needed to begin anew.
+type output struct {
+	dst     io.Writer
+	written int64
+	sum     hash.Hash
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.dst.Write(p)
+	o.written += int64(n)
+	if err == nil && n < len(p) {
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+func (o *output) reset() error {
+	if o.written == 0 {
+		return nil
+	}
+	resetter, ok := o.dst.(interface{ Reset() error })
+	if !ok {
+		return fmt.Errorf("%w: the destination cannot start over", ErrChanged)
+	}
+	if err := resetter.Reset(); err != nil {
+		return fmt.Errorf("start over: %w", err)
+	}
+	o.written = 0
+	return nil
 }

@@ -20,10 +20,10 @@ func TestFetchGitHub(t *testing.T) {
 		t.Fatal("other bytes")
 	}
 	want := Fetched{
-		Source: SourceGitHub, Tag: "0.17.8", Asset: "tigerbeetle-x86_64-linux.zip", Location: s.URL + assetPath, FinalURL: s.URL + assetPath,
-		Kind: "zip", AssetSize: int64(len(zip)), AssetSHA256: sumOf(zip), ExecutableSize: int64(len(executable)),
-		ExecutableSHA256: sumOf(executable), EntryName: "tigerbeetle", EntryMode: 0o755, Validator: `"1"`,
-		BytesFetched: int64(len(zip)), Attempts: 1,
+		About:    About{Source: SourceGitHub, Tag: "0.17.8", Asset: "tigerbeetle-x86_64-linux.zip", Location: s.URL + assetPath},
+		Delivery: Delivery{FinalURL: s.URL + assetPath, Validator: `"1"`, BytesFetched: int64(len(zip)), Attempts: 1},
+		Kind:     "zip", AssetSize: int64(len(zip)), AssetSHA256: sumOf(zip), ExecutableSize: int64(len(executable)),
+		ExecutableSHA256: sumOf(executable), EntryName: "tigerbeetle", EntryMode: 0o755,
 	}
 	f.Evidence = nil
 	if !equalJSON(t, f, want) {

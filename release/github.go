@@ -99,10 +99,10 @@ func (s *session) api(ctx context.Context, text string, list bool) (apiAnswer, e
 		return apiAnswer{}, err
 	}
 	token := s.options.Token
-	if token != "" && s.way.tokenRefusal() == "" && !isToken(token) {
-		s.way.refused("it has characters that are in no token")
+	if token != "" && s.tokenRefusal() == "" && !isToken(token) {
+		s.refused("it has characters that are in no token")
 	}
-	if token == "" || s.way.tokenRefusal() != "" {
+	if token == "" || s.tokenRefusal() != "" {
 		return s.apiWith(ctx, u, "", list)
 	}
 	if u.Scheme != "https" && !loopback(u.Hostname()) {
@@ -122,7 +122,7 @@ func (s *session) api(ctx context.Context, text string, list bool) (apiAnswer, e
 	why := fmt.Sprintf("%s answered %d %s", refusal.URL, refusal.Status, http.StatusText(refusal.Status))
 	hidden := refusal.Status == http.StatusNotFound
 	if !hidden || err == nil {
-		s.way.refused(why)
+		s.refused(why)
 	}
 	if err != nil && ctx.Err() == nil {
 		err = &TokenError{Refusal: why, Hidden: hidden, Err: err}
@@ -282,52 +282,72 @@ func (s *session) githubRelease(ctx context.Context, tag Tag) (githubRelease, er
 }
 
 // pinLatest replaces "latest" by the tag that it stands for when the API is asked anyway, so that the
-// digest and the bytes are of the same release. On an error it stays: the direct URL works too, but there
-// is no digest for what comes from it.
-func (a *Artifact) pinLatest(ctx context.Context, s *session) error {
+// digest and the bytes are of the same release. Where it cannot be found out it stays, with the reason: the direct
+// URL works too, but there is no digest for what comes from it.
+func (a *Artifact) pinLatest(ctx context.Context) {
 	if a.Source != SourceGitHub || a.Tag != Latest || !a.wantsGitHubDigest() {
-		return nil
+		return
 	}
-	r, err := s.githubRelease(ctx, Latest)
+	r, err := a.session.githubRelease(ctx, Latest)
 	if err != nil {
-		return err
+		a.unpinned = err
+		return
 	}
 	tag, err := ParseTag(r.TagName)
 	if err != nil || tag == Latest {
-		return protocolError("the API says that the newest release is %.40q, which is no tag known here", r.TagName)
+		a.unpinned = protocolError("the API says that the newest release is %.40q, which is no tag known here", r.TagName)
+		return
 	}
-	pinned, err := Resolve(string(tag), a.options)
-	if err != nil {
-		return err
-	}
-	pinned.way = a.way
-	*a = pinned
-	return nil
+	a.Tag = tag
+	a.unpinned = a.onGitHub()
 }
 
-// githubClaim is what the API says of the asset. For "latest", which pinLatest could not replace because
-// of unpinned, it says nothing: the newest release may be another one when the bytes come.
-func (a *Artifact) githubClaim(ctx context.Context, s *session, unpinned error) claim {
-	c := claim{kind: EvidenceGitHubDigest, length: -1, of: ofAsset, asked: a.options.AskGitHub}
-	if a.Tag == Latest {
-		return c.missing(unpinned, "the API knows no newest release")
+// NamesRelease reports whether GitHub can be asked about the artifact. Of "latest" on a mirror it cannot: that may
+// be another release.
+func (a Artifact) NamesRelease() bool {
+	return a.Source == SourceGitHub || a.Tag != "" && a.Tag != Latest
+}
+
+// wantsGitHubDigest reports whether the API is asked. For the same tag on a mirror it is only when the
+// caller says so, because a mirror is there for hosts that do not reach GitHub.
+func (a *Artifact) wantsGitHubDigest() bool {
+	o := a.options
+	if a.Source != SourceGitHub {
+		return o.AskGitHub && a.NamesRelease()
 	}
-	r, err := s.githubRelease(ctx, a.Tag)
+	return o.AskGitHub || o.Token != "" || o.Require == RequireDigest && o.SHA256 == ""
+}
+
+// A githubDigest is what GitHub's API says of the asset.
+type githubDigest struct{}
+
+// Ask asks the API about the release. For "latest", which pinLatest could not replace, it claims nothing: the
+// newest release may be another one when the bytes come.
+func (githubDigest) Ask(ctx context.Context, a *Artifact) []Claim {
+	c := digestClaim(EvidenceGitHubDigest, ofAsset)
+	if !a.NamesRelease() {
+		return []Claim{c.settled(StatusNotChecked, "GitHub is asked by the name of a release, and %s names none", a.Place())}
+	}
+	c.Asked = a.options.AskGitHub
+	if a.Tag == Latest {
+		return []Claim{c.missing(a.unpinned, "the API knows no newest release")}
+	}
+	r, err := a.session.githubRelease(ctx, a.Tag)
 	if err != nil {
-		return c.missing(err, fmt.Sprintf("the API knows no release %s", a.Tag))
+		return []Claim{c.missing(err, fmt.Sprintf("the API knows no release %s", a.Tag))}
 	}
 	for _, asset := range r.Assets {
 		if asset.Name != a.Asset {
 			continue
 		}
+		c.Length = asset.Size
 		if asset.Digest == nil || *asset.Digest == "" {
-			c.status, c.detail = StatusAbsent, "GitHub gives no digest for it (assets from before mid-2025 may lack one)"
-		} else if c.sha256, err = ParseSHA256(*asset.Digest); err != nil {
-			c.status, c.detail = StatusNotChecked, fmt.Sprintf("the API's digest is %.80q, not a SHA-256", *asset.Digest)
+			return []Claim{c.settled(StatusAbsent, "GitHub gives no digest for it (assets from before mid-2025 may lack one)")}
 		}
-		c.length = asset.Size
-		return c
+		if c.SHA256, err = ParseSHA256(*asset.Digest); err != nil {
+			c = c.settled(StatusNotChecked, "the API's digest is %.80q, not a SHA-256", *asset.Digest)
+		}
+		return []Claim{c}
 	}
-	c.status, c.detail = StatusAbsent, fmt.Sprintf("the API knows no asset %s of release %s", a.Asset, r.TagName)
-	return c
+	return []Claim{c.settled(StatusAbsent, "the API knows no asset %s of release %s", a.Asset, r.TagName)}
 }

@@ -10,10 +10,8 @@ import (
 func TestJudgedTwice(t *testing.T) {
 	t.Parallel()
 	const asset, executable = "aa", "ee"
-	claims := []claim{
-		{kind: EvidenceSHA256, sha256: executable, length: -1},
-		{kind: EvidenceSums, sha256: asset, of: ofAsset, length: -1},
-	}
+	claims := []Claim{digestClaim(EvidenceSHA256, ""), digestClaim(EvidenceSums, ofAsset)}
+	claims[0].SHA256, claims[1].SHA256 = executable, asset
 	a := &Artifact{options: Options{Require: RequireDigest}}
 	first, err := a.judge(claims, measured{assetSHA256: "damaged", executableSHA256: executable, assetSize: 99, executableSize: 300})
 	if err == nil || first[0].Status != StatusHeld || first[0].Length != 300 || first[1].Status != StatusFailed || first[1].Length != -1 {

@@ -22,9 +22,9 @@ const (
 
 // A Listing is what a source has, newest first.
 type Listing struct {
-	Source   Source   `json:"source"`
-	Location string   `json:"location"`
-	Releases []Listed `json:"releases"`
+	Source   SourceKind `json:"source"`
+	Location string     `json:"location"`
+	Releases []Listed   `json:"releases"`
 	// Truncated says that there are more, older ones.
 	Truncated bool `json:"truncated"`
 	// Skipped counts releases whose tags are not of a form known here.
@@ -73,11 +73,11 @@ func List(ctx context.Context, options Options) (Listing, error) {
 		releases, err := listDirectory(m.directory, m.strict)
 		return Listing{Source: SourceDirectory, Location: m.directory, Releases: releases}, err
 	}
-	s, err := newSession(options, newWay(), true)
-	if err != nil {
+	s := newSession(options)
+	if err := s.begin(true); err != nil {
 		return Listing{}, err
 	}
-	defer s.close()
+	defer s.end()
 	listing, err := s.listGitHub(ctx)
 	if err != nil {
 		err = fmt.Errorf("list releases: %w", err)
@@ -102,7 +102,7 @@ func (s *session) listGitHub(ctx context.Context) (Listing, error) {
 			return listing, protocolError("the API's next page is on another host")
 		}
 		answer, err := s.api(ctx, next, true)
-		listing.TokenNote = s.way.tokenRefusal()
+		listing.TokenNote = s.tokenRefusal()
 		if err != nil {
 			return listing, err
 		}

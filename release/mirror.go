@@ -65,57 +65,59 @@ func (m mirror) expand(tag Tag, asset string) string {
 	return strings.NewReplacer("{tag}", string(tag), "{asset}", asset).Replace(m.template)
 }
 
-// mirrored resolves a tag with Options.Mirror.
-func (a Artifact) mirrored() (Artifact, error) {
+// mirrored points the artifact to its tag on Options.Mirror.
+func (a *Artifact) mirrored() error {
 	m, err := parseMirror(a.options.Mirror)
-	if err != nil {
-		return a, err
-	}
-	if m.template == "" {
+	tagged := strings.Contains(m.template, "{tag}")
+	switch {
+	case err != nil:
+		return err
+	case m.template == "":
 		return a.inDirectory(m)
-	}
-	switch tagged := strings.Contains(m.template, "{tag}"); {
 	case tagged && a.Tag == Latest:
-		return a, fmt.Errorf("%w: it does not say which is the newest", ErrNotListable)
+		return fmt.Errorf("%w: it does not say which is the newest", ErrNotListable)
 	case !tagged && a.Tag != Latest:
-		return a, fmt.Errorf("%w: the mirror's URL has no {tag}, so it cannot have release %s", ErrOption, a.Tag)
+		return fmt.Errorf("%w: the mirror's URL has no {tag}, so it cannot have release %s", ErrOption, a.Tag)
 	}
 	return a.at(m.expand(a.Tag, a.Asset), SourceMirror, SourceDirectory)
 }
 
-// inDirectory resolves a tag in a mirror's directory.
-func (a Artifact) inDirectory(m mirror) (Artifact, error) {
-	a.Source = SourceDirectory
+// inDirectory points the artifact to its tag in a mirror's directory.
+func (a *Artifact) inDirectory(m mirror) error {
 	directory := m.directory
 	if info, err := os.Stat(directory); err != nil || !info.IsDir() {
-		return a, fmt.Errorf("%w: there is no directory %s", ErrNotFound, directory)
+		return fmt.Errorf("%w: there is no directory %s", ErrNotFound, directory)
 	}
 	tags := []Tag{a.Tag}
 	if a.Tag == Latest {
 		listed, err := listDirectory(directory, m.strict)
 		if err != nil {
-			return a, err
+			return err
 		}
 		tags = tags[:0]
 		for _, r := range listed {
 			tags = append(tags, r.Tag)
 		}
 	}
+	has := func(path string) bool {
+		info, err := os.Stat(path)
+		return err == nil && info.Mode().IsRegular()
+	}
 	for _, tag := range tags {
-		path := filepath.Join(directory, string(tag), a.Asset)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			a.Tag, a.path, a.Location = tag, path, path
-			return a, nil
+		if path := filepath.Join(directory, string(tag), a.Asset); has(path) {
+			a.Tag = tag
+			a.is(SourceDirectory, path)
+			return nil
 		}
 	}
-	if m.strict {
-		return a, fmt.Errorf("%w: the directory %s has no %s", ErrNotFound, directory, filepath.Join(string(a.Tag), a.Asset))
+	wanted := filepath.Join(string(a.Tag), a.Asset)
+	switch path := filepath.Join(directory, a.Asset); {
+	case m.strict:
+		return fmt.Errorf("%w: the directory %s has no %s", ErrNotFound, directory, wanted)
+	case !has(path):
+		return fmt.Errorf("%w: the directory %s has neither %s nor %s", ErrNotFound, directory, wanted, a.Asset)
+	default:
+		a.is(SourceDirectory, path)
+		return nil
 	}
-	path := filepath.Join(directory, a.Asset)
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-		a.path, a.Location = path, path
-		return a, nil
-	}
-	return a, fmt.Errorf("%w: the directory %s has neither %s nor %s", ErrNotFound, directory,
-		filepath.Join(string(a.Tag), a.Asset), a.Asset)
 }

@@ -12,6 +12,7 @@ import (
 	"aead.dev/minisign"
 
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/multiversion"
 )
 
 // Where upstream publishes.
@@ -24,22 +25,11 @@ const (
 // some room for what stands around it.
 const AssetSizeMax = archive.SizeMaxDefault + 32<<20
 
-// A Require says what must have held before bytes may be used.
-type Require string
-
-// The requirements. A digest may be one that the caller gave, one in SHA256SUMS, or GitHub's; a
-// signature satisfies RequireDigest too.
-const (
-	RequireNothing   Require = ""
-	RequireDigest    Require = "digest"
-	RequireSignature Require = "signature"
-)
-
 // Options say where to find a release and what must hold. The zero value is upstream's release for
 // this host, over the network, without a cache.
 type Options struct {
-	Platform Platform // empty: the host's
-	Debug    bool     // the debug build
+	Platform multiversion.Platform // empty: the host's
+	Debug    bool                  // the debug build
 
 	BaseURL string // of the GitHub project, empty: upstream's
 	APIURL  string // of the project in GitHub's API, empty: upstream's

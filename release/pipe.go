@@ -1,7 +1,6 @@
 package release
 
 import (
-	"context"
 	"hash"
 	"io"
 	"sync"
@@ -17,7 +16,6 @@ const (
 //
 // One goroutine reads and one writes; either may stop at any time.
 type pipe struct {
-	ctx        context.Context
 	full, free chan []byte
 	stop       chan struct{} // closed when the reader needs no more
 	stopOnce   sync.Once
@@ -29,9 +27,8 @@ type pipe struct {
 	reading []byte
 }
 
-// newPipe makes a pipe whose reader stops waiting when ctx ends.
-func newPipe(ctx context.Context) *pipe {
-	p := &pipe{ctx: ctx, full: make(chan []byte, chunkCount), free: make(chan []byte, chunkCount), stop: make(chan struct{})}
+func newPipe() *pipe {
+	p := &pipe{full: make(chan []byte, chunkCount), free: make(chan []byte, chunkCount), stop: make(chan struct{})}
 	for range chunkCount {
 		p.free <- make([]byte, 0, chunkSize)
 	}
@@ -132,15 +129,11 @@ func (p *pipe) next() ([]byte, error) {
 
 // take returns the next buffer's bytes, for the reader to give back.
 func (p *pipe) take() ([]byte, error) {
-	select {
-	case b, ok := <-p.full:
-		if !ok {
-			return nil, p.err
-		}
-		return b, nil
-	case <-p.ctx.Done():
-		return nil, context.Cause(p.ctx)
+	b, ok := <-p.full
+	if !ok {
+		return nil, p.err
 	}
+	return b, nil
 }
 
 // giveBack never blocks: there are as many places as buffers.

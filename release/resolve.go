@@ -9,38 +9,6 @@ import (
 	"strings"
 )
 
-// A Source is the kind of place that an artifact comes from.
-type Source string
-
-// The sources.
-const (
-	SourceGitHub    Source = "github"    // a tag, by GitHub's direct URL
-	SourceMirror    Source = "mirror"    // a tag, by a mirror's URL template
-	SourceDirectory Source = "directory" // a tag or platform, in a directory of assets
-	SourceURL       Source = "url"       // an explicit URL
-	SourceFile      Source = "file"      // an explicit path
-	SourceStdin     Source = "stdin"
-)
-
-// An Artifact is a file to fetch, and how. It is data for a plan; only [Resolve] makes one that can be
-// fetched.
-type Artifact struct {
-	Source Source `json:"source"`
-	// Tag is what was asked for, empty when the argument names a file. That the file is of that
-	// release is for the caller to check, in its header.
-	Tag      Tag      `json:"tag,omitempty"`
-	Platform Platform `json:"platform"`
-	Debug    bool     `json:"debug"`
-	Asset    string   `json:"asset,omitempty"` // file name, empty for standard input
-	// Location is the URL without credentials and query, the path, or "-".
-	Location string `json:"location"`
-
-	url     *url.URL // of the sources on the network
-	path    string   // of the local ones
-	options Options
-	way     *way
-}
-
 // Resolve says what arg means: "-" is standard input; a tag or "latest" is a release on GitHub or the
 // mirror; anything with a scheme is a URL; anything else is the path of a file, or of a directory of
 // assets. No network is used, and nothing is read but what directories hold.
@@ -48,99 +16,116 @@ type Artifact struct {
 // Errors match [ErrTag], [ErrOption], [ErrPlatform], [ErrNotFound], or for the newest release of a
 // mirror [ErrNotListable] (a URL) and [ErrTooLarge] (a directory of more entries than [List] reads).
 func Resolve(arg string, options Options) (Artifact, error) {
-	if err := options.check(); err != nil {
-		return Artifact{}, err
-	}
-	a := Artifact{Platform: options.Platform, Debug: options.Debug, options: options, way: newWay()}
+	a, err := newArtifact(options)
 	switch {
+	case err != nil:
+		return a, err
 	case arg == "":
 		return a, fmt.Errorf("%w: an empty text names no release", ErrTag)
+	case arg == "-" && options.Stdin == nil:
+		return a, fmt.Errorf("%w: there is no standard input to read", ErrOption)
 	case arg == "-":
-		return a.stdin()
+		a.Source, a.Location, a.source = SourceStdin, arg, stdinSource{options.Stdin}
+		return a, nil
 	case looksLikeURL(arg):
-		return a.at(arg, SourceURL, SourceFile)
+		return a, a.at(arg, SourceURL, SourceFile)
 	}
 	tag, err := ParseTag(arg)
 	if err != nil {
-		return a.file(arg, err)
+		return a, a.named(arg, err)
 	}
-	a.Tag, a.Asset = tag, AssetName(options.Platform, options.Debug)
+	a.Tag, a.Asset = tag, AssetName(a.Platform, a.Debug)
 	if options.Mirror != "" {
-		return a.mirrored()
+		return a, a.mirrored()
 	}
-	a.Source = SourceGitHub
-	if tag == Latest {
-		return a.at(options.BaseURL+"/releases/latest/download/"+a.Asset, SourceGitHub, "")
-	}
-	return a.at(options.BaseURL+"/releases/download/"+string(tag)+"/"+a.Asset, SourceGitHub, "")
+	return a, a.onGitHub()
 }
 
-// File is the artifact at a path, whatever it is called.
-//
-// Errors match [ErrOption], [ErrPlatform] or [ErrNotFound], or are the disk's.
+// File is the artifact at a path, whatever it is called. Errors are those of [Resolve].
 func File(path string, options Options) (Artifact, error) {
+	a, err := newArtifact(options)
+	if err != nil {
+		return a, err
+	}
+	return a, a.named(path, fmt.Errorf("%w: %s", ErrNotFound, path))
+}
+
+// From is the artifact that a source has, of which about says what it is. Besides what the options ask for, the
+// vouchers are asked. Errors match [ErrOption] or [ErrPlatform].
+func From(source Source, about About, options Options, vouchers ...Voucher) (Artifact, error) {
+	a, err := newArtifact(options)
+	a.About, a.source, a.more = about, source, vouchers
+	return a, err
+}
+
+func newArtifact(options Options) (Artifact, error) {
 	if err := options.check(); err != nil {
 		return Artifact{}, err
 	}
-	a := Artifact{Platform: options.Platform, Debug: options.Debug, options: options, way: newWay()}
-	return a.file(path, fmt.Errorf("%w: %s", ErrNotFound, path))
+	return Artifact{Platform: options.Platform, Debug: options.Debug, options: options, session: newSession(options)}, nil
 }
 
-func (a Artifact) stdin() (Artifact, error) {
-	if a.options.Stdin == nil {
-		return a, fmt.Errorf("%w: there is no standard input to read", ErrOption)
+// onGitHub points the artifact to the direct URL of its tag.
+func (a *Artifact) onGitHub() error {
+	base := a.options.BaseURL + "/releases/download/" + string(a.Tag) + "/"
+	if a.Tag == Latest {
+		base = a.options.BaseURL + "/releases/latest/download/"
 	}
-	a.Source, a.Location = SourceStdin, "-"
-	return a, nil
+	if err := a.at(base+a.Asset, SourceGitHub, ""); err != nil {
+		return err
+	}
+	a.source.(*webSource).notFound = a.whyNotFound
+	return nil
 }
 
 // at points the artifact to a URL: remote is the source when it is on the network, local when it is
 // a file, "" when it must not be one.
-func (a Artifact) at(text string, remote, local Source) (Artifact, error) {
+func (a *Artifact) at(text string, remote, local SourceKind) error {
 	u, err := parseURL(text)
-	if err != nil {
-		return a, err
-	}
-	if u.Scheme == "file" {
-		if local == "" {
-			return a, fmt.Errorf("%w: %s is not on the network", ErrOption, redacted(u))
+	switch {
+	case err != nil:
+		return err
+	case u.Scheme != "file":
+		a.Source, a.Location, a.source = remote, redacted(u), &webSource{session: a.session, url: u}
+		if a.Asset == "" {
+			a.Asset = lastElement(u.Path)
 		}
-		path, err := filePath(u)
-		if err != nil {
-			return a, err
-		}
-		a.Source, a.path, a.Location, a.Asset = local, path, path, filepath.Base(path)
-		return a, nil
+		return nil
+	case local == "":
+		return fmt.Errorf("%w: %s is not on the network", ErrOption, redacted(u))
 	}
-	a.Source, a.url, a.Location = remote, u, redacted(u)
-	if a.Asset == "" {
-		a.Asset = lastElement(u.Path)
+	path, err := filePath(u)
+	if err == nil {
+		a.is(local, path)
 	}
-	return a, nil
+	return err
 }
 
-// file resolves a path. notTag is why the argument is no tag, for the case that it is no file either.
-func (a Artifact) file(path string, notTag error) (Artifact, error) {
+// is points the artifact to a file.
+func (a *Artifact) is(kind SourceKind, path string) {
+	a.Source, a.Location, a.Asset, a.source = kind, path, filepath.Base(path), fileSource(path)
+}
+
+// named points the artifact to a path. notTag is why the argument is no tag, for the case that it is no file either.
+func (a *Artifact) named(path string, notTag error) error {
 	info, err := os.Stat(path)
-	if err != nil {
-		if !strings.ContainsRune(path, filepath.Separator) && !strings.Contains(path, "/") {
-			return a, fmt.Errorf("%w, and there is no file of that name", notTag)
-		}
-		if os.IsNotExist(err) {
-			return a, fmt.Errorf("%w: there is no file %s", ErrNotFound, path)
-		}
-		return a, fmt.Errorf("look at %s: %w", path, err)
+	switch {
+	case err != nil && !strings.ContainsRune(path, filepath.Separator) && !strings.Contains(path, "/"):
+		return fmt.Errorf("%w, and there is no file of that name", notTag)
+	case os.IsNotExist(err):
+		return fmt.Errorf("%w: there is no file %s", ErrNotFound, path)
+	case err != nil:
+		return fmt.Errorf("look at %s: %w", path, err)
+	case !info.IsDir():
+		a.is(SourceFile, path)
+		return nil
 	}
-	a.Source, a.path, a.Asset = SourceFile, path, filepath.Base(path)
-	if info.IsDir() {
-		a.Source, a.Asset = SourceDirectory, AssetName(a.Platform, a.Debug)
-		a.path = filepath.Join(path, a.Asset)
-		if _, err := os.Stat(a.path); err != nil {
-			return a, fmt.Errorf("%w: the directory %s has no %s", ErrNotFound, path, a.Asset)
-		}
+	asset := AssetName(a.Platform, a.Debug)
+	if _, err := os.Stat(filepath.Join(path, asset)); err != nil {
+		return fmt.Errorf("%w: the directory %s has no %s", ErrNotFound, path, asset)
 	}
-	a.Location = a.path
-	return a, nil
+	a.is(SourceDirectory, filepath.Join(path, asset))
+	return nil
 }
 
 // parseURL accepts absolute http, https and file URLs. Its errors do not repeat the text, which may

@@ -22,6 +22,16 @@ import (
 	stdzip "archive/zip"
 
 	"github.com/klauspost/compress/flate"
+
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// The platforms, in short.
+const (
+	LinuxX86_64    = multiversion.PlatformX86_64Linux
+	LinuxAArch64   = multiversion.PlatformAArch64Linux
+	WindowsX86_64  = multiversion.PlatformX86_64Windows
+	MacOSUniversal = multiversion.PlatformUniversalMacOS
 )
 
 // program is data that looks like an executable and compresses a little.

@@ -7,35 +7,59 @@ import (
 	"net/http/httptrace"
 	"net/url"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// A session is what one Fetch or List shares among its requests.
+// A session is what the requests about one artifact share: the client, who is told how far they are, and what they
+// have learnt of the servers on their way, so that none has to find out again what another has found out already.
 type session struct {
-	client  *client
-	options Options
-	report  *reporter
-	way     *way
+	options  Options
+	progress reporter
+
+	mu       sync.Mutex
+	client   *client             // nil before begin
+	silent   map[string]*silence // by server: none that was asked has ever answered
+	failing  map[string]bool     // by server: it answers, and a round of attempts has come to nothing
+	refusal  string              // why the token is not taken, empty while it may be
+	gathered *Expected           // what Expected found out, for the next Fetch
 }
 
-// newSession prepares requests. Where none can follow, network is false, and a proxy that is not needed
-// may be malformed.
-func newSession(o Options, w *way, network bool) (*session, error) {
-	if network && o.Transport == nil {
+// A silence is a server that did not answer.
+type silence struct {
+	attempts int
+	err      error
+}
+
+func newSession(o Options) *session {
+	return &session{options: o, silent: make(map[string]*silence), failing: make(map[string]bool)}
+}
+
+// begin prepares an operation. Where no request can follow, online is false, and a proxy that is not needed
+// may be malformed. The errors match ErrOption.
+func (s *session) begin(online bool) error {
+	if online && s.options.Transport == nil {
 		if err := checkProxyVariables(os.Getenv); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	c, err := newClient(o)
-	if err != nil {
-		return nil, err
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client == nil {
+		c, err := newClient(s.options)
+		if err != nil {
+			return err
+		}
+		s.client = c
 	}
-	return &session{client: c, options: o, report: newReporter(o), way: w}, nil
+	s.progress.begin(s.options)
+	return nil
 }
 
-func (s *session) close() {
-	s.report.end()
+// end ends an operation: nothing is reported any more.
+func (s *session) end() {
+	s.progress.end()
 	s.client.close()
 }
 
@@ -56,10 +80,10 @@ func (s *session) small(ctx context.Context, u *url.URL, header http.Header, mos
 // server that did not answer another request is not called again.
 func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f func(*http.Response) error) error {
 	server := s.client.server(u)
-	if silence := s.way.silence(server); silence != nil {
+	if silence := s.silence(server); silence != nil {
 		return silence.err
 	}
-	patience := newPatience(s.options.Retry, s.way.isFailing(server))
+	patience := newPatience(s.options.Retry, s.isFailing(server))
 	var answered atomic.Bool // by this server, if only with a redirect to another one
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }})
 	for {
@@ -78,12 +102,98 @@ func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f 
 		pause, again := patience.again(err)
 		if !again {
 			var answer *HTTPError
-			s.way.gaveUp(server, patience.total, answered.Load() || errors.As(err, &answer), err)
+			s.gaveUp(server, patience.total, answered.Load() || errors.As(err, &answer), err)
 			return err
 		}
-		s.report.waiting(Progress{Total: -1, Attempt: patience.total, WaitUntil: time.Now().Add(pause), Err: err})
+		s.progress.report(Progress{Total: -1, Attempt: patience.total, WaitUntil: time.Now().Add(pause), Err: err})
 		if err := wait(ctx, pause); err != nil {
 			return err
 		}
 	}
+}
+
+// silence returns what is known of a server that does not answer, or nil.
+func (s *session) silence(server string) *silence {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.silent[server]
+}
+
+// isFailing reports whether a server has used up a round of attempts.
+func (s *session) isFailing(server string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failing[server]
+}
+
+// gaveUp notes the error after which a request was not made again, and whether there was any answer.
+func (s *session) gaveUp(server string, attempts int, answered bool, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if answered {
+		s.failing[server] = s.failing[server] || passing(err)
+	} else {
+		s.silent[server] = &silence{attempts, err}
+	}
+}
+
+// refused notes why the token is not taken.
+func (s *session) refused(why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refusal = why
+}
+
+// tokenRefusal is why the token is not taken, or empty.
+func (s *session) tokenRefusal() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.refusal
+}
+
+// exchangeGathered keeps what was found out for the next Fetch, or takes what was kept.
+func (s *session) exchangeGathered(e *Expected) *Expected {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.gathered
+	s.gathered = e
+	return kept
+}
+
+// A reporter calls the caller's progress function: not too often, not twice at once, and not after
+// the end.
+type reporter struct {
+	mu    sync.Mutex
+	call  func(Progress) // nil when there is none, or after the end
+	every time.Duration
+	last  time.Time
+}
+
+func (r *reporter) begin(o Options) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.call, r.every, r.last = o.Progress, o.ProgressEvery, time.Time{}
+}
+
+func (r *reporter) end() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.call = nil
+}
+
+// report reports a pause at once, and how far something is when it is time, and always when the last byte has come.
+func (r *reporter) report(p Progress) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.call == nil {
+		return
+	}
+	if p.WaitUntil.IsZero() {
+		now := time.Now()
+		if p.Done != p.Total && now.Sub(r.last) < r.every {
+			return
+		}
+		r.last = now
+	}
+	r.call(p)
 }

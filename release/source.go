@@ -2,7 +2,6 @@ package release
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"hash"
@@ -13,91 +12,124 @@ import (
 	"os"
 	"path/filepath"
 
-	"aead.dev/minisign"
-
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// An asset is the open source: a stream with the hashes of what was read from it.
-type asset struct {
-	src           io.Reader
-	sum           hash.Hash
-	size          int64
-	message       *minisign.Reader
-	download      *download // nil for local sources
-	interruptible bool      // reading ends when the context does
-	close         func(keep bool)
+// A Source is where an asset's bytes are. It does not vouch for them: see [Voucher].
+type Source interface {
+	// Open begins to read them, from the first one. Reading ends when ctx does. read is the SHA-256 of what was
+	// read from the stream so far, which its reader keeps: a source that has to ask for bytes again compares with it.
+	Open(ctx context.Context, read hash.Hash) (Stream, error)
+	// Beside reads a small file in the same place. The error matches [ErrNotFound] when there is none.
+	Beside(ctx context.Context, name string, sizeMax int64) ([]byte, error)
 }
 
-// open opens the source.
-func (a *Artifact) open(ctx context.Context, s *session, f *Fetched) (*asset, error) {
-	src := &asset{sum: sha256.New(), close: func(bool) {}}
-	switch a.Source {
-	case SourceStdin:
-		src.src = &local{ctx: ctx, src: a.options.Stdin, total: -1, report: s.report}
-	case SourceDirectory, SourceFile:
-		file, info, err := vfs.OpenFile(a.path, nil)
-		if err != nil {
-			return nil, openError(a.path, err)
-		}
-		if info.IsDir() {
-			err = fmt.Errorf("%w: %s is a directory", ErrNotFound, a.path)
-		}
-		if err == nil && info.Mode().IsRegular() && info.Size() > AssetSizeMax {
-			err = fmt.Errorf("%s: %w: %d bytes, at most %d are read", a.path, ErrTooLarge, info.Size(), int64(AssetSizeMax))
-		}
-		if err != nil {
-			file.Close()
-			return nil, err
-		}
-		total := int64(-1)
-		if info.Mode().IsRegular() {
-			total = info.Size()
-		}
-		src.src, src.interruptible = &local{ctx: ctx, src: file, total: total, report: s.report}, info.Mode().IsRegular()
-		src.close = func(bool) { file.Close() }
-	default:
-		src.download = a.newDownload(ctx, s, src.sum, f)
-		src.src, src.interruptible = src.download, true
-	}
-	if a.options.PublicKey != "" {
-		src.message = minisign.NewReader(src.src)
-		src.src = src.message
-	}
-	return src, nil
+// A Stream is an asset's bytes as they come. Its errors are final.
+type Stream interface {
+	io.Reader
+	// Progress is how far it is.
+	Progress() Progress
+	// Close ends it and says what it took. With keep, what came may be of use to the next one.
+	Close(keep bool) Delivery
 }
 
-// Read reads the source and hashes it. A download hashes for itself.
-func (s *asset) Read(p []byte) (int, error) {
-	n, err := s.src.Read(p)
-	s.size += int64(n)
-	if s.download == nil {
-		s.sum.Write(p[:n])
-	}
-	return n, err
+// A Delivery says what it took to get the bytes. It is zero for those of this host.
+type Delivery struct {
+	// FinalURL is where redirects led, without credentials and query.
+	FinalURL string `json:"final_url,omitempty"`
+	// Validator is the strong ETag or the Last-Modified under which the server gave the bytes.
+	Validator    string `json:"validator,omitempty"`
+	BytesFetched int64  `json:"bytes_fetched"` // over the network, repetitions included
+	BytesResumed int64  `json:"bytes_resumed"` // received by an earlier run
+	Attempts     int    `json:"attempts"`      // requests for the asset
+	// CacheNote says why nothing could be kept for a later run, empty when there was no obstacle.
+	CacheNote string `json:"cache_note,omitempty"`
+
+	Latest      Tag    `json:"-"` // what the URLs that led there say that "latest" stands for
+	ContentType string `json:"-"` // as the server stated it
+	Kept        bool   `json:"-"` // what came is kept
 }
 
-// A local source is a file or standard input.
-type local struct {
-	ctx    context.Context
-	src    io.Reader
-	done   int64
-	total  int64
-	report *reporter
+// A webSource is on the network.
+type webSource struct {
+	*session
+	url *url.URL
+	// notFound, where it is not nil, says what a 404 means.
+	notFound func(ctx context.Context) string
 }
 
-func (l *local) Read(p []byte) (int, error) {
-	if l.ctx.Err() != nil {
-		return 0, context.Cause(l.ctx)
+// Open begins a download. A server that did not answer when it was asked for something else is not called again.
+func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
+	server := w.client.server(w.url)
+	if silence := w.silence(server); silence != nil {
+		return nil, &TransferError{URL: redacted(w.url), Total: -1, Attempts: silence.attempts, Err: silence.err}
 	}
-	n, err := l.src.Read(p)
-	l.done += int64(n)
-	if l.done > AssetSizeMax {
-		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, int64(AssetSizeMax))
-	}
-	l.report.bytes(Progress{Done: l.done, Total: l.total})
-	return n, err
+	d := &download{from: w, ctx: ctx, patience: newPatience(w.options.Retry, w.isFailing(server)), sum: read, total: -1}
+	d.partial, d.unkept = openPartial(w.options.CacheDir, w.url)
+	return d, nil
 }
+
+// Beside asks for another last element of the URL's path.
+func (w *webSource) Beside(ctx context.Context, name string, sizeMax int64) ([]byte, error) {
+	u := *w.url
+	u.RawPath = ""
+	u.Path = u.Path[:len(u.Path)-len(lastElement(u.Path))] + name
+	return w.small(ctx, &u, nil, sizeMax)
+}
+
+// unchanged asks for the headers alone, and reports whether the server still has the file that it gave under a
+// strong ETag.
+func (w *webSource) unchanged(ctx context.Context, validator string, size int64) bool {
+	if w.silence(w.client.server(w.url)) != nil {
+		return false
+	}
+	resp, err := w.client.do(ctx, http.MethodHead, w.url, nil)
+	if err != nil {
+		return false
+	}
+	resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && validatorOf(resp.Header) == validator && (resp.ContentLength < 0 || resp.ContentLength == size)
+}
+
+// A fileSource is a file of this host, by its path.
+type fileSource string
+
+// Open opens the file. What is no regular file may come late, or never.
+func (f fileSource) Open(ctx context.Context, _ hash.Hash) (Stream, error) {
+	opened, info, err := vfs.OpenFile(string(f), nil)
+	if err != nil {
+		return nil, openError(string(f), err)
+	}
+	switch {
+	case info.IsDir():
+		err = fmt.Errorf("%w: %s is a directory", ErrNotFound, string(f))
+	case !info.Mode().IsRegular():
+		return &localStream{ctx: ctx, src: &detached{ctx: ctx, src: opened}, total: -1, close: opened.Close}, nil
+	case info.Size() > AssetSizeMax:
+		err = fmt.Errorf("%s: %w: %d bytes, at most %d are read", string(f), ErrTooLarge, info.Size(), int64(AssetSizeMax))
+	}
+	if err != nil {
+		opened.Close()
+		return nil, err
+	}
+	return &localStream{ctx: ctx, src: opened, total: info.Size(), close: opened.Close}, nil
+}
+
+// Beside reads a file of the same directory. A symbolic link that leads to nothing is there, and cannot be read.
+func (f fileSource) Beside(_ context.Context, name string, sizeMax int64) ([]byte, error) {
+	path := filepath.Join(filepath.Dir(string(f)), name)
+	b, err := readFileBounded(path, sizeMax)
+	if !os.IsNotExist(err) {
+		return b, err
+	}
+	if _, there := os.Lstat(path); there == nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errDangling}
+	}
+	return nil, openError(path, err)
+}
+
+// errDangling is said of a name that is there, and cannot be read.
+var errDangling = errors.New("it is a symbolic link that leads to nothing")
 
 func openError(path string, err error) error {
 	if os.IsNotExist(err) {
@@ -106,65 +138,69 @@ func openError(path string, err error) error {
 	return fmt.Errorf("open the release: %w", err)
 }
 
-// errDangling is said of a name that is there, and cannot be read.
-var errDangling = errors.New("it is a symbolic link that leads to nothing")
+// A stdinSource is what another program sends.
+type stdinSource struct{ io.Reader }
 
-// beside reads a small file that stands in the same place as the asset. The error matches ErrNotFound
-// when there is none: a symbolic link that leads to nothing is there, and cannot be read.
-func (a *Artifact) beside(ctx context.Context, s *session, name string, most int64) ([]byte, error) {
-	if a.url == nil {
-		path := filepath.Join(filepath.Dir(a.path), name)
-		b, err := readFileBounded(path, most)
-		if !os.IsNotExist(err) {
-			return b, err
-		}
-		if _, there := os.Lstat(path); there == nil {
-			return nil, &fs.PathError{Op: "open", Path: path, Err: errDangling}
-		}
-		return nil, openError(path, err)
-	}
-	u := *a.url
-	u.RawPath = ""
-	u.Path = u.Path[:len(u.Path)-len(lastElement(u.Path))] + name
-	return s.small(ctx, &u, nil, most)
+// Open reads on where the last one stopped reading.
+func (s stdinSource) Open(ctx context.Context, _ hash.Hash) (Stream, error) {
+	return &localStream{ctx: ctx, src: &detached{ctx: ctx, src: s.Reader}, total: -1, close: func() error { return nil }}, nil
 }
 
-// newDownload prepares the transfer of the artifact's URL.
-func (a *Artifact) newDownload(ctx context.Context, s *session, sum hash.Hash, f *Fetched) *download {
-	d := &download{
-		ctx: ctx, client: s.client, url: a.url, patience: newPatience(a.options.Retry, s.way.isFailing(s.client.server(a.url))), report: s.report, sum: sum, total: -1,
-	}
-	if f.Restarts == 0 {
-		var err error
-		if d.partial, err = openPartial(a.options.CacheDir, a.url); err != nil {
-			f.CacheNote = err.Error()
-		}
-	}
-	if a.Source == SourceGitHub {
-		d.notFound = func(ctx context.Context) string { return a.whyNotFound(ctx, s) }
-	}
-	return d
+// Beside fails with errNoPlace.
+func (s stdinSource) Beside(context.Context, string, int64) ([]byte, error) { return nil, errNoPlace }
+
+// errNoPlace says that a source is in no place where something else could be.
+var errNoPlace = errors.New("nothing stands beside standard input")
+
+// A localStream is of a file or of standard input.
+type localStream struct {
+	ctx         context.Context
+	src         io.Reader
+	done, total int64
+	close       func() error
 }
 
-// whyNotFound tells a release without the asset from one that does not exist. It needs no API.
-func (a *Artifact) whyNotFound(ctx context.Context, s *session) string {
-	if a.Tag == Latest {
-		return fmt.Sprintf("the newest release has no %s", a.Asset)
+func (l *localStream) Read(p []byte) (int, error) {
+	if l.ctx.Err() != nil {
+		return 0, context.Cause(l.ctx)
 	}
-	u, err := url.Parse(a.options.BaseURL + "/releases/tag/" + string(a.Tag))
-	if err != nil {
-		return ""
+	n, err := l.src.Read(p)
+	l.done += int64(n)
+	return n, err
+}
+
+func (l *localStream) Progress() Progress { return Progress{Done: l.done, Total: l.total} }
+
+func (l *localStream) Close(bool) Delivery {
+	l.close()
+	return Delivery{}
+}
+
+// A detached reader ends when its context does. A read that nothing can end, as of a quiet pipe, is left alone
+// then, with a buffer of its own.
+type detached struct {
+	ctx    context.Context
+	src    io.Reader
+	buffer []byte
+}
+
+func (d *detached) Read(p []byte) (int, error) {
+	if len(d.buffer) < len(p) {
+		d.buffer = make([]byte, len(p))
 	}
-	resp, err := s.client.do(ctx, http.MethodHead, u, nil)
-	if err != nil {
-		return ""
+	type result struct {
+		n   int
+		err error
 	}
-	resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return fmt.Sprintf("release %s exists, but has no %s", a.Tag, a.Asset)
-	case http.StatusNotFound:
-		return fmt.Sprintf("there is no release %s", a.Tag)
+	done := make(chan result, 1)
+	go func() {
+		n, err := d.src.Read(d.buffer[:len(p)])
+		done <- result{n, err}
+	}()
+	select {
+	case r := <-done:
+		return copy(p, d.buffer[:r.n]), r.err
+	case <-d.ctx.Done():
+		return 0, context.Cause(d.ctx)
 	}
-	return ""
 }

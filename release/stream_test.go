@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"time"
 )
 
 // TestPipe moves bytes in pieces of every size, and errors in both directions.
@@ -35,7 +36,7 @@ func TestPipe(t *testing.T) {
 		},
 	} {
 		for _, drained := range []bool{true, false} {
-			p := newPipe(t.Context())
+			p := newPipe()
 			go run(p)
 			var got bytes.Buffer
 			var err error
@@ -54,21 +55,22 @@ func TestPipe(t *testing.T) {
 		}
 	}
 	failure := errors.New("broken")
-	p := newPipe(t.Context())
+	p := newPipe()
 	go p.fill(io.MultiReader(strings.NewReader("some"), iotest.ErrReader(failure)))
 	if b, err := io.ReadAll(p); string(b) != "some" || err != failure {
 		t.Errorf("the writer's error: %q, %v", b, err)
 	}
-	p = newPipe(t.Context())
+	p = newPipe()
 	p.abandon(failure)
 	p.abandon(nil)
 	if n, err := p.Write(data); err != failure || n > chunkCount*chunkSize {
 		t.Errorf("the reader's error: %d, %v", n, err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	p = newPipe(ctx)
-	cancel()
-	if _, err := p.Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
+	quiet, other := io.Pipe()
+	defer other.Close()
+	time.AfterFunc(time.Millisecond, cancel)
+	if _, err := (&detached{ctx: ctx, src: quiet}).Read(make([]byte, 1)); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled: %v", err)
 	}
 }

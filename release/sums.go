@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/tbctl/tbctl/multiversion"
 )
 
 const (
@@ -80,7 +82,7 @@ func (l sumLine) isFor(name string) bool { return l.name != "" && (l.base() == n
 
 // elsewhere reports whether the directories of the listed name are those of another release or platform than
 // the asset's.
-func (l sumLine) elsewhere(tag Tag, platform Platform) bool {
+func (l sumLine) elsewhere(tag Tag, platform multiversion.Platform) bool {
 	for element := range strings.FieldsFuncSeq(strings.TrimSuffix(l.name, l.base()), func(r rune) bool { return r == '/' || r == '\\' }) {
 		if other, err := ParseTag(element); err == nil && other != Latest && tag != "" && other != tag {
 			return true
@@ -103,7 +105,7 @@ func (l sumLine) shown(name string) string {
 // sumsClaims says what a list states about the artifact. The last element of a listed name is compared, so
 // that it does not matter where the list was made. A list that has the executable in the archive, and not the
 // archive, is about that. What cannot be applied is a claim that was not checked, and names the line.
-func (a *Artifact) sumsClaims(list []byte) []claim {
+func (a *Artifact) sumsClaims(list []byte) []Claim {
 	lines := parseSums(list)
 	asset := a.linesFor(lines, a.Asset)
 	var executable []sumLine
@@ -115,22 +117,35 @@ func (a *Artifact) sumsClaims(list []byte) []claim {
 	unread := slices.DeleteFunc(slices.Clone(lines), func(l sumLine) bool { return l.name != "" })
 	switch {
 	case len(asset) > 0:
-		claims := []claim{sumClaim(asset, a.Asset, ofAsset)}
+		claims := []Claim{sumClaim(asset, a.Asset, ofAsset)}
 		for _, line := range unread {
 			if strings.Contains(line.text, a.Asset) {
-				claims = append(claims, unchecked(EvidenceSums, "line %d of %s names %.120q in a form that is not known here", line.number, sumsName, a.Asset))
+				claims = append(claims, notApplied("line %d of %s names %.120q in a form that is not known here", line.number, sumsName, a.Asset))
 			}
 		}
 		if len(executable) > 0 {
-			claims = append(claims, sumClaim(executable, executable[0].base(), ofExecutable).besides())
+			claims = append(claims, besides(sumClaim(executable, executable[0].base(), ofExecutable)))
 		}
 		return claims
 	case len(executable) > 0:
-		return []claim{sumClaim(executable, executable[0].base(), ofExecutable)}
+		return []Claim{sumClaim(executable, executable[0].base(), ofExecutable)}
 	case !slices.ContainsFunc(lines, func(l sumLine) bool { return l.sum != "" }):
-		return []claim{unchecked(EvidenceSums, "%s is there, but it is no list of SHA-256 checksums%s", sumsName, linesShown(lines))}
+		return []Claim{notApplied("%s is there, but it is no list of SHA-256 checksums%s", sumsName, linesShown(lines))}
 	}
-	return []claim{unchecked(EvidenceSums, "%s lists %s, but not %.120q%s", sumsName, count(len(lines)-len(unread), "file"), a.Asset, linesShown(unread))}
+	return []Claim{notApplied("%s lists %s, but not %.120q%s", sumsName, count(len(lines)-len(unread), "file"), a.Asset, linesShown(unread))}
+}
+
+// notApplied is a list that is there, and cannot be compared.
+func notApplied(format string, args ...any) Claim {
+	return digestClaim(EvidenceSums, "").settled(StatusNotChecked, format, args...)
+}
+
+// besides is the claim as one about something that may not be the same in this archive.
+func besides(c Claim) Claim {
+	if c.Weak = true; c.Status == StatusFailed {
+		c.Status = StatusNotChecked
+	}
+	return c
 }
 
 // linesFor chooses the lines that list a file of that name. Those of another release or platform are left
@@ -158,11 +173,7 @@ func (a *Artifact) tagHere() Tag {
 	if a.Tag != "" && a.Tag != Latest {
 		return a.Tag
 	}
-	dir := filepath.ToSlash(a.path)
-	if a.url != nil {
-		dir = a.url.Path
-	}
-	for dir = path.Dir(dir); dir != "/" && dir != "."; dir = path.Dir(dir) {
+	for dir := path.Dir(filepath.ToSlash(a.Location)); dir != "/" && dir != "."; dir = path.Dir(dir) {
 		if tag, err := ParseTag(path.Base(dir)); err == nil && tag != Latest {
 			return tag
 		}
@@ -172,24 +183,24 @@ func (a *Artifact) tagHere() Tag {
 
 // sumClaim is what the lines that list one file state. Lines that disagree, and digits that are no digest, are
 // a list that cannot hold; a digest of another kind cannot be compared.
-func sumClaim(lines []sumLine, name, of string) claim {
-	c := claim{kind: EvidenceSums, length: -1, of: of}
+func sumClaim(lines []sumLine, name, of string) Claim {
+	c := digestClaim(EvidenceSums, of)
 	var used sumLine
 	for _, line := range lines {
 		switch {
 		case line.sum == "" && line.other:
 			continue
 		case line.sum == "":
-			return c.failed("%s lists %.120q with a sum that is none", line.shown(name), name)
+			return c.settled(StatusFailed, "%s lists %.120q with a sum that is none", line.shown(name), name)
 		case used.sum != "" && used.sum != line.sum:
-			return c.failed("%s lists %.120q twice, with different sums, in its lines %d and %d", sumsName, name, used.number, line.number)
+			return c.settled(StatusFailed, "%s lists %.120q twice, with different sums, in its lines %d and %d", sumsName, name, used.number, line.number)
 		}
 		used = line
 	}
 	if used.sum == "" {
-		return unchecked(EvidenceSums, "%s has a sum of another kind than SHA-256", lines[0].shown(name))
+		return notApplied("%s has a sum of another kind than SHA-256", lines[0].shown(name))
 	}
-	c.sha256, c.where = used.sum, used.shown(name)
+	c.SHA256, c.Where = used.sum, used.shown(name)
 	return c
 }
 

@@ -151,13 +151,13 @@ func FuzzSums(f *testing.F) {
 	f.Add([]byte("SHA256 (x.zip) = " + sumOf(nil)))
 	f.Add([]byte(`\` + sumOf(nil) + `  a\\b/x.zip`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		a := Artifact{Asset: "x.zip", Platform: LinuxX86_64, Tag: "0.17.8"}
+		a := Artifact{About: About{Asset: "x.zip", Tag: "0.17.8"}, Platform: LinuxX86_64}
 		claims := a.sumsClaims(b)
 		if len(claims) == 0 {
 			t.Fatal("nothing is said of a list")
 		}
 		for _, c := range claims {
-			if c.open() && (len(c.sha256) != 64 || c.of == "" || c.where == "") || !c.open() && c.detail == "" || len(c.detail) > 2000 {
+			if c.open() && (len(c.SHA256) != 64 || c.Of == "" || c.Where == "") || !c.open() && c.Detail == "" || len(c.Detail) > 2000 {
 				t.Fatalf("%+v", c)
 			}
 		}

@@ -22,7 +22,7 @@ func (a *app) values(request completions.Request) (completions.Answer, bool) {
 	switch kind {
 	case reflect.TypeFor[multiversion.Release]():
 		return completions.Answer{Candidates: here.Releases(a.ctx, named(request)...)}, true
-	case reflect.TypeFor[release.Platform]():
+	case reflect.TypeFor[multiversion.Platform]():
 		return completions.Values(texts(release.Platforms())...), true
 	case reflect.TypeFor[release.Require]():
 		return completions.Values(string(release.RequireDigest), string(release.RequireSignature)), true

@@ -11,7 +11,6 @@ import (
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/internal/term"
-	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
@@ -122,18 +121,10 @@ func renderDownloaded(out *term.Stream, result downloaded) {
 
 // fetch writes the executable to the output, and verifies what is there then.
 func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *downloadDraft) (release.Fetched, verify.Report, error) {
-	a.noteFetch(artifact)
-	a.progress.Start("fetching", -1)
-	fetched, err := artifact.Fetch(a.ctx, output)
-	a.progress.Done()
-	a.tellToken(fetched.TokenNote)
+	fetched, err := a.fetch(a.ctx, artifact, output)
 	if err != nil {
 		return fetched, verify.Report{}, err
 	}
-	if !fetched.Trusted && a.global.JSON {
-		a.warn(untrusted)
-	}
-	a.tellFetched(fetched)
 	report, err := verify.File(a.ctx, output, output.Size(), verify.Options{SHA256: true})
 	if err == nil && !report.Ok {
 		err = rejected(a.hintFindings(), fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))
@@ -180,8 +171,8 @@ func (c *downloadCmd) asked(artifact release.Artifact, report verify.Report) err
 	if err != nil {
 		return err
 	}
-	if platform := multiversion.Platform(artifact.Platform); artifact.Tag != "" && report.Platform != platform {
-		return rejected("the source serves another platform under this name", fmt.Errorf("%s: it is for %s, not %s as asked for", artifact.Location, report.Platform, platform))
+	if artifact.Tag != "" && report.Platform != artifact.Platform {
+		return rejected("the source serves another platform under this name", fmt.Errorf("%s: it is for %s, not %s as asked for", artifact.Location, report.Platform, artifact.Platform))
 	}
 	current := report.Binary.Current()
 	for _, release := range want {

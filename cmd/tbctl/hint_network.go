@@ -60,6 +60,8 @@ func entryNetwork(_ *app, err error) (exitCode, string, any, bool) {
 		return exitFailed, hintUnavailable(unavailable), unavailable.Evidence, true
 	case errors.As(err, &token):
 		return exitFailed, hintOfToken(token), nil, true
+	case errors.Is(err, release.ErrEndedEarly):
+		return exitFailed, "was the connection lost, or did the command before the pipe fail? send it again", nil, true
 	}
 	return 0, "", nil, false
 }

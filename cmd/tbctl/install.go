@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/user"
 	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -84,7 +83,7 @@ func (c *installCmd) Run(a *app) error {
 		return err
 	}
 	request.Source, request.SizeHint = absolute(artifact), sizeHint(artifact)
-	request.Near = slices.Contains([]release.Source{release.SourceFile, release.SourceDirectory, release.SourceStdin}, artifact.Source)
+	request.Near = artifact.Near()
 	if !request.Near { // what is here is read: it may be another than its digest says
 		request.Known = knownFrom(a, artifact)
 	}

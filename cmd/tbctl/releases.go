@@ -45,7 +45,7 @@ type listedRelease struct {
 
 // releasesResult is the result of the command.
 type releasesResult struct {
-	Source    release.Source       `json:"source"`
+	Source    release.SourceKind   `json:"source"`
 	Location  string               `json:"location"`
 	Installed multiversion.Release `json:"installed,omitzero"` // at the target, if anything is
 	Releases  []listedRelease      `json:"releases"`           // the newest first

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -8,13 +9,12 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/install"
-	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -31,14 +31,14 @@ type sourceFlags struct {
 
 // placeFlags say where releases are.
 type placeFlags struct {
-	Platform  release.Platform `group:"source" placeholder:"PLATFORM" env:"TBCTL_PLATFORM" help:"x86_64-linux, aarch64-linux, x86_64-windows or universal-macos; otherwise this host's."`
-	Debug     bool             `group:"source" help:"The debug build."`
-	Mirror    string           `group:"source" placeholder:"URL" env:"TBCTL_MIRROR" help:"Get releases from here instead of GitHub: a URL with {tag} and {asset}, a file URL, or a directory."`
-	CAFile    string           `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
-	CacheDir  string           `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
-	Idle      time.Duration    `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when nothing came for that long (30s). A download itself may take as long as it takes."`
-	GitHubURL string           `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
-	APIURL    string           `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
+	Platform  multiversion.Platform `group:"source" placeholder:"PLATFORM" env:"TBCTL_PLATFORM" help:"x86_64-linux, aarch64-linux, x86_64-windows or universal-macos; otherwise this host's."`
+	Debug     bool                  `group:"source" help:"The debug build."`
+	Mirror    string                `group:"source" placeholder:"URL" env:"TBCTL_MIRROR" help:"Get releases from here instead of GitHub: a URL with {tag} and {asset}, a file URL, or a directory."`
+	CAFile    string                `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
+	CacheDir  string                `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
+	Idle      time.Duration         `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when nothing came for that long (30s). A download itself may take as long as it takes."`
+	GitHubURL string                `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
+	APIURL    string                `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
 }
 
 // options are the library's options for these flags.
@@ -131,12 +131,12 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	if err != nil {
 		return artifact, s.unresolved(a, argument, err)
 	}
-	if artifact.Source == release.SourceFile || artifact.Source == release.SourceDirectory {
+	if artifact.Path() != "" {
 		a.about.file = artifact.Location
 	}
-	if s.GitHub && a.onCommandLine["github-digest"] && (artifact.Tag == "" || artifact.Tag == release.Latest && artifact.Source != release.SourceGitHub) {
+	if s.GitHub && a.onCommandLine["github-digest"] && !artifact.NamesRelease() {
 		return artifact, usage("name the release: tbctl "+a.command+" RELEASE --mirror DIR-OR-URL --github-digest; or give its digest: --sha256 HEX",
-			"--github-digest: GitHub is asked by the name of a release, and %s names none", placeName(artifact))
+			"--github-digest: GitHub is asked by the name of a release, and %s names none", artifact.Place())
 	}
 	return artifact, nil
 }
@@ -172,10 +172,10 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 // sizeHint is the size in bytes that an executable in a local file at least
 // has, or 0 where nobody knows.
 func sizeHint(artifact release.Artifact) int64 {
-	if artifact.Source != release.SourceFile && artifact.Source != release.SourceDirectory {
+	if artifact.Path() == "" {
 		return 0
 	}
-	input, err := openFile(artifact.Location)
+	input, err := openFile(artifact.Path())
 	if err != nil {
 		return 0
 	}
@@ -189,109 +189,28 @@ const untrusted = "no digest or signature vouches for it: checksums in the file 
 // fetchFrom makes the installer's fetch out of an artifact.
 func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 	return func(ctx context.Context, w io.Writer) (install.Origin, error) {
-		a.noteFetch(artifact)
-		a.progress.Start("fetching", -1)
-		fetched, err := artifact.Fetch(ctx, w)
-		a.progress.Done()
-		origin := originOf(artifact, fetched)
-		if artifact.Source == release.SourceStdin && endedEarly(err) {
-			hint := "was the connection lost, or did the command before the pipe fail? send it again"
-			return origin, &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("standard input ended early: %w", err)}
-		}
-		a.tellToken(fetched.TokenNote)
-		if err != nil {
-			return origin, fetchError(artifact, err)
-		}
-		if !fetched.Trusted && a.global.JSON {
-			a.warn(untrusted)
-		}
-		a.tellFetched(fetched)
-		return origin, nil
+		fetched, err := a.fetch(ctx, artifact, w)
+		return originOf(artifact, fetched), err
 	}
 }
 
-// knownFrom makes the installer's question out of an artifact: whether the installed file
-// is what a fetch would bring. The bytes are not asked for.
-func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
-	return func(ctx context.Context, installed install.File, from *install.Origin) (install.Origin, bool, error) {
-		had := release.Had{ExecutableSHA256: installed.SHA256, ExecutableSize: installed.Size}
-		if from != nil {
-			had.AssetSHA256, had.AssetSize, had.Location, had.Validator = from.SHA256, from.Size, from.Source, from.Validator
-		}
-		evidence, known := artifact.Matches(had)
-		if !known && from != nil {
-			expected, err := artifact.Expected(ctx)
-			if err == nil {
-				if evidence, known = expected.Matches(had); !known {
-					known = expected.Unchanged(ctx, had)
-				}
-			}
-			if err != nil || known { // else the fetch tells
-				a.tellToken(expected.TokenNote)
-			}
-			if known {
-				a.tellEvidence(evidence)
-			}
-			if err != nil {
-				return install.Origin{}, false, fetchError(artifact, err)
-			}
-		}
-		if !known {
-			return install.Origin{}, false, nil
-		}
-		origin := originOf(artifact, release.Fetched{
-			AssetSHA256: had.AssetSHA256, AssetSize: had.AssetSize, Validator: had.Validator, Evidence: evidence, Trusted: release.AnyHeld(evidence),
-		})
-		if from != nil {
-			origin.Asset, origin.Entry, origin.Tag = from.Asset, from.Entry, from.Tag
-		}
-		if artifact.Tag != "" && artifact.Tag != release.Latest {
-			origin.Tag = string(artifact.Tag)
-		}
-		return origin, true, nil
-	}
-}
-
-// fetchError is an error of a fetch as the installer is to tell it.
-func fetchError(artifact release.Artifact, err error) error {
-	var blamed *release.ArtifactError
-	if errors.As(err, &blamed) {
-		return &install.RejectedError{Source: placeName(artifact), Reason: blamed.Reason(), Err: err}
-	}
-	return err
-}
-
-// endedEarly reports whether nothing came, or an archive without its end.
-func endedEarly(err error) bool {
-	var kind *release.KindError
-	return errors.Is(err, archive.RuleTruncated) || errors.As(err, &kind) && kind.Kind == archive.KindEmpty
-}
-
-// noteFetch says from where the file comes.
-func (a *app) noteFetch(artifact release.Artifact) {
+// fetch fetches the artifact, and tells how that goes and what came of it.
+func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer) (release.Fetched, error) {
 	if artifact.Source == release.SourceStdin {
 		a.note("reading standard input")
-		return
+	} else {
+		a.note("fetching %s", artifact.Location)
 	}
-	a.note("fetching %s", artifact.Location)
-}
-
-// placeName is where the file comes from, for people.
-func placeName(artifact release.Artifact) string {
-	if artifact.Source == release.SourceStdin {
-		return "standard input"
+	a.progress.Start("fetching", -1)
+	fetched, err := artifact.Fetch(ctx, w)
+	a.progress.Done()
+	a.tellToken(fetched.TokenNote)
+	if err != nil {
+		return fetched, err
 	}
-	return artifact.Location
-}
-
-// evidenceNames are what vouches for a file, for people.
-var evidenceNames = map[release.EvidenceKind]string{
-	release.EvidenceSHA256: "--sha256", release.EvidenceSums: "SHA256SUMS",
-	release.EvidenceGitHubDigest: "GitHub's digest", release.EvidenceMinisign: "the minisign signature",
-}
-
-// tellFetched says what an operator should know of a fetch beside its trust.
-func (a *app) tellFetched(fetched release.Fetched) {
+	if !fetched.Trusted && a.global.JSON {
+		a.warn(untrusted)
+	}
 	a.tellEvidence(fetched.Evidence)
 	switch {
 	case strings.HasPrefix(fetched.CacheNote, "the cache is not used"):
@@ -299,6 +218,40 @@ func (a *app) tellFetched(fetched release.Fetched) {
 	case fetched.CacheNote != "":
 		a.note("%s", fetched.CacheNote)
 	}
+	return fetched, nil
+}
+
+// knownFrom makes the installer's question out of an artifact: whether the installed file
+// is what a fetch would bring.
+func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
+	return func(ctx context.Context, installed install.File, from *install.Origin) (install.Origin, bool, error) {
+		had := release.Had{ExecutableSHA256: installed.SHA256, ExecutableSize: installed.Size}
+		if from != nil {
+			had.AssetSHA256, had.AssetSize, had.Location, had.Validator = from.SHA256, from.Size, from.Source, from.Validator
+		}
+		fetched, known, err := artifact.Known(ctx, had)
+		if err != nil || known { // else the fetch tells
+			a.tellToken(fetched.TokenNote)
+		}
+		if err != nil || !known {
+			return install.Origin{}, false, err
+		}
+		a.tellEvidence(fetched.Evidence)
+		origin := originOf(artifact, fetched)
+		if from != nil {
+			origin.Asset, origin.Entry = from.Asset, from.Entry
+		}
+		if from != nil && origin.Tag == "" {
+			origin.Tag = from.Tag
+		}
+		return origin, true, nil
+	}
+}
+
+// evidenceNames are what vouches for a file, for people.
+var evidenceNames = map[release.EvidenceKind]string{
+	release.EvidenceSHA256: "--sha256", release.EvidenceSums: "SHA256SUMS",
+	release.EvidenceGitHubDigest: "GitHub's digest", release.EvidenceMinisign: "the minisign signature",
 }
 
 // tellEvidence says what was not compared although it is there or was asked for.
@@ -324,16 +277,7 @@ func (a *app) tellToken(note string) {
 	}
 }
 
-// absolute is where the file comes from, for a journal that is read elsewhere.
-func absolute(artifact release.Artifact) string {
-	if artifact.Source == release.SourceFile || artifact.Source == release.SourceDirectory {
-		if path, err := filepath.Abs(artifact.Location); err == nil {
-			return path
-		}
-	}
-	return artifact.Location
-}
-
+// originOf is what the installer notes of a fetch.
 func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin {
 	origin := install.Origin{
 		Source: absolute(artifact), Asset: fetched.Asset, Entry: fetched.EntryName, SHA256: fetched.AssetSHA256, Size: fetched.AssetSize,
@@ -347,6 +291,9 @@ func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin
 	}
 	return origin
 }
+
+// absolute is where the file comes from, for a journal that is read elsewhere.
+func absolute(artifact release.Artifact) string { return cmp.Or(artifact.Path(), artifact.Location) }
 
 // downloadProgress shows how far a download is, and why it waits.
 func (a *app) downloadProgress(progress release.Progress) {

@@ -1,0 +1,106 @@
+package release
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"path/filepath"
+
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// A SourceKind is the kind of place that an artifact comes from.
+type SourceKind string
+
+// The kinds of places.
+const (
+	SourceGitHub    SourceKind = "github"    // a tag, by GitHub's direct URL
+	SourceMirror    SourceKind = "mirror"    // a tag, by a mirror's URL template
+	SourceDirectory SourceKind = "directory" // a tag or platform, in a directory of assets
+	SourceURL       SourceKind = "url"       // an explicit URL
+	SourceFile      SourceKind = "file"      // an explicit path
+	SourceStdin     SourceKind = "stdin"
+)
+
+// An About says what an artifact is called, and where it is.
+type About struct {
+	Source SourceKind `json:"source"`
+	// Tag is the release, empty where nothing names one. That the file is of that release is for the caller to
+	// check, in its header.
+	Tag   Tag    `json:"tag,omitempty"`
+	Asset string `json:"asset,omitempty"` // file name, empty for standard input
+	// Location is the URL without credentials and query, the path, or "-".
+	Location string `json:"location"`
+}
+
+// Place is where it comes from, for people.
+func (a About) Place() string {
+	if a.Location == "-" {
+		return "standard input"
+	}
+	return a.Location
+}
+
+// An Artifact is a file to fetch, and how. It is data for a plan; only [Resolve], [File] and [From] make one that
+// can be fetched.
+type Artifact struct {
+	About
+	Platform multiversion.Platform `json:"platform"`
+	Debug    bool                  `json:"debug"`
+
+	source   Source
+	more     []Voucher // besides those of the options
+	options  Options
+	session  *session
+	unpinned error // why "latest" could not be replaced
+}
+
+// Path is the artifact's path from the root, empty unless it is a file of this host.
+func (a Artifact) Path() string {
+	f, ok := a.source.(fileSource)
+	if !ok {
+		return ""
+	}
+	if path, err := filepath.Abs(string(f)); err == nil {
+		return path
+	}
+	return string(f)
+}
+
+// Near reports whether the bytes are on this host, or are sent to it.
+func (a Artifact) Near() bool {
+	_, far := a.source.(*webSource)
+	return !far
+}
+
+// begin prepares an operation with the artifact, which net.end ends. It refuses one that Resolve did not make.
+func (a *Artifact) begin() error {
+	if a.source == nil || a.session == nil {
+		return fmt.Errorf("%w: the artifact was not made by Resolve", ErrOption)
+	}
+	return a.session.begin(!a.Near() || a.wantsGitHubDigest())
+}
+
+// whyNotFound tells a release without the asset from one that does not exist. It needs no API.
+func (a Artifact) whyNotFound(ctx context.Context) string {
+	if a.Tag == Latest {
+		return fmt.Sprintf("the newest release has no %s", a.Asset)
+	}
+	u, err := url.Parse(a.options.BaseURL + "/releases/tag/" + string(a.Tag))
+	if err != nil {
+		return ""
+	}
+	resp, err := a.session.client.do(ctx, http.MethodHead, u, nil)
+	if err != nil {
+		return ""
+	}
+	resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return fmt.Sprintf("release %s exists, but has no %s", a.Tag, a.Asset)
+	case http.StatusNotFound:
+		return fmt.Sprintf("there is no release %s", a.Tag)
+	}
+	return ""
+}
