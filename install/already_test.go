@@ -38,13 +38,14 @@ func TestAlreadyWhateverHinders(t *testing.T) {
 		"old is a directory":     func(t *testing.T, m *machine) { check(t, m.Make(oldName, vfs.KindDirectory, 0o755)) },
 		"old is no binary":       func(t *testing.T, m *machine) { m.put(t, oldName, []byte("#!/bin/sh\n")) },
 		"no room for the holder": func(_ *testing.T, m *machine) { m.SetFree(1) },
+		"noexec":                 func(*testing.T, *machine) {},
 	}
 	for name, arrange := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := files(t)
 			for _, near := range []bool{true, false} {
-				m := newMachine(t, memfs.Options{}, nil, b.old)
+				m := newMachine(t, memfs.Options{NoExec: name == "noexec"}, nil, b.old)
 				lockTarget(t, m).Release() // as an earlier run leaves it
 				arrange(t, m)
 				m.CrashAt(0)
@@ -62,6 +63,9 @@ func TestAlreadyWhateverHinders(t *testing.T) {
 					}
 					if want := map[string]install.Result{"install": install.ResultAlready}[which]; err == nil && outcome.Result != want {
 						t.Errorf("%s: %q", which, outcome.Result)
+					}
+					if warns := strings.Contains(strings.Join(outcome.Plan.Warnings, "\n"), "noexec: no replica can be started from it"); warns != (name == "noexec") {
+						t.Errorf("%s: warnings %q", which, outcome.Plan.Warnings)
 					}
 				}
 				after, err := fsatomic.Lookup(m.FS, targetName)

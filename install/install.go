@@ -196,7 +196,7 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 		return r.mayReplace()
 	}
-	if r.hindered != nil && (!r.target.Exists || errors.Is(r.hindered, fsatomic.ErrNoExec) || errors.Is(r.hindered, vfs.ErrNotSupported)) {
+	if r.hindered != nil && (!r.target.Exists || errors.Is(r.hindered, vfs.ErrNotSupported)) {
 		return r.hindered
 	}
 	if err := r.lookUnlocked(ctx); err != nil {
@@ -346,6 +346,7 @@ func (r *run) expected(binary *multiversion.Binary) error {
 // same is the plan for a file that is installed already.
 func (r *run) same() {
 	r.plan.Action = ActionNone
+	r.warnNoExec()
 	there, wanted := r.target.Attributes, r.plan.Attributes
 	if r.request.Mode != nil && there.Mode != wanted.Mode {
 		r.warn("the file at the target has mode %s, not %s: it is the same file, so nothing was touched", there.Mode, wanted.Mode)
@@ -355,6 +356,13 @@ func (r *run) same() {
 	}
 	if wanted.UID != fsatomic.OwnerUnchanged && there.UID != wanted.UID || wanted.GID != fsatomic.OwnerUnchanged && there.GID != wanted.GID {
 		r.warn("the file at the target belongs to %d:%d, not %d:%d: it is the same file, so nothing was touched", there.UID, there.GID, wanted.UID, wanted.GID)
+	}
+}
+
+// warnNoExec warns of a file that stays where it is and cannot be executed there.
+func (r *run) warnNoExec() {
+	if r.target.Volume.NoExec {
+		r.warn("nothing can be executed at %s, whose file system is mounted noexec: no replica can be started from it", r.target.Path)
 	}
 }
 

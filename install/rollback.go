@@ -235,6 +235,7 @@ func (r *run) finished() (bool, error) {
 			r.warn("that it was put back already is known from %s alone, and %s", r.target.StatePath(), r.stateWriters)
 		}
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
+		r.warnNoExec()
 		r.outcome.Result = ResultAlready
 		return true, nil
 	}
