@@ -82,6 +82,18 @@ func ScratchAt(fsys vfs.FS, dirPath, name string, size int64, wrap func(error) e
 // File is the open file, for what it may have besides contents.
 func (s *Scratch) File() vfs.File { return s.file }
 
+// Rename gives a file that has a name another one in its directory. One without a name has none.
+func (s *Scratch) Rename(name string) error {
+	if s.name == "" {
+		return nil
+	}
+	if err := s.dir.Rename(s.name, name); err != nil {
+		return withoutPath(err)
+	}
+	s.name = name
+	return nil
+}
+
 // Write appends.
 func (s *Scratch) Write(data []byte) (int, error) {
 	count, err := s.file.Write(data)

@@ -134,16 +134,23 @@ func setAttributes(file vfs.File, path string, attrs Attributes) error {
 }
 
 // chmod sets a mode. That it may not be set is no error where the file has it already,
-// as every file has on a file system without modes.
+// as every file has on a file system without modes. Otherwise it is a [ModeError].
 func chmod(file vfs.File, mode vfs.Mode) error {
 	err := file.Chmod(mode)
 	if !vfs.ModeRefused(err) {
 		return err
 	}
-	if info, statErr := file.Stat(); statErr != nil || info.Mode != mode {
+	info, statErr := file.Stat()
+	switch {
+	case statErr != nil:
 		return err
+	case info.Mode == mode:
+		return nil
 	}
-	return nil
+	if path, ok := errors.AsType[*fs.PathError](err); ok { // of a file that nobody knows
+		err = path.Err
+	}
+	return &ModeError{Want: mode, Got: info.Mode, Err: err}
 }
 
 // dropInheritedACL removes an access ACL that came from the directory's
@@ -176,7 +183,7 @@ func compareAttributes(file vfs.File, path string, attrs Attributes) error {
 			errNotHeld, attrs.UID, attrs.GID, info.UID, info.GID)}
 	}
 	if info.Mode != attrs.Mode {
-		return &AttributeError{path, AttributeMode, fmt.Errorf("%w: want %s, got %s", errNotHeld, attrs.Mode, info.Mode)}
+		return &AttributeError{path, AttributeMode, &ModeError{Want: attrs.Mode, Got: info.Mode, Err: errNotHeld}}
 	}
 	for _, name := range attrs.xattrOrder() {
 		value, err := file.Xattr(name)

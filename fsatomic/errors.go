@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Problems that [Target.Check] finds. They come with a path and are matched
@@ -20,6 +21,7 @@ var (
 	ErrAttribute      = errors.New("attribute cannot be set")
 	ErrUnmapped       = errors.New("unknown in this user namespace")
 	ErrOldKind        = errors.New("the name for the previous file is taken by something else than a file")
+	ErrRename         = errors.New("no file can be renamed there")
 	ErrStateKind      = errors.New("the name for what is remembered of the target is taken by a directory")
 )
 
@@ -79,3 +81,15 @@ func (e *AttributeError) Class() fault.Class { return fault.Refused }
 func (e *AttributeError) Is(target error) bool {
 	return target == ErrAttribute || (target == ErrOwner && e.Attribute == AttributeOwner)
 }
+
+// ModeError says which mode a file has instead of the one that it was to have. It is the cause of an
+// [AttributeError].
+type ModeError struct {
+	Want, Got vfs.Mode
+	Err       error
+}
+
+func (e *ModeError) Error() string { return fmt.Sprintf("%v: want %s, got %s", e.Err, e.Want, e.Got) }
+
+// Unwrap returns the cause.
+func (e *ModeError) Unwrap() error { return e.Err }

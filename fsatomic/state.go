@@ -127,6 +127,9 @@ func (l *Lock) WriteState(data []byte) error {
 		if err = l.dir.Rename(name, stateName(l.base())); err == nil {
 			return nil
 		}
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w: %w", ErrRename, err)
+		}
 	}
 	var failed *durable.SyncError
 	if errors.As(err, &failed) {

@@ -2,6 +2,7 @@ package fsatomic
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 
 	"github.com/tbctl/tbctl/durable"
@@ -20,13 +21,17 @@ func ScratchBeside(fsys vfs.FS, target Target, size int64) (*durable.Scratch, er
 
 // Try finds out whether a file in the target's place would get and keep the attributes,
 // by giving them to one without a name or, where the file system has none, to one that
-// is removed again. It finds what only the file system or a security module knows, which
-// [Target.Check] cannot. Errors: [ErrAttribute] (an [AttributeError]), [vfs.ErrNoSpace], or
-// the operating system's.
+// is removed again, and so is renamed before. It finds what only the file system or a security
+// module knows, which [Target.Check] cannot. Errors: [ErrAttribute] (an [AttributeError]), [ErrRename],
+// [vfs.ErrNoSpace], or the operating system's.
 func (t Target) Try(fsys vfs.FS, attrs Attributes) error {
 	scratch, err := ScratchBeside(fsys, t, 0)
 	if err != nil {
 		return err
 	}
-	return errors.Join(setAttributes(scratch.File(), t.Path, attrs), scratch.Close())
+	err = setAttributes(scratch.File(), t.Path, attrs)
+	if renameErr := scratch.Rename(durable.RandomName(t.base(), kindStage)); renameErr != nil {
+		err = errors.Join(err, &fs.PathError{Op: "replace", Path: t.Path, Err: fmt.Errorf("%w: %w", ErrRename, renameErr)})
+	}
+	return errors.Join(err, scratch.Close())
 }

@@ -3,7 +3,9 @@ package fsatomic_test
 import (
 	"errors"
 	"io"
+	"io/fs"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -52,6 +54,56 @@ func TestTry(t *testing.T) {
 			}
 		}
 	}
+}
+
+// immovable is a file system that lets nobody rename a file.
+type (
+	immovable    struct{ vfs.FS }
+	immovableDir struct{ vfs.Dir }
+)
+
+func (f immovable) OpenDir(name string) (vfs.Dir, error) {
+	dir, err := f.FS.OpenDir(name)
+	return immovableDir{dir}, err
+}
+
+func (d immovableDir) Rename(from, _ string) error {
+	return &fs.PathError{Op: "rename", Path: from, Err: syscall.EPERM}
+}
+
+// TestTryRename: where files have names only, renaming is tried out too, and what refuses it leaves nothing; elsewhere
+// it is found by the first name that is changed, before the target's.
+func TestTryRename(t *testing.T) {
+	t.Parallel()
+	m := scenario{exists: true}.setUp(t, memfs.Options{NoUnnamed: true})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	err = target.Try(immovable{m}, testAttributes())
+	if !errors.Is(err, fsatomic.ErrRename) || !errors.Is(err, syscall.EPERM) || strings.Contains(err.Error(), "stage") {
+		t.Errorf("error %v", err)
+	}
+	lock, _ := lockTarget(t, immovable{m}, testName)
+	if err := lock.WriteState([]byte("{}")); !errors.Is(err, fsatomic.ErrRename) {
+		t.Errorf("the state: error %v", err)
+	}
+	if names, err := openDir(t, m).List(".tigerbeetle.tbctl-s", 10); err != nil || len(names) > 0 {
+		t.Errorf("left %q, %v", names, err)
+	}
+}
+
+// TestModeError: which mode a file has instead of the one asked for is told, and is one that can be asked for.
+func TestModeError(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{FixedMode: 0o744})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	attrs := fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: 0o755}
+	var mode *fsatomic.ModeError
+	if err := target.Try(m, attrs); !errors.As(err, &mode) || mode.Want != 0o755 || mode.Got != 0o744 || !errors.Is(err, fsatomic.ErrAttribute) {
+		t.Fatalf("%v", err)
+	}
+	attrs.Mode = mode.Got
+	check(t, target.Try(m, attrs))
 }
 
 func (d forgetfulDir) CreateUnnamed(mode vfs.Mode) (vfs.File, error) {
