@@ -184,6 +184,7 @@ func TestLiveStranger(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	data := l.data
 	l.data = filepath.Join(t.TempDir(), "mallorys.tigerbeetle") // where root's has never been
 	if output, err := exec.Command(l.target, "format", "--cluster=7", "--replica=0", "--replica-count=1", l.data).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, output)
@@ -229,7 +230,6 @@ func TestLiveStranger(t *testing.T) {
 	if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	data := filepath.Join(l.dir, "7_0.tigerbeetle")
 	own := standin.Start(t, l.target, data, standin.Options{})
 	own.Must("0.17.6: listening")
 	for _, until := range []string{"running=0.17.6", "serving", "armed=0.17.8", "durable=0.17.6"} {
