@@ -34,8 +34,8 @@ func (e *NotIncludedError) Error() string {
 	return fmt.Sprintf("release %s is not in the binary, which holds %v", e.Release, e.Included)
 }
 
-// Is reports whether target is [ErrNotIncluded].
-func (e *NotIncludedError) Is(target error) bool { return target == ErrNotIncluded }
+// Unwrap returns [ErrNotIncluded].
+func (e *NotIncludedError) Unwrap() error { return ErrNotIncluded }
 
 // ChecksumError says that what was read is not what the header describes. It
 // matches [ErrChecksum].
@@ -50,8 +50,8 @@ func (e *ChecksumError) Error() string {
 	return fmt.Sprintf("checksum of release %s is %s, want %s", e.Release, e.Found, e.Want)
 }
 
-// Is reports whether target is [ErrChecksum].
-func (e *ChecksumError) Is(target error) bool { return target == ErrChecksum }
+// Unwrap returns [ErrChecksum].
+func (e *ChecksumError) Unwrap() error { return ErrChecksum }
 
 // Executable is one release in a binary, for one architecture. It reads from the
 // binary's reader. Nothing has been compared with its checksum yet.

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
@@ -64,6 +65,9 @@ type globals struct {
 
 // signalCause is the cause of a context that a signal ended.
 type signalCause struct{ signal os.Signal }
+
+// Class is [fault.Interrupted].
+func (c *signalCause) Class() fault.Class { return fault.Interrupted }
 
 func (c *signalCause) Error() string { return fmt.Sprintf("interrupted by signal %s", c.signal) }
 
@@ -241,11 +245,11 @@ func (a *app) finish(err error) int {
 func (a *app) lostResult(cause error) error {
 	err := fmt.Errorf("write the result: %w", cause)
 	if errors.Is(cause, syscall.EPIPE) && !a.changed() { // as of "| head": who reads has had enough
-		return &commandError{code: exitInterrupted, quiet: true, err: err}
+		return &hintedError{class: fault.Interrupted, hint: "nobody read the answer: run it again", quiet: true, err: err}
 	}
 	if a.changed() {
 		target := a.result.(*install.Outcome).Plan.Target.Path
-		return &commandError{code: exitUnknown, hint: "it is done, only not told: tbctl status " + shellWord(target), err: err}
+		return &hintedError{class: fault.Unknown, hint: "it is done, only not told: tbctl status " + shellWord(target), err: err}
 	}
 	return err
 }

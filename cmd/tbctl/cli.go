@@ -183,8 +183,22 @@ func versionAsked(args []string) bool {
 	return slices.Contains(args, "--version")
 }
 
-// prepare keeps what the configuration command and the progress need.
+// prepare keeps what the command line is about, and what the configuration command and the progress need.
 func (a *app) prepare(parsed *kong.Context) {
+	for _, argument := range parsed.Selected().Positional {
+		name, ok := argument.Target.Interface().(string)
+		switch {
+		case ok && argument.Name == "file":
+			a.about.file = name
+		case ok && argument.Name == "target":
+			a.about.target = a.target(name)
+		}
+	}
+	for _, flag := range parsed.Flags() {
+		if flag.Name == "output" {
+			a.about.target = fmt.Sprint(flag.Target.Interface())
+		}
+	}
 	a.progress = term.NewProgress(a.err, a.global.Quiet || a.global.JSON)
 	for _, flags := range parsed.Selected().AllFlags(false) {
 		a.flags = append(a.flags, flags...)

@@ -58,7 +58,7 @@ func loadConfig(getenv func(string) string) (*config.Config, error) {
 	case errors.Is(err, fs.ErrPermission):
 		hint = "is HOME another user's? Set it right, or read no configuration: " + config.Variable + "=" + os.DevNull
 	}
-	return &config.Config{}, &commandError{code: exitUsage, hint: hint, err: err}
+	return &config.Config{}, usage(hint, "%w", err)
 }
 
 // configured sets a flag that neither the command line nor the environment sets.

@@ -127,7 +127,7 @@ func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *downloadD
 	}
 	report, err := verify.File(a.ctx, output, output.Size(), verify.Options{SHA256: true})
 	if err == nil && !report.Ok {
-		err = rejected(a.hintFindings(), fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))
+		err = rejected(a.hintFindings(a.about), fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))
 	}
 	if err == nil {
 		err = c.asked(artifact, report)

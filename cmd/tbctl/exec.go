@@ -83,7 +83,6 @@ func flagsOf(model *kong.Node, command string) map[string]bool {
 
 // Run replaces this process.
 func (c *execCmd) Run(a *app) error {
-	a.about.file = c.File
 	input, err := openFile(c.File)
 	if err != nil {
 		return err
@@ -119,7 +118,7 @@ func (c *execCmd) Run(a *app) error {
 	}
 	code, err := extract.Exec(a.ctx, binary, which, extract.Command{Path: path, Args: args})
 	if err != nil {
-		return judgeExtract(fmt.Errorf("%s: %w", c.File, err))
+		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	if code != 0 {
 		return &childError{code: code}

@@ -1,52 +1,69 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"io/fs"
-	"path/filepath"
-	"strings"
-	"syscall"
+	"fmt"
+	"slices"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/report"
 )
 
-// exitCode is what tbctl tells scripts. The table is docs/exit-codes.md.
+// exitCode is what tbctl tells scripts. What to do about each is in docs/exit-codes.md.
 type exitCode int
 
 const (
-	exitDone        exitCode = 0   // done, or already so
-	exitFailed      exitCode = 1   // failed; the target is as it was
-	exitUsage       exitCode = 2   // the command line or the configuration is wrong
-	exitRejected    exitCode = 3   // the artifact is rejected; nothing has changed
-	exitRefused     exitCode = 4   // it does not fit what is installed or running; nothing has changed
-	exitBusy        exitCode = 5   // somebody else is at it; nothing has changed
-	exitUnknown     exitCode = 6   // the state on disk is not known
-	exitInterrupted exitCode = 130 // a signal or a lost connection; the target is whole
+	exitDone        exitCode = 0
+	exitFailed      exitCode = 1
+	exitUsage       exitCode = 2
+	exitRejected    exitCode = 3
+	exitRefused     exitCode = 4
+	exitBusy        exitCode = 5
+	exitUnknown     exitCode = 6
+	exitInterrupted exitCode = 130
 )
 
-func (c exitCode) kind() string {
-	switch c {
-	case exitDone:
-		return "done"
-	case exitUsage:
-		return "usage"
-	case exitRejected:
-		return "rejected"
-	case exitRefused:
-		return "refused"
-	case exitBusy:
-		return "busy"
-	case exitUnknown:
-		return "unknown-state"
-	case exitInterrupted:
-		return "interrupted"
+// exits is the table of exit codes: the class of an error, which is its kind in a document, and what the manual
+// says of it.
+var exits = [...]struct {
+	class   fault.Class
+	code    exitCode
+	meaning string
+}{
+	{fault.None, exitDone, "Done, or it was so already."},
+	{fault.Failed, exitFailed, "Failed. The target is as it was, unless the message says otherwise."},
+	{fault.Usage, exitUsage, "The command line or the configuration is wrong."},
+	{fault.Rejected, exitRejected, "The artifact is rejected: damaged, not what was asked for, or not trusted. Nothing has changed."},
+	{fault.Refused, exitRefused, "The artifact does not fit what is installed or running. Nothing has changed."},
+	{fault.Busy, exitBusy, "Another process works on the target. Nothing has changed."},
+	{fault.Unknown, exitUnknown, `The state on the disk is not known: "tbctl status TARGET" finds out.`},
+	{fault.Interrupted, exitInterrupted, "Interrupted by a signal or a lost connection. The target is whole."},
+}
+
+// codeOf is a class's exit code.
+func codeOf(class fault.Class) exitCode {
+	for _, exit := range exits {
+		if exit.class == class {
+			return exit.code
+		}
 	}
-	return "failed"
+	return exitFailed
+}
+
+// exitHelp is the end of a long help text: the exit codes that the command
+// has beside 0, 1, 2 and 130. It takes pairs of a code and what it stands for.
+func exitHelp(pairs ...any) string {
+	pairs = slices.Concat([]any{exitDone, "done, or already so", exitFailed, fault.Failed, exitUsage, fault.Usage}, pairs, []any{exitInterrupted, fault.Interrupted})
+	text := "\nExit codes:\n\n"
+	for pair := range slices.Chunk(pairs, 2) {
+		text += fmt.Sprintf("  %3d  %s\n", pair...)
+	}
+	return text
 }
 
 // failure is an error as the user sees it.
 type failure struct {
+	class   fault.Class
 	code    exitCode
 	quiet   bool // for a person
 	message string
@@ -56,85 +73,72 @@ type failure struct {
 
 // document is the failure as --json shows it.
 func (f failure) document() *report.Error {
-	return &report.Error{Kind: f.code.kind(), Message: f.message, Hint: f.hint, Detail: f.detail}
+	return &report.Error{Kind: string(f.class), Message: f.message, Hint: f.hint, Detail: f.detail}
 }
 
-// commandError is an error that a command has already judged.
-type commandError struct {
-	code  exitCode
+// classify says what an error is to the user.
+func classify(a *app, err error) failure {
+	class := fault.Of(err)
+	if child, ok := errors.AsType[*childError](err); ok {
+		return failure{class: class, code: exitCode(child.code)}
+	}
+	result := failure{class: class, code: codeOf(class)}
+	if err == nil {
+		return result
+	}
+	result.message = err.Error()
+	result.hint, result.detail = a.explain(err, class)
+	if told, ok := errors.AsType[*hintedError](err); ok {
+		result.quiet = told.quiet
+	}
+	return result
+}
+
+// hintedError is an error of which a command knows what to type next.
+type hintedError struct {
+	class fault.Class // fault.None: the class of the error in it
 	hint  string
 	quiet bool // there is nothing to tell a person
 	err   error
 }
 
-func (e *commandError) Error() string { return e.err.Error() }
-func (e *commandError) Unwrap() error { return e.err }
+func (e *hintedError) Error() string      { return e.err.Error() }
+func (e *hintedError) Unwrap() error      { return e.err }
+func (e *hintedError) Class() fault.Class { return e.class }
+
+// usage makes an error about the command line.
+func usage(hint, format string, args ...any) error {
+	return &hintedError{class: fault.Usage, hint: hint, err: fmt.Errorf(format, args...)}
+}
+
+// failed makes an error of which neither the artifact nor the cluster is to blame.
+func failed(hint string, err error) error {
+	return &hintedError{class: fault.Failed, hint: hint, err: err}
+}
 
 // rejected makes an error about the artifact.
 func rejected(hint string, err error) error {
-	return &commandError{code: exitRejected, hint: hint, err: err}
+	return &hintedError{class: fault.Rejected, hint: hint, err: err}
 }
 
-// classify finds an error's exit code and hint in the table.
-func classify(a *app, err error) failure {
+// refused makes an error about what is installed, running or given.
+func refused(hint string, err error) error {
+	return &hintedError{class: fault.Refused, hint: hint, err: err}
+}
+
+// fileError is an error about a file to be read: hints name that one.
+type fileError struct {
+	name string
+	err  error
+}
+
+func (e *fileError) Error() string { return e.err.Error() }
+func (e *fileError) Unwrap() error { return e.err }
+
+// ofFile makes an error one about a file, which its text names already.
+func ofFile(name string, err error) error {
 	if err == nil {
-		return failure{code: exitDone}
+		return nil
 	}
-	var child *childError
-	if errors.As(err, &child) {
-		return failure{code: exitCode(child.code)}
-	}
-	result := failure{code: exitFailed, message: err.Error()}
-	for _, entry := range errorTable {
-		if code, hint, detail, ok := entry(a, err); ok {
-			result.code, result.hint, result.detail = code, hint, detail
-			break
-		}
-	}
-	var judged *commandError
-	if errors.As(err, &judged) {
-		if result.code != exitUnknown && (result.code != exitInterrupted || judged.code == exitUnknown) {
-			result.code = judged.code
-		}
-		if judged.hint != "" {
-			result.hint = judged.hint
-		}
-		result.quiet = judged.quiet
-	}
-	if result.hint == "" && result.code == exitFailed {
-		result.hint = a.hintOtherwise(err)
-	}
-	result.hint = a.about.in(result.hint)
-	return result
-}
-
-// hintOtherwise is for failures that nothing is known of but what the system says.
-func (a *app) hintOtherwise(err error) string {
-	var path *fs.PathError
-	if errors.As(err, &path) && errors.Is(err, fs.ErrNotExist) {
-		return "check the name: ls -ld " + shellWord(filepath.Dir(path.Path))
-	}
-	return strings.Join(strings.Fields("tbctl "+a.command+" --help"), " ")
-}
-
-// errorEntry tells the exit code and the hint of the errors that it knows.
-type errorEntry func(a *app, err error) (code exitCode, hint string, detail any, ok bool)
-
-// errorTable is asked from the top. What leaves the state of the disk unknown
-// comes first, so that no later cause hides it.
-var errorTable = []errorEntry{
-	entryUnknown, entryInterrupted, entryBusy, entryNetwork, entryHost, entryRefused, entryRejected, entryScratch, entryPlan, entryFile, entrySource, entryOther,
-}
-
-func entryInterrupted(a *app, err error) (exitCode, string, any, bool) {
-	if cause := interrupted(a.ctx); cause != nil && (errors.Is(err, context.Canceled) || errors.Is(err, cause)) {
-		if a.command == "watch" { // the usual end
-			return exitInterrupted, "", nil, true
-		}
-		return exitInterrupted, "run the same command again: nothing is half done", nil, true
-	}
-	if errors.Is(err, syscall.EPIPE) {
-		return exitInterrupted, "nobody read the answer: run it again", nil, true
-	}
-	return 0, "", nil, false
+	return &fileError{name, err}
 }

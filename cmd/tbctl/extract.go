@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -72,7 +71,6 @@ func (c *extractCmd) Run(a *app) error {
 	if c.Arch != "" && c.Arch != multiversion.ArchAArch64 && c.Arch != multiversion.ArchX86_64 {
 		return usage("--arch aarch64, or --arch x86_64", "--arch: %q is neither", c.Arch)
 	}
-	a.about.target = c.Output
 	input, err := openInput(a, c.File)
 	if err != nil {
 		return err
@@ -84,7 +82,7 @@ func (c *extractCmd) Run(a *app) error {
 	}
 	executables, err := c.executables(binary)
 	if err != nil {
-		return judgeExtract(fmt.Errorf("%s: %w", c.File, err))
+		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	results := []extracted{}
 	universal := len(binary.Images) > 1
@@ -109,21 +107,6 @@ func (c *extractCmd) Run(a *app) error {
 	}
 	a.emit(extractResult{results}, nil)
 	return nil
-}
-
-// judgeExtract says of an error in taking a release out whether it is the file's.
-func judgeExtract(err error) error {
-	switch {
-	case errors.Is(err, extract.ErrArch):
-		return rejected("a universal binary holds two executables: --arch aarch64 or --arch x86_64", err)
-	case errors.Is(err, extract.ErrNotIncluded):
-		return rejected("see what it holds: tbctl inspect {file}", err)
-	case errors.Is(err, extract.ErrChecksum):
-		return rejected("this lists every finding: tbctl verify {file}", err)
-	case errors.Is(err, extract.ErrPlatform):
-		return &commandError{code: exitRefused, hint: "it runs on its own platform alone; this takes it out: tbctl extract {file} RELEASE -o FILE", err: err}
-	}
-	return err
 }
 
 // name is where an executable is written to.
@@ -178,5 +161,5 @@ func (c *extractCmd) write(a *app, executable *extract.Executable, universal boo
 	return extracted{
 		Path: name, Release: executable.Release, Arch: executable.Arch, Current: executable.Current,
 		Size: executable.Size, Checksum: executable.Checksum,
-	}, judgeExtract(err)
+	}, err
 }

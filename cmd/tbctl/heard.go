@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -21,10 +22,8 @@ func (a *app) heard(context.Context) error {
 		w    io.Writer
 	}{{"standard output", a.std.out}, {"standard error", a.std.err}} {
 		if term.ReaderLost(stream.w) {
-			return &commandError{
-				code: exitInterrupted, hint: "run the same command again: nothing was changed",
-				err: fmt.Errorf("%s: %w", stream.name, errNotHeard),
-			}
+			err := fmt.Errorf("%s: %w", stream.name, errNotHeard)
+			return &hintedError{class: fault.Interrupted, hint: "run the same command again: nothing was changed", err: err}
 		}
 	}
 	return nil

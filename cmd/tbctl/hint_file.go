@@ -8,25 +8,24 @@ import (
 	"strings"
 
 	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/release"
 )
 
-// entryFile are those of the file that the command line names.
-func entryFile(a *app, err error) (exitCode, string, any, bool) {
-	var path *fs.PathError
-	if !errors.As(err, &path) || path.Path != a.about.file {
-		return 0, "", nil, false
-	}
+// hintFile is about a file that cannot be read as one.
+func (a *app) hintFile(err *fileError) string {
+	path, ok := errors.AsType[*fs.PathError](err)
 	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return exitFailed, hintMissing(path.Path), nil, true
-	case errors.Is(err, errIsDirectory):
-		return exitFailed, "name the file in it: ls {file}", nil, true
-	case errors.Is(err, errNotRegular):
-		return exitFailed, "a stream comes through standard input: cat {file} | tbctl " + a.command + " -", nil, true
+	case !ok || path.Path != err.name:
+	case errors.Is(path, fs.ErrNotExist):
+		return hintMissing(path.Path)
+	case errors.Is(path, errIsDirectory):
+		return "name the file in it: ls {file}"
+	case errors.Is(path, errNotRegular):
+		return "a stream comes through standard input: cat {file} | tbctl " + a.command + " -"
 	}
-	return 0, "", nil, false
+	return ""
 }
 
 // hintMissing is about a file that is not there.
@@ -48,14 +47,61 @@ func hintMissing(name string) string {
 }
 
 // hintFindings is about a file that breaks a rule of the format.
-func (a *app) hintFindings() string {
+func (a *app) hintFindings(about subject) string {
 	switch {
 	case a.command == "verify":
 		return "get the file again: it is not the one that was released"
-	case a.about.file == "" || a.about.file == "-":
+	case about.file == "" || about.file == "-":
 		return "get the file again, from a source that you trust"
 	}
 	return "get the file again; this lists every finding: tbctl verify {file}"
+}
+
+// hintRejected is about a new file that is not whole or not the one that was asked for.
+func (a *app) hintRejected(err *install.RejectedError, about subject) (hint string, detail any) {
+	stranger := err.Kind.Name != "" && err.Kind.Name != inspect.NameDamaged
+	switch {
+	case errors.Is(err, install.ErrOtherOld):
+		return "look at who changed it: ls -l {target}-old; if it is the right file, name it: --sha256 " + err.Report.SHA256, nil
+	case errors.Is(err, install.ErrUnvouched):
+		return "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release); if it is the right file, name it: " + a.typedWith("--sha256", err.Report.SHA256), nil
+	case err.Expected:
+		return "the source serves another release under this name", nil
+	case stranger && a.command == "rollback":
+		return "only multiversion binaries are put back; by hand, with the replicas stopped: cp {target}-old {target}.back && chown --reference={target} {target}.back && mv {target}.back {target}, and its capabilities: getcap, setcap", err.Kind
+	case stranger:
+		return hintStranger(err.Kind), err.Kind
+	case err.Report == nil: // the cause knows
+		return "", nil
+	}
+	return a.hintFindings(about), nil
+}
+
+// hintArtifact is about what a source sent.
+func hintArtifact(err *release.ArtifactError) (hint string, detail any) {
+	if trust, ok := errors.AsType[*release.TrustError](err); ok {
+		return hintTrust(trust), trust.Evidence
+	}
+	if kind, ok := errors.AsType[*release.KindError](err); ok {
+		return hintKind(kind), nil
+	}
+	if zip, ok := errors.AsType[*archive.FormatError](err); ok {
+		return hintArchive(zip), zip
+	}
+	return "", nil
+}
+
+// hintTrust is about an artifact that nothing vouches for.
+func hintTrust(trust *release.TrustError) string {
+	switch {
+	case trust.Failed():
+		return hintUntrusted
+	case trust.Require == release.RequireSignature:
+		return "the signature belongs beside the asset, as ASSET.minisig: minisign -S -m ASSET makes it"
+	case trust.Require == release.RequireNothing:
+		return "give what vouches for it, --sha256 HEX or --public-key KEY; --github-digest=false does without GitHub's digest"
+	}
+	return "give what vouches for it: --sha256 HEX, --public-key KEY, or a mirror with SHA256SUMS"
 }
 
 // hintPlain is about an executable without multiversion sections.

@@ -14,17 +14,13 @@ import (
 	"github.com/tbctl/tbctl/release"
 )
 
-// carry is the way that needs no network.
-const carry = `or carry the file: "tbctl download RELEASE" on a host that has a way, then "tbctl install FILE" here`
+const (
+	// carry is the way that needs no network.
+	carry = `or carry the file: "tbctl download RELEASE" on a host that has a way, then "tbctl install FILE" here`
 
-// fromNetwork reports whether an error came out of a request.
-func fromNetwork(err error) bool {
-	var answer *release.HTTPError
-	var certificate *tls.CertificateVerificationError
-	var operation *net.OpError
-	return errors.As(err, &answer) || errors.As(err, &certificate) || errors.As(err, &operation) ||
-		errors.Is(err, release.ErrIdle) || errors.Is(err, release.ErrRedirect)
-}
+	hintRedirect = "give the address where the file really is, with https; " + carry
+	hintWay      = "check the network and HTTPS_PROXY, use --mirror, " + carry
+)
 
 // hintNetwork says what to do about a request or a download that failed, by what
 // ended it. kept is whether the next run goes on where it stopped.
@@ -39,7 +35,7 @@ func hintNetwork(err error, kept bool) string {
 	case errors.As(err, &certificate):
 		return "the server's certificate is not one for this name and time: check the URL and this host's clock"
 	case errors.Is(err, release.ErrRedirect):
-		return "give the address where the file really is, with https; " + carry
+		return hintRedirect
 	case errors.As(err, &answer):
 		return hintAnswer(answer)
 	case kept:
@@ -47,23 +43,7 @@ func hintNetwork(err error, kept bool) string {
 	case errors.As(err, &name), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
 		return "has this host a way to it? Set HTTPS_PROXY, use --mirror, " + carry
 	}
-	return "check the network and HTTPS_PROXY, use --mirror, " + carry
-}
-
-// entryNetwork are those of which the artifact is not to blame: what vouches for it could not be had, or GitHub's
-// API takes no token.
-func entryNetwork(_ *app, err error) (exitCode, string, any, bool) {
-	var unavailable *release.UnavailableError
-	var token *release.TokenError
-	switch {
-	case errors.As(err, &unavailable):
-		return exitFailed, hintUnavailable(unavailable), unavailable.Evidence, true
-	case errors.As(err, &token):
-		return exitFailed, hintOfToken(token), nil, true
-	case errors.Is(err, release.ErrEndedEarly):
-		return exitFailed, "was the connection lost, or did the command before the pipe fail? send it again", nil, true
-	}
-	return 0, "", nil, false
+	return hintWay
 }
 
 const hintToken = "renew GITHUB_TOKEN, or unset it: releases are public, and without a token GitHub's API answers 60 requests an hour"

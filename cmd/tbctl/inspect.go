@@ -32,15 +32,12 @@ Examples:
 func (c *inspectCmd) Run(a *app) error {
 	var results []report.InspectedFile
 	var failures []error
-	var failed string // the first file that could not be inspected
 	for index, name := range c.Files {
 		result, err := c.inspect(a, name)
 		if err != nil {
 			failure := classify(a, err)
 			result.Error = failure.document()
-			if failures = append(failures, err); len(failures) == 1 {
-				failed = name
-			}
+			failures = append(failures, err)
 			if len(c.Files) > 1 && !a.global.JSON {
 				a.labelled(a.err.Styles().Bad.Render("error:"), failure.message)
 			}
@@ -58,7 +55,6 @@ func (c *inspectCmd) Run(a *app) error {
 		}
 	}
 	a.emit(report.Inspected{Files: results}, nil)
-	a.about.file = failed
 	switch len(failures) {
 	case 0:
 		return nil
@@ -76,7 +72,7 @@ func (c *inspectCmd) inspect(a *app, name string) (report.InspectedFile, error) 
 	defer input.Close()
 	result, err := report.Inspect(a.ctx, name, input, c.Running...)
 	result.Archive = input.archive
-	return result, err
+	return result, ofFile(name, err)
 }
 
 func renderInspected(out *term.Stream, result report.InspectedFile) {

@@ -229,10 +229,10 @@ func (c *installCmd) foreseeArmed(a *app, site *host.Site, outcome *install.Outc
 	var strangers *watch.StrangersError
 	switch {
 	case errors.As(err, &strangers):
-		return &commandError{code: exitFailed, hint: hintUncounted(strangers, outcome), err: fmt.Errorf("the file can be installed, but no replica that counts would take it: %w", err)}
+		return failed(hintUncounted(strangers, outcome), fmt.Errorf("the file can be installed, but no replica that counts would take it: %w", err))
 	case errors.As(err, &unseen):
 		hint := lookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
-		return &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("the file can be installed, but then %w", err)}
+		return failed(hint, fmt.Errorf("the file can be installed, but then %w", err))
 	case err != nil && replicas == 0:
 		return err
 	case err != nil:
@@ -265,9 +265,9 @@ func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome
 	switch {
 	case errors.As(err, &unseen):
 		hint := lookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
-		return &commandError{code: exitFailed, hint: hint, err: fmt.Errorf("the file is installed, but %w", err)}
+		return failed(hint, fmt.Errorf("the file is installed, but %w", err))
 	case errors.As(err, &strangers):
-		return &commandError{code: exitFailed, hint: hintUncounted(strangers, outcome), err: fmt.Errorf("the file is installed, but no replica that counts has taken it: %w", err)}
+		return failed(hintUncounted(strangers, outcome), fmt.Errorf("the file is installed, but no replica that counts has taken it: %w", err))
 	case err != nil && replicas == 0:
 		return err
 	case err != nil:

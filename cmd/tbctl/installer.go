@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"os"
 	"os/user"
 	"strconv"
@@ -13,14 +14,7 @@ import (
 
 // target is the argument, the configuration's, or the default.
 func (a *app) target(argument string) string {
-	a.about.target = install.TargetDefault
-	switch {
-	case argument != "":
-		a.about.target = argument
-	case a.config.Text("target") != "":
-		a.about.target = a.config.Text("target")
-	}
-	return a.about.target
+	return cmp.Or(argument, a.config.Text("target"), install.TargetDefault)
 }
 
 // installer is the library's installer with this process's particulars.

@@ -109,6 +109,15 @@ func (a *app) manualDate() (time.Time, error) {
 	return date, nil
 }
 
+// manualExits are the exit codes of the program.
+func manualExits() []manual.Entry {
+	var entries []manual.Entry
+	for _, exit := range exits {
+		entries = append(entries, manual.Entry{Name: strconv.Itoa(int(exit.code)), Text: exit.meaning})
+	}
+	return entries
+}
+
 // manualFacts are what the pages say beside the grammar.
 func (a *app) manualFacts() (manual.Facts, error) {
 	date, err := a.manualDate()
@@ -126,16 +135,7 @@ one atomic, durable step. The replaced file stays beside it, for "tbctl rollback
 A command never asks and needs no terminal. What it found out is on standard output,
 all else on standard error. With --json it prints exactly one document on standard
 output, on failure too; its exit code is the same with and without it.`,
-		Exit: []manual.Entry{
-			{Name: "0", Text: "Done, or it was so already."},
-			{Name: "1", Text: "Failed. The target is as it was, unless the message says otherwise."},
-			{Name: "2", Text: "The command line or the configuration is wrong."},
-			{Name: "3", Text: "The artifact is rejected: damaged, not what was asked for, or not trusted. Nothing has changed."},
-			{Name: "4", Text: "The artifact does not fit what is installed or running. Nothing has changed."},
-			{Name: "5", Text: "Another process works on the target. Nothing has changed."},
-			{Name: "6", Text: `The state on the disk is not known: "tbctl status TARGET" finds out.`},
-			{Name: "130", Text: "Interrupted by a signal or a lost connection. The target is whole."},
-		},
+		Exit: manualExits(),
 		Environment: []manual.Entry{
 			{Name: "TBCTL_CONFIG", Text: "The only configuration file to read."},
 			{Name: "NO_COLOR", Text: "If not empty, nothing is coloured unless --color=always."},

@@ -47,7 +47,6 @@ const inputSizeMax = multiversion.SizeMax
 // openInput opens an executable, a data file, or the executable inside a
 // release archive. "-" is standard input, kept in a scratch file.
 func openInput(a *app, name string) (*input, error) {
-	a.about.file = name
 	var file *input
 	var err error
 	if name == "-" {
@@ -61,11 +60,12 @@ func openInput(a *app, name string) (*input, error) {
 	opened, err := openZip(a, file)
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, ofFile(name, fmt.Errorf("%s: %w", name, err))
 	}
 	return opened, nil
 }
 
+// openFile opens a regular file, or a data file's block device. Its errors are about that file.
 func openFile(name string) (*input, error) {
 	file, info, err := vfs.OpenFile(name, func(mode fs.FileMode) error {
 		switch {
@@ -77,13 +77,13 @@ func openFile(name string) (*input, error) {
 		return errNotRegular
 	})
 	if err != nil {
-		return nil, err
+		return nil, ofFile(name, err)
 	}
 	size := info.Size()
 	if info.Mode()&fs.ModeDevice != 0 { // a data file may be a block device
 		if size, err = file.Seek(0, io.SeekEnd); err != nil {
 			file.Close()
-			return nil, err
+			return nil, ofFile(name, err)
 		}
 	}
 	mode := info.Mode()
@@ -96,7 +96,7 @@ func checkOutput(name string) error {
 	if _, err := os.Stat(name); err != nil || !fsatomic.HasLock(vfs.OS(), name) {
 		return nil
 	}
-	return &commandError{code: exitRefused, hint: "write it elsewhere, and then: tbctl install FILE " + shellWord(name), err: fmt.Errorf("%s is where tbctl installs", name)}
+	return refused("write it elsewhere, and then: tbctl install FILE "+shellWord(name), fmt.Errorf("%s is where tbctl installs", name))
 }
 
 // openRegular opens a regular file.

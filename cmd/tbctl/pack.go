@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 
@@ -57,13 +56,12 @@ func (c *packCmd) Run(a *app) error {
 	if options.Commit, err = parseCommit(c.Commit); err != nil {
 		return err
 	}
-	a.about.target = c.Output
 	if err := checkOutput(c.Output); err != nil {
 		return err
 	}
 	var opened inputs
 	defer opened.close()
-	if options.Current, err = opened.sources(a, c.Current); err != nil {
+	if options.Current, err = opened.sources(c.Current); err != nil {
 		return err
 	}
 	switch {
@@ -76,10 +74,10 @@ func (c *packCmd) Run(a *app) error {
 		if options.Past, err = multiversion.Parse(input, input.Size()); multiversion.IsPlain(err) {
 			return rejected("if it is 0.15.3: --epoch instead of --past", fmt.Errorf("%s: %s", c.Past, inspect.Describe(input, input.Size()).Text))
 		} else if err != nil {
-			return fmt.Errorf("%s: %w", c.Past, err)
+			return ofFile(c.Past, fmt.Errorf("%s: %w", c.Past, err))
 		}
 	default:
-		sources, err := opened.sources(a, c.Epoch)
+		sources, err := opened.sources(c.Epoch)
 		if err != nil {
 			return err
 		}
@@ -87,14 +85,14 @@ func (c *packCmd) Run(a *app) error {
 	}
 	built, err := pack.Build(a.ctx, options)
 	if err != nil {
-		return packError(err)
+		return err
 	}
 	err = a.writeExecutable(c.Output, c.Force, func(w io.Writer) error {
 		_, err := built.Copy(a.ctx, w)
 		return err
 	})
 	if err != nil {
-		return packError(err)
+		return err
 	}
 	binary := built.Binary()
 	result := packed{
@@ -122,19 +120,6 @@ func (c *packCmd) check() error {
 	return nil
 }
 
-// packError gives the library's refusals their exit code.
-func packError(err error) error {
-	var refusal *pack.RefusalError
-	if errors.As(err, &refusal) && refusal.Reason != pack.ReasonRead && refusal.Reason != pack.ReasonChanged {
-		hint := "look at what goes in: tbctl inspect FILE"
-		if refusal.Reason == pack.ReasonSections {
-			hint = "take the executable out of it: tbctl extract FILE RELEASE -o OUT"
-		}
-		return rejected(hint, err)
-	}
-	return err
-}
-
 func parseCommit(text string) (multiversion.Commit, error) {
 	var commit multiversion.Commit
 	if text == "" {
@@ -149,17 +134,16 @@ func parseCommit(text string) (multiversion.Commit, error) {
 // inputs are files that are open for as long as a command reads from them.
 type inputs []*input
 
-func (i *inputs) sources(a *app, names []string) ([]pack.Source, error) {
+func (i *inputs) sources(names []string) ([]pack.Source, error) {
 	var sources []pack.Source
 	for _, name := range names {
-		a.about.file = name
 		file, err := openFile(name)
 		if err != nil {
 			return nil, err
 		}
 		if zip, err := file.isZip(); err == nil && zip {
 			file.Close()
-			return nil, rejected("take the executable out of it: tbctl extract {file} RELEASE -o tigerbeetle", fmt.Errorf("%s: a zip archive, not an executable", name))
+			return nil, rejected("take the executable out of it: tbctl extract "+shellWord(name)+" RELEASE -o tigerbeetle", fmt.Errorf("%s: a zip archive, not an executable", name))
 		}
 		*i = append(*i, file)
 		sources = append(sources, file)

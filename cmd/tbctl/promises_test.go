@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tbctl/tbctl/durable"
@@ -25,13 +26,25 @@ func TestExitUnknown(t *testing.T) {
 			&install.ReadBackError{Target: target, Want: "1", Found: "2", Err: cause},
 			&durable.UnknownStateError{Path: target, Step: "exchange", Err: cause},
 			&durable.SyncError{Path: target, Swapped: true, Err: cause},
-			&durable.SyncError{Path: target, Err: cause},
 		} {
 			a := &app{ctx: t.Context(), command: "install", about: subject{target: target}}
 			got := classify(a, fmt.Errorf("install: %w", err))
 			if got.code != exitUnknown || !strings.Contains(got.hint, "tbctl ") || !strings.Contains(got.hint, target) {
 				t.Errorf("%T of %v: exit code %d, hint %q", err, cause, got.code, got.hint)
 			}
+		}
+	}
+}
+
+// TestExitSyncFailed: a failed fsync before the swap leaves the target as it was. That is known, so
+// that it is a failure, with and without the file's own command.
+func TestExitSyncFailed(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"install", "rollback", "download", "pack"} {
+		a := &app{ctx: t.Context(), command: command}
+		got := classify(a, fmt.Errorf("install: %w", &durable.SyncError{Path: "/opt/.tigerbeetle", Err: syscall.EIO}))
+		if got.code != exitFailed || !strings.Contains(got.hint, "the disk may be failing") {
+			t.Errorf("%s: exit code %d, hint %q", command, got.code, got.hint)
 		}
 	}
 }

@@ -151,7 +151,7 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 		return err
 	case isRelease(argument) && s.Place.Mirror != "":
 		if _, statErr := os.Stat(s.Place.Mirror); errors.Is(statErr, fs.ErrNotExist) && !strings.Contains(s.Place.Mirror, "://") {
-			return &commandError{code: exitFailed, hint: "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from", err: err}
+			return failed(hintMirror, err)
 		}
 		hint = "see what there is: tbctl releases --mirror " + shellWord(s.Place.Mirror)
 	case isRelease(argument):
@@ -166,7 +166,7 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 			}
 		}
 	}
-	return &commandError{code: exitFailed, hint: hint, err: err}
+	return failed(hint, err)
 }
 
 // sizeHint is the size in bytes that an executable in a local file at least

@@ -39,20 +39,20 @@ const timeFormat = "2006-01-02 15:04:05"
 
 // Run looks and reports.
 func (c *statusCmd) Run(a *app) error {
-	status, failed := report.NewStatus(a.ctx, a.installer(), a.target(c.Target))
+	status, unseen := report.NewStatus(a.ctx, a.installer(), a.target(c.Target))
 	if status == nil {
-		return failed
+		return unseen
 	}
 	a.warnAll(status.Warnings)
 	// Of the previous file it is said when that is to be put back, and what runs is about to be left.
 	a.advise(slices.DeleteFunc(slices.Clone(status.Advisories), func(n advisory.Notice) bool { return n.About != advisory.AboutInstalled }))
-	a.emit(status, func(out *term.Stream) { renderStatus(out, status, failed != nil) })
+	a.emit(status, func(out *term.Stream) { renderStatus(out, status, unseen != nil) })
 	target, err := status.Target, status.Problem
 	switch {
-	case failed != nil:
-		return failed
+	case unseen != nil:
+		return unseen
 	case !target.Exists:
-		return &commandError{code: exitFailed, hint: "tbctl releases lists what there is; then tbctl install RELEASE {target}", err: fmt.Errorf("%s: nothing is installed", target.Path)}
+		return failed("tbctl releases lists what there is; then tbctl install RELEASE {target}", fmt.Errorf("%s: nothing is installed", target.Path))
 	case err == nil || status.Hides(target.Path):
 		return err
 	case multiversion.IsPlain(err):

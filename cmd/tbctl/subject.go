@@ -10,10 +10,10 @@ import (
 )
 
 // subject is what a command line is about. Hints repeat its names, so that they can
-// be typed as they stand.
+// be typed as they stand. An error about another file says so, see [fileError].
 type subject struct {
-	file   string // that is read, "" while there is none or it is not on this host
-	target string // that is changed or looked at
+	file   string // that is read, "" if there is none, several, or it is not on this host
+	target string // that is changed, looked at or made
 }
 
 // in puts the names into a hint's {file} and {target}.

@@ -17,11 +17,6 @@ import (
 	"github.com/tbctl/tbctl/watch"
 )
 
-// usage makes an error about the command line.
-func usage(hint, format string, args ...any) error {
-	return &commandError{code: exitUsage, hint: hint, err: fmt.Errorf(format, args...)}
-}
-
 // checkArguments refuses an empty argument: most likely it is a variable without
 // a value, and the default target is not what was meant. So it does with a name that cannot
 // be kept, and one that no shell has expanded.

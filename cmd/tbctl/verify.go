@@ -75,13 +75,13 @@ func (c *verifyCmd) Run(a *app) error {
 	case untrusted != nil && result.Report.Ok:
 		return untrusted
 	case !result.Report.Ok:
-		hint := a.hintFindings()
+		hint := a.hintFindings(a.about)
 		if result.Report.Binary == nil && result.Kind.Name != inspect.NameDamaged {
 			hint = hintStranger(result.Kind)
 		}
 		return rejected(hint, fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
 	case result.Fit != nil && !result.Fit.Ok:
-		return &commandError{code: exitRefused, hint: a.hintFit(result.Fit, false), err: fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis)}
+		return refused(a.hintFit(result.Fit, false), fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis))
 	}
 	return nil
 }
@@ -129,7 +129,7 @@ func (c *verifyCmd) compare(a *app, next *multiversion.Binary) (verify.ReplaceRe
 	defer against.Close()
 	installed := verify.InstalledFrom(against, against.Size(), c.Fit.FromPlain)
 	if errors.Is(installed.Err, multiversion.RuleKind) {
-		return verify.ReplaceReport{}, &commandError{code: exitRefused, hint: "is --against the right file?", err: fmt.Errorf("%s is %s, not a binary", c.Against, inspect.Describe(against, against.Size()).Text)}
+		return verify.ReplaceReport{}, refused("is --against the right file?", fmt.Errorf("%s is %s, not a binary", c.Against, inspect.Describe(against, against.Size()).Text))
 	}
 	site := a.site(c.Against, c.Fit.said())
 	fit, err := site.Judge(a.ctx, next, installed)

@@ -171,7 +171,7 @@ func untilError(a *app, path string, err error) error {
 	case errors.As(err, &cannot):
 		hint = "what can be seen of it: --until running"
 	}
-	return &commandError{code: exitFailed, hint: hint, err: err}
+	return failed(hint, err)
 }
 
 // hintStrangers says how to let the first replica that does not count do so, or how to leave it out. The

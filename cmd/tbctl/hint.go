@@ -1,0 +1,394 @@
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/extract"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/pack"
+	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// explain finds what to type next, and what a program may want to know of an error: what the outermost error in it
+// says that knows. Where an error inside decided the class, nothing outside of it knows what is to be done.
+func (a *app) explain(err error, class fault.Class) (hint string, detail any) {
+	about := a.about
+	if file, ok := errors.AsType[*fileError](err); ok {
+		about.file = file.name
+	}
+	decided := class == fault.Unknown || class == fault.Interrupted
+	for each := range fault.All(err) {
+		if said, ok := each.(interface{ Class() fault.Class }); decided && (!ok || said.Class() != class) {
+			continue
+		}
+		text, more := a.hintOf(each, err, about)
+		if hint == "" {
+			hint = text
+		}
+		if detail == nil {
+			detail = more
+		}
+	}
+	switch {
+	case hint != "":
+	case class == fault.Interrupted && a.command != "watch": // there it is the usual end
+		hint = "run the same command again: nothing is half done"
+	case class == fault.Failed:
+		hint = a.hintOtherwise(err)
+	}
+	return about.in(hint), detail
+}
+
+// hintOf is what one error knows, of all that there are in whole.
+func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) {
+	switch e := err.(type) {
+	case *hintedError:
+		return e.hint, nil
+
+	// What is on the disk.
+	case *durable.UnknownStateError:
+		if a.makesFile() {
+			return "look whether it is there, and whole: tbctl verify " + shellWord(e.Path) + "; or write it again, with --force", nil
+		}
+		return "find out what is on the disk: tbctl status " + shellWord(e.Path), nil
+	case *install.ReadBackError:
+		return "find out what is on the disk: tbctl verify " + shellWord(e.Target), nil
+	case *durable.SyncError:
+		return a.hintSync(e), nil
+	case *install.PlanError:
+		return a.hintPlan(e), nil
+	case *fsatomic.AttributeError:
+		return a.hintAttribute(e), nil
+	case *durable.BusyError:
+		return "wait for it: --wait 1m", e.Holder
+	case *durable.ScratchError:
+		if errors.Is(e, syscall.EFBIG) {
+			return "this process may not write files of that size: ulimit -f unlimited", nil
+		}
+		return "it is kept in a temporary file for a moment: name a directory that can be written and has room for it: TMPDIR=DIR " + typed(a.line), nil
+	case *install.StateError:
+		return hintState(e), nil
+	case *install.JournalError:
+		return "run it as root, or name a history that may be read: --state-dir DIR (now " + a.stateDir() + ")", nil
+	case *fileError:
+		return a.hintFile(e), nil
+
+	// The artifact.
+	case *install.RejectedError:
+		return a.hintRejected(e, about)
+	case *release.ArtifactError:
+		return hintArtifact(e)
+	case *inspect.NotMultiversionError:
+		return hintStranger(e.Kind), e.Kind
+	case *multiversion.FormatError:
+		switch {
+		case e.Rule == multiversion.RuleRead:
+			return "", nil
+		case multiversion.IsPlain(e):
+			return hintPlain, e
+		}
+		return a.hintFindings(about), e
+	case *archive.FormatError:
+		return hintArchive(e), e
+	case *pack.RefusalError:
+		switch {
+		case e.Class() != fault.Rejected:
+			return "", nil
+		case e.Reason == pack.ReasonSections:
+			return "take the executable out of it: tbctl extract FILE RELEASE -o OUT", nil
+		}
+		return "look at what goes in: tbctl inspect FILE", nil
+
+	// What is installed, and what runs.
+	case *install.RefusedError:
+		switch {
+		case errors.Is(e, install.ErrNotBinary):
+			return "if it really is to be replaced, move it away first: " + moveAway(e.Target), nil
+		case e.Report != nil && e.Err == nil: // else the cause knows
+			return a.hintFit(e.Report, e.Plain), nil
+		}
+	case *install.HearsayError:
+		return "if that is the data file of its replica, name it: " + a.typedWith("--data-file", e.DataFile), nil
+	case *host.UnknownReleaseError:
+		return "run it as root, or say which release runs: --running RELEASE", nil
+	case *host.StillRunsError:
+		return "stop it, then run the same command again", nil
+	case *host.RememberedError:
+		return "run it as root, or say which release runs: --running RELEASE; if the file no longer belongs to a replica of {target}: --forget-data-file " + shellWord(e.Name), nil
+	case *host.DataFileError:
+		if errors.Is(e, fs.ErrNotExist) {
+			return "check the name; tbctl status shows the data files of the replicas that run", nil
+		}
+
+	case *datafile.QuorumError:
+		if e.Reason != datafile.ErrNoCopy { //nolint:errorlint // a reason is one of those
+			return hintRunning(a, e, about), nil
+		}
+	case *datafile.VersionError:
+		return hintRunning(a, e, about), nil
+
+	// The place that releases come from.
+	case *release.UnavailableError:
+		return hintUnavailable(e), e.Evidence
+	case *release.TokenError:
+		return hintOfToken(e), nil
+	case *release.RateLimitError:
+		return "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", e
+	case *release.TransferError:
+		return hintNetwork(e, e.Kept), e
+	case *release.HTTPError:
+		if !errors.Is(e, release.ErrNotFound) {
+			return hintNetwork(e, false), nil
+		}
+	case *tls.CertificateVerificationError, *net.OpError:
+		return hintNetwork(e, false), nil
+	}
+	for _, entry := range namedHints {
+		is, ok := err.(interface{ Is(error) bool })
+		switch {
+		case err != entry.err && !(ok && is.Is(entry.err)): //nolint:errorlint // this error, without those in it
+		case entry.ask != nil:
+			return entry.ask(a, whole, about), nil
+		default:
+			return entry.hint, nil
+		}
+	}
+	return "", nil
+}
+
+// namedHints are about the errors that have but a name. An error that has several is asked for them in this order.
+var namedHints = []struct {
+	err  error
+	hint string
+	ask  func(a *app, whole error, about subject) string // instead, where the command line or another error decides
+}{
+	{err: fsatomic.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
+	{err: vfs.ErrRace, hint: "something else changed it at the same moment: run the same command again"},
+	{err: verify.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
+
+	// What is installed.
+	{err: fsatomic.ErrNoOld, ask: hintNoOld},
+	{err: install.ErrStateVersion, hint: "use the tbctl that wrote it, or a newer one"},
+	{err: install.ErrNotExecutable, hint: "if it is the right file: chmod u+x {target}-old"},
+	{err: install.ErrNotBack, hint: "this goes back: tbctl rollback {target}"},
+	{err: install.ErrNothingInstalled, hint: "install what is there: tbctl install {target}-old {target}"},
+	{err: fsatomic.ErrSameFile, hint: "the target and the previous file are one file: tbctl status {target}"},
+
+	// The artifact.
+	{err: release.ErrTooLarge, hint: hintTooLarge},
+	{err: install.ErrTooLarge, hint: hintTooLarge},
+	{err: extract.ErrArch, hint: "a universal binary holds two executables: --arch aarch64 or --arch x86_64"},
+	{err: extract.ErrNotIncluded, hint: "see what it holds: tbctl inspect {file}"},
+	{err: extract.ErrChecksum, hint: "this lists every finding: tbctl verify {file}"},
+	{err: extract.ErrPlatform, hint: "it runs on its own platform alone; this takes it out: tbctl extract {file} RELEASE -o FILE"},
+
+	// The place at the target.
+	{err: vfs.ErrReadOnly, hint: "remount it writable (mount -o remount,rw), or install elsewhere: df {target} shows what is mounted there"},
+	{err: fsatomic.ErrNoExec, hint: "nothing can be executed there: install on a file system that is not mounted noexec"},
+	{err: fsatomic.ErrImmutable, hint: "chattr -i -a takes the flag away from what the message names"},
+	{err: fsatomic.ErrDirNotWritable, hint: "run it as root or as the directory's owner: sudo tbctl …"},
+	{err: fsatomic.ErrSticky, hint: "run it as root or as the file's owner: sudo tbctl …"},
+	{err: fsatomic.ErrMountPoint, hint: "something is mounted on the file itself: umount it, or change what it is mounted from"},
+	{err: vfs.ErrNoSpace, ask: hintNoSpace},
+	{err: syscall.EDQUOT, ask: hintNoSpace},
+	{err: fsatomic.ErrNoInodes, hint: "remove some files from the target's file system"},
+	{err: fsatomic.ErrOldKind, hint: "move away what stands at {target}-old"},
+	{err: vfs.ErrDangling, hint: "mend or remove the symbolic link"},
+	{err: vfs.ErrLinkOwner, hint: "name the file itself: a link that anybody may have put there is not followed"},
+	{err: fsatomic.ErrOldOwner, hint: "look at who put {target}-old there, and move it away; if it is the right file, name it by what sha256sum prints: --sha256 HEX"},
+	{err: fsatomic.ErrInode, hint: "move away the leftover that the message names"},
+	{err: vfs.ErrLinkLoop, hint: "mend the symbolic links"},
+	{err: vfs.ErrDirectory, hint: "name the file, not its directory: {target}/tigerbeetle"},
+	{err: vfs.ErrNotRegular, hint: "name a regular file, or a place where nothing is"},
+	{err: vfs.ErrNoDirectory, ask: hintNoDirectory},
+	{err: vfs.ErrNoCurrent, hint: hintNoCurrent},
+	{err: fsatomic.ErrLockFile, ask: hintAway},
+	{err: fsatomic.ErrStateKind, ask: hintAway},
+	{err: install.ErrNotSupported, hint: "tbctl inspect and tbctl verify work here"},
+	{err: install.ErrNotUTF8, hint: hintUTF8},
+
+	// The source, and data files.
+	{err: release.ErrTag, hint: "tbctl releases lists the releases; a file is named with its path, such as ./tigerbeetle"},
+	{err: release.ErrPlatform, hint: "one of --platform " + strings.Join(texts(release.Platforms()), ", ")},
+	{err: release.ErrNotListable, hint: "only GitHub and directories list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL"},
+	{err: release.ErrOption, ask: hintOption},
+	{err: release.ErrNotFound, ask: hintNotFound},
+	{err: release.ErrEndedEarly, hint: "was the connection lost, or did the command before the pipe fail? send it again"},
+	{err: release.ErrRedirect, hint: hintRedirect},
+	{err: release.ErrIdle, hint: hintWay},
+	{err: datafile.ErrNoCopy, hint: hintNoDataFile},
+	{err: datafile.ErrFileKind, hint: hintNoDataFile},
+	{err: datafile.ErrNoRelease, ask: hintRunning},
+
+	// What the system says, where nobody knows better.
+	{err: fs.ErrExist, hint: "choose another name, or replace it: --force"},
+	{err: fs.ErrPermission, hint: "run it as root or as the owner of the file"},
+	{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
+	{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
+	{err: syscall.ENOTDIR, hint: "what the name has before its last / is a file, not a directory: check the name"},
+	{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
+	{err: syscall.ELOOP, hint: "mend the symbolic links"},
+	{err: syscall.EIO, hint: "the disk, or the way to it, may be failing: look at the kernel's log (dmesg)"},
+	{err: syscall.EMFILE, hint: "more files must be allowed to be open: ulimit -n 64"},
+	{err: syscall.ENFILE, hint: "too many files are open on this host: sysctl fs.file-max"},
+	{err: syscall.ENOMEM, hint: "this host, or the control group of the service, is out of memory"},
+}
+
+// hintOtherwise is for failures that nothing is known of but what the system says.
+func (a *app) hintOtherwise(err error) string {
+	if path, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) {
+		return "check the name: ls -ld " + shellWord(filepath.Dir(path.Path))
+	}
+	return strings.Join(strings.Fields("tbctl "+a.command+" --help"), " ")
+}
+
+// hintSync is about a failed fsync.
+func (a *app) hintSync(err *durable.SyncError) string {
+	switch {
+	case err.Swapped && a.makesFile():
+		return "the file is in place but may be gone after a power cut: sync, or write it again, with --force"
+	case err.Swapped:
+		return "the new file is in place but may be gone after a power cut: sync, then tbctl status {target}"
+	case a.makesFile():
+		return "the disk may be failing: nothing was put at the name; look at the kernel's log (dmesg)"
+	}
+	return "the disk may be failing; the target was not replaced: look at the kernel's log (dmesg), and at the target: tbctl verify {target}"
+}
+
+// makesFile reports whether the command writes an ordinary file, which is no target.
+func (a *app) makesFile() bool {
+	return slices.Contains([]string{"download", "extract", "pack"}, a.command)
+}
+
+// hintPlan is about all that hinders an installation in that place. Its attributes come after the place.
+func (a *app) hintPlan(plan *install.PlanError) string {
+	var hints []string
+	for _, problem := range plan.Problems {
+		if class := fault.Of(problem); class == plan.Class() || class != fault.Refused {
+			if hint, _ := a.explain(problem, fault.None); hint != "" && !slices.Contains(hints, hint) {
+				hints = append(hints, hint)
+			}
+		}
+	}
+	return strings.Join(hints, "; ")
+}
+
+// hintAttribute is about an attribute that cannot be set. A rollback puts the file itself back, which keeps its
+// owner or gets that of the installed one; a copy can get another.
+func (a *app) hintAttribute(err *fsatomic.AttributeError) string {
+	if !errors.Is(err, fsatomic.ErrOwner) {
+		return "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"
+	}
+	owner, root := "--owner USER[:GROUP]", "run it as root, or "
+	switch {
+	case errors.Is(err, fsatomic.ErrUnmapped):
+		owner, root = "--owner USER:GROUP of this container", ""
+	case os.Geteuid() == 0:
+		root = "run it outside of this container, whose root may not do that, or "
+	}
+	if a.command == "rollback" {
+		return root + "put a copy of it back, which may have another owner: tbctl install {target}-old {target} --allow-downgrade " + owner
+	}
+	return root + "say " + owner
+}
+
+// hintState is about what stands beside the target and is no state. What else is wrong has a hint of its own.
+func hintState(err *install.StateError) string {
+	var system syscall.Errno
+	var sync *durable.SyncError
+	if errors.As(err, &system) || errors.As(err, &sync) || errors.Is(err, install.ErrStateVersion) || errors.Is(err, vfs.ErrNoSpace) {
+		return ""
+	}
+	return "move away what stands there, and run the same command again: " + moveAway(err.Path)
+}
+
+// hintAway is about what stands at a name of tbctl's own.
+func hintAway(_ *app, err error, _ subject) string {
+	hint := "move away what stands there, and run the same command again"
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		hint += ": " + moveAway(path.Path)
+	}
+	return hint
+}
+
+// moveAway is the command that does so, and keeps it.
+func moveAway(path string) string { return "mv " + shellWord(path) + " " + shellWord(path+".away") }
+
+func hintNoOld(_ *app, _ error, about subject) string {
+	if name, ok := strings.CutSuffix(about.target, "-old"); ok {
+		return "name the installed binary: tbctl rollback " + shellWord(name)
+	}
+	return "there is nothing to go back to: see what was done where with tbctl history; this installs another: tbctl install RELEASE {target}"
+}
+
+func hintNoSpace(_ *app, err error, _ subject) string {
+	if errors.Is(err, syscall.EDQUOT) {
+		return "the quota of its owner there is used up: quota -s shows it; make room, have it raised, or name another place"
+	}
+	return "make room in that file system (df), or name another place; a new file stands beside the old one until it takes its place"
+}
+
+func hintNoDirectory(a *app, _ error, _ subject) string {
+	if a.command != "install" && !a.makesFile() {
+		return "check the name"
+	}
+	return "make the directory first: mkdir -p \"$(dirname {target})\""
+}
+
+func hintOption(a *app, err error, _ subject) string {
+	if errors.Is(err, fs.ErrNotExist) {
+		return "check the name; tbctl config shows which flag, variable or file says it"
+	}
+	return "tbctl " + a.command + " --help"
+}
+
+func hintNotFound(a *app, _ error, _ subject) string {
+	if a.command == "releases" {
+		return hintMirror
+	}
+	return "check the name; tbctl releases lists what there is"
+}
+
+// hintRunning is about a data file that does not tell its release.
+func hintRunning(a *app, _ error, _ subject) string {
+	if a.command == "exec" {
+		return "say which release is to run: --release RELEASE"
+	}
+	return "say which release runs instead: --running RELEASE"
+}
+
+// Hints that are given at several places.
+const (
+	hintTooLarge   = "no release is that large: look at what the source sends"
+	hintNoDataFile = "name a TigerBeetle data file: tbctl status shows those of the replicas that run, and tbctl inspect what a file is"
+	hintMirror     = "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from"
+	hintNoCurrent  = "cd to a directory that is there, or name the file from /" // where the shell's directory is gone
+	hintUntrusted  = "do not use this file: get it again from a source that you trust"
+)
+
+// texts are values as a list.
+func texts[T ~string](values []T) []string {
+	var list []string
+	for _, value := range values {
+		list = append(list, string(value))
+	}
+	return list
+}
