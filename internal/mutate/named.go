@@ -11,8 +11,8 @@ type namedMutant struct {
 // namedMutants once survived, each against what tbctl promises.
 var namedMutants = []namedMutant{
 	{
-		name: "what is read back differs, and the exit code is 1", file: "cmd/tbctl/exit_table.go",
-		old: `return exitUnknown, "find out what is on the disk: tbctl verify "`, new: `return exitFailed, "find out what is on the disk: tbctl verify "`,
+		name: "what is read back differs, and the exit code is 1", file: "install/errors.go",
+		old: `func (e *ReadBackError) Class() fault.Class { return fault.Unknown }`, new: `func (e *ReadBackError) Class() fault.Class { return fault.Failed }`,
 		tests: "./cmd/tbctl ^TestExitUnknown$",
 	},
 	{
