@@ -53,20 +53,10 @@ func (w *swap) run(dropOld bool) (Committed, error) {
 	if err != nil {
 		return Committed{}, w.unknown("look at the result", true, true, oldName, err)
 	}
-	if !w.isNew(w.lock.base(), info) { // somebody without the lock was faster
+	if !w.isNew(w.lock.base(), info) { // another process, which does not take the lock, replaced it
 		return Committed{}, w.unknown("look at the result", false, false, oldName, ErrChanged)
 	}
 	return Committed{Path: w.target.Path, File: info, Old: old, Method: method}, nil
-}
-
-// isNew reports whether what is at name is the new file: by its inode number or, where
-// the number is another one, by its contents.
-func (w *swap) isNew(name string, info vfs.Info) bool {
-	if info.SameFile(w.file) {
-		return true
-	}
-	same, err := vfs.HasContents(w.lock.dir, name, w.source, w.file.Size)
-	return err == nil && same
 }
 
 // put makes the swap, its durability, and the previous file's name.
@@ -85,6 +75,16 @@ func (w *swap) put(dropOld bool) (Method, error) {
 		return "", w.failed("exchange", err)
 	}
 	return MethodExchanged, w.exchanged()
+}
+
+// isNew reports whether what is at name is the new file: by its inode number or, where
+// the number is another one, by its contents.
+func (w *swap) isNew(name string, info vfs.Info) bool {
+	if info.SameFile(w.file) {
+		return true
+	}
+	same, err := vfs.HasContents(w.lock.dir, name, w.source, w.file.Size)
+	return err == nil && same
 }
 
 // recheck compares everything that the plan saw with what is there now.
@@ -116,11 +116,6 @@ func (w *swap) recheck() error {
 	if exists != w.target.Exists || (exists && !info.Unchanged(w.target.File) && !w.isTarget(base)) {
 		return ErrChanged
 	}
-	return w.recheckNames()
-}
-
-// recheckNames looks at the new file and at the previous one's name.
-func (w *swap) recheckNames() error {
 	if err := w.recheckNew(); err != nil {
 		return err
 	}
@@ -134,7 +129,7 @@ func (w *swap) recheckNames() error {
 	return nil
 }
 
-// recheckNew looks whether the new file still is the one that was judged.
+// recheckNew returns an error unless the new file still is the one that was judged.
 func (w *swap) recheckNew() error {
 	info, err := w.lock.dir.Lstat(w.from)
 	if err == nil && !info.SameContents(w.file) {
@@ -153,13 +148,22 @@ func (w *swap) exchanged() error {
 	if !displaced.SameContents(w.target.File) && !w.isTarget(w.from) {
 		return w.giveBack()
 	}
-	if err := w.lock.sync(true); err != nil {
-		return w.unknown("sync the directory", true, false, w.from, err)
+	if err := w.syncSwapped(false, w.from); err != nil {
+		return err
 	}
 	return w.nameOld(w.from)
 }
 
-// giveBack undoes an exchange that displaced a file which somebody put there
+// syncSwapped makes the last change after the swap durable. certain says whether the new file is so already;
+// previous is where the previous file is.
+func (w *swap) syncSwapped(certain bool, previous string) error {
+	if err := w.lock.sync(true); err != nil {
+		return w.unknown("sync the directory", true, certain, previous, err)
+	}
+	return nil
+}
+
+// giveBack undoes an exchange that displaced a file which another process put there
 // between the check and the swap.
 func (w *swap) giveBack() error {
 	if err := w.lock.dir.Exchange(w.from, w.lock.base()); err != nil {
@@ -171,7 +175,7 @@ func (w *swap) giveBack() error {
 	return w.fail("exchange", ErrChanged)
 }
 
-// failed judges an error of the swapping call itself: if the new file is still
+// failed says what an error of the swapping call itself means: if the new file is still
 // where it was, nothing happened.
 func (w *swap) failed(step string, err error) error {
 	if info, statErr := w.lock.dir.Lstat(w.from); statErr == nil && w.isNew(w.from, info) {
@@ -231,37 +235,24 @@ func (w *swap) rename(previous string) error {
 	if err := w.lock.dir.Rename(w.from, w.lock.base()); err != nil {
 		return w.failed("rename", err)
 	}
-	if err := w.lock.sync(true); err != nil {
-		return w.unknown("sync the directory", true, false, previous, err)
-	}
-	return nil
+	return w.syncSwapped(false, previous)
 }
 
-// create puts the file where nothing was, and never over what appeared there.
+// create puts the file where nothing was, and never over what appeared there. On a file system
+// that cannot rename without replacing it makes a link; where there are no links either, the
+// check just made is all there is.
 func (w *swap) create() error {
 	base, dir := w.lock.base(), w.lock.dir
 	err := dir.RenameNoReplace(w.from, base)
-	if errors.Is(err, vfs.ErrNotSupported) {
-		return w.createByLink()
-	}
-	if errors.Is(err, fs.ErrExist) {
+	switch {
+	case err == nil:
+		return w.syncSwapped(false, "")
+	case errors.Is(err, fs.ErrExist):
 		return w.fail("create", ErrChanged)
-	}
-	if err != nil {
+	case !errors.Is(err, vfs.ErrNotSupported):
 		return w.failed("create", err)
 	}
-	if err := w.lock.sync(true); err != nil {
-		return w.unknown("sync the directory", true, false, "", err)
-	}
-	return nil
-}
-
-// createByLink is create for a file system that cannot rename without
-// replacing. Where it has no links either, the check just made is all there is.
-func (w *swap) createByLink() error {
-	base, dir := w.lock.base(), w.lock.dir
-	err := dir.Link(w.from, base)
-	switch {
+	switch err = dir.Link(w.from, base); {
 	case errors.Is(err, fs.ErrExist):
 		return w.fail("create", ErrChanged)
 	case vfs.NoLinks(err):
@@ -272,16 +263,13 @@ func (w *swap) createByLink() error {
 		}
 		return w.fail("create", err)
 	}
-	if err := w.lock.sync(true); err != nil {
-		return w.unknown("sync the directory", true, false, "", err)
+	if err := w.syncSwapped(false, ""); err != nil {
+		return err
 	}
 	if err := dir.Remove(w.from); err != nil {
 		return w.unknown("remove the second name", true, true, "", err)
 	}
-	if err := w.lock.sync(true); err != nil {
-		return w.unknown("sync the directory", true, true, "", err)
-	}
-	return nil
+	return w.syncSwapped(true, "")
 }
 
 // nameOld gives the previous file, now at from, its lasting name.
@@ -295,10 +283,7 @@ func (w *swap) nameOld(from string) error {
 		}
 		return w.unknown("rename the previous file", true, true, from, err)
 	}
-	if err := w.lock.sync(true); err != nil {
-		return w.unknown("sync the directory", true, true, w.oldName(), err)
-	}
-	return nil
+	return w.syncSwapped(true, w.oldName())
 }
 
 // nameOld renames from to old. When both are links to one file, rename(2) would
