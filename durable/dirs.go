@@ -10,10 +10,7 @@ import (
 )
 
 const (
-	tempDirMode     vfs.Mode = 0o700
-	tempEntriesMax           = 100_000
-	tempDirLabel             = "dir"
-	pathElementsMax          = 4096
+	pathElementsMax = 4096
 )
 
 // openParent opens the directory of name, with make also making it.
@@ -102,60 +99,6 @@ func mkdir(fsys vfs.FS, parent vfs.Dir, path, base string, mode vfs.Mode) error 
 	}
 	if err := parent.Sync(); err != nil {
 		return &SyncError{Path: path, Err: err}
-	}
-	return nil
-}
-
-// TempDir is a directory for files that nobody else needs, mode 0700.
-type TempDir struct {
-	fsys vfs.FS
-	path string
-}
-
-// MkdirTemp makes a directory with a new name in parent, which exists.
-func MkdirTemp(fsys vfs.FS, parent string) (*TempDir, error) {
-	path, err := vfs.Absolute(parent)
-	if err != nil {
-		return nil, &fs.PathError{Op: "make temporary directory in", Path: parent, Err: err}
-	}
-	dir, err := fsys.OpenDir(path)
-	if err != nil {
-		return nil, &fs.PathError{Op: "make temporary directory in", Path: parent, Err: err}
-	}
-	defer dir.Close()
-	name := RandomName(tempDirLabel, kindTemp)
-	if err := dir.Mkdir(name, tempDirMode); err != nil {
-		return nil, &fs.PathError{Op: "make temporary directory in", Path: parent, Err: err}
-	}
-	return &TempDir{fsys, filepath.Join(path, name)}, nil
-}
-
-// Path returns the directory's absolute path.
-func (t *TempDir) Path() string { return t.path }
-
-// Remove removes the directory and the files in it, but no directories in it.
-// On nil it does nothing. On error some may be left.
-func (t *TempDir) Remove() error {
-	if t == nil {
-		return nil
-	}
-	dir, err := t.fsys.OpenDir(t.path)
-	if err != nil {
-		return &fs.PathError{Op: "remove", Path: t.path, Err: err}
-	}
-	names, err := dir.List("", tempEntriesMax)
-	for _, name := range names {
-		err = errors.Join(err, dir.Remove(name))
-	}
-	dir.Close()
-	if err == nil {
-		var parent vfs.Dir
-		if parent, err = t.fsys.OpenDir(filepath.Dir(t.path)); err == nil {
-			err = errors.Join(parent.RemoveDir(filepath.Base(t.path)), parent.Close())
-		}
-	}
-	if err != nil {
-		return &fs.PathError{Op: "remove", Path: t.path, Err: err}
 	}
 	return nil
 }

@@ -4,16 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"runtime"
 
-	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -36,32 +33,28 @@ func Run(ctx context.Context, binary *multiversion.Binary, release multiversion.
 	if err != nil {
 		return 0, err
 	}
-	dir, err := durable.MkdirTemp(vfs.OS(), os.TempDir())
+	dir, err := os.MkdirTemp("", "tbctl-")
 	if err != nil {
 		return 0, fmt.Errorf("run release %s: %w", release, err)
 	}
-	defer func() { err = errors.Join(err, dir.Remove()) }()
-	name := filepath.Join(dir.Path(), runName)
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	name := filepath.Join(dir, runName)
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	err = durable.WriteFile(vfs.OS(), name, runMode, false, func(w io.Writer) error { return chosen.copyTo(ctx, w) })
+	file, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_EXCL, runMode)
 	if err != nil {
-		return 0, fmt.Errorf("copy release %s into %s: %w", release, dir.Path(), err)
+		return 0, fmt.Errorf("run release %s: %w", release, err)
 	}
-	if err := verifyFile(ctx, chosen, name); err != nil {
-		return 0, fmt.Errorf("verify release %s in %s: %w", release, dir.Path(), err)
+	if err = chosen.copyTo(ctx, file); err != nil {
+		err = fmt.Errorf("copy release %s into %s: %w", release, dir, err)
+	} else if err = chosen.verify(ctx, file); err != nil {
+		err = fmt.Errorf("verify release %s in %s: %w", release, dir, err)
+	}
+	if err = errors.Join(err, file.Close()); err != nil {
+		return 0, err
 	}
 	return runChild(name, command)
-}
-
-func verifyFile(ctx context.Context, chosen program, name string) error {
-	file, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	return chosen.verify(ctx, file)
 }
 
 // runChild waits for the child and passes signals on meanwhile.
