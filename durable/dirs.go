@@ -9,11 +9,9 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-const (
-	pathElementsMax = 4096
-)
+const pathElementsMax = 4096
 
-// openParent opens the directory of name, with make also making it.
+// openParent opens the directory that name is in, and with make makes it first.
 func openParent(fsys vfs.FS, name string, make bool) (vfs.Dir, string, error) {
 	path, err := vfs.Absolute(name)
 	if err != nil {
@@ -51,7 +49,7 @@ func mkdirAll(fsys vfs.FS, path string, mode vfs.Mode, depth int) error {
 	if err == nil {
 		return nil
 	}
-	// Not cleaned up: behind a symbolic link ".." is another directory.
+	// Not cleaned up: after a symbolic link ".." is another directory.
 	parentPath, base := vfs.SplitPath(strings.TrimRight(path, string(filepath.Separator)))
 	if !errors.Is(err, fs.ErrNotExist) || base == "" || depth == 0 {
 		return err
@@ -67,22 +65,9 @@ func mkdirAll(fsys vfs.FS, path string, mode vfs.Mode, depth int) error {
 		return err
 	}
 	defer parent.Close()
-	return mkdir(fsys, parent, path, base, mode)
-}
-
-func openAndClose(fsys vfs.FS, path string) error {
-	dir, err := fsys.OpenDir(path)
-	if err != nil {
-		return err
-	}
-	return dir.Close()
-}
-
-// mkdir makes one directory; one that somebody else just made is as good.
-func mkdir(fsys vfs.FS, parent vfs.Dir, path, base string, mode vfs.Mode) error {
-	err := parent.Mkdir(base, mode)
-	if errors.Is(err, fs.ErrExist) {
-		return openAndClose(fsys, path) // a file, or a link to nothing, is none
+	err = parent.Mkdir(base, mode)
+	if errors.Is(err, fs.ErrExist) { // another process just made it; or it is a file, or a link to nothing
+		return openAndClose(fsys, path)
 	}
 	if err != nil {
 		return err
@@ -101,4 +86,13 @@ func mkdir(fsys vfs.FS, parent vfs.Dir, path, base string, mode vfs.Mode) error 
 		return &SyncError{Path: path, Err: err}
 	}
 	return nil
+}
+
+// openAndClose returns an error unless path is a directory.
+func openAndClose(fsys vfs.FS, path string) error {
+	dir, err := fsys.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	return dir.Close()
 }

@@ -13,10 +13,10 @@ var ErrBusy = errors.New("busy")
 
 // SyncError is a failed fsync. It is never tried again, because the system
 // may have forgotten the data that it could not write. Before the new file is at its
-// name, what stands there is untouched all the same.
+// name, what is there is untouched all the same.
 type SyncError struct {
 	Path    string // the file or directory
-	Swapped bool   // the new file already stands at the target
+	Swapped bool   // the new file is already at its name
 	Err     error
 }
 

@@ -20,18 +20,17 @@ const (
 	journalReadMax = 16 << 20 // bytes that ScanJournal reads at most
 	scanBufferSize = 64 << 10
 
-	// journalMode lets nobody else open it, who could hold its lock then.
+	// journalMode keeps other users from opening it: who can open it can hold its lock.
 	journalMode    vfs.Mode = 0o600
 	journalDirMode vfs.Mode = 0o755
 	appendRoom              = 4 << 10 // bytes that a usual line needs at most
 )
 
-// Append adds one line to a journal, durably: on nil it is on the disk. The
-// line must not contain a newline. The journal and its directories are made if
-// need be, the file with mode 0600, which an older one gets too; a symbolic link is not
-// followed, and a file with further names is not written to. Concurrent writers wait for each
-// other, until ctx ends. A last line that a crash tore is
-// left as it is, and the new one begins on a line of its own.
+// Append adds one line to a journal, durably: on nil it is on the disk. The line must not contain a
+// newline. The journal and its directories are made if they do not exist, the file with mode 0600,
+// which an older one gets too. A symbolic link is not followed, and a file with further names is
+// not written to. Concurrent writers wait for each other, until ctx ends. Where a crash tore the
+// last line it is left as it is, and the new one begins on a line of its own.
 //
 // Errors: [vfs.ErrTooLarge], [vfs.ErrNotRegular], a [SyncError], the context's with a
 // [BusyError], or the operating system's. On error the line may be there, or a
@@ -63,8 +62,8 @@ func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 	return appendLocked(dir, file, name, line)
 }
 
-// openJournal also takes rights away that nobody but the file's owner needs: who may open the
-// file may hold its lock. It is a wish: where this process may not, the owner's next one does.
+// openJournal opens or makes a journal, and takes away the rights of other users to it. That fails
+// without an error for a process that may not do it; the owner's next one does it.
 func openJournal(dir vfs.Dir, base string) (vfs.File, error) {
 	file, err := openOwn(dir, base, journalMode)
 	if err != nil {
@@ -97,13 +96,13 @@ func appendLocked(dir vfs.Dir, file vfs.File, name string, line []byte) error {
 	}
 	text = append(append(text, line...), '\n')
 	if _, err := file.Write(text); err != nil {
-		_ = file.Truncate(info.Size) // a wish: the next line can cope with a torn one
+		_ = file.Truncate(info.Size) // if that fails, the next line begins on a line of its own
 		return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
 	}
 	if err := file.Sync(); err != nil {
 		return &SyncError{Path: name, Err: vfs.NoSpace(err)}
 	}
-	if info.Size == 0 { // whoever made the file may have died before its name was durable
+	if info.Size == 0 { // the process that made the file may have died before its name was durable
 		if err := dir.Sync(); err != nil {
 			return &SyncError{Path: name, Err: err}
 		}

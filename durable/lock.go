@@ -38,9 +38,9 @@ func WhileBusy(ctx context.Context, wait time.Duration, try func() error) error 
 	}
 }
 
-// OpenLocked opens what is at name with open and takes its lock. Before it had the lock, the
-// last holder may have removed or renamed the file, and then its lock would keep nobody out:
-// so it looks whether the file is still at name, and begins again if not. While another
+// OpenLocked opens what is at name with open and takes its lock. The last holder of the lock may
+// have removed or renamed the file meanwhile, and then its lock would keep no other process out:
+// so OpenLocked looks whether the file is still at name, and begins again if not. While another
 // process has the lock the error is that of busy, which gets the open file.
 func OpenLocked(dir vfs.Dir, name string, open func() (vfs.File, error), busy func(vfs.File) error) (vfs.File, error) {
 	for range racesMax {
@@ -68,7 +68,7 @@ func OpenLocked(dir vfs.Dir, name string, open func() (vfs.File, error), busy fu
 }
 
 // OpenOrCreate opens a regular file for appending, or makes it with mode, whatever the umask.
-// What is at the name and is no regular file is [vfs.ErrNotRegular] or [vfs.ErrDirectory].
+// For anything else at the name the error is [vfs.ErrNotRegular] or [vfs.ErrDirectory].
 func OpenOrCreate(dir vfs.Dir, name string, mode vfs.Mode) (vfs.File, error) {
 	for range racesMax {
 		if info, err := dir.Lstat(name); err == nil && info.Kind != vfs.KindFile {
@@ -93,8 +93,8 @@ func OpenOrCreate(dir vfs.Dir, name string, mode vfs.Mode) (vfs.File, error) {
 	return nil, vfs.ErrRace
 }
 
-// openOwn opens a file of this package's for appending, or makes it. One with further names
-// may be another's and is refused.
+// openOwn is OpenOrCreate for a file that only tbctl writes. One with further names may be another
+// program's, and is refused.
 func openOwn(dir vfs.Dir, name string, mode vfs.Mode) (vfs.File, error) {
 	file, err := OpenOrCreate(dir, name, mode)
 	if err != nil {

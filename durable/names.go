@@ -12,8 +12,8 @@ const (
 	randomSize = 8      // bytes
 )
 
-// HiddenPrefix is what the names of all files that tbctl makes beside one called name begin with.
-// An operator knows by it whose they are.
+// HiddenPrefix is what the names of all files begin with that tbctl makes beside the file called name.
+// An operator knows by it that they are tbctl's.
 func HiddenPrefix(name string) string { return "." + name + nameMark }
 
 // RandomName returns a new name for a file of a kind beside one called name.

@@ -11,16 +11,18 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-const tempMode vfs.Mode = 0o600 // nobody else may see an incomplete file
-const tempSweepMax = 100        // stale temporary files that are removed at a time
+const (
+	tempMode     vfs.Mode = 0o600 // no other user may see an incomplete file
+	tempSweepMax          = 100   // stale temporary files that are removed at a time
+)
 
 // Output is an ordinary file in the making: it appears at its name complete, or
-// not at all. Whoever stands at the name already keeps standing there until
-// Commit. Unlike a [Staged] file it takes no attributes over and needs no lock.
+// not at all. What is at the name already stays there until Commit. It takes no attributes over
+// from that, and needs no lock.
 // It must not be used by two goroutines at once, except for ReadAt.
 //
-// Where nobody may set modes, as on a FAT file system or some shares, the file is
-// written all the same, see ModeErr.
+// Where modes cannot be set, as on a FAT file system or some shares, the file is written all the
+// same, see ModeErr.
 //
 // After a crash the temporary file is left over; the next Create of the same
 // name removes it.
@@ -41,8 +43,8 @@ type Output struct {
 // Create begins the file name with exactly mode, whatever the umask. Without
 // overwrite it must not exist (fs.ErrExist), now or at Commit. With overwrite a
 // regular file is replaced, at the end of a chain of symbolic links if there is
-// one. Errors: those of [Lookup] for paths that cannot be a target, or the
-// operating system's.
+// one. Errors: those of [vfs.Resolve], [vfs.ErrNotRegular], [vfs.ErrNoSpace], or the operating
+// system's.
 func Create(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool) (*Output, error) {
 	at, err := vfs.Resolve(fsys, name)
 	if err != nil {
@@ -70,7 +72,7 @@ func Create(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool) (*Output, e
 	return o, nil
 }
 
-// open makes the temporary file and locks it, so that others see it is in use.
+// open makes the temporary file and locks it, so that other processes see that it is in use.
 func (o *Output) open() error {
 	for range racesMax {
 		name := RandomName(o.base, kindTemp)
@@ -86,7 +88,7 @@ func (o *Output) open() error {
 		}
 		lockErr := file.TryLock()
 		current, err := vfs.IsCurrent(o.dir, name, file)
-		if err == nil && current && !errors.Is(lockErr, vfs.ErrLocked) { // elsewhere the lock may not exist
+		if err == nil && current && !errors.Is(lockErr, vfs.ErrLocked) { // some file systems have no locks
 			o.file, o.temp = file, name
 			return nil
 		}
@@ -99,8 +101,8 @@ func (o *Output) open() error {
 	return fmt.Errorf("temporary files: %w", vfs.ErrRace)
 }
 
-// sweepTemp removes the temporary files of dead writers: nobody has their
-// locks. It does what it can; its errors are no errors.
+// sweepTemp removes the temporary files of writers that have died: no process has their locks.
+// What it cannot remove stays; nothing depends on it.
 func sweepTemp(dir vfs.Dir, base string) {
 	names, err := dir.List(HiddenPrefix(base)+kindTemp, tempSweepMax)
 	if err != nil {
@@ -150,8 +152,8 @@ func (o *Output) ReadAt(data []byte, offset int64) (int, error) { return o.file.
 // Commit makes the file durable and then visible at its name, and that durable.
 // On error it is not there and what was there is untouched, unless the error says
 // otherwise: with a [SyncError] with Swapped or an [UnknownStateError] with Visible it is
-// there, and may be gone after a power cut; with any other UnknownStateError nobody
-// knows. Afterwards the Output is closed.
+// there, and may be gone after a power cut; with any other UnknownStateError it is unknown.
+// Afterwards the Output is closed.
 func (o *Output) Commit() error {
 	if o.done {
 		return &fs.PathError{Op: "commit", Path: o.Path(), Err: fs.ErrClosed}
@@ -179,8 +181,8 @@ func (o *Output) Commit() error {
 	return nil
 }
 
-// ModeErr says, after Commit, why the file has not the mode that it was created
-// with; nil if it has, and on systems without modes.
+// ModeErr says, after Commit, why the file has another mode than it was created with; nil if it has
+// that mode, and on systems without modes.
 func (o *Output) ModeErr() error { return o.modeErr }
 
 // setMode gives the file its mode, and keeps why it could not.
@@ -201,14 +203,13 @@ func (o *Output) setMode() error {
 	}
 	var path *fs.PathError
 	if errors.As(err, &path) {
-		err = path.Err // the temporary name is nothing to anybody
+		err = path.Err // the temporary name tells the user nothing
 	}
 	o.modeErr = &fs.PathError{Op: "set mode of", Path: o.Path(), Err: err}
 	return nil
 }
 
-// failed says what is true after an error of the renaming: it may have happened all
-// the same.
+// failed says what is true after an error of the rename, which may have happened all the same.
 func (o *Output) failed(err error) error {
 	there, exists, statErr := vfs.LstatMaybe(o.dir, o.base)
 	_, waits, tempErr := vfs.LstatMaybe(o.dir, o.temp)
@@ -216,7 +217,7 @@ func (o *Output) failed(err error) error {
 	if statErr == nil && !visible && (waits || tempErr != nil) {
 		return errors.Join(&fs.PathError{Op: "commit", Path: o.Path(), Err: err}, o.Abort())
 	}
-	if waits && visible { // a second name that stays is no failure
+	if waits && visible { // if the second name stays, nothing is wrong
 		_ = o.dir.Remove(o.temp)
 	}
 	o.close()
@@ -257,8 +258,8 @@ func (o *Output) Abort() error {
 	return nil
 }
 
-// publish renames from to its lasting name: over a file only with overwrite,
-// otherwise never, as far as the file system lets it.
+// publish renames from to its lasting name. Only with overwrite it replaces a file there, as far
+// as the file system can tell.
 func publish(dir vfs.Dir, from, to string, overwrite bool) error {
 	if overwrite {
 		return dir.Rename(from, to)
@@ -268,7 +269,7 @@ func publish(dir vfs.Dir, from, to string, overwrite bool) error {
 		return err
 	}
 	if err = dir.Link(from, to); err == nil {
-		_ = dir.Remove(from) // it is there: a second name that stays is no failure
+		_ = dir.Remove(from) // if the second name stays, nothing is wrong
 		return nil
 	}
 	if !vfs.NoLinks(err) {

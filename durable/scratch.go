@@ -23,8 +23,7 @@ type Scratch struct {
 	wrap func(error) error // an error of writing
 }
 
-// ScratchError says that there is no place for a scratch file: a wish of this
-// program's, and no fault of what was to be kept in it.
+// ScratchError says that a scratch file cannot be kept. What was to be kept in it is not to blame.
 type ScratchError struct {
 	Dir string
 	Err error
@@ -40,7 +39,7 @@ func (e *ScratchError) Unwrap() error { return e.Err }
 const scratchBase = "scratch"
 
 // NewScratch makes an empty scratch file in the system's directory for
-// temporary files. Nobody else can read it. Its errors, and those of Write, are
+// temporary files. Other users cannot read it. Its errors, and those of Write, are
 // [ScratchError]s.
 func NewScratch() (*Scratch, error) {
 	scratch, err := ScratchAt(vfs.OS(), os.TempDir(), RandomName(scratchBase, kindTemp), 0,
@@ -128,7 +127,7 @@ func (s *Scratch) Close() error {
 	return errors.Join(err, s.dir.Close())
 }
 
-// withoutPath leaves out a path of which nobody knows.
+// withoutPath leaves out a path that tells the user nothing.
 func withoutPath(err error) error {
 	var path *fs.PathError
 	if !errors.As(err, &path) {

@@ -79,7 +79,7 @@ const compareSize = 256 << 10 // bytes compared at a time
 
 // HasContents reports whether the entry called name has the same contents as a file of
 // size bytes. It is for file systems that number names instead of files, or number
-// them anew when they are looked up again, where two links seem to be two files.
+// them again when they are looked up again, where two links seem to be two files.
 func HasContents(dir Dir, name string, file io.ReaderAt, size int64) (bool, error) {
 	info, exists, err := LstatMaybe(dir, name)
 	if err != nil || !exists || info.Kind != KindFile || info.Size != size {

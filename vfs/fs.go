@@ -17,7 +17,7 @@ type FS interface {
 	// that was looked at.
 	OpenDir(name string) (Dir, error)
 	// RealPath returns the absolute path of an existing directory, without
-	// symbolic links. A link in a sticky directory into which everybody may write
+	// symbolic links. A link in a sticky directory that every user may write
 	// that belongs neither to this process nor to the directory's owner is
 	// [ErrLinkOwner], whatever the system's own setting.
 	RealPath(name string) (string, error)
@@ -103,11 +103,11 @@ type File interface {
 	TryLock() error
 	// Unlock gives the lock back.
 	Unlock() error
-	// WriteBack asks the system to begin to write size bytes at offset to the device. It is
-	// a wish: nothing depends on it, and an error of the device is left for Sync to find.
+	// WriteBack asks the system to begin to write size bytes at offset to the device. Nothing
+	// depends on it, and an error of the device is left for Sync to find.
 	WriteBack(offset, size int64)
 	// DropCache asks the system to read the contents from the device next time.
-	// It is a wish: nothing depends on it.
+	// Nothing depends on it.
 	DropCache()
 	// Sync makes contents and attributes durable.
 	Sync() error
@@ -249,7 +249,7 @@ func (s Self) MayAct(uid, gid int) bool {
 type IDMap struct {
 	Ranges []IDRange // nil: all
 
-	// Nobody is the number that files of those show who do not exist.
+	// Nobody is the number that the files of users show who do not exist here.
 	Nobody int
 }
 
@@ -269,5 +269,5 @@ func (m IDMap) Has(id int) bool {
 	return false
 }
 
-// Hides reports whether a file that shows this number may belong to one who does not exist.
+// Hides reports whether a file that shows this number may belong to one that does not exist here.
 func (m IDMap) Hides(id int) bool { return m.Ranges != nil && id == m.Nobody }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// lockOffset is far behind every file's end: a lock here forbids reading and
+// lockOffsetHigh is far after every file's end: a lock here forbids reading and
 // writing what it covers.
 const lockOffsetHigh = 0x4000_0000
 

@@ -33,14 +33,11 @@ func (d *osDir) Exchange(a, b string) error {
 
 // CreateUnnamed fails with EISDIR where the kernel does not know the flag.
 func (d *osDir) CreateUnnamed(mode Mode) (File, error) {
-	file, err := d.open("create a file in", ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_APPEND|unix.O_EXCL, uint32(mode))
+	file, err := d.open("create a file in", ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_APPEND|unix.O_EXCL, mode)
 	if errors.Is(err, unix.EISDIR) || errors.Is(err, unix.EINVAL) {
 		return nil, d.wrap("create a file in", "", ErrNotSupported)
 	}
-	if err != nil {
-		return nil, err
-	}
-	return file, nil
+	return file, err
 }
 
 const cloneMode Mode = 0o600 // of a file in the making
@@ -50,11 +47,11 @@ func (d *osDir) Clone(source File, name string) (File, error) {
 	if !ok {
 		return nil, d.wrap("clone", name, ErrNotSupported)
 	}
-	file, err := d.open("clone", name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, uint32(cloneMode))
+	file, err := d.open("clone", name, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL, cloneMode)
 	if err != nil {
 		return nil, err
 	}
-	err = ignoringEINTR(func() error { return unix.IoctlFileClone(int(file.file.Fd()), int(from.file.Fd())) })
+	err = ignoringEINTR(func() error { return unix.IoctlFileClone(file.(*osFile).fd(), from.fd()) })
 	if err == nil {
 		return file, nil
 	}

@@ -8,8 +8,6 @@ import (
 	"math"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 )
 
 // osFS is the file system of a system on which ordinary files can be written,
@@ -22,8 +20,6 @@ func OS() FS { return osFS{} }
 type osDir struct{ path string }
 
 type osFile struct{ file *os.File }
-
-const listChunk = 1024 // names read at a time
 
 func (osFS) OpenDir(name string) (Dir, error) {
 	info, err := os.Stat(name)
@@ -128,23 +124,7 @@ func (d *osDir) List(prefix string, limit int) ([]string, error) {
 		return nil, err
 	}
 	defer dir.Close()
-	var names []string
-	for {
-		chunk, err := dir.Readdirnames(listChunk)
-		for _, name := range chunk {
-			if strings.HasPrefix(name, prefix) {
-				names = append(names, name)
-			}
-		}
-		if errors.Is(err, io.EOF) || len(names) >= limit {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	slices.Sort(names)
-	return names[:min(len(names), limit)], nil
+	return readNames(dir, prefix, limit)
 }
 
 func (d *osDir) Chmod(Mode) error { return nil }

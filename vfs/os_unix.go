@@ -5,7 +5,6 @@ package vfs
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
@@ -27,10 +26,7 @@ type osDir struct{ file *osFile }
 // osFile is a file by its descriptor.
 type osFile struct{ file *os.File }
 
-const (
-	openAlways = unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
-	listChunk  = 1024 // names read at a time
-)
+const openAlways = unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 
 func (osFS) OpenDir(name string) (Dir, error) {
 	fd, err := openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -131,8 +127,8 @@ func (f *osFile) wrap(op string, err error) error {
 	return &os.PathError{Op: op, Path: f.file.Name(), Err: err}
 }
 
-func (d *osDir) open(op, name string, flags int, mode uint32) (*osFile, error) {
-	fd, err := openat(d.fd(), name, flags|openAlways, mode)
+func (d *osDir) open(op, name string, flags int, mode Mode) (File, error) {
+	fd, err := openat(d.fd(), name, flags|openAlways, uint32(mode))
 	if err != nil {
 		return nil, d.wrap(op, name, err)
 	}
@@ -158,27 +154,15 @@ func (d *osDir) Readlink(name string) (string, error) {
 }
 
 func (d *osDir) Open(name string) (File, error) {
-	file, err := d.open("open", name, unix.O_RDONLY, 0)
-	if err != nil {
-		return nil, err
-	}
-	return file, nil
+	return d.open("open", name, unix.O_RDONLY, 0)
 }
 
 func (d *osDir) OpenAppend(name string) (File, error) {
-	file, err := d.open("open", name, unix.O_RDWR|unix.O_APPEND, 0)
-	if err != nil {
-		return nil, err
-	}
-	return file, nil
+	return d.open("open", name, unix.O_RDWR|unix.O_APPEND, 0)
 }
 
 func (d *osDir) Create(name string, mode Mode) (File, error) {
-	file, err := d.open("create", name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT|unix.O_EXCL, uint32(mode))
-	if err != nil {
-		return nil, err
-	}
-	return file, nil
+	return d.open("create", name, unix.O_RDWR|unix.O_APPEND|unix.O_CREAT|unix.O_EXCL, mode)
 }
 
 func (d *osDir) Mkdir(name string, mode Mode) error {
@@ -209,23 +193,7 @@ func (d *osDir) List(prefix string, limit int) ([]string, error) {
 		return nil, err
 	}
 	defer again.Close()
-	var names []string
-	for {
-		chunk, err := again.file.Readdirnames(listChunk)
-		for _, name := range chunk {
-			if strings.HasPrefix(name, prefix) {
-				names = append(names, name)
-			}
-		}
-		if errors.Is(err, io.EOF) || len(names) >= limit {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	slices.Sort(names)
-	return names[:min(len(names), limit)], nil
+	return readNames(again.(*osFile).file, prefix, limit)
 }
 
 func (d *osDir) Chmod(mode Mode) error { return d.file.Chmod(mode) }

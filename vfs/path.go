@@ -45,7 +45,11 @@ func Resolve(fsys FS, name string) (Place, error) {
 			if len(at.Links) > 0 {
 				return Place{}, ErrDangling
 			}
-			return Place{}, &noDirectoryError{missingOf(err, dirText)}
+			missing := dirText
+			if path, ok := errors.AsType[*fs.PathError](err); ok { // the first directory that is not there
+				missing = path.Path
+			}
+			return Place{}, &noDirectoryError{missing}
 		}
 		if err != nil {
 			return Place{}, err
@@ -77,14 +81,6 @@ func (e *noDirectoryError) Is(target error) bool {
 	return target == ErrNoDirectory || target == fs.ErrNotExist
 }
 
-// missingOf is the name that the system says is not there.
-func missingOf(err error, otherwise string) string {
-	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		return path.Path
-	}
-	return otherwise
-}
-
 // readLink returns the text of a symbolic link at base. Nothing there is an
 // error only when a link led here.
 func readLink(fsys FS, dirPath, base string, linked bool) (text string, isLink bool, err error) {
@@ -103,7 +99,7 @@ func readLink(fsys FS, dirPath, base string, linked bool) (text string, isLink b
 	if info.Kind != KindSymlink {
 		return "", false, nil
 	}
-	// We read links ourselves, which passes by the kernel's own protection.
+	// Links are read here, not by the kernel, and so its own protection does not apply.
 	in, err := dir.Lstat(".")
 	if err == nil && linkOfStranger(in, info, fsys.Self().UID) {
 		err = fmt.Errorf("%s: %w (%d)", filepath.Join(dirPath, base), ErrLinkOwner, info.UID)
@@ -115,14 +111,14 @@ func readLink(fsys FS, dirPath, base string, linked bool) (text string, isLink b
 	return text, true, err
 }
 
-// linkOfStranger reports whether link may be a trap: in a directory like /tmp
-// only links of one's own and of the directory's owner are followed.
+// linkOfStranger reports whether link may be a trap: in a directory like /tmp only links of this
+// user and of the directory's owner are followed.
 func linkOfStranger(dir, link Info, uid int) bool {
 	return dir.Mode&0o1002 == 0o1002 && link.UID != uid && link.UID != dir.UID
 }
 
 // Absolute makes name absolute without taking ".." away, which a lexical
-// clean-up does wrongly behind a symbolic link.
+// clean-up does wrongly after a symbolic link.
 func Absolute(name string) (string, error) {
 	if name == "" || strings.ContainsRune(name, 0) {
 		return "", ErrName
