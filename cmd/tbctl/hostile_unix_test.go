@@ -46,7 +46,7 @@ func TestHostileNames(t *testing.T) {
 		}
 	}
 	in := func(name string) string { return filepath.Join(odd, name) }
-	for _, test := range []struct {
+	for index, test := range []struct {
 		args []string
 		env  string
 	}{
@@ -102,7 +102,10 @@ func TestHostileNames(t *testing.T) {
 		{[]string{"man", hostile}, ""},
 		{[]string{"completion", hostile}, ""},
 	} {
-		for _, more := range [][]string{nil, {"--json"}, {"--color=always"}} {
+		for form, more := range [][]string{nil, {"--json"}, {"--color=always"}} {
+			if !testbin.Full() && form == 1+index%2 { // as text always, and in one of the other forms
+				continue
+			}
 			command := exec.CommandContext(t.Context(), "tbctl", slices.Insert(slices.Clone(test.args), 1, more...)...)
 			command.Dir = dir
 			command.Env = append(os.Environ(), "TBCTL_CONFIG="+os.DevNull, "TBCTL_STATE_DIR="+filepath.Join(dir, "state"), "TBCTL_CACHE_DIR="+filepath.Join(dir, "cache"),

@@ -18,7 +18,7 @@ func TestLiveRollbackKilled(t *testing.T) {
 	t.Parallel()
 	const changes = 8
 	for n := 1; n <= changes; n++ {
-		if !testbin.Full() && n%3 != 1 {
+		if !testbin.Full() && n%4 != 1 {
 			continue
 		}
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
