@@ -90,21 +90,27 @@ func (f *fit) offered(need Need) {
 		finding.Expected, finding.Found = releasesText(offered), releasesText(f.next.Advertisable(need.Release))
 		if len(missing) > 0 {
 			finding.Rule = RuleNotSuperset
-			finding.Detail = need.offers(missing)
+			finding.Detail = f.takesAway(need, missing)
 		}
 	}
 	f.findings.add(finding)
 }
 
-// offers says that the new file takes away what a replica has offered: as what was seen of it tells, or as it
-// may have, if only its data was seen or nothing of what it holds.
-func (n Need) offers(missing []multiversion.Release) string {
-	who, has := fmt.Sprintf("a replica that runs %s", n.Release), "has offered"
-	if slices.ContainsFunc(missing, func(release multiversion.Release) bool { return !slices.Contains(n.Armed, release) }) {
-		has = "may have offered"
+// takesAway says that the new file lacks what a replica has offered, as far as one that runs the release was seen to
+// hold it, or what it may have.
+func (f *fit) takesAway(need Need, missing []multiversion.Release) string {
+	var seen []multiversion.Release
+	for _, other := range f.options.Needs {
+		if other.Release == need.Release {
+			seen = append(seen, other.Armed...)
+		}
 	}
-	if n.Why == NeedData {
-		who, has = fmt.Sprintf("the data file %sneeds release %s: a replica that runs it", n.named(), n.Release), "may have offered"
+	who, has := fmt.Sprintf("a replica that runs %s", need.Release), "has offered"
+	if need.Why == NeedData {
+		who = fmt.Sprintf("the data file %sneeds release %s: a replica that runs it", need.named(), need.Release)
+	}
+	if slices.ContainsFunc(missing, func(release multiversion.Release) bool { return !slices.Contains(seen, release) }) {
+		has = "may have offered"
 	}
 	return fmt.Sprintf("%s %s %s already, and would not offer it from the new file", who, has, releasesText(missing))
 }
