@@ -34,7 +34,7 @@ const (
 	MethodReplaced Method = "replaced"
 )
 
-// Committed says what stands at the target now, durably.
+// Committed says what is at the target now, durably.
 type Committed struct {
 	Path   string   `json:"path"`
 	File   vfs.Info `json:"file"`          // as it was after the last step: what a watcher sees
@@ -58,7 +58,7 @@ func (s *Staged) Commit(ctx context.Context, options CommitOptions) (Committed, 
 	result, err := s.commit(ctx, options)
 	var unknown *durable.UnknownStateError
 	if err == nil || errors.As(err, &unknown) {
-		// From here on its name belongs to another file, or nobody knows.
+		// From here on its name belongs to another file, or it is unknown whether it does.
 		s.done = true
 		s.file.Close() // nothing is unwritten: it was synced
 		return result, err
@@ -102,7 +102,7 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 }
 
 // moveFree renames to a name at which there is nothing. Where the file system
-// cannot promise that, the lock does, as far as everybody takes it.
+// cannot promise that, the lock does, for all programs that take it.
 func (l *Lock) moveFree(from, to string) error {
 	err := l.dir.RenameNoReplace(from, to)
 	if !errors.Is(err, vfs.ErrNotSupported) {

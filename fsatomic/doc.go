@@ -1,5 +1,5 @@
 // Package fsatomic puts a file in the place of another one such that at every
-// moment, through every crash and power cut, one of the two stands there, whole
+// moment, through every crash and power cut, one of the two is there, whole
 // and with its attributes. It knows nothing of what the files contain.
 //
 // # The protocol
@@ -9,7 +9,7 @@
 // change, and nothing touches the new file after it. The steps, for a target
 // NAME in a directory that is held open throughout:
 //
-//  1. [Lookup] says what stands there and [Target.Check] what hinders; nothing
+//  1. [Lookup] says what is there and [Target.Check] what hinders; nothing
 //     is changed. Symbolic links are followed: the file is replaced where it is.
 //  2. [Acquire] locks .NAME.tbctl-lock, a file of its own that is never removed.
 //  3. [Recover] deals with what earlier, interrupted runs left.
@@ -51,13 +51,13 @@
 //   - prev-N-O, and the target's inode is O: never swapped. It is removed.
 //   - ready-N or prev-N-O, none of them is the target, and it has the target's
 //     contents: it is of no use. It is removed.
-//   - ready-N or prev-N-O, and none of them is the target: somebody else replaced
+//   - ready-N or prev-N-O, and none of them is the target: another program replaced
 //     it afterwards. It becomes NAME-old if there is none, else it is left and
 //     reported.
 //
 // A file of another user, in a directory into which others may write, never
 // becomes NAME-old: it is left and reported. And a new file never has an inode
-// number that the name of a leftover speaks of.
+// number that is in the name of a leftover.
 //
 // # Inode numbers
 //

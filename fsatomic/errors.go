@@ -29,12 +29,12 @@ var (
 var (
 	// ErrChanged: the target is not what the plan saw. Nothing was replaced.
 	ErrChanged = fault.New(fault.Busy, "changed since the plan was made")
-	// ErrLockFile: what stands at the lock's name is not a lock file.
+	// ErrLockFile: what is at the lock's name is not a lock file.
 	ErrLockFile = errors.New("not a lock file")
-	// ErrStateFile: what stands at the state's name may be the work of anybody.
+	// ErrStateFile: what is at the state's name may be another user's work.
 	ErrStateFile = errors.New("not to be believed")
 	// ErrInode: every new file, or the previous file, has an inode number that the
-	// name of a leftover speaks of, so that a later recovery could confuse them.
+	// name of a leftover has, so that a later recovery could confuse them.
 	ErrInode = errors.New("no usable inode number")
 	// ErrNotRecovered: [Recover] must have been called under this lock.
 	ErrNotRecovered = errors.New("leftovers of earlier runs were not looked at")

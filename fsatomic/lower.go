@@ -14,11 +14,11 @@ const modeLowered vfs.Mode = 0o6022
 
 // LowerOld takes from the previous file what only a file at the target needs: its
 // capabilities, setuid and setgid, the right of group and others to write it and,
-// where this process may give files away, its owner, in whose place comes root. What runs from it
+// where this process may give files away, its owner: it becomes root's. What runs from it
 // does not notice. [SwapBack] gives it the attributes of the file that it displaces.
 //
-// One that has further names, which may be in use, is left as it is: [ErrLinks]. Where there is
-// none nothing is done. On nil what was to be taken is gone, durably; on error or after a
+// A file that has further names, which may be in use, is left as it is: [ErrLinks]. Without a
+// previous file nothing is done. On nil what was to be taken is gone, durably; on error or after a
 // crash the file may have some of it still.
 func (l *Lock) LowerOld() error {
 	if !l.held() {
@@ -46,34 +46,31 @@ func (l *Lock) lowerOld() error {
 	case info.Links > 1:
 		return fmt.Errorf("%w: %d", ErrLinks, info.Links)
 	}
-	changed, err := lower(file, info, l.fsys.Self())
-	if err != nil || !changed {
-		return err
-	}
-	return file.Sync()
-}
-
-// lower takes capabilities first: changing owner or mode would take them too, unsaid.
-func lower(file vfs.File, info vfs.Info, self vfs.Self) (changed bool, err error) {
-	if _, err := file.Xattr(XattrCapability); err == nil {
+	changed := false
+	// Capabilities first: changing owner or mode would take them away too, without saying so.
+	switch _, err := file.Xattr(XattrCapability); {
+	case err == nil:
 		changed = true
 		if err := file.RemoveXattr(XattrCapability); err != nil {
-			return changed, err
+			return err
 		}
-	} else if !errors.Is(err, vfs.ErrNoXattr) && !errors.Is(err, vfs.ErrNotSupported) {
-		return false, err
+	case !errors.Is(err, vfs.ErrNoXattr) && !errors.Is(err, vfs.ErrNotSupported):
+		return err
 	}
-	if self.Chown && info.UID != 0 {
+	if l.fsys.Self().Chown && info.UID != 0 {
 		changed = true
 		if err := file.Chown(0, OwnerUnchanged); err != nil {
-			return changed, err
+			return err
 		}
 	}
 	if mode := info.Mode &^ modeLowered; mode != info.Mode {
 		changed = true
 		if err := file.Chmod(mode); err != nil {
-			return changed, err
+			return err
 		}
 	}
-	return changed, nil
+	if !changed {
+		return nil
+	}
+	return file.Sync()
 }

@@ -8,7 +8,7 @@ import (
 )
 
 // Names beside a target NAME. All of them are hidden and begin alike, so that
-// an operator and [Recover] know whose they are.
+// an operator and [Recover] know that they are tbctl's.
 const (
 	kindLock  = "lock"  // .NAME.tbctl-lock: the lock, never removed
 	kindState = "state" // .NAME.tbctl-state: what is known of the target, see WriteState
@@ -38,8 +38,8 @@ type beside struct {
 	other uint64 // prev: the file that was to be replaced
 }
 
-// parseName takes apart the name of a file beside the target called name. What
-// this package did not make is not ok.
+// parseName takes apart the name of a file beside the target called name. A name that this
+// package does not make is not ok.
 func parseName(name, entry string) (beside, bool) {
 	rest, found := strings.CutPrefix(entry, durable.HiddenPrefix(name))
 	if !found {
@@ -64,7 +64,7 @@ func parseName(name, entry string) (beside, bool) {
 	return beside{}, false
 }
 
-// parseInode returns 0 for what is no number of an inode.
+// parseInode returns 0 for a text that is not the number of an inode.
 func parseInode(text string) uint64 {
 	inode, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {

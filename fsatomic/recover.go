@@ -21,8 +21,8 @@ const (
 	// ActionKept: it is the previous file of a swap that was not finished, and
 	// got the previous file's name.
 	ActionKept Action = "kept_as_old"
-	// ActionLeft: it may be somebody's only copy, or planted by somebody, and is
-	// left where it is.
+	// ActionLeft: it may be the only copy, or another user may have put it there. It is left
+	// where it is.
 	ActionLeft Action = "left"
 )
 
@@ -43,7 +43,7 @@ type Recovery struct {
 }
 
 // Residue says what [Recover] would do. It changes nothing and needs no lock;
-// while somebody else holds the lock, what it sees may be work in progress.
+// while another process holds the lock, what it sees may be work in progress.
 func Residue(fsys vfs.FS, target Target) (Recovery, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
@@ -54,7 +54,7 @@ func Residue(fsys vfs.FS, target Target) (Recovery, error) {
 	if err != nil {
 		return Recovery{}, &fs.PathError{Op: "look for leftovers of", Path: target.Path, Err: err}
 	}
-	return plan.recovery, nil
+	return plan, nil
 }
 
 // Recover removes what interrupted runs left beside the target, and finishes a
@@ -70,18 +70,18 @@ func Recover(lock *Lock) (Recovery, error) {
 	if err != nil {
 		return Recovery{}, &fs.PathError{Op: "recover", Path: lock.path, Err: err}
 	}
-	if plan.recovery.Problem != nil {
-		return Recovery{}, plan.recovery.Problem
+	if plan.Problem != nil {
+		return Recovery{}, plan.Problem
 	}
 	done := Recovery{}
-	if len(plan.recovery.Leftovers) > 0 {
-		// What we see of an interrupted swap need not be durable yet, and
+	if len(plan.Leftovers) > 0 {
+		// What is there of an interrupted swap need not be durable yet, and
 		// nothing may be removed that a power cut would bring back as needed.
 		if err := lock.sync(false); err != nil {
 			return done, err
 		}
 	}
-	for _, leftover := range plan.recovery.Leftovers {
+	for _, leftover := range plan.Leftovers {
 		name := filepath.Base(leftover.Path)
 		switch leftover.Action {
 		case ActionRemoved:
@@ -105,72 +105,94 @@ func Recover(lock *Lock) (Recovery, error) {
 	return done, nil
 }
 
-// entry is a leftover with what its name says.
-type entry struct {
-	beside
-	name string
-	info vfs.Info
-}
-
-// recoveryPlan judges leftovers. Only names and inode numbers are needed, no
-// journal: see the package comment.
-type recoveryPlan struct {
-	path      string
-	self      vfs.Self
-	dir       vfs.Info
-	target    vfs.Info // zero when there is none
-	oldTaken  bool     // there is, or will be, something at the previous file's name
-	oldIsFile bool     // or nothing
-	entries   []entry
-	recovery  Recovery
-
-	isCopy func(entry) bool // of the target, by its contents
-}
-
-func planRecovery(dir vfs.Dir, path string, self vfs.Self) (*recoveryPlan, error) {
+// planRecovery decides what to do with each leftover. Only names and inode numbers are needed, no
+// journal: see the package comment. What becomes the previous file is the one of an unfinished swap
+// or, if there is none, one that nothing else is known of.
+func planRecovery(dir vfs.Dir, path string, self vfs.Self) (Recovery, error) {
 	base := filepath.Base(path)
-	plan := &recoveryPlan{path: path, self: self}
-	plan.isCopy = func(e entry) bool { return isCopy(dir, base, plan.target, e) }
-	var err error
-	if plan.dir, err = dir.Lstat("."); err != nil {
-		return nil, err
+	in, err := dir.Lstat(".")
+	if err != nil {
+		return Recovery{}, err
 	}
 	names, err := dir.List(durable.HiddenPrefix(base), leftoversMax)
 	if err != nil {
-		return nil, err
+		return Recovery{}, err
 	}
-	if plan.target, _, err = vfs.LstatMaybe(dir, base); err != nil {
-		return nil, err
+	target, _, err := vfs.LstatMaybe(dir, base) // zero when there is none
+	if err != nil {
+		return Recovery{}, err
 	}
-	var old vfs.Info
-	if old, plan.oldTaken, err = vfs.LstatMaybe(dir, base+oldSuffix); err != nil {
-		return nil, err
+	old, oldTaken, err := vfs.LstatMaybe(dir, base+oldSuffix) // there is, or will be, a previous file
+	if err != nil {
+		return Recovery{}, err
 	}
-	plan.oldIsFile = !plan.oldTaken || old.Kind == vfs.KindFile
+	oldIsFile := !oldTaken || old.Kind == vfs.KindFile
+
+	var plan Recovery
+	add := func(name string, info vfs.Info, action Action, reason string) {
+		leftover := Leftover{Path: filepath.Join(filepath.Dir(path), name), Action: action, Reason: reason}
+		plan.Leftovers = append(plan.Leftovers, leftover)
+		if action == ActionKept {
+			oldTaken = true
+		}
+		if action == ActionLeft || plan.Problem != nil {
+			return
+		}
+		if problems := entryProblems(info, in, self); len(problems) > 0 {
+			plan.Problem = &fs.PathError{Op: "recover", Path: leftover.Path, Err: problems[0]}
+		}
+	}
+	type orphan struct {
+		name string
+		info vfs.Info
+	}
+	var orphans []orphan
 	for _, name := range names {
-		beside, ok := parseName(base, name)
+		named, ok := parseName(base, name)
 		if !ok {
 			continue
 		}
 		info, exists, err := vfs.LstatMaybe(dir, name)
 		if err != nil {
-			return nil, err
+			return Recovery{}, err
 		}
-		if exists && info.Kind == vfs.KindFile {
-			plan.entries = append(plan.entries, entry{beside, name, info})
+		switch {
+		case !exists || info.Kind != vfs.KindFile:
+		case named.kind == kindStage:
+			add(name, info, ActionRemoved, "it is incomplete")
+		case named.kind == kindReady && info.Inode == named.inode:
+			add(name, info, ActionRemoved, "it was complete but never installed")
+		case named.kind == kindPrev && named.other == target.Inode && named.inode != target.Inode:
+			add(name, info, ActionRemoved, "it is a link to or a copy of the target, for a swap that never happened")
+		case !trusted(info, target, in, self):
+			add(name, info, ActionLeft, fmt.Sprintf("it belongs to another user (%d), who may have put it there", info.UID))
+		case named.inode == target.Inode && oldIsFile:
+			add(name, info, ActionKept, "it is the previous file of an installation that was interrupted after its swap")
+		case named.inode == target.Inode:
+			add(name, info, ActionLeft, "it is the previous file, but its name is taken by something else than a file")
+		case isCopy(dir, base, target, name, info): // a file system that is mounted again may number its files in another way
+			add(name, info, ActionRemoved, "it is a link to or a copy of the target")
+		default:
+			orphans = append(orphans, orphan{name, info})
 		}
 	}
-	plan.judge()
+	for _, o := range orphans {
+		if oldTaken {
+			add(o.name, o.info, ActionLeft, "neither it nor the target is the file that its name says")
+		} else {
+			add(o.name, o.info, ActionKept, "the target was replaced after an interrupted installation, and there is no previous file")
+		}
+	}
 	return plan, nil
 }
 
 // isCopy reports whether a leftover has the contents of the target. What cannot be read
 // has not.
-func isCopy(dir vfs.Dir, base string, target vfs.Info, e entry) bool {
-	if target.Kind != vfs.KindFile || target.Size != e.info.Size {
+func isCopy(dir vfs.Dir, base string, target vfs.Info, name string, info vfs.Info) bool {
+	if target.Kind != vfs.KindFile || target.Size != info.Size {
 		return false
 	}
-	file, err := dir.Open(e.name)
+	file, err := dir.Open(name)
 	if err != nil {
 		return false
 	}
@@ -179,59 +201,12 @@ func isCopy(dir vfs.Dir, base string, target vfs.Info, e entry) bool {
 	return err == nil && same
 }
 
-// judge decides, the unfinished swap first: what else may become the previous
-// file has to stand back behind it.
-func (p *recoveryPlan) judge() {
-	var orphans []entry
-	for _, e := range p.entries {
-		switch {
-		case e.kind == kindStage:
-			p.add(e, ActionRemoved, "it is incomplete")
-		case e.kind == kindReady && e.info.Inode == e.inode:
-			p.add(e, ActionRemoved, "it was complete but never installed")
-		case e.kind == kindPrev && e.other == p.target.Inode && e.inode != p.target.Inode:
-			p.add(e, ActionRemoved, "it is a link to or a copy of the target, for a swap that never happened")
-		case !trusted(e.info, p.target, p.dir, p.self):
-			p.add(e, ActionLeft, fmt.Sprintf("it belongs to another user (%d), who may have put it there", e.info.UID))
-		case e.inode == p.target.Inode && p.oldIsFile:
-			p.add(e, ActionKept, "it is the previous file of an installation that was interrupted after its swap")
-			p.oldTaken = true
-		case e.inode == p.target.Inode:
-			p.add(e, ActionLeft, "it is the previous file, but its name is taken by something else than a file")
-		case p.isCopy(e): // inode numbers may be given anew when a file system is mounted again
-			p.add(e, ActionRemoved, "it is a link to or a copy of the target")
-		default:
-			orphans = append(orphans, e)
-		}
-	}
-	for _, e := range orphans {
-		if p.oldTaken {
-			p.add(e, ActionLeft, "neither it nor the target is the file that its name speaks of")
-			continue
-		}
-		p.add(e, ActionKept, "the target was replaced after an interrupted installation, and there is no previous file")
-		p.oldTaken = true
-	}
-}
-
-// trusted reports whether a file may be taken for the previous one of target: it
-// belongs to the target's owner, to this process, or to root, or stands where
-// nobody else makes files. In a directory for everybody, anybody can make a file
-// with a name of ours.
+// trusted reports whether a file may be taken for the previous one of target: it belongs to the
+// target's owner, to this process, or to root, or it is in a directory in which no other user makes
+// files. Where every user may make files, any of them can make one with such a name.
 func trusted(file, target, dir vfs.Info, self vfs.Self) bool {
 	known := func(uid int) bool {
 		return uid == 0 || uid == self.UID || (target.Inode != 0 && uid == target.UID)
 	}
 	return known(file.UID) || (known(dir.UID) && dir.Mode&0o022 == 0)
-}
-
-func (p *recoveryPlan) add(e entry, action Action, reason string) {
-	path := filepath.Join(filepath.Dir(p.path), e.name)
-	p.recovery.Leftovers = append(p.recovery.Leftovers, Leftover{Path: path, Action: action, Reason: reason})
-	if action == ActionLeft || p.recovery.Problem != nil {
-		return
-	}
-	if problems := entryProblems(e.info, p.dir, p.self); len(problems) > 0 {
-		p.recovery.Problem = &fs.PathError{Op: "recover", Path: path, Err: problems[0]}
-	}
 }

@@ -61,7 +61,7 @@ func (d *dir) change(op, name string, run func() error) error {
 	}})
 }
 
-// file returns what stands at name and is no directory.
+// file returns what is at name, unless it is a directory.
 func (d *dir) file(name string) (*inode, error) {
 	node := d.node.entries[name]
 	switch {
@@ -218,7 +218,7 @@ func (d *dir) Create(name string, mode vfs.Mode) (vfs.File, error) {
 	return opened(f, err)
 }
 
-// CreateUnnamed changes nothing that a crash could leave or anybody sees, and so is no
+// CreateUnnamed changes nothing that a crash could leave or any process sees, and so is no
 // operation.
 func (d *dir) CreateUnnamed(mode vfs.Mode) (vfs.File, error) {
 	f := &file{fs: d.fs, path: path.Join(d.path, "unnamed"), epoch: d.epoch, writable: true, unnamed: true}

@@ -131,7 +131,7 @@ func (m *FS) FailLateAt(number int, err error) { m.plan(fault{number, err, true}
 func (m *FS) CrashAt(number int) { m.plan(fault{}, number) }
 
 // MeddleAt calls meddle once, just before the operation number from 1, counted
-// from now: for what somebody else does at that moment. What meddle does with
+// from now: for what another process does at that moment. What meddle does with
 // the file system is not counted.
 func (m *FS) MeddleAt(number int, meddle func()) {
 	m.plan(fault{}, 0)
@@ -240,7 +240,7 @@ func (m *FS) SetFree(bytes int64) {
 	m.options.FreeBytes = m.used() + bytes
 }
 
-// SetReadOnly mounts the file system anew.
+// SetReadOnly mounts the file system again.
 func (m *FS) SetReadOnly(readOnly bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -248,19 +248,19 @@ func (m *FS) SetReadOnly(readOnly bool) {
 }
 
 // Lower makes every file that is there, if CopyUp is set, one of a lower layer: it gets another
-// number, device and time of change, and stands alone, when its name is first changed.
+// number, device and time of change, and is no hard link any more, when its name is first changed.
 func (m *FS) Lower() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.walk(func(node *inode) { node.lower = m.options.CopyUp && node.kind == vfs.KindFile })
 }
 
-// Symlink makes a symbolic link, durably. It is no operation.
+// Symlink makes a symbolic link, durably. It does not count as an operation.
 func (m *FS) Symlink(text, name string) error {
 	return m.make(name, vfs.KindSymlink, 0o777, text)
 }
 
-// Make makes an entry of any kind, durably. It is no operation.
+// Make makes an entry of any kind, durably. It does not count as an operation.
 func (m *FS) Make(name string, kind vfs.Kind, mode vfs.Mode) error {
 	return m.make(name, kind, mode, "")
 }
@@ -284,8 +284,8 @@ func (m *FS) make(name string, kind vfs.Kind, mode vfs.Mode, text string) error 
 	return nil
 }
 
-// Alter changes the info of what stands at name, such as its flags, owner or
-// link count, durably. It is no operation. Kind, size and inode stay.
+// Alter changes the info of what is at name, such as its flags, owner or
+// link count, durably. It does not count as an operation. Kind, size and inode stay.
 func (m *FS) Alter(name string, alter func(info *vfs.Info)) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
