@@ -25,6 +25,7 @@ var rooms = map[string][]string{
 	"internal/config":          {"vfs"},
 	"internal/demo":            {"multiversion", "pack", "release", "durable", "vfs"},
 	"internal/limits":          {},
+	"internal/render":          {"internal/term", "report", "host", "watch", "install", "fsatomic", "verify", "replica", "inspect", "datafile", "release", "multiversion"},
 	"internal/manual":          {},
 	"internal/term":            {},
 	"internal/aegis":           {},

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/standin"
 )
 
@@ -186,7 +187,7 @@ func (s *sandbox) translate(script string) string {
 func (s *sandbox) restore(output string) string {
 	output = strings.ReplaceAll(output, s.world.url+"/github", docsGitHub)
 	output = strings.ReplaceAll(output, s.world.url+"/mirror", docsMirror)
-	output = strings.ReplaceAll(output, ", "+ownerText(os.Geteuid(), os.Getegid()), ", root:root")
+	output = strings.ReplaceAll(output, ", "+render.Owner(os.Geteuid(), os.Getegid()), ", root:root")
 	output = strings.ReplaceAll(output, s.path("here"), "")
 	return strings.ReplaceAll(output, s.dir, "")
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
@@ -101,8 +102,8 @@ func (c *downloadCmd) Run(a *app) error {
 	a.emit(result, func(out *term.Stream) {
 		renderDownloaded(out, result)
 		if !result.Already && !a.global.Quiet {
-			renderFields(out, [][2]string{
-				{"from", term.Printable(artifact.Location)}, {"trust", trustText(originOf(artifact, fetched))},
+			render.Fields(out, [][2]string{
+				{"from", term.Printable(artifact.Location)}, {"trust", render.Trust(originOf(artifact, fetched))},
 				{"sha256", report.SHA256}, {"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(report.Size), report.Size)},
 			})
 		}

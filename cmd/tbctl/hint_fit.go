@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/verify"
 )
 
@@ -45,7 +46,7 @@ func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 				"and start it again; or go forward, with a file that holds all that was offered" + a.hintStrange(report)
 		case verify.CheckUnseen:
 			say := "say what the replicas need: --running RELEASE, or --data-file FILE"
-			if elsewhere := lookElsewhere(a.host.Unseen, "tbctl …"); elsewhere != "" {
+			if elsewhere := render.LookElsewhere(a.host.Unseen, "tbctl …"); elsewhere != "" {
 				say = elsewhere + "; or " + say
 			}
 			return say + leaveOut(a.host.Unseen)

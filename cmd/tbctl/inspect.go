@@ -3,8 +3,7 @@ package main
 import (
 	"fmt"
 
-	"github.com/tbctl/tbctl/datafile"
-	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/report"
 )
@@ -48,7 +47,7 @@ func (c *inspectCmd) Run(a *app) error {
 			if index > 0 {
 				a.out.Println()
 			}
-			renderInspected(a.out, result)
+			render.Inspected(a.out, result)
 		}
 		if interrupted(a.ctx) != nil {
 			break
@@ -73,47 +72,4 @@ func (c *inspectCmd) inspect(a *app, name string) (report.InspectedFile, error) 
 	result, err := report.Inspect(a.ctx, name, input, c.Running...)
 	result.Archive = input.archive
 	return result, ofFile(name, err)
-}
-
-func renderInspected(out *term.Stream, result report.InspectedFile) {
-	name := result.File
-	if name == "-" {
-		name = "standard input"
-	}
-	if result.Archive != nil {
-		name += " (" + result.Archive.Entry + ")"
-	}
-	if result.DataFile != nil {
-		renderSuperblock(out, name, result.DataFile)
-		return
-	}
-	renderReport(out, name, result.Binary)
-}
-
-func renderSuperblock(out *term.Stream, name string, s *datafile.Superblock) {
-	out.Printf("%s  TigerBeetle data file\n\n", out.Styles().Bold.Render(term.Printable(name)))
-	replica := fmt.Sprintf("%d of %d", s.ReplicaIndex, s.ReplicaCount)
-	if s.Standby {
-		replica = fmt.Sprintf("standby %d", s.ReplicaIndex)
-	}
-	valid := 0
-	for _, state := range s.Copies {
-		if state.Valid && state.Agrees {
-			valid++
-		}
-	}
-	renderFields(out, [][2]string{
-		{"release", out.Styles().Bold.Render(s.Release.String()) + " (a binary for this data must hold it)"},
-		{"formatted by", s.ReleaseFormat.String()},
-		{"cluster", s.Cluster.String()},
-		{"replica", replica},
-		{"sequence", fmt.Sprint(s.Sequence)},
-		{"checkpoint", fmt.Sprintf("op %d, committed up to %d", s.CheckpointOp, s.CommitMax)},
-		{"superblock", fmt.Sprintf("version %d, %d of %d copies agree", s.Version, valid, len(s.Copies))},
-	})
-	for index, state := range s.Copies {
-		if state.Problem != "" {
-			out.Printf("%s copy %d: %s\n", out.Styles().Warn.Render("remark:"), index, state.Problem)
-		}
-	}
 }

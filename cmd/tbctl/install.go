@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -214,9 +215,9 @@ func (a *app) emitOutcome(site *host.Site, outcome *install.Outcome, err error) 
 	a.emit(outcome, func(out *term.Stream) {
 		switch {
 		case outcome.DryRun && outcome.Plan.New != nil:
-			renderPlan(out, outcome, err, !a.global.Quiet)
+			render.Plan(out, outcome, err, !a.global.Quiet)
 		case err == nil:
-			renderOutcome(out, outcome, !a.global.Quiet)
+			render.Outcome(out, outcome, !a.global.Quiet)
 		}
 	})
 }
@@ -231,7 +232,7 @@ func (c *installCmd) foreseeArmed(a *app, site *host.Site, outcome *install.Outc
 	case errors.As(err, &strangers):
 		return failed(hintUncounted(strangers, outcome), fmt.Errorf("the file can be installed, but no replica that counts would take it: %w", err))
 	case errors.As(err, &unseen):
-		hint := lookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
+		hint := render.LookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
 		return failed(hint, fmt.Errorf("the file can be installed, but then %w", err))
 	case err != nil && replicas == 0:
 		return err
@@ -257,14 +258,14 @@ func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome
 	path := outcome.Plan.Target.Path
 	replicas, err := site.WaitArmed(a.ctx, *c.WaitArmed, !outcome.Changed, func(event watch.Event) {
 		if event.Process != nil && (event.Process.State == replica.StateStarting || event.Kind == watch.KindReplicaRunning || event.Kind == watch.KindReplicaStopped) {
-			a.note("%s", replicaEventText(event))
+			a.note("%s", render.ReplicaEvent(event))
 		}
 	})
 	var unseen *host.UnseenError
 	var strangers *watch.StrangersError
 	switch {
 	case errors.As(err, &unseen):
-		hint := lookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
+		hint := render.LookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
 		return failed(hint, fmt.Errorf("the file is installed, but %w", err))
 	case errors.As(err, &strangers):
 		return failed(hintUncounted(strangers, outcome), fmt.Errorf("the file is installed, but no replica that counts has taken it: %w", err))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
@@ -229,7 +230,7 @@ func (l *live) statusJSON(p *standin.Process, want stands) {
 	}
 	got := stands{
 		installed: want.installed, running: found.Running.Release.String(), armed: found.Armed.Current.String(),
-		offers: releaseList(found.Armed.Offered), durable: found.Superblock.Release.String(), outlook: want.outlook,
+		offers: render.Releases(found.Armed.Offered), durable: found.Superblock.Release.String(), outlook: want.outlook,
 	}
 	if got != want || !strings.Contains(found.Outlook, want.outlook) {
 		l.t.Errorf("replica %+v with the outlook %q, want %+v", got, found.Outlook, want)

@@ -1,7 +1,7 @@
 // Command tbctl puts TigerBeetle's multiversion binaries on servers safely.
 //
-// This package is the grammar, the composition of the libraries, the rendering
-// and the table of exit codes. A command's Run checks, makes one library call and
+// This package is the grammar, the composition of the libraries and the table of
+// exit codes. A command's Run checks, makes one library call and
 // hands the result to the app, which prints it as text or as JSON.
 package main
 

@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
@@ -101,7 +102,7 @@ func (c *packCmd) Run(a *app) error {
 	}
 	a.emit(result, func(out *term.Stream) {
 		out.Printf("%s %s for %s, %s: %s\n", out.Styles().Good.Render("packed:"), term.Printable(c.Output), result.Platform,
-			term.Bytes(result.Size), releaseList(result.Releases))
+			term.Bytes(result.Size), render.Releases(result.Releases))
 	})
 	return nil
 }

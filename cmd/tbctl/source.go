@@ -14,6 +14,7 @@ import (
 
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 )
@@ -183,9 +184,6 @@ func sizeHint(artifact release.Artifact) int64 {
 	return executableSize(input)
 }
 
-// untrusted is said of a file that nothing outside of it vouches for.
-const untrusted = "no digest or signature vouches for it: checksums in the file find damage, not forgery"
-
 // fetchFrom makes the installer's fetch out of an artifact.
 func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
 	return func(ctx context.Context, w io.Writer) (install.Origin, error) {
@@ -209,7 +207,7 @@ func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer)
 		return fetched, err
 	}
 	if !fetched.Trusted && a.global.JSON {
-		a.warn(untrusted)
+		a.warn(render.Untrusted)
 	}
 	a.tellEvidence(fetched.Evidence)
 	switch {
@@ -248,16 +246,10 @@ func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.
 	}
 }
 
-// evidenceNames are what vouches for a file, for people.
-var evidenceNames = map[release.EvidenceKind]string{
-	release.EvidenceSHA256: "--sha256", release.EvidenceSums: "SHA256SUMS",
-	release.EvidenceGitHubDigest: "GitHub's digest", release.EvidenceMinisign: "the minisign signature",
-}
-
 // tellEvidence says what was not compared although it is there or was asked for.
 func (a *app) tellEvidence(list []release.Evidence) {
 	for _, evidence := range list {
-		name, github, asked := evidenceNames[evidence.Kind], evidence.Kind == release.EvidenceGitHubDigest, ""
+		name, github, asked := render.EvidenceName(evidence.Kind), evidence.Kind == release.EvidenceGitHubDigest, ""
 		if github && a.getenv("GITHUB_TOKEN") != "" {
 			asked = " (it was asked for since GITHUB_TOKEN is set)"
 		}

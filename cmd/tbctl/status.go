@@ -5,8 +5,7 @@ import (
 	"slices"
 
 	"github.com/tbctl/tbctl/advisory"
-	"github.com/tbctl/tbctl/host"
-	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/report"
@@ -34,9 +33,6 @@ Examples:
 ` + exitHelp(exitRejected, "the file at TARGET is no multiversion binary")
 }
 
-// timeFormat is how a person sees a time, in the host's own zone.
-const timeFormat = "2006-01-02 15:04:05"
-
 // Run looks and reports.
 func (c *statusCmd) Run(a *app) error {
 	status, unseen := report.NewStatus(a.ctx, a.installer(), a.target(c.Target))
@@ -46,7 +42,9 @@ func (c *statusCmd) Run(a *app) error {
 	a.warnAll(status.Warnings)
 	// Of the previous file it is said when that is to be put back, and what runs is about to be left.
 	a.advise(slices.DeleteFunc(slices.Clone(status.Advisories), func(n advisory.Notice) bool { return n.About != advisory.AboutInstalled }))
-	a.emit(status, func(out *term.Stream) { renderStatus(out, status, unseen != nil) })
+	a.emit(status, func(out *term.Stream) {
+		render.Status(out, status, "tbctl status "+shellWord(status.Target.Path), unseen != nil)
+	})
 	target, err := status.Target, status.Problem
 	switch {
 	case unseen != nil:
@@ -61,93 +59,4 @@ func (c *statusCmd) Run(a *app) error {
 		return rejected("check the name: is this where TigerBeetle is installed?", fmt.Errorf("%s is %s", target.Path, status.Installed.Kind))
 	}
 	return fmt.Errorf("%s: %w", target.Path, err)
-}
-
-func renderStatus(out *term.Stream, s *report.Status, failed bool) {
-	styles := out.Styles()
-	out.Printf("%s\n\n", styles.Bold.Render(s.Target.Path))
-	fields := fileFields(s, failed, "installed", s.Target.Path, s.Installed)
-	if s.Target.Exists && !s.Hides(s.Target.Path) {
-		fields = append(fields, [2]string{"attributes", attributesText(s.Target.Attributes)})
-	}
-	if len(s.Target.Links) > 0 {
-		fields = append(fields, [2]string{"link", s.Target.Name})
-	}
-	fields = append(fields, fileFields(s, failed, "previous", s.Target.OldPath, s.Previous)...)
-	if s.Last != nil {
-		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
-	}
-	renderFields(out, slices.Concat(fields, dataFileFields(s), reachedFields(s)))
-	switch holder := s.HeldBy; {
-	case holder == nil:
-	case holder.PID == 0:
-		out.Printf("%s another process holds the lock, and did not write its name there\n", styles.Warn.Render("under way:"))
-	default:
-		out.Printf("%s %s\n", styles.Warn.Render("under way:"), out.Hang(fmt.Sprintf("%s, process %d on %s, since %s",
-			term.Printable(holder.Command), holder.PID, term.Printable(holder.Host), holder.Start.Local().Format(timeFormat)), 2))
-	}
-	for _, leftover := range s.Leftovers {
-		if s.HeldBy == nil {
-			out.Printf("%s %s: %s; the next installation clears it away\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason)
-		}
-	}
-	for _, open := range s.Interrupted {
-		if open.Busy {
-			continue
-		}
-		what := "interrupted:"
-		if !s.LockObserved {
-			what = "under way, or interrupted:"
-		}
-		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render(what), open.Intent.Operation, open.Intent.Time.Local().Format(timeFormat), open.Found)
-	}
-	renderReplicas(out, s)
-}
-
-// reachedFields tell of the release that the cluster has reached, where the installed file lacks it.
-func reachedFields(s *report.Status) [][2]string {
-	if s.Reached == nil || s.Installed == nil || slices.Contains(s.Installed.Releases, s.Reached.Release) {
-		return nil
-	}
-	text := fmt.Sprintf("%s (%s), which the installed file does not hold", s.Reached.Release, s.Reached)
-	return [][2]string{{"reached", term.Printable(text)}}
-}
-
-// dataFileFields are the data files that are remembered, but for those of the replicas that
-// run: these are in a table of their own.
-func dataFileFields(s *report.Status) [][2]string {
-	var fields [][2]string
-	for _, file := range s.DataFiles {
-		if slices.ContainsFunc(s.Replicas, func(process host.Replica) bool { return process.DataFile == file.Path }) {
-			continue
-		}
-		text := fmt.Sprintf("%s: at release %s", term.Printable(file.Path), file.Release)
-		switch {
-		case file.Gone:
-			text = term.Printable(file.Path) + ": gone"
-		case file.Err != nil:
-			text = "cannot be read: " + term.Printable(file.Problem)
-		case s.Installed != nil && !slices.Contains(s.Installed.Releases, file.Release):
-			text += ", which the installed file does not hold: its replica cannot be started"
-		}
-		fields = append(fields, [2]string{"data file", text})
-	}
-	return fields
-}
-
-func fileFields(s *report.Status, failed bool, name, path string, file *install.File) [][2]string {
-	switch {
-	case s.Hides(path) && failed:
-		return [][2]string{{name, "cannot be seen"}}
-	case s.Hides(path):
-		return [][2]string{{name, "cannot be read by this user"}}
-	}
-	if file == nil {
-		return [][2]string{{name, "nothing"}}
-	}
-	text := fileName(file) + ", " + term.Bytes(file.Size)
-	if len(file.Releases) > 1 {
-		text += ", with " + releaseList(file.Releases[:len(file.Releases)-1])
-	}
-	return [][2]string{{name, text}, {"  sha256", file.SHA256}}
 }

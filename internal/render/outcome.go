@@ -1,4 +1,4 @@
-package main
+package render
 
 import (
 	"fmt"
@@ -15,28 +15,28 @@ import (
 	"github.com/tbctl/tbctl/verify"
 )
 
-// renderPlan shows what a run would do, and what stands against it.
-func renderPlan(out *term.Stream, outcome *install.Outcome, err error, details bool) {
+// Plan shows what a run would do, and what stands against it.
+func Plan(out *term.Stream, outcome *install.Outcome, err error, details bool) {
 	plan := outcome.Plan
 	out.Println(out.Hang(out.Styles().Bold.Render("plan:")+" "+planSentence(plan), 2))
 	if details {
-		renderPlanDetails(out, plan)
+		planDetails(out, plan)
 	}
 	if err == nil {
 		out.Printf("%s nothing stands against it; nothing was changed\n", out.Styles().Good.Render("ok:"))
 	}
 }
 
-func renderPlanDetails(out *term.Stream, plan *install.Plan) {
+func planDetails(out *term.Stream, plan *install.Plan) {
 	out.Println()
-	renderFields(out, planFields(plan))
+	Fields(out, planFields(plan))
 	if plan.Verified != nil {
 		out.Printf("\nThe new file:\n\n")
-		renderFindingsShort(out, plan.Verified.Findings)
+		findingsShort(out, plan.Verified.Findings)
 	}
 	if plan.Fit != nil {
 		out.Printf("\nIn the place of the installed one:\n\n")
-		renderFindingsShort(out, fitFindings(plan))
+		findingsShort(out, fitFindings(plan))
 	}
 	out.Println()
 }
@@ -51,9 +51,9 @@ func fitFindings(plan *install.Plan) []verify.Finding {
 	})
 }
 
-// renderFindingsShort prints what held as one list of names, and all else as
-// [renderFindings] does.
-func renderFindingsShort(out *term.Stream, findings []verify.Finding) {
+// findingsShort prints what held as one list of names, and all else as
+// [showFindings] does.
+func findingsShort(out *term.Stream, findings []verify.Finding) {
 	var held []string
 	var other []verify.Finding
 	for _, finding := range findings {
@@ -67,7 +67,7 @@ func renderFindingsShort(out *term.Stream, findings []verify.Finding) {
 	if len(held) > 0 {
 		out.Printf("%s %s\n", statusText(out, verify.Held), term.Block(strings.TrimLeft(string(out.Wrap(strings.Join(held, ", "), 12)), " ")))
 	}
-	renderFindings(out, other)
+	showFindings(out, other)
 }
 
 func planSentence(plan *install.Plan) string {
@@ -104,7 +104,7 @@ func planFields(plan *install.Plan) [][2]string {
 	}
 	if plan.Operation == install.OperationInstall {
 		add("from", sourceText(plan.Origin.Source))
-		add("trust", trustText(plan.Origin))
+		add("trust", Trust(plan.Origin))
 	}
 	if plan.New != nil {
 		add("sha256", plan.New.SHA256)
@@ -140,7 +140,8 @@ func sourceText(source string) string {
 	return term.Printable(source)
 }
 
-func trustText(origin install.Origin) string {
+// Trust says what vouched for a file.
+func Trust(origin install.Origin) string {
 	var held []string
 	for _, trust := range origin.Trust {
 		if trust.Status != string(release.StatusHeld) {
@@ -154,10 +155,10 @@ func trustText(origin install.Origin) string {
 		case trust.Of == "executable":
 			of = " of the executable in it"
 		}
-		held = append(held, evidenceNames[release.EvidenceKind(trust.Kind)]+of)
+		held = append(held, EvidenceName(release.EvidenceKind(trust.Kind))+of)
 	}
 	if len(held) == 0 {
-		return untrusted
+		return Untrusted
 	}
 	return strings.Join(held, ", ") + ": held"
 }
@@ -181,7 +182,7 @@ func pathsText(paths []verify.Path) string {
 func attributesText(attributes fsatomic.Attributes) string {
 	parts := []string{attributes.Mode.String()}
 	if attributes.UID != fsatomic.OwnerUnchanged || attributes.GID != fsatomic.OwnerUnchanged {
-		parts = append(parts, ownerText(attributes.UID, attributes.GID))
+		parts = append(parts, Owner(attributes.UID, attributes.GID))
 	}
 	var names []string
 	for name := range attributes.Xattrs {
@@ -203,7 +204,8 @@ func attributeName(name string) string {
 	return name
 }
 
-func ownerText(uid, gid int) string {
+// Owner is a user and a group by their names.
+func Owner(uid, gid int) string {
 	name, group := strconv.Itoa(uid), strconv.Itoa(gid)
 	if found, err := user.LookupId(name); err == nil {
 		name = found.Username
@@ -214,8 +216,8 @@ func ownerText(uid, gid int) string {
 	return name + ":" + group
 }
 
-// renderOutcome shows what was done, in one line or with the details.
-func renderOutcome(out *term.Stream, outcome *install.Outcome, details bool) {
+// Outcome shows what was done, in one line or with the details.
+func Outcome(out *term.Stream, outcome *install.Outcome, details bool) {
 	plan := outcome.Plan
 	good := out.Styles().Good
 	switch outcome.Result {
@@ -241,6 +243,24 @@ func renderOutcome(out *term.Stream, outcome *install.Outcome, details bool) {
 		out.Println(out.Hang(fmt.Sprintf("%s %s at %s%s", good.Render("installed:"), fileName(plan.New), plan.Target.Path, was), 2))
 	}
 	if details {
-		renderFields(out, append(planFields(plan), [2]string{"read back", "the same bytes, durably"}))
+		Fields(out, append(planFields(plan), [2]string{"read back", "the same bytes, durably"}))
 	}
+}
+
+// Untrusted is said of a file that nothing outside of it vouches for.
+const Untrusted = "no digest or signature vouches for it: checksums in the file find damage, not forgery"
+
+// EvidenceName is what vouches for a file.
+func EvidenceName(kind release.EvidenceKind) string {
+	switch kind {
+	case release.EvidenceSHA256:
+		return "--sha256"
+	case release.EvidenceSums:
+		return "SHA256SUMS"
+	case release.EvidenceGitHubDigest:
+		return "GitHub's digest"
+	case release.EvidenceMinisign:
+		return "the minisign signature"
+	}
+	return ""
 }

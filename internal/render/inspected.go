@@ -1,16 +1,18 @@
-package main
+package render
 
 import (
 	"fmt"
 	"strings"
 
+	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/report"
 )
 
-// renderReport shows what a binary says of itself.
-func renderReport(out *term.Stream, name string, report *inspect.Report) {
+// binary shows what a binary says of itself.
+func binary(out *term.Stream, name string, report *inspect.Report) {
 	styles := out.Styles()
 	name = term.Printable(name)
 	kind := report.Binary.Format.String() + " " + string(report.Platform) + ", " + term.Bytes(report.Size)
@@ -22,20 +24,20 @@ func renderReport(out *term.Stream, name string, report *inspect.Report) {
 	for index := range report.Images {
 		image := &report.Images[index]
 		out.Println()
-		renderImage(out, report, image)
+		showImage(out, report, image)
 	}
 	out.Println()
-	renderMap(out, report)
+	fileMap(out, report)
 	for _, running := range report.Running {
 		out.Println()
-		renderRunning(out, report, running)
+		offered(out, report, running)
 	}
 	for _, remark := range report.Remarks {
 		out.Printf("\n%s %s\n", styles.Warn.Render("remark:"), remark.Detail)
 	}
 }
 
-func renderImage(out *term.Stream, report *inspect.Report, image *inspect.Image) {
+func showImage(out *term.Stream, report *inspect.Report, image *inspect.Image) {
 	current := image.Current
 	fields := [][2]string{
 		{"architecture", string(image.Arch)},
@@ -49,7 +51,7 @@ func renderImage(out *term.Stream, report *inspect.Report, image *inspect.Image)
 		build = "debug"
 	}
 	fields = append(fields, [2]string{"build", build})
-	renderFields(out, fields)
+	Fields(out, fields)
 	out.Println()
 	columns := []term.Column{
 		{Title: "release"}, {Title: "visit"}, {Title: "build", Drop: 3}, {Title: "size", Right: true, Drop: 2},
@@ -82,8 +84,8 @@ func releaseRow(out *term.Stream, release inspect.Release) []string {
 	return []string{name, visit, build, term.Bytes(release.Size), clientMin, commit, release.Checksum.String()}
 }
 
-// renderFields prints names and values in two columns.
-func renderFields(out *term.Stream, fields [][2]string) {
+// Fields prints names and values in two columns.
+func Fields(out *term.Stream, fields [][2]string) {
 	width := 0
 	for _, field := range fields {
 		width = max(width, len(field[0]))
@@ -93,8 +95,8 @@ func renderFields(out *term.Stream, fields [][2]string) {
 	}
 }
 
-// renderMap draws the file to scale: one bar, and below it what its stretches are.
-func renderMap(out *term.Stream, report *inspect.Report) {
+// fileMap draws the file to scale: one bar, and below it what its stretches are.
+func fileMap(out *term.Stream, report *inspect.Report) {
 	const widthMax = 100
 	width := min(out.Width(), widthMax)
 	marks := []string{"█", "▓", "▒", "░"}
@@ -143,7 +145,7 @@ func stretchName(stretch inspect.Stretch, universal bool) string {
 	return string(stretch.Kind) + arch
 }
 
-func renderRunning(out *term.Stream, report *inspect.Report, running inspect.Running) {
+func offered(out *term.Stream, report *inspect.Report, running inspect.Running) {
 	where := running.Release.String()
 	if len(report.Images) > 1 {
 		where += " on " + string(running.Arch)
@@ -152,17 +154,61 @@ func renderRunning(out *term.Stream, report *inspect.Report, running inspect.Run
 		out.Printf("%s a replica at %s refuses this file: it does not hold that release\n", out.Styles().Bad.Render("no:"), where)
 		return
 	}
-	out.Printf("A replica at %s is offered %s.\n", where, releaseList(running.Offered))
+	out.Printf("A replica at %s is offered %s.\n", where, Releases(running.Offered))
 	if running.Stop != 0 {
 		out.Printf("It must stop at %s (visit) before it goes on.\n", running.Stop)
 	}
 }
 
-// releaseList joins releases for a sentence.
-func releaseList(releases []multiversion.Release) string {
+// Releases joins releases for a sentence.
+func Releases(releases []multiversion.Release) string {
 	texts := make([]string, len(releases))
 	for index, release := range releases {
 		texts[index] = release.String()
 	}
 	return strings.Join(texts, ", ")
+}
+
+// Inspected shows what a file says of itself: a binary or a data file.
+func Inspected(out *term.Stream, result report.InspectedFile) {
+	name := result.File
+	if name == "-" {
+		name = "standard input"
+	}
+	if result.Archive != nil {
+		name += " (" + result.Archive.Entry + ")"
+	}
+	if result.DataFile != nil {
+		superblock(out, name, result.DataFile)
+		return
+	}
+	binary(out, name, result.Binary)
+}
+
+func superblock(out *term.Stream, name string, s *datafile.Superblock) {
+	out.Printf("%s  TigerBeetle data file\n\n", out.Styles().Bold.Render(term.Printable(name)))
+	replica := fmt.Sprintf("%d of %d", s.ReplicaIndex, s.ReplicaCount)
+	if s.Standby {
+		replica = fmt.Sprintf("standby %d", s.ReplicaIndex)
+	}
+	valid := 0
+	for _, state := range s.Copies {
+		if state.Valid && state.Agrees {
+			valid++
+		}
+	}
+	Fields(out, [][2]string{
+		{"release", out.Styles().Bold.Render(s.Release.String()) + " (a binary for this data must hold it)"},
+		{"formatted by", s.ReleaseFormat.String()},
+		{"cluster", s.Cluster.String()},
+		{"replica", replica},
+		{"sequence", fmt.Sprint(s.Sequence)},
+		{"checkpoint", fmt.Sprintf("op %d, committed up to %d", s.CheckpointOp, s.CommitMax)},
+		{"superblock", fmt.Sprintf("version %d, %d of %d copies agree", s.Version, valid, len(s.Copies))},
+	})
+	for index, state := range s.Copies {
+		if state.Problem != "" {
+			out.Printf("%s copy %d: %s\n", out.Styles().Warn.Render("remark:"), index, state.Problem)
+		}
+	}
 }

@@ -1,0 +1,123 @@
+package render
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/report"
+)
+
+// History shows the newest operations as a table, at most so many unless last is 0. The
+// target is the one that was asked for, or empty.
+func History(out *term.Stream, result *report.History, target string, last int) {
+	var outcomes []install.Record
+	for _, record := range result.Records {
+		if record.Phase == install.PhaseOutcome {
+			outcomes = append(outcomes, record)
+		}
+	}
+	if len(outcomes) == 0 && len(result.Interrupted) == 0 {
+		if target != "" {
+			out.Printf("nothing about %s in %s; all there is: tbctl history\n", term.Printable(target), result.Journal)
+			return
+		}
+		out.Printf("nothing in %s\n", result.Journal)
+		return
+	}
+	if last > 0 && len(outcomes) > last {
+		outcomes = outcomes[len(outcomes)-last:]
+	}
+	var rows [][]string
+	for _, record := range outcomes {
+		rows = append(rows, []string{
+			record.Time.Local().Format(timeFormat), string(record.Operation), resultText(out, record.Result),
+			changeText(record), whoText(record), term.Printable(record.Target), sourceText(record.Source),
+			(time.Duration(record.DurationMS) * time.Millisecond).String(),
+		})
+	}
+	columns := []term.Column{
+		{Title: "time"}, {Title: "what"}, {Title: "result"}, {Title: "release"}, {Title: "who", Drop: 2}, {Title: "target"},
+		{Title: "from", Drop: 3}, {Title: "took", Drop: 4, Right: true},
+	}
+	if target, one := oneTarget(outcomes); one && out.Terminal() { // said once, there is room for the rest
+		out.Printf("%s\n\n", out.Styles().Bold.Render(term.Printable(target)))
+		const place = 5
+		columns = slices.Delete(columns, place, place+1)
+		for index := range rows {
+			rows[index] = slices.Delete(rows[index], place, place+1)
+		}
+	}
+	out.Printf("%s", out.Table(columns, rows))
+	reasons(out, outcomes)
+	for _, open := range result.Interrupted {
+		state := "interrupted; found on the disk: " + string(open.Found)
+		if open.Busy {
+			state = "under way, or interrupted and locked by another tbctl"
+		}
+		out.Printf("%s %s of %s since %s: %s\n", out.Styles().Warn.Render("open:"), open.Intent.Operation, open.Intent.Target,
+			open.Intent.Time.Local().Format(timeFormat), state)
+	}
+}
+
+// oneTarget returns the target of all records, if it is the same.
+func oneTarget(records []install.Record) (string, bool) {
+	if len(records) == 0 {
+		return "", false
+	}
+	for _, record := range records {
+		if record.Target != records[0].Target {
+			return "", false
+		}
+	}
+	return records[0].Target, true
+}
+
+// reasons prints why operations failed: too long for a column.
+func reasons(out *term.Stream, records []install.Record) {
+	first := true
+	for _, record := range records {
+		if record.Error == "" {
+			continue
+		}
+		if first {
+			out.Println()
+			first = false
+		}
+		out.Printf("%s  %s\n", out.Styles().Dim.Render(record.Time.Local().Format(timeFormat)), out.Hang(term.Printable(record.Error), len(timeFormat)+2))
+	}
+}
+
+// changeText says from which release an operation led to which.
+func changeText(record install.Record) string {
+	switch record.Result {
+	case install.ResultRejected, install.ResultRefused, install.ResultBusy, install.ResultFailed, install.ResultInterrupted, install.ResultFoundOld:
+		if record.New == nil || record.New.Release == 0 { // it ended before the new one was known
+			return fileName(record.Old) + " stays"
+		}
+		return fileName(record.Old) + " stays, not " + fileName(record.New)
+	}
+	if record.New == nil {
+		return fileName(record.Old)
+	}
+	return fileName(record.Old) + " → " + fileName(record.New)
+}
+
+func whoText(record install.Record) string {
+	if record.SudoUser != "" {
+		return fmt.Sprintf("%s (sudo %s)", record.User, record.SudoUser)
+	}
+	return record.User
+}
+
+func resultText(out *term.Stream, result install.Result) string {
+	switch result {
+	case install.ResultInstalled, install.ResultRolledBack, install.ResultAlready, install.ResultFoundNew, install.ResultFoundOld:
+		return out.Styles().Good.Render(string(result))
+	case install.ResultUnknown, install.ResultFoundOther, install.ResultFoundNone:
+		return out.Styles().Bad.Render(string(result))
+	}
+	return out.Styles().Warn.Render(string(result))
+}
