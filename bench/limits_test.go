@@ -2,8 +2,10 @@ package main
 
 import (
 	"archive/zip"
+	"bytes"
 	"os"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/tbctl/tbctl/internal/testbin"
@@ -91,5 +93,33 @@ func TestLimits(t *testing.T) {
 					count.calls, count.syncs, count.renames, test.calls, test.syncs, test.renames)
 			}
 		})
+	}
+	b.historyLimit(t)
+}
+
+// historyLimit requires that a long history takes no more memory than a short one may, in any form: the
+// last installation's record, again and again, and one line that is as long as all of them.
+func (b *bed) historyLimit(t *testing.T) {
+	const size, most = 64 << 20, 64 << 20 // bytes
+	name := b.path("state/history.jsonl")
+	record, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record = bytes.SplitAfter(record, []byte("\n"))[0]
+	for _, long := range [][]byte{bytes.Repeat(record, size/len(record)), slices.Concat(bytes.Repeat([]byte("x"), size), []byte("\n"), record)} {
+		if err := os.WriteFile(name, long, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, args := range [][]string{{"history"}, {"history", "--json"}, {"status", b.path("work/tigerbeetle"), "--json"}} {
+			memory, err := b.memory(t.Context(), b.run(append(args, "--state-dir", b.path("state"))...))
+			if err != nil {
+				t.Fatalf("%q: %v", args, err)
+			}
+			t.Logf("%q of %d bytes: peak memory %d KiB", args, len(long), memory>>10)
+			if memory > most {
+				t.Errorf("%q: peak memory is %d bytes", args, memory)
+			}
+		}
 	}
 }

@@ -17,7 +17,7 @@ const (
 	// LineSizeMax is the most bytes of a line of a journal.
 	LineSizeMax = 1 << 20
 
-	journalReadMax = 16 << 20 // bytes that ScanJournal reads at most
+	journalReadMax = 4 << 20 // bytes that ScanJournal reads at most
 	scanBufferSize = 64 << 10
 
 	// journalMode keeps other users from opening it: who can open it can hold its lock.
@@ -180,7 +180,7 @@ func mayAppend(dir vfs.Dir, path, base string) error {
 }
 
 // ScanJournal calls each for the complete lines of a journal, oldest first, without their
-// newlines: those in its last sizeMax bytes (0 or too much: 16 MiB). It
+// newlines: those in its last sizeMax bytes (0 or too much: 4 MiB). It
 // holds one line at a time, which is each's during the call only. all is false when older
 // ones were left out. A last line without newline is left out: it is torn, or just being
 // written. A line that a crash tore in the middle of the journal is passed like any other, and

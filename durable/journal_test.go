@@ -125,23 +125,38 @@ func TestJournalLines(t *testing.T) {
 	t.Parallel()
 	name := filepath.Join(t.TempDir(), "journal")
 	long := strings.Repeat("x", durable.LineSizeMax)
-	check(t, os.WriteFile(name, []byte("one\n\n"+long+"\n"+long+"y\ntwo\n"+strings.Repeat(long, 3)+"\nthree\n"+long), 0o600))
+	longer := long + long[:len(long)/4]
+	check(t, os.WriteFile(name, []byte("one\n\n"+long+"\n"+long+"y\ntwo\n"+longer+"\nthree\ntorn"), 0o600))
 	lines, all, err := readJournal(vfs.OS(), name, 0)
 	if err != nil || !all || !slices.Equal(lines, []string{"one", long, "", "two", "", "three"}) {
 		t.Fatalf("%d lines, %v, %v", len(lines), all, err)
 	}
 	for size, want := range map[int64][]string{
-		int64(len(long)):          nil,
-		int64(len(long)) + 1:      nil,
-		int64(len(long)) + 5:      nil,
-		int64(len(long)) + 8:      {"three"},
-		3 * int64(len(long)):      {"three"},
-		4*int64(len(long)) + 4:    {"three"},
-		4*int64(len(long)) + 1000: {"two", "", "three"},
+		4:                         nil,
+		5:                         nil,
+		10:                        nil,
+		11:                        {"three"},
+		int64(len(long)):          {"three"},
+		int64(len(longer)) + 11:   {"three"},
+		int64(len(longer)) + 1000: {"two", "", "three"},
 	} {
 		lines, all, err := readJournal(vfs.OS(), name, size)
 		if err != nil || all || !slices.Equal(lines, want) {
 			t.Errorf("the last %d bytes: %.20q, %v, %v, want %q", size, lines, all, err, want)
+		}
+	}
+}
+
+// TestJournalReadMax: of a journal that is longer than is read the newest lines are.
+func TestJournalReadMax(t *testing.T) {
+	t.Parallel()
+	const most, line = 4 << 20, "a line\n"
+	name := filepath.Join(t.TempDir(), "journal")
+	check(t, os.WriteFile(name, []byte(strings.Repeat(line, 2*most/len(line))+"newest\n"), 0o600))
+	for _, size := range []int64{0, -1, 1 << 40} {
+		lines, all, err := readJournal(vfs.OS(), name, size)
+		if err != nil || all || len(lines) > most/len(line) || lines[len(lines)-1] != "newest" {
+			t.Errorf("%d: %d lines, all %v, %v", size, len(lines), all, err)
 		}
 	}
 }

@@ -26,7 +26,7 @@ const (
 	journalWait = 3 * time.Second
 
 	// RecordsMax is the most records of a journal that are kept in memory.
-	RecordsMax = 10_000
+	RecordsMax = 2_500
 	// lastChangeSizeMax is the most bytes of a journal that are read for the last change.
 	lastChangeSizeMax = 4 << 20
 	// targetsMax is the most targets of a journal that are looked at.
