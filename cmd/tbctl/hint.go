@@ -87,6 +87,9 @@ func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) 
 	case *install.StateError:
 		return hintState(e), nil
 	case *install.JournalError:
+		if errors.Is(e, syscall.EIO) || errors.Is(e, syscall.ENOTCONN) || errors.Is(e, syscall.ESTALE) {
+			return "", nil
+		}
 		return "run it as root, or name a history that may be read: --state-dir DIR (now " + a.stateDir() + ")", nil
 	case *fileError:
 		return a.hintFile(e), nil
@@ -214,6 +217,7 @@ var namedHints = []struct {
 	{err: vfs.ErrDangling, hint: "mend or remove the symbolic link"},
 	{err: vfs.ErrLinkOwner, hint: "name the file itself: a link that anybody may have put there is not followed"},
 	{err: fsatomic.ErrOldOwner, hint: "look at who put {target}-old there, and move it away; if it is the right file, name it by what sha256sum prints: --sha256 HEX"},
+	{err: fsatomic.ErrRename, hint: "that file system, or a security module of this host, lets no file be renamed there: install elsewhere"},
 	{err: fsatomic.ErrInode, hint: "move away the leftover that the message names"},
 	{err: vfs.ErrLinkLoop, hint: "mend the symbolic links"},
 	{err: vfs.ErrDirectory, hint: "name the file, not its directory: {target}/tigerbeetle"},
@@ -246,6 +250,8 @@ var namedHints = []struct {
 	{err: syscall.ENOTDIR, hint: "what the name has before its last / is a file, not a directory: check the name"},
 	{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
 	{err: syscall.ELOOP, hint: "mend the symbolic links"},
+	{err: syscall.ENOTCONN, hint: "a file system is mounted there whose server has ended: findmnt shows it; umount -l it, and mount it again"},
+	{err: syscall.ESTALE, hint: "the server of that file system no longer knows the file: umount it, and mount it again"},
 	{err: syscall.EIO, hint: "the disk, or the way to it, may be failing: look at the kernel's log (dmesg)"},
 	{err: syscall.EMFILE, hint: "more files must be allowed to be open: ulimit -n 64"},
 	{err: syscall.ENFILE, hint: "too many files are open on this host: sysctl fs.file-max"},
@@ -294,6 +300,9 @@ func (a *app) hintPlan(plan *install.PlanError) string {
 // hintAttribute is about an attribute that cannot be set. A rollback puts the file itself back, which keeps its
 // owner or gets that of the installed one; a copy can get another.
 func (a *app) hintAttribute(err *fsatomic.AttributeError) string {
+	if mode, ok := errors.AsType[*fsatomic.ModeError](err); ok {
+		return a.hintMode(mode)
+	}
 	if !errors.Is(err, fsatomic.ErrOwner) {
 		return "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"
 	}
@@ -308,6 +317,18 @@ func (a *app) hintAttribute(err *fsatomic.AttributeError) string {
 		return root + "put a copy of it back, which may have another owner: tbctl install {target}-old {target} --allow-downgrade " + owner
 	}
 	return root + "say " + owner
+}
+
+// hintMode is about a mode that a file system does not keep. A replica needs no more than that its owner may
+// execute the file.
+func (a *app) hintMode(err *fsatomic.ModeError) string {
+	switch {
+	case err.Got&0o100 == 0:
+		return "that file system lets no file be executed by its owner: install on another one"
+	case a.command == "rollback":
+		return "put a copy of it back, with a mode that the file system keeps: tbctl install {target}-old {target} --allow-downgrade --mode " + err.Got.String()
+	}
+	return "that file system keeps " + err.Got.String() + ", with which a replica can be started too: --mode " + err.Got.String()
 }
 
 // hintState is about what stands beside the target and is no state. What else is wrong has a hint of its own.
