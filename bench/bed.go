@@ -131,7 +131,7 @@ func (b *bed) programs(ctx context.Context) error {
 	for name, imports := range map[string][]string{
 		"hello": nil,
 		"linked": {
-			"aead.dev/minisign", "github.com/BurntSushi/toml", "github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5",
+			"aead.dev/minisign", "github.com/pelletier/go-toml/v2", "github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5",
 			"github.com/charmbracelet/lipgloss", "github.com/fsnotify/fsnotify", "github.com/klauspost/compress/flate",
 			"github.com/schollz/progressbar/v3", "net/http", "os/exec", "os/signal",
 		},

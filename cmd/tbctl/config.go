@@ -23,6 +23,7 @@ import (
 func settings() []config.Setting {
 	return []config.Setting{
 		{Name: "target", Variable: "TBCTL_TARGET", Path: config.Always},
+		{Name: "targets", List: true, Path: config.Always},
 		{Name: "platform", Check: func(value string) error { _, err := release.ParsePlatform(value); return err }},
 		{Name: "mirror", Variable: "TBCTL_MIRROR", Path: func(value string) bool { return !strings.Contains(value, "://") }},
 		{Name: "public-key", Variable: "TBCTL_PUBLIC_KEY", Path: func(value string) bool { return !isKey(value) }},

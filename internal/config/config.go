@@ -14,7 +14,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/BurntSushi/toml"
+	"github.com/pelletier/go-toml/v2"
 
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -31,6 +31,8 @@ const (
 
 	// fileSizeMax bounds a configuration file in bytes.
 	fileSizeMax = 64 << 10
+
+	listMax = 64 // elements of a setting that is a list
 )
 
 // Setting is a name that a configuration file may set.
@@ -39,6 +41,7 @@ type Setting struct {
 	Variable string // of the environment that sets it too; empty: none
 
 	Bool bool // true or false; otherwise a text
+	List bool // of texts
 
 	// Path reports whether a value is the path of a file, which must be absolute; nil: none is.
 	Path func(value string) bool
@@ -148,7 +151,12 @@ func (c *Config) read(path string, named bool) (map[string]any, error) {
 		return nil, fmt.Errorf("larger than %d bytes", fileSizeMax)
 	}
 	var values map[string]any
-	_, err = toml.Decode(string(content), &values)
+	err = toml.Unmarshal(content, &values)
+	var at *toml.DecodeError
+	if errors.As(err, &at) {
+		line, _ := at.Position()
+		err = fmt.Errorf("line %d: %s", line, strings.TrimPrefix(at.Error(), "toml: "))
+	}
 	return values, err
 }
 
@@ -189,6 +197,9 @@ func check(settings []Setting, name string, value any) error {
 		return fmt.Errorf("unknown setting %q", name)
 	}
 	setting := settings[index]
+	if setting.List {
+		return setting.checkList(value)
+	}
 	_, isText := value.(string)
 	_, isBool := value.(bool)
 	switch {
@@ -208,6 +219,24 @@ func check(settings []Setting, name string, value any) error {
 	return nil
 }
 
+// checkList refuses what is no list of texts that the setting takes.
+func (s *Setting) checkList(value any) error {
+	elements, is := value.([]any)
+	if !is || len(elements) == 0 || len(elements) > listMax {
+		return fmt.Errorf("%s must be a list of 1 to %d texts in quotes", s.Name, listMax)
+	}
+	for _, element := range elements {
+		text, is := element.(string)
+		if !is || text == "" {
+			return fmt.Errorf("%s must be a list of texts in quotes", s.Name)
+		}
+		if err := s.checkPath(text); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+	}
+	return nil
+}
+
 // checkPath refuses a relative path. No shell expands a ~ in it.
 func (s *Setting) checkPath(value string) error {
 	if s.Path == nil || value == "" || filepath.IsAbs(value) || !s.Path(value) { // empty is not set
@@ -218,10 +247,23 @@ func (s *Setting) checkPath(value string) error {
 
 // Text returns a setting as text, or "".
 func (c *Config) Text(name string) string {
+	if elements := c.List(name); elements != nil {
+		return strings.Join(elements, ", ")
+	}
 	if value := c.Value(name); value != nil {
 		return fmt.Sprint(value)
 	}
 	return ""
+}
+
+// List returns a setting that is a list, or nil.
+func (c *Config) List(name string) []string {
+	elements, _ := c.Value(name).([]any)
+	var texts []string
+	for _, element := range elements {
+		texts = append(texts, fmt.Sprint(element))
+	}
+	return texts
 }
 
 // Value returns a setting as the file has it, or nil.

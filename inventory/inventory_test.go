@@ -1,0 +1,144 @@
+package inventory
+
+import (
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tbctl/tbctl/fleet"
+)
+
+func TestExpandHosts(t *testing.T) {
+	t.Parallel()
+	for pattern, want := range map[string]string{
+		"tb0":                "tb0",
+		"tb[0-2].eu":         "tb0.eu tb1.eu tb2.eu",
+		"tb[01,08-10]":       "tb01 tb08 tb09 tb10",
+		"r[1-2]-tb[0-1]":     "r1-tb0 r1-tb1 r2-tb0 r2-tb1",
+		"root@db-1.internal": "root@db-1.internal",
+		"fe80::1%eth0":       "fe80::1%eth0",
+		"_gateway":           "_gateway",
+	} {
+		got, err := ExpandHosts(pattern)
+		if err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %v, %v, want %s", pattern, got, err, want)
+		}
+	}
+	for _, pattern := range []string{
+		"", "-oProxyCommand=x", "tb[0-1", "tb[]", "tb[a-b]", "tb[2-1]", "tb[0-1000]", "a[0-99]b[0-99]", "tb 0", "tb0;x", "tb[0-1],", "[0-1]]",
+		"tb[0--1]", "tb[1,]", "tb[1234567]", strings.Repeat("a", 256), "tb\x00", "[-1]x", "tb\n",
+	} {
+		if got, err := ExpandHosts(pattern); err == nil {
+			t.Errorf("%q: %v, want an error", pattern, got)
+		}
+	}
+}
+
+const inventoryText = `become    = ["sudo", "-n"]
+state     = "etcd://etcd1:2379/tbctl"
+artifacts = "oci://registry.internal/tigerbeetle"
+
+[[cluster]]
+name  = "ledger-test"
+hosts = ["tb[0-1].test"]
+soak  = "2h"
+
+[[cluster]]
+name  = "ledger-eu"
+hosts = ["tb[0-1].eu", "tb3.eu"]
+wave  = 5
+[cluster.at."tb3.eu"]
+target  = "/opt/tigerbeetle/tigerbeetle"
+depot   = "10.1.0.3:3443"
+`
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	got, err := Parse("fleet.toml", []byte(inventoryText))
+	want := &fleet.Inventory{
+		Become: []string{"sudo", "-n"}, State: "etcd://etcd1:2379/tbctl", Artifacts: "oci://registry.internal/tigerbeetle",
+		Clusters: []fleet.Cluster{
+			{Name: "ledger-test", Hosts: []fleet.Host{{Name: "tb0.test"}, {Name: "tb1.test"}}, Soak: 2 * time.Hour, Wave: 1},
+			{Name: "ledger-eu", Hosts: []fleet.Host{
+				{Name: "tb0.eu"}, {Name: "tb1.eu"}, {Name: "tb3.eu", Target: "/opt/tigerbeetle/tigerbeetle", Depot: "10.1.0.3:3443"},
+			}, Wave: 5},
+		},
+	}
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+// TestInventoryMistakes holds that each mistake is told with its line and its key.
+func TestInventoryMistakes(t *testing.T) {
+	t.Parallel()
+	const cluster = "[[cluster]]\nname = 'a'\nhosts = ['tb0']\n"
+	for _, test := range []struct {
+		name, text string
+		line       int
+		key        string
+	}{
+		{"no TOML", "become = \n", 1, ""},
+		{"an unknown key", cluster + "host = 'x'\n", 4, "cluster.host"},
+		{"an unknown key of a later cluster", cluster + "[[cluster]]\nname = 'b'\nhosts = ['x']\ncolour = 1\n", 7, "cluster.colour"},
+		{"an unknown key of a host", cluster + "[cluster.at.tb0]\ntargt = '/a'\n", 5, "cluster.at.tb0.targt"},
+		{"another kind", cluster + "wave = 'first'\n", 4, "cluster.wave"},
+		{"a word in place of a list", "become = 'sudo'\n", 1, "become"},
+		{"not a duration", cluster + "soak = '2 hours'\n", 4, "cluster.soak"},
+		{"less than nothing", cluster + "soak = '-2h'\n", 4, "cluster.soak"},
+		{"a key twice", cluster + "name = 'b'\n", 4, "name"},
+		{"an empty command", "become = ['']\n", 1, "become"},
+		{"no name", "[[cluster]]\nhosts = ['tb0']\n", 1, "cluster.name"},
+		{"a name that is none", "[[cluster]]\nhosts = ['tb0']\nname = '-a'\n", 3, "cluster.name"},
+		{"no hosts", cluster + "[[cluster]]\nname = 'b'\n", 4, "cluster.hosts"},
+		{"a wave before the first", cluster + "wave = -1\n", 4, "cluster.wave"},
+		{"a pattern that is none", cluster + "[[cluster]]\nname = 'b'\nhosts = [\n'tb[1',\n]\n", 6, "cluster.hosts"},
+		{"a host twice", "[[cluster]]\nname = 'a'\nhosts = ['tb[0-2]', 'tb1']\n", 3, "cluster.hosts"},
+		{"too many hosts", "[[cluster]]\nname = 'a'\nhosts = ['tb[0-12]']\n", 3, "cluster.hosts"},
+		{"two clusters of one name", cluster + "[[cluster]]\nname = 'a'\nhosts = ['x']\n", 5, "cluster.name"},
+		{"two clusters on one target", cluster + "[[cluster]]\nname = 'b'\nhosts = ['x', 'tb0']\n", 6, "cluster.hosts"},
+		{"settings of a host that is none", cluster + "[cluster.at.tb1]\ntarget = '/a'\n", 4, "cluster.at.tb1"},
+		{"a relative target", cluster + "[cluster.at.tb0]\ntarget = 'a'\n", 5, "cluster.at.tb0.target"},
+		{"a target that is not clean", cluster + "[cluster.at.tb0]\ntarget = '/a/../b'\n", 5, "cluster.at.tb0.target"},
+		{"a depot without a port", cluster + "at.tb0.depot = '10.0.0.1'\n", 4, "cluster.at.tb0.depot"},
+	} {
+		_, err := Parse("fleet.toml", []byte(test.text))
+		var wrong *Error
+		if !errors.As(err, &wrong) {
+			t.Errorf("%s: %v, want an *Error", test.name, err)
+			continue
+		}
+		if wrong.Line != test.line || wrong.Key != test.key {
+			t.Errorf("%s: line %d, key %q, want %d, %q: %v", test.name, wrong.Line, wrong.Key, test.line, test.key, err)
+		}
+	}
+	if _, err := Parse("fleet.toml", make([]byte, SizeMax+1)); err == nil {
+		t.Error("an inventory of any size is read")
+	}
+	// Two targets on one host are two places.
+	if _, err := Parse("fleet.toml", []byte(cluster+"[[cluster]]\nname = 'b'\nhosts = ['tb0']\nat.tb0.target = '/b'\n")); err != nil {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(inventoryText))
+	f.Add([]byte("[[cluster]]\nname = 'a'\nhosts = ['tb0']\nat.tb0.depot = '10.0.0.1'\n"))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		inventory, err := Parse("fleet.toml", text)
+		if err != nil {
+			var wrong *Error
+			if !errors.As(err, &wrong) || wrong.Line < 0 || wrong.Line > 1+strings.Count(string(text), "\n") {
+				t.Fatalf("%v", err)
+			}
+			return
+		}
+		for _, cluster := range inventory.Clusters {
+			if cluster.Name == "" || cluster.Wave < 1 || len(cluster.Hosts) == 0 || len(cluster.Hosts) > ClusterHostsMax {
+				t.Fatalf("%+v", cluster)
+			}
+		}
+	})
+}
