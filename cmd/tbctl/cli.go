@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -85,7 +86,7 @@ func newCommandParser(word string, settings *config.Config, out io.Writer, width
 }
 
 func parserOptions(settings *config.Config, out io.Writer, width int) []kong.Option {
-	return []kong.Option{
+	return append(mappers(),
 		kong.Name("tbctl"),
 		kong.Description(description),
 		kong.ExplicitGroups(groups),
@@ -94,8 +95,7 @@ func parserOptions(settings *config.Config, out io.Writer, width int) []kong.Opt
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
 		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault},
 		kong.Resolvers(configured(settings)),
-		kong.KindMapper(reflect.String, kong.MapperFunc(exactText)),
-	}
+	)
 }
 
 // dispatch parses the arguments and runs the command.
@@ -124,7 +124,7 @@ func (a *app) dispatch(args []string) (err error) {
 	}
 	own, program := ownArguments(parser.Model.Node, args)
 	a.global.JSON = earlyFlag(own, "--json")
-	if err := checkArguments(own); err != nil {
+	if err := cmp.Or(checkArguments(own), a.checkValues(parser, own)); err != nil {
 		return err
 	}
 	defer func() {

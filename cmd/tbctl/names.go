@@ -1,31 +1,74 @@
 package main
 
 import (
+	"encoding"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // exactText sets a text to the very bytes of an argument. Kong's own way goes through JSON,
 // which puts another character in the place of what is not UTF-8: another file's name.
-func exactText(ctx *kong.DecodeContext, target reflect.Value) error {
-	token, err := ctx.Scan.PopValue("string")
-	if err != nil {
-		return err
-	}
-	text, ok := token.Value.(string)
-	if !ok {
-		return fmt.Errorf("expected a text but got %v", token.Value)
-	}
+func exactText(text string, target reflect.Value) error {
 	target.SetString(text)
 	return nil
+}
+
+// mapper makes kong's mapper of a kind of argument. Its errors say which argument it is.
+func mapper(set func(text string, target reflect.Value) error) kong.Mapper {
+	return kong.MapperFunc(func(ctx *kong.DecodeContext, target reflect.Value) error {
+		token, err := ctx.Scan.PopValue("text")
+		if err == nil {
+			err = set(token.String(), target)
+		}
+		if err != nil {
+			return &argumentError{ctx.Value, err}
+		}
+		return nil
+	})
+}
+
+// mappers are those of the arguments that may be wrong.
+func mappers() []kong.Option {
+	unmarshalled := mapper(func(text string, target reflect.Value) error {
+		if target.Kind() == reflect.Pointer {
+			target = target.Elem()
+		}
+		return target.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text))
+	})
+	return []kong.Option{
+		kong.KindMapper(reflect.String, mapper(exactText)),
+		kong.KindMapper(reflect.Int, mapper(func(text string, target reflect.Value) error {
+			number, err := strconv.Atoi(text)
+			if err != nil {
+				return fmt.Errorf("expected a number but got %q", text)
+			}
+			target.SetInt(int64(number))
+			return nil
+		})),
+		kong.TypeMapper(reflect.TypeFor[time.Duration](), mapper(func(text string, target reflect.Value) error {
+			duration, err := time.ParseDuration(text)
+			if err != nil {
+				return fmt.Errorf("expected a duration but got %q", text)
+			}
+			target.SetInt(int64(duration))
+			return nil
+		})),
+		kong.TypeMapper(reflect.TypeFor[multiversion.Release](), unmarshalled),
+		kong.TypeMapper(reflect.TypeFor[*vfs.Mode](), unmarshalled),
+	}
 }
 
 // hintUTF8 is about a name that cannot be kept.

@@ -1,17 +1,21 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
@@ -31,6 +35,8 @@ func checkArguments(args []string) error {
 			flags = false
 		case arg == "":
 			return usage("a variable without a value?", "an argument is empty")
+		case flags && arg == "-v":
+			return usage("tbctl --version", "unknown flag -v")
 		case flags && strings.HasPrefix(arg, "--") && strings.HasSuffix(arg, "=") && strings.Count(arg, "=") == 1:
 			return usage("a variable without a value?", "the value of %s is empty", strings.TrimSuffix(arg, "="))
 		}
@@ -38,50 +44,111 @@ func checkArguments(args []string) error {
 	return nil
 }
 
+// checkValues refuses a flag of which the value is missing: nothing follows, or another flag.
+func (a *app) checkValues(parser *kong.Kong, args []string) error {
+	index := slices.IndexFunc(parser.Model.Children, func(node *kong.Node) bool { return node.Name == args[0] })
+	if index < 0 {
+		return nil
+	}
+	node := parser.Model.Children[index]
+	takes := flagsOf(parser.Model.Node, node.Name)
+	for index, flag := range args {
+		if flag == "--" {
+			break
+		}
+		next := "--"
+		if index+1 < len(args) {
+			next = args[index+1]
+		}
+		if !takes[flag] || next == "-" || !strings.HasPrefix(next, "-") {
+			continue
+		}
+		a.command = node.Name
+		hint := flag + " " + placeholderOf(node, flag)
+		if _, known := takes[next]; !known && next != "--" {
+			hint += "; a value that begins with - is written " + flag + "=" + shellQuote(next)
+		}
+		return usage(hint, "%s: its value is missing", flag)
+	}
+	return nil
+}
+
 // usageError says what is wrong with a command line in an operator's words, and what to
 // type instead.
 func usageError(a *app, err error) error {
-	var parse *kong.ParseError
-	if !errors.As(err, &parse) {
+	parse, ok := errors.AsType[*kong.ParseError](err)
+	if !ok {
 		return err
 	}
-	text := parse.Error()
-	var node *kong.Node
-	if parse.Context != nil {
-		node = parse.Context.Selected()
+	if parse.Context == nil || parse.Context.Selected() == nil {
+		return cmp.Or(unknownCommand(a.line), usage("tbctl --help", "%w", err))
 	}
-	hint := "tbctl --help"
-	if node != nil {
-		hint = "tbctl " + node.Name + " --help"
+	node := parse.Context.Selected()
+	hint := "tbctl " + node.Name + " --help"
+	example := "for example: " + exampleOf(node, hint)
+	if wrong, ok := errors.AsType[*argumentError](err); ok {
+		return wrong.usage(node, hint, example)
 	}
-	if word, ok := strings.CutPrefix(text, "unexpected argument "); ok && node == nil {
-		word, _, _ = strings.Cut(word, ",")
-		if found := unknownCommand(word, a.line); found != nil {
-			return found
+	if parse.Context.Error != nil { // not all of it was read
+		return usage(hint, "%w", err)
+	}
+	if found := checkVariableValues(node); found != nil {
+		return found
+	}
+	for _, argument := range node.Positional {
+		if argument.Required && !argument.Set {
+			return usage(example, "%s is missing: tbctl %s", strings.ToUpper(argument.Name), node.Summary())
 		}
 	}
-	flag, rest, ofFlag := strings.Cut(text, ": ")
-	ofFlag = ofFlag && strings.HasPrefix(flag, "-")
-	switch {
-	case ofFlag && (strings.Contains(rest, `"EOL"`) || strings.HasPrefix(rest, "missing value")):
-		return usage(flag+" "+placeholderOf(node, flag), "%s: its value is missing", flag)
-	case ofFlag && strings.HasPrefix(rest, "expected duration"):
-		return usage("a number with its unit: "+flag+" 30s, 5m or 1h30m", "%s: %s", flag, rest)
-	case ofFlag && strings.Contains(rest, "not a release") && node != nil:
-		return usage("such as "+flag+" 0.17.8", "%s: %s", flag, rest)
-	case ofFlag && node != nil:
-		return usage(flag+" "+placeholderOf(node, flag)+"; all of it: "+hint, "%s: %s", flag, rest)
-	case strings.HasPrefix(text, "unknown flag -v") && !strings.HasPrefix(text, "unknown flag --"):
-		return usage("tbctl --version", "unknown flag -v")
-	case strings.HasPrefix(flag, "[<") && node != nil:
-		return usage("for example: "+exampleOf(node, hint), "%s: %s", strings.ToUpper(strings.Trim(flag, "[<>]")), rest)
-	case strings.HasPrefix(text, "missing flags") && node != nil:
-		return usage("for example: "+exampleOf(node, hint), "%w", err)
-	case strings.HasPrefix(text, `expected "<`) && node != nil:
-		missing, _, _ := strings.Cut(strings.TrimPrefix(text, `expected "<`), ">")
-		return usage("for example: "+exampleOf(node, hint), "%s is missing: tbctl %s", strings.ToUpper(missing), node.Summary())
+	for _, flag := range node.Flags {
+		if flag.Required && !flag.Set {
+			return usage(example, "%w", err)
+		}
 	}
 	return usage(hint, "%w", err)
+}
+
+// checkVariableValues finds the variable that sets a flag to what it cannot be.
+func checkVariableValues(node *kong.Node) error {
+	for _, flag := range node.Flags {
+		for _, variable := range flag.Envs {
+			value := os.Getenv(variable)
+			if value == "" {
+				continue
+			}
+			err := flag.Parse(kong.ScanAsType(kong.FlagValueToken, value), reflect.New(flag.Target.Type()).Elem())
+			if err != nil {
+				return usage("mend it, or unset "+variable, "the environment's %s: %w", variable, errors.Unwrap(err))
+			}
+		}
+	}
+	return nil
+}
+
+// argumentError is an argument, or the value of a flag, that is none of its kind.
+type argumentError struct {
+	of  *kong.Value
+	err error
+}
+
+func (e *argumentError) Error() string { return e.err.Error() }
+func (e *argumentError) Unwrap() error { return e.err }
+
+// usage says which one, and what to type instead.
+func (e *argumentError) usage(node *kong.Node, all, example string) error {
+	name := strings.ToUpper(e.of.Name)
+	if e.of.Flag == nil {
+		return usage(example, "%s: %w", name, e.err)
+	}
+	name = "--" + e.of.Name
+	hint := name + " " + placeholderOf(node, name) + "; all of it: " + all
+	switch {
+	case strings.HasSuffix(e.of.Target.Type().String(), reflect.TypeFor[time.Duration]().String()): // or a pointer to it
+		hint = "a number with its unit: " + name + " 30s, 5m or 1h30m"
+	case errors.Is(e.err, multiversion.ErrRelease):
+		hint = "such as " + name + " 0.17.8"
+	}
+	return usage(hint, "%s: %w", name, e.err)
 }
 
 // typed is a command line as a shell takes it, without what may be secret.
@@ -171,10 +238,11 @@ func synonymOf(word string) string {
 }
 
 // unknownCommand says what is probably meant.
-func unknownCommand(word string, line []string) error {
-	if len(line) == 0 || line[0] != word {
+func unknownCommand(line []string) error {
+	if len(line) == 0 {
 		return nil
 	}
+	word := line[0]
 	if command := synonymOf(word); command != "" {
 		return usage(typed(append([]string{command}, line[1:]...)), "there is no command %s", word)
 	}
@@ -189,9 +257,6 @@ func unknownCommand(word string, line []string) error {
 
 // placeholderOf is what the help text puts behind a flag.
 func placeholderOf(node *kong.Node, name string) string {
-	if node == nil {
-		return "VALUE"
-	}
 	for _, group := range node.AllFlags(false) {
 		for _, flag := range group {
 			if "--"+flag.Name == name || flag.Short != 0 && "-"+string(flag.Short) == name {
