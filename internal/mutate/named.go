@@ -79,4 +79,24 @@ var namedMutants = []namedMutant{
 		old: `if err == nil && info.Links > 1 {`, new: `if err == nil && info.Links > 2 {`,
 		tests: "./durable ^TestPartialOS$",
 	},
+	{
+		name: "root's rollback gives rights to a file that others can have written", file: "install/trust.go",
+		old: `if r.oldWriters.None() || len(rights) == 0`, new: `if true || len(rights) == 0`,
+		tests: "./install ^TestRollbackEntitled$",
+	},
+	{
+		name: "what is put back is open elsewhere", file: "install/rollback.go",
+		old: `r.fresh = !r.oldWriters.None() || !r.oldKnown`, new: `r.fresh = false`,
+		tests: "./install ^TestRollbackFresh$",
+	},
+	{
+		name: "the record of a crash in a state of others vouches for a file", file: "install/trust.go",
+		old: `(record.Result == ResultInstalled || record.Result == ResultRolledBack)`, new: `record.changed()`,
+		tests: "./install ^TestRollbackEntitled$",
+	},
+	{
+		name: "a full disk hinders the way back", file: "fsatomic/state.go",
+		old: "		reserve(file, int64(len(data)))\n", new: "",
+		tests: "./install ^TestRollbackFull$",
+	},
 }
