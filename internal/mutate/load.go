@@ -21,7 +21,7 @@ import (
 )
 
 // rooms are the packages that are changed when none is named.
-var rooms = []string{"./install", "./fsatomic", "./verify", "./replica", "./release", "./extract"}
+var rooms = []string{"./install", "./fsatomic", "./durable", "./verify", "./replica", "./release", "./extract"}
 
 // listed is what go list says of a package.
 type listed struct {

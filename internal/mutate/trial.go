@@ -20,7 +20,8 @@ import (
 // elsewhere are the tests of other packages that hold promises of one.
 var elsewhere = map[string][]string{
 	"install":  {"./cmd/tbctl", "^TestScripts$/^(install|rollback|history|status)$"},
-	"fsatomic": {"./cmd/tbctl", "^TestScripts$/^(install|rollback|download)$"},
+	"fsatomic": {"./cmd/tbctl", "^TestScripts$/^(install|rollback)$"},
+	"durable":  {"./cmd/tbctl", "^TestScripts$/^(download|history)$"},
 	"verify":   {"./cmd/tbctl", "^TestScripts$/^(verify|install|rollback)$"},
 	"release":  {"./cmd/tbctl", "^TestScripts$/^(download|install)$"},
 	"extract":  {"./cmd/tbctl", "^TestScripts$/^exec$"},
