@@ -49,7 +49,7 @@ var rooms = map[string][]string{
 	"watch":                    {"vfs", "multiversion", "replica"},
 	"release":                  {"multiversion", "advisory", "vfs", "durable", "internal/archive"},
 	"pack":                     {"multiversion", "internal/objcopy", "internal/current"},
-	"extract":                  {"multiversion", "internal/current"},
+	"extract":                  {"multiversion", "vfs", "internal/current"},
 	"install":                  {"multiversion", "advisory", "verify", "inspect", "vfs", "durable", "fsatomic"},
 	"internal/testbin":         {"multiversion", "pack"},
 	"internal/standin":         {"multiversion", "datafile", "internal/testbin"},

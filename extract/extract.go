@@ -2,13 +2,13 @@ package extract
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/current"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 var (
@@ -185,24 +185,11 @@ func (e *Executable) compare(found multiversion.Checksum) error {
 
 // copyAll copies a section of known size. One that ends early is io.ErrUnexpectedEOF.
 func copyAll(ctx context.Context, from *io.SectionReader, w io.Writer) (int64, error) {
-	buffer := make([]byte, min(from.Size(), 256<<10))
 	var done int64
-	for done < from.Size() {
-		if err := ctx.Err(); err != nil {
-			return done, err
-		}
-		count, err := io.ReadFull(from, buffer[:min(int64(len(buffer)), from.Size()-done)])
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		if err != nil {
-			return done, err
-		}
-		written, err := w.Write(buffer[:count])
-		done += int64(written)
-		if err != nil {
-			return done, err
-		}
-	}
-	return done, nil
+	err := vfs.ReadBlocks(ctx, from, 0, from.Size(), func(block []byte, _ int64) error {
+		count, err := w.Write(block)
+		done += int64(count)
+		return err
+	})
+	return done, err
 }

@@ -49,7 +49,7 @@ type Committed struct {
 // Before the swap ctx is obeyed, and on every error the target is untouched and
 // the staged file removed: [ErrChanged] of the target or of what was sealed, [ErrNoAttributes], [ErrOldKind],
 // [durable.SyncError], the context's, or the operating system's. From the swap on nothing
-// interrupts it, and errors are an [durable.UnknownStateError]. After a crash the target
+// interrupts it, and errors are a [durable.UnknownStateError]. After a crash the target
 // is the previous file or the new one, whole and with its attributes.
 func (s *Staged) Commit(ctx context.Context, options CommitOptions) (Committed, error) {
 	if s.done {

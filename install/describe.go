@@ -79,7 +79,10 @@ func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
 		for done := int64(0); done < size && failed == nil; {
 			buffer := <-free
 			piece := buffer[:min(int64(len(buffer)), size-done)]
-			if failed = readPiece(ctx, r, piece, done); failed == nil {
+			if failed = ctx.Err(); failed == nil {
+				failed = vfs.ReadFull(r, piece, done)
+			}
+			if failed == nil {
 				filled <- piece
 			}
 			done += int64(len(piece))
@@ -94,21 +97,6 @@ func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
 		return "", failed
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
-}
-
-// readPiece fills a piece, or says why not.
-func readPiece(ctx context.Context, r io.ReaderAt, piece []byte, offset int64) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	count, err := r.ReadAt(piece, offset)
-	switch {
-	case count == len(piece):
-		return nil
-	case err == nil || errors.Is(err, io.EOF):
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }
 
 // describePath opens and describes a file by its path, not following a

@@ -170,20 +170,10 @@ func (b *Binary) ChecksumWithoutHeader(ctx context.Context) (Checksum, error) {
 // HashExtent adds a stretch of a file to hash, through one buffer of 256 KiB.
 // A stretch that the file does not have is io.ErrUnexpectedEOF.
 func HashExtent(ctx context.Context, hash *Hash, r io.ReaderAt, extent Extent) error {
-	buffer := make([]byte, min(extent.Size, 256<<10))
-	for done := int64(0); done < extent.Size; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		piece := buffer[:min(int64(len(buffer)), extent.Size-done)]
-		offset := extent.Offset + done
-		if err := (reader{r: r, size: extent.End()}).read(piece, offset); err != nil {
-			return err
-		}
-		hash.Write(piece)
-		done += int64(len(piece))
-	}
-	return nil
+	return vfs.ReadBlocks(ctx, reader{r: r, size: extent.End()}, extent.Offset, extent.Size, func(block []byte, _ int64) error {
+		hash.Write(block)
+		return nil
+	})
 }
 
 // File is a multiversion binary opened by name.

@@ -136,6 +136,14 @@ type reader struct {
 	size int64
 }
 
+// ReadAt implements [io.ReaderAt] with read.
+func (f reader) ReadAt(buffer []byte, offset int64) (int, error) {
+	if err := f.read(buffer, offset); err != nil {
+		return 0, err
+	}
+	return len(buffer), nil
+}
+
 // read fills buffer from offset. The caller has compared the range with the
 // file's size: an error here is the disk's, or the file shrank.
 func (f reader) read(buffer []byte, offset int64) error {

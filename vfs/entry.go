@@ -2,6 +2,7 @@ package vfs
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -75,8 +76,6 @@ func NoLinks(err error) bool {
 	return errors.Is(err, ErrNotSupported) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EMLINK)
 }
 
-const compareSize = 256 << 10 // bytes compared at a time
-
 // HasContents reports whether the entry called name has the same contents as a file of
 // size bytes. It is for file systems that number names instead of files, or number
 // them again when they are looked up again, where two links seem to be two files.
@@ -90,36 +89,18 @@ func HasContents(dir Dir, name string, file io.ReaderAt, size int64) (bool, erro
 		return false, err
 	}
 	defer other.Close()
-	return sameBytes(file, other, size)
+	buffer := make([]byte, min(size, blockSize))
+	err = ReadBlocks(context.Background(), file, 0, size, func(block []byte, offset int64) error {
+		err := ReadFull(other, buffer[:len(block)], offset)
+		if err == nil && !bytes.Equal(block, buffer[:len(block)]) {
+			err = errDiffers
+		}
+		return err
+	})
+	if errors.Is(err, errDiffers) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
-// sameBytes compares the first size bytes of two files.
-func sameBytes(a, b io.ReaderAt, size int64) (bool, error) {
-	one, two := make([]byte, min(size, compareSize)), make([]byte, min(size, compareSize))
-	for done := int64(0); done < size; {
-		count := min(size-done, compareSize)
-		if err := readWhole(a, one[:count], done); err != nil {
-			return false, err
-		}
-		if err := readWhole(b, two[:count], done); err != nil {
-			return false, err
-		}
-		if !bytes.Equal(one[:count], two[:count]) {
-			return false, nil
-		}
-		done += count
-	}
-	return true, nil
-}
-
-// readWhole fills data, or says why not.
-func readWhole(r io.ReaderAt, data []byte, offset int64) error {
-	count, err := r.ReadAt(data, offset)
-	switch {
-	case count == len(data):
-		return nil
-	case err == nil || errors.Is(err, io.EOF):
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
+var errDiffers = errors.New("the contents differ")
