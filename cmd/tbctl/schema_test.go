@@ -37,7 +37,7 @@ var schemaTypes = map[string][]reflect.Type{
 	"watch":      {reflect.TypeFor[watch.Outcome]()},
 	"history":    {reflect.TypeFor[report.History]()},
 	"config":     {reflect.TypeFor[configResult]()},
-	"releases":   {reflect.TypeFor[releasesResult]()},
+	"releases":   {reflect.TypeFor[report.Releases]()},
 	"download":   {reflect.TypeFor[downloaded]()},
 	"pack":       {reflect.TypeFor[packed]()},
 	"extract":    {reflect.TypeFor[extractResult]()},
@@ -263,6 +263,8 @@ func decodes(command string, output []byte) error {
 		return decodesAs[report.Document[*report.Inspected]](output)
 	case "verify":
 		return decodesAs[report.Document[*report.Verified]](output)
+	case "releases":
+		return decodesAs[report.Document[*report.Releases]](output)
 	case "install", "rollback":
 		return decodesAs[report.Document[*report.Outcome]](output)
 	}
