@@ -133,7 +133,7 @@ func setAttributes(file vfs.File, path string, attrs Attributes) error {
 	return compareAttributes(file, path, attrs)
 }
 
-// chmod sets a mode. That it may not be set is no error where the file has it already,
+// chmod sets a mode. A refusal counts for nothing where the file has that mode already,
 // as every file has on a file system without modes. Otherwise it is a [ModeError].
 func chmod(file vfs.File, mode vfs.Mode) error {
 	err := file.Chmod(mode)
@@ -147,7 +147,7 @@ func chmod(file vfs.File, mode vfs.Mode) error {
 	case info.Mode == mode:
 		return nil
 	}
-	if path, ok := errors.AsType[*fs.PathError](err); ok { // of a file that nobody knows
+	if path, ok := errors.AsType[*fs.PathError](err); ok { // the path is that of a staged file, and tells the user nothing
 		err = path.Err
 	}
 	return &ModeError{Want: mode, Got: info.Mode, Err: err}

@@ -14,14 +14,14 @@ import (
 )
 
 // SwapBack exchanges the target with the previous file kept as OldPath: the way
-// back, and forth again. target must have been looked up such that both are seen
+// back; a second time it undoes itself. target must have been looked up such that both are seen
 // as they are now; their contents are the caller's to judge.
 //
 // The file that is put back gets [Target.BackAttributes] before the swap, each
 // read back, and is synced. Where nothing differs, nothing of it is changed.
 //
 // Like [Staged.Commit] it makes one visible change, is durable, obeys ctx before
-// the swap only, and leaves the target untouched on every error that is not an
+// the swap only, and leaves the target untouched on every error that is not a
 // [durable.UnknownStateError]: [ErrNoOld], [ErrSameFile], [ErrChanged], [ErrOldKind],
 // [ErrOldOwner], [ErrInode], [ErrAttribute] (an [AttributeError]), [durable.SyncError],
 // [ErrNotRecovered], or the operating system's. After such an error, the file at
@@ -40,7 +40,7 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 	}
 	if name, err := lock.leftoverOf(target.Old.Inode); err != nil || name != "" {
 		if err == nil { // once it is the target, a recovery would misjudge the leftover
-			err = fmt.Errorf("%w: the name %s speaks of %s: move that file away", ErrInode, lock.join(name), target.OldPath)
+			err = fmt.Errorf("%w: the name %s has the number of %s: move that file away", ErrInode, lock.join(name), target.OldPath)
 		}
 		return Committed{}, &fs.PathError{Op: "swap back", Path: target.Path, Err: err}
 	}

@@ -115,7 +115,7 @@ func (t Target) lockError(err error) error {
 // openLockFile opens the lock file, making it if there is none. One that belongs to another
 // user may be open for reading only.
 func (l *Lock) openLockFile() (vfs.File, error) {
-	// Looked at before it is opened: opening says little of what is no file.
+	// Looked at before it is opened: the error of opening says little of what is not a file.
 	if info, there, err := vfs.LstatMaybe(l.dir, lockName(l.base())); err == nil && there {
 		if err := checkLock(info); err != nil {
 			return nil, err
@@ -152,7 +152,7 @@ func checkLockFile(file vfs.File) (vfs.Info, error) {
 	return info, err
 }
 
-// checkLock refuses what is no lock file.
+// checkLock refuses what is not a lock file.
 func checkLock(info vfs.Info) error {
 	switch {
 	case info.Kind != vfs.KindFile:
@@ -164,7 +164,7 @@ func checkLock(info vfs.Info) error {
 }
 
 // shareLock gives a lock file the mode that it must have in the directory, whatever the umask
-// and an earlier tbctl gave it. It is a wish: only the file's owner and root may.
+// and an earlier tbctl gave it. Only the file's owner and root may do that; for others it stays as it is.
 func shareLock(file vfs.File, in, info vfs.Info) {
 	mode := lockMode
 	if in.Mode&0o020 != 0 {
@@ -178,8 +178,8 @@ func shareLock(file vfs.File, in, info vfs.Info) {
 	}
 }
 
-// writeHolder says who we are, for [durable.BusyError]. Nothing but that message
-// depends on it, so that an error of it is none.
+// writeHolder writes who has the lock, for [durable.BusyError]. Nothing but that message
+// depends on it, and so its errors are dropped.
 func (l *Lock) writeHolder(command string) {
 	if !l.writable {
 		return
@@ -189,13 +189,10 @@ func (l *Lock) writeHolder(command string) {
 	for size := commandSizeMax; ; size /= 2 { // encoded it may be six times as long
 		holder.Command = command[:min(size, len(command))]
 		line, err := json.Marshal(holder)
-		if err != nil || len(line) >= holderSizeMax && size > 0 {
-			if err != nil {
-				return
-			}
+		if err == nil && len(line) >= holderSizeMax && size > 0 {
 			continue
 		}
-		if l.file.Truncate(0) == nil {
+		if err == nil && l.file.Truncate(0) == nil {
 			_, _ = l.file.Write(append(line, '\n'))
 		}
 		return

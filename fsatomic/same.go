@@ -10,7 +10,7 @@ import (
 
 // Is reports whether an open file is the one that was looked up, with nothing of it changed. A number,
 // a link count and a change time that are others do not mean another file: a file system may number a file
-// anew when it has forgotten it, and overlayfs gives one of a lower layer all three when it is first
+// again when it has forgotten it, and overlayfs gives one of a lower layer all three when it is first
 // changed, which a rename does. Then the contents decide, if the caller has read them, and the attributes.
 func (t Target) Is(file vfs.File) (bool, error) {
 	info, err := file.Stat()

@@ -10,9 +10,11 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-const stageMode vfs.Mode = 0o600 // nobody else may see or run an incomplete file
-const writeBackSize = 8 << 20    // bytes after which the device begins, so that Sync has less to wait for
-const inodeTriesMax = 64         // files made to get one whose number no leftover has
+const (
+	stageMode     vfs.Mode = 0o600   // no other user may see or run an incomplete file
+	writeBackSize          = 8 << 20 // bytes after which the device begins, so that Sync has less to wait for
+	inodeTriesMax          = 64      // files made to get one whose number is in no leftover's name
+)
 
 // Staged is a file in the making, in the directory of the target that it will
 // replace. It is written, given its attributes, and committed or aborted. Until
@@ -45,9 +47,11 @@ func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 	if err := lock.admits(target); err != nil {
 		return nil, &fs.PathError{Op: "stage", Path: target.Path, Err: err}
 	}
-	s, err := lock.stageUnspoken(target)
-	if err == nil && size > 0 {
-		err = s.reserve(size)
+	s, err := lock.stageUnused(target)
+	if err == nil && size > 0 { // before the first byte comes
+		if err = vfs.Allocate(lock.dir, lock.join("."), s.file, size); err == nil {
+			s.allocated = size
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(&fs.PathError{Op: "stage", Path: target.Path, Err: err}, s.Abort())
@@ -55,14 +59,14 @@ func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 	return s, nil
 }
 
-// stageUnspoken creates a file whose inode number is in the name of no leftover:
+// stageUnused creates a file whose inode number is in the name of no leftover:
 // a later recovery would take one for the other. Files with such a number stay
 // open until there is a better one, so that the number is not given again. On
 // error the file may be nil.
-func (l *Lock) stageUnspoken(target Target) (s *Staged, err error) {
-	var spoken []*Staged
+func (l *Lock) stageUnused(target Target) (s *Staged, err error) {
+	var used []*Staged
 	defer func() {
-		for _, s := range spoken {
+		for _, s := range used {
 			err = errors.Join(err, s.Abort())
 		}
 	}()
@@ -74,7 +78,7 @@ func (l *Lock) stageUnspoken(target Target) (s *Staged, err error) {
 		if err != nil || leftover == "" {
 			return s, err
 		}
-		spoken = append(spoken, s)
+		used = append(used, s)
 	}
 	return nil, fmt.Errorf("%w: the numbers of %d new files are all in names of leftovers beside it", ErrInode, inodeTriesMax)
 }
@@ -96,8 +100,7 @@ func (l *Lock) stageOnce(target Target) (*Staged, error) {
 	return s, err
 }
 
-// leftoverOf returns the name of a leftover that speaks of an inode number, or
-// nothing.
+// leftoverOf returns the name of a leftover that has an inode number in it, or nothing.
 func (l *Lock) leftoverOf(inode uint64) (string, error) {
 	names, err := l.dir.List(durable.HiddenPrefix(l.base()), leftoversMax)
 	if err != nil {
@@ -121,15 +124,6 @@ func (l *Lock) admits(target Target) error {
 	case !l.recovered:
 		return ErrNotRecovered
 	}
-	return nil
-}
-
-// reserve takes the space before the first byte comes.
-func (s *Staged) reserve(size int64) error {
-	if err := vfs.Allocate(s.lock.dir, s.lock.join("."), s.file, size); err != nil {
-		return err
-	}
-	s.allocated = size
 	return nil
 }
 
@@ -168,7 +162,7 @@ func (s *Staged) ReadAt(data []byte, offset int64) (int, error) {
 }
 
 // Seal is called when all is written and before it is read back and judged: from here on
-// nobody may change the file, see Changed. Space that was reserved and not used is given
+// it must stay as it is, see Changed. Space that was reserved and not used is given
 // back. Writing breaks the seal.
 func (s *Staged) Seal() error {
 	if s.done {
@@ -268,7 +262,7 @@ func (s *Staged) Abort() error {
 		return nil
 	}
 	s.done = true
-	// Only what we made: after a swap something else may stand at the name. And before it
+	// Only what Stage made: after a swap something else may be at the name. And before it
 	// is closed, as long as its inode number is certain.
 	info, err := s.lock.dir.Lstat(s.name)
 	err = errors.Join(err, s.file.Close())

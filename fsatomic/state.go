@@ -14,7 +14,7 @@ import (
 // StateSizeMax is the most bytes of a target's state.
 const StateSizeMax = 1 << 20
 
-// stateMode lets everybody read it: nothing waits for a lock on this file.
+// stateMode lets every user read it: nothing waits for a lock on this file.
 const stateMode vfs.Mode = 0o644
 
 // stateReserve are the bytes that a state holds beyond its end, on file systems that can do
@@ -22,7 +22,7 @@ const stateMode vfs.Mode = 0o644
 // intent it may not begin. XFS wants a good quarter of a megabyte to make a file at all.
 const stateReserve = 512 << 10
 
-// stateReserveMin is the least that is worth to be held.
+// stateReserveMin is the least that is worth holding.
 const stateReserveMin = 16 << 10
 
 // StatePath returns where the target's state is kept: a small file beside it that says
@@ -31,8 +31,8 @@ func (t Target) StatePath() string { return filepath.Join(t.dirPath(), stateName
 
 // ReadState returns the target's state. It needs no lock: the file is only ever
 // replaced as a whole. It is believed only if root, the directory's owner or this user
-// wrote it and nobody else may: otherwise, and when it is no regular file with one link or has
-// more than [StateSizeMax] bytes, the error is [ErrStateFile]. Other errors:
+// wrote it and other users may not: otherwise, and when it is not a regular file with one link or
+// has more than [StateSizeMax] bytes, the error is [ErrStateFile]. Other errors:
 // fs.ErrNotExist where there is none, or the operating system's.
 func ReadState(fsys vfs.FS, target Target) ([]byte, error) {
 	data, err := readState(fsys, target)
@@ -167,7 +167,7 @@ func (l *Lock) makeState(name string, data []byte) error {
 }
 
 // reserve holds room for further states beyond the end of one of so many bytes: all of it, or as
-// much as there is. It is a wish.
+// much as there is. Without it the state is good all the same.
 func reserve(file vfs.File, size int64) {
 	for room := int64(stateReserve); room >= max(size, stateReserveMin); room /= 2 {
 		if err := file.Allocate(size + room); !errors.Is(vfs.NoSpace(err), vfs.ErrNoSpace) {
@@ -187,7 +187,7 @@ func (l *Lock) giveReserve() bool {
 	return file.Truncate(size) == nil && file.Sync() == nil
 }
 
-// removeIfThere removes a file of ours.
+// removeIfThere removes a file that tbctl made.
 func (l *Lock) removeIfThere(name string) error {
 	_, exists, err := vfs.LstatMaybe(l.dir, name)
 	if err == nil && exists {

@@ -8,7 +8,7 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// Target is what stands at a path, and everything that matters for replacing
+// Target is what is at a path, and everything that matters for replacing
 // it. It holds no handles: it can be printed, kept in a plan and compared with
 // what is there later. What was checked to be a plan's target is checked again
 // under the lock, just before the swap.
@@ -30,7 +30,7 @@ type Target struct {
 	OldExists bool     `json:"old_exists"`
 	Old       vfs.Info `json:"old,omitzero"` // zero when it does not exist
 
-	lock, state vfs.Info // what stands at the names of the lock and of the state; zero: nothing
+	lock, state vfs.Info // what is at the names of the lock and of the state; zero: nothing
 
 	Dir         vfs.Info   `json:"dir"`                   // the directory of Path
 	DirWritable bool       `json:"dir_writable"`          // this process may make and remove entries
@@ -45,7 +45,7 @@ func (t Target) dirPath() string { return filepath.Dir(t.Path) }
 // base returns the last element of Path.
 func (t Target) base() string { return filepath.Base(t.Path) }
 
-// Lookup finds out what stands at name and what hinders replacing it. It
+// Lookup finds out what is at name and what hinders replacing it. It
 // follows symbolic links to the file and changes nothing. A name at which there
 // is nothing is a target that does not exist. Errors: [vfs.ErrDangling],
 // [vfs.ErrLinkLoop], [vfs.ErrLinkOwner], [vfs.ErrDirectory], [vfs.ErrNotRegular], [vfs.ErrNoDirectory], [vfs.ErrNoCurrent], [vfs.ErrName],

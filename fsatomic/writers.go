@@ -10,19 +10,19 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// Writers are those who may change what stands at a path, besides root and this process's
+// Writers are those who may change what is at a path, besides root and this process's
 // user: the file itself, its name, or a directory on the way to it.
 type Writers struct {
 	Users []int // who own one of them
-	Any   bool  // a group, or everybody, may write one of them
+	Any   bool  // a group, or every user, may write one of them
 
 	first string // one of them, for String
 }
 
-// None reports whether there are none: what stands there root or this user has written.
+// None reports whether there are none: root or this user has written what is there.
 func (w Writers) None() bool { return len(w.Users) == 0 && !w.Any }
 
-// Only reports whether nobody but this user is among them.
+// Only reports whether no other user than this one is among them.
 func (w Writers) Only(uid int) bool {
 	return !w.Any && !slices.ContainsFunc(w.Users, func(user int) bool { return user != uid })
 }
@@ -71,7 +71,7 @@ func writersOf(fsys vfs.FS, name string) (Writers, error) {
 		return Writers{}, err
 	}
 	self := fsys.Self()
-	ours := false // whether what stands in the directory belongs to root or to this user
+	ours := false // whether what is in the directory belongs to root or to this user
 	var writers Writers
 	for {
 		dir, err := fsys.OpenDir(path)

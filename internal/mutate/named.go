@@ -75,7 +75,7 @@ var namedMutants = []namedMutant{
 		tests: "./fsatomic ^TestReservedSpaceIsGivenBack$",
 	},
 	{
-		name: "a partial file may have two links", file: "durable/partial.go",
+		name: "a partial file or a journal may have two links", file: "durable/lock.go",
 		old: `if err == nil && info.Links > 1 {`, new: `if err == nil && info.Links > 2 {`,
 		tests: "./durable ^TestPartialOS$",
 	},
