@@ -76,12 +76,12 @@ func TestOneRound(t *testing.T) {
 	o := Options{Retry: quick, Progress: func(p Progress) { waits++ }}
 	_, _, err = fetch(t, "http://"+closed+"/x.zip", o)
 	var transfer *TransferError
-	if !errors.As(err, &transfer) || transfer.Attempts != strangerAttempts || waits != strangerAttempts-1 {
+	if !errors.As(err, &transfer) || transfer.Attempts != unreachedAttempts || waits != unreachedAttempts-1 {
 		t.Errorf("%d waits, %v", waits, err)
 	}
 	o.PublicKey, waits = public, 0
 	var later *UnavailableError
-	if _, _, err = fetch(t, "http://"+closed+"/x.zip", o); !errors.As(err, &later) || waits != strangerAttempts-1 {
+	if _, _, err = fetch(t, "http://"+closed+"/x.zip", o); !errors.As(err, &later) || waits != unreachedAttempts-1 {
 		t.Errorf("%d waits, %v", waits, err)
 	}
 }

@@ -5,10 +5,13 @@
 // hashing and writing overlap, in a few MiB of memory whatever the size.
 //
 //	Resolve ─► Artifact ─► Fetch
-//	                        ├─ claims     what the bytes should be: --sha256, SHA256SUMS, GitHub's digest, minisign
-//	                        ├─ asset      download (retries, resumes) | file | standard input
-//	                        ├─ unpacking  zip entry, or the executable itself
-//	                        └─ judgement  claims against what came: Evidence, or a TrustError
+//	                        ├─ vouchers   claim what the bytes should be: --sha256, SHA256SUMS, GitHub's digest, minisign
+//	                        ├─ source     a stream: a download (retries, resumes), a file, standard input
+//	                        ├─ unpacking  the zip's entry, or the executable itself
+//	                        └─ judgement  the claims against what came: Evidence, or a TrustError
+//
+// Where the bytes are is a [Source], and what says of them that they are the right ones is a [Voucher]: neither
+// knows of the other. [From] takes those of another package.
 //
 // # What is trusted
 //
@@ -28,7 +31,7 @@
 // validator that identifies bytes (a strong ETag, or a Last-Modified that is old enough). When a
 // server sends everything again, the part already handed out is compared by its hash and passed
 // over, so that the destination never sees a byte twice. When it turns out to be another file, the
-// destination is reset and everything begins anew.
+// destination is reset, and everything is fetched again.
 //
 // There is no limit on the time that a transfer takes, only on the time in which nothing comes.
 //

@@ -105,7 +105,7 @@ func (d *download) read(p []byte) (int, error) {
 
 // Progress is how far it is.
 func (d *download) Progress() Progress {
-	return Progress{Done: d.offset, Total: d.total, Resumed: d.resumed, Attempt: d.attempts}
+	return Progress{Done: d.offset, Total: d.total, Attempt: d.attempts}
 }
 
 // attempt calls f until it succeeds or there is no point in going on.

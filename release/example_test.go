@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -86,6 +87,60 @@ func ExampleArtifact_Fetch() {
 	// Output:
 	// 2 attempts, 14 bytes, sha256 held <nil>
 	// refused: sha256 failed
+}
+
+// A store keeps each file under its digest. It is a source, and it vouches for what it gives.
+type store struct{ files map[string][]byte }
+
+// A stored file is one of them.
+type stored struct {
+	store  store
+	digest string
+}
+
+func (s stored) Open(context.Context, hash.Hash) (release.Stream, error) {
+	return &reading{bytes.NewReader(s.store.files[s.digest])}, nil
+}
+
+func (s stored) Beside(context.Context, string, int64) ([]byte, error) {
+	return nil, release.ErrNotFound
+}
+
+func (s stored) Ask(context.Context, *release.Artifact) []release.Claim {
+	return []release.Claim{{Kind: "store", Strength: release.RequireDigest, SHA256: s.digest, Of: "asset", Length: -1}}
+}
+
+type reading struct{ *bytes.Reader }
+
+func (r *reading) Progress() release.Progress {
+	return release.Progress{Done: r.Size() - int64(r.Len()), Total: r.Size()}
+}
+
+func (r *reading) Close(bool) release.Delivery { return release.Delivery{} }
+
+// A source of another package is fetched and judged as those of this one.
+func ExampleFrom() {
+	file := []byte("\x7fELF and so on")
+	good := fmt.Sprintf("%x", sha256.Sum256(file))
+	for _, kept := range [][]byte{file, []byte("\x7fELF, damaged")} {
+		from := stored{store{map[string][]byte{good: kept}}, good}
+		about := release.About{Source: "store", Asset: "tigerbeetle", Location: "sha256:" + good[:8]}
+		artifact, err := release.From(from, about, release.Options{Platform: multiversion.PlatformX86_64Linux, Require: release.RequireDigest}, from)
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		var executable bytes.Buffer
+		fetched, err := artifact.Fetch(context.Background(), &executable)
+		for _, evidence := range fetched.Evidence {
+			fmt.Println(evidence.Kind, evidence.Status, errors.As(err, new(*release.ArtifactError)))
+		}
+	}
+	// Output:
+	// sha256sums absent false
+	// store held false
+	// sha256sums absent true
+	// store failed true
 }
 
 // A mirror may be a directory with a directory for each release.

@@ -48,7 +48,7 @@ func TestKilledChild(t *testing.T) {
 	if url == "" {
 		t.Skip("this is the other half of TestKilled, which runs it")
 	}
-	fetch(t, url, Options{CacheDir: os.Getenv("RELEASE_TEST_CACHE"), ProgressEvery: 1, Progress: func(p Progress) {
+	fetch(t, url, Options{CacheDir: os.Getenv("RELEASE_TEST_CACHE"), Progress: func(p Progress) {
 		if fmt.Sprint(p.Done) == os.Getenv("RELEASE_TEST_AT") {
 			fmt.Print("there")
 		}

@@ -140,6 +140,10 @@ func listedOf(tag Tag) Listed {
 	return Listed{Tag: tag, Release: tag.Release(), Assets: []ListedAsset{}, Advisories: AdvisoriesFor(tag)}
 }
 
+// AdvisoriesFor returns what concerns a tag, for lists in which nothing but the tag is known. What a file is
+// decides as soon as there is one: see [advisory.Of]. Nothing concerns Latest.
+func AdvisoriesFor(tag Tag) []advisory.Advisory { return advisory.ForTag(string(tag)) }
+
 func sortListed(releases []Listed) {
 	slices.SortStableFunc(releases, func(a, b Listed) int { return b.Tag.Compare(a.Tag) })
 }

@@ -71,11 +71,9 @@ type Options struct {
 	UserAgent string
 	Retry     Retry
 
-	// Progress is called while bytes come in, at most once every ProgressEvery (0: 100 ms), and whenever
-	// a wait begins. It is called from another goroutine than Fetch's, never twice at once, and not after
-	// Fetch has returned.
-	Progress      func(Progress)
-	ProgressEvery time.Duration
+	// Progress is called while bytes come in, with each read, and whenever a wait begins. It is called from
+	// another goroutine than Fetch's, never twice at once, and not after Fetch has returned.
+	Progress func(Progress)
 }
 
 // Retry says how patient a download is. A zero field means its default.
@@ -88,16 +86,12 @@ type Retry struct {
 	AttemptsMax int
 	// WaitMin and WaitMax bound the pauses, which grow from one to the other. Default 0.5 s and 30 s.
 	WaitMin, WaitMax time.Duration
-	// RetryAfterMax is the longest pause that a server may ask for; asked for more, Fetch gives up and
-	// says so. Default 2 min.
-	RetryAfterMax time.Duration
 }
 
 func (r Retry) withDefaults() Retry {
 	r.IdleTimeout = positive(r.IdleTimeout, 30*time.Second)
 	r.WaitMin = positive(r.WaitMin, 500*time.Millisecond)
 	r.WaitMax = max(positive(r.WaitMax, 30*time.Second), r.WaitMin)
-	r.RetryAfterMax = positive(r.RetryAfterMax, 2*time.Minute)
 	r.Attempts = positive(r.Attempts, 6)
 	r.AttemptsMax = max(positive(r.AttemptsMax, 100), r.Attempts)
 	return r
@@ -112,13 +106,12 @@ func positive[T int | time.Duration](n, otherwise T) T {
 
 // Progress is how far a Fetch has come.
 type Progress struct {
-	Done    int64 `json:"done"`    // bytes of the asset, resumed ones included
-	Total   int64 `json:"total"`   // bytes of the asset, -1 if unknown
-	Resumed int64 `json:"resumed"` // bytes that an earlier run had received
-	Attempt int   `json:"attempt"` // requests so far, 0 for what is not downloaded
+	Done    int64 // bytes of the asset, resumed ones included
+	Total   int64 // bytes of the asset, -1 if unknown
+	Attempt int   // requests so far, 0 for what is not downloaded
 	// WaitUntil is when the next attempt begins, zero while bytes flow. Err is what made it necessary.
-	WaitUntil time.Time `json:"wait_until,omitzero"`
-	Err       error     `json:"-"`
+	WaitUntil time.Time
+	Err       error
 }
 
 // check applies the defaults and refuses what cannot be used. The errors match ErrOption or ErrPlatform.
@@ -161,7 +154,6 @@ func (o *Options) check() (err error) {
 		return fmt.Errorf("%w: %q is neither %q nor %q", ErrOption, o.Require, RequireDigest, RequireSignature)
 	}
 	o.Retry = o.Retry.withDefaults()
-	o.ProgressEvery = positive(o.ProgressEvery, 100*time.Millisecond)
 	return nil
 }
 

@@ -269,7 +269,7 @@ func TestTwoAtOnce(t *testing.T) {
 	cache := newCache(t)
 	f := &file{data: zip, etag: `"1"`, stall: []int{50_000}}
 	s := newServer(t, map[string]*file{assetPath: f})
-	o := Options{BaseURL: s.URL, CacheDir: cache, Platform: LinuxX86_64, Retry: quick, ProgressEvery: 1}
+	o := Options{BaseURL: s.URL, CacheDir: cache, Platform: LinuxX86_64, Retry: quick}
 	started := make(chan struct{}, 1000)
 	first := o
 	first.Progress = func(p Progress) {

@@ -19,9 +19,11 @@ import (
 const (
 	// progressWorth is how many bytes must come before earlier failures are forgiven.
 	progressWorth = 64 << 10
-	// strangerAttempts is how often a server is called that has never answered: it, the name server or the
-	// proxy is down, or there is no way to it, and waiting long for that helps nobody.
-	strangerAttempts = 3
+	// unreachedAttempts is how often a server is called that has never answered: it, the name server or the
+	// proxy is down, or there is no way to it, and waiting long for that does not help.
+	unreachedAttempts = 3
+	// retryAfterMax is the longest pause that a server may ask for.
+	retryAfterMax = 2 * time.Minute
 )
 
 // A patience decides whether to try again, and when.
@@ -59,7 +61,7 @@ func (p *patience) again(err error) (time.Duration, bool) {
 	p.progress = 0
 	attempts := p.policy.Attempts
 	if !p.met && calling(err) {
-		attempts = min(attempts, strangerAttempts)
+		attempts = min(attempts, unreachedAttempts)
 	}
 	if p.spent {
 		attempts = 1
@@ -71,7 +73,7 @@ func (p *patience) again(err error) (time.Duration, bool) {
 	wait := min(p.growing.NextBackOff(), p.policy.WaitMax)
 	var answer *HTTPError
 	if errors.As(err, &answer) && answer.RetryAfter > 0 {
-		if answer.RetryAfter > p.policy.RetryAfterMax {
+		if answer.RetryAfter > retryAfterMax {
 			return 0, false
 		}
 		wait = max(wait, answer.RetryAfter)

@@ -53,13 +53,13 @@ func (s *session) begin(online bool) error {
 		}
 		s.client = c
 	}
-	s.progress.begin(s.options)
+	s.progress.to(s.options.Progress)
 	return nil
 }
 
 // end ends an operation: nothing is reported any more.
 func (s *session) end() {
-	s.progress.end()
+	s.progress.to(nil)
 	s.client.close()
 }
 
@@ -160,40 +160,23 @@ func (s *session) exchangeGathered(e *Expected) *Expected {
 	return kept
 }
 
-// A reporter calls the caller's progress function: not too often, not twice at once, and not after
-// the end.
+// A reporter calls the caller's progress function: not twice at once, and not after the end.
 type reporter struct {
-	mu    sync.Mutex
-	call  func(Progress) // nil when there is none, or after the end
-	every time.Duration
-	last  time.Time
+	mu   sync.Mutex
+	call func(Progress) // nil when there is none, or after the end
 }
 
-func (r *reporter) begin(o Options) {
+// to says who is told from now on, nil for nobody.
+func (r *reporter) to(call func(Progress)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.call, r.every, r.last = o.Progress, o.ProgressEvery, time.Time{}
+	r.call = call
 }
 
-func (r *reporter) end() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.call = nil
-}
-
-// report reports a pause at once, and how far something is when it is time, and always when the last byte has come.
 func (r *reporter) report(p Progress) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.call == nil {
-		return
+	if r.call != nil {
+		r.call(p)
 	}
-	if p.WaitUntil.IsZero() {
-		now := time.Now()
-		if p.Done != p.Total && now.Sub(r.last) < r.every {
-			return
-		}
-		r.last = now
-	}
-	r.call(p)
 }

@@ -104,7 +104,7 @@ func (f fileSource) Open(ctx context.Context, _ hash.Hash) (Stream, error) {
 	case info.IsDir():
 		err = fmt.Errorf("%w: %s is a directory", ErrNotFound, string(f))
 	case !info.Mode().IsRegular():
-		return &localStream{ctx: ctx, src: &detached{ctx: ctx, src: opened}, total: -1, close: opened.Close}, nil
+		return &localStream{ctx: ctx, src: vfs.Interruptible(ctx, opened), total: -1, close: opened.Close}, nil
 	case info.Size() > AssetSizeMax:
 		err = fmt.Errorf("%s: %w: %d bytes, at most %d are read", string(f), ErrTooLarge, info.Size(), int64(AssetSizeMax))
 	}
@@ -143,7 +143,7 @@ type stdinSource struct{ io.Reader }
 
 // Open reads on where the last one stopped reading.
 func (s stdinSource) Open(ctx context.Context, _ hash.Hash) (Stream, error) {
-	return &localStream{ctx: ctx, src: &detached{ctx: ctx, src: s.Reader}, total: -1, close: func() error { return nil }}, nil
+	return &localStream{ctx: ctx, src: vfs.Interruptible(ctx, s.Reader), total: -1, close: func() error { return nil }}, nil
 }
 
 // Beside fails with errNoPlace.
@@ -174,33 +174,4 @@ func (l *localStream) Progress() Progress { return Progress{Done: l.done, Total:
 func (l *localStream) Close(bool) Delivery {
 	l.close()
 	return Delivery{}
-}
-
-// A detached reader ends when its context does. A read that nothing can end, as of a quiet pipe, is left alone
-// then, with a buffer of its own.
-type detached struct {
-	ctx    context.Context
-	src    io.Reader
-	buffer []byte
-}
-
-func (d *detached) Read(p []byte) (int, error) {
-	if len(d.buffer) < len(p) {
-		d.buffer = make([]byte, len(p))
-	}
-	type result struct {
-		n   int
-		err error
-	}
-	done := make(chan result, 1)
-	go func() {
-		n, err := d.src.Read(d.buffer[:len(p)])
-		done <- result{n, err}
-	}()
-	select {
-	case r := <-done:
-		return copy(p, d.buffer[:r.n]), r.err
-	case <-d.ctx.Done():
-		return 0, context.Cause(d.ctx)
-	}
 }

@@ -122,7 +122,7 @@ func openStream(a *app, stream io.Reader) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	count, err := io.Copy(scratch, io.LimitReader(contextReader{a, stream}, inputSizeMax+1))
+	count, err := io.Copy(scratch, io.LimitReader(vfs.Interruptible(a.ctx, stream), inputSizeMax+1))
 	if err == nil && count > inputSizeMax {
 		err = rejected("", fmt.Errorf("more than %d bytes: no multiversion binary is that large", int64(inputSizeMax)))
 	}
@@ -158,7 +158,7 @@ func openZip(a *app, file *input) (*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := io.Copy(scratch, contextReader{a, zip.Reader()}); err != nil {
+	if _, err := io.Copy(scratch, vfs.Interruptible(a.ctx, zip.Reader())); err != nil {
 		scratch.Close()
 		return nil, err
 	}
@@ -180,38 +180,6 @@ func (i *input) kind() (archive.Kind, error) {
 		return "", err
 	}
 	return archive.Sniff(prefix), nil
-}
-
-// contextReader ends with the context.
-type contextReader struct {
-	a *app
-	r io.Reader
-}
-
-// Read reads unless the context has ended. A read that blocks, as of a quiet pipe,
-// is left behind then: its buffer is its own.
-func (c contextReader) Read(data []byte) (int, error) {
-	if err := c.a.ctx.Err(); err != nil {
-		return 0, err
-	}
-	if _, blocks := c.r.(*os.File); !blocks {
-		return c.r.Read(data)
-	}
-	type result struct {
-		count int
-		err   error
-	}
-	buffer, done := make([]byte, len(data)), make(chan result, 1)
-	go func() {
-		count, err := c.r.Read(buffer)
-		done <- result{count, err}
-	}()
-	select {
-	case got := <-done:
-		return copy(data, buffer[:got.count]), got.err
-	case <-c.a.ctx.Done():
-		return 0, c.a.ctx.Err()
-	}
 }
 
 // executableSize is the size in bytes of an executable, or of the one that a

@@ -14,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type verifyCmd struct {
@@ -110,7 +111,7 @@ func judgeInput(a *app, expected release.Expected, input *input, found verify.Re
 	had := release.Had{ExecutableSHA256: found.SHA256, ExecutableSize: found.Size, AssetSHA256: found.SHA256, AssetSize: found.Size}
 	if input.outer != nil && expected.Open() {
 		hash := sha256.New()
-		had.AssetSize, err = io.Copy(hash, contextReader{a, io.NewSectionReader(input.outer, 0, input.outer.Size())})
+		had.AssetSize, err = io.Copy(hash, vfs.Interruptible(a.ctx, io.NewSectionReader(input.outer, 0, input.outer.Size())))
 		if err != nil {
 			return nil, nil, err
 		}
