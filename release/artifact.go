@@ -46,8 +46,7 @@ func (a About) Place() string {
 // can be fetched.
 type Artifact struct {
 	About
-	Platform multiversion.Platform `json:"platform"`
-	Debug    bool                  `json:"debug"`
+	Platform multiversion.Platform
 
 	source   Source
 	more     []Voucher // besides those of the options

@@ -158,7 +158,7 @@ func TestForgedAnswer(t *testing.T) {
 				}
 				w.Write([]byte(`[{"tag_name":"0.17.8","published_at":"2025-08-01T00:00:00Z"}]`))
 			})
-			o := Options{APIURL: s.URL, CacheDir: newCache(t), Platform: LinuxX86_64, Retry: quick}
+			o := Options{APIURL: s.URL, CacheDir: newCache(t), Retry: quick}
 			if _, err := List(t.Context(), o); err != nil {
 				t.Fatal(err)
 			}

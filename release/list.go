@@ -52,16 +52,29 @@ type ListedAsset struct {
 }
 
 // List says which releases there are: on GitHub, by its API, or in the directory that Options.Mirror
-// names, as a path, as a file URL, or as a file URL that ends in /{tag}/{asset}. With a cache
+// names, as a path, as a file URL, or as a file URL that ends in /{tag}/{asset}. Where a platform or the debug
+// build is asked for, those that have no such asset are left out. With a cache
 // directory, answers that have not changed are not counted against the rate limit.
 //
 // Errors: [ErrNotListable] for any other mirror, [ErrOption] for one that cannot be meant so,
 // [ErrNotFound] for a directory that is not there, [ErrTooLarge] for one with more than 4096 entries,
 // [*RateLimitError], [*HTTPError], the transport's.
 func List(ctx context.Context, options Options) (Listing, error) {
+	all := options.Platform == "" && !options.Debug
 	if err := options.check(); err != nil {
 		return Listing{}, err
 	}
+	listing, err := listAll(ctx, options)
+	if !all {
+		name := AssetName(options.Platform, options.Debug)
+		listing.Releases = slices.DeleteFunc(listing.Releases, func(listed Listed) bool {
+			return !slices.ContainsFunc(listed.Assets, func(asset ListedAsset) bool { return asset.Name == name })
+		})
+	}
+	return listing, err
+}
+
+func listAll(ctx context.Context, options Options) (Listing, error) {
 	if options.Mirror != "" {
 		m, err := parseMirror(options.Mirror)
 		if err != nil {

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tbctl/tbctl/multiversion"
 )
 
 func tagsOf(l Listing) (tags []string) {
@@ -42,7 +44,7 @@ func TestList(t *testing.T) {
 		}
 		fmt.Fprintf(w, `[%s,{"tag_name":"0.17.5-1","prerelease":true},%s]`, apiRelease("0.17.5", 7, "null"), apiRelease("0.17.10", 7, "null"))
 	})
-	o := Options{APIURL: server.URL + "/api", CacheDir: newCache(t), Platform: LinuxX86_64, Retry: quick}
+	o := Options{APIURL: server.URL + "/api", CacheDir: newCache(t), Retry: quick}
 	for run := range 2 {
 		l, err := List(t.Context(), o)
 		if err != nil {
@@ -69,7 +71,7 @@ func TestListRefuses(t *testing.T) {
 	reset := time.Now().Add(time.Hour).Truncate(time.Second)
 	limited := newServer(t, map[string]*file{"/releases": {status: []int{403}, header: http.Header{
 		"X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Limit": {"60"}, "X-Ratelimit-Reset": {fmt.Sprint(reset.Unix())}}}})
-	_, err := List(t.Context(), Options{APIURL: limited.URL, Platform: LinuxX86_64, Retry: quick})
+	_, err := List(t.Context(), Options{APIURL: limited.URL, Retry: quick})
 	var limit *RateLimitError
 	if !errors.As(err, &limit) || limit.Limit != 60 || !limit.Reset.Equal(reset) || limit.Authenticated {
 		t.Errorf("rate limit: %v", err)
@@ -77,7 +79,7 @@ func TestListRefuses(t *testing.T) {
 	if len(limited.paths()) != 1 {
 		t.Errorf("asked again: %v", limited.paths())
 	}
-	if _, err := List(t.Context(), Options{Mirror: "https://m.test/{tag}/{asset}", Platform: LinuxX86_64}); !errors.Is(err, ErrNotListable) {
+	if _, err := List(t.Context(), Options{Mirror: "https://m.test/{tag}/{asset}"}); !errors.Is(err, ErrNotListable) {
 		t.Errorf("mirror: %v", err)
 	}
 	for name, header := range map[string]string{"another host": "<https://evil.test/x>", "endless": "<%s/releases?per_page=100>"} {
@@ -91,14 +93,14 @@ func TestListRefuses(t *testing.T) {
 			w.Header().Set("Link", link+`; rel="next"`)
 			json.NewEncoder(w).Encode([]githubRelease{{TagName: "0.17.8"}})
 		})
-		l, err := List(t.Context(), Options{APIURL: s.URL, Platform: LinuxX86_64, Retry: quick})
+		l, err := List(t.Context(), Options{APIURL: s.URL, Retry: quick})
 		if name == "endless" && (err != nil || !l.Truncated || calls != apiPagesMax) || name != "endless" && (err == nil || calls != 1) {
 			t.Errorf("%s: %d calls, %v", name, calls, err)
 		}
 	}
 	for name, body := range map[string]string{"no list": "{}", "no json": "<html>"} {
 		s := newServer(t, map[string]*file{"/releases": {data: []byte(body)}})
-		if _, err := List(t.Context(), Options{APIURL: s.URL, Platform: LinuxX86_64, Retry: quick}); err == nil {
+		if _, err := List(t.Context(), Options{APIURL: s.URL, Retry: quick}); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
@@ -117,7 +119,14 @@ func TestListDirectory(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	l, err := List(t.Context(), Options{Mirror: dir, Platform: LinuxX86_64})
+	for _, asked := range []Options{{Platform: LinuxX86_64}, {Platform: MacOSUniversal, Debug: true}, {Platform: WindowsX86_64}} {
+		asked.Mirror = dir
+		l, err := List(t.Context(), asked)
+		if want := map[multiversion.Platform][]string{LinuxX86_64: {"0.17.8"}, MacOSUniversal: {"0.17.10"}}[asked.Platform]; err != nil || !slices.Equal(tagsOf(l), want) {
+			t.Errorf("for %s: %q, %v", asked.Platform, tagsOf(l), err)
+		}
+	}
+	l, err := List(t.Context(), Options{Mirror: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,10 +136,10 @@ func TestListDirectory(t *testing.T) {
 	if a := l.Releases[1].Assets; len(a) != 1 || a[0] != (ListedAsset{Name: "tigerbeetle-x86_64-linux.zip", Size: 5}) {
 		t.Errorf("%+v", a)
 	}
-	if _, err := List(t.Context(), Options{Mirror: filepath.Join(dir, "none"), Platform: LinuxX86_64}); !errors.Is(err, ErrNotFound) {
+	if _, err := List(t.Context(), Options{Mirror: filepath.Join(dir, "none")}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("%v", err)
 	}
-	if l, err := List(t.Context(), Options{Mirror: t.TempDir(), Platform: LinuxX86_64}); err != nil || len(l.Releases) != 0 {
+	if l, err := List(t.Context(), Options{Mirror: t.TempDir()}); err != nil || len(l.Releases) != 0 {
 		t.Errorf("%v, %v", l, err)
 	}
 }
@@ -156,7 +165,7 @@ func TestListDirectoryTooLarge(t *testing.T) {
 	}
 	// The crowd is a release's, or the mirror's own.
 	for directory, want := range map[string]string{mirror: "0.17.8", crowded: ""} {
-		l, err := List(t.Context(), Options{Mirror: directory, Platform: LinuxX86_64})
+		l, err := List(t.Context(), Options{Mirror: directory})
 		if err != nil || !slices.Equal(tagsOf(l), []string{want}) {
 			t.Errorf("as many as are read: %q, %v", tagsOf(l), err)
 		}

@@ -98,7 +98,7 @@ func TestMalformedProxyChild(t *testing.T) {
 	if _, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL}); !errors.Is(err, ErrOption) || !strings.Contains(err.Error(), "HTTPS_PROXY") {
 		t.Errorf("fetch: %v", err)
 	}
-	if _, err := List(t.Context(), Options{APIURL: s.URL, Platform: LinuxX86_64}); !errors.Is(err, ErrOption) || !strings.Contains(err.Error(), "HTTPS_PROXY") {
+	if _, err := List(t.Context(), Options{APIURL: s.URL}); !errors.Is(err, ErrOption) || !strings.Contains(err.Error(), "HTTPS_PROXY") {
 		t.Errorf("list: %v", err)
 	}
 	if paths := s.paths(); len(paths) > 0 {

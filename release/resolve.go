@@ -34,7 +34,7 @@ func Resolve(arg string, options Options) (Artifact, error) {
 	if err != nil {
 		return a, a.named(arg, err)
 	}
-	a.Tag, a.Asset = tag, AssetName(a.Platform, a.Debug)
+	a.Tag, a.Asset = tag, AssetName(a.Platform, a.options.Debug)
 	if options.Mirror != "" {
 		return a, a.mirrored()
 	}
@@ -62,7 +62,7 @@ func newArtifact(options Options) (Artifact, error) {
 	if err := options.check(); err != nil {
 		return Artifact{}, err
 	}
-	return Artifact{Platform: options.Platform, Debug: options.Debug, options: options, session: newSession(options)}, nil
+	return Artifact{Platform: options.Platform, options: options, session: newSession(options)}, nil
 }
 
 // onGitHub points the artifact to the direct URL of its tag.
@@ -120,7 +120,7 @@ func (a *Artifact) named(path string, notTag error) error {
 		a.is(SourceFile, path)
 		return nil
 	}
-	asset := AssetName(a.Platform, a.Debug)
+	asset := AssetName(a.Platform, a.options.Debug)
 	if _, err := os.Stat(filepath.Join(path, asset)); err != nil {
 		return fmt.Errorf("%w: the directory %s has no %s", ErrNotFound, path, asset)
 	}

@@ -38,7 +38,7 @@ func TestTokenNotTaken(t *testing.T) {
 			fmt.Fprint(w, apiRelease("0.17.8", len(zip), `"sha256:`+sumOf(zip)+`"`))
 		})
 		want := fmt.Sprintf("answered %d", status)
-		l, err := List(t.Context(), Options{APIURL: api, Token: "t0ken", Platform: LinuxX86_64, Retry: quick})
+		l, err := List(t.Context(), Options{APIURL: api, Token: "t0ken", Retry: quick})
 		if err != nil || len(l.Releases) != 1 || !strings.Contains(l.TokenNote, want) {
 			t.Errorf("%d: %+v, %v", status, l, err)
 		}
@@ -71,7 +71,7 @@ func TestTokenAndNothing(t *testing.T) {
 		"not there, too": {http.StatusUnauthorized, http.NotFound, true},
 	} {
 		api, told := guarded(t, tc.status, tc.open)
-		_, err := List(t.Context(), Options{APIURL: api, Token: "t0ken", Platform: LinuxX86_64, Retry: quick})
+		_, err := List(t.Context(), Options{APIURL: api, Token: "t0ken", Retry: quick})
 		var token *TokenError
 		var answer *HTTPError
 		var limit *RateLimitError
@@ -93,7 +93,7 @@ func TestTokenOfOddCharacters(t *testing.T) {
 			told.Store(r.Header.Get("Authorization"))
 			fmt.Fprint(w, `[]`)
 		})
-		l, err := List(t.Context(), Options{APIURL: s.URL, Token: token, Platform: LinuxX86_64, Retry: quick})
+		l, err := List(t.Context(), Options{APIURL: s.URL, Token: token, Retry: quick})
 		if err != nil || told.Load() != want || (l.TokenNote != "") != (want == "" && strings.TrimSpace(token) != "") {
 			t.Errorf("%q: %+v, told %q, %v", token, l, told.Load(), err)
 		}
@@ -134,7 +134,7 @@ func TestTokenStaysHome(t *testing.T) {
 	api = s.URL
 	for path, fails := range map[string]bool{"/next": true, "/away": false, "/return": false} {
 		home = nil
-		_, err := List(t.Context(), Options{APIURL: s.URL + path, Token: "t0ken", Platform: LinuxX86_64, Retry: quick})
+		_, err := List(t.Context(), Options{APIURL: s.URL + path, Token: "t0ken", Retry: quick})
 		if (err != nil) != fails || home[0] != path+"/releases Bearer t0ken" {
 			t.Errorf("%s: %v, %q", path, err, home)
 		}

@@ -354,7 +354,7 @@ func TestTokenStaysEncrypted(t *testing.T) {
 		sent = true
 		return answer(404, nil, ""), nil
 	}}
-	_, err := List(t.Context(), Options{Platform: LinuxX86_64, APIURL: "http://api.test", Token: "t0ken", Transport: tr})
+	_, err := List(t.Context(), Options{APIURL: "http://api.test", Token: "t0ken", Transport: tr})
 	if !errors.Is(err, ErrOption) || sent {
 		t.Errorf("%v, sent %v", err, sent)
 	}

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"slices"
+	"errors"
+	"io/fs"
 
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
@@ -39,10 +40,7 @@ func (c *releasesCmd) Run(a *app) error {
 		return err
 	}
 	a.tellToken(listing.TokenNote)
-	if err := c.keepAsked(&listing); err != nil {
-		return err
-	}
-	installed := installedRelease(a.target(c.Target))
+	installed := installedRelease(a, a.target(c.Target))
 	result := &report.Releases{
 		Source: listing.Source, Location: listing.Location, Installed: installed, Releases: release.Reach(listing.Releases, installed), Truncated: listing.Truncated,
 	}
@@ -50,28 +48,14 @@ func (c *releasesCmd) Run(a *app) error {
 	return nil
 }
 
-// keepAsked leaves out the releases that have no asset for the platform or the build that is asked for.
-func (c *releasesCmd) keepAsked(listing *release.Listing) error {
-	if c.From.Platform == "" && !c.From.Debug {
-		return nil
-	}
-	platform, err := c.From.Platform, error(nil)
-	if platform == "" {
-		if platform, err = release.HostPlatform(); err != nil {
-			return err
-		}
-	}
-	name := release.AssetName(platform, c.From.Debug)
-	listing.Releases = slices.DeleteFunc(listing.Releases, func(listed release.Listed) bool {
-		return !slices.ContainsFunc(listed.Assets, func(asset release.ListedAsset) bool { return asset.Name == name })
-	})
-	return nil
-}
-
 // installedRelease is the current release of the file at the target, or 0.
-func installedRelease(target string) multiversion.Release {
+func installedRelease(a *app, target string) multiversion.Release {
 	file, err := multiversion.Open(target)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return 0
+	case err != nil:
+		a.warn("what is installed cannot be seen: %v", err)
 		return 0
 	}
 	defer file.Close()
