@@ -43,7 +43,7 @@ func (a About) Place() string {
 }
 
 // An Artifact is a file to fetch, and how. It is data for a plan; only [Resolve], [File] and [From] make one that
-// can be fetched.
+// can be fetched. Two goroutines must not use one at once.
 type Artifact struct {
 	About
 	Platform multiversion.Platform

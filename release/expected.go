@@ -63,17 +63,18 @@ func (a Artifact) Expected(ctx context.Context) (Expected, error) {
 	}
 	defer a.session.end()
 	claims, err := a.gather(ctx)
-	e := Expected{a.session.tokenRefusal(), a, claims}
+	e := Expected{a.session.refusal, a, claims}
 	if err != nil {
 		return e, a.final(err, &Fetched{})
 	}
-	a.session.exchangeGathered(&e)
+	a.session.gathered = &e
 	return e, nil
 }
 
 // gather finds out what is claimed, or takes what Expected has found.
 func (a *Artifact) gather(ctx context.Context) ([]Claim, error) {
-	if found := a.session.exchangeGathered(nil); found != nil {
+	if found := a.session.gathered; found != nil {
+		a.session.gathered = nil
 		*a = found.artifact
 		return found.claims, nil
 	}

@@ -69,7 +69,7 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 	}
 	defer a.session.end()
 	claims, err := a.gather(ctx)
-	f.About, f.TokenNote = a.About, a.session.tokenRefusal()
+	f.About, f.TokenNote = a.About, a.session.refusal
 	if f.Tag == Latest {
 		f.Tag = ""
 	}

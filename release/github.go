@@ -99,10 +99,10 @@ func (s *session) api(ctx context.Context, text string, list bool) (apiAnswer, e
 		return apiAnswer{}, err
 	}
 	token := s.options.Token
-	if token != "" && s.tokenRefusal() == "" && !isToken(token) {
-		s.refused("it has characters that are in no token")
+	if token != "" && s.refusal == "" && !isToken(token) {
+		s.refusal = "it has characters that are in no token"
 	}
-	if token == "" || s.tokenRefusal() != "" {
+	if token == "" || s.refusal != "" {
 		return s.apiWith(ctx, u, "", list)
 	}
 	if u.Scheme != "https" && !loopback(u.Hostname()) {
@@ -122,7 +122,7 @@ func (s *session) api(ctx context.Context, text string, list bool) (apiAnswer, e
 	why := fmt.Sprintf("%s answered %d %s", refusal.URL, refusal.Status, http.StatusText(refusal.Status))
 	hidden := refusal.Status == http.StatusNotFound
 	if !hidden || err == nil {
-		s.refused(why)
+		s.refusal = why
 	}
 	if err != nil && ctx.Err() == nil {
 		err = &TokenError{Refusal: why, Hidden: hidden, Err: err}

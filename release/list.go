@@ -115,7 +115,7 @@ func (s *session) listGitHub(ctx context.Context) (Listing, error) {
 			return listing, protocolError("the API's next page is on another host")
 		}
 		answer, err := s.api(ctx, next, true)
-		listing.TokenNote = s.tokenRefusal()
+		listing.TokenNote = s.refusal
 		if err != nil {
 			return listing, err
 		}

@@ -14,11 +14,11 @@ import (
 
 // A session is what the requests about one artifact share: the client, who is told how far they are, and what they
 // have learnt of the servers on their way, so that none has to find out again what another has found out already.
+// Two goroutines must not use it at once.
 type session struct {
 	options  Options
 	progress reporter
 
-	mu       sync.Mutex
 	client   *client             // nil before begin
 	silent   map[string]*silence // by server: none that was asked has ever answered
 	failing  map[string]bool     // by server: it answers, and a round of attempts has come to nothing
@@ -44,8 +44,6 @@ func (s *session) begin(online bool) error {
 			return err
 		}
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.client == nil {
 		c, err := newClient(s.options)
 		if err != nil {
@@ -80,10 +78,10 @@ func (s *session) small(ctx context.Context, u *url.URL, header http.Header, mos
 // server that did not answer another request is not called again.
 func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f func(*http.Response) error) error {
 	server := s.client.server(u)
-	if silence := s.silence(server); silence != nil {
+	if silence := s.silent[server]; silence != nil {
 		return silence.err
 	}
-	patience := newPatience(s.options.Retry, s.isFailing(server))
+	patience := newPatience(s.options.Retry, s.failing[server])
 	var answered atomic.Bool // by this server, if only with a redirect to another one
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }})
 	for {
@@ -101,8 +99,11 @@ func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f 
 		}
 		pause, again := patience.again(err)
 		if !again {
-			var answer *HTTPError
-			s.gaveUp(server, patience.total, answered.Load() || errors.As(err, &answer), err)
+			if answered.Load() || errors.As(err, new(*HTTPError)) {
+				s.failing[server] = s.failing[server] || passing(err)
+			} else {
+				s.silent[server] = &silence{patience.total, err}
+			}
 			return err
 		}
 		s.progress.report(Progress{Total: -1, Attempt: patience.total, WaitUntil: time.Now().Add(pause), Err: err})
@@ -110,54 +111,6 @@ func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f 
 			return err
 		}
 	}
-}
-
-// silence returns what is known of a server that does not answer, or nil.
-func (s *session) silence(server string) *silence {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.silent[server]
-}
-
-// isFailing reports whether a server has used up a round of attempts.
-func (s *session) isFailing(server string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.failing[server]
-}
-
-// gaveUp notes the error after which a request was not made again, and whether there was any answer.
-func (s *session) gaveUp(server string, attempts int, answered bool, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if answered {
-		s.failing[server] = s.failing[server] || passing(err)
-	} else {
-		s.silent[server] = &silence{attempts, err}
-	}
-}
-
-// refused notes why the token is not taken.
-func (s *session) refused(why string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.refusal = why
-}
-
-// tokenRefusal is why the token is not taken, or empty.
-func (s *session) tokenRefusal() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.refusal
-}
-
-// exchangeGathered keeps what was found out for the next Fetch, or takes what was kept.
-func (s *session) exchangeGathered(e *Expected) *Expected {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	kept := s.gathered
-	s.gathered = e
-	return kept
 }
 
 // A reporter calls the caller's progress function: not twice at once, and not after the end.

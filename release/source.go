@@ -61,10 +61,10 @@ type webSource struct {
 // Open begins a download. A server that did not answer when it was asked for something else is not called again.
 func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
 	server := w.client.server(w.url)
-	if silence := w.silence(server); silence != nil {
+	if silence := w.silent[server]; silence != nil {
 		return nil, &TransferError{URL: redacted(w.url), Total: -1, Attempts: silence.attempts, Err: silence.err}
 	}
-	d := &download{from: w, ctx: ctx, patience: newPatience(w.options.Retry, w.isFailing(server)), sum: read, total: -1}
+	d := &download{from: w, ctx: ctx, patience: newPatience(w.options.Retry, w.failing[server]), sum: read, total: -1}
 	d.partial, d.unkept = openPartial(w.options.CacheDir, w.url)
 	return d, nil
 }
@@ -80,7 +80,7 @@ func (w *webSource) Beside(ctx context.Context, name string, sizeMax int64) ([]b
 // unchanged asks for the headers alone, and reports whether the server still has the file that it gave under a
 // strong ETag.
 func (w *webSource) unchanged(ctx context.Context, validator string, size int64) bool {
-	if w.silence(w.client.server(w.url)) != nil {
+	if w.silent[w.client.server(w.url)] != nil {
 		return false
 	}
 	resp, err := w.client.do(ctx, http.MethodHead, w.url, nil)
