@@ -26,13 +26,13 @@ const (
 	Refused     Class = "refused"       // the artifact does not fit what is installed, what runs, or this host
 	Busy        Class = "busy"          // another process works on it, or changed it at the same moment
 	Unknown     Class = "unknown-state" // which file is there, or whether it lasts, cannot be said
-	Fenced      Class = "fenced"        // another controller, or a newer rollout, has it; no error says so yet
+	Fenced      Class = "fenced"        // a rollout holds it, or another run of it or a newer one has it
 	Interrupted Class = "interrupted"   // the caller ended it before it was done
 )
 
 // Classes returns the classes that an error may have.
 func Classes() []Class {
-	return []Class{Failed, Usage, Rejected, Refused, Busy, Unknown, Interrupted}
+	return []Class{Failed, Usage, Rejected, Refused, Busy, Unknown, Fenced, Interrupted}
 }
 
 // Of returns the class of an error: None for nil, otherwise

@@ -35,6 +35,9 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	if err := r.stillVerified(ctx, staged); err != nil {
 		return r.failed(err)
 	}
+	if err := r.stillFenced(); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
 	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.request.DropOld})
 	return r.swapped(ctx, committed, err)
 }

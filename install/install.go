@@ -85,20 +85,24 @@ type run struct {
 // cannot be written after it is a warning of the plan, and so is a journal that cannot be
 // written at all.
 func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
-	r := in.begin(OperationInstall, request)
-	defer r.close()
-	defer r.advise()
-	return r.end(ctx, r.install(ctx, fetch))
+	return in.afterRollout(ctx, request, func() (*Outcome, error) {
+		r := in.begin(OperationInstall, request)
+		defer r.close()
+		defer r.advise()
+		return r.end(ctx, r.install(ctx, fetch))
+	})
 }
 
 // Plan makes the plan that Install would apply, and changes nothing: no lock is
 // taken, and what is fetched is kept in the target's file system only until it is judged,
 // without a name where there is such a thing. Errors are those of Install, up to the swap.
 func (in *Installer) Plan(ctx context.Context, request Request, fetch Fetch) (*Outcome, error) {
-	r := in.begin(OperationInstall, request)
-	r.outcome.DryRun = true
-	defer r.advise()
-	return r.outcome, r.install(ctx, fetch)
+	return in.afterRollout(ctx, request, func() (*Outcome, error) {
+		r := in.begin(OperationInstall, request)
+		r.outcome.DryRun = true
+		defer r.advise()
+		return r.outcome, r.install(ctx, fetch)
+	})
 }
 
 func (in *Installer) begin(operation Operation, request Request) *run {
@@ -157,6 +161,8 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 		return r.already()
 	case r.hindered != nil: // it could have been the installed file, and is not
 		return r.hindered
+	case r.fenced(r.state.Fence) != nil:
+		return fmt.Errorf("install: %w", r.fenced(r.state.Fence))
 	case draft.Store() == nil: // it is the beginning of the installed file
 		return fmt.Errorf("install: %w", draft.Err())
 	case r.outcome.DryRun:
@@ -217,12 +223,20 @@ func (r *run) mayReplace() error {
 	if r.mayBeInstalled() {
 		return nil
 	}
+	if err := r.fenced(r.state.Fence); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
 	return r.areBinaries()
 }
 
 // already ends a run that found the file installed. While its bytes were compared it must
 // not have been changed.
 func (r *run) already() error {
+	if r.request.Fence != nil { // a run that has lost the target is to hear of it
+		if err := r.fenced(r.state.Fence); err != nil {
+			return fmt.Errorf("install: %w", err)
+		}
+	}
 	now, err := openPath(r.FS, r.target.Path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

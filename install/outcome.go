@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -63,6 +64,14 @@ func (r *run) conclude(record Record, err error) {
 	switch {
 	case err == nil:
 		r.state.Last, r.state.Files, r.state.Next = &record, r.state.Next.Files, nil
+		if r.request.DespiteRollout && fleet.Free(r.state.Fence) != nil {
+			r.state.Despite = &record
+		}
+		if r.request.Fence != nil && r.request.Phase != "" {
+			fence := *r.state.Fence
+			fence.Phase = r.request.Phase
+			r.state.Fence = &fence
+		}
 		if r.overruled() { // from now on what this run saw counts
 			r.state.Reached = nil
 			r.state.remember(Seen{Reached: r.request.withNamed().Reached})
@@ -99,6 +108,8 @@ func resultOf(err error) Result {
 		return ResultRefused
 	case fault.Busy:
 		return ResultBusy
+	case fault.Fenced:
+		return ResultFenced
 	case fault.Interrupted:
 		return ResultInterrupted
 	}

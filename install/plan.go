@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
@@ -99,6 +100,13 @@ type Request struct {
 	// Guard, unless nil, is asked last, under the lock, right before the swap. Its error
 	// leaves the target untouched.
 	Guard func(ctx context.Context) error
+
+	// Fence is the run of a rollout that this is a part of; nil: of none. With the swap the phase of the stored
+	// fence becomes Phase. A target that a rollout holds is not changed by anything that is
+	// not its run, the error is a [*fleet.FencedError]; with DespiteRollout it is, which is kept in the record.
+	Fence          *fleet.Fence
+	Phase          fleet.Phase
+	DespiteRollout bool
 
 	// PlainRelease is the release of an installed file that has no multiversion
 	// sections, 0 if nobody knows.

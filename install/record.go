@@ -28,6 +28,7 @@ const (
 	ResultRolledBack  Result = "rolled-back" // the previous file is at the target again
 	ResultRejected    Result = "rejected"    // the artifact is not whole or not trusted; nothing changed
 	ResultRefused     Result = "refused"     // it does not fit; nothing changed
+	ResultFenced      Result = "fenced"      // a rollout has the target; nothing was changed
 	ResultBusy        Result = "busy"        // another process worked on the target, or changed it; nothing was changed
 	ResultFailed      Result = "failed"      // nothing changed
 	ResultInterrupted Result = "interrupted" // ended by a signal before anything changed

@@ -29,34 +29,42 @@ import (
 // On nil the previous file is at the target, durably, and was read back. Errors
 // are those of Install, and [fsatomic.ErrNoOld] where no previous file is kept.
 func (in *Installer) Rollback(ctx context.Context, request Request) (*Outcome, error) {
-	r := in.begin(OperationRollback, request)
-	defer r.close()
-	defer r.advise()
-	return r.end(ctx, r.rollback(ctx))
+	return in.afterRollout(ctx, request, func() (*Outcome, error) {
+		r := in.begin(OperationRollback, request)
+		defer r.close()
+		defer r.advise()
+		return r.end(ctx, r.rollback(ctx))
+	})
 }
 
 // PlanRollback makes the plan that Rollback would apply, and changes nothing.
 func (in *Installer) PlanRollback(ctx context.Context, request Request) (*Outcome, error) {
-	r := in.begin(OperationRollback, request)
-	r.outcome.DryRun = true
-	defer r.advise()
+	return in.afterRollout(ctx, request, func() (*Outcome, error) {
+		r := in.begin(OperationRollback, request)
+		r.outcome.DryRun = true
+		defer r.advise()
+		return r.outcome, r.planRollback(ctx)
+	})
+}
+
+func (r *run) planRollback(ctx context.Context) error {
 	if err := r.check(); err != nil {
-		return r.outcome, err
+		return err
 	}
 	if r.hindered != nil {
-		return r.outcome, r.backAlready(ctx)
+		return r.backAlready(ctx)
 	}
 	if err := r.lookUnlocked(ctx); err != nil {
-		return r.outcome, err
+		return err
 	}
 	if done, err := r.finished(); err != nil || done {
-		return r.outcome, err
+		return err
 	}
 	if err := r.judgeOld(ctx); err != nil {
-		return r.outcome, err
+		return err
 	}
 	r.foresee()
-	return r.outcome, nil
+	return nil
 }
 
 // backAlready is a rollback where something hinders a change: none is needed if it has been
@@ -112,6 +120,9 @@ func (r *run) rollback(ctx context.Context) error {
 	}
 	if err := r.guard(ctx); err != nil {
 		return err
+	}
+	if err := r.stillFenced(); err != nil {
+		return fmt.Errorf("roll back: %w", err)
 	}
 	committed, err := fsatomic.SwapBack(ctx, r.lock, r.target)
 	return r.swapped(ctx, committed, err)
@@ -250,6 +261,9 @@ func (r *run) judgeOld(ctx context.Context) error {
 	r.plan.Action, r.plan.Origin.Source, r.record.Source = ActionSwapBack, path, path
 	if !r.target.Exists || !r.target.OldExists {
 		return r.noOld()
+	}
+	if err := r.fenced(r.state.Fence); err != nil {
+		return fmt.Errorf("roll back: %w", err)
 	}
 	r.observe(StepVerify)
 	old, attributes, err := r.openOld()

@@ -12,13 +12,17 @@ import (
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
-	stateVersion = 1
+	// stateVersion is of a state whose fence nobody has to obey. One that a rollout holds has
+	// stateVersionHeld, so that an earlier tbctl, which knows of no rollouts, changes nothing there.
+	stateVersion     = 1
+	stateVersionHeld = 2
 
 	// DataFilesMax is the most data files that are remembered of one target.
 	DataFilesMax = 16
@@ -54,6 +58,13 @@ type State struct {
 	// Reached is the newest release that a replica of this target, or a data file of it, was
 	// ever seen at; nil: none was seen.
 	Reached *verify.Reached `json:"reached,omitempty"`
+
+	// Fence is the rollout that the target belongs to, or last belonged to; nil: to none.
+	Fence *fleet.Fence `json:"fence,omitempty"`
+
+	// Despite is the last change of the target that was made though a rollout held it; nil: there
+	// was none since the plan that the fence has.
+	Despite *Record `json:"despite_rollout,omitempty"`
 
 	unknown map[string]json.RawMessage
 }
@@ -135,7 +146,7 @@ func (s *State) UnmarshalJSON(text []byte) error {
 		return err
 	}
 	known, err := json.Marshal(storedState{
-		plainState: plainState{Next: &Next{}, Reached: &verify.Reached{}}, DataFiles: []string{""}, OtherData: []string{""},
+		plainState: plainState{Next: &Next{}, Reached: &verify.Reached{}, Fence: &fleet.Fence{}, Despite: &Record{}}, DataFiles: []string{""}, OtherData: []string{""},
 	})
 	if err != nil {
 		return err
@@ -170,15 +181,20 @@ func parseState(text []byte) (*State, error) {
 	if err := json.Unmarshal(text, &version); err != nil {
 		return nil, err
 	}
-	if version.Version > stateVersion {
-		return nil, fmt.Errorf("%w: its version is %d, not %d", ErrStateVersion, version.Version, stateVersion)
+	if version.Version > stateVersionHeld {
+		return nil, fmt.Errorf("%w: its version is %d, not %d", ErrStateVersion, version.Version, stateVersionHeld)
 	}
-	if version.Version != stateVersion {
+	if version.Version < stateVersion {
 		return nil, fmt.Errorf("its version is %d, not %d", version.Version, stateVersion)
 	}
 	state := new(State)
 	if err := json.Unmarshal(text, state); err != nil {
 		return nil, err
+	}
+	if state.Fence != nil {
+		if err := state.Fence.Check(); err != nil {
+			return nil, err
+		}
 	}
 	return state, nil
 }
@@ -310,6 +326,10 @@ func (r *run) next() Files {
 
 // writeState replaces the state beside the target.
 func (r *run) writeState() error {
+	r.state.Version = stateVersion
+	if fleet.Free(r.state.Fence) != nil {
+		r.state.Version = stateVersionHeld
+	}
 	text, err := json.Marshal(r.state)
 	if err == nil {
 		err = r.lock.WriteState(append(bytes.TrimSpace(text), '\n'))

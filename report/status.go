@@ -10,6 +10,7 @@ import (
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
@@ -38,6 +39,13 @@ type Status struct {
 
 	// Reached is the newest release that a replica of the target was ever seen at; null: none is remembered.
 	Reached *verify.Reached `json:"reached"`
+
+	// Fence is the rollout that the target belongs to, or last belonged to; null: to none. HolderAlive is whether
+	// the session of its holder is open. Despite is the last change that was made though a rollout held
+	// the target; null: none was since its plan began.
+	Fence       *fleet.Fence    `json:"fence"`
+	HolderAlive bool            `json:"holder_alive"`
+	Despite     *install.Record `json:"despite_rollout"`
 
 	// Observed is whether all processes could be looked at: without, Unseen says why there may be
 	// replicas that are not among them.
@@ -94,6 +102,12 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		s.warn("%v", err)
 	}
 	s.Last, s.Recorded, s.Reached = state.Last, state.Files, state.Reached
+	s.Fence, s.Despite = state.Fence, state.Despite
+	if s.Fence != nil {
+		if _, s.HolderAlive, err = in.FenceOf(target); err != nil {
+			s.warn("whether the rollout's session is open cannot be seen: %v", err)
+		}
+	}
 	for _, name := range state.DataFiles {
 		s.DataFiles = append(s.DataFiles, host.ReadDataFile(ctx, name))
 	}

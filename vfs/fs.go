@@ -103,6 +103,12 @@ type File interface {
 	TryLock() error
 	// Unlock gives the lock back.
 	Unlock() error
+	// Mark takes a lock on one byte, which may be behind the end, or returns [ErrLocked]. The file
+	// must be open for writing. It goes with the handle, also when the process dies, and has
+	// nothing to do with TryLock. [ErrNotSupported] elsewhere than on Linux.
+	Mark(offset int64) error
+	// Marked says whether another handle has marked a byte. It takes no lock.
+	Marked(offset int64) (bool, error)
 	// WriteBack asks the system to begin to write size bytes at offset to the device. Nothing
 	// depends on it, and an error of the device is left for Sync to find.
 	WriteBack(offset, size int64)

@@ -20,6 +20,7 @@ const (
 	exitRefused     exitCode = 4
 	exitBusy        exitCode = 5
 	exitUnknown     exitCode = 6
+	exitFenced      exitCode = 7
 	exitInterrupted exitCode = 130
 )
 
@@ -37,6 +38,7 @@ var exits = [...]struct {
 	{fault.Refused, exitRefused, "The artifact does not fit what is installed or running. Nothing has changed."},
 	{fault.Busy, exitBusy, "Another process works on the target. Nothing has changed."},
 	{fault.Unknown, exitUnknown, `The state on the disk is not known: "tbctl status TARGET" finds out.`},
+	{fault.Fenced, exitFenced, "A rollout holds the target, or another run of it or a newer one has it. Nothing has changed."},
 	{fault.Interrupted, exitInterrupted, "Interrupted by a signal or a lost connection. The target is whole."},
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/extract"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/inspect"
@@ -128,6 +129,8 @@ func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) 
 		case e.Report != nil && e.Err == nil: // else the cause knows
 			return a.hintFit(e.Report, e.Plain), nil
 		}
+	case *fleet.FencedError:
+		return a.hintFenced(e), e.Stored
 	case *install.HearsayError:
 		return "if that is the data file of its replica, name it: " + a.typedWith("--data-file", e.DataFile), nil
 	case *host.UnknownReleaseError:

@@ -30,7 +30,9 @@ type installCmd struct {
 	Mode   *vfs.Mode     `placeholder:"OCTAL" help:"Mode of the installed file; otherwise the replaced file's, or 0755."`
 	Owner  string        `placeholder:"USER[:GROUP]" help:"Owner of the installed file; otherwise the replaced file's."`
 	NoOld  bool          `name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
-	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
+	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET, and for a rollout that holds it."`
+
+	DespiteRollout bool `help:"Go through though a rollout holds this host. It is recorded, and shown by every fleet status."`
 
 	WaitArmed *time.Duration `placeholder:"DURATION" help:"Afterwards wait until every replica on this host holds the new binary in memory; give up when none has come further for this time."`
 
@@ -55,6 +57,7 @@ Examples:
 ` + exitHelp(exitRejected, "the file is not whole, not trusted or not what was asked for; nothing has changed",
 		exitRefused, "it does not fit what is installed or running; nothing has changed",
 		exitBusy, "another tbctl works on TARGET; nothing has changed",
+		exitFenced, "a rollout holds this host; nothing has changed",
 		exitUnknown, "the state on disk is not known: run \"tbctl status TARGET\"")
 }
 
@@ -71,7 +74,7 @@ func (c *installCmd) Run(a *app) error {
 	}
 	site := a.site(a.target(c.Target), c.Fit.said())
 	request := install.Request{
-		Source: c.Source, Mode: c.Mode, DropOld: c.NoOld, Wait: c.Wait,
+		Source: c.Source, Mode: c.Mode, DropOld: c.NoOld, Wait: c.Wait, DespiteRollout: c.DespiteRollout,
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}
 	var err error

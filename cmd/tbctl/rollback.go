@@ -14,8 +14,11 @@ type rollbackCmd struct {
 	DryRun bool          `short:"n" help:"Check everything and print the plan, but change nothing."`
 	Again  bool          `help:"Go forth again, after a rollback."`
 	SHA256 string        `name:"sha256" placeholder:"HEX" help:"Put TARGET-old back if this is its SHA-256, whatever is recorded of it."`
-	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET."`
-	Fit    fitFlags      `embed:""`
+	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET, and for a rollout that holds it."`
+
+	DespiteRollout bool `help:"Go through though a rollout holds this host. It is recorded, and shown by every fleet status."`
+
+	Fit fitFlags `embed:""`
 }
 
 // Help is the long help text.
@@ -47,6 +50,7 @@ Examples:
 ` + exitHelp(exitRejected, "the previous file is damaged, or not the one that was displaced; nothing has changed",
 		exitRefused, "there is none, or it does not fit what runs; nothing has changed",
 		exitBusy, "another tbctl works on TARGET; nothing has changed",
+		exitFenced, "a rollout holds this host; nothing has changed",
 		exitUnknown, "the state on disk is not known: run \"tbctl status TARGET\"")
 }
 
@@ -67,7 +71,7 @@ func (c *rollbackCmd) Run(a *app) error {
 	}
 	site := a.site(a.target(c.Target), c.Fit.said())
 	outcome, err := site.Rollback(a.ctx, install.Request{
-		Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait, Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
+		Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait, DespiteRollout: c.DespiteRollout, Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}, c.DryRun)
 	a.emitOutcome(site, outcome, err)
 	return err

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
@@ -54,7 +55,7 @@ var schemaTypes = map[string][]reflect.Type{
 var schemaDetails = []reflect.Type{
 	reflect.TypeFor[durable.Holder](), reflect.TypeFor[[]release.Evidence](), reflect.TypeFor[inspect.Kind](),
 	reflect.TypeFor[multiversion.FormatError](), reflect.TypeFor[archive.FormatError](), reflect.TypeFor[release.RateLimitError](),
-	reflect.TypeFor[release.TransferError](),
+	reflect.TypeFor[release.TransferError](), reflect.TypeFor[fleet.Fence](),
 }
 
 var textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()

@@ -93,7 +93,7 @@ func reasons(out *term.Stream, records []install.Record) {
 // changeText says from which release an operation led to which.
 func changeText(record install.Record) string {
 	switch record.Result {
-	case install.ResultRejected, install.ResultRefused, install.ResultBusy, install.ResultFailed, install.ResultInterrupted, install.ResultFoundOld:
+	case install.ResultRejected, install.ResultRefused, install.ResultBusy, install.ResultFenced, install.ResultFailed, install.ResultInterrupted, install.ResultFoundOld:
 		if record.New == nil || record.New.Release == 0 { // it ended before the new one was known
 			return fileName(record.Old) + " stays"
 		}

@@ -76,19 +76,7 @@ func replicas(out *term.Stream, s *report.Status, command string) {
 func showProcesses(out *term.Stream, processes []*host.Replica) {
 	var rows [][]string
 	for _, process := range processes {
-		armed, offers, durable, running := "-", "-", "-", "?"
-		if process.Armed != nil && process.State != replica.StateStarting {
-			armed, offers = process.Armed.Current.String(), process.Armed.Newest().String()
-		}
-		if process.Superblock != nil {
-			durable = process.Superblock.Release.String()
-		}
-		switch {
-		case process.State == replica.StateStarting, process.State == replica.StateStopped:
-			running = string(process.State)
-		case process.Running.Release != 0:
-			running = process.Running.Release.String()
-		}
+		running, armed, offers, durable := releasesOf(process)
 		what := term.Printable(process.Subcommand)
 		if process.Replica {
 			what = "replica"
@@ -114,4 +102,22 @@ func showProcesses(out *term.Stream, processes []*host.Replica) {
 			out.Printf("%s:%s\n", who, term.Printable(text))
 		}
 	}
+}
+
+// releasesOf are the releases that a table has of a process.
+func releasesOf(process *host.Replica) (running, armed, offers, durable string) {
+	running, armed, offers, durable = "?", "-", "-", "-"
+	if process.Armed != nil && process.State != replica.StateStarting {
+		armed, offers = process.Armed.Current.String(), process.Armed.Newest().String()
+	}
+	if process.Superblock != nil {
+		durable = process.Superblock.Release.String()
+	}
+	switch {
+	case process.State == replica.StateStarting, process.State == replica.StateStopped:
+		running = string(process.State)
+	case process.Running.Release != 0:
+		running = process.Running.Release.String()
+	}
+	return running, armed, offers, durable
 }

@@ -41,6 +41,12 @@ func Status(out *term.Stream, s *report.Status, command string, failed bool) {
 		out.Printf("%s %s\n", styles.Warn.Render("under way:"), out.Hang(fmt.Sprintf("%s, process %d on %s, since %s",
 			term.Printable(holder.Command), holder.PID, term.Printable(holder.Host), holder.Start.Local().Format(timeFormat)), 2))
 	}
+	if fence := s.Fence; fence != nil && fence.Phase.Holds() {
+		out.Printf("%s %s\n", styles.Warn.Render("rollout:"), out.Hang(rolloutText(fence, s.HolderAlive), 2))
+	}
+	if s.Despite != nil {
+		out.Printf("%s %s\n", styles.Warn.Render("despite the rollout:"), out.Hang(despiteText(s.Despite), 2))
+	}
 	for _, leftover := range s.Leftovers {
 		if s.HeldBy == nil {
 			out.Printf("%s %s: %s; the next installation clears it away\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason)

@@ -70,7 +70,7 @@ func (m *FS) Kill() {
 	m.epoch++
 	m.crashed, m.count, m.trace, m.fault, m.crashAt = false, 0, nil, fault{}, 0
 	clear(m.unnamed)
-	m.walk(func(node *inode) { node.locked, node.open = nil, 0 })
+	m.walk(func(node *inode) { node.locked, node.marks, node.open = nil, nil, 0 })
 }
 
 // reboot leaves of an inode, and of those below it, what survives.
@@ -79,7 +79,7 @@ func (m *FS) reboot(c *chooser, node *inode) {
 		return
 	}
 	c.done[node] = true
-	node.locked, node.lost, node.reserved, node.open = nil, nil, 0, 0
+	node.locked, node.marks, node.lost, node.reserved, node.open = nil, nil, nil, 0, 0
 	node.state = *c.survivor(node)
 	node.saved = node.state.clone()
 	if node.kind != vfs.KindDirectory {

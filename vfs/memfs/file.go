@@ -230,6 +230,26 @@ func (f *file) Unlock() error {
 	}})
 }
 
+func (f *file) Mark(offset int64) error {
+	return f.fs.do(operation{name: "mark", path: f.path, epoch: f.epoch, uncount: true, run: func() error {
+		if by := f.node.marks[offset]; by != nil && by != f {
+			return vfs.ErrLocked
+		}
+		if f.node.marks == nil {
+			f.node.marks = make(map[int64]*file)
+		}
+		f.node.marks[offset] = f
+		return nil
+	}})
+}
+
+func (f *file) Marked(offset int64) (bool, error) {
+	f.fs.mu.Lock()
+	defer f.fs.mu.Unlock()
+	by := f.node.marks[offset]
+	return by != nil && by != f, nil
+}
+
 func (f *file) WriteBack(int64, int64) {}
 
 func (f *file) DropCache() {}
@@ -264,6 +284,7 @@ func (f *file) Close() error {
 	if f.node.locked == f {
 		f.node.locked = nil
 	}
+	maps.DeleteFunc(f.node.marks, func(_ int64, by *file) bool { return by == f })
 	if !f.closed {
 		f.closed = true
 		if f.node.open--; f.node.open <= 0 {

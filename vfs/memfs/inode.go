@@ -46,6 +46,7 @@ type inode struct {
 	saved    *state // as of the last Sync; nil: never synced
 	lost     *state // as of a failed Sync: a later one does not write it
 	locked   *file
+	marks    map[int64]*file
 	open     int // handles
 
 	// Directories only.

@@ -1,0 +1,226 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tbctl/tbctl/fault"
+)
+
+const (
+	// GenerationMax is the highest generation and the highest epoch.
+	GenerationMax = 1<<31 - 1
+
+	whoSizeMax = 256 // bytes of a holder's name
+	idSizeMax  = 64  // bytes of a holder's or a cluster's id
+)
+
+// Phase is how far a rollout is on one host.
+type Phase string
+
+// The phases. While a rollout is in one of the first three it holds the host: only its
+// holder may change the target there.
+const (
+	PhaseClaimed  Phase = "claimed"  // the rollout holds the host, and has changed nothing
+	PhaseArmed    Phase = "armed"    // the new file is at the target
+	PhaseAborting Phase = "aborting" // the previous file is being put back
+
+	PhaseDone    Phase = "done"    // the rollout has ended: the cluster runs the release
+	PhaseAborted Phase = "aborted" // the rollout has ended: the previous file is back
+	PhaseStopped Phase = "stopped" // given back before its end; the target is as the rollout left it
+)
+
+// Holds says that a rollout in this phase holds the host.
+func (p Phase) Holds() bool { return p == PhaseClaimed || p == PhaseArmed || p == PhaseAborting }
+
+func (p Phase) known() bool {
+	return p.Holds() || p == PhaseDone || p == PhaseAborted || p == PhaseStopped
+}
+
+// Holder is one run of a controller.
+type Holder struct {
+	ID    string    `json:"id"`    // random, of this run alone
+	Who   string    `json:"who"`   // user and machine, for people
+	Since time.Time `json:"since"` // by the controller's clock, for people: nothing is decided by it
+}
+
+// Fence says which rollout a host's target belongs to, and who acts for it. It is kept in the
+// target's state on the host and compared there under the target's lock. It only
+// ever goes forward: by generation, and within one by epoch.
+type Fence struct {
+	Generation uint64 `json:"generation"` // of the plan: a newer plan has a higher one
+	Epoch      uint64 `json:"epoch"`      // of the run: each run that changes something has a higher one
+	Plan       string `json:"plan"`       // sha256:HEX of the plan's file
+	Cluster    string `json:"cluster"`    // the id that the data files of the cluster have
+	Holder     Holder `json:"holder"`
+	Phase      Phase  `json:"phase"`
+	Artifact   string `json:"artifact"`           // sha256:HEX of the file that the plan brings
+	Previous   string `json:"previous,omitempty"` // sha256:HEX of the file that was at the target before it; "": none was
+}
+
+// ErrFence says that a fence is not well-formed.
+var ErrFence = errors.New("not a fence")
+
+const (
+	hexDigits = "0123456789abcdef"
+	letters   = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // and digits
+)
+
+// onlyOf says that a text is not empty and consists of these characters.
+func onlyOf(text, characters string) bool { return text != "" && strings.Trim(text, characters) == "" }
+
+// isDigest says that a text is sha256:HEX.
+func isDigest(text string) bool {
+	hex, ok := strings.CutPrefix(text, "sha256:")
+	return ok && len(hex) == 64 && onlyOf(hex, hexDigits)
+}
+
+func isID(text string) bool { return len(text) <= idSizeMax && onlyOf(text, letters+"-") }
+
+// Check says what is wrong with a fence that came from elsewhere; the error wraps [ErrFence].
+func (f Fence) Check() error {
+	wrong := func(field string, value any) error {
+		return fmt.Errorf("%w: %s %q", ErrFence, field, fmt.Sprint(value))
+	}
+	switch {
+	case f.Generation == 0 || f.Generation > GenerationMax:
+		return wrong("generation", f.Generation)
+	case f.Epoch == 0 || f.Epoch > GenerationMax:
+		return wrong("epoch", f.Epoch)
+	case !isDigest(f.Plan):
+		return wrong("plan", f.Plan)
+	case !isDigest(f.Artifact):
+		return wrong("artifact", f.Artifact)
+	case f.Previous != "" && !isDigest(f.Previous):
+		return wrong("previous", f.Previous)
+	case !isID(f.Cluster):
+		return wrong("cluster", f.Cluster)
+	case !isID(f.Holder.ID):
+		return wrong("holder's id", f.Holder.ID)
+	case f.Holder.Who == "" || len(f.Holder.Who) > whoSizeMax || !utf8.ValidString(f.Holder.Who):
+		return wrong("holder", f.Holder.Who)
+	case !f.Phase.known():
+		return wrong("phase", f.Phase)
+	}
+	return nil
+}
+
+// Reason is why a host refused a controller; scripts compare it.
+type Reason string
+
+// The reasons.
+const (
+	ReasonGeneration  Reason = "generation"   // a newer plan has the host
+	ReasonPlanDiffers Reason = "plan-differs" // another plan of the same generation, or an edited one, has it
+	ReasonEpoch       Reason = "epoch"        // a later run of the same plan has it, or this run gave it back
+	ReasonHeld        Reason = "held"         // another run of the same plan has it, and its session is alive
+	ReasonNotClaimed  Reason = "not-claimed"  // no rollout ever claimed it
+	ReasonRollout     Reason = "rollout"      // a rollout holds it, and what wants to change it is none
+)
+
+// FencedError says that a host refused a controller, or a command typed there, since a
+// rollout has its target. Nothing was changed.
+type FencedError struct {
+	Reason Reason
+	Stored *Fence // what the host has; nil with ReasonNotClaimed
+}
+
+// Error says who has the host.
+func (e *FencedError) Error() string {
+	if e.Stored == nil {
+		return "no rollout has claimed this host"
+	}
+	s := e.Stored
+	has := fmt.Sprintf("%s (generation %d, epoch %d, since %s)", s.Holder.Who, s.Generation, s.Epoch, s.Holder.Since.UTC().Format(time.RFC3339))
+	switch e.Reason {
+	case ReasonNotClaimed:
+		return "this run of the rollout has not claimed this host, " + has + " has"
+	case ReasonGeneration:
+		return "a newer plan has this host: " + has
+	case ReasonPlanDiffers:
+		return "another plan of the same generation has this host: " + has
+	case ReasonHeld:
+		return "another run of this plan has this host, and is alive: " + has
+	case ReasonRollout:
+		return "a rollout holds this host: " + has
+	}
+	if !s.Phase.Holds() {
+		return "this run of the rollout was given back: " + has
+	}
+	return "a later run of this plan has this host: " + has
+}
+
+// Class is [fault.Fenced].
+func (e *FencedError) Class() fault.Class { return fault.Fenced }
+
+// Claim decides whether a host may be given to the run that offers a fence. It returns the
+// fence to store, or a [*FencedError]. Stored is what the host has, nil if it has none. Alive
+// says that the session of the stored holder is alive, and takeOver that the host is to be
+// taken from it all the same.
+//
+// Of the same plan, what is known of the host stays: the previous file, and the phase of a
+// rollout that was not given back.
+//
+// Once a claim was granted, no request of an earlier holder passes [Match] there.
+func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
+	refused := func(reason Reason) (Fence, error) { return Fence{}, &FencedError{reason, stored} }
+	offered.Phase, offered.Previous = PhaseClaimed, ""
+	switch {
+	case stored == nil || offered.Generation > stored.Generation:
+		return offered, nil
+	case offered.Generation < stored.Generation:
+		return refused(ReasonGeneration)
+	case offered.Plan != stored.Plan:
+		return refused(ReasonPlanDiffers)
+	case offered.Epoch < stored.Epoch:
+		return refused(ReasonEpoch)
+	case offered.Epoch == stored.Epoch:
+		// The same run claims again, for instance after a lost answer. What was given
+		// back is not claimed again by a request that comes late.
+		if offered.Holder.ID != stored.Holder.ID || !stored.Phase.Holds() {
+			return refused(ReasonEpoch)
+		}
+		return *stored, nil
+	case stored.Phase.Holds() && alive && !takeOver:
+		return refused(ReasonHeld)
+	}
+	offered.Previous = stored.Previous
+	if stored.Phase.Holds() {
+		offered.Phase = stored.Phase
+	}
+	return offered, nil
+}
+
+// Match decides whether a request that changes a host comes from the run that has it now, and
+// returns nil or a [*FencedError]. It is asked under the target's lock, and
+// again as the last thing before the change takes effect.
+func Match(stored *Fence, request Fence) error {
+	refused := func(reason Reason) error { return &FencedError{reason, stored} }
+	switch {
+	case stored == nil:
+		return refused(ReasonNotClaimed)
+	case request.Generation < stored.Generation:
+		return refused(ReasonGeneration)
+	case request.Generation > stored.Generation:
+		return refused(ReasonNotClaimed)
+	case request.Plan != stored.Plan:
+		return refused(ReasonPlanDiffers)
+	case request.Epoch > stored.Epoch:
+		return refused(ReasonNotClaimed)
+	case request.Epoch < stored.Epoch || request.Holder.ID != stored.Holder.ID || !stored.Phase.Holds():
+		return refused(ReasonEpoch)
+	}
+	return nil
+}
+
+// Free decides whether a command that no rollout sent may change the target of a host, and returns nil or a
+// [*FencedError] with [ReasonRollout].
+func Free(stored *Fence) error {
+	if stored == nil || !stored.Phase.Holds() {
+		return nil
+	}
+	return &FencedError{ReasonRollout, stored}
+}

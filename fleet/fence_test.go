@@ -1,0 +1,253 @@
+package fleet
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+)
+
+// fence returns a well-formed fence of a run.
+func fence(generation, epoch uint64, plan, holder string) Fence {
+	return Fence{
+		Generation: generation, Epoch: epoch, Plan: "sha256:" + strings.Repeat(plan, 64), Cluster: "07",
+		Holder:   Holder{ID: holder, Who: holder + "@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		Phase:    PhaseClaimed,
+		Artifact: "sha256:" + strings.Repeat("9", 64),
+	}
+}
+
+func (f Fence) in(phase Phase) Fence {
+	f.Phase = phase
+	return f
+}
+
+// reason returns why an error refuses, "" if it is nil.
+func reason(t *testing.T, err error) Reason {
+	t.Helper()
+	if err == nil {
+		return ""
+	}
+	var fenced *FencedError
+	if !errors.As(err, &fenced) {
+		t.Fatalf("%v is a %T, want a *FencedError", err, err)
+	}
+	if fenced.Error() == "" {
+		t.Error("a refusal without words")
+	}
+	return fenced.Reason
+}
+
+func TestClaim(t *testing.T) {
+	t.Parallel()
+	ana := fence(4, 2, "a", "ana")
+	for _, test := range []struct {
+		name            string
+		stored          *Fence
+		offered         Fence
+		alive, takeOver bool
+		want            Reason
+	}{
+		{"nothing stored", nil, ana, false, false, ""},
+		{"a higher generation", &ana, fence(5, 1, "b", "bob"), false, false, ""},
+		{"a higher generation while the holder is alive", &ana, fence(5, 1, "b", "bob"), true, false, ""},
+		{"a lower generation", &ana, fence(3, 9, "b", "bob"), false, false, ReasonGeneration},
+		{"a lower generation that takes over", &ana, fence(3, 9, "b", "bob"), false, true, ReasonGeneration},
+		{"another plan", &ana, fence(4, 9, "b", "bob"), false, false, ReasonPlanDiffers},
+		{"another plan that takes over", &ana, fence(4, 9, "b", "bob"), false, true, ReasonPlanDiffers},
+		{"an edited plan of the holder", &ana, fence(4, 2, "b", "ana"), true, false, ReasonPlanDiffers},
+		{"the same run again", &ana, ana, true, false, ""},
+		{"the same run again, its session gone", &ana, ana, false, false, ""},
+		{"a later run, the holder gone", &ana, fence(4, 3, "a", "bob"), false, false, ""},
+		{"a later run, the holder alive", &ana, fence(4, 3, "a", "bob"), true, false, ReasonHeld},
+		{"a later run that takes over", &ana, fence(4, 3, "a", "bob"), true, true, ""},
+		{"a lower epoch", &ana, fence(4, 1, "a", "ana"), false, true, ReasonEpoch},
+		{"the same epoch, another holder", &ana, fence(4, 2, "a", "bob"), false, false, ReasonEpoch},
+		{"the same epoch, another holder that takes over", &ana, fence(4, 2, "a", "bob"), true, true, ReasonEpoch},
+		{"given back, the same run again", new(ana.in(PhaseStopped)), ana, false, false, ReasonEpoch},
+		{"done, the same run again", new(ana.in(PhaseDone)), ana, true, false, ReasonEpoch},
+		{"given back, a later run while the session is alive", new(ana.in(PhaseStopped)), fence(4, 3, "a", "bob"), true, false, ""},
+		{"given back, a lower epoch", new(ana.in(PhaseAborted)), fence(4, 1, "a", "bob"), false, true, ReasonEpoch},
+		{"given back, a lower generation", new(ana.in(PhaseDone)), fence(3, 9, "b", "bob"), false, true, ReasonGeneration},
+	} {
+		granted, err := Claim(test.stored, test.offered, test.alive, test.takeOver)
+		if got := reason(t, err); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+		if want := test.offered; err == nil && granted != want {
+			t.Errorf("%s: stored %v, want %v", test.name, granted, want)
+		}
+	}
+}
+
+// TestClaimKeeps holds what stays of a host when another run of the same plan takes it.
+func TestClaimKeeps(t *testing.T) {
+	t.Parallel()
+	ana := fence(4, 2, "a", "ana").in(PhaseArmed)
+	ana.Previous = "sha256:" + strings.Repeat("8", 64)
+	for _, test := range []struct {
+		name     string
+		stored   Fence
+		offered  Fence
+		phase    Phase
+		previous string
+	}{
+		{"the same run", ana, fence(4, 2, "a", "ana"), PhaseArmed, ana.Previous},
+		{"a later run", ana, fence(4, 3, "a", "bob").in(PhaseDone), PhaseArmed, ana.Previous},
+		{"a later run after it was given back", ana.in(PhaseStopped), fence(4, 3, "a", "bob"), PhaseClaimed, ana.Previous},
+		{"a newer plan", ana, fence(5, 1, "b", "bob").in(PhaseArmed), PhaseClaimed, ""},
+	} {
+		granted, err := Claim(&test.stored, test.offered, false, false)
+		if err != nil || granted.Phase != test.phase || granted.Previous != test.previous {
+			t.Errorf("%s: %v, %v", test.name, granted, err)
+		}
+	}
+}
+
+func TestMatch(t *testing.T) {
+	t.Parallel()
+	ana := fence(4, 2, "a", "ana")
+	for _, test := range []struct {
+		name    string
+		stored  *Fence
+		request Fence
+		want    Reason
+	}{
+		{"its own", &ana, ana, ""},
+		{"its own, in a later phase", new(ana.in(PhaseArmed)), ana, ""},
+		{"never claimed", nil, ana, ReasonNotClaimed},
+		{"a lower generation", &ana, fence(3, 2, "a", "ana"), ReasonGeneration},
+		{"a higher generation, not claimed here", &ana, fence(5, 2, "a", "ana"), ReasonNotClaimed},
+		{"an edited plan", &ana, fence(4, 2, "b", "ana"), ReasonPlanDiffers},
+		{"a lower epoch", &ana, fence(4, 1, "a", "ana"), ReasonEpoch},
+		{"a higher epoch, not claimed here", &ana, fence(4, 3, "a", "ana"), ReasonNotClaimed},
+		{"another holder", &ana, fence(4, 2, "a", "bob"), ReasonEpoch},
+		{"given back", new(ana.in(PhaseDone)), ana, ReasonEpoch},
+	} {
+		if got := reason(t, Match(test.stored, test.request)); got != test.want {
+			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestFree(t *testing.T) {
+	t.Parallel()
+	if err := Free(nil); err != nil {
+		t.Error(err)
+	}
+	for phase, want := range map[Phase]Reason{
+		PhaseClaimed: ReasonRollout, PhaseArmed: ReasonRollout, PhaseAborting: ReasonRollout,
+		PhaseDone: "", PhaseAborted: "", PhaseStopped: "",
+	} {
+		if got := reason(t, Free(new(fence(1, 1, "a", "ana").in(phase)))); got != want {
+			t.Errorf("%s: %q, want %q", phase, got, want)
+		}
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	if err := fence(4, 2, "a", "ana").Check(); err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(*Fence){
+		"generation 0":      func(f *Fence) { f.Generation = 0 },
+		"generation":        func(f *Fence) { f.Generation = GenerationMax + 1 },
+		"epoch 0":           func(f *Fence) { f.Epoch = 0 },
+		"epoch":             func(f *Fence) { f.Epoch = 1 << 63 },
+		"plan":              func(f *Fence) { f.Plan = "plan.json" },
+		"plan, upper case":  func(f *Fence) { f.Plan = "sha256:" + strings.Repeat("A", 64) },
+		"artifact":          func(f *Fence) { f.Artifact = "" },
+		"previous":          func(f *Fence) { f.Previous = "sha256:00" },
+		"cluster":           func(f *Fence) { f.Cluster = "" },
+		"cluster's size":    func(f *Fence) { f.Cluster = strings.Repeat("0", idSizeMax+1) },
+		"holder's id":       func(f *Fence) { f.Holder.ID = "a b" },
+		"holder":            func(f *Fence) { f.Holder.Who = "" },
+		"holder, not UTF-8": func(f *Fence) { f.Holder.Who = "\xff" },
+		"holder's size":     func(f *Fence) { f.Holder.Who = strings.Repeat("a", whoSizeMax+1) },
+		"phase":             func(f *Fence) { f.Phase = "promoted" },
+	} {
+		spoilt := fence(4, 2, "a", "ana")
+		spoil(&spoilt)
+		if err := spoilt.Check(); !errors.Is(err, ErrFence) {
+			t.Errorf("%s: %v, want ErrFence", name, err)
+		}
+	}
+}
+
+// TestInterleavings lets several runs of controllers claim hosts, swap and give back in
+// every order that chance makes, with requests that are delivered twice and late, and
+// holds that no host's fence goes backwards, and that no swap is done for a run
+// after a later one's claim was answered.
+func TestInterleavings(t *testing.T) {
+	t.Parallel()
+	swaps := 0
+	for seed := range uint64(1000) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		var (
+			stored  *Fence
+			alive   bool     // the stored holder's session
+			pending []func() // requests under way, each may be delivered more than once
+			highest uint64   // of generation<<32 + epoch, that a claim was answered for
+		)
+		rank := func(f Fence) uint64 { return f.Generation<<32 + f.Epoch }
+		send := func(request func()) {
+			pending = append(pending, request)
+			if random.IntN(4) == 0 {
+				pending = append(pending, request)
+			}
+		}
+		for run := range 3 {
+			generation, plan := uint64(1), "a"
+			if random.IntN(3) == 0 {
+				generation, plan = 2, "b"
+			}
+			// Two runs may come to the same epoch: neither saw the other.
+			mine := fence(generation, 1+random.Uint64N(3), plan, string(rune('a'+run)))
+			takeOver := random.IntN(2) == 0
+			swap := func() {
+				if Match(stored, mine) != nil {
+					return
+				}
+				if rank(mine) != highest {
+					t.Fatalf("seed %d: a swap for %v after a claim for %v", seed, mine, *stored)
+				}
+				stored = new(mine.in(PhaseArmed))
+				swaps++
+			}
+			giveBack := func() {
+				if Match(stored, mine) == nil {
+					stored, alive = new(mine.in(PhaseStopped)), false
+				}
+			}
+			send(func() {
+				granted, err := Claim(stored, mine, alive, takeOver)
+				if err != nil {
+					return
+				}
+				if rank(mine) < highest {
+					t.Fatalf("seed %d: the fence went back from %v to %v", seed, *stored, mine)
+				}
+				stored, alive, highest = &granted, random.IntN(3) > 0, rank(mine)
+				send(swap)
+				if random.IntN(2) == 0 {
+					send(giveBack)
+				}
+			})
+			send(swap) // of a run that never waited for its claim
+		}
+		for len(pending) > 0 {
+			i := random.IntN(len(pending))
+			request := pending[i]
+			pending = append(pending[:i], pending[i+1:]...)
+			request()
+			if random.IntN(8) == 0 {
+				alive = false
+			}
+		}
+	}
+	if swaps < 500 {
+		t.Errorf("%d swaps in 1,000 schedules: they show nothing", swaps)
+	}
+}

@@ -1,0 +1,188 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/fsatomic"
+)
+
+// Claim gives a target to a run of a rollout, if the rules of [fleet.Claim] let it have it, and returns
+// the fence that is stored now, durably. The session lasts until it is closed or this process ends:
+// until then another run of the same plan does not get the target unless it takes it over. While another
+// operation has the lock, Claim waits for so long; so what began before it has ended when it
+// returns, or is refused at its swap.
+//
+// Errors: a [*fleet.FencedError] of [fleet.Claim], one that wraps [fleet.ErrFence], [*fsatomic.BusyError], [*StateError], or the
+// operating system's. On error the stored fence is what it was, unless it is an
+// [*fsatomic.SyncError]: then it may be the new one.
+func (in *Installer) Claim(ctx context.Context, name string, offered fleet.Fence, takeOver bool, wait time.Duration) (fleet.Fence, *fsatomic.Session, error) {
+	if err := offered.Check(); err != nil {
+		return fleet.Fence{}, nil, fmt.Errorf("claim: %w", err)
+	}
+	r, err := in.lockState(ctx, name, wait)
+	if err != nil {
+		return fleet.Fence{}, nil, fmt.Errorf("claim: %w", err)
+	}
+	defer r.close()
+	alive, err := in.holderAlive(r.target, r.state.Fence)
+	if err != nil {
+		return fleet.Fence{}, nil, fmt.Errorf("claim: %w", err)
+	}
+	granted, err := fleet.Claim(r.state.Fence, offered, alive, takeOver)
+	if err != nil {
+		return fleet.Fence{}, nil, fmt.Errorf("claim: %w", err)
+	}
+	if r.state.Fence == nil || granted.Plan != r.state.Fence.Plan {
+		r.state.Despite = nil
+	}
+	if granted.Previous == "" && r.installed != nil {
+		granted.Previous = "sha256:" + r.installed.file.SHA256
+	}
+	session, err := r.lock.OpenSession(sessionNumber(granted))
+	if err == nil {
+		r.state.Fence = &granted
+		err = r.storeState()
+	}
+	if err != nil {
+		session.Close()
+		return fleet.Fence{}, nil, fmt.Errorf("claim: %w", err)
+	}
+	return granted, session, nil
+}
+
+// Phase notes how far the run that has a target is with it; a phase that does not hold the target gives
+// it back. Errors are those of [Installer.Claim], with those of [fleet.Match].
+func (in *Installer) Phase(ctx context.Context, name string, request fleet.Fence, phase fleet.Phase, wait time.Duration) error {
+	r, err := in.lockState(ctx, name, wait)
+	if err != nil {
+		return fmt.Errorf("note the phase: %w", err)
+	}
+	defer r.close()
+	if err := fleet.Match(r.state.Fence, request); err != nil {
+		return fmt.Errorf("note the phase: %w", err)
+	}
+	fence := *r.state.Fence
+	fence.Phase = phase
+	if err := fence.Check(); err != nil {
+		return fmt.Errorf("note the phase: %w", err)
+	}
+	r.state.Fence = &fence
+	if err := r.storeState(); err != nil {
+		return fmt.Errorf("note the phase: %w", err)
+	}
+	return nil
+}
+
+// FenceOf returns the fence of a target, nil if it has none, and whether the session of its holder is
+// alive. It changes nothing and takes no lock.
+func (in *Installer) FenceOf(target fsatomic.Target) (*fleet.Fence, bool, error) {
+	state, err := in.ReadState(target, nil)
+	if err != nil || state.Fence == nil {
+		return nil, false, err
+	}
+	alive, err := in.holderAlive(target, state.Fence)
+	return state.Fence, alive, err
+}
+
+func (in *Installer) holderAlive(target fsatomic.Target, fence *fleet.Fence) (bool, error) {
+	if fence == nil {
+		return false, nil
+	}
+	return fsatomic.SessionAlive(in.FS, target, sessionNumber(*fence))
+}
+
+// sessionNumber is another one for each run that may hold a target.
+func sessionNumber(fence fleet.Fence) int64 { return int64(fence.Generation)<<32 | int64(fence.Epoch) }
+
+// lockState takes the lock of a target and reads what is known of it.
+func (in *Installer) lockState(ctx context.Context, name string, wait time.Duration) (*run, error) {
+	target, err := fsatomic.Lookup(in.FS, name)
+	if err != nil {
+		return nil, err
+	}
+	r := in.begin(OperationInstall, Request{Target: name, Wait: wait})
+	r.target = target
+	if err := r.acquire(ctx); err != nil {
+		return nil, err
+	}
+	if err = r.look(ctx); err == nil && !r.believed {
+		_, err = in.ReadState(r.target, nil) // why it is not
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
+}
+
+// storeState makes the state beside the target durable.
+func (r *run) storeState() error {
+	if err := r.writeState(); err != nil {
+		return err
+	}
+	return r.lock.Sync()
+}
+
+const rolloutPoll = 250 * time.Millisecond
+
+// afterRollout does an operation and, while a rollout holds the target and the request waits for it, once more
+// when that has ended.
+func (in *Installer) afterRollout(ctx context.Context, request Request, operation func() (*Outcome, error)) (*Outcome, error) {
+	deadline := time.Now().Add(request.Wait)
+	for {
+		outcome, err := operation()
+		var fenced *fleet.FencedError
+		if !errors.As(err, &fenced) || fenced.Reason != fleet.ReasonRollout || request.Wait == 0 {
+			return outcome, err
+		}
+		for ended := false; !ended; {
+			if request.Wait > 0 && !time.Now().Add(rolloutPoll).Before(deadline) {
+				return outcome, err
+			}
+			select {
+			case <-time.After(rolloutPoll):
+			case <-ctx.Done():
+				return outcome, errors.Join(context.Cause(ctx), err)
+			}
+			target, lookErr := fsatomic.Lookup(in.FS, request.Target)
+			if lookErr != nil {
+				return outcome, lookErr
+			}
+			stored, _, lookErr := in.FenceOf(target)
+			ended = lookErr != nil || fleet.Free(stored) == nil // of what cannot be read the operation tells
+		}
+	}
+}
+
+// fenced refuses a change that a rollout's fence does not let through.
+func (r *run) fenced(stored *fleet.Fence) error {
+	err := fleet.Free(stored)
+	switch {
+	case r.request.Fence != nil:
+		err = fleet.Match(stored, *r.request.Fence)
+	case r.request.DespiteRollout:
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.target.Path, err)
+	}
+	return nil
+}
+
+// stillFenced asks for the fence once more, as the last thing before the swap. The lock has kept every
+// tbctl from changing it meanwhile; this finds who asked for no lock.
+func (r *run) stillFenced() error {
+	text, err := fsatomic.ReadState(r.FS, r.target)
+	if err != nil {
+		return &StateError{Path: r.target.StatePath(), Err: err}
+	}
+	state, err := parseState(text)
+	if err != nil {
+		return &StateError{Path: r.target.StatePath(), Err: err}
+	}
+	return r.fenced(state.Fence)
+}

@@ -1,0 +1,287 @@
+package install_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/vfs/memfs"
+)
+
+// fenceOf is the fence of a run.
+func fenceOf(generation, epoch uint64, holder string) fleet.Fence {
+	return fleet.Fence{
+		Generation: generation, Epoch: epoch, Plan: "sha256:" + strings.Repeat(fmt.Sprint(generation), 64), Cluster: "07",
+		Holder: fleet.Holder{ID: holder, Who: holder + "@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		Phase:  fleet.PhaseClaimed, Artifact: "sha256:" + strings.Repeat("9", 64),
+	}
+}
+
+// claim claims the target and ends the session when the test ends.
+func claim(t *testing.T, m *machine, offered fleet.Fence, takeOver bool) (fleet.Fence, error) {
+	t.Helper()
+	granted, session, err := m.installer().Claim(t.Context(), targetName, offered, takeOver, 0)
+	t.Cleanup(func() { session.Close() })
+	return granted, err
+}
+
+func (m *machine) target(t *testing.T) fsatomic.Target {
+	t.Helper()
+	target, err := fsatomic.Lookup(m.FS, targetName)
+	check(t, err)
+	return target
+}
+
+func (m *machine) stored(t *testing.T) *fleet.Fence {
+	t.Helper()
+	stored, _, err := m.installer().FenceOf(m.target(t))
+	check(t, err)
+	return stored
+}
+
+func reasonOf(err error) fleet.Reason {
+	var fenced *fleet.FencedError
+	if errors.As(err, &fenced) {
+		return fenced.Reason
+	}
+	return ""
+}
+
+// TestFenced holds that a rollout's target is changed by its run alone, or despite it, and that what
+// is refused leaves everything as it was.
+func TestFenced(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	ana := fenceOf(4, 2, "ana")
+	bob := fenceOf(4, 3, "bob")
+	late := fenceOf(3, 9, "eve")
+	for _, test := range []struct {
+		name    string
+		request func(*install.Request)
+		want    fleet.Reason
+	}{
+		{"a command that no rollout sent", func(*install.Request) {}, fleet.ReasonRollout},
+		{"its own run", func(r *install.Request) { r.Fence = &ana }, ""},
+		{"a run that has not claimed", func(r *install.Request) { r.Fence = &bob }, fleet.ReasonNotClaimed},
+		{"an older plan", func(r *install.Request) { r.Fence = &late }, fleet.ReasonGeneration},
+		{"despite it", func(r *install.Request) { r.DespiteRollout = true }, ""},
+	} {
+		for _, back := range []bool{false, true} {
+			m := newMachine(t, memfs.Options{}, b.old, b.new)
+			granted, err := claim(t, m, ana, false)
+			check(t, err)
+			if granted.Previous != "sha256:"+sumOf(b.new) {
+				t.Errorf("%s: previous %s", test.name, granted.Previous)
+			}
+			r := request()
+			test.request(&r)
+			r.Phase = fleet.PhaseArmed
+			r.Fit.Needs, r.Fit.Stopped = needs("0.17.8"), true
+			act := func(dryRun bool) (*install.Outcome, error) {
+				in := m.installer()
+				switch {
+				case back && dryRun:
+					return in.PlanRollback(t.Context(), r)
+				case back:
+					return in.Rollback(t.Context(), r)
+				case dryRun:
+					return in.Plan(t.Context(), r, fetchOf(b.next, nil))
+				}
+				return in.Install(t.Context(), r, fetchOf(b.next, nil))
+			}
+			what := fmt.Sprintf("%s, back %v", test.name, back)
+			if _, err := act(true); reasonOf(err) != test.want {
+				t.Errorf("%s: plan: %v, want %q", what, err, test.want)
+			}
+			before := m.look(t, what)
+			outcome, err := act(false)
+			if reasonOf(err) != test.want || test.want == "" && err != nil {
+				t.Fatalf("%s: %v, want %q", what, err, test.want)
+			}
+			stored := m.stored(t)
+			switch {
+			case test.want != "":
+				if got := m.look(t, what); fmt.Sprint(got) != fmt.Sprint(before) || outcome.Changed || *stored != granted || fault.Of(err) != fault.Fenced {
+					t.Errorf("%s: %+v, was %+v; class %s, fence %+v", what, got, before, fault.Of(err), stored)
+				}
+			case r.Fence != nil:
+				if stored.Phase != fleet.PhaseArmed || !outcome.Changed {
+					t.Errorf("%s: fence %+v", what, stored)
+				}
+			default:
+				state, err := m.installer().ReadState(m.target(t), nil)
+				if err != nil || state.Despite == nil || state.Despite.ID != state.Last.ID || *stored != granted {
+					t.Errorf("%s: state %+v, %v", what, state, err)
+				}
+			}
+		}
+	}
+}
+
+// TestFencedAlready holds that a command with nothing to change is no change.
+func TestFencedAlready(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, b.new)
+	_, err := claim(t, m, fenceOf(4, 2, "ana"), false)
+	check(t, err)
+	outcome, err := m.installer().Install(t.Context(), request(), fetchOf(b.new, nil))
+	if err != nil || outcome.Result != install.ResultAlready {
+		t.Errorf("%+v, %v", outcome, err)
+	}
+	late := request()
+	late.Fence = new(fenceOf(4, 1, "ana"))
+	if _, err := m.installer().Install(t.Context(), late, fetchOf(b.new, nil)); reasonOf(err) != fleet.ReasonEpoch {
+		t.Errorf("a run that has lost the target: %v", err)
+	}
+}
+
+// TestTakenOver holds that the swap of a run is refused when another took over after it had begun,
+// even by one that asked for no lock.
+func TestTakenOver(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, b.old)
+	ana, bob := fenceOf(4, 2, "ana"), fenceOf(4, 3, "bob")
+	_, err := claim(t, m, ana, false)
+	check(t, err)
+	if _, err := claim(t, m, bob, false); reasonOf(err) != fleet.ReasonHeld {
+		t.Fatalf("%v, want %s", err, fleet.ReasonHeld)
+	}
+	r := request()
+	r.Fence = &ana
+	r.Guard = func(ctx context.Context) error {
+		if _, _, err := m.installer().Claim(ctx, targetName, bob, true, 0); fault.Of(err) != fault.Busy {
+			t.Errorf("a claim while a run has the lock: %v", err)
+		}
+		dir, err := m.OpenDir(targetDir)
+		check(t, err)
+		check(t, dir.Remove("."+path.Base(targetName)+".tbctl-lock"))
+		_, err = claim(t, m, bob, true)
+		check(t, err)
+		return nil
+	}
+	before := m.look(t, "before")
+	outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
+	if reasonOf(err) != fleet.ReasonEpoch || outcome.Changed {
+		t.Errorf("%+v, %v", outcome, err)
+	}
+	if got := m.look(t, "after"); fmt.Sprint(got) != fmt.Sprint(before) {
+		t.Errorf("%+v, was %+v", got, before)
+	}
+}
+
+// TestPhase holds that a run notes its phase and gives the target back, once.
+func TestPhase(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, b.old)
+	ana := fenceOf(4, 2, "ana")
+	if err := m.installer().Phase(t.Context(), targetName, ana, fleet.PhaseDone, 0); reasonOf(err) != fleet.ReasonNotClaimed {
+		t.Errorf("%v", err)
+	}
+	_, err := claim(t, m, ana, false)
+	check(t, err)
+	if err := m.installer().Phase(t.Context(), targetName, ana, "promoted", 0); !errors.Is(err, fleet.ErrFence) {
+		t.Errorf("%v", err)
+	}
+	check(t, m.installer().Phase(t.Context(), targetName, ana, fleet.PhaseArmed, 0))
+	check(t, m.installer().Phase(t.Context(), targetName, ana, fleet.PhaseStopped, 0))
+	if err := m.installer().Phase(t.Context(), targetName, ana, fleet.PhaseArmed, 0); reasonOf(err) != fleet.ReasonEpoch {
+		t.Errorf("%v", err)
+	}
+	_, err = m.installer().Install(t.Context(), request(), fetchOf(b.new, nil))
+	check(t, err)
+	if stored := m.stored(t); stored.Phase != fleet.PhaseStopped || stored.Epoch != 2 {
+		t.Errorf("%+v", stored)
+	}
+}
+
+// TestClaimFaults fails and crashes at every operation of a claim and of giving back: the stored fence
+// is the one before or the one after, and the next claim succeeds.
+func TestClaimFaults(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	first, second := fenceOf(4, 2, "ana"), fenceOf(4, 3, "bob")
+	acts := map[string]func(m *machine) error{
+		"claim": func(m *machine) error {
+			_, session, err := m.installer().Claim(t.Context(), targetName, second, true, 0)
+			session.Close()
+			return err
+		},
+		"give back": func(m *machine) error {
+			return m.installer().Phase(t.Context(), targetName, first, fleet.PhaseStopped, 0)
+		},
+	}
+	tried := 0
+	for name, act := range acts {
+		setUp := func() *machine {
+			m := newMachine(t, memfs.Options{}, nil, b.old)
+			_, err := claim(t, m, first, false)
+			check(t, err)
+			m.CrashAt(0)
+			return m
+		}
+		m := setUp()
+		check(t, act(m))
+		after, operations := *m.stored(t), m.Count()
+		for number := range operations {
+			for how, disturb := range map[string]func(m *machine){
+				"crash, nothing kept":    func(m *machine) { m.CrashAt(number + 1) },
+				"crash, everything kept": func(m *machine) { m.CrashAt(number + 1) },
+				"fails":                  func(m *machine) { m.FailAt(number+1, errInjected) },
+				"fails late":             func(m *machine) { m.FailLateAt(number+1, errInjected) },
+			} {
+				m := setUp()
+				before := *m.stored(t)
+				m.CrashAt(0)
+				disturb(m)
+				err := act(m)
+				switch how {
+				case "crash, nothing kept":
+					m.Restart(memfs.None())
+				case "crash, everything kept":
+					m.Restart(memfs.All())
+				}
+				tried++
+				got := *m.stored(t)
+				if got != before && got != after || err == nil && got != after {
+					t.Fatalf("%s, %s at %d: %+v, %v", name, how, number+1, got, err)
+				}
+				if _, err := claim(t, m, fenceOf(4, 9, "eve"), true); err != nil {
+					t.Fatalf("%s, %s at %d: the next claim: %v", name, how, number+1, err)
+				}
+			}
+		}
+	}
+	t.Logf("%d disturbed claims", tried)
+}
+
+// TestHeldStateIsNotForOldPrograms holds that a state is of a version that an earlier tbctl refuses while
+// a rollout holds the target, and only then.
+func TestHeldStateIsNotForOldPrograms(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, memfs.Options{}, nil, files(t).old)
+	ana := fenceOf(4, 2, "ana")
+	_, err := claim(t, m, ana, false)
+	check(t, err)
+	version := func() string {
+		data, _ := m.read(t, targetDir+"/.tigerbeetle.tbctl-state")
+		return string(data[:len(`{"version":1`)])
+	}
+	if got := version(); got != `{"version":2` {
+		t.Errorf("%s", got)
+	}
+	check(t, m.installer().Phase(t.Context(), targetName, ana, fleet.PhaseStopped, 0))
+	if got := version(); got != `{"version":1` {
+		t.Errorf("%s", got)
+	}
+}
