@@ -181,6 +181,13 @@ func (o *Output) Commit() error {
 	return nil
 }
 
+// CommitAs is [Output.Commit] at another name in the same directory, which was not known before the
+// contents were. It is no symbolic link, and not looked at before.
+func (o *Output) CommitAs(base string) error {
+	o.base = base
+	return o.Commit()
+}
+
 // ModeErr says, after Commit, why the file has another mode than it was created with; nil if it has
 // that mode, and on systems without modes.
 func (o *Output) ModeErr() error { return o.modeErr }

@@ -1,0 +1,197 @@
+package delta_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/iotest"
+
+	"github.com/tbctl/tbctl/delta"
+	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+var platforms = []multiversion.Platform{
+	multiversion.PlatformX86_64Linux, multiversion.PlatformAArch64Linux, multiversion.PlatformX86_64Windows, multiversion.PlatformUniversalMacOS,
+}
+
+// pair returns a binary and the one that upstream's build would make after it.
+func pair(t *testing.T, platform multiversion.Platform) (before, after []byte) {
+	before = testbin.Build(t, testbin.Spec{Platform: platform, Current: testbin.Release("0.17.7"), Past: testbin.PastOf("0.17.5", "0.17.6")})
+	after = testbin.Build(t, testbin.Spec{Platform: platform, Current: testbin.Release("0.17.8"), From: before})
+	return before, after
+}
+
+func recipeOf(t *testing.T, data []byte) delta.Recipe {
+	t.Helper()
+	recipe, err := delta.Of(testbin.Load(t, data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := recipe.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return recipe
+}
+
+func heldOf(t *testing.T, data []byte) delta.Held {
+	t.Helper()
+	held := delta.Held{}
+	held.Add(testbin.Load(t, data))
+	return held
+}
+
+// TestNextRelease sends each platform's next release to a host that has the one before it.
+func TestNextRelease(t *testing.T) {
+	t.Parallel()
+	for _, platform := range platforms {
+		before, after := pair(t, platform)
+		recipe, held := recipeOf(t, after), heldOf(t, before)
+		toSend := recipe.For(held)
+		if err := toSend.Check(); err != nil {
+			t.Fatal(err)
+		}
+		_, lacking := toSend.Lacking()
+		pasts := int64(0)
+		parsed := testbin.Load(t, after)
+		for i := range parsed.Images {
+			pasts += parsed.Images[i].Header.PackSize()
+		}
+		if want := int64(len(after)) - pasts; lacking != want {
+			t.Errorf("%s: %d bytes are lacking, want all but the pack, %d", platform, lacking, want)
+		}
+		var dictionary []byte
+		for _, image := range testbin.Load(t, before).Images {
+			var err error
+			if dictionary, err = delta.Dictionary(held[image.Header.Current.Checksum]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var sent bytes.Buffer
+		w, err := delta.NewWriter(&sent, dictionary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.Copy(w, toSend.Rest(bytes.NewReader(after))); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := delta.NewReader(&sent, dictionary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		size := sent.Len()
+		var rebuilt bytes.Buffer
+		if err := toSend.Rebuild(t.Context(), &rebuilt, held, r); err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		if !bytes.Equal(rebuilt.Bytes(), after) {
+			t.Errorf("%s: the rebuilt file differs", platform)
+		}
+		t.Logf("%s: %d bytes of %d", platform, size, len(after))
+	}
+}
+
+// TestNothingHeld holds that a host with nothing gets the whole file.
+func TestNothingHeld(t *testing.T) {
+	t.Parallel()
+	_, after := pair(t, multiversion.PlatformX86_64Linux)
+	toSend := recipeOf(t, after).For(nil)
+	if extents, size := toSend.Lacking(); len(extents) != 1 || size != int64(len(after)) {
+		t.Errorf("%v, %d bytes", extents, size)
+	}
+	var rebuilt bytes.Buffer
+	if err := toSend.Rebuild(t.Context(), &rebuilt, nil, bytes.NewReader(after)); err != nil || !bytes.Equal(rebuilt.Bytes(), after) {
+		t.Error("the rebuilt file differs", err)
+	}
+}
+
+func TestRebuildErrors(t *testing.T) {
+	t.Parallel()
+	before, after := pair(t, multiversion.PlatformX86_64Linux)
+	recipe, held := recipeOf(t, after), heldOf(t, before)
+	rest := func() io.Reader { return recipe.Rest(bytes.NewReader(after)) }
+	past := testbin.Load(t, after).Images[0].Header.Past[0]
+
+	damaged := heldOf(t, before)
+	spoilt := make([]byte, past.Size)
+	io.ReadFull(io.NewSectionReader(damaged[past.Checksum], 0, int64(past.Size)), spoilt)
+	spoilt[len(spoilt)/2] ^= 1
+	damaged[past.Checksum] = bytes.NewReader(spoilt)
+
+	short := heldOf(t, before)
+	short[past.Checksum] = bytes.NewReader(spoilt[:10])
+
+	var seed *delta.SeedError
+	err := recipe.Rebuild(t.Context(), io.Discard, damaged, rest())
+	if !errors.As(err, &seed) || seed.Checksum != past.Checksum || !errors.Is(err, delta.ErrDamaged) {
+		t.Errorf("damaged: %v", err)
+	}
+	if err := recipe.Rebuild(t.Context(), io.Discard, short, rest()); !errors.As(err, &seed) || seed.Checksum != past.Checksum {
+		t.Errorf("short: %v", err)
+	}
+	if err := recipe.Rebuild(t.Context(), io.Discard, nil, rest()); !errors.As(err, &seed) {
+		t.Errorf("not held: %v", err)
+	}
+	if err := recipe.Rebuild(t.Context(), io.Discard, held, io.LimitReader(rest(), 100)); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("too little: %v", err)
+	}
+	broken := errors.New("broken")
+	if err := recipe.Rebuild(t.Context(), io.Discard, held, iotest.ErrReader(broken)); !errors.Is(err, broken) {
+		t.Errorf("broken: %v", err)
+	}
+	r, w := io.Pipe()
+	r.CloseWithError(broken)
+	if err := recipe.Rebuild(t.Context(), w, held, rest()); !errors.Is(err, broken) {
+		t.Errorf("cannot be written: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := recipe.Rebuild(ctx, io.Discard, held, rest()); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+}
+
+func TestRecipeCheck(t *testing.T) {
+	t.Parallel()
+	for name, recipe := range map[string]delta.Recipe{
+		"empty":           {},
+		"less than it is": {Size: 10, Segments: []delta.Segment{{Size: 9}}},
+		"more than it is": {Size: 10, Segments: []delta.Segment{{Size: 9}, {Size: 2}}},
+		"an empty one":    {Size: 10, Segments: []delta.Segment{{Size: 10}, {}}},
+		"less than none":  {Size: 10, Segments: []delta.Segment{{Size: 11}, {Size: -1}}},
+		"too large":       {Size: multiversion.SizeMax + 1, Segments: []delta.Segment{{Size: multiversion.SizeMax + 1}}},
+		"overflow":        {Size: 10, Segments: []delta.Segment{{Size: 1 << 62}, {Size: 1 << 62}, {Size: 1 << 62}, {Size: 1<<62 + 10}}},
+		"too many":        {Size: 1000, Segments: make([]delta.Segment, 1000)},
+	} {
+		if err := recipe.Check(); !errors.Is(err, delta.ErrRecipe) {
+			t.Errorf("%s: %v, want ErrRecipe", name, err)
+		}
+	}
+}
+
+// FuzzReader holds that what is no stream of ours ends in an error, and takes no more than it may.
+func FuzzReader(f *testing.F) {
+	dictionary := bytes.Repeat([]byte("an executable of a past release, "), 100)
+	var sent bytes.Buffer
+	w, err := delta.NewWriter(&sent, dictionary)
+	if err != nil {
+		f.Fatal(err)
+	}
+	w.Write(bytes.Repeat([]byte("the executable of a new release, "), 100))
+	w.Close()
+	f.Add(sent.Bytes())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := delta.NewReader(bytes.NewReader(data), dictionary)
+		if err != nil {
+			return
+		}
+		defer r.Close()
+		io.Copy(io.Discard, io.LimitReader(r, 64<<20))
+	})
+}

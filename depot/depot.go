@@ -1,0 +1,419 @@
+// Package depot keeps artifacts by what they are: each file is named by the SHA-256 of its bytes, and is
+// there whole and durable, or not at all. Beside it lie its receipts: who vouched for it, when,
+// and where it came from. No file in a depot is executable.
+package depot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+const (
+	dirMode     vfs.Mode = 0o755
+	fileMode    vfs.Mode = 0o644
+	receiptMode vfs.Mode = 0o644
+	lockMode    vfs.Mode = 0o600
+
+	byDigest = "sha256"   // the directory below the depot's
+	incoming = "incoming" // what is being written is named after it
+	lockName = ".lock"
+
+	receiptSuffix = ".receipts"
+	damagedMark   = ".damaged-"
+
+	// ArtifactsMax is the most artifacts of a depot that are listed.
+	ArtifactsMax = 10_000
+	// ReceiptsMax is the most receipts of an artifact that are kept; of more the oldest go.
+	ReceiptsMax      = 64
+	receiptsSizeMax  = 256 << 10
+	receiptTextMax   = 4 << 10 // bytes of each text of a receipt
+	setAsideTriesMax = 4
+)
+
+// ErrDigest says that bytes have another SHA-256 than they should.
+var ErrDigest = fault.New(fault.Rejected, "its bytes have another SHA-256")
+
+// Depot is a directory of artifacts.
+type Depot struct {
+	fsys vfs.FS
+	dir  string
+}
+
+// Open returns the depot in a directory, an absolute path. Nothing is made before something is stored.
+func Open(fsys vfs.FS, dir string) *Depot { return &Depot{fsys, dir} }
+
+// Artifact is a file of a depot.
+type Artifact struct {
+	SHA256   string    `json:"sha256"` // of its bytes, in hexadecimal digits
+	Size     int64     `json:"size"`   // in bytes
+	Stored   time.Time `json:"stored"`
+	Receipts []Receipt `json:"receipts"` // the oldest first
+}
+
+// Receipt says who vouched for an artifact.
+type Receipt struct {
+	Kind   string    `json:"kind"`   // such as sha256, signature, sums, tuf
+	By     string    `json:"by"`     // the digest or the key that vouched
+	Source string    `json:"source"` // where the artifact came from
+	Who    string    `json:"who"`    // user and machine that brought it
+	Time   time.Time `json:"time"`
+}
+
+// IsDigest says that a text is a SHA-256 in hexadecimal digits.
+func IsDigest(text string) bool {
+	return len(text) == 2*sha256.Size && strings.Trim(text, "0123456789abcdef") == ""
+}
+
+func (d *Depot) files() string { return filepath.Join(d.dir, byDigest) }
+
+// Path returns where an artifact is, or would be.
+func (d *Depot) Path(digest string) string { return filepath.Join(d.files(), digest) }
+
+// Writer is an artifact in the making.
+type Writer struct {
+	depot  *Depot
+	output *durable.Output
+	hash   hash.Hash
+}
+
+// Create begins an artifact. What a writer left that died is cleared away. The caller ends it with Commit or Abort.
+func (d *Depot) Create() (*Writer, error) {
+	if err := durable.MkdirAll(d.fsys, d.files(), dirMode); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	output, err := durable.Create(d.fsys, filepath.Join(d.files(), incoming), fileMode, false)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return &Writer{d, output, sha256.New()}, nil
+}
+
+// Write appends to the artifact. More than [multiversion.SizeMax] bytes are refused.
+func (w *Writer) Write(data []byte) (int, error) {
+	if w.output.Size()+int64(len(data)) > multiversion.SizeMax {
+		return 0, fmt.Errorf("store: %w: more than %d bytes", vfs.ErrTooLarge, int64(multiversion.SizeMax))
+	}
+	count, err := w.output.Write(data)
+	w.hash.Write(data[:count])
+	return count, err
+}
+
+// Size returns how many bytes were written.
+func (w *Writer) Size() int64 { return w.output.Size() }
+
+// ReadAt reads what was written.
+func (w *Writer) ReadAt(data []byte, offset int64) (int, error) { return w.output.ReadAt(data, offset) }
+
+// SHA256 is of what was written so far.
+func (w *Writer) SHA256() string { return hex.EncodeToString(w.hash.Sum(nil)) }
+
+// Commit stores what was written, durably, and returns it. Unless want is "" it must be its SHA-256,
+// otherwise the error is [ErrDigest]. The same bytes may be there already; a file of their name with other bytes
+// is set aside. After an error nothing was stored, unless it is of class unknown.
+func (w *Writer) Commit(ctx context.Context, want string) (Artifact, error) {
+	digest := w.SHA256()
+	if want != "" && want != digest {
+		return Artifact{}, errors.Join(fmt.Errorf("store: %w: %s, not %s", ErrDigest, digest, want), w.Abort())
+	}
+	var lock vfs.File
+	err := ctx.Err()
+	if err == nil {
+		lock, err = w.depot.lock(ctx)
+	}
+	if err != nil {
+		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
+	}
+	defer lock.Close()
+	switch err := w.depot.Check(ctx, digest); {
+	case err == nil: // it is here
+		if err := w.Abort(); err != nil {
+			return Artifact{}, fmt.Errorf("store: %w", err)
+		}
+		return w.depot.Stat(digest)
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrDigest):
+		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
+	}
+	if err := w.output.CommitAs(digest); err != nil {
+		return Artifact{}, fmt.Errorf("store: %w", err)
+	}
+	return w.depot.Stat(digest)
+}
+
+// Abort throws away what was written. After Commit it does nothing.
+func (w *Writer) Abort() error { return w.output.Abort() }
+
+// lock takes the depot's lock, which artifacts are published and removed under.
+func (d *Depot) lock(ctx context.Context) (vfs.File, error) {
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	var lock vfs.File
+	err = durable.WhileBusy(ctx, durable.WaitForever, func() error {
+		lock, err = durable.OpenLocked(dir, lockName, func() (vfs.File, error) { return durable.OpenOrCreate(dir, lockName, lockMode) },
+			func(vfs.File) error { return &durable.BusyError{Path: filepath.Join(d.files(), lockName)} })
+		return err
+	})
+	return lock, err
+}
+
+// File is an artifact that is open for reading. It can be read to its end, also when it is removed meanwhile.
+type File struct {
+	vfs.File
+	size int64
+}
+
+// Size returns its size in bytes.
+func (f *File) Size() int64 { return f.size }
+
+// Open opens an artifact. Whether its bytes are still the ones that were stored is said by [Depot.Check]. Errors:
+// fs.ErrNotExist, or the operating system's.
+func (d *Depot) Open(digest string) (*File, error) {
+	file, info, err := d.open(digest)
+	if err != nil {
+		return nil, err
+	}
+	return &File{file, info.Size}, nil
+}
+
+func (d *Depot) open(digest string) (vfs.File, vfs.Info, error) {
+	failed := func(err error) (vfs.File, vfs.Info, error) {
+		return nil, vfs.Info{}, &fs.PathError{Op: "open", Path: d.Path(digest), Err: err}
+	}
+	if !IsDigest(digest) {
+		return failed(fs.ErrInvalid)
+	}
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return failed(err)
+	}
+	defer dir.Close()
+	file, err := dir.Open(digest)
+	if err != nil {
+		return failed(err)
+	}
+	info, err := file.Stat()
+	if err == nil {
+		err = vfs.Regular(info)
+	}
+	if err == nil && info.Size > multiversion.SizeMax {
+		err = vfs.ErrTooLarge
+	}
+	if err != nil {
+		file.Close()
+		return failed(err)
+	}
+	return file, info, nil
+}
+
+// Stat describes an artifact. Its error is that of [Depot.Open]; receipts that cannot be read are none.
+func (d *Depot) Stat(digest string) (Artifact, error) {
+	file, info, err := d.open(digest)
+	if err != nil {
+		return Artifact{}, err
+	}
+	file.Close()
+	receipts, _ := d.receipts(digest)
+	return Artifact{SHA256: digest, Size: info.Size, Stored: info.Modified, Receipts: receipts}, nil
+}
+
+// List describes all artifacts, in the order of their names.
+func (d *Depot) List() ([]Artifact, error) {
+	artifacts := []Artifact{}
+	dir, err := d.fsys.OpenDir(d.files())
+	if errors.Is(err, fs.ErrNotExist) {
+		return artifacts, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the store: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.List("", 4*ArtifactsMax)
+	if err != nil {
+		return nil, fmt.Errorf("list the store: %w", err)
+	}
+	for _, name := range slices.DeleteFunc(names, func(name string) bool { return !IsDigest(name) }) {
+		if len(artifacts) == ArtifactsMax {
+			return nil, fmt.Errorf("list the store: %w: more than %d artifacts", vfs.ErrTooLarge, ArtifactsMax)
+		}
+		artifact, err := d.Stat(name)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, vfs.ErrNotRegular) {
+			continue // removed meanwhile, or none of ours
+		}
+		if err != nil {
+			return nil, fmt.Errorf("list the store: %w", err)
+		}
+		artifacts = append(artifacts, artifact)
+	}
+	return artifacts, nil
+}
+
+// Check reads an artifact and compares its SHA-256. One whose bytes have changed is set aside under another name, and
+// is [ErrDigest] now and fs.ErrNotExist from then on. Other errors: those of [Depot.Open], and the context's.
+func (d *Depot) Check(ctx context.Context, digest string) error {
+	file, info, err := d.open(digest)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	buffer := make([]byte, 256<<10)
+	for offset := int64(0); offset < info.Size; {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		count, err := file.ReadAt(buffer[:min(int64(len(buffer)), info.Size-offset)], offset)
+		sum.Write(buffer[:count])
+		offset += int64(count)
+		if err != nil && offset < info.Size {
+			if errors.Is(err, io.EOF) {
+				break // it became shorter
+			}
+			return &fs.PathError{Op: "read", Path: d.Path(digest), Err: err}
+		}
+	}
+	found := hex.EncodeToString(sum.Sum(nil))
+	if found == digest {
+		return nil
+	}
+	err = fmt.Errorf("%s: %w: %s", d.Path(digest), ErrDigest, found)
+	if aside, asideErr := d.setAside(digest); asideErr != nil {
+		err = fmt.Errorf("%w; it could not be set aside: %w", err, asideErr)
+	} else {
+		err = fmt.Errorf("%w; it was set aside as %s", err, aside)
+	}
+	return err
+}
+
+// setAside renames a file whose bytes are not its name's.
+func (d *Depot) setAside(digest string) (string, error) {
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return "", err
+	}
+	defer dir.Close()
+	for number := range setAsideTriesMax {
+		aside := fmt.Sprintf("%s%s%d", digest, damagedMark, number)
+		_, exists, statErr := vfs.LstatMaybe(dir, aside)
+		if statErr != nil {
+			return "", statErr
+		}
+		if exists && number < setAsideTriesMax-1 {
+			continue // of the last name what was there goes
+		}
+		if err := dir.Rename(digest, aside); err != nil {
+			return "", err
+		}
+		return aside, dir.Sync()
+	}
+	return "", fs.ErrExist
+}
+
+// Remove removes an artifact and its receipts, if keep, which is asked under the depot's lock, still says no.
+func (d *Depot) Remove(ctx context.Context, digest string, keep func() (bool, error)) (removed bool, err error) {
+	lock, err := d.lock(ctx)
+	if err != nil {
+		return false, fmt.Errorf("remove from the store: %w", err)
+	}
+	defer lock.Close()
+	if kept, err := keep(); err != nil || kept {
+		return false, err
+	}
+	if !IsDigest(digest) {
+		return false, &fs.PathError{Op: "remove", Path: d.Path(digest), Err: fs.ErrInvalid}
+	}
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return false, fmt.Errorf("remove from the store: %w", err)
+	}
+	defer dir.Close()
+	if err := dir.Remove(digest); err != nil {
+		return false, fmt.Errorf("remove from the store: %w", err)
+	}
+	if err := dir.Remove(digest + receiptSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return true, fmt.Errorf("remove from the store: %w", err)
+	}
+	return true, dir.Sync()
+}
+
+// AddReceipt notes who vouched for an artifact, durably. The same receipt at another time replaces the one before.
+func (d *Depot) AddReceipt(ctx context.Context, digest string, receipt Receipt) error {
+	for _, text := range []string{receipt.Kind, receipt.By, receipt.Source, receipt.Who} {
+		if len(text) > receiptTextMax {
+			return fmt.Errorf("note a receipt: %w: a text of %d bytes", vfs.ErrTooLarge, len(text))
+		}
+	}
+	lock, err := d.lock(ctx)
+	if err != nil {
+		return fmt.Errorf("note a receipt: %w", err)
+	}
+	defer lock.Close()
+	receipts, err := d.receipts(digest)
+	if err != nil {
+		return fmt.Errorf("note a receipt: %w", err)
+	}
+	receipts = slices.DeleteFunc(receipts, func(other Receipt) bool {
+		other.Time = receipt.Time
+		return other == receipt
+	})
+	receipts = append(receipts, receipt)
+	receipts = receipts[max(0, len(receipts)-ReceiptsMax):]
+	text, err := json.Marshal(receipts)
+	for err == nil && len(text) > receiptsSizeMax {
+		receipts = receipts[1:]
+		text, err = json.Marshal(receipts)
+	}
+	if err == nil {
+		err = durable.WriteFile(d.fsys, d.Path(digest)+receiptSuffix, receiptMode, true, func(w io.Writer) error {
+			_, err := w.Write(append(text, '\n'))
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("note a receipt: %w", err)
+	}
+	return nil
+}
+
+// receipts reads the receipts of an artifact; none are none.
+func (d *Depot) receipts(digest string) ([]Receipt, error) {
+	receipts := []Receipt{}
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return receipts, err
+	}
+	defer dir.Close()
+	file, err := dir.Open(digest + receiptSuffix)
+	if errors.Is(err, fs.ErrNotExist) {
+		return receipts, nil
+	}
+	if err != nil {
+		return receipts, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, receiptsSizeMax))
+	if err != nil {
+		return receipts, err
+	}
+	if err := json.Unmarshal(text, &receipts); err != nil {
+		return []Receipt{}, fmt.Errorf("%s: %w", d.Path(digest)+receiptSuffix, err)
+	}
+	return receipts, nil
+}

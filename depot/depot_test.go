@@ -1,0 +1,298 @@
+package depot_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/vfs/memfs"
+)
+
+const place = "/store"
+
+func digestOf(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+func put(d *depot.Depot, data []byte, want string) (depot.Artifact, error) {
+	w, err := d.Create()
+	if err != nil {
+		return depot.Artifact{}, err
+	}
+	if _, err := w.Write(data); err != nil {
+		return depot.Artifact{}, errors.Join(err, w.Abort())
+	}
+	return w.Commit(context.Background(), want)
+}
+
+func get(d *depot.Depot, digest string) ([]byte, error) {
+	file, err := d.Open(digest)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(io.NewSectionReader(file, 0, file.Size()))
+}
+
+func TestPut(t *testing.T) {
+	t.Parallel()
+	d := depot.Open(vfs.OS(), filepath.Join(t.TempDir(), "store"))
+	if list, err := d.List(); err != nil || len(list) != 0 {
+		t.Errorf("an empty depot: %v, %v", list, err)
+	}
+	data := []byte("an artifact")
+	digest := digestOf(data)
+	if _, err := put(d, data, digestOf(nil)); !errors.Is(err, depot.ErrDigest) || fault.Of(err) != fault.Rejected {
+		t.Errorf("other bytes than asked for: %v", err)
+	}
+	for range 2 { // the second one is there already
+		artifact, err := put(d, data, digest)
+		if err != nil || artifact.SHA256 != digest || artifact.Size != int64(len(data)) {
+			t.Fatalf("%+v, %v", artifact, err)
+		}
+	}
+	if got, err := get(d, digest); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("%q, %v", got, err)
+	}
+	info, err := os.Stat(d.Path(digest))
+	if err != nil || info.Mode() != 0o644 {
+		t.Errorf("mode %v, %v", info.Mode(), err)
+	}
+	for _, name := range []string{"", "../../etc/passwd", digest[:63], strings.ToUpper(digest), ".lock", digest + ".receipts"} {
+		if _, err := d.Open(name); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("%q is opened: %v", name, err)
+		}
+	}
+	if err := os.Symlink("/etc/passwd", d.Path(digestOf(nil))); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Open(digestOf(nil)); err == nil {
+		t.Error("a symbolic link is followed")
+	}
+}
+
+// TestChanged holds that bytes which changed are found, set aside, and can be had again.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	d := depot.Open(vfs.OS(), t.TempDir())
+	data := []byte("an artifact")
+	digest := digestOf(data)
+	for range 6 { // more often than there are names to set aside to
+		if _, err := put(d, data, digest); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(d.Path(digest), []byte("an Artifact"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := d.Check(t.Context(), digest); !errors.Is(err, depot.ErrDigest) || !strings.Contains(err.Error(), "set aside") {
+			t.Fatalf("%v, want %v", err, depot.ErrDigest)
+		}
+		if err := d.Check(t.Context(), digest); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("%v, want %v", err, fs.ErrNotExist)
+		}
+	}
+	// One that changed is replaced by the next that brings it.
+	for range 2 {
+		if _, err := put(d, data, digest); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := get(d, digest); err != nil || !bytes.Equal(got, data) {
+			t.Errorf("%q, %v", got, err)
+		}
+		if err := os.WriteFile(d.Path(digest), []byte("an"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestReceipts(t *testing.T) {
+	t.Parallel()
+	d := depot.Open(vfs.OS(), t.TempDir())
+	artifact, err := put(d, []byte("an artifact"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for index := range depot.ReceiptsMax + 2 {
+		if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums", By: fmt.Sprint(index), Time: at}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums", By: "5", Time: at.Add(time.Hour)}); err != nil {
+		t.Fatal(err)
+	}
+	list, err := d.List()
+	if err != nil || len(list) != 1 || len(list[0].Receipts) != depot.ReceiptsMax {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if first, last := list[0].Receipts[0], list[0].Receipts[depot.ReceiptsMax-1]; first.By != "2" || last.By != "5" || !last.Time.Equal(at.Add(time.Hour)) {
+		t.Errorf("from %+v to %+v", first, last)
+	}
+	if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{By: strings.Repeat("a", 5<<10)}); !errors.Is(err, vfs.ErrTooLarge) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestRemove(t *testing.T) {
+	t.Parallel()
+	d := depot.Open(vfs.OS(), t.TempDir())
+	data := []byte("an artifact")
+	artifact, err := put(d, data, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums"}); err != nil {
+		t.Fatal(err)
+	}
+	file, err := d.Open(artifact.SHA256)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if removed, err := d.Remove(t.Context(), artifact.SHA256, func() (bool, error) { return true, nil }); removed || err != nil {
+		t.Errorf("what is to be kept: %v, %v", removed, err)
+	}
+	broken := errors.New("broken")
+	if removed, err := d.Remove(t.Context(), artifact.SHA256, func() (bool, error) { return false, broken }); removed || !errors.Is(err, broken) {
+		t.Errorf("what is not known: %v, %v", removed, err)
+	}
+	if removed, err := d.Remove(t.Context(), artifact.SHA256, func() (bool, error) { return false, nil }); !removed || err != nil {
+		t.Errorf("%v, %v", removed, err)
+	}
+	if got, err := io.ReadAll(io.NewSectionReader(file, 0, file.Size())); err != nil || !bytes.Equal(got, data) {
+		t.Errorf("who reads it meanwhile gets %q, %v", got, err)
+	}
+	if list, err := d.List(); err != nil || len(list) != 0 {
+		t.Errorf("%v, %v", list, err)
+	}
+}
+
+// TestManyWriters stores one artifact from many writers at once: one file, whole.
+func TestManyWriters(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := bytes.Repeat([]byte("an artifact"), 10_000)
+	var writers sync.WaitGroup
+	for range 16 {
+		writers.Go(func() {
+			if _, err := put(depot.Open(vfs.OS(), dir), data, digestOf(data)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	writers.Wait()
+	d := depot.Open(vfs.OS(), dir)
+	if err := d.Check(t.Context(), digestOf(data)); err != nil {
+		t.Error(err)
+	}
+	entries, err := os.ReadDir(filepath.Join(dir, "sha256"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, entry := range entries {
+		if entry.Name() != digestOf(data) && entry.Name() != ".lock" {
+			t.Errorf("left over: %s", entry.Name())
+		}
+	}
+}
+
+func TestTooLarge(t *testing.T) {
+	t.Parallel()
+	d := depot.Open(vfs.OS(), t.TempDir())
+	w, err := d.Create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	if _, err := w.Write(make([]byte, multiversion.SizeMax+1)); !errors.Is(err, vfs.ErrTooLarge) || w.Size() > 0 {
+		t.Errorf("%d bytes, %v", w.Size(), err)
+	}
+}
+
+// TestFaults fails and crashes at every operation of putting, noting and removing: what is listed is whole, what was
+// answered is there, and the same command again converges.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	data, digest := []byte("an artifact"), digestOf([]byte("an artifact"))
+	acts := []func(d *depot.Depot) error{
+		func(d *depot.Depot) error { _, err := put(d, data, digest); return err },
+		func(d *depot.Depot) error {
+			return d.AddReceipt(context.Background(), digest, depot.Receipt{Kind: "sums"})
+		},
+		func(d *depot.Depot) error {
+			_, err := d.Remove(context.Background(), digest, func() (bool, error) { return false, nil })
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		},
+	}
+	tried := 0
+	for number, act := range acts {
+		setUp := func() (*memfs.FS, *depot.Depot) {
+			m := memfs.New(memfs.Options{})
+			d := depot.Open(m, place)
+			for _, before := range acts[:number] {
+				if err := before(d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m.CrashAt(0)
+			return m, d
+		}
+		m, d := setUp()
+		if err := act(d); err != nil {
+			t.Fatal(err)
+		}
+		for operation := range m.Count() {
+			for how, disturb := range map[string]func(*memfs.FS){
+				"nothing kept": func(m *memfs.FS) { m.CrashAt(operation + 1) }, "all kept": func(m *memfs.FS) { m.CrashAt(operation + 1) },
+				"fails": func(m *memfs.FS) { m.FailAt(operation+1, errors.New("injected")) }, "fails late": func(m *memfs.FS) { m.FailLateAt(operation+1, errors.New("injected")) },
+			} {
+				m, d := setUp()
+				disturb(m)
+				err := act(d)
+				switch how {
+				case "nothing kept":
+					m.Restart(memfs.None())
+				case "all kept":
+					m.Restart(memfs.All())
+				}
+				tried++
+				what := fmt.Sprintf("act %d, operation %d, %s", number, operation+1, how)
+				list, listErr := d.List()
+				if listErr != nil {
+					t.Fatalf("%s: %v", what, listErr)
+				}
+				for _, artifact := range list {
+					if err := d.Check(t.Context(), artifact.SHA256); err != nil {
+						t.Fatalf("%s: what is listed: %v", what, err)
+					}
+				}
+				if there := len(list) == 1; err == nil && number == 0 && !there || err == nil && number == 2 && there || number == 1 && !there {
+					t.Fatalf("%s: %v, listed %v", what, err, list)
+				}
+				if err := act(d); err != nil {
+					t.Fatalf("%s: again: %v", what, err)
+				}
+			}
+		}
+	}
+	t.Logf("%d disturbed", tried)
+}
