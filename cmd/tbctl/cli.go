@@ -31,6 +31,7 @@ type cli struct {
 	Watch    watchCmd    `cmd:"" group:"look" help:"Follow the installed binary and what each replica makes of it."`
 	History  historyCmd  `cmd:"" group:"look" help:"Show what tbctl did on this host."`
 	Config   configCmd   `cmd:"" group:"look" help:"Show each setting and where it comes from."`
+	Fleet    fleetCmd    `cmd:"" group:"fleet" help:"Show the hosts of one or many clusters."`
 	Releases releasesCmd `cmd:"" group:"get" help:"List the releases that there are."`
 	Download downloadCmd `cmd:"" group:"get" help:"Fetch a release for hosts without internet."`
 	Pack     packCmd     `cmd:"" group:"get" help:"Build a multiversion binary."`
@@ -41,6 +42,7 @@ type cli struct {
 
 	Completion completionCmd `cmd:"" group:"learn" help:"Print the script that completes tbctl on TAB in a shell."`
 	Man        manCmd        `cmd:"" hidden:"" help:"Make the manual pages."`
+	Host       hostCmd       `cmd:"" hidden:"" help:"Answer another tbctl, on standard input and output."`
 }
 
 const description = "Puts TigerBeetle's multiversion binaries on servers safely."
@@ -49,6 +51,7 @@ const description = "Puts TigerBeetle's multiversion binaries on servers safely.
 var groups = []kong.Group{
 	{Key: "change", Title: "Commands that change this host:"},
 	{Key: "look", Title: "Commands that look:"},
+	{Key: "fleet", Title: "Commands for many hosts:"},
 	{Key: "get", Title: "Commands that fetch and build:"},
 	{Key: "learn", Title: "Commands to get started:"},
 	{Key: "source", Title: "Where the file comes from:"},
@@ -151,7 +154,7 @@ func (a *app) dispatch(args []string) (err error) {
 		a.global = *given
 		a.openStreams() // the configuration may have a word on colour
 	}
-	a.command = parsed.Selected().Name
+	a.command = strings.TrimPrefix(parsed.Selected().FullPath(), "tbctl ")
 	if a.command != "version" { // help and the version are there for who mends the settings
 		if err := checkEnvironment(a.getenv); err != nil {
 			return err
@@ -249,7 +252,7 @@ func addVariables(known map[string]bool, part reflect.Type) {
 func commandOf(err error) string {
 	var parse *kong.ParseError
 	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
-		return parse.Context.Selected().Name
+		return strings.TrimPrefix(parse.Context.Selected().FullPath(), "tbctl ")
 	}
 	return ""
 }

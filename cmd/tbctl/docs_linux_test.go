@@ -78,7 +78,7 @@ while case "$1" in -o) true;; -*) shift; continue;; *) false;; esac; do shift 2;
 host=$1; shift
 case "$*" in *serving=*) touch "$S/promote";; esac
 [ -d "$S/$host" ] || { echo "ssh: connect to host $host port 22: No route to host" >&2; exit 255; }
-export HOST="$host" TBCTL_TARGET="$S/$host/usr/local/bin/tigerbeetle" TBCTL_STATE_DIR="$S/$host/var/lib/tbctl" PATH="$S/$host/bin:$PATH"
+export HOST="$host" TBCTL_TARGET="$S/$host/usr/local/bin/tigerbeetle" TBCTL_STATE_DIR="$S/$host/var/lib/tbctl" TBCTL_CONFIG="$S/$host/etc/tbctl/config.toml" PATH="$S/$host/bin:$PATH"
 cd "$S/$host/home" && exec sh -c "$*"`,
 	"sudo": `exec "$@"`,
 	"systemctl": `
@@ -126,7 +126,11 @@ func (s *sandbox) host(name string) {
 	}
 	config := s.path(name, "etc/tbctl/config.toml")
 	if _, err := os.Stat(config); err != nil {
-		writeDoc(s.t, config, nil, 0o644)
+		var content []byte
+		if name != "here" { // what the other end of ssh may touch is for the host's configuration to say
+			content = fmt.Appendf(nil, "target = %q\n", s.path(name, "usr/local/bin/tigerbeetle"))
+		}
+		writeDoc(s.t, config, content, 0o644)
 	}
 	mirror := s.path(name, "srv/tigerbeetle")
 	if err := os.Symlink(filepath.Join(s.world.dir, "mirror"), mirror); err != nil && !errors.Is(err, fs.ErrExist) {

@@ -1,6 +1,9 @@
 package main
 
-import "github.com/tbctl/tbctl/fleet"
+import (
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/remote"
+)
 
 // hintFenced is about a target that a rollout holds.
 func (a *app) hintFenced(err *fleet.FencedError) string {
@@ -8,4 +11,34 @@ func (a *app) hintFenced(err *fleet.FencedError) string {
 		return "tbctl fleet status shows who has it"
 	}
 	return "wait for its end: --wait 30m; or, if it is to be changed all the same: " + a.typedWith("--despite-rollout")
+}
+
+// hintSession is what to do about a host that cannot be asked. Nothing here weakens ssh's checks.
+func hintSession(failed *remote.SessionError) string {
+	host := shellWord(failed.Host)
+	switch failed.Reason {
+	case remote.ReasonProgram:
+		return "is ssh installed here? ssh -V"
+	case remote.ReasonName:
+		return "check the name, and ssh's configuration: ssh -G " + host
+	case remote.ReasonRefused, remote.ReasonUnreachable, remote.ReasonBusy:
+		return "try it by hand: ssh " + host + " true"
+	case remote.ReasonKeyUnknown:
+		return "compare its key once, by hand: ssh " + host + " true"
+	case remote.ReasonKeyChanged:
+		return "find out why before anything else: was it installed again? ssh-keygen -F " + host + " shows the key that was known"
+	case remote.ReasonPermission:
+		return "is your key there, and in your agent? ssh-add -l; ssh -v " + host + " true"
+	case remote.ReasonSudo:
+		return "let this one command through without a password, in /etc/sudoers.d/tbctl there: USER ALL=(root) NOPASSWD: /usr/local/bin/tbctl host"
+	case remote.ReasonMissing:
+		return "install tbctl there, on root's PATH: ssh " + host + " command -v tbctl"
+	case remote.ReasonOld:
+		return "install a newer tbctl there: ssh " + host + " tbctl --version"
+	case remote.ReasonOutput:
+		return "a start-up file of its shell writes something: ssh " + host + " true must print nothing"
+	case remote.ReasonSilent, remote.ReasonLost:
+		return "run the same command again"
+	}
+	return "try it by hand: ssh " + host + " tbctl --version"
 }

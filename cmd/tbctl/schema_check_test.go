@@ -212,7 +212,7 @@ func (s schemas) checkOutput(output []byte) (command string, err error) {
 			return command, err
 		}
 		name, _ := value["command"].(string)
-		file := name + ".json"
+		file := strings.ReplaceAll(name, " ", "-") + ".json"
 		if _, event := value["event"]; event {
 			file = "watch-event.json"
 		} else if name == "" || name == "exec" {

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/inspect"
@@ -24,6 +25,7 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/watch"
 )
@@ -48,7 +50,9 @@ var schemaTypes = map[string][]reflect.Type{
 	"man": {reflect.TypeFor[manualPage](), reflect.TypeFor[struct {
 		Pages []manualPage `json:"pages"`
 	}]()},
-	"exec": {}, // the result is the program's
+	"exec":         {}, // the result is the program's
+	"fleet-status": {reflect.TypeFor[report.Fleet]()},
+	"host":         {}, // it answers another tbctl, see TestRemoteSchema
 }
 
 // schemaDetails are the types of what an error knows besides.
@@ -120,6 +124,33 @@ func (s schemas) sameStruct(file string, schema map[string]any, goType reflect.T
 	return failed
 }
 
+// TestRemoteSchema requires that what is said with tbctl host is in its schema.
+func TestRemoteSchema(t *testing.T) {
+	t.Parallel()
+	all := mustSchemas(t)
+	defs := all["host.json"]["$defs"].(map[string]any)
+	types := map[string]reflect.Type{
+		"ClaimRequest": reflect.TypeFor[remote.ClaimRequest](), "ClaimAnswer": reflect.TypeFor[remote.ClaimAnswer](), "PhaseRequest": reflect.TypeFor[remote.PhaseRequest](),
+		"SwapRequest": reflect.TypeFor[remote.SwapRequest](), "StoreAnswer": reflect.TypeFor[remote.StoreAnswer](), "Artifact": reflect.TypeFor[depot.Artifact](),
+		"ErrorAnswer": reflect.TypeFor[remote.ErrorAnswer](),
+	}
+	for name := range defs {
+		if types[name] == nil {
+			t.Errorf("%s is said by nobody", name)
+		}
+	}
+	for name, goType := range types {
+		schema, ok := defs[name].(map[string]any)
+		if !ok {
+			t.Errorf("%s is not in the schema", name)
+			continue
+		}
+		for _, err := range all.same("host.json", schema, goType, name) {
+			t.Error(err)
+		}
+	}
+}
+
 // TestSchemaFields requires that the schemas and the Go types have the same fields.
 func TestSchemaFields(t *testing.T) {
 	t.Parallel()
@@ -130,14 +161,15 @@ func TestSchemaFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, leaf := range parser.Model.Leaves(true) {
-		types, ok := schemaTypes[leaf.Name]
+		name := strings.ReplaceAll(strings.TrimPrefix(leaf.FullPath(), "tbctl "), " ", "-")
+		types, ok := schemaTypes[name]
 		if !ok {
-			t.Errorf("%s: no schema is compared with its result", leaf.Name)
+			t.Errorf("%s: no schema is compared with its result", name)
 		}
 		if len(types) == 0 {
 			continue
 		}
-		file := leaf.Name + ".json"
+		file := name + ".json"
 		properties, _ := all[file]["properties"].(map[string]any)
 		result, ok := properties["result"].(map[string]any)
 		if !ok {
@@ -146,7 +178,7 @@ func TestSchemaFields(t *testing.T) {
 		}
 		for index, goType := range types {
 			schema := result["oneOf"].([]any)[index].(map[string]any)
-			for _, err := range all.same(file, schema, goType, leaf.Name) {
+			for _, err := range all.same(file, schema, goType, name) {
 				t.Error(err)
 			}
 		}
@@ -196,6 +228,7 @@ var schemaRuns = []struct {
 	{1, "install http://127.0.0.1:1/tigerbeetle.zip $DIR/tb"},
 	{0, "status $DIR/tb"}, {1, "watch $DIR/tb --until armed=0.17.2 --timeout 1ms --running 0.17.1"}, {0, "watch $DIR/tb --timeout 1ms"},
 	{0, "rollback $DIR/tb --stopped --running 0.17.1 --dry-run"}, {0, "rollback $DIR/tb --stopped --running 0.17.1"}, {0, "history"},
+	{1, "fleet status nowhere.invalid"}, {2, "fleet status -x"}, {2, "fleet status --fleet $FIX/nothing"},
 	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
 }
 
@@ -246,7 +279,7 @@ func TestSchemaOutput(t *testing.T) {
 		}
 	}
 	for command, types := range schemaTypes {
-		if seen[command] == 0 && len(types) > 0 && command != "demo" { // demo has a script, whose output is validated too
+		if seen[strings.ReplaceAll(command, "-", " ")] == 0 && len(types) > 0 && command != "demo" { // demo has a script, whose output is validated too
 			t.Errorf("no run of %s", command)
 		}
 	}
@@ -266,6 +299,8 @@ func decodes(command string, output []byte) error {
 		return decodesAs[report.Document[*report.Verified]](output)
 	case "releases":
 		return decodesAs[report.Document[*report.Releases]](output)
+	case "fleet status":
+		return decodesAs[report.Document[*report.Fleet]](output)
 	case "install", "rollback":
 		return decodesAs[report.Document[*report.Outcome]](output)
 	}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/inventory"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
+)
+
+type fleetCmd struct {
+	Status fleetStatusCmd `cmd:"" help:"Show every host of a fleet and what runs there; it changes nothing."`
+}
+
+// fleetFlags say which hosts there are, and how they are reached.
+type fleetFlags struct {
+	Fleet string `placeholder:"FILE" env:"TBCTL_FLEET" type:"path" help:"The list of hosts and clusters (fleet.toml here, or ~/.config/tbctl/fleet.toml)."`
+}
+
+type fleetStatusCmd struct {
+	Names []string   `arg:"" optional:"" name:"cluster|host" help:"Clusters of the list, or hosts as ssh knows them, such as tb[0-5].eu; all of the list where none is named."`
+	Flags fleetFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetStatusCmd) Help() string {
+	return `Asks every host, over ssh, what is installed there, what its replicas run, hold in memory
+and need, and which rollout holds it. Nothing is changed there, and nothing is locked. A
+host that cannot be asked is a row with the reason.
+
+Of each replica: RUNNING is the release that it runs, ARMED the newest of the binary that it
+holds in memory, and DURABLE the one that its data needs at the next start.
+
+Examples:
+
+  tbctl fleet status tb0 tb1 tb2
+  tbctl fleet status 'tb[0-5].eu' --json
+  tbctl fleet status
+` + exitHelp()
+}
+
+// Run asks and shows.
+func (c *fleetStatusCmd) Run(a *app) error {
+	list, err := a.inventory(c.Flags, c.Names)
+	if err != nil {
+		return err
+	}
+	result := &report.Fleet{}
+	dialer := &remote.Dialer{SSH: list.SSH, Become: list.Become}
+	var asked sync.WaitGroup
+	for _, cluster := range list.Clusters {
+		for _, host := range cluster.Hosts {
+			result.Hosts = append(result.Hosts, report.FleetHost{Cluster: cluster.Name, Name: host.Name, Target: host.Target})
+		}
+	}
+	for index := range result.Hosts {
+		row := &result.Hosts[index]
+		asked.Go(func() { ask(a.ctx, dialer, row) })
+	}
+	asked.Wait()
+	if a.ctx.Err() != nil {
+		return context.Cause(a.ctx)
+	}
+	a.emit(result, func(out *term.Stream) { render.Fleet(out, result) })
+	return notAsked(result)
+}
+
+// ask asks one host.
+func ask(ctx context.Context, dialer *remote.Dialer, h *report.FleetHost) {
+	session, err := dialer.Dial(ctx, h.Name)
+	if err == nil {
+		defer session.Close()
+		h.Report, err = session.Report(ctx)
+	}
+	if err == nil {
+		return
+	}
+	h.Problem = &report.FleetProblem{Kind: fault.Of(err), Message: err.Error()}
+	var failed *remote.SessionError
+	if errors.As(err, &failed) {
+		h.Problem.Reason, h.Problem.Hint = string(failed.Reason), hintSession(failed)
+	}
+}
+
+// notAsked is what the whole ends with: one host that could not be asked is a failure.
+func notAsked(result *report.Fleet) error {
+	count := 0
+	for _, host := range result.Hosts {
+		if host.Problem != nil {
+			count++
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	return failed("each of them has a line that says what to do", fmt.Errorf("%d of %d hosts could not be asked", count, len(result.Hosts)))
+}
+
+// inventory is the list that holds the named clusters or hosts; without names all of it.
+func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, error) {
+	name, text, err := a.readInventory(flags.Fleet)
+	if err != nil {
+		return nil, err
+	}
+	list := &fleet.Inventory{}
+	if text != nil {
+		if list, err = inventory.Parse(name, text); err != nil {
+			return nil, &hintedError{class: fault.Usage, hint: "mend " + shellWord(name), err: err}
+		}
+	}
+	if len(names) == 0 {
+		if text == nil {
+			return nil, usage("tbctl fleet status HOST…, or write fleet.toml", "no hosts are named, and there is no fleet.toml")
+		}
+		return list, nil
+	}
+	var clusters []fleet.Cluster
+	var hosts []string
+	for _, name := range names {
+		at := slices.IndexFunc(list.Clusters, func(c fleet.Cluster) bool { return c.Name == name })
+		if at >= 0 {
+			clusters = append(clusters, list.Clusters[at])
+		} else {
+			hosts = append(hosts, name)
+		}
+	}
+	named, err := inventory.OfHosts(hosts)
+	if err != nil {
+		return nil, &hintedError{class: fault.Usage, hint: "tbctl fleet status --help", err: err}
+	}
+	for _, cluster := range named.Clusters {
+		for index, host := range cluster.Hosts { // what the list says of it holds
+			for _, known := range list.Clusters {
+				at := slices.IndexFunc(known.Hosts, func(h fleet.Host) bool { return h.Name == host.Name })
+				if at >= 0 {
+					cluster.Hosts[index] = known.Hosts[at]
+				}
+			}
+		}
+		if len(cluster.Hosts) > 0 {
+			clusters = append(clusters, cluster)
+		}
+	}
+	list.Clusters = clusters
+	return list, nil
+}
+
+// readInventory reads the file that is named, or the first that is there; no text where none is.
+func (a *app) readInventory(named string) (string, []byte, error) {
+	places := []string{named}
+	if named == "" {
+		places = []string{"fleet.toml"}
+		base := a.getenv("XDG_CONFIG_HOME")
+		if home := a.getenv("HOME"); !filepath.IsAbs(base) && filepath.IsAbs(home) {
+			base = filepath.Join(home, ".config")
+		}
+		if filepath.IsAbs(base) {
+			places = append(places, filepath.Join(base, "tbctl", "fleet.toml"))
+		}
+	}
+	for _, place := range places {
+		file, err := os.Open(place)
+		if named == "" && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return place, nil, &hintedError{class: fault.Usage, hint: "check the name: ls -l " + shellWord(place), err: err}
+		}
+		defer file.Close()
+		text, err := io.ReadAll(io.LimitReader(file, inventory.SizeMax+1))
+		return place, text, err
+	}
+	return "", nil, nil
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"path/filepath"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+type hostCmd struct{}
+
+// Help is the long help text.
+func (c *hostCmd) Help() string {
+	return `The remote end of tbctl fleet, which starts it by ssh and speaks HTTP/2 with it on its
+standard input and output. It acts on the targets that this host's configuration
+names, targets = ["/opt/a/tigerbeetle"], or on its target, and on nothing else.
+` + exitHelp()
+}
+
+// Run answers until the other end is gone.
+func (c *hostCmd) Run(a *app) error {
+	in, ok := a.std.in.(io.ReadCloser)
+	if !ok || term.IsTerminal(a.std.in) {
+		return notASession(remote.ErrNoSession)
+	}
+	targets := a.config.List("targets")
+	if targets == nil {
+		targets = []string{a.target("")}
+	}
+	host := &remote.Host{Installer: a.installer(), Targets: targets, Version: readVersion().Version, Store: depot.Open(vfs.OS(), filepath.Join(a.stateDir(), "store")), Require: a.config.Text("require")}
+	defer host.Close()
+	err := remote.Serve(a.ctx, in, a.std.out, host.Handler())
+	if errors.Is(err, remote.ErrNoSession) {
+		return notASession(err)
+	}
+	return err
+}
+
+func notASession(err error) error {
+	return &hintedError{class: fault.Usage, hint: "to see a fleet, on your own machine: tbctl fleet status HOST…", err: err}
+}

@@ -1,0 +1,199 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/report"
+)
+
+// What both ends say to each other is JSON in versioned paths. Within a version fields are only
+// added: each end passes over those that it does not know.
+//
+//	GET  /v1/report   -> report.Host
+//	POST /v1/claim    ClaimRequest -> ClaimAnswer
+//	POST /v1/phase    PhaseRequest -> {}
+//	GET  /v1/store    -> StoreAnswer
+//	PUT  /v1/store/sha256/HEX  the artifact's bytes -> depot.Artifact, when it is durable
+//	POST /v1/swap     SwapRequest -> report.Outcome
+//
+// An answer that is no 200 is an [ErrorAnswer].
+const (
+	pathReport = "/v1/report"
+	pathClaim  = "/v1/claim"
+	pathPhase  = "/v1/phase"
+	pathStore  = "/v1/store"
+	pathPut    = "/v1/store/sha256/"
+	pathSwap   = "/v1/swap"
+
+	// RequestSizeMax is the most bytes of the body of a request.
+	RequestSizeMax = 64 << 10
+	// AnswerSizeMax is the most bytes of an answer that are read.
+	AnswerSizeMax = 16 << 20
+
+	bodyTimeout = 30 * time.Second // of a request's body
+	lockWait    = 30 * time.Second // for another holder of a target's lock
+)
+
+// ClaimRequest asks for a target for a run of a rollout.
+type ClaimRequest struct {
+	Target   string      `json:"target"` // as the host's configuration names it; "": its only one
+	Fence    fleet.Fence `json:"fence"`
+	TakeOver bool        `json:"take_over,omitempty"` // also from a run whose session is alive
+}
+
+// ClaimAnswer is what is stored after a claim.
+type ClaimAnswer struct {
+	Fence fleet.Fence `json:"fence"`
+}
+
+// PhaseRequest notes how far a run is with a target, or gives it back.
+type PhaseRequest struct {
+	Target string      `json:"target"`
+	Fence  fleet.Fence `json:"fence"`
+	Phase  fleet.Phase `json:"phase"`
+}
+
+// StoreAnswer is what a host has in its store.
+type StoreAnswer struct {
+	Artifacts []depot.Artifact `json:"artifacts"`
+}
+
+// SwapRequest puts an artifact of the host's store at the target, if the run that asks has the target.
+type SwapRequest struct {
+	Target   string      `json:"target"`
+	Fence    fleet.Fence `json:"fence"`
+	Artifact string      `json:"artifact"` // its SHA-256 in hexadecimal digits
+	Phase    fleet.Phase `json:"phase"`    // that the fence has with the swap
+}
+
+// ErrorAnswer says why a request was not done.
+type ErrorAnswer struct {
+	Class   fault.Class  `json:"class"`
+	Message string       `json:"message"`
+	Reason  fleet.Reason `json:"reason,omitempty"` // of class fenced
+	Stored  *fleet.Fence `json:"stored,omitempty"` // what the host has, of class fenced
+}
+
+// AnswerError is a host's answer that a request was not done.
+type AnswerError struct {
+	Host   string
+	Answer ErrorAnswer
+}
+
+// Error is the host's message.
+func (e *AnswerError) Error() string { return "host " + e.Host + ": " + e.Answer.Message }
+
+// Class is what the host says.
+func (e *AnswerError) Class() fault.Class { return e.Answer.Class }
+
+// Unwrap returns a [*fleet.FencedError] for an answer of class fenced, and otherwise nil.
+func (e *AnswerError) Unwrap() error {
+	if e.Answer.Class != fault.Fenced {
+		return nil
+	}
+	return &fleet.FencedError{Reason: e.Answer.Reason, Stored: e.Answer.Stored}
+}
+
+// Report asks a host what it shows of itself and its targets.
+func (s *Session) Report(ctx context.Context) (*report.Host, error) {
+	var answer report.Host
+	if err := s.call(ctx, http.MethodGet, pathReport, nil, &answer); err != nil {
+		return nil, err
+	}
+	return &answer, nil
+}
+
+// Claim claims a target for a run, and returns the fence that is stored there now. The claim is alive, and the
+// host does not give the target to another run of the plan, until the session ends.
+func (s *Session) Claim(ctx context.Context, request ClaimRequest) (fleet.Fence, error) {
+	var answer ClaimAnswer
+	err := s.call(ctx, http.MethodPost, pathClaim, request, &answer)
+	return answer.Fence, err
+}
+
+// Phase notes how far a run is with a target, or gives it back.
+func (s *Session) Phase(ctx context.Context, request PhaseRequest) error {
+	return s.call(ctx, http.MethodPost, pathPhase, request, &struct{}{})
+}
+
+// Store asks a host what it has in its store.
+func (s *Session) Store(ctx context.Context) ([]depot.Artifact, error) {
+	var answer StoreAnswer
+	err := s.call(ctx, http.MethodGet, pathStore, nil, &answer)
+	return answer.Artifacts, err
+}
+
+// Put sends an artifact into a host's store, and returns when it is durable there. Its size and SHA-256 are known beforehand.
+func (s *Session) Put(ctx context.Context, digest string, size int64, content io.Reader) (depot.Artifact, error) {
+	var answer depot.Artifact
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, pathPut+digest, content)
+	if err != nil {
+		return answer, err
+	}
+	request.ContentLength = size
+	return answer, s.send(request, &answer)
+}
+
+// Swap puts an artifact of the host's store at a target. The outcome says what was done.
+func (s *Session) Swap(ctx context.Context, request SwapRequest) (*report.Outcome, error) {
+	var answer report.Outcome
+	if err := s.call(ctx, http.MethodPost, pathSwap, request, &answer); err != nil {
+		return nil, err
+	}
+	return &answer, nil
+}
+
+// call sends a request and reads its answer. The error is a [*SessionError], an [*AnswerError], the
+// context's, or says what is wrong with the answer.
+func (s *Session) call(ctx context.Context, method, path string, body, answer any) error {
+	var content io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return err
+		}
+		content = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, path, content)
+	if err != nil {
+		return err
+	}
+	return s.send(request, answer)
+}
+
+func (s *Session) send(request *http.Request, answer any) error {
+	response, err := s.RoundTrip(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, AnswerSizeMax+1))
+	switch {
+	case err != nil:
+		return s.program.lost(request.Context(), err)
+	case len(text) > AnswerSizeMax:
+		return fmt.Errorf("host %s: an answer of more than %d bytes", s.Host, AnswerSizeMax)
+	case response.StatusCode == http.StatusOK:
+		err = json.Unmarshal(text, answer)
+	default:
+		failed := &AnswerError{Host: s.Host}
+		if err = json.Unmarshal(text, &failed.Answer); err == nil && failed.Answer.Class != fault.None {
+			return failed
+		}
+		err = errors.Join(err, fmt.Errorf("status %d without a reason", response.StatusCode))
+	}
+	if err != nil {
+		return fmt.Errorf("host %s: not an answer of tbctl: %w", s.Host, err)
+	}
+	return nil
+}

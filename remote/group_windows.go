@@ -1,0 +1,11 @@
+package remote
+
+import (
+	"os/exec"
+	"syscall"
+)
+
+// ownGroup starts a command in a process group of its own.
+func ownGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP}
+}

@@ -1,0 +1,255 @@
+package remote
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/report"
+)
+
+// Host answers for one host, in one session. It acts on the targets that it is made with and on no other path, and starts
+// nothing that the other end names.
+type Host struct {
+	Installer *install.Installer
+	Targets   []string // paths, of this host's own configuration
+	Version   string   // of tbctl
+	Store     *depot.Depot
+
+	// Require is the host's own demand on what vouches for a file; "": none. What the other end brought has
+	// nothing that this host has seen, so that with a demand no swap is done.
+	Require string
+
+	mu       sync.Mutex
+	sessions map[string]*fsatomic.Session // of the claims that this session made, by target
+}
+
+// Handler answers requests until the session ends.
+func (h *Host) Handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+pathReport, h.report)
+	mux.HandleFunc("POST "+pathClaim, h.claim)
+	mux.HandleFunc("POST "+pathPhase, h.phase)
+	mux.HandleFunc("GET "+pathStore, h.store)
+	mux.HandleFunc("PUT "+pathPut+"{digest}", h.put)
+	mux.HandleFunc("POST "+pathSwap, h.swap)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, known := mux.Handler(r); known == "" {
+			answerError(w, fault.New(fault.Usage, fmt.Sprintf("this tbctl, %s, does not know the request %s %q", h.Version, r.Method, r.URL.Path)))
+			return
+		}
+		sizeMax := int64(RequestSizeMax)
+		if r.Method == http.MethodPut {
+			sizeMax = multiversion.SizeMax
+		} else {
+			// A body that does not end is cut. Errors: this is no connection with deadlines.
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, sizeMax)
+		mux.ServeHTTP(w, r)
+	})
+}
+
+// Close ends the claims' sessions. What is claimed stays claimed.
+func (h *Host) Close() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var err error
+	for _, session := range h.sessions {
+		err = errors.Join(err, session.Close())
+	}
+	h.sessions = nil
+	return err
+}
+
+func (h *Host) report(w http.ResponseWriter, r *http.Request) {
+	shown, err := report.NewHost(r.Context(), h.Installer, h.Version, h.Targets)
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answer(w, http.StatusOK, shown)
+}
+
+func (h *Host) claim(w http.ResponseWriter, r *http.Request) {
+	var request ClaimRequest
+	target, err := h.read(r, &request, func() string { return request.Target })
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	granted, session, err := h.Installer.Claim(r.Context(), target, request.Fence, request.TakeOver, lockWait)
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	h.mu.Lock()
+	before := h.sessions[target]
+	if h.sessions == nil {
+		h.sessions = make(map[string]*fsatomic.Session)
+	}
+	h.sessions[target] = session
+	h.mu.Unlock()
+	_ = before.Close() // of an earlier claim of this session; what matters is the new one
+	answer(w, http.StatusOK, ClaimAnswer{granted})
+}
+
+func (h *Host) phase(w http.ResponseWriter, r *http.Request) {
+	var request PhaseRequest
+	target, err := h.read(r, &request, func() string { return request.Target })
+	if err == nil {
+		err = h.Installer.Phase(r.Context(), target, request.Fence, request.Phase, lockWait)
+	}
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answer(w, http.StatusOK, struct{}{})
+}
+
+func (h *Host) store(w http.ResponseWriter, _ *http.Request) {
+	artifacts, err := h.Store.List()
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answer(w, http.StatusOK, StoreAnswer{artifacts})
+}
+
+func (h *Host) put(w http.ResponseWriter, r *http.Request) {
+	artifact, err := h.stored(r, r.PathValue("digest"))
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answer(w, http.StatusOK, artifact)
+}
+
+// stored stores the body of a request.
+func (h *Host) stored(r *http.Request, digest string) (depot.Artifact, error) {
+	if !depot.IsDigest(digest) {
+		return depot.Artifact{}, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", digest))
+	}
+	if r.ContentLength > multiversion.SizeMax {
+		return depot.Artifact{}, fault.New(fault.Usage, fmt.Sprintf("%d bytes are more than an artifact has", r.ContentLength))
+	}
+	writer, err := h.Store.Create()
+	if err != nil {
+		return depot.Artifact{}, err
+	}
+	if _, err := io.Copy(writer, r.Body); err != nil {
+		return depot.Artifact{}, errors.Join(fmt.Errorf("read the artifact: %w", err), writer.Abort())
+	}
+	return writer.Commit(r.Context(), digest)
+}
+
+func (h *Host) swap(w http.ResponseWriter, r *http.Request) {
+	var request SwapRequest
+	target, err := h.read(r, &request, func() string { return request.Target })
+	var outcome *install.Outcome
+	if err == nil {
+		outcome, err = h.swapped(r.Context(), target, request)
+	}
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answer(w, http.StatusOK, outcome)
+}
+
+// swapped puts an artifact of the store at a target.
+func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) (*install.Outcome, error) {
+	if h.Require != "" {
+		return nil, fault.New(fault.Rejected, fmt.Sprintf("this host's configuration has require = %q, and nothing vouches here for what was sent", h.Require))
+	}
+	file, err := h.Store.Open(request.Artifact)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	site := &host.Site{Installer: h.Installer, Target: target}
+	source := "sha256:" + request.Artifact
+	fetch := func(ctx context.Context, to io.Writer) (install.Origin, error) {
+		sum := sha256.New()
+		_, err := io.Copy(io.MultiWriter(to, sum), io.NewSectionReader(file, 0, file.Size()))
+		if err == nil && hex.EncodeToString(sum.Sum(nil)) != request.Artifact {
+			err = fmt.Errorf("%s: %w", h.Store.Path(request.Artifact), depot.ErrDigest)
+		}
+		return install.Origin{Source: source, SHA256: request.Artifact, ExecutableSHA256: request.Artifact}, err
+	}
+	return site.Install(ctx, install.Request{
+		Source: source, SizeHint: file.Size(), Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Near: true,
+		Fence: &request.Fence, Phase: request.Phase, Wait: lockWait,
+	}, fetch, false)
+}
+
+// read reads a request, and returns the target that it is about.
+func (h *Host) read(r *http.Request, request any, target func() string) (string, error) {
+	text, err := io.ReadAll(r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return "", fault.New(fault.Usage, fmt.Sprintf("the request has more than %d bytes", tooLarge.Limit))
+	case err != nil:
+		return "", fmt.Errorf("read the request: %w", err)
+	}
+	if err := json.Unmarshal(text, request); err != nil {
+		return "", fault.New(fault.Usage, "not a request: "+err.Error())
+	}
+	name := target()
+	switch {
+	case name == "" && len(h.Targets) == 1:
+		return h.Targets[0], nil
+	case !slices.Contains(h.Targets, name):
+		return "", fault.New(fault.Usage, fmt.Sprintf("this host's configuration does not name the target %q: its targets are %q", name, h.Targets))
+	}
+	return name, nil
+}
+
+// statusOf is the HTTP status of a class.
+func statusOf(class fault.Class) int {
+	switch class {
+	case fault.Usage:
+		return http.StatusBadRequest
+	case fault.Fenced, fault.Busy, fault.Refused:
+		return http.StatusConflict
+	case fault.Rejected:
+		return http.StatusUnprocessableEntity
+	}
+	return http.StatusInternalServerError
+}
+
+func answerError(w http.ResponseWriter, err error) {
+	said := ErrorAnswer{Class: fault.Of(err), Message: err.Error()}
+	var fenced *fleet.FencedError
+	if errors.As(err, &fenced) {
+		said.Reason, said.Stored = fenced.Reason, fenced.Stored
+	}
+	answer(w, statusOf(said.Class), said)
+}
+
+func answer(w http.ResponseWriter, status int, value any) {
+	text, err := report.Encode(value, "")
+	if err != nil {
+		status, text = http.StatusInternalServerError, []byte(`{"class":"failed","message":"the answer cannot be written as JSON"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(text) // the other end finds out
+}

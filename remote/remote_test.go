@@ -1,0 +1,355 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// playing says in the environment that this program is to play ssh.
+const playing = "TBCTL_TEST_PLAYS_SSH"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(playing) != "" {
+		os.Exit(playSSH(os.Args[1:]))
+	}
+	os.Setenv(playing, "1") // of the processes that it starts
+	os.Exit(m.Run())
+}
+
+// playSSH is an ssh whose hosts' names say what happens there.
+func playSSH(args []string) int {
+	i := slices.Index(args, "--")
+	if i < 0 || len(args) != i+3 || args[i+2] != "exec /bin/sh -c 'exec sudo -n tbctl host'" {
+		fmt.Fprintf(os.Stderr, "arguments: %q\n", args)
+		return 99
+	}
+	host := args[i+1]
+	for name, words := range sshWords {
+		if name == host {
+			fmt.Fprint(os.Stderr, words.said)
+			return words.exit
+		}
+	}
+	switch host {
+	case "good":
+		if err := Serve(context.Background(), os.Stdin, os.Stdout, testHandler()); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	case "banner":
+		fmt.Println("Welcome to tb0, the bank's own machine!")
+		if err := Serve(context.Background(), os.Stdin, os.Stdout, testHandler()); err != nil {
+			return 1
+		}
+	case "short":
+		fmt.Print("hi\n")
+	case "dies":
+		Serve(context.Background(), os.Stdin, os.Stdout, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+			fmt.Fprintln(os.Stderr, "Connection to dies closed by remote host.")
+			os.Exit(255)
+		}))
+	case "gone":
+		return 0
+	}
+	return 0
+}
+
+var sshWords = map[string]struct {
+	said   string
+	exit   int
+	reason Reason
+}{
+	"changed":    {"@ WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED! @\nHost key verification failed.\n", 255, ReasonKeyChanged},
+	"unknown":    {"No ED25519 host key is known for [127.0.0.1]:2222 and you have requested strict checking.\nHost key verification failed.\n", 255, ReasonKeyUnknown},
+	"denied":     {"ana@denied: Permission denied (publickey).\n", 255, ReasonPermission},
+	"refused":    {"ssh: connect to host refused port 22: Connection refused\n", 255, ReasonRefused},
+	"nowhere":    {"ssh: Could not resolve hostname nowhere: Name or service not known\n", 255, ReasonName},
+	"far":        {"ssh: connect to host far port 22: Connection timed out\n", 255, ReasonUnreachable},
+	"crowded":    {"kex_exchange_identification: Connection closed by remote host\n", 255, ReasonBusy},
+	"without":    {"/bin/sh: 1: exec: tbctl: not found\n", 127, ReasonMissing},
+	"nosudo":     {"/bin/sh: 1: exec: sudo: not found\n", 127, ReasonMissing},
+	"sudoers":    {"sudo: a password is required\n", 1, ReasonSudo},
+	"old":        {"tbctl: error: unexpected argument host\n", 2, ReasonOld},
+	"quiet":      {"", 2, ReasonOld},
+	"mysterious": {"something else\n", 255, ReasonUnexplained},
+}
+
+func testHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /hello", func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "hello") })
+	mux.HandleFunc("POST /count", func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, n, err)
+	})
+	mux.HandleFunc("GET /wait", func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	return mux
+}
+
+func testDialer() *Dialer {
+	return &Dialer{SSH: []string{os.Args[0]}, Become: []string{"sudo", "-n"}}
+}
+
+// ask sends one request and returns the body of its answer.
+func ask(ctx context.Context, s *Session, method, path string, body io.Reader) (string, error) {
+	request, err := http.NewRequestWithContext(ctx, method, path, body)
+	if err != nil {
+		return "", err
+	}
+	response, err := s.RoundTrip(request)
+	if err != nil {
+		return "", err
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(response.Body)
+	return string(text), err
+}
+
+func TestSession(t *testing.T) {
+	t.Parallel()
+	session, err := testDialer().Dial(t.Context(), "good")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ask(t.Context(), session, "GET", "/hello", nil); err != nil || got != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	// A request that is cancelled is not the end of the session, and others go on beside it.
+	ctx, cancel := context.WithCancel(t.Context())
+	var both sync.WaitGroup
+	both.Go(func() {
+		if _, err := ask(ctx, session, "GET", "/wait", nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v, want context.Canceled", err)
+		}
+	})
+	const size = 8 << 20
+	if got, err := ask(t.Context(), session, "POST", "/count", bytes.NewReader(make([]byte, size))); err != nil || got != fmt.Sprint(size, nil) {
+		t.Errorf("%q, %v", got, err)
+	}
+	cancel()
+	both.Wait()
+	if got, err := ask(t.Context(), session, "GET", "/hello", nil); err != nil || got != "hello" {
+		t.Errorf("%q, %v", got, err)
+	}
+	session.Close()
+	if state := session.program.cmd.ProcessState; state == nil || state.ExitCode() != 0 {
+		t.Errorf("after the session its program ended with %v", state)
+	}
+	if _, err := ask(t.Context(), session, "GET", "/hello", nil); err == nil {
+		t.Error("a request after the session is answered")
+	}
+}
+
+// TestNoSession holds that each way in which a session cannot be had has its reason.
+func TestNoSession(t *testing.T) {
+	t.Parallel()
+	reasons := map[string]Reason{"banner": ReasonOutput, "short": ReasonOutput, "gone": ReasonUnexplained}
+	for name, words := range sshWords {
+		reasons[name] = words.reason
+	}
+	dialer := testDialer()
+	for name, want := range reasons {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			session, err := dialer.Dial(t.Context(), name)
+			if err == nil {
+				session.Close()
+				t.Fatal("a session")
+			}
+			var failed *SessionError
+			if !errors.As(err, &failed) || failed.Reason != want || failed.Host != name {
+				t.Errorf("%#v, want %s", err, want)
+			}
+			if name == "banner" && !strings.Contains(err.Error(), "the bank's own") {
+				t.Errorf("%v does not show the banner", err)
+			}
+		})
+	}
+	if _, err := (&Dialer{SSH: []string{"/nowhere/ssh"}}).Dial(t.Context(), "good"); !isReason(err, ReasonProgram) {
+		t.Errorf("%v, want %s", err, ReasonProgram)
+	}
+	if _, err := (&Dialer{Become: []string{"sudo", "-u", "a'b"}}).Dial(t.Context(), "good"); !isReason(err, ReasonProgram) {
+		t.Errorf("%v, want %s", err, ReasonProgram)
+	}
+}
+
+func isReason(err error, reason Reason) bool {
+	var failed *SessionError
+	return errors.As(err, &failed) && failed.Reason == reason
+}
+
+// TestHostDies holds that a host that dies in the middle is told with ssh's own words.
+func TestHostDies(t *testing.T) {
+	t.Parallel()
+	session, err := testDialer().Dial(t.Context(), "dies")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	_, err = ask(t.Context(), session, "GET", "/", nil)
+	if !isReason(err, ReasonLost) || !strings.Contains(err.Error(), "closed by remote host") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestStartingMax holds how many sessions start at once.
+func TestStartingMax(t *testing.T) {
+	t.Parallel()
+	dialer := testDialer()
+	var all sync.WaitGroup
+	for range 3 * StartingMax {
+		all.Go(func() {
+			session, err := dialer.Dial(t.Context(), "good")
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			session.Close()
+		})
+	}
+	all.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	dialer.starting = make(chan struct{}) // none may start
+	if _, err := dialer.Dial(ctx, "good"); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want context.Canceled", err)
+	}
+}
+
+// TestNotASession holds that what is no session gets no answer in its stream.
+func TestNotASession(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"", "\n", "help\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n", "PRI * HTTP/2.0\r\n\r\nXX", "PRI"} {
+		var out bytes.Buffer
+		err := Serve(t.Context(), io.NopCloser(strings.NewReader(text)), &out, testHandler())
+		if !errors.Is(err, ErrNoSession) || out.Len() > 0 {
+			t.Errorf("%q: %v, %q", text, err, out.String())
+		}
+	}
+}
+
+// wire is one direction of a connection in memory that can be cut without a word.
+type wire struct {
+	*io.PipeReader
+	*io.PipeWriter
+
+	cut atomic.Bool
+}
+
+func newWire() *wire {
+	r, w := io.Pipe()
+	return &wire{PipeReader: r, PipeWriter: w}
+}
+
+func (w *wire) Write(b []byte) (int, error) {
+	if w.cut.Load() {
+		return len(b), nil
+	}
+	return w.PipeWriter.Write(b)
+}
+
+func (w *wire) Close() error { return errors.Join(w.PipeReader.Close(), w.PipeWriter.Close()) }
+
+// TestSilence holds that each end finds out by itself that the other one has become silent.
+func TestSilence(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		there, back := newWire(), newWire()
+		served, handling := make(chan error, 1), make(chan struct{})
+		mux := http.NewServeMux()
+		mux.HandleFunc("GET /wait", func(w http.ResponseWriter, r *http.Request) {
+			close(handling)
+			<-r.Context().Done()
+		})
+		go func() { served <- Serve(t.Context(), there, back, mux) }()
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		transport := &http.Transport{
+			DialContext: func(context.Context, string, string) (net.Conn, error) {
+				return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
+			},
+			Protocols: protocols, HTTP2: http2Config(),
+		}
+		conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		answered := make(chan error, 1)
+		go func() {
+			request, _ := http.NewRequestWithContext(t.Context(), "GET", "http://host/wait", nil)
+			_, err := conn.RoundTrip(request)
+			answered <- err
+		}()
+		<-handling
+		there.cut.Store(true)
+		back.cut.Store(true)
+		before := time.Now()
+		if err := <-answered; err == nil {
+			t.Error("a request is answered by nobody")
+		}
+		if took := time.Since(before); took > SilenceMax {
+			t.Errorf("the client waited for %v", took)
+		}
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(before); took > SilenceMax {
+			t.Errorf("the host waited for %v", took)
+		}
+		conn.Close()
+	})
+}
+
+// TestServeFinishes holds that what a handler began is finished after the session was lost.
+func TestServeFinishes(t *testing.T) {
+	t.Parallel()
+	there, back := newWire(), newWire()
+	served, handling, finish := make(chan error, 1), make(chan struct{}), make(chan struct{})
+	var finished atomic.Bool
+	go func() {
+		served <- Serve(t.Context(), there, back, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			close(handling)
+			<-r.Context().Done()
+			<-finish
+			finished.Store(true)
+		}))
+	}()
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
+		},
+		Protocols: protocols, HTTP2: http2Config(),
+	}
+	conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		request, _ := http.NewRequestWithContext(t.Context(), "POST", "http://host/", nil)
+		conn.RoundTrip(request)
+	}()
+	<-handling
+	conn.Close()
+	select {
+	case err := <-served:
+		t.Fatalf("ended before its handler: %v", err)
+	case finish <- struct{}{}:
+	}
+	if err := <-served; err != nil || !finished.Load() {
+		t.Error(err, finished.Load())
+	}
+}

@@ -1,0 +1,78 @@
+package report
+
+import (
+	"context"
+	"os"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// HostVersion is the version of [Host]. Within it fields are only added.
+const HostVersion = 1
+
+// Host is what one host shows of itself and of the targets that its configuration names.
+type Host struct {
+	Version  int                   `json:"version"` // [HostVersion]
+	Name     string                `json:"name"`    // as the host calls itself
+	Machine  string                `json:"machine"` // its machine id, another one after it was installed again; "": it has none
+	Boot     string                `json:"boot"`    // another one after each start of the host; "": it cannot be seen
+	Tbctl    string                `json:"tbctl"`   // the version of tbctl there
+	Platform multiversion.Platform `json:"platform"`
+	Time     time.Time             `json:"time"` // by the host's clock, for people
+	Targets  []HostTarget          `json:"targets"`
+}
+
+// HostTarget is one target of a host.
+type HostTarget struct {
+	Path     string   `json:"path"`    // as the configuration names it
+	Status   *Status  `json:"status"`  // null: it could not be looked at, and Problem says why
+	Problem  string   `json:"problem"` // "": none; beside a status: not all could be looked at, or the installed file is no multiversion binary
+	Warnings []string `json:"warnings"`
+}
+
+// NewHost looks at this host, and changes nothing.
+func NewHost(ctx context.Context, in *install.Installer, version string, targets []string) (*Host, error) {
+	h := &Host{
+		Version: HostVersion, Machine: firstLine("/etc/machine-id"), Boot: firstLine("/proc/sys/kernel/random/boot_id"), Tbctl: version,
+		Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Time: time.Now().UTC(),
+	}
+	var err error
+	if h.Name, err = os.Hostname(); err != nil {
+		return nil, err
+	}
+	for _, path := range targets {
+		target := HostTarget{Path: path}
+		status, err := NewStatus(ctx, in, path)
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case err != nil:
+			target.Problem = err.Error()
+		case status.Problem != nil:
+			target.Problem = status.Problem.Error()
+		}
+		if status != nil {
+			target.Status, target.Warnings = status, status.Warnings
+		}
+		h.Targets = append(h.Targets, target)
+	}
+	return h, nil
+}
+
+// firstLine is the first line of a small file of the system, "" if it cannot be read.
+func firstLine(name string) string {
+	const sizeMax = 4 << 10
+	file, err := os.Open(name)
+	if err != nil {
+		return ""
+	}
+	defer file.Close()
+	buffer := make([]byte, sizeMax)
+	count, _ := file.Read(buffer)
+	line, _, _ := strings.Cut(string(buffer[:count]), "\n")
+	return strings.TrimSpace(line)
+}
