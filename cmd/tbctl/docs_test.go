@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/alecthomas/kong"
@@ -271,11 +272,15 @@ func parseExample(t *testing.T, args []string) error {
 }
 
 // TestDocsMessages requires that the messages in the first column of the
-// troubleshooting tables are ones that the program has: each piece between two …
-// stands in the source.
+// troubleshooting tables are ones that the program or the system has: each piece between
+// two … is in the source, or an error of the system.
 func TestDocsMessages(t *testing.T) {
 	t.Parallel()
+	const errnoLast = 133 // of Linux
 	source := productSource(t)
+	for errno := range syscall.Errno(errnoLast) {
+		source += errno.Error() + "\n"
+	}
 	content, err := os.ReadFile("../../docs/troubleshooting.md")
 	if err != nil {
 		t.Fatal(err)
