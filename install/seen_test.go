@@ -207,7 +207,7 @@ func TestRememberNothing(t *testing.T) {
 		t.Errorf("under another's lock: %s", after)
 	}
 	check(t, lock.Release())
-	for _, text := range []string{`{"version":2}`, `{"version":1`} {
+	for _, text := range []string{`{"version":3}`, `{"version":1`} {
 		m.write(t, stateName, text)
 		check(t, m.installer().Remember(t.Context(), targetName, seen))
 		if after, _ := m.read(t, stateName); string(after) != text {

@@ -213,13 +213,13 @@ func TestStateKept(t *testing.T) {
 	t.Parallel()
 	b := files(t)
 	m := newMachine(t, memfs.Options{}, b.older, b.old)
-	m.write(t, stateName, `{"version":1,"last":null,"installed":null,"previous":null,"fence":{"generation":4},"data_files":["/data/0"]}`+"\n")
+	m.write(t, stateName, `{"version":1,"last":null,"installed":null,"previous":null,"later":{"generation":4},"data_files":["/data/0"]}`+"\n")
 	m.install(t, b.new)
 	text, _ := m.read(t, stateName)
 	var stored struct {
 		Fence struct {
 			Generation int `json:"generation"`
-		} `json:"fence"`
+		} `json:"later"`
 	}
 	check(t, json.Unmarshal(text, &stored))
 	if stored.Fence.Generation != 4 || !slices.Equal(m.known(t).DataFiles, []string{"/data/0"}) {
@@ -227,7 +227,7 @@ func TestStateKept(t *testing.T) {
 	}
 
 	before, _ := m.read(t, targetName)
-	m.write(t, stateName, `{"version":2}`)
+	m.write(t, stateName, `{"version":3}`)
 	calls := 0
 	_, installErr := m.installer().Install(t.Context(), request(), fetchOf(b.next, &calls))
 	_, planErr := m.installer().Plan(t.Context(), request(), fetchOf(b.next, &calls))
@@ -240,7 +240,7 @@ func TestStateKept(t *testing.T) {
 	if after, _ := m.read(t, targetName); calls != 0 || string(after) != string(before) {
 		t.Errorf("%d fetches", calls)
 	}
-	if text, _ := m.read(t, stateName); string(text) != `{"version":2}` {
+	if text, _ := m.read(t, stateName); string(text) != `{"version":3}` {
 		t.Errorf("%s", text)
 	}
 }
