@@ -162,7 +162,7 @@ func (o *Output) Commit() error {
 	if err != nil {
 		err = &fs.PathError{Op: "commit", Path: o.Path(), Err: err}
 	} else if err = o.file.Sync(); err != nil {
-		err = &SyncError{Path: o.Path(), Swapped: false, Err: vfs.NoSpace(err)}
+		err = &SyncError{Path: o.Path(), Err: vfs.NoSpace(err)}
 	}
 	if err != nil {
 		return errors.Join(err, o.Abort())

@@ -150,7 +150,7 @@ func (w *swap) takeAttributes() (restore func() error, err error) {
 	// Also when nothing differs: a run that was killed may have set, and not synced.
 	if err == nil {
 		if err = file.Sync(); err != nil {
-			err = &durable.SyncError{Path: path, Swapped: false, Err: vfs.NoSpace(err)}
+			err = &durable.SyncError{Path: path, Err: vfs.NoSpace(err)}
 		}
 	}
 	if err == nil {

@@ -88,7 +88,7 @@ func (w *swap) finishCopy(source, file vfs.File, name string) error {
 		return err
 	}
 	if err := file.Sync(); err != nil {
-		return &durable.SyncError{Path: w.lock.join(name), Swapped: false, Err: err}
+		return &durable.SyncError{Path: w.lock.join(name), Err: err}
 	}
 	got, err := file.Stat()
 	if err == nil && got.Size != info.Size {

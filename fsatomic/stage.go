@@ -248,7 +248,7 @@ func (s *Staged) Sync() error {
 		return nil
 	}
 	if err := s.file.Sync(); err != nil {
-		s.failed = &durable.SyncError{Path: s.Path(), Swapped: false, Err: vfs.NoSpace(err)}
+		s.failed = &durable.SyncError{Path: s.Path(), Err: vfs.NoSpace(err)}
 		return s.failed
 	}
 	s.synced = true

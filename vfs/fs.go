@@ -59,8 +59,6 @@ type Dir interface {
 	Link(from, to string) error
 	// Remove removes a file or a link, not a directory.
 	Remove(name string) error
-	// RemoveDir removes an empty directory.
-	RemoveDir(name string) error
 	// List returns the sorted names that start with prefix, at most limit.
 	List(prefix string, limit int) ([]string, error)
 	// Chmod sets the directory's own mode.

@@ -116,8 +116,6 @@ func (d *osDir) Exchange(a, _ string) error { return d.unsupported("exchange", a
 
 func (d *osDir) Remove(name string) error { return os.Remove(d.join(name)) }
 
-func (d *osDir) RemoveDir(name string) error { return os.Remove(d.join(name)) }
-
 func (d *osDir) List(prefix string, limit int) ([]string, error) {
 	dir, err := os.Open(d.path)
 	if err != nil {

@@ -181,12 +181,6 @@ func (d *osDir) Remove(name string) error {
 	return d.wrap("remove", name, ignoringEINTR(func() error { return unix.Unlinkat(d.fd(), name, 0) }))
 }
 
-func (d *osDir) RemoveDir(name string) error {
-	return d.wrap("remove directory", name, ignoringEINTR(func() error {
-		return unix.Unlinkat(d.fd(), name, unix.AT_REMOVEDIR)
-	}))
-}
-
 func (d *osDir) List(prefix string, limit int) ([]string, error) {
 	again, err := d.open("list", ".", unix.O_RDONLY|unix.O_DIRECTORY, 0) // its own position
 	if err != nil {

@@ -388,37 +388,18 @@ func (d *dir) Link(from, to string) error {
 func (d *dir) Remove(name string) error {
 	return d.change("remove", name, func() error {
 		node, err := d.file(name)
+		if err == nil {
+			err = movable(node)
+		}
 		if err != nil {
 			return err
 		}
-		return d.drop(name, node)
+		node.links--
+		node.changed = d.fs.tick()
+		d.node.set(change{name: nil})
+		d.touch()
+		return nil
 	})
-}
-
-func (d *dir) RemoveDir(name string) error {
-	return d.change("rmdir", name, func() error {
-		node := d.node.entries[name]
-		switch {
-		case node == nil:
-			return fs.ErrNotExist
-		case node.kind != vfs.KindDirectory:
-			return syscall.ENOTDIR
-		case len(node.entries) > 0:
-			return syscall.ENOTEMPTY
-		}
-		return d.drop(name, node)
-	})
-}
-
-func (d *dir) drop(name string, node *inode) error {
-	if err := movable(node); err != nil {
-		return err
-	}
-	node.links--
-	node.changed = d.fs.tick()
-	d.node.set(change{name: nil})
-	d.touch()
-	return nil
 }
 
 func (d *dir) List(prefix string, limit int) (names []string, err error) {
