@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/signal"
 	"slices"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -18,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
 )
@@ -63,14 +61,6 @@ type globals struct {
 	StateDir string      `placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
 }
 
-// signalCause is the cause of a context that a signal ended.
-type signalCause struct{ signal os.Signal }
-
-// Class is [fault.Interrupted].
-func (c *signalCause) Class() fault.Class { return fault.Interrupted }
-
-func (c *signalCause) Error() string { return fmt.Sprintf("interrupted by signal %s", c.signal) }
-
 // run parses the arguments, runs the command and returns the exit code.
 func run(args []string, std streams, getenv func(string) string) int {
 	if slices.Equal(args, []string{"--version"}) { // at once: scripts ask this of every host
@@ -83,7 +73,7 @@ func run(args []string, std streams, getenv func(string) string) int {
 	a.global.Color = earlyColor(args)
 	a.global.JSON = earlyFlag(args, "--json")
 	a.openStreams()
-	ctx, stop := withSignals(context.Background())
+	ctx, stop := interrupt.Context(context.Background())
 	defer stop()
 	a.ctx = ctx
 	err := a.dispatch(args)
@@ -121,44 +111,6 @@ func earlyColor(args []string) term.Color {
 		}
 	}
 	return term.ColorAuto
-}
-
-// signalGrace is the time in which a command ends in good order after a signal. The
-// next one after that ends the process.
-const signalGrace = 3 * time.Second
-
-// withSignals returns a context that ends at SIGINT, SIGTERM, SIGHUP or SIGQUIT with a
-// [signalCause]. A closed pipe and a file that grows beyond its limit
-// must not kill the process in the middle of a swap: the write fails instead.
-func withSignals(parent context.Context) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	received := make(chan os.Signal, 1)
-	for _, each := range endSignals() {
-		if !signal.Ignored(each) { // as under nohup
-			signal.Notify(received, each)
-		}
-	}
-	errors := make(chan os.Signal, 1) // never read: the failing write says it all
-	signal.Notify(errors, errorSignals()...)
-	done := make(chan struct{})
-	go func() {
-		select {
-		case got := <-received:
-			cancel(&signalCause{signal: got})
-			select { // what blocks in the system does not hear of it: let the next one end it
-			case <-time.After(signalGrace):
-				signal.Stop(received)
-			case <-done:
-			}
-		case <-done:
-		}
-	}()
-	return ctx, func() {
-		close(done)
-		signal.Stop(received)
-		signal.Stop(errors)
-		cancel(nil)
-	}
 }
 
 // note says something to a person on standard error, unless --quiet or --json.
@@ -221,7 +173,7 @@ func (a *app) finish(err error) int {
 		err = a.lostResult(a.out.Err())
 	}
 	failure := classify(a, err)
-	if cause := interrupted(a.ctx); cause != nil { // which libraries say in the language's words
+	if cause := interrupt.Cause(a.ctx); cause != nil { // which libraries say in the language's words
 		failure.message = strings.ReplaceAll(failure.message, context.Canceled.Error(), cause.Error())
 	}
 	if a.global.JSON {
@@ -281,13 +233,4 @@ func (a *app) writeJSON(value any, indent string) error {
 		_, err = a.out.Write(term.JSON(data))
 	}
 	return err
-}
-
-// interrupted returns the cause of an ended context, or nil.
-func interrupted(ctx context.Context) *signalCause {
-	var cause *signalCause
-	if errors.As(context.Cause(ctx), &cause) {
-		return cause
-	}
-	return nil
 }

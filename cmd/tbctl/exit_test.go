@@ -22,6 +22,7 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
@@ -116,7 +117,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 		{&release.TransferError{Err: &net.OpError{Op: "write", Err: syscall.EPIPE}}, exitFailed, "check the network"},
 		{&release.HTTPError{Status: 404}, exitFailed, "check the name"},
 		{fmt.Errorf("%w: ca", release.ErrOption), exitUsage, "tbctl install --help"},
-		{&release.TransferError{Err: &signalCause{os.Interrupt}}, exitInterrupted, "run the same command again: nothing is half done"},
+		{&release.TransferError{Err: &interrupt.Error{Signal: os.Interrupt}}, exitInterrupted, "run the same command again: nothing is half done"},
 		{fmt.Errorf("read: %w", context.Canceled), exitInterrupted, "run the same command again: nothing is half done"},
 		{failed("another hint", fmt.Errorf("read: %w", context.Canceled)), exitInterrupted, "run the same command again"},
 		{rejected("", &durable.UnknownStateError{Path: "/srv/t", Err: errors.New("x")}), exitUnknown, "find out what is on the disk: tbctl status /srv/t"},

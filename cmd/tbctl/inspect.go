@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/report"
@@ -49,7 +50,7 @@ func (c *inspectCmd) Run(a *app) error {
 			}
 			render.Inspected(a.out, result)
 		}
-		if interrupted(a.ctx) != nil {
+		if interrupt.Cause(a.ctx) != nil {
 			break
 		}
 	}

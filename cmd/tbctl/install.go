@@ -4,10 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/user"
 	"runtime"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -78,8 +75,8 @@ func (c *installCmd) Run(a *app) error {
 		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}
 	var err error
-	if request.UID, request.GID, err = parseOwner(c.Owner); err != nil {
-		return err
+	if request.UID, request.GID, err = install.ParseOwner(c.Owner); err != nil {
+		return usage("tbctl install --owner USER[:GROUP], names or numbers", "--owner: %w", err)
 	}
 	c.From.keep = c.DryRun
 	artifact, err := c.From.resolve(a, c.Source)
@@ -146,44 +143,6 @@ func (c *installCmd) checkFiles(a *app) error {
 			"the source %s is a place where tbctl installs, and the target %s is none yet", c.Source, c.Target)
 	}
 	return nil
-}
-
-// parseOwner parses USER[:GROUP], each a name or a number. Without a group the
-// group stays the replaced file's.
-func parseOwner(text string) (uid, gid *int, err error) {
-	if text == "" {
-		return nil, nil, nil
-	}
-	name, group, hasGroup := strings.Cut(text, ":")
-	hint := "tbctl install --owner USER[:GROUP], names or numbers"
-	if name != "" {
-		id, err := strconv.Atoi(name)
-		if err != nil {
-			found, lookErr := user.Lookup(name)
-			if lookErr != nil {
-				return nil, nil, usage(hint, "--owner: %v", lookErr)
-			}
-			id, _ = strconv.Atoi(found.Uid)
-		}
-		uid = &id
-	}
-	if hasGroup {
-		id, err := strconv.Atoi(group)
-		if err != nil {
-			found, lookErr := user.LookupGroup(group)
-			if lookErr != nil {
-				return nil, nil, usage(hint, "--owner: %v", lookErr)
-			}
-			id, _ = strconv.Atoi(found.Gid)
-		}
-		gid = &id
-	}
-	for _, id := range []*int{uid, gid} {
-		if id != nil && *id < 0 {
-			return nil, nil, usage(hint, "--owner: %d is not a user or group", *id)
-		}
-	}
-	return uid, gid, nil
 }
 
 // expected are the releases that a binary of this tag may say it is.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -131,7 +132,7 @@ func (a *app) conditionHint(text string) string {
 func (c *watchCmd) follow(ctx context.Context, a *app, path string, options watch.Options) error {
 	for event, err := range watch.Watch(ctx, path, options) {
 		if err != nil {
-			switch cause := interrupted(a.ctx); {
+			switch cause := interrupt.Cause(a.ctx); {
 			case cause != nil:
 				return cause
 			case errors.Is(err, context.DeadlineExceeded):
@@ -152,7 +153,7 @@ func untilError(a *app, path string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if cause := interrupted(a.ctx); cause != nil {
+	if cause := interrupt.Cause(a.ctx); cause != nil {
 		return fmt.Errorf("%w: %w", cause, err)
 	}
 	hint := "tbctl status " + shellWord(path) + " shows each replica"
