@@ -36,15 +36,24 @@ const (
 // [BusyError], or the operating system's. On error the line may be there, or a
 // part of it.
 func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
+	err := appendLine(ctx, fsys, name, line)
+	var failed *SyncError
+	if err == nil || errors.As(err, &failed) {
+		return err
+	}
+	return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
+}
+
+func appendLine(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 	if len(line) > LineSizeMax {
-		return &fs.PathError{Op: "append to", Path: name, Err: fmt.Errorf("%w: a line of %d bytes, at most %d", vfs.ErrTooLarge, len(line), LineSizeMax)}
+		return fmt.Errorf("%w: a line of %d bytes, at most %d", vfs.ErrTooLarge, len(line), LineSizeMax)
 	}
 	if bytes.IndexByte(line, '\n') >= 0 {
-		return &fs.PathError{Op: "append to", Path: name, Err: errors.New("the line contains a newline")}
+		return errors.New("the line contains a newline")
 	}
 	dir, base, err := openParent(fsys, name, true)
 	if err != nil {
-		return &fs.PathError{Op: "append to", Path: name, Err: err}
+		return err
 	}
 	defer dir.Close()
 	var file vfs.File
@@ -55,11 +64,38 @@ func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 		return err
 	})
 	if err != nil {
-		return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
+		return err
 	}
 	defer file.Close()
 	defer file.Unlock()
-	return appendLocked(dir, file, name, line)
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	text := make([]byte, 0, len(line)+2)
+	if info.Size > 0 { // a last line that a crash tore has no newline
+		var last [1]byte
+		if _, err := file.ReadAt(last[:], info.Size-1); err != nil && err != io.EOF {
+			return err
+		}
+		if last[0] != '\n' {
+			text = append(text, '\n')
+		}
+	}
+	text = append(append(text, line...), '\n')
+	if _, err := file.Write(text); err != nil {
+		_ = file.Truncate(info.Size) // if that fails, the next line begins on a line of its own
+		return err
+	}
+	if err := file.Sync(); err != nil {
+		return &SyncError{Path: name, Err: vfs.NoSpace(err)}
+	}
+	if info.Size == 0 { // the process that made the file may have died before its name was durable
+		if err := dir.Sync(); err != nil {
+			return &SyncError{Path: name, Err: err}
+		}
+	}
+	return nil
 }
 
 // openJournal opens or makes a journal, and takes away the rights of other users to it. That fails
@@ -73,41 +109,6 @@ func openJournal(dir vfs.Dir, base string) (vfs.File, error) {
 		_ = file.Chmod(info.Mode & journalMode)
 	}
 	return file, nil
-}
-
-// appendLocked writes the line, after a newline if the last one has none.
-func appendLocked(dir vfs.Dir, file vfs.File, name string, line []byte) error {
-	info, err := file.Stat()
-	if err == nil && info.Kind != vfs.KindFile {
-		err = vfs.Regular(info)
-	}
-	if err != nil {
-		return &fs.PathError{Op: "append to", Path: name, Err: err}
-	}
-	text := make([]byte, 0, len(line)+2)
-	if info.Size > 0 {
-		var last [1]byte
-		if _, err := file.ReadAt(last[:], info.Size-1); err != nil && err != io.EOF {
-			return &fs.PathError{Op: "append to", Path: name, Err: err}
-		}
-		if last[0] != '\n' {
-			text = append(text, '\n')
-		}
-	}
-	text = append(append(text, line...), '\n')
-	if _, err := file.Write(text); err != nil {
-		_ = file.Truncate(info.Size) // if that fails, the next line begins on a line of its own
-		return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
-	}
-	if err := file.Sync(); err != nil {
-		return &SyncError{Path: name, Err: vfs.NoSpace(err)}
-	}
-	if info.Size == 0 { // the process that made the file may have died before its name was durable
-		if err := dir.Sync(); err != nil {
-			return &SyncError{Path: name, Err: err}
-		}
-	}
-	return nil
 }
 
 // CheckAppend finds what would hinder [Append], as far as it can be known without changing
@@ -228,7 +229,10 @@ func scanLines(from io.Reader, clipped bool, each func(line []byte)) error {
 		var whole bool
 		var err error
 		if line, whole, err = nextLine(lines, line[:0]); err != nil {
-			return ignoreEOF(err)
+			if errors.Is(err, io.EOF) {
+				err = nil
+			}
+			return err
 		}
 		switch {
 		case clipped:
@@ -259,11 +263,4 @@ func nextLine(from *bufio.Reader, line []byte) (_ []byte, whole bool, err error)
 			return line, whole, err
 		}
 	}
-}
-
-func ignoreEOF(err error) error {
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
 }

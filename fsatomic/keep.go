@@ -19,8 +19,8 @@ func (w *swap) keep() error {
 	err := w.keepCopy(func(source vfs.File, name string) (vfs.File, error) {
 		return w.lock.dir.Clone(source, name)
 	})
-	if err == nil || !cannotClone(err) {
-		return err
+	if err == nil || !errors.Is(err, vfs.ErrNotSupported) && !errors.Is(err, ErrAttribute) {
+		return err // a link could not do what a reflink could not
 	}
 	err = w.lock.dir.Link(w.lock.base(), w.prev)
 	if err == nil {
@@ -106,9 +106,4 @@ func (w *swap) unkeep() error {
 		return &fs.PathError{Op: "remove", Path: w.lock.join(w.prev), Err: err}
 	}
 	return nil
-}
-
-// cannotClone reports whether a link may still do what a reflink did not.
-func cannotClone(err error) bool {
-	return errors.Is(err, vfs.ErrNotSupported) || errors.Is(err, ErrAttribute)
 }

@@ -63,7 +63,7 @@ func Stage(lock *Lock, target Target, size int64) (*Staged, error) {
 // a later recovery would take one for the other. Files with such a number stay
 // open until there is a better one, so that the number is not given again. On
 // error the file may be nil.
-func (l *Lock) stageUnused(target Target) (s *Staged, err error) {
+func (l *Lock) stageUnused(target Target) (_ *Staged, err error) {
 	var used []*Staged
 	defer func() {
 		for _, s := range used {
@@ -71,33 +71,28 @@ func (l *Lock) stageUnused(target Target) (s *Staged, err error) {
 		}
 	}()
 	for range inodeTriesMax {
-		if s, err = l.stageOnce(target); err != nil {
-			return s, err
+		name := durable.RandomName(l.base(), kindStage)
+		file, err := l.dir.Create(name, stageMode)
+		if err != nil {
+			return nil, vfs.NoSpace(err)
 		}
-		leftover, err := l.leftoverOf(s.info.Inode)
+		s := &Staged{lock: l, target: target, file: file, name: name}
+		if s.info, err = file.Stat(); err == nil {
+			err = file.Chmod(stageMode) // a umask may even take the owner's own bits away
+		}
+		if vfs.ModeRefused(err) { // what matters is the mode that it gets in the end
+			err = nil
+		}
+		leftover := ""
+		if err == nil {
+			leftover, err = l.leftoverOf(s.info.Inode)
+		}
 		if err != nil || leftover == "" {
 			return s, err
 		}
 		used = append(used, s)
 	}
 	return nil, fmt.Errorf("%w: the numbers of %d new files are all in names of leftovers beside it", ErrInode, inodeTriesMax)
-}
-
-// stageOnce creates a file. On error it may be nil, else it is there.
-func (l *Lock) stageOnce(target Target) (*Staged, error) {
-	name := durable.RandomName(l.base(), kindStage)
-	file, err := l.dir.Create(name, stageMode)
-	if err != nil {
-		return nil, vfs.NoSpace(err)
-	}
-	s := &Staged{lock: l, target: target, file: file, name: name}
-	if s.info, err = file.Stat(); err == nil {
-		err = file.Chmod(stageMode) // a umask may even take the owner's own bits away
-	}
-	if vfs.ModeRefused(err) { // what matters is the mode that it gets in the end
-		err = nil
-	}
-	return s, err
 }
 
 // leftoverOf returns the name of a leftover that has an inode number in it, or nothing.

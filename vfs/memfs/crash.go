@@ -2,7 +2,9 @@ package memfs
 
 import (
 	"bytes"
+	"maps"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -93,7 +95,7 @@ func (m *FS) reboot(c *chooser, node *inode) {
 	node.log = nil
 	node.entries = map[string]*inode{}
 	apply(node.entries, node.durable)
-	for _, name := range sortedNames(node.entries) {
+	for _, name := range slices.Sorted(maps.Keys(node.entries)) {
 		m.reboot(c, node.entries[name])
 	}
 }

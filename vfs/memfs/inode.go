@@ -6,7 +6,6 @@ import (
 	"maps"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -261,5 +260,3 @@ func (m *FS) find(name string) (*inode, string, error) {
 	}
 	return nodes[len(nodes)-1], "/" + strings.Join(names, "/"), nil
 }
-
-func sortedNames(entries map[string]*inode) []string { return slices.Sorted(maps.Keys(entries)) }
