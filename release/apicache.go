@@ -11,7 +11,7 @@ import (
 )
 
 // An apiCache keeps one answer of the API under its ETag. It is a convenience: whatever goes wrong
-// with it, the API is asked without it. What somebody else could have written is passed over.
+// with it, the API is asked without it. What another user could have written is passed over.
 type apiCache struct {
 	dir  string // "" without a cache directory
 	name string

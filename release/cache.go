@@ -22,12 +22,12 @@ const (
 	answersName   = "api"
 )
 
-// errForeign says that somebody else could have written what the cache holds. What is resumed from the
+// errForeign says that another user could have written what the cache holds. What is resumed from the
 // cache did not come over TLS in this run, so such a cache is not read at all.
 var errForeign = errors.New("the cache is not used")
 
 // openCache makes and opens the directory of that name in the cache directory, and returns its path too.
-// Both must be this user's or root's and writable by nobody else; the inner one must be no symbolic link.
+// Both must be this user's or root's and writable by no other user; the inner one must be no symbolic link.
 // The caller closes it. The error matches errForeign, or is the operating system's.
 func openCache(cacheDir, name string) (vfs.Dir, string, error) {
 	if err := durable.MkdirAll(vfs.OS(), cacheDir, cacheDirMode); err != nil {

@@ -95,7 +95,7 @@ func (d *download) read(p []byte) (int, error) {
 		return n, nil
 	}
 	if err == io.EOF {
-		if d.total >= 0 { // and bytes are missing, or nobody would have read
+		if d.total >= 0 { // and bytes are missing, or it would not have been read
 			return 0, io.ErrUnexpectedEOF
 		}
 		d.total = d.offset

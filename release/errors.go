@@ -106,21 +106,18 @@ type ArtifactError struct {
 }
 
 func (e *ArtifactError) Error() string {
-	return About{Location: e.Location}.Place() + ": " + e.Reason()
+	reason := e.Err
+	var transfer *TransferError
+	if errors.As(e.Err, &transfer) {
+		reason = transfer.Err
+	}
+	return About{Location: e.Location}.Place() + ": " + reason.Error()
 }
+
 func (e *ArtifactError) Unwrap() error { return e.Err }
 
 // Class is [fault.Rejected].
 func (e *ArtifactError) Class() fault.Class { return fault.Rejected }
-
-// Reason is what is wrong with the artifact, without its location.
-func (e *ArtifactError) Reason() string {
-	var transfer *TransferError
-	if errors.As(e.Err, &transfer) {
-		return transfer.Err.Error()
-	}
-	return e.Err.Error()
-}
 
 // A KindError is a source that serves something else than a zip or an executable: most often an
 // error page, or another kind of archive.

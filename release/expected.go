@@ -24,7 +24,7 @@ func (h Had) measured() measured {
 
 // Known reports whether the caller has what Fetch would bring, without asking for the bytes: by what vouches for
 // them, or, where nothing does, by the strong ETag under which the server gave them. The result is then what Fetch would
-// return, as far as it is known. Of what was not noted nobody is asked. Errors are those of [Artifact.Expected].
+// return, as far as it is known. Where nothing was noted, no request is made. Errors are those of [Artifact.Expected].
 func (a Artifact) Known(ctx context.Context, had Had) (Fetched, bool, error) {
 	f := Fetched{About: a.About, AssetSize: had.AssetSize, AssetSHA256: had.AssetSHA256, ExecutableSize: had.ExecutableSize, ExecutableSHA256: had.ExecutableSHA256}
 	f.Validator = had.Validator
@@ -130,8 +130,7 @@ func (e Expected) unchanged(ctx context.Context, had Had) bool {
 	return w.unchanged(ctx, had.Validator, had.AssetSize)
 }
 
-// matches is that of Expected for the SHA-256 in the options alone, without any request: whoever has what it is of
-// need not ask anybody. It is false when anything else is asked for.
+// matches is that of Expected for the SHA-256 in the options alone, without any request: what has that SHA-256 need not be asked for. It is false when anything else is asked for.
 func (a Artifact) matches(had Had) ([]Evidence, bool) {
 	if a.options.SHA256 == "" || a.options.AskGitHub || a.options.PublicKey != "" || a.more != nil {
 		return nil, false

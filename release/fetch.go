@@ -13,7 +13,7 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// restartsMax is how often a Fetch begins anew because the file turned out to be another one.
+// restartsMax is how often a Fetch begins again because the file turned out to be another one.
 const restartsMax = 3
 
 // Fetched says what came, and from where. For "latest" the tag is the one that it stood for, empty when that is
@@ -32,13 +32,13 @@ type Fetched struct {
 	// EntryMode is the permission in the zip, 0 if it states none.
 	EntryMode vfs.Mode `json:"entry_mode,omitempty"`
 
-	Restarts int `json:"restarts"` // how often everything began anew
+	Restarts int `json:"restarts"` // how often everything was fetched again
 	// TokenNote says why the token was not taken, and that GitHub was asked without it. Empty otherwise.
 	TokenNote string `json:"token_note,omitempty"`
 
 	Evidence []Evidence `json:"evidence"`
 	// Trusted says that at least one piece of evidence held. Without it nothing but TLS and checksums in
-	// the files themselves stands behind the bytes: those find damage, not forgery.
+	// the files themselves vouches for the bytes: those find damage, not forgery.
 	//
 	// It is as good as what held, which Evidence names. SHA256SUMS comes from where the asset comes from: it
 	// proves that the two belong together, and finds damage and a half-updated mirror. Whoever can change
@@ -120,7 +120,7 @@ func (a *Artifact) final(err error, f *Fetched) error {
 	return err
 }
 
-// worthRestart reports whether beginning anew may help: the server's file changed, or what an earlier
+// worthRestart reports whether beginning again may help: the server's file changed, or what an earlier
 // run left is damaged.
 func worthRestart(err error, f *Fetched) bool {
 	if errors.As(err, new(*errRestart)) {
@@ -267,7 +267,7 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 	return &KindError{Location: a.Location, Kind: string(kind)}
 }
 
-// An output is the destination, with what is needed to begin anew.
+// An output is the destination, with what is needed to begin again.
 type output struct {
 	dst     io.Writer
 	written int64

@@ -2,7 +2,9 @@ package release
 
 import (
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +15,7 @@ import (
 
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Where upstream publishes.
@@ -172,4 +175,32 @@ func parsePublicKey(text string) (minisign.PublicKey, error) {
 	var key minisign.PublicKey
 	err := key.UnmarshalText([]byte(strings.TrimSpace(text)))
 	return key, err
+}
+
+const (
+	publicKeySize    = 56 // base64 digits of a minisign key, which may hold slashes like a path
+	publicKeyFileMax = 4 << 10
+)
+
+// IsPublicKey reports whether a text is a minisign public key itself. A file of such a name is written ./NAME.
+func IsPublicKey(text string) bool {
+	_, err := base64.StdEncoding.DecodeString(text)
+	return err == nil && len(text) == publicKeySize && strings.HasPrefix(text, "RW")
+}
+
+// ReadPublicKey returns the public key for [Options]: the text where it is one, and else what the file of that name has.
+func ReadPublicKey(text string) (string, error) {
+	if text == "" || IsPublicKey(text) {
+		return text, nil
+	}
+	file, _, err := vfs.OpenFile(text, vfs.RegularOnly(errors.New("not a regular file")))
+	if err != nil {
+		return "", fmt.Errorf("public key: %w", err)
+	}
+	defer file.Close()
+	content, err := readBounded(file, publicKeyFileMax)
+	if err != nil {
+		return "", fmt.Errorf("public key: %w", err)
+	}
+	return string(content), nil
 }

@@ -40,7 +40,7 @@ type head struct {
 // while it is open, so two downloads cannot mix their bytes.
 //
 // Its data is a hope and no truth: after a power cut it may have any contents at its length. Fetch
-// checks the whole asset anyway and begins anew without it when something is wrong.
+// checks the whole asset anyway and begins again without it when something is wrong.
 //
 // On a nil partial all methods do nothing. The first error of the disk ends its use, not the download.
 type partial struct {
@@ -80,7 +80,7 @@ func openPartial(cacheDir string, u *url.URL) (*partial, error) {
 	return p, nil
 }
 
-// openOwn opens a partial file, or makes it. One that somebody else could have written is left alone: a
+// openOwn opens a partial file, or makes it. One that another user could have written is left alone: a
 // forged one would be taken for the asset's bytes, of which only the last is asked of the server.
 func openOwn(path string) (*durable.Partial, error) {
 	file, err := durable.OpenPartial(vfs.OS(), path)
@@ -106,7 +106,7 @@ func urlKey(u *url.URL) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// load reads the head and reports whether the data behind it may be used.
+// load reads the head and reports whether the data after it may be used.
 func (p *partial) load(key string, now time.Time) bool {
 	b := make([]byte, partialHead)
 	if n, err := p.file.ReadAt(b, 0); n < len(b) || err != nil && err != io.EOF {
@@ -224,7 +224,7 @@ func sweepPartials(dir vfs.Dir, path string, now time.Time) {
 		if err != nil || info.Kind != vfs.KindFile || now.Sub(info.Modified) < PartialAgeMax {
 			continue
 		}
-		// Opening takes the lock, so that nobody's download is removed under their hands.
+		// Opening takes the lock, so that no download is removed while another process makes it.
 		if old, err := openOwn(filepath.Join(path, name)); err == nil {
 			if old.Remove() != nil {
 				old.Close()

@@ -31,7 +31,7 @@ func checkProxyVariables(getenv func(string) string) error {
 // checkProxyURL accepts a URL, or HOST:PORT with or without a user, as net/http does.
 func checkProxyURL(text string) error {
 	u, err := url.Parse(text)
-	// A scheme without slashes behind it is a mistake, unless it is a user's or a host's name.
+	// A scheme without slashes after it is a mistake, unless it is a user's or a host's name.
 	if !strings.Contains(text, "//") && (err != nil || !slices.Contains([]string{"http", "https", "socks5", "socks5h"}, u.Scheme)) {
 		u, err = url.Parse("http://" + text)
 	}

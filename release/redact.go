@@ -49,7 +49,7 @@ func Redact(text string) string {
 }
 
 // misread reports whether a URL's host may be the begin of "USER:PASSWORD@HOST" that ended at a slash,
-// question mark or hash in the password: something that looks like a user or port, and an @ behind it.
+// question mark or hash in the password: something that looks like a user or port, and an @ after it.
 func misread(u *url.URL) bool {
 	if u.User == nil && u.Port() == "" {
 		return false

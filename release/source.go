@@ -150,7 +150,7 @@ func (s stdinSource) Open(ctx context.Context, _ hash.Hash) (Stream, error) {
 func (s stdinSource) Beside(context.Context, string, int64) ([]byte, error) { return nil, errNoPlace }
 
 // errNoPlace says that a source is in no place where something else could be.
-var errNoPlace = errors.New("nothing stands beside standard input")
+var errNoPlace = errors.New("there is nothing beside standard input")
 
 // A localStream is of a file or of standard input.
 type localStream struct {

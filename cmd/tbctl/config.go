@@ -26,7 +26,7 @@ func settings() []config.Setting {
 		{Name: "targets", List: true, Path: config.Always},
 		{Name: "platform", Check: func(value string) error { _, err := release.ParsePlatform(value); return err }},
 		{Name: "mirror", Variable: "TBCTL_MIRROR", Path: func(value string) bool { return !strings.Contains(value, "://") }},
-		{Name: "public-key", Variable: "TBCTL_PUBLIC_KEY", Path: func(value string) bool { return !isKey(value) }},
+		{Name: "public-key", Variable: "TBCTL_PUBLIC_KEY", Path: func(value string) bool { return !release.IsPublicKey(value) }},
 		{Name: "require", Check: func(value string) error { return checkRequire(release.Require(value)) }},
 		{Name: "github-digest", Bool: true, Check: func(value string) error { _, err := strconv.ParseBool(value); return err }},
 		{Name: "ca-file", Variable: "TBCTL_CA_FILE", Path: config.Always},

@@ -99,12 +99,6 @@ func checkOutput(name string) error {
 	return refused("write it elsewhere, and then: tbctl install FILE "+shellWord(name), fmt.Errorf("%s is where tbctl installs", name))
 }
 
-// openRegular opens a regular file.
-func openRegular(name string) (*os.File, error) {
-	file, _, err := vfs.OpenFile(name, vfs.RegularOnly(errNotRegular))
-	return file, err
-}
-
 // checkStdin refuses a terminal as standard input: nobody types a binary.
 func (a *app) checkStdin() error {
 	if term.IsTerminal(a.in) {

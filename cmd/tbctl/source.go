@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -55,12 +54,9 @@ func (p *placeFlags) options(a *app) release.Options {
 	}
 }
 
-// keyFileMax bounds a public key file in bytes.
-const keyFileMax = 4 << 10
-
 // options are the library's options for these flags.
 func (s *sourceFlags) options(a *app) (release.Options, error) {
-	key, err := readKey(s.PublicKey)
+	key, err := release.ReadPublicKey(s.PublicKey)
 	if err != nil {
 		return release.Options{}, usage("--public-key takes a file, or the key itself: the line that begins with RW", "%w", err)
 	}
@@ -82,36 +78,6 @@ func checkRequire(value release.Require) error {
 		return nil
 	}
 	return fmt.Errorf("%q is neither digest nor signature", value)
-}
-
-// publicKeySize is the length of a minisign key in base64, which begins with RW
-// and may hold slashes like a path.
-const publicKeySize = 56
-
-// isKey reports whether a text is a key itself. A file of such a name is written ./NAME.
-func isKey(text string) bool {
-	_, err := base64.StdEncoding.DecodeString(text)
-	return err == nil && len(text) == publicKeySize && strings.HasPrefix(text, "RW")
-}
-
-// readKey returns a minisign key, out of a file if text names one.
-func readKey(text string) (string, error) {
-	if text == "" {
-		return "", nil
-	}
-	if isKey(text) {
-		return text, nil
-	}
-	file, err := openRegular(text)
-	if err != nil {
-		return "", fmt.Errorf("public key: %w", err)
-	}
-	defer file.Close()
-	content, err := io.ReadAll(io.LimitReader(file, keyFileMax))
-	if err != nil {
-		return "", fmt.Errorf("public key: %w", err)
-	}
-	return string(content), nil
 }
 
 // resolve says what the argument means, without using the network.
@@ -171,7 +137,7 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 }
 
 // sizeHint is the size in bytes that an executable in a local file at least
-// has, or 0 where nobody knows.
+// has, or 0 where that is not known.
 func sizeHint(artifact release.Artifact) int64 {
 	if artifact.Path() == "" {
 		return 0
@@ -212,7 +178,7 @@ func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer)
 	a.tellEvidence(fetched.Evidence)
 	switch {
 	case strings.HasPrefix(fetched.CacheNote, "the cache is not used"):
-		a.warn("%s: a download that is cut begins anew (--cache-dir)", fetched.CacheNote)
+		a.warn("%s: a download that is cut begins again (--cache-dir)", fetched.CacheNote)
 	case fetched.CacheNote != "":
 		a.note("%s", fetched.CacheNote)
 	}
