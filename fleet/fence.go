@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -62,7 +61,7 @@ type Fence struct {
 }
 
 // ErrFence says that a fence is not well-formed.
-var ErrFence = errors.New("not a fence")
+var ErrFence = fault.New(fault.Usage, "not a fence")
 
 const (
 	hexDigits = "0123456789abcdef"

@@ -13,8 +13,9 @@ import (
 // comes. Nothing is kept from anybody by it.
 type Session struct{ file vfs.File }
 
-// OpenSession marks a session of this number with the target that the lock is on. Two of one number are
-// [vfs.ErrLocked]. Other errors: [vfs.ErrNotSupported], [ErrLockFile], or the operating system's.
+// OpenSession marks a session of this number with the target that the lock is on. Of one number there
+// may be several, such as that of a connection that was lost and that of the next. Errors:
+// [vfs.ErrNotSupported], [ErrLockFile], or the operating system's.
 func (l *Lock) OpenSession(number int64) (*Session, error) {
 	// A handle of its own: the lock's is closed when the lock is released.
 	file, err := l.dir.OpenAppend(lockName(l.base()))
@@ -41,8 +42,8 @@ func (s *Session) Close() error {
 	return s.file.Close()
 }
 
-// SessionAlive says whether another handle than this call's has a session of this number open with a
-// target. It takes no lock and makes no file.
+// SessionAlive says whether a session of this number is open with a target. It takes no lock and makes no file. Of a
+// session whose lock file was removed meanwhile nothing is seen.
 func SessionAlive(fsys vfs.FS, target Target, number int64) (bool, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {

@@ -46,8 +46,9 @@ func TestSession(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if _, err := lock.OpenSession(number); !errors.Is(err, vfs.ErrLocked) {
-			t.Errorf("%s: a second session of the number: %v", name, err)
+		second, err := lock.OpenSession(number)
+		if err != nil {
+			t.Fatalf("%s: a second session of the number: %v", name, err)
 		}
 		other, err := lock.OpenSession(number + 1)
 		if err != nil {
@@ -65,6 +66,12 @@ func TestSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		if err := session.Close(); err != nil {
+			t.Error(err)
+		}
+		if !alive(number) {
+			t.Errorf("%s: the second session of the number is not seen", name)
+		}
+		if err := second.Close(); err != nil {
 			t.Error(err)
 		}
 		if alive(number) || !alive(number+1) {

@@ -163,7 +163,9 @@ func (r *run) fenced(stored *fleet.Fence) error {
 	err := fleet.Free(stored)
 	switch {
 	case r.request.Fence != nil:
-		err = fleet.Match(stored, *r.request.Fence)
+		if err = r.request.checkFence(); err == nil {
+			err = fleet.Match(stored, *r.request.Fence)
+		}
 	case r.request.DespiteRollout:
 		return nil
 	}
@@ -171,6 +173,15 @@ func (r *run) fenced(stored *fleet.Fence) error {
 		return fmt.Errorf("%s: %w", r.target.Path, err)
 	}
 	return nil
+}
+
+// checkFence refuses a fence or a phase that could not be read again once it was stored.
+func (r *Request) checkFence() error {
+	fence := *r.Fence
+	if r.Phase != "" {
+		fence.Phase = r.Phase
+	}
+	return fence.Check()
 }
 
 // stillFenced asks for the fence once more, as the last thing before the swap. The lock has kept every

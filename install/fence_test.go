@@ -285,3 +285,55 @@ func TestHeldStateIsNotForOldPrograms(t *testing.T) {
 		t.Errorf("%s", got)
 	}
 }
+
+// TestSwapPhaseIsChecked holds that a swap with a phase that is none is refused before anything is changed: the state
+// could not be read with it.
+func TestSwapPhaseIsChecked(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, change := range map[string]func(*install.Request){
+		"a phase that is none": func(r *install.Request) { r.Phase = "\x1b[2Jpromoted" },
+		"a fence that is none": func(r *install.Request) { r.Fence.Holder.ID = "" },
+	} {
+		m := newMachine(t, memfs.Options{}, nil, b.old)
+		ana := fenceOf(4, 2, "ana")
+		_, err := claim(t, m, ana, false)
+		check(t, err)
+		r := request()
+		r.Fence = &ana
+		change(&r)
+		outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
+		if !errors.Is(err, fleet.ErrFence) || fault.Of(err) != fault.Usage || outcome.Changed {
+			t.Errorf("%s: %+v, %v", name, outcome, err)
+		}
+		if stored := m.stored(t); stored == nil || stored.Phase != fleet.PhaseClaimed {
+			t.Errorf("%s: stored is %+v", name, stored)
+		}
+	}
+}
+
+// TestClaimAgain holds that the same run may claim again while its session is open, also in another process, and that
+// its claim is alive for as long as one of both sessions is.
+func TestClaimAgain(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, memfs.Options{}, nil, files(t).old)
+	ana, bob := fenceOf(4, fleet.GenerationMax-1, "ana"), fenceOf(4, fleet.GenerationMax, "bob")
+	ana.Generation, bob.Generation = fleet.GenerationMax, fleet.GenerationMax
+	first, one, err := m.installer().Claim(t.Context(), targetName, ana, false, 0)
+	check(t, err)
+	again, two, err := m.installer().Claim(t.Context(), targetName, ana, false, 0)
+	if err != nil || again != first {
+		t.Fatalf("%+v, %v, want %+v", again, err, first)
+	}
+	check(t, one.Close())
+	if _, alive, err := m.installer().FenceOf(m.target(t)); err != nil || !alive {
+		t.Errorf("after the first session: %v, %v", alive, err)
+	}
+	if _, err := claim(t, m, bob, false); reasonOf(err) != fleet.ReasonHeld {
+		t.Errorf("%v, want %s", err, fleet.ReasonHeld)
+	}
+	check(t, two.Close())
+	if _, err := claim(t, m, bob, false); err != nil {
+		t.Error(err)
+	}
+}

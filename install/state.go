@@ -193,7 +193,7 @@ func parseState(text []byte) (*State, error) {
 	}
 	if state.Fence != nil {
 		if err := state.Fence.Check(); err != nil {
-			return nil, err
+			return nil, errors.New(err.Error()) // the file is wrong, and not what was asked for
 		}
 	}
 	return state, nil

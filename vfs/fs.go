@@ -101,9 +101,9 @@ type File interface {
 	TryLock() error
 	// Unlock gives the lock back.
 	Unlock() error
-	// Mark takes a lock on one byte, which may be behind the end, or returns [ErrLocked]. The file
-	// must be open for writing. It goes with the handle, also when the process dies, and has
-	// nothing to do with TryLock. [ErrNotSupported] elsewhere than on Linux.
+	// Mark marks one byte, which may be after the end; other handles may mark it too. The mark goes
+	// with the handle, also when the process dies, and has nothing to do with TryLock.
+	// [ErrNotSupported] elsewhere than on Linux.
 	Mark(offset int64) error
 	// Marked says whether another handle has marked a byte. It takes no lock.
 	Marked(offset int64) (bool, error)

@@ -215,14 +215,10 @@ func (f *osFile) Sync() error {
 const errNoXattr = unix.ENODATA
 
 // Mark is an open file description lock, fcntl_locking(2): unlike one of a process it
-// goes with the handle.
+// goes with the handle. It is a shared one.
 func (f *osFile) Mark(offset int64) error {
-	lock := unix.Flock_t{Type: unix.F_WRLCK, Whence: unix.SEEK_SET, Start: offset, Len: 1}
-	err := ignoringEINTR(func() error { return unix.FcntlFlock(uintptr(f.fd()), unix.F_OFD_SETLK, &lock) })
-	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
-		return ErrLocked
-	}
-	return f.wrap("mark", err)
+	lock := unix.Flock_t{Type: unix.F_RDLCK, Whence: unix.SEEK_SET, Start: offset, Len: 1}
+	return f.wrap("mark", ignoringEINTR(func() error { return unix.FcntlFlock(uintptr(f.fd()), unix.F_OFD_SETLK, &lock) }))
 }
 
 func (f *osFile) Marked(offset int64) (bool, error) {

@@ -232,13 +232,10 @@ func (f *file) Unlock() error {
 
 func (f *file) Mark(offset int64) error {
 	return f.fs.do(operation{name: "mark", path: f.path, epoch: f.epoch, uncount: true, run: func() error {
-		if by := f.node.marks[offset]; by != nil && by != f {
-			return vfs.ErrLocked
-		}
 		if f.node.marks == nil {
-			f.node.marks = make(map[int64]*file)
+			f.node.marks = make(map[mark]bool)
 		}
-		f.node.marks[offset] = f
+		f.node.marks[mark{f, offset}] = true
 		return nil
 	}})
 }
@@ -246,8 +243,12 @@ func (f *file) Mark(offset int64) error {
 func (f *file) Marked(offset int64) (bool, error) {
 	f.fs.mu.Lock()
 	defer f.fs.mu.Unlock()
-	by := f.node.marks[offset]
-	return by != nil && by != f, nil
+	for mark := range f.node.marks {
+		if mark.offset == offset && mark.by != f {
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 func (f *file) WriteBack(int64, int64) {}
@@ -284,7 +285,7 @@ func (f *file) Close() error {
 	if f.node.locked == f {
 		f.node.locked = nil
 	}
-	maps.DeleteFunc(f.node.marks, func(_ int64, by *file) bool { return by == f })
+	maps.DeleteFunc(f.node.marks, func(mark mark, _ bool) bool { return mark.by == f })
 	if !f.closed {
 		f.closed = true
 		if f.node.open--; f.node.open <= 0 {

@@ -28,6 +28,12 @@ func (s state) clone() *state {
 	return &s
 }
 
+// mark is one byte that a handle has marked.
+type mark struct {
+	by     *file
+	offset int64
+}
+
 // inode is a file, a directory, or something else.
 type inode struct {
 	state
@@ -45,7 +51,7 @@ type inode struct {
 	saved    *state // as of the last Sync; nil: never synced
 	lost     *state // as of a failed Sync: a later one does not write it
 	locked   *file
-	marks    map[int64]*file
+	marks    map[mark]bool
 	open     int // handles
 
 	// Directories only.
