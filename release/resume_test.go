@@ -25,7 +25,7 @@ func TestCuts(t *testing.T) {
 		"strong etag":             {etag: `"1"`},
 		"old last-modified":       {modified: time.Now().Add(-time.Hour)},
 		"weak etag":               {etag: `W/"1"`},
-		"new last-modified":       {modified: time.Now()},
+		"new last-modified":       {modified: time.Now().Add(time.Hour)},
 		"no validator":            {},
 		"no ranges":               {etag: `"1"`, noRange: true},
 		"no length":               {etag: `"1"`, chunked: true},
@@ -168,7 +168,7 @@ func TestResumeAcrossRuns(t *testing.T) {
 	}
 }
 
-// TestResumeNeedsProof begins anew whenever the bytes of an earlier run may be of another file.
+// TestResumeNeedsProof begins again whenever the bytes of an earlier run may be of another file.
 func TestResumeNeedsProof(t *testing.T) {
 	t.Parallel()
 	executable, other := program(2<<20, 1), program(2<<20, 7)
