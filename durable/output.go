@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	tempMode     vfs.Mode = 0o600 // no other user may see an incomplete file
 	tempSweepMax          = 100   // stale temporary files that are removed at a time
+	tempMode     vfs.Mode = 0o600 // no other user may see an incomplete file
 )
 
 // Output is an ordinary file in the making: it appears at its name complete, or

@@ -361,15 +361,14 @@ func (d *dir) Link(from, to string) error {
 		if d.fs.options.NoLinks {
 			return syscall.EPERM
 		}
-		node, err := d.file(from)
-		if err != nil {
+		if _, err := d.file(from); err != nil {
 			return err
 		}
 		if d.node.entries[to] != nil {
 			return fs.ErrExist
 		}
 		d.copyUp(from)
-		node = d.node.entries[from]
+		node := d.node.entries[from]
 		node.links++
 		node.changed = d.fs.tick()
 		d.node.set(change{to: node})
