@@ -24,6 +24,7 @@ var rooms = map[string][]string{
 	"internal/candidates":      {"completions", "install", "multiversion", "release", "watch", "internal/archive"},
 	"internal/config":          {"vfs"},
 	"internal/demo":            {"multiversion", "pack", "release", "durable", "vfs"},
+	"internal/input":           {"internal/archive", "durable", "multiversion", "report", "vfs"},
 	"internal/interrupt":       {},
 	"internal/limits":          {},
 	"internal/render":          {"internal/term", "report", "fleet", "host", "watch", "install", "fsatomic", "verify", "replica", "inspect", "datafile", "release", "multiversion"},

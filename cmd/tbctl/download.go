@@ -10,6 +10,7 @@ import (
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
@@ -149,7 +150,7 @@ func (c *downloadCmd) there(a *app, name string, artifact release.Artifact) (str
 	}
 	exists := &fs.PathError{Op: "download", Path: name, Err: fs.ErrExist}
 	file, err := openFile(name)
-	if errors.Is(err, errIsDirectory) {
+	if errors.Is(err, input.ErrDirectory) {
 		return "", usage("name the file: -o "+shellWord(filepath.Join(name, downloadName(artifact))), "%w", err)
 	}
 	if err != nil {
@@ -200,7 +201,7 @@ func downloadName(artifact release.Artifact) string {
 type downloadDraft struct {
 	*durable.Draft
 	path  string
-	there *input // nil: nothing is there, or it is to be replaced
+	there *input.File // nil: nothing is there, or it is to be replaced
 }
 
 func (c *downloadCmd) draft(name string, compare bool) (*downloadDraft, error) {

@@ -83,17 +83,17 @@ func flagsOf(model *kong.Node, command string) map[string]bool {
 
 // Run replaces this process.
 func (c *execCmd) Run(a *app) error {
-	input, err := openFile(c.File)
+	file, err := openFile(c.File)
 	if err != nil {
 		return err
 	}
-	defer input.Close()
-	if zip, err := input.isZip(); err != nil {
+	defer file.Close()
+	if zip, err := file.IsZip(); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	} else if zip {
 		return rejected("take it out first: tbctl download {file} -o tigerbeetle", fmt.Errorf("%s: a zip archive: a program runs from its own file", c.File))
 	}
-	binary, err := multiversion.Parse(input, input.Size())
+	binary, err := multiversion.Parse(file, file.Size())
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}

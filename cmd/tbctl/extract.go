@@ -71,12 +71,12 @@ func (c *extractCmd) Run(a *app) error {
 	if c.Arch != "" && c.Arch != multiversion.ArchAArch64 && c.Arch != multiversion.ArchX86_64 {
 		return usage("--arch aarch64, or --arch x86_64", "--arch: %q is neither", c.Arch)
 	}
-	input, err := openInput(a, c.File)
+	file, err := openInput(a, c.File)
 	if err != nil {
 		return err
 	}
-	defer input.Close()
-	binary, err := multiversion.Parse(input, input.Size())
+	defer file.Close()
+	binary, err := multiversion.Parse(file, file.Size())
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}

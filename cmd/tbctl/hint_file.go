@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -20,9 +21,9 @@ func (a *app) hintFile(err *fileError) string {
 	case !ok || path.Path != err.name:
 	case errors.Is(path, fs.ErrNotExist):
 		return hintMissing(path.Path)
-	case errors.Is(path, errIsDirectory):
+	case errors.Is(path, input.ErrDirectory):
 		return "name the file in it: ls {file}"
-	case errors.Is(path, errNotRegular):
+	case errors.Is(path, input.ErrNotRegular):
 		return "a stream comes through standard input: cat {file} | tbctl " + a.command + " -"
 	}
 	return ""

@@ -65,12 +65,12 @@ func (c *inspectCmd) Run(a *app) error {
 }
 
 func (c *inspectCmd) inspect(a *app, name string) (report.InspectedFile, error) {
-	input, err := openInput(a, name)
+	file, err := openInput(a, name)
 	if err != nil {
 		return report.InspectedFile{File: name}, err
 	}
-	defer input.Close()
-	result, err := report.Inspect(a.ctx, name, input, c.Running...)
-	result.Archive = input.archive
+	defer file.Close()
+	result, err := report.Inspect(a.ctx, name, file, c.Running...)
+	result.Archive = file.Archive
 	return result, ofFile(name, err)
 }

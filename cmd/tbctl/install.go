@@ -135,7 +135,7 @@ func (c *installCmd) checkFiles(a *app) error {
 	}
 	defer there.Close()
 	swapped := "the source comes first; is it the other way round? " + a.swapped(c.Source, c.Target)
-	if zip, err := there.isZip(); err == nil && zip {
+	if zip, err := there.IsZip(); err == nil && zip {
 		return usage(swapped, "the target %s is a zip archive", c.Target)
 	}
 	if fsatomic.HasLock(vfs.OS(), c.Source) && !fsatomic.HasLock(vfs.OS(), c.Target) {

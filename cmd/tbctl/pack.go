@@ -6,6 +6,7 @@ import (
 	"io"
 
 	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -67,13 +68,13 @@ func (c *packCmd) Run(a *app) error {
 	}
 	switch {
 	case c.Past != "":
-		input, err := openInput(a, c.Past)
+		past, err := openInput(a, c.Past)
 		if err != nil {
 			return err
 		}
-		opened = append(opened, input)
-		if options.Past, err = multiversion.Parse(input, input.Size()); multiversion.IsPlain(err) {
-			return rejected("if it is 0.15.3: --epoch instead of --past", fmt.Errorf("%s: %s", c.Past, inspect.Describe(input, input.Size()).Text))
+		opened = append(opened, past)
+		if options.Past, err = multiversion.Parse(past, past.Size()); multiversion.IsPlain(err) {
+			return rejected("if it is 0.15.3: --epoch instead of --past", fmt.Errorf("%s: %s", c.Past, inspect.Describe(past, past.Size()).Text))
 		} else if err != nil {
 			return ofFile(c.Past, fmt.Errorf("%s: %w", c.Past, err))
 		}
@@ -133,7 +134,7 @@ func parseCommit(text string) (multiversion.Commit, error) {
 }
 
 // inputs are files that are open for as long as a command reads from them.
-type inputs []*input
+type inputs []*input.File
 
 func (i *inputs) sources(names []string) ([]pack.Source, error) {
 	var sources []pack.Source
@@ -142,7 +143,7 @@ func (i *inputs) sources(names []string) ([]pack.Source, error) {
 		if err != nil {
 			return nil, err
 		}
-		if zip, err := file.isZip(); err == nil && zip {
+		if zip, err := file.IsZip(); err == nil && zip {
 			file.Close()
 			return nil, rejected("take the executable out of it: tbctl extract "+shellWord(name)+" RELEASE -o tigerbeetle", fmt.Errorf("%s: a zip archive, not an executable", name))
 		}

@@ -142,12 +142,12 @@ func sizeHint(artifact release.Artifact) int64 {
 	if artifact.Path() == "" {
 		return 0
 	}
-	input, err := openFile(artifact.Path())
+	file, err := openFile(artifact.Path())
 	if err != nil {
 		return 0
 	}
-	defer input.Close()
-	return executableSize(input)
+	defer file.Close()
+	return file.ExecutableSize()
 }
 
 // fetchFrom makes the installer's fetch out of an artifact.

@@ -8,6 +8,7 @@ import (
 	"io"
 
 	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -44,22 +45,22 @@ func (c *verifyCmd) Run(a *app) error {
 	if c.Against == "" && c.Fit.given() {
 		return usage("name the installed file: --against "+shellWord(a.target("")), "what is known of the cluster is compared only with --against")
 	}
-	input, err := openInput(a, c.File)
+	file, err := openInput(a, c.File)
 	if err != nil {
 		return err
 	}
-	defer input.Close()
+	defer file.Close()
 	expected, err := c.expected(a)
 	if err != nil {
 		return err
 	}
-	result, err := report.Verify(a.ctx, c.File, input, verify.Options{Mode: input.mode, SHA256: c.Digest || expected.Open()})
+	result, err := report.Verify(a.ctx, c.File, file, verify.Options{Mode: file.Mode, SHA256: c.Digest || expected.Open()})
 	if err != nil {
 		return err
 	}
-	result.Archive, result.Against = input.archive, c.Against
+	result.Archive, result.Against = file.Archive, c.Against
 	var untrusted error
-	if result.Evidence, untrusted, err = judgeInput(a, expected, input, result.Report); err != nil {
+	if result.Evidence, untrusted, err = judgeInput(a, expected, file, result.Report); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	a.tellEvidence(result.Evidence)
@@ -107,11 +108,11 @@ func (c *verifyCmd) expected(a *app) (release.Expected, error) {
 }
 
 // judgeInput compares the file, and the archive that it is in, with what is stated about it.
-func judgeInput(a *app, expected release.Expected, input *input, found verify.Report) (evidence []release.Evidence, untrusted, err error) {
+func judgeInput(a *app, expected release.Expected, file *input.File, found verify.Report) (evidence []release.Evidence, untrusted, err error) {
 	had := release.Had{ExecutableSHA256: found.SHA256, ExecutableSize: found.Size, AssetSHA256: found.SHA256, AssetSize: found.Size}
-	if input.outer != nil && expected.Open() {
+	if file.Outer != nil && expected.Open() {
 		hash := sha256.New()
-		had.AssetSize, err = io.Copy(hash, vfs.Interruptible(a.ctx, io.NewSectionReader(input.outer, 0, input.outer.Size())))
+		had.AssetSize, err = io.Copy(hash, vfs.Interruptible(a.ctx, io.NewSectionReader(file.Outer, 0, file.Outer.Size())))
 		if err != nil {
 			return nil, nil, err
 		}
