@@ -31,6 +31,11 @@ type Replica struct {
 	replica.Process
 	Outlook     string      `json:"outlook,omitempty"`
 	OutlookKind OutlookKind `json:"outlook_kind,omitempty"`
+
+	// Answer is what it answered when it was asked whether it serves, see [Ask]; nil: nothing, and
+	// NoAnswer says why, or it was not asked.
+	Answer   *Answer `json:"answer,omitempty"`
+	NoAnswer string  `json:"no_answer,omitempty"`
 }
 
 // mountedAlone is about a replica that sees the file at the target, and will not see the next.

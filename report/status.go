@@ -185,6 +185,7 @@ func (s *Status) see(ctx context.Context, header *multiversion.Header) {
 	for _, process := range view.Processes {
 		s.Replicas = append(s.Replicas, host.Foresee(process, header))
 	}
+	host.Ask(ctx, s.Replicas)
 }
 
 func (s *Status) warn(format string, args ...any) {

@@ -112,6 +112,9 @@ func TestFleetStatus(t *testing.T) {
 		if replica.Superblock == nil || replica.Superblock.ReplicaIndex != index || replica.Running.Release.String() != "0.17.8" || replica.Armed == nil {
 			t.Errorf("%s: %+v", h.Name, replica)
 		}
+		if replica.Answer == nil || replica.Answer.Replica != index || replica.Answer.Release.String() != "0.17.8" {
+			t.Errorf("%s: it answers %+v: %s", h.Name, replica.Answer, replica.NoAnswer)
+		}
 		left := f.Hosts[index].Run("sh", "-c", "ls -A /usr/local/bin /var/lib/tbctl; ps ax | grep 'tbctl hos[t]' || true")
 		if strings.Contains(left, "tbctl-") || strings.Contains(left, "history") || strings.Contains(left, "tbctl host") {
 			t.Errorf("%s: it left\n%s", h.Name, left)

@@ -61,6 +61,11 @@ func fleetCluster(out *term.Stream, hosts []report.FleetHost) {
 			if t.Status == nil {
 				continue
 			}
+			for _, replica := range t.Status.Replicas {
+				if replica.NoAnswer != "" {
+					note(h.Name, styles.Warn.Render("does not serve:"), replica.NoAnswer)
+				}
+			}
 			for _, unseen := range t.Status.Unseen {
 				note(h.Name, styles.Warn.Render("not seen:"), unseen.Reason)
 			}
@@ -111,6 +116,9 @@ func fleetReplica(installed string, replica *host.Replica) []string {
 		if s.Standby {
 			index += " standby"
 		}
+	}
+	if replica.Answer != nil {
+		view = fmt.Sprint(replica.Answer.View)
 	}
 	return []string{index, installed, running, armed, durable, view}
 }

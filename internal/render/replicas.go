@@ -101,6 +101,9 @@ func showProcesses(out *term.Stream, processes []*host.Replica) {
 		} else if text := host.Unreadable(&process.Process); text != "" {
 			out.Printf("%s:%s\n", who, term.Printable(text))
 		}
+		if process.NoAnswer != "" {
+			out.Printf("  %s\n", out.Hang("it does not serve: "+term.Printable(process.NoAnswer), 2))
+		}
 	}
 }
 
