@@ -400,14 +400,24 @@ func (e *entry) service() string {
 }
 
 // user is the one that started the process, or what it became: not what a program makes
-// itself for a while that belongs to another.
+// itself for a while that belongs to another. It is the owner of the process's directory; only where
+// that is root, as of a process that changed its user, the list of its ids is read. That list may be
+// long, with 65,536 groups, of a process in a user namespace, which then is nobody's that is believed.
 func (e *entry) user() uint32 {
+	found, err := statAt(e.fd, "")
+	if err == nil && found.uid != 0 {
+		return found.uid
+	}
+	if own, err := os.ReadFile(filepath.Join(procDefault, "self", "uid_map")); err == nil {
+		if theirs, err := e.text("uid_map"); err == nil && theirs != string(own) {
+			return userUnknown
+		}
+	}
 	if text, err := e.text("status"); err == nil {
 		if uid, ok := parseUser(text); ok {
 			return uid
 		}
 	}
-	found, err := statAt(e.fd, "")
 	if err != nil {
 		return userUnknown
 	}
