@@ -124,7 +124,7 @@ func ReadFile(ctx context.Context, name string) (Superblock, error) {
 	defer file.Close()
 	superblock, err := Read(ctx, file)
 	if err != nil {
-		return superblock, fmt.Errorf("superblock of %s: %w", name, err)
+		return superblock, fmt.Errorf("%s: %w", name, err)
 	}
 	return superblock, nil
 }

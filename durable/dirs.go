@@ -38,6 +38,9 @@ func MkdirAll(fsys vfs.FS, name string, mode vfs.Mode) error {
 	if err == nil {
 		err = mkdirAll(fsys, path, mode, pathElementsMax)
 	}
+	if inner, ok := errors.AsType[*fs.PathError](err); ok && inner.Path == path {
+		err = inner.Err
+	}
 	if err != nil {
 		return &fs.PathError{Op: "make directory", Path: name, Err: err}
 	}

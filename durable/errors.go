@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // ErrBusy is matched by every [BusyError].
@@ -20,7 +21,7 @@ type SyncError struct {
 	Err     error
 }
 
-func (e *SyncError) Error() string { return "sync " + e.Path + ": " + e.Err.Error() }
+func (e *SyncError) Error() string { return "sync " + e.Path + ": " + vfs.Cause(e.Err).Error() }
 
 // Unwrap returns the cause.
 func (e *SyncError) Unwrap() error { return e.Err }

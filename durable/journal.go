@@ -41,6 +41,9 @@ func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 	if err == nil || errors.As(err, &failed) {
 		return err
 	}
+	if inner, ok := errors.AsType[*fs.PathError](err); ok && inner.Path == name {
+		err = inner.Err
+	}
 	return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
 }
 

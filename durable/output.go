@@ -67,7 +67,7 @@ func Create(fsys vfs.FS, name string, mode vfs.Mode, overwrite bool) (*Output, e
 	}
 	if err != nil {
 		dir.Close()
-		return nil, &fs.PathError{Op: "create", Path: name, Err: vfs.NoSpace(err)}
+		return nil, &fs.PathError{Op: "create", Path: name, Err: vfs.NoSpace(vfs.Cause(err))}
 	}
 	return o, nil
 }
@@ -141,7 +141,7 @@ func (o *Output) Write(data []byte) (int, error) {
 	count, err := o.file.Write(data)
 	o.size += int64(count)
 	if err != nil {
-		return count, &fs.PathError{Op: "write", Path: o.Path(), Err: vfs.NoSpace(err)}
+		return count, &fs.PathError{Op: "write", Path: o.Path(), Err: vfs.NoSpace(vfs.Cause(err))}
 	}
 	return count, nil
 }

@@ -67,7 +67,7 @@ func (p *Partial) Write(data []byte) (int, error) {
 	count, err := p.file.Write(data)
 	p.size += int64(count)
 	if err != nil {
-		return count, &fs.PathError{Op: "write", Path: p.path, Err: vfs.NoSpace(err)}
+		return count, &fs.PathError{Op: "write", Path: p.path, Err: vfs.NoSpace(vfs.Cause(err))}
 	}
 	return count, nil
 }

@@ -2,7 +2,6 @@ package durable
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 
@@ -134,7 +133,7 @@ func withoutPath(err error) error {
 		return err
 	}
 	if errors.Is(err, vfs.ErrNoSpace) {
-		return fmt.Errorf("%w: %w", vfs.ErrNoSpace, path.Err)
+		return vfs.NoSpace(path.Err)
 	}
 	return path.Err
 }

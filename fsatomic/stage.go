@@ -142,7 +142,7 @@ func (s *Staged) Write(data []byte) (int, error) {
 		s.started = s.size
 	}
 	if err != nil {
-		return count, &fs.PathError{Op: "write", Path: s.Path(), Err: vfs.NoSpace(err)}
+		return count, &fs.PathError{Op: "write", Path: s.Path(), Err: vfs.NoSpace(vfs.Cause(err))}
 	}
 	return count, nil
 }

@@ -135,7 +135,7 @@ func (l *Lock) WriteState(data []byte) error {
 	if errors.As(err, &failed) {
 		failed.Path = path
 	} else {
-		err = &fs.PathError{Op: "write", Path: path, Err: vfs.NoSpace(err)}
+		err = &fs.PathError{Op: "write", Path: path, Err: vfs.NoSpace(vfs.Cause(err))}
 	}
 	return errors.Join(err, l.removeIfThere(name))
 }

@@ -178,6 +178,7 @@ func (w *swap) giveBack() error {
 // failed says what an error of the swapping call itself means: if the new file is still
 // where it was, nothing happened.
 func (w *swap) failed(step string, err error) error {
+	err = vfs.Cause(err)
 	if info, statErr := w.lock.dir.Lstat(w.from); statErr == nil && w.isNew(w.from, info) {
 		return w.fail(step, err)
 	}

@@ -86,7 +86,7 @@ func (t *Target) look(dir vfs.Dir) error {
 		return err
 	}
 	if err := dir.Access(); err != nil {
-		t.DirProblem = err.Error()
+		t.DirProblem = vfs.Cause(err).Error()
 	} else {
 		t.DirWritable = true
 	}

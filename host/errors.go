@@ -13,8 +13,8 @@ type DataFileError struct {
 	Err  error
 }
 
-// Error names the flag that named the file.
-func (e *DataFileError) Error() string { return "--data-file " + e.Name + ": " + e.Err.Error() }
+// Error names the flag that named the file. The cause names the file.
+func (e *DataFileError) Error() string { return "--data-file: " + e.Err.Error() }
 
 // Unwrap returns the cause.
 func (e *DataFileError) Unwrap() error { return e.Err }

@@ -122,7 +122,7 @@ func Inspect(r io.ReaderAt, size int64, options Options) (*Report, error) {
 	if kind.stranger() {
 		return nil, &NotMultiversionError{Kind: kind, Err: err}
 	}
-	return nil, fmt.Errorf("inspect %s: %w", kind, err)
+	return nil, fmt.Errorf("inspect: %w", err)
 }
 
 // Of reports on a file that has been parsed already, and reads nothing.

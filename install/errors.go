@@ -3,12 +3,15 @@ package install
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"strings"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // ErrNothingInstalled says that there is no file at the target to go back from.
@@ -133,7 +136,7 @@ type ReadBackError struct {
 // Error says what was read.
 func (e *ReadBackError) Error() string {
 	if e.Err != nil {
-		return fmt.Sprintf("read %s back: %v", e.Target, e.Err)
+		return fmt.Sprintf("read %s back: %s", e.Target, onPath(e.Target, e.Err))
 	}
 	return fmt.Sprintf("read %s back: its sha256 is %s, want %s", e.Target, e.Found, e.Want)
 }
@@ -157,4 +160,15 @@ func (e expectation) reason() string {
 		texts[index] = release.String()
 	}
 	return fmt.Sprintf("it is release %s, not %s as asked for", e.found, strings.Join(texts, " or "))
+}
+
+// onPath is what an error says besides the path, which is named before it.
+func onPath(path string, err error) string {
+	if about, ok := err.(*fs.PathError); ok && about.Path == path { //nolint:errorlint // not one further inside
+		return about.Err.Error()
+	}
+	if sync, ok := err.(*durable.SyncError); ok && sync.Path == path { //nolint:errorlint // not one further inside
+		return "sync: " + vfs.Cause(sync.Err).Error()
+	}
+	return err.Error()
 }

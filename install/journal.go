@@ -81,7 +81,7 @@ type JournalError struct {
 }
 
 // Error says which journal and why.
-func (e *JournalError) Error() string { return "history " + e.Path + ": " + e.Err.Error() }
+func (e *JournalError) Error() string { return "history " + e.Path + ": " + onPath(e.Path, e.Err) }
 
 // Unwrap returns the cause.
 func (e *JournalError) Unwrap() error { return e.Err }

@@ -103,7 +103,7 @@ type StateError struct {
 }
 
 // Error says which state and why.
-func (e *StateError) Error() string { return "state " + e.Path + ": " + e.Err.Error() }
+func (e *StateError) Error() string { return "state " + e.Path + ": " + onPath(e.Path, e.Err) }
 
 // Unwrap returns the cause.
 func (e *StateError) Unwrap() error { return e.Err }

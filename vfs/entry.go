@@ -57,10 +57,33 @@ func Allocate(dir Dir, path string, file File, size int64) error {
 	return nil
 }
 
-// NoSpace marks the errors of a full disk or quota as [ErrNoSpace].
+// NoSpace marks the errors of a full disk or quota as [ErrNoSpace], and says no path: what is full is
+// for the caller to name.
 func NoSpace(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w: %w", ErrNoSpace, err)
+		return &noSpaceError{err}
+	}
+	return err
+}
+
+// noSpaceError says the cause once. It matches [ErrNoSpace] and what the system says.
+type noSpaceError struct{ err error }
+
+func (e *noSpaceError) Error() string {
+	if errors.Is(e.err, syscall.EDQUOT) {
+		return ErrNoSpace.Error() + ": " + syscall.EDQUOT.Error()
+	}
+	return ErrNoSpace.Error()
+}
+
+// Unwrap returns both.
+func (e *noSpaceError) Unwrap() []error { return []error{ErrNoSpace, e.err} }
+
+// Cause is an error without its operation and path, if it is one about a path: for a caller who names the same
+// place himself, or one that the user knows by another name.
+func Cause(err error) error {
+	if path, ok := err.(*fs.PathError); ok { //nolint:errorlint // not one further inside
+		return path.Err
 	}
 	return err
 }
