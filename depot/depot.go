@@ -37,8 +37,13 @@ const (
 	receiptSuffix = ".receipts"
 	damagedMark   = ".damaged-"
 
-	// ArtifactsMax is the most artifacts of a depot that are listed.
+	// ArtifactsMax is the most artifacts of a depot.
 	ArtifactsMax = 10_000
+	// SpareMin is how many bytes of the file system are left free by whatever is stored, or a few MiB less while
+	// others write there: for what is installed from it, and for what is noted of that.
+	SpareMin = 128 << 20
+
+	spareEvery = 4 << 20 // bytes that are written between two looks at what is free
 	// ReceiptsMax is the most receipts of an artifact that are kept; of more the oldest go.
 	ReceiptsMax      = 64
 	receiptsSizeMax  = 256 << 10
@@ -90,24 +95,54 @@ type Writer struct {
 	depot  *Depot
 	output *durable.Output
 	hash   hash.Hash
+	looked int64 // the size at the last look at what is free
 }
 
-// Create begins an artifact. What a writer left that died is cleared away. The caller ends it with Commit or Abort.
-func (d *Depot) Create() (*Writer, error) {
+// Create begins an artifact of at least this size. What a writer left that died is cleared away. The caller ends it with
+// Commit or Abort. When less than [SpareMin] would be free with it, the error is a [vfs.SpaceError].
+func (d *Depot) Create(size int64) (*Writer, error) {
 	if err := durable.MkdirAll(d.fsys, d.files(), dirMode); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := d.spare(size); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	output, err := durable.Create(d.fsys, filepath.Join(d.files(), incoming), fileMode, false)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	return &Writer{d, output, sha256.New()}, nil
+	return &Writer{depot: d, output: output, hash: sha256.New()}, nil
 }
 
-// Write appends to the artifact. More than [multiversion.SizeMax] bytes are refused.
+// spare refuses to store so many bytes more when too little would be left.
+func (d *Depot) spare(size int64) error {
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	volume, err := dir.Volume()
+	if err != nil {
+		return &fs.PathError{Op: "look what is free at", Path: d.files(), Err: err}
+	}
+	if need := size + SpareMin; volume.FreeBytes < need {
+		return &vfs.SpaceError{Path: d.files(), Need: need, Have: volume.FreeBytes}
+	}
+	return nil
+}
+
+// Write appends to the artifact. More than [multiversion.SizeMax] bytes are refused, and what would leave less
+// than [SpareMin] free, also because others write there.
 func (w *Writer) Write(data []byte) (int, error) {
-	if w.output.Size()+int64(len(data)) > multiversion.SizeMax {
+	end := w.output.Size() + int64(len(data))
+	if end > multiversion.SizeMax {
 		return 0, fmt.Errorf("store: %w: more than %d bytes", vfs.ErrTooLarge, int64(multiversion.SizeMax))
+	}
+	if end-w.looked >= spareEvery {
+		if err := w.depot.spare(int64(len(data))); err != nil {
+			return 0, fmt.Errorf("store: %w", err)
+		}
+		w.looked = end
 	}
 	count, err := w.output.Write(data)
 	w.hash.Write(data[:count])
@@ -149,10 +184,33 @@ func (w *Writer) Commit(ctx context.Context, want string) (Artifact, error) {
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrDigest):
 		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
 	}
+	if err := w.depot.full(); err != nil {
+		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
+	}
 	if err := w.output.CommitAs(digest); err != nil {
 		return Artifact{}, fmt.Errorf("store: %w", err)
 	}
 	return w.depot.Stat(digest)
+}
+
+// full refuses one artifact more than can be listed.
+func (d *Depot) full() error {
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	names, err := digests(dir)
+	if err == nil && len(names) >= ArtifactsMax {
+		err = fmt.Errorf("%s: %w: %d artifacts are there", d.files(), vfs.ErrTooLarge, len(names))
+	}
+	return err
+}
+
+// digests are the names of the artifacts in a directory, in order.
+func digests(dir vfs.Dir) ([]string, error) {
+	names, err := dir.List("", 4*ArtifactsMax)
+	return slices.DeleteFunc(names, func(name string) bool { return !IsDigest(name) }), err
 }
 
 // Abort throws away what was written. After Commit it does nothing.
@@ -245,11 +303,11 @@ func (d *Depot) List() ([]Artifact, error) {
 		return nil, fmt.Errorf("list the store: %w", err)
 	}
 	defer dir.Close()
-	names, err := dir.List("", 4*ArtifactsMax)
+	names, err := digests(dir)
 	if err != nil {
 		return nil, fmt.Errorf("list the store: %w", err)
 	}
-	for _, name := range slices.DeleteFunc(names, func(name string) bool { return !IsDigest(name) }) {
+	for _, name := range names {
 		if len(artifacts) == ArtifactsMax {
 			return nil, fmt.Errorf("list the store: %w: more than %d artifacts", vfs.ErrTooLarge, ArtifactsMax)
 		}

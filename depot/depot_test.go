@@ -31,7 +31,7 @@ func digestOf(data []byte) string {
 }
 
 func put(d *depot.Depot, data []byte, want string) (depot.Artifact, error) {
-	w, err := d.Create()
+	w, err := d.Create(0)
 	if err != nil {
 		return depot.Artifact{}, err
 	}
@@ -215,7 +215,7 @@ func TestManyWriters(t *testing.T) {
 func TestTooLarge(t *testing.T) {
 	t.Parallel()
 	d := depot.Open(vfs.OS(), t.TempDir())
-	w, err := d.Create()
+	w, err := d.Create(0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,4 +295,36 @@ func TestFaults(t *testing.T) {
 		}
 	}
 	t.Logf("%d disturbed", tried)
+}
+
+// TestSpare holds that no artifact takes the room that an installation needs, that what has begun stops too, and that
+// nothing of it is left.
+func TestSpare(t *testing.T) {
+	t.Parallel()
+	const room = depot.SpareMin + 12<<20
+	memory := memfs.New(memfs.Options{FreeBytes: room})
+	d := depot.Open(memory, "/store")
+	var space *vfs.SpaceError
+	if _, err := d.Create(13 << 20); !errors.As(err, &space) || space.Need != depot.SpareMin+13<<20 {
+		t.Errorf("an artifact that takes it all: %v", err)
+	}
+	w, err := d.Create(0) // of a size that is not known beforehand
+	if err != nil {
+		t.Fatal(err)
+	}
+	written, block := 0, make([]byte, 1<<20)
+	for err == nil && written < 64<<20 {
+		var count int
+		count, err = w.Write(block)
+		written += count
+	}
+	if !errors.As(err, &space) || written > 16<<20 {
+		t.Errorf("%d bytes were written: %v", written, err)
+	}
+	if err := w.Abort(); err != nil {
+		t.Error(err)
+	}
+	if _, err := d.Create(12<<20 - 1<<16); err != nil {
+		t.Errorf("after it was thrown away: %v", err)
+	}
 }

@@ -53,7 +53,14 @@ func ExpandHosts(pattern string) ([]string, error) {
 
 // isHost says that a text is what ssh takes for a destination, and no program for an option.
 func isHost(name string) bool {
-	return len(name) <= hostNameMax && onlyOf(name, letters+"._:%@-") && !strings.HasPrefix(name, "-")
+	host := name
+	if at := strings.LastIndexByte(name, '@'); at >= 0 { // which is where ssh takes the user's name off
+		user := name[:at]
+		if host = name[at+1:]; user == "" || user[0] == '-' {
+			return false
+		}
+	}
+	return len(name) <= hostNameMax && onlyOf(name, letters+"._:%@-") && host != "" && host[0] != '-'
 }
 
 // expandRanges returns what 0-2,08 stands for. Leading zeros are kept.

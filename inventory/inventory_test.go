@@ -28,7 +28,7 @@ func TestExpandHosts(t *testing.T) {
 	}
 	for _, pattern := range []string{
 		"", "-oProxyCommand=x", "tb[0-1", "tb[]", "tb[a-b]", "tb[2-1]", "tb[0-1000]", "a[0-99]b[0-99]", "tb 0", "tb0;x", "tb[0-1],", "[0-1]]",
-		"tb[0--1]", "tb[1,]", "tb[1234567]", strings.Repeat("a", 256), "tb\x00", "[-1]x", "tb\n",
+		"tb[0--1]", "tb[1,]", "tb[1234567]", strings.Repeat("a", 256), "tb\x00", "[-1]x", "tb\n", "root@-x", "root@", "@tb0", "-l@tb0", "a@b@-c",
 	} {
 		if got, err := ExpandHosts(pattern); err == nil {
 			t.Errorf("%q: %v, want an error", pattern, got)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/depot"
@@ -37,11 +38,17 @@ const (
 
 	// RequestSizeMax is the most bytes of the body of a request.
 	RequestSizeMax = 64 << 10
-	// AnswerSizeMax is the most bytes of an answer that are read.
+	// AnswerSizeMax is the most bytes of an answer that are read, and ReportSizeMax of a report.
 	AnswerSizeMax = 16 << 20
+	ReportSizeMax = 1 << 20
 
-	bodyTimeout = 30 * time.Second // of a request's body
-	lockWait    = 30 * time.Second // for another holder of a target's lock
+	// Of an answer of the most bytes, one of this many may begin a value of JSON: three
+	// bytes of text can be hundreds in memory.
+	valueSize = 16
+
+	bodyTimeout   = 30 * time.Second // of a request's body; of an artifact's, without a byte
+	lockWait      = 30 * time.Second // for another holder of a target's lock
+	answerTimeout = 90 * time.Second // of an answer, from the request on: with the wait for a lock
 )
 
 // ClaimRequest asks for a target for a run of a rollout.
@@ -107,8 +114,11 @@ func (e *AnswerError) Unwrap() error {
 // Report asks a host what it shows of itself and its targets.
 func (s *Session) Report(ctx context.Context) (*report.Host, error) {
 	var answer report.Host
-	if err := s.call(ctx, http.MethodGet, pathReport, nil, &answer); err != nil {
+	if err := s.ask(ctx, http.MethodGet, pathReport, nil, &answer); err != nil {
 		return nil, err
+	}
+	if answer.Version != report.HostVersion {
+		return nil, fmt.Errorf("host %s: a report of version %d, and this tbctl reads version %d", s.Host, answer.Version, report.HostVersion)
 	}
 	return &answer, nil
 }
@@ -117,23 +127,24 @@ func (s *Session) Report(ctx context.Context) (*report.Host, error) {
 // host does not give the target to another run of the plan, until the session ends.
 func (s *Session) Claim(ctx context.Context, request ClaimRequest) (fleet.Fence, error) {
 	var answer ClaimAnswer
-	err := s.call(ctx, http.MethodPost, pathClaim, request, &answer)
+	err := s.ask(ctx, http.MethodPost, pathClaim, request, &answer)
 	return answer.Fence, err
 }
 
 // Phase notes how far a run is with a target, or gives it back.
 func (s *Session) Phase(ctx context.Context, request PhaseRequest) error {
-	return s.call(ctx, http.MethodPost, pathPhase, request, &struct{}{})
+	return s.ask(ctx, http.MethodPost, pathPhase, request, &struct{}{})
 }
 
 // Store asks a host what it has in its store.
 func (s *Session) Store(ctx context.Context) ([]depot.Artifact, error) {
 	var answer StoreAnswer
-	err := s.call(ctx, http.MethodGet, pathStore, nil, &answer)
+	err := s.ask(ctx, http.MethodGet, pathStore, nil, &answer)
 	return answer.Artifacts, err
 }
 
-// Put sends an artifact into a host's store, and returns when it is durable there. Its size and SHA-256 are known beforehand.
+// Put sends an artifact into a host's store, and returns when it is durable there, or with the context. Its size and
+// SHA-256 are known beforehand.
 func (s *Session) Put(ctx context.Context, digest string, size int64, content io.Reader) (depot.Artifact, error) {
 	var answer depot.Artifact
 	request, err := http.NewRequestWithContext(ctx, http.MethodPut, pathPut+digest, content)
@@ -144,13 +155,23 @@ func (s *Session) Put(ctx context.Context, digest string, size int64, content io
 	return answer, s.send(request, &answer)
 }
 
-// Swap puts an artifact of the host's store at a target. The outcome says what was done.
+// Swap puts an artifact of the host's store at a target, and returns when that is done, or with the context. The outcome
+// says what was done.
 func (s *Session) Swap(ctx context.Context, request SwapRequest) (*report.Outcome, error) {
 	var answer report.Outcome
 	if err := s.call(ctx, http.MethodPost, pathSwap, request, &answer); err != nil {
 		return nil, err
 	}
 	return &answer, nil
+}
+
+// ask is [Session.call] for what a host answers soon. A host that does not, though its connection is alive, is
+// [ReasonSilent].
+func (s *Session) ask(ctx context.Context, method, path string, body, answer any) error {
+	silent := &SessionError{Host: s.Host, Reason: ReasonSilent, Err: fmt.Errorf("nothing came within %v", s.patience)}
+	ctx, cancel := context.WithTimeoutCause(ctx, s.patience, silent)
+	defer cancel()
+	return s.call(ctx, method, path, body, answer)
 }
 
 // call sends a request and reads its answer. The error is a [*SessionError], an [*AnswerError], the
@@ -177,17 +198,26 @@ func (s *Session) send(request *http.Request, answer any) error {
 		return err
 	}
 	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, AnswerSizeMax+1))
+	sizeMax := AnswerSizeMax
+	if request.URL.Path == pathReport {
+		sizeMax = ReportSizeMax
+	}
+	text, err := io.ReadAll(io.LimitReader(response.Body, int64(sizeMax)+1))
 	switch {
 	case err != nil:
 		return s.program.lost(request.Context(), err)
-	case len(text) > AnswerSizeMax:
-		return fmt.Errorf("host %s: an answer of more than %d bytes", s.Host, AnswerSizeMax)
+	case len(text) > sizeMax:
+		return fmt.Errorf("host %s: an answer of more than %d bytes", s.Host, sizeMax)
+	case bytes.Count(text, []byte(","))+bytes.Count(text, []byte("{")) > sizeMax/valueSize:
+		return fmt.Errorf("host %s: an answer of more than %d values", s.Host, sizeMax/valueSize)
 	case response.StatusCode == http.StatusOK:
 		err = json.Unmarshal(text, answer)
 	default:
 		failed := &AnswerError{Host: s.Host}
 		if err = json.Unmarshal(text, &failed.Answer); err == nil && failed.Answer.Class != fault.None {
+			if !slices.Contains(fault.Classes(), failed.Answer.Class) {
+				failed.Answer.Class = fault.Failed // one that a later tbctl may have
+			}
 			return failed
 		}
 		err = errors.Join(err, fmt.Errorf("status %d without a reason", response.StatusCode))

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -43,8 +45,9 @@ type Dialer struct {
 type Session struct {
 	Host string
 
-	conn    *http.ClientConn
-	program *program
+	conn     *http.ClientConn
+	program  *program
+	patience time.Duration // with an answer, [answerTimeout]
 }
 
 // program is the process that carries a session.
@@ -82,13 +85,13 @@ func (d *Dialer) Dial(ctx context.Context, host string) (*Session, error) {
 		DialContext:        func(context.Context, string, string) (net.Conn, error) { return started.pipes, nil },
 		Protocols:          protocols,
 		HTTP2:              http2Config(),
-		DisableCompression: true,
+		DisableCompression: true, MaxResponseHeaderBytes: headerSizeMax,
 	}
 	conn, err := transport.NewClientConn(ctx, "http", "host:80")
 	if err == nil {
 		select {
 		case <-started.out.spoken:
-			return &Session{host, conn, started}, nil
+			return &Session{host, conn, started, answerTimeout}, nil
 		case <-started.out.ended:
 			err = io.ErrUnexpectedEOF
 		case <-ctx.Done():
@@ -135,12 +138,11 @@ func (s *Session) Close() error {
 
 // command is the program and its arguments.
 func (d *Dialer) command(host string) ([]string, error) {
-	inner := make([]string, 0, len(d.Become)+2)
-	for _, word := range append(append(inner, d.Become...), "tbctl", "host") {
+	inner := append(slices.Clone(d.Become), "tbctl", "host")
+	for _, word := range inner {
 		if word == "" || strings.Trim(word, safeInShell) != "" {
-			return nil, errors.New("become: the word " + word + " cannot be passed through every shell: letters, digits and _ . / = : , + @ - only")
+			return nil, fmt.Errorf("become: the word %q cannot be passed through every shell: letters, digits and _ . / = : , + @ - only", word)
 		}
-		inner = append(inner, word)
 	}
 	words := d.SSH
 	if len(words) == 0 {

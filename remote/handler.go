@@ -54,16 +54,33 @@ func (h *Host) Handler() http.Handler {
 			answerError(w, fault.New(fault.Usage, fmt.Sprintf("this tbctl, %s, does not know the request %s %q", h.Version, r.Method, r.URL.Path)))
 			return
 		}
+		body := &body{ReadCloser: r.Body, control: http.NewResponseController(w)}
 		sizeMax := int64(RequestSizeMax)
 		if r.Method == http.MethodPut {
-			sizeMax = multiversion.SizeMax
-		} else {
-			// A body that does not end is cut. Errors: this is no connection with deadlines.
-			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
+			sizeMax, body.large = multiversion.SizeMax, true
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, sizeMax)
+		body.wait()
+		r.Body = http.MaxBytesReader(w, body, sizeMax)
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// body is a request's body that is cut when it does not end in [bodyTimeout], or, of a large one, when nothing of it comes
+// for so long.
+type body struct {
+	io.ReadCloser
+
+	control *http.ResponseController
+	large   bool
+}
+
+func (b *body) wait() { _ = b.control.SetReadDeadline(time.Now().Add(bodyTimeout)) } // a stream of HTTP/2 has deadlines
+
+func (b *body) Read(data []byte) (int, error) {
+	if b.large {
+		b.wait()
+	}
+	return b.ReadCloser.Read(data)
 }
 
 // Close ends the claims' sessions. What is claimed stays claimed.
@@ -149,7 +166,7 @@ func (h *Host) stored(r *http.Request, digest string) (depot.Artifact, error) {
 	if r.ContentLength > multiversion.SizeMax {
 		return depot.Artifact{}, fault.New(fault.Usage, fmt.Sprintf("%d bytes are more than an artifact has", r.ContentLength))
 	}
-	writer, err := h.Store.Create()
+	writer, err := h.Store.Create(max(0, r.ContentLength))
 	if err != nil {
 		return depot.Artifact{}, err
 	}
@@ -177,6 +194,9 @@ func (h *Host) swap(w http.ResponseWriter, r *http.Request) {
 func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) (*install.Outcome, error) {
 	if h.Require != "" {
 		return nil, fault.New(fault.Rejected, fmt.Sprintf("this host's configuration has require = %q, and nothing vouches here for what was sent", h.Require))
+	}
+	if !depot.IsDigest(request.Artifact) {
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Artifact))
 	}
 	file, err := h.Store.Open(request.Artifact)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,10 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // playing says in the environment that this program is to play ssh.
@@ -42,6 +47,12 @@ func playSSH(args []string) int {
 			fmt.Fprint(os.Stderr, words.said)
 			return words.exit
 		}
+	}
+	if body, ok := badReports[host]; ok {
+		Serve(context.Background(), os.Stdin, os.Stdout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body.write(w, r)
+		}))
+		return 0
 	}
 	switch host {
 	case "good":
@@ -351,5 +362,147 @@ func TestServeFinishes(t *testing.T) {
 	}
 	if err := <-served; err != nil || !finished.Load() {
 		t.Error(err, finished.Load())
+	}
+}
+
+// badReports are hosts that answer with something else than a report, and a word of what is said of each.
+var badReports = map[string]struct {
+	write func(w http.ResponseWriter, r *http.Request)
+	said  string
+}{
+	"nothing-in-it": {says(`{}`), "version 0"},
+	"null":          {says(`null`), "version 0"},
+	"a-list":        {says(`[1]`), "not an answer of tbctl"},
+	"a-page":        {says(`<html>`), "not an answer of tbctl"},
+	"newer":         {says(`{"version":2}`), "version 2"},
+	"wrong-kind":    {says(`{"version":1,"targets":[{"path":7}]}`), "not an answer of tbctl"},
+	"two":           {says(`{"version":1}{"version":1}`), "not an answer of tbctl"},
+	"many":          {says(`{"version":1,"targets":[{}` + strings.Repeat(`,{}`, 300_000) + `]}`), "values"},
+	"endless": {func(w http.ResponseWriter, r *http.Request) {
+		for r.Context().Err() == nil {
+			w.Write(make([]byte, 64<<10))
+		}
+	}, "more than 1048576 bytes"},
+	"long-header": {func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X", strings.Repeat("a", 1<<20))
+	}, "connection error"},
+	"only-pings": {func(w http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, "no answer"},
+	"odd-class": {func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(http.StatusTeapot)
+		io.WriteString(w, `{"class":"odd","message":"why not"}`)
+	}, "why not"},
+	"no-reason": {func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(http.StatusTeapot) }, "not an answer of tbctl"},
+}
+
+func says(text string) func(http.ResponseWriter, *http.Request) {
+	return func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, text) }
+}
+
+// TestBadReport holds that what a host answers in place of a report is an error, takes no more than its share of memory,
+// and that the session and its program end.
+func TestBadReport(t *testing.T) {
+	t.Parallel()
+	dialer := testDialer()
+	for name, test := range badReports {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			session, err := dialer.Dial(t.Context(), name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer session.Close()
+			if name == "only-pings" {
+				session.patience = time.Millisecond
+			}
+			shown, err := session.Report(t.Context())
+			if err == nil || shown != nil || !strings.Contains(err.Error(), test.said) {
+				t.Errorf("%+v, %v, want %q", shown, err, test.said)
+			}
+			if !slices.Contains(fault.Classes(), fault.Of(err)) {
+				t.Errorf("class %q", fault.Of(err))
+			}
+			if name == "only-pings" && !isReason(err, ReasonSilent) {
+				t.Errorf("%#v, want %s", err, ReasonSilent)
+			}
+			session.Close()
+			if session.program.cmd.ProcessState == nil {
+				t.Error("its program goes on")
+			}
+		})
+	}
+}
+
+// TestNobodySpeaks holds that a process to which nothing is said ends by itself, and when it is told to.
+func TestNobodySpeaks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for _, first := range []string{"", preface[:9]} {
+			in, theirs := io.Pipe()
+			go io.WriteString(theirs, first)
+			if err := Serve(t.Context(), in, io.Discard, testHandler()); !errors.Is(err, ErrNoSession) {
+				t.Error(err)
+			}
+			theirs.Close()
+			in, theirs = io.Pipe()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			if err := Serve(ctx, in, io.Discard, testHandler()); !errors.Is(err, context.Canceled) {
+				t.Error(err)
+			}
+			theirs.Close()
+		}
+	})
+}
+
+// TestStalledArtifact holds that an artifact of which nothing more comes is not waited for, though the other end still
+// answers pings, that nothing of it is left, and that what is not a digest is refused.
+func TestStalledArtifact(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		there, back := newWire(), newWire()
+		host := &Host{Store: depot.Open(vfs.OS(), dir)}
+		served := make(chan error, 1)
+		go func() { served <- Serve(t.Context(), there, back, host.Handler()) }()
+		protocols := new(http.Protocols)
+		protocols.SetUnencryptedHTTP2(true)
+		transport := &http.Transport{
+			DialContext: func(context.Context, string, string) (net.Conn, error) {
+				return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
+			},
+			Protocols: protocols, HTTP2: http2Config(),
+		}
+		conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, theirs := io.Pipe()
+		go theirs.Write([]byte("the first bytes"))
+		request, _ := http.NewRequestWithContext(t.Context(), "PUT", "http://host"+pathPut+strings.Repeat("0", 64), content)
+		before := time.Now()
+		response, err := conn.RoundTrip(request)
+		if err == nil {
+			if response.StatusCode == http.StatusOK {
+				t.Error("an artifact that did not come is stored")
+			}
+			response.Body.Close()
+		}
+		if took := time.Since(before); took > bodyTimeout+SilenceMax {
+			t.Errorf("it was waited for %v", took)
+		}
+		theirs.Close()
+		conn.Close()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+	})
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() && entry.Name() != ".lock" {
+			t.Errorf("%s was left", path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
 	}
 }

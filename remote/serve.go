@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 )
 
 // preface is what an HTTP/2 client says first, RFC 9113 section 3.4.
@@ -19,14 +20,20 @@ var ErrNoSession = errors.New("this command is started by another tbctl, which s
 // Serve answers the requests of one session and returns when it has ended: the other end is gone
 // or silent, or ctx is done. What a handler has begun is finished first; it sees by its request's
 // context that nobody waits for it. The error is nil when the other end closed the session, and
-// [ErrNoSession] when what came was something else; then nothing was written.
+// [ErrNoSession] when what came was something else, or nothing came; then nothing was written.
 func Serve(ctx context.Context, in io.ReadCloser, out io.Writer, handler http.Handler) error {
 	reader := bufio.NewReaderSize(in, 64<<10)
-	for i := range len(preface) { // one byte after the other, so that a person who types gets an answer
-		start, err := reader.Peek(i + 1)
-		if err != nil || start[i] != preface[i] {
+	spoke := make(chan bool, 1)
+	go func() { spoke <- beginsWithPreface(reader) }() // which nothing but the other end can interrupt
+	select {
+	case is := <-spoke:
+		if !is {
 			return ErrNoSession
 		}
+	case <-time.After(startTimeout):
+		return ErrNoSession
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	var handlers sync.WaitGroup
 	conn := newPipes(reader, out, in.Close)
@@ -55,6 +62,18 @@ func Serve(ctx context.Context, in io.ReadCloser, out io.Writer, handler http.Ha
 		err = nil
 	}
 	return errors.Join(err, context.Cause(ctx))
+}
+
+// beginsWithPreface says whether the preface comes. It looks at one byte after the other, so that a
+// person who types gets an answer.
+func beginsWithPreface(reader *bufio.Reader) bool {
+	for i := range len(preface) {
+		start, err := reader.Peek(i + 1)
+		if err != nil || start[i] != preface[i] {
+			return false
+		}
+	}
+	return true
 }
 
 // oneConn is a listener that yields one connection and then waits until it is closed.

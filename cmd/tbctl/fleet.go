@@ -13,11 +13,13 @@ import (
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/inventory"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type fleetCmd struct {
@@ -85,6 +87,7 @@ func ask(ctx context.Context, dialer *remote.Dialer, h *report.FleetHost) {
 		h.Report, err = session.Report(ctx)
 	}
 	if err == nil {
+		h.Problem = notShown(h)
 		return
 	}
 	h.Problem = &report.FleetProblem{Kind: fault.Of(err), Message: err.Error()}
@@ -94,18 +97,44 @@ func ask(ctx context.Context, dialer *remote.Dialer, h *report.FleetHost) {
 	}
 }
 
-// notAsked is what the whole ends with: one host that could not be asked is a failure.
-func notAsked(result *report.Fleet) error {
-	count := 0
-	for _, host := range result.Hosts {
-		if host.Problem != nil {
-			count++
-		}
+// notShown is why a report says nothing of the target that is asked for, or of any; nil: it does.
+func notShown(h *report.FleetHost) *report.FleetProblem {
+	var paths []string
+	for _, target := range h.Report.Targets {
+		paths = append(paths, target.Path)
 	}
-	if count == 0 {
+	if len(paths) > 0 && (h.Target == "" || slices.Contains(paths, h.Target)) {
 		return nil
 	}
-	return failed("each of them has a line that says what to do", fmt.Errorf("%d of %d hosts could not be asked", count, len(result.Hosts)))
+	message := fmt.Sprintf("host %s: it shows no target", h.Name)
+	if h.Target != "" {
+		message = fmt.Sprintf("host %s: its configuration does not name the target %s: its targets are %q", h.Name, h.Target, paths)
+	}
+	h.Report = nil
+	return &report.FleetProblem{Kind: fault.Usage, Message: message, Hint: "name the target in /etc/tbctl/config.toml there: targets = [\"/opt/tigerbeetle/tigerbeetle\"]"}
+}
+
+// notAsked is what the whole ends with: one host that could not be asked, or whose target could not be looked at, is a failure.
+func notAsked(result *report.Fleet) error {
+	asked, seen := 0, 0
+	for _, host := range result.Hosts {
+		if host.Problem != nil {
+			continue
+		}
+		asked++
+		blind := func(t report.HostTarget) bool { return t.Status == nil && (host.Target == "" || host.Target == t.Path) }
+		if !slices.ContainsFunc(host.Report.Targets, blind) {
+			seen++
+		}
+	}
+	all := len(result.Hosts)
+	switch {
+	case asked < all:
+		return failed("each of them has a line that says what to do", fmt.Errorf("%d of %d hosts could not be asked", all-asked, all))
+	case seen < all:
+		return failed("each of them has a line that says why", fmt.Errorf("the targets of %d of %d hosts could not be looked at", all-seen, all))
+	}
+	return nil
 }
 
 // inventory is the list that holds the named clusters or hosts; without names all of it.
@@ -171,16 +200,22 @@ func (a *app) readInventory(named string) (string, []byte, error) {
 		}
 	}
 	for _, place := range places {
-		file, err := os.Open(place)
+		file, info, err := vfs.OpenFile(place, nil)
 		if named == "" && errors.Is(err, fs.ErrNotExist) {
 			continue
+		}
+		var text []byte
+		if err == nil {
+			defer file.Close()
+			if why := config.OthersMayWrite(place, info, os.Geteuid()); named == "" && why != "" { // it names the program that is started
+				return place, nil, usage("look at it, and if it is yours, name it: --fleet "+shellWord(place), "%s is not read, since another user may decide what it says: %s", place, why)
+			}
+			text, err = io.ReadAll(io.LimitReader(file, inventory.SizeMax+1))
 		}
 		if err != nil {
 			return place, nil, &hintedError{class: fault.Usage, hint: "check the name: ls -l " + shellWord(place), err: err}
 		}
-		defer file.Close()
-		text, err := io.ReadAll(io.LimitReader(file, inventory.SizeMax+1))
-		return place, text, err
+		return place, text, nil
 	}
 	return "", nil, nil
 }

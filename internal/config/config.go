@@ -138,7 +138,7 @@ func (c *Config) read(path string, named bool) (map[string]any, error) {
 	}
 	defer file.Close()
 	if !named && os.Geteuid() == 0 {
-		if why := othersMayWrite(path, info); why != "" { // what root installs is not for others to say
+		if why := OthersMayWrite(path, info, 0); why != "" { // what root installs is not for others to say
 			c.Skipped = append(c.Skipped, Error{Path: path, Err: errors.New(why)})
 			return nil, nil
 		}
@@ -169,20 +169,28 @@ func cause(err error) error {
 	return err
 }
 
-// othersMayWrite says why another user than root may decide what a configuration says,
-// or "": the open file, or the directory in which it is, is not root's alone.
-func othersMayWrite(path string, opened fs.FileInfo) string {
-	const others = 0o022
+// OthersMayWrite says why another user than root and this one may decide what a file says, or "": the open
+// file, or the directory in which it is, is not theirs alone. The group of a user is his own on many systems; root's
+// is not asked who is in it. A user of less than 0 is of a system where this cannot be seen.
+func OthersMayWrite(path string, opened fs.FileInfo, user int) string {
+	others := fs.FileMode(0o002)
+	if user == 0 {
+		others = 0o022
+	}
+	if user < 0 {
+		return ""
+	}
+	foreign := func(info fs.FileInfo) bool { return ownerOf(info) != 0 && ownerOf(info) != user }
 	dir, err := os.Stat(filepath.Dir(path))
 	if err != nil {
 		return err.Error()
 	}
 	switch {
-	case ownerOf(opened) != 0:
+	case foreign(opened):
 		return fmt.Sprintf("it belongs to user %d", ownerOf(opened))
 	case opened.Mode().Perm()&others != 0:
 		return "others may write it"
-	case ownerOf(dir) != 0:
+	case foreign(dir):
 		return fmt.Sprintf("its directory belongs to user %d", ownerOf(dir))
 	case dir.Mode().Perm()&others != 0:
 		return "others may write its directory"

@@ -58,6 +58,9 @@ func fleetCluster(out *term.Stream, hosts []report.FleetHost) {
 			if t.Problem != "" {
 				note(h.Name, styles.Warn.Render("problem:"), t.Problem)
 			}
+			for _, warning := range t.Warnings {
+				note(h.Name, styles.Warn.Render("warning:"), warning)
+			}
 			if t.Status == nil {
 				continue
 			}
@@ -91,7 +94,7 @@ func fleetRows(name string, t *report.HostTarget) [][]string {
 	}
 	rollout := "-"
 	if fence := t.Status.Fence; fence != nil && fence.Phase.Holds() {
-		rollout = fmt.Sprintf("%d.%d %s, %s", fence.Generation, fence.Epoch, fence.Phase, fence.Holder.Who)
+		rollout = fmt.Sprintf("%d.%d %s, %s", fence.Generation, fence.Epoch, fence.Phase, term.Printable(fence.Holder.Who))
 	}
 	var rows [][]string
 	for index := range t.Status.Replicas {
