@@ -37,14 +37,20 @@ func newPipe() *pipe {
 
 // buffer returns the writer's buffer, empty or not yet full. It fails when the reader has stopped.
 func (p *pipe) buffer() ([]byte, error) {
-	if p.filling == nil {
-		select {
-		case p.filling = <-p.free:
-		case <-p.stop:
-			return nil, p.failure
-		}
+	if p.filling != nil {
+		return p.filling, nil
 	}
-	return p.filling, nil
+	select {
+	case <-p.stop: // even where there are buffers
+		return nil, p.failure
+	default:
+	}
+	select {
+	case p.filling = <-p.free:
+		return p.filling, nil
+	case <-p.stop:
+		return nil, p.failure
+	}
 }
 
 // flush hands the buffer to the reader.
