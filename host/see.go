@@ -46,3 +46,8 @@ func See(ctx context.Context, query Query) (replica.View, error) {
 func Says(process *replica.Process) string {
 	return fmt.Sprintf("process %d of user %s calls itself like the target, but executes %q: it is left out", process.PID, process.User(), process.Exe)
 }
+
+// SkippedText says how many processes of strangers were not looked into.
+func SkippedText(count int) string {
+	return fmt.Sprintf("%d processes of users who are not known to run replicas of this binary did not answer in time, and were not looked into", count)
+}

@@ -54,7 +54,8 @@
 // no device and no pipe is. What is read of a process is bounded, and so is the time that it
 // may take: what does not answer is told as [UnseenNoAnswer].
 //
-// Strangers come last and have less time. Of theirs no path is followed that the system does
+// Strangers come last and have less time, but for those in services, which no other stranger can make. How many were left
+// out is told in [View].Skipped. Of theirs no path is followed that the system does
 // not know already, neither with them nor here, and nothing is read but from memory, from local file systems that are
 // mounted here and from the target's: a system call that waits for a stranger's mount cannot be ended, not even
 // by SIGKILL. A stranger's process that does not answer proves nothing, and counts only if

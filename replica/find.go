@@ -61,6 +61,10 @@ type View struct {
 	// among the processes is not there.
 	Unseen []Unseen
 
+	// Skipped is how many processes of strangers were not looked into, since they did not answer in time. None of them
+	// counts: they hinder nothing, but what they are is not known.
+	Skipped int
+
 	// ByName is set where other users' processes are seen, but not what they execute:
 	// what they call themselves is all that is known of them.
 	ByName bool

@@ -117,12 +117,14 @@ type glance struct {
 	forbidden bool // nothing of it may be read
 	elsewhere bool // it is a replica that calls itself by another path, and where that leads cannot be seen
 	stranger  bool
+	service   bool // of a stranger's: it is in a service of the system, and so counts
 	busy      bool // a look of an earlier time still goes on
 }
 
-// glances returns the processes that may run from the target, those of strangers by
+// glances returns the processes that may run from the target, those of strangers that do not count by
 // themselves. What a stranger's process calls itself is asked for after all others: the answer
-// may never come. Then only the file that it executes counts, which is known without asking.
+// may never come. Then only the file that it executes counts, which is known without asking. Those in
+// services come first, since no stranger can put a process there to take their time.
 func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *View) (believed, strangers []glance, err error) {
 	look := func(limits limits, pids []int, strangers bool) (seen []glance, late []int, err error) {
 		found, answered, err := bounded(ctx, limits, pids, func(ctx context.Context, pid int) glance {
@@ -144,9 +146,11 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 		return nil, nil, err
 	}
 	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(lookLimits))...)
-	var forbidden, elsewhere, first, later []int // first, in order: strangers' processes that execute the target
+	var forbidden, elsewhere, services, first, later []int // first, in order: strangers' processes that execute the target
 	for _, each := range seen {
 		switch {
+		case each.stranger && each.service:
+			services = append(services, each.pid)
 		case each.stranger && each.executes:
 			first = append(first, each.pid)
 		case each.stranger:
@@ -159,13 +163,22 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 			forbidden = append(forbidden, each.pid)
 		}
 	}
+	ofServices, late, err := look(lookLimits, services, true)
+	if err != nil {
+		return nil, nil, err
+	}
+	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(lookLimits))...)
 	if seen, late, err = look(strangerLimits, slices.Concat(first, later), true); err != nil {
 		return nil, nil, err
 	}
+	all := len(late)
 	late = slices.DeleteFunc(late, func(pid int) bool { _, executes := slices.BinarySearch(first, pid); return !executes })
+	view.Skipped += all - len(late)
 	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(strangerLimits))...)
-	for _, each := range seen {
+	for _, each := range slices.Concat(ofServices, seen) {
 		switch {
+		case each.candidate && each.service:
+			believed = append(believed, each)
 		case each.candidate:
 			strangers = append(strangers, each)
 		case each.elsewhere:
@@ -225,8 +238,11 @@ func (f *Finder) glanceOnce(place *place, pid int, strangers bool) (glance, erro
 	}
 	defer entry.close()
 	seen.executes = place.index(id.inode) >= 0
-	if seen.stranger = place.users.stranger(entry.user()); seen.stranger && !strangers {
-		return seen, nil
+	if seen.stranger = place.users.stranger(entry.user()); seen.stranger {
+		seen.service = entry.service() != ""
+		if !strangers {
+			return seen, nil
+		}
 	}
 	args, none, err := entry.arguments()
 	if id.err != nil {
@@ -256,7 +272,7 @@ func (e *entry) another(command string) bool {
 
 // looks looks into the candidates, and adds those that run from the target to the view, and
 // what they execute to alive. A stranger's that does not answer proves nothing, unless it
-// executes the target.
+// executes the target or is in a service.
 func (f *Finder) looks(ctx context.Context, limits limits, place *place, candidates []glance, alive map[executable]bool, view *View) error {
 	type looked struct {
 		process Process
@@ -275,8 +291,10 @@ func (f *Finder) looks(ctx context.Context, limits limits, place *place, candida
 	for index, candidate := range candidates {
 		switch {
 		case !answered[index], found[index].err != nil && !errors.Is(found[index].err, errGone):
-			if !candidate.stranger || candidate.executes {
+			if !candidate.stranger || candidate.executes || candidate.service {
 				late = append(late, candidate.pid)
+			} else {
+				view.Skipped++
 			}
 		case found[index].err == nil:
 			view.Processes = append(view.Processes, found[index].process)

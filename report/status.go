@@ -52,6 +52,7 @@ type Status struct {
 	Observed bool             `json:"replicas_observed"`
 	Unseen   []replica.Unseen `json:"replicas_unseen"`
 	ByName   bool             `json:"replicas_by_name"` // of other users' processes only the names could be seen
+	Skipped  int              `json:"replicas_skipped"` // processes of strangers that did not answer in time: none of them counts
 	Replicas []host.Replica   `json:"replicas"`
 
 	// Advisories are what is known of both files, and of other releases that run.

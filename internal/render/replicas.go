@@ -51,6 +51,9 @@ func replicas(out *term.Stream, s *report.Status, command string) {
 	if more := len(claims) - claimsShown; more > 0 {
 		out.Printf("%d more processes do so.\n", more)
 	}
+	if s.Skipped > 0 {
+		out.Printf("%s.\n", out.Hang(host.SkippedText(s.Skipped), 2))
+	}
 	switch {
 	case len(s.Unseen) > 0:
 		title := "Running replicas cannot be seen from here:"
@@ -68,6 +71,8 @@ func replicas(out *term.Stream, s *report.Status, command string) {
 	case s.ByName:
 		out.Printf("No process of this user runs from this binary, and of the others none says that it does.\n")
 		out.Printf("To see what they execute, look as root: sudo %s\n", command)
+	case s.Skipped > 0:
+		out.Printf("No other process runs from this binary.\n")
 	default:
 		out.Printf("No process runs from this binary.\n")
 	}
