@@ -12,7 +12,7 @@ import (
 	"github.com/tbctl/tbctl/replica"
 )
 
-// BenchmarkFind looks through real processes: one replica, and others that have nothing to do
+// BenchmarkFind looks through real processes: replicas, and others that have nothing to do
 // with the target.
 func BenchmarkFind(b *testing.B) {
 	sleep, err := exec.LookPath("sleep")
@@ -20,19 +20,20 @@ func BenchmarkFind(b *testing.B) {
 		b.Skipf("skipped: %v", err)
 	}
 	binary, dataFile := standin.Install(b, standin.Binary(b, "0.17.6", "0.17.5"))
-	p := standin.Start(b, binary, dataFile, standin.Options{})
-	for _, count := range []int{1, 500} {
-		b.Run(strconv.Itoa(count), func(b *testing.B) {
+	for _, size := range []struct{ replicas, others int }{{1, 0}, {1, 499}, {6, 0}} {
+		b.Run(fmt.Sprintf("replicas=%d/others=%d", size.replicas, size.others), func(b *testing.B) {
 			proc := b.TempDir()
 			show := func(name string) {
 				if err := os.Symlink("/proc/"+name, filepath.Join(proc, name)); err != nil {
 					b.Fatal(err)
 				}
 			}
-			for _, name := range []string{"self", "stat", strconv.Itoa(p.PID())} {
-				show(name)
+			show("self")
+			show("stat")
+			for range size.replicas {
+				show(strconv.Itoa(standin.Start(b, binary, dataFile, standin.Options{}).PID()))
 			}
-			for range count - 1 {
+			for range size.others {
 				other := exec.Command(sleep, "1000")
 				if err := other.Start(); err != nil {
 					b.Fatal(err)
@@ -43,7 +44,7 @@ func BenchmarkFind(b *testing.B) {
 			finder := replica.NewFinder(binary, replica.Options{Proc: proc})
 			for b.Loop() {
 				view, err := finder.Find(b.Context())
-				if err != nil || len(view.Processes) != 1 {
+				if err != nil || len(view.Processes) != size.replicas {
 					b.Fatal(fmt.Sprint(view, err))
 				}
 			}

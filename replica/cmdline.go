@@ -88,6 +88,15 @@ func parseArguments(cmdline string) arguments {
 	return parsed
 }
 
+// parseCommand returns argv[0], as parseArguments does, of the first argumentMax+1 bytes of a command line.
+func parseCommand(start string) string {
+	command, _, _ := strings.Cut(start, "\x00")
+	if len(command) > argumentMax {
+		return ""
+	}
+	return strings.Clone(command)
+}
+
 // starts reports whether the command line is that of a replica, whatever it is called.
 func (a arguments) starts() bool {
 	return a.subcommand == subcommandStart && (a.addresses != "" || a.noPolling != "")

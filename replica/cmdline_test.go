@@ -98,7 +98,14 @@ func FuzzParse(f *testing.F) {
 		if len(args.command) > argumentMax || len(args.positional) > argumentMax || len(args.addresses) > argumentMax {
 			t.Errorf("%d bytes of it are kept", len(args.command)+len(args.positional)+len(args.addresses))
 		}
+		if command := parseCommand(text[:min(len(text), argumentMax+1)]); command != args.command {
+			t.Errorf("the first word of %q is %q, and of its first part %q", text, args.command, command)
+		}
 		parseStatus(text)
+		parseUser(text)
+		nested(text)
+		parseMounts(text)
+		parseService(text, text)
 		if boot, ok := parseBootTime(text); ok && boot < 0 {
 			t.Errorf("boot at %d of %q", boot, text)
 		}

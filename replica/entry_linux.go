@@ -21,6 +21,9 @@ const (
 	// textMax bounds what is read of /proc's text files, in bytes.
 	textMax = 256 << 10
 
+	// textUsual is what most of them have, in bytes.
+	textUsual = 2 << 10
+
 	// linkMax is more than the kernel says of a link in /proc.
 	linkMax = 2 * unix.PathMax
 
@@ -102,9 +105,16 @@ func (e *entry) arguments() (args arguments, none bool, err error) {
 	return parseArguments(text), text == "", err
 }
 
+// command reads argv[0] alone: what the process says first of all. None is a command line that is empty.
+func (e *entry) command() (command string, none bool, err error) {
+	text, err := e.part("cmdline", argumentMax+1)
+	return parseCommand(text), text == "", err
+}
+
+// readLimited reads up to limit bytes. What /proc says of a process mostly fits the first buffer.
 func readLimited(r io.Reader, limit int64) (string, error) {
-	var buffer bytes.Buffer
-	_, err := io.Copy(&buffer, io.LimitReader(r, limit))
+	buffer := bytes.NewBuffer(make([]byte, 0, textUsual))
+	_, err := buffer.ReadFrom(io.LimitReader(r, limit))
 	return buffer.String(), err
 }
 

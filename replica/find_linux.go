@@ -244,18 +244,19 @@ func (f *Finder) glanceOnce(place *place, pid int, strangers bool) (glance, erro
 			return seen, nil
 		}
 	}
-	args, none, err := entry.arguments()
 	if id.err != nil {
+		args, _, err := entry.arguments()
 		seen.candidate = place.resembles(args)
 		seen.elsewhere = !seen.candidate && args.starts() && !entry.another(args.command)
 		seen.forbidden = errors.Is(id.err, fs.ErrPermission) && errors.Is(err, fs.ErrPermission)
-	} else {
-		path, deleted := id.path()
-		seen.candidate = seen.executes || id.memory() || place.means(path) || place.named(args.command) ||
-			place.related(path) || place.related(args.command) || deleted && !entry.same("ns/mnt", place.mount)
-		if !seen.candidate && (none || err != nil) {
-			return seen, errUnsettled
-		}
+		return seen, nil
+	}
+	path, deleted := id.path()
+	command, none, err := entry.command()
+	seen.candidate = seen.executes || id.memory() || place.means(path) || place.named(command) ||
+		place.related(path) || place.related(command) || deleted && !entry.same("ns/mnt", place.mount)
+	if !seen.candidate && (none || err != nil) {
+		return seen, errUnsettled
 	}
 	return seen, nil
 }

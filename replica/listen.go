@@ -38,12 +38,20 @@ func parseListener(line string) (at netip.AddrPort, inode uint64, ok bool, err e
 		indexInode  = 9
 		stateListen = "0A"
 	)
-	fields := strings.Fields(line)
-	if len(fields) > indexState && fields[indexState] != stateListen {
-		return at, 0, false, nil
+	var fields [indexInode + 1]string
+	count := 0
+	for field := range strings.FieldsSeq(line) {
+		if count == indexState && field != stateListen {
+			return at, 0, false, nil
+		}
+		if count == len(fields) {
+			break
+		}
+		fields[count] = field
+		count++
 	}
-	if len(fields) <= indexInode {
-		return at, 0, false, fmt.Errorf("socket %.80q has %d fields, want more than %d", line, len(fields), indexInode)
+	if count < len(fields) {
+		return at, 0, false, fmt.Errorf("socket %.80q has %d fields, want more than %d", line, count, indexInode)
 	}
 	host, port, _ := strings.Cut(fields[indexLocal], ":")
 	raw, err := hex.DecodeString(host)

@@ -26,6 +26,8 @@ type place struct {
 
 	headers []named
 	held    []multiversion.Release
+
+	networks networks
 }
 
 func (f *Finder) locate() (*place, error) {
