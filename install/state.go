@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/tbctl/tbctl/durable"
@@ -156,7 +157,14 @@ func (s *State) UnmarshalJSON(text []byte) error {
 	if err := errors.Join(json.Unmarshal(known, &names), json.Unmarshal(text, &unknown)); err != nil {
 		return err
 	}
-	maps.DeleteFunc(unknown, func(name string, _ json.RawMessage) bool { _, is := names[name]; return is })
+	maps.DeleteFunc(unknown, func(name string, _ json.RawMessage) bool {
+		for known := range names {
+			if strings.EqualFold(known, name) { // as the decoder compares them
+				return true
+			}
+		}
+		return false
+	})
 	*s = State(stored.plainState)
 	s.unknown = unknown
 	s.DataFiles = stored.DataFiles
