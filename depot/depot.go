@@ -413,6 +413,9 @@ func (d *Depot) Remove(ctx context.Context, digest string, keep func() (bool, er
 
 // AddReceipt notes who vouched for an artifact, durably. The same receipt at another time replaces the one before.
 func (d *Depot) AddReceipt(ctx context.Context, digest string, receipt Receipt) error {
+	if !IsDigest(digest) {
+		return fmt.Errorf("note a receipt: %w", &fs.PathError{Op: "write", Path: d.Path(digest), Err: fs.ErrInvalid})
+	}
 	for _, text := range []string{receipt.Kind, receipt.By, receipt.Source, receipt.Who} {
 		if len(text) > receiptTextMax {
 			return fmt.Errorf("note a receipt: %w: a text of %d bytes", vfs.ErrTooLarge, len(text))
@@ -472,6 +475,9 @@ func (d *Depot) receipts(digest string) ([]Receipt, error) {
 	}
 	if err := json.Unmarshal(text, &receipts); err != nil {
 		return []Receipt{}, fmt.Errorf("%s: %w", d.Path(digest)+receiptSuffix, err)
+	}
+	if receipts == nil { // null
+		receipts = []Receipt{}
 	}
 	return receipts, nil
 }

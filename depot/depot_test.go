@@ -147,6 +147,19 @@ func TestReceipts(t *testing.T) {
 	if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{By: strings.Repeat("a", 5<<10)}); !errors.Is(err, vfs.ErrTooLarge) {
 		t.Errorf("%v", err)
 	}
+	for _, name := range []string{"", "../" + artifact.SHA256, artifact.SHA256[:63]} {
+		if err := d.AddReceipt(t.Context(), name, depot.Receipt{Kind: "sums"}); !errors.Is(err, fs.ErrInvalid) {
+			t.Errorf("a receipt of %q: %v", name, err)
+		}
+	}
+	for _, text := range []string{"null", "[", "{}", ""} { // what cannot be read vouches for nothing, and hides no artifact
+		if err := os.WriteFile(d.Path(artifact.SHA256)+".receipts", []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := d.Stat(artifact.SHA256); err != nil || found.Receipts == nil || len(found.Receipts) != 0 {
+			t.Errorf("receipts %q: %+v, %v", text, found, err)
+		}
+	}
 }
 
 func TestRemove(t *testing.T) {
