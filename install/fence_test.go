@@ -149,33 +149,43 @@ func TestFencedAlready(t *testing.T) {
 func TestTakenOver(t *testing.T) {
 	t.Parallel()
 	b := files(t)
-	m := newMachine(t, memfs.Options{}, nil, b.old)
-	ana, bob := fenceOf(4, 2, "ana"), fenceOf(4, 3, "bob")
-	_, err := claim(t, m, ana, false)
-	check(t, err)
-	if _, err := claim(t, m, bob, false); reasonOf(err) != fleet.ReasonHeld {
-		t.Fatalf("%v, want %s", err, fleet.ReasonHeld)
-	}
-	r := request()
-	r.Fence = &ana
-	r.Guard = func(ctx context.Context) error {
-		if _, _, err := m.installer().Claim(ctx, targetName, bob, true, 0); fault.Of(err) != fault.Busy {
-			t.Errorf("a claim while a run has the lock: %v", err)
+	for _, back := range []bool{false, true} {
+		m := newMachine(t, memfs.Options{}, b.old, b.new)
+		ana, bob := fenceOf(4, 2, "ana"), fenceOf(4, 3, "bob")
+		_, err := claim(t, m, ana, false)
+		check(t, err)
+		if _, err := claim(t, m, bob, false); reasonOf(err) != fleet.ReasonHeld {
+			t.Fatalf("%v, want %s", err, fleet.ReasonHeld)
 		}
-		dir, err := m.OpenDir(targetDir)
-		check(t, err)
-		check(t, dir.Remove("."+path.Base(targetName)+".tbctl-lock"))
-		_, err = claim(t, m, bob, true)
-		check(t, err)
-		return nil
-	}
-	before := m.look(t, "before")
-	outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
-	if reasonOf(err) != fleet.ReasonEpoch || outcome.Changed {
-		t.Errorf("%+v, %v", outcome, err)
-	}
-	if got := m.look(t, "after"); fmt.Sprint(got) != fmt.Sprint(before) {
-		t.Errorf("%+v, was %+v", got, before)
+		r := request()
+		r.Fence = &ana
+		r.Fit.Needs, r.Fit.Stopped = needs("0.17.8"), true
+		taken := false
+		r.Guard = func(ctx context.Context) error {
+			if _, _, err := m.installer().Claim(ctx, targetName, bob, true, 0); fault.Of(err) != fault.Busy {
+				t.Errorf("a claim while a run has the lock: %v", err)
+			}
+			dir, err := m.OpenDir(targetDir)
+			check(t, err)
+			check(t, dir.Remove("."+path.Base(targetName)+".tbctl-lock"))
+			_, err = claim(t, m, bob, true)
+			check(t, err)
+			taken = true
+			return nil
+		}
+		before := m.look(t, "before")
+		var outcome *install.Outcome
+		if back {
+			outcome, err = m.installer().Rollback(t.Context(), r)
+		} else {
+			outcome, err = m.installer().Install(t.Context(), r, fetchOf(b.next, nil))
+		}
+		if !taken || reasonOf(err) != fleet.ReasonEpoch || outcome.Changed {
+			t.Errorf("back %v: %+v, %v", back, outcome, err)
+		}
+		if got := m.look(t, "after"); fmt.Sprint(got) != fmt.Sprint(before) {
+			t.Errorf("back %v: %+v, was %+v", back, got, before)
+		}
 	}
 }
 

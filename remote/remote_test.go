@@ -72,6 +72,13 @@ func playSSH(args []string) int {
 			fmt.Fprintln(os.Stderr, "Connection to dies closed by remote host.")
 			os.Exit(255)
 		}))
+	case "breaks-off": // after a whole answer, as it seems
+		Serve(context.Background(), os.Stdin, os.Stdout, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "3")
+			io.WriteString(w, "{}")
+			http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}))
 	case "gone":
 		return 0
 	}
@@ -212,6 +219,19 @@ func TestHostDies(t *testing.T) {
 	_, err = ask(t.Context(), session, "GET", "/", nil)
 	if !isReason(err, ReasonLost) || !strings.Contains(err.Error(), "closed by remote host") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestAnswerBreaksOff holds that an answer whose end did not come is none, whatever its beginning says.
+func TestAnswerBreaksOff(t *testing.T) {
+	t.Parallel()
+	session, err := testDialer().Dial(t.Context(), "breaks-off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if err := session.Phase(t.Context(), PhaseRequest{}); err == nil {
+		t.Error("a phase was noted, by an answer that broke off")
 	}
 }
 

@@ -6,6 +6,7 @@
 //	go run -tags mutate ./internal/mutate ./install ./fsatomic    every change to these packages
 //	go run -tags mutate ./internal/mutate -since main             changes to the lines that differ from main
 //	go run -tags mutate ./internal/mutate -named                  the changes in named.go, all of which must be noticed
+//	go run -tags mutate ./internal/mutate -named ./install        those of them in this package
 //
 // A condition is negated or left out, an error is dropped where it is returned or made, a constant
 // becomes another one, a statement is removed. Sources are not touched: the go command is given an
@@ -43,7 +44,7 @@ func run() int {
 	defer os.RemoveAll(place)
 	t := trial{place: place, ends: time.Now().Add(*bound), bounded: *bound > 0}
 	if *named {
-		return t.named()
+		return t.named(flag.Args())
 	}
 	packages := flag.Args()
 	if len(packages) == 0 && *since == "" {

@@ -99,4 +99,48 @@ var namedMutants = []namedMutant{
 		old: "		reserve(file, int64(len(data)))\n", new: "",
 		tests: "./install ^TestRollbackFull$",
 	},
+	{
+		name: "a run that lost the host installs there", file: "install/apply.go",
+		old: `if err := r.stillFenced(); err != nil {`, new: `if err := error(nil); err != nil {`,
+		tests: "./install ^TestTakenOver$",
+	},
+	{
+		name: "a run that lost the host rolls back there", file: "install/rollback.go",
+		old: `if err := r.stillFenced(); err != nil {`, new: `if err := error(nil); err != nil {`,
+		tests: "./install ^TestTakenOver$",
+	},
+	{
+		name: "a claim goes back to an earlier run", file: "fleet/fence.go",
+		old: `case offered.Epoch < stored.Epoch:`, new: `case false:`,
+		tests: "./fleet ^TestClaim$",
+	},
+	{
+		name: "a store takes other bytes than they are called", file: "depot/depot.go",
+		old: `if want != "" && want != digest {`, new: `if false {`,
+		tests: "./depot ^TestPut$",
+	},
+	{
+		name: "a file is rebuilt from a damaged executable", file: "delta/delta.go",
+		old: `if sum != nil && sum.Checksum() != *segment.Executable {`, new: `if false {`,
+		tests: "./delta ^TestRebuildErrors$",
+	},
+	{
+		name: "a host acts on a target that its configuration does not name", file: "remote/handler.go",
+		old: `case !slices.Contains(h.Targets, name):`, new: `case false && !slices.Contains(h.Targets, name):`,
+		tests: "./remote ^TestHostTargets$",
+	},
+	{
+		name: "an end that became silent is waited for and believed", file: "remote/conn.go",
+		old: `SendPingTimeout: pingAfter, `, new: ``,
+		tests: "./remote ^TestSilence$",
+	},
+	{
+		name: "an answer that broke off is believed", file: "remote/api.go",
+		old: `	case err != nil:
+		return s.program.lost(request.Context(), err)
+	case len(text)`, new: `	case false:
+		return s.program.lost(request.Context(), err)
+	case len(text)`,
+		tests: "./remote ^TestAnswerBreaksOff$",
+	},
 }

@@ -1,0 +1,218 @@
+package remote
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// place is a host in a directory, with a target that its configuration names and a file that it does not name.
+type place struct {
+	*Host
+	dir, target, other string
+}
+
+func newPlace(t testing.TB) place {
+	t.Helper()
+	dir := t.TempDir()
+	p := place{dir: dir, target: filepath.Join(dir, "bin", "tigerbeetle"), other: filepath.Join(dir, "other", "tigerbeetle")}
+	for _, each := range []string{p.target, p.other} {
+		if err := errors.Join(os.Mkdir(filepath.Dir(each), 0o755), os.WriteFile(each, []byte("as it was"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p.Host = &Host{Installer: &install.Installer{FS: vfs.OS(), Command: "tbctl host"}, Targets: []string{p.target}, Version: "test", Store: depot.Open(vfs.OS(), filepath.Join(dir, "store"))}
+	t.Cleanup(func() { p.Close() })
+	return p
+}
+
+// asked asks the handler, and returns the status and the answer.
+func (p place) asked(method, path string, body []byte) (int, ErrorAnswer) {
+	recorder := httptest.NewRecorder()
+	p.Handler().ServeHTTP(recorder, httptest.NewRequest(method, path, bytes.NewReader(body)))
+	var answer ErrorAnswer
+	if json.Unmarshal(recorder.Body.Bytes(), &answer) != nil {
+		return 0, answer
+	}
+	return recorder.Code, answer
+}
+
+// files are all files below the place, but for those of the store.
+func (p place) files(t testing.TB) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(p.dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && entry.Type().IsRegular() && !strings.HasPrefix(path, filepath.Join(p.dir, "store")+"/") {
+			text, readErr := os.ReadFile(path)
+			found, err = append(found, path+": "+string(text)), readErr
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func testFence() fleet.Fence {
+	return fleet.Fence{
+		Generation: 1, Epoch: 1, Plan: "sha256:" + strings.Repeat("a", 64), Cluster: "07",
+		Holder: fleet.Holder{ID: "ana", Who: "ana@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		Phase:  fleet.PhaseClaimed, Artifact: "sha256:" + strings.Repeat("9", 64),
+	}
+}
+
+// A host acts on the targets that its configuration names, and on no other path.
+func TestHostTargets(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	before := p.files(t)
+	for _, target := range []string{p.other, filepath.Dir(p.target) + "/../other/tigerbeetle", p.target + "/", "tigerbeetle", "-"} {
+		for path, request := range map[string]any{
+			pathClaim: ClaimRequest{Target: target, Fence: testFence(), TakeOver: true},
+			pathPhase: PhaseRequest{Target: target, Fence: testFence(), Phase: fleet.PhaseDone},
+			pathSwap:  SwapRequest{Target: target, Fence: testFence(), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed},
+		} {
+			text, err := json.Marshal(request)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status, answer := p.asked(http.MethodPost, path, text); status != http.StatusBadRequest || answer.Class != fault.Usage || !strings.Contains(answer.Message, "does not name the target") {
+				t.Errorf("%s of %q: %d, %+v", path, target, status, answer)
+			}
+		}
+	}
+	if after := p.files(t); !slices.Equal(after, before) {
+		t.Errorf("there is now\n%s\nand was\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
+	}
+	// Without a name the only one is meant; with two there is none.
+	text, err := json.Marshal(ClaimRequest{Fence: testFence()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := p.asked(http.MethodPost, pathClaim, text); status != http.StatusOK {
+		t.Errorf("a claim of the only target: %d, %+v", status, answer)
+	}
+	p.Targets = append(p.Targets, p.other)
+	if status, answer := p.asked(http.MethodPost, pathClaim, text); status != http.StatusBadRequest {
+		t.Errorf("a claim of one of two: %d, %+v", status, answer)
+	}
+}
+
+// FuzzHandler holds that whatever is asked is answered as an answer of tbctl, that a file whose SHA-256 differs is not
+// stored, and that no file is made or changed but beside the target that the configuration names.
+func FuzzHandler(f *testing.F) {
+	claim, err := json.Marshal(ClaimRequest{Fence: testFence()})
+	if err != nil {
+		f.Fatal(err)
+	}
+	swap, err := json.Marshal(SwapRequest{Fence: testFence(), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed})
+	if err != nil {
+		f.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("abc"))
+	f.Add("POST", pathClaim, claim)
+	f.Add("POST", pathPhase, []byte(`{"phase":"done"}`))
+	f.Add("POST", pathSwap, swap)
+	f.Add("PUT", pathPut+hex.EncodeToString(sum[:]), []byte("abc"))
+	f.Add("PUT", pathPut+strings.Repeat("0", 64), []byte("abc"))
+	f.Add("GET", pathStore, []byte(nil))
+	f.Add("DELETE", "/v2/x", []byte("{"))
+	p := newPlace(f)
+	f.Fuzz(func(t *testing.T, method, path string, body []byte) {
+		request, err := http.NewRequest(method, "http://host"+path, bytes.NewReader(body))
+		if err != nil || path == pathReport {
+			return // the report is of this machine's own processes
+		}
+		recorder := httptest.NewRecorder()
+		p.Handler().ServeHTTP(recorder, request)
+		var answer struct {
+			Class fault.Class `json:"class"`
+		}
+		if recorder.Code >= 300 && recorder.Code < 400 {
+			return // another spelling of a path
+		}
+		if err := json.Unmarshal(recorder.Body.Bytes(), &answer); err != nil || (recorder.Code == http.StatusOK) != (answer.Class == fault.None) {
+			t.Fatalf("%s %q: %d, %q, %v", method, path, recorder.Code, recorder.Body, err)
+		}
+		for _, file := range p.files(t) {
+			beside := strings.HasPrefix(file, filepath.Dir(p.target)+"/.tigerbeetle.") // its lock and its state
+			if !beside && file != p.target+": as it was" && file != p.other+": as it was" {
+				t.Fatalf("%s %q: there is now %q", method, path, file)
+			}
+		}
+		artifacts, err := p.Store.List()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, artifact := range artifacts {
+			if err := p.Store.Check(t.Context(), artifact.SHA256); err != nil {
+				t.Fatalf("%s %q: %v", method, path, err)
+			}
+			if _, err := p.Store.Remove(t.Context(), artifact.SHA256, func() (bool, error) { return false, nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// FuzzGreeting holds that what the other end says first is passed on as it came or is no session, however it comes in pieces,
+// and that what is kept of it has a bound.
+func FuzzGreeting(f *testing.F) {
+	f.Add([]byte{0, 0, 0, 4, 0, 0, 0, 0, 0, 1, 2, 3}, true)
+	f.Add([]byte{0, 0, 12, 4, 0, 0, 0, 0, 0}, false)
+	f.Add([]byte("Welcome to tb0, the bank's own machine!\n"), true)
+	f.Add([]byte("hi\n"), false)
+	f.Fuzz(func(t *testing.T, said []byte, pieces bool) {
+		g := &greeting{in: bytes.NewReader(said), spoken: make(chan struct{}), ended: make(chan struct{})}
+		if pieces {
+			g.in = iotest.OneByteReader(g.in)
+		}
+		var passed []byte
+		buffer := make([]byte, 512)
+		var err error
+		for err == nil {
+			var count int
+			count, err = g.Read(buffer)
+			passed = append(passed, buffer[:count]...)
+		}
+		spoken := false
+		select {
+		case <-g.spoken:
+			spoken = true
+		default:
+		}
+		select {
+		case <-g.ended:
+		default:
+			t.Error("it does not know that it has ended")
+		}
+		is := len(said) >= frameHeaderSize && isSettings(said)
+		switch {
+		case spoken != is, g.notHTTP2() != (!is && len(said) > 0):
+			t.Errorf("%q: HTTP/2 %v, something else %v", said, spoken, g.notHTTP2())
+		case is && !bytes.Equal(passed, said):
+			t.Errorf("%q came as %q", said, passed)
+		case !is && len(passed) >= frameHeaderSize, len(g.first) > greetingMax:
+			t.Errorf("%q: %q is passed on, %d bytes are kept", said, passed, len(g.first))
+		}
+	})
+}
