@@ -149,8 +149,18 @@ func TestFencedAlready(t *testing.T) {
 func TestTakenOver(t *testing.T) {
 	t.Parallel()
 	b := files(t)
-	for _, back := range []bool{false, true} {
+	const (
+		there    = "install"
+		back     = "roll back"           // the previous file itself
+		backCopy = "roll back by a copy" // of a previous file that another user can have open
+	)
+	for _, operation := range []string{there, back, backCopy} {
 		m := newMachine(t, memfs.Options{}, b.old, b.new)
+		if operation == back {
+			m = newMachine(t, memfs.Options{}, nil, nil)
+			m.install(t, b.old)
+			m.install(t, b.new)
+		}
 		ana, bob := fenceOf(4, 2, "ana"), fenceOf(4, 3, "bob")
 		_, err := claim(t, m, ana, false)
 		check(t, err)
@@ -175,16 +185,16 @@ func TestTakenOver(t *testing.T) {
 		}
 		before := m.look(t, "before")
 		var outcome *install.Outcome
-		if back {
+		if operation != there {
 			outcome, err = m.installer().Rollback(t.Context(), r)
 		} else {
 			outcome, err = m.installer().Install(t.Context(), r, fetchOf(b.next, nil))
 		}
 		if !taken || reasonOf(err) != fleet.ReasonEpoch || outcome.Changed {
-			t.Errorf("back %v: %+v, %v", back, outcome, err)
+			t.Errorf("%s: %+v, %v", operation, outcome, err)
 		}
 		if got := m.look(t, "after"); fmt.Sprint(got) != fmt.Sprint(before) {
-			t.Errorf("back %v: %+v, was %+v", back, got, before)
+			t.Errorf("%s: %+v, was %+v", operation, got, before)
 		}
 	}
 }
