@@ -3,6 +3,7 @@ package delta_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"testing"
@@ -193,5 +194,44 @@ func FuzzReader(f *testing.F) {
 		}
 		defer r.Close()
 		io.Copy(io.Discard, io.LimitReader(r, 64<<20))
+	})
+}
+
+// FuzzRebuild holds that a recipe from elsewhere which is well-formed makes a file of the size that it says or none, whatever comes as
+// the rest, and that what a receiver lacks is never more than the file.
+func FuzzRebuild(f *testing.F) {
+	executable := []byte("an executable of a past release")
+	hash := multiversion.NewHash()
+	hash.Write(executable)
+	sum := hash.Checksum()
+	for _, recipe := range []delta.Recipe{
+		{Size: 10, Segments: []delta.Segment{{Size: 3}, {Size: 7}}},
+		{Size: 41, Segments: []delta.Segment{{Size: 4}, {Size: 31, Executable: &sum}, {Size: 6}}},
+		{Size: 30, Segments: []delta.Segment{{Size: 30, Executable: &sum}}},
+	} {
+		text, err := json.Marshal(recipe)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text, []byte("what is lacking"))
+	}
+	held := delta.Held{sum: bytes.NewReader(executable)}
+	f.Fuzz(func(t *testing.T, text, rest []byte) {
+		var recipe delta.Recipe
+		if json.Unmarshal(text, &recipe) != nil || recipe.Check() != nil {
+			return
+		}
+		reduced := recipe.For(held)
+		if _, lacking := reduced.Lacking(); reduced.Check() != nil || lacking > recipe.Size {
+			t.Fatalf("%+v becomes %+v", recipe, reduced)
+		}
+		var made bytes.Buffer
+		err := reduced.Rebuild(t.Context(), &made, held, bytes.NewReader(rest))
+		if size := int64(made.Len()); size > recipe.Size || err == nil && size != recipe.Size {
+			t.Fatalf("%+v makes %d bytes, %v", reduced, size, err)
+		}
+		if _, lacking := reduced.Lacking(); err != nil && lacking <= int64(len(rest)) {
+			t.Fatalf("%+v with all that it lacks: %v", reduced, err)
+		}
 	})
 }
