@@ -46,7 +46,6 @@ func Of(binary *multiversion.Binary) (Recipe, error) {
 	other := func(end int64) {
 		if end > at {
 			recipe.Segments = append(recipe.Segments, Segment{Size: end - at})
-			at = end
 		}
 	}
 	for i := range binary.Images { // in the order of the file, as their bodies are

@@ -31,6 +31,21 @@ func TestStateHasEachFieldOnce(t *testing.T) {
 	}
 }
 
+// A state that could not be read again, once it was written again, is not believed: the target would have none that can be read.
+func TestStateThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{"version":1,"reached":{"time":"2026-01-02T03:04:05Z"}}`,
+		`{"version":1,"reached":{"release":null}}`,
+		`{"version":1,"installed":{"releases":["0.17.8",null]}}`,
+		`{"version":1,"next":{"operation":{"new":{"releases":[null]}}}}`,
+	} {
+		if state, err := parseState([]byte(text)); err == nil {
+			t.Errorf("%s is believed: %+v", text, state)
+		}
+	}
+}
+
 // FuzzParseState holds that a state that is read, and written again, stays the same, and that what is believed of it was checked.
 func FuzzParseState(f *testing.F) {
 	f.Add([]byte(`{"version":1,"last":null,"installed":null,"previous":null}`))

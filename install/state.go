@@ -204,6 +204,15 @@ func parseState(text []byte) (*State, error) {
 			return nil, errors.New(err.Error()) // the file is wrong, and not what was asked for
 		}
 	}
+	// What the next operation would write so that no tbctl can read it, such as no release where there must be
+	// one, is not believed either.
+	again, err := json.Marshal(state)
+	if err == nil {
+		err = json.Unmarshal(again, new(State))
+	}
+	if err != nil {
+		return nil, err
+	}
 	return state, nil
 }
 

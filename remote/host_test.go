@@ -49,7 +49,7 @@ func (p place) asked(method, path string, body []byte) (int, ErrorAnswer) {
 	recorder := httptest.NewRecorder()
 	p.Handler().ServeHTTP(recorder, httptest.NewRequest(method, path, bytes.NewReader(body)))
 	var answer ErrorAnswer
-	if json.Unmarshal(recorder.Body.Bytes(), &answer) != nil {
+	if recorder.Code != http.StatusOK && json.Unmarshal(recorder.Body.Bytes(), &answer) != nil {
 		return 0, answer
 	}
 	return recorder.Code, answer
@@ -114,6 +114,40 @@ func TestHostTargets(t *testing.T) {
 	p.Targets = append(p.Targets, p.other)
 	if status, answer := p.asked(http.MethodPost, pathClaim, text); status != http.StatusBadRequest {
 		t.Errorf("a claim of one of two: %d, %+v", status, answer)
+	}
+}
+
+// A file of the store whose bytes have changed since is not installed.
+func TestHostChangedArtifact(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	if err := os.Remove(p.target); err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("abc"))
+	digest := hex.EncodeToString(sum[:])
+	if status, answer := p.asked(http.MethodPut, pathPut+digest, []byte("abc")); status != http.StatusOK {
+		t.Fatalf("%d, %+v", status, answer)
+	}
+	if err := os.WriteFile(p.Store.Path(digest), []byte("xyz"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	claim, err := json.Marshal(ClaimRequest{Fence: testFence()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := p.asked(http.MethodPost, pathClaim, claim); status != http.StatusOK {
+		t.Fatalf("%d, %+v", status, answer)
+	}
+	swap, err := json.Marshal(SwapRequest{Fence: testFence(), Artifact: digest, Phase: fleet.PhaseArmed})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := p.asked(http.MethodPost, pathSwap, swap); status != http.StatusUnprocessableEntity || !strings.Contains(answer.Message, depot.ErrDigest.Error()) {
+		t.Errorf("%d, %+v", status, answer)
+	}
+	if _, err := os.Lstat(p.target); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something is at the target: %v", err)
 	}
 }
 

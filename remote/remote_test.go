@@ -11,9 +11,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +29,7 @@ import (
 const playing = "TBCTL_TEST_PLAYS_SSH"
 
 func TestMain(m *testing.M) {
-	if os.Getenv(playing) != "" {
+	if os.Getenv(playing) != "" && !strings.HasPrefix(os.Args[1], "-test.") { // which it starts itself to fuzz
 		os.Exit(playSSH(os.Args[1:]))
 	}
 	os.Setenv(playing, "1") // of the processes that it starts
@@ -54,6 +56,13 @@ func playSSH(args []string) int {
 		}))
 		return 0
 	}
+	if noted, ok := strings.CutPrefix(host, "lingers:"); ok { // whatever becomes of its input
+		if err := os.WriteFile(noted, []byte(strconv.Itoa(os.Getpid())), 0o600); err != nil {
+			return 1
+		}
+		fmt.Println("something else than a session")
+		time.Sleep(time.Hour)
+	}
 	switch host {
 	case "good":
 		if err := Serve(context.Background(), os.Stdin, os.Stdout, testHandler()); err != nil {
@@ -79,6 +88,11 @@ func playSSH(args []string) int {
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}))
+	case "killed":
+		if self, err := os.FindProcess(os.Getpid()); err == nil {
+			self.Kill()
+		}
+		time.Sleep(time.Hour)
 	case "gone":
 		return 0
 	}
@@ -206,6 +220,40 @@ func TestNoSession(t *testing.T) {
 func isReason(err error, reason Reason) bool {
 	var failed *SessionError
 	return errors.As(err, &failed) && failed.Reason == reason
+}
+
+// TestNoSessionLeavesNothing holds that of a session that cannot be had the program has ended, too, also one that
+// does not care for the end of its input.
+func TestNoSessionLeavesNothing(t *testing.T) {
+	t.Parallel()
+	noted := filepath.Join(t.TempDir(), "pid")
+	if _, err := testDialer().Dial(t.Context(), "lingers:"+noted); !isReason(err, ReasonOutput) {
+		t.Errorf("%v, want %s", err, ReasonOutput)
+	}
+	text, err := os.ReadFile(noted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	process, err := os.FindProcess(pid)
+	if err == nil {
+		err = process.Signal(syscall.Signal(0))
+	}
+	if !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("the program goes on: %v", err)
+		process.Kill()
+	}
+}
+
+// TestKilledHasNoExitCode holds that no exit code is told of a program that a signal ended.
+func TestKilledHasNoExitCode(t *testing.T) {
+	t.Parallel()
+	if _, err := testDialer().Dial(t.Context(), "killed"); !isReason(err, ReasonUnexplained) || strings.Contains(err.Error(), "exit code") {
+		t.Errorf("%v", err)
+	}
 }
 
 // TestHostDies holds that a host that dies in the middle is told with ssh's own words.
