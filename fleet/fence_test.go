@@ -148,8 +148,11 @@ func TestFree(t *testing.T) {
 
 func TestCheck(t *testing.T) {
 	t.Parallel()
-	if err := fence(4, 2, "a", "ana").Check(); err != nil {
-		t.Fatal(err)
+	whole := fence(4, 2, "a", "ana")
+	for _, whole.Previous = range []string{"", "sha256:" + strings.Repeat("8", 64)} {
+		if err := whole.Check(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	for name, spoil := range map[string]func(*Fence){
 		"generation 0":      func(f *Fence) { f.Generation = 0 },

@@ -22,6 +22,7 @@ import (
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -87,6 +88,15 @@ func playSSH(args []string) int {
 			io.WriteString(w, "{}")
 			http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
+		}))
+	case "refuses":
+		Serve(context.Background(), os.Stdin, os.Stdout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == pathStore {
+				w.WriteHeader(http.StatusTeapot) // without a reason
+				return
+			}
+			stored := testFence()
+			answerError(w, fmt.Errorf("/a: %w", &fleet.FencedError{Reason: fleet.ReasonEpoch, Stored: &stored}))
 		}))
 	case "killed":
 		if self, err := os.FindProcess(os.Getpid()); err == nil {
@@ -245,6 +255,25 @@ func TestNoSessionLeavesNothing(t *testing.T) {
 	if !errors.Is(err, os.ErrProcessDone) {
 		t.Errorf("the program goes on: %v", err)
 		process.Kill()
+	}
+}
+
+// TestRefusal holds that what a host refuses is told as the host says it, and that an answer without a reason is none.
+func TestRefusal(t *testing.T) {
+	t.Parallel()
+	session, err := testDialer().Dial(t.Context(), "refuses")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	err = session.Phase(t.Context(), PhaseRequest{})
+	var fenced *fleet.FencedError
+	if fault.Of(err) != fault.Fenced || !errors.As(err, &fenced) || fenced.Reason != fleet.ReasonEpoch || *fenced.Stored != testFence() || !strings.Contains(err.Error(), "refuses: /a: ") {
+		t.Errorf("%v: %+v", err, fenced)
+	}
+	var answered *AnswerError
+	if _, err := session.Store(t.Context()); err == nil || errors.As(err, &answered) || !strings.Contains(err.Error(), "status 418") {
+		t.Errorf("%v", err)
 	}
 }
 
