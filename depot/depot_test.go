@@ -341,3 +341,72 @@ func TestSpare(t *testing.T) {
 		t.Errorf("after it was thrown away: %v", err)
 	}
 }
+
+// TestReadFaults fails at every operation of the depot, also those that change nothing: an error is never told as an artifact that is
+// not there, as no artifacts, or as done.
+func TestReadFaults(t *testing.T) {
+	t.Parallel()
+	data, digest := []byte("an artifact"), digestOf([]byte("an artifact"))
+	injected := errors.New("injected")
+	for name, act := range map[string]func(d *depot.Depot) error{
+		"list":  func(d *depot.Depot) error { list, err := d.List(); return errors.Join(err, missing(len(list) == 1)) },
+		"check": func(d *depot.Depot) error { return d.Check(context.Background(), digest) },
+		"stat":  func(d *depot.Depot) error { _, err := d.Stat(digest); return err },
+		"note": func(d *depot.Depot) error {
+			return d.AddReceipt(context.Background(), digest, depot.Receipt{Kind: "sums"})
+		},
+		"read": func(d *depot.Depot) error {
+			got, err := get(d, digest)
+			return errors.Join(err, missing(bytes.Equal(got, data)))
+		},
+		"again": func(d *depot.Depot) error { _, err := put(d, data, digest); return err },
+		"remove": func(d *depot.Depot) error {
+			_, err := d.Remove(context.Background(), digest, func() (bool, error) { return false, nil })
+			return err
+		},
+	} {
+		setUp := func() (*memfs.FS, *depot.Depot) {
+			m := memfs.New(memfs.Options{CountReads: true})
+			d := depot.Open(m, place)
+			if _, err := put(d, data, digest); err != nil {
+				t.Fatal(err)
+			}
+			m.CrashAt(0)
+			return m, d
+		}
+		m, d := setUp()
+		if err := act(d); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for operation := range m.Count() {
+			m, d := setUp()
+			m.FailAt(operation+1, injected)
+			if err := act(d); err != nil && !errors.Is(err, injected) {
+				t.Errorf("%s, operation %d: %v", name, operation+1, err)
+			}
+		}
+	}
+}
+
+// A check that is interrupted says so: it finds nothing wrong, and nothing right.
+func TestCheckIsInterrupted(t *testing.T) {
+	t.Parallel()
+	d := depot.Open(vfs.OS(), t.TempDir())
+	artifact, err := put(d, []byte("an artifact"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := d.Check(ctx, artifact.SHA256); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v, want %v", err, context.Canceled)
+	}
+}
+
+// missing is an error that no operation has.
+func missing(there bool) error {
+	if there {
+		return nil
+	}
+	return errors.New("it is told as not there")
+}

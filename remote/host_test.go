@@ -151,6 +151,25 @@ func TestHostChangedArtifact(t *testing.T) {
 	}
 }
 
+// What is not in the store, or is named by no SHA-256, is not installed, and the answer says so.
+func TestHostLacksArtifact(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	before := p.files(t)
+	for artifact, want := range map[string]string{strings.Repeat("9", 64): "no such file", "": "no SHA-256", "../../bin/tigerbeetle": "no SHA-256"} {
+		swap, err := json.Marshal(SwapRequest{Fence: testFence(), Artifact: artifact, Phase: fleet.PhaseArmed})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, answer := p.asked(http.MethodPost, pathSwap, swap); status == http.StatusOK || answer.Class == fault.None || !strings.Contains(answer.Message, want) {
+			t.Errorf("%q: %d, %+v", artifact, status, answer)
+		}
+	}
+	if after := p.files(t); !slices.Equal(after, before) {
+		t.Errorf("there is now\n%s\nand was\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
+	}
+}
+
 // FuzzHandler holds that whatever is asked is answered as an answer of tbctl, that a file whose SHA-256 differs is not
 // stored, and that no file is made or changed but beside the target that the configuration names.
 func FuzzHandler(f *testing.F) {

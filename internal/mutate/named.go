@@ -143,4 +143,27 @@ var namedMutants = []namedMutant{
 	case len(text)`,
 		tests: "./remote ^TestAnswerBreaksOff$",
 	},
+	{
+		name: "a swap of what is not in the store is answered as done", file: "remote/handler.go",
+		old: `	file, err := h.Store.Open(request.Artifact)
+	if err != nil {
+		return nil, err`, new: `	file, err := h.Store.Open(request.Artifact)
+	if err != nil {
+		return nil, nil`,
+		tests: "./remote ^TestHostLacksArtifact$",
+	},
+	{
+		name: "a state that cannot be read once it is written again is believed", file: "install/state.go",
+		old: `err = json.Unmarshal(again, new(State))`, new: `_ = again`,
+		tests: "./install ^TestStateThatCannotBeWritten$",
+	},
+	{
+		name: "a store that cannot be listed is empty", file: "depot/depot.go",
+		old: `	names, err := dir.List("", 4*ArtifactsMax)
+	if err != nil {
+		return nil, fmt.Errorf("list the store: %w", err)`, new: `	names, err := dir.List("", 4*ArtifactsMax)
+	if err != nil {
+		return nil, nil`,
+		tests: "./depot ^TestReadFaults$",
+	},
 }
