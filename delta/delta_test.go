@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"testing"
 	"testing/iotest"
 
@@ -175,6 +176,59 @@ func TestRecipeCheck(t *testing.T) {
 		}
 	}
 }
+
+// TestDictionary holds that an executable that both ends hold makes what is sent smaller, that nobody reads it without that, and that
+// one that cannot be read is none.
+func TestDictionary(t *testing.T) {
+	t.Parallel()
+	held := make([]byte, 64<<10)
+	rand.NewChaCha8([32]byte{1}).Read(held)
+	next := append(held[:len(held):len(held)], "and what is new"...)
+	sizes := make(map[bool]int)
+	for _, with := range []bool{false, true} {
+		var dictionary []byte
+		if with {
+			var err error
+			if dictionary, err = delta.Dictionary(bytes.NewReader(held)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var sent bytes.Buffer
+		w, err := delta.NewWriter(&sent, dictionary)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.Write(next); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		sizes[with] = sent.Len()
+		r, err := delta.NewReader(&sent, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(r)
+		if whole := err == nil && bytes.Equal(got, next); whole == with {
+			t.Errorf("with a dictionary %v: read without it: %v, %v", with, whole, err)
+		}
+		r.Close()
+	}
+	if sizes[true]*10 > sizes[false] {
+		t.Errorf("%d bytes with the dictionary, %d without", sizes[true], sizes[false])
+	}
+	broken := errors.New("broken")
+	if _, err := delta.Dictionary(brokenSource{broken}); !errors.Is(err, broken) {
+		t.Errorf("%v, want %v", err, broken)
+	}
+}
+
+// brokenSource is an executable that cannot be read.
+type brokenSource struct{ err error }
+
+func (s brokenSource) ReadAt([]byte, int64) (int, error) { return 0, s.err }
+func (s brokenSource) Size() int64                       { return 10 }
 
 // FuzzReader holds that what is no stream of ours ends in an error, and takes no more than it may.
 func FuzzReader(f *testing.F) {

@@ -151,6 +151,22 @@ func TestHostChangedArtifact(t *testing.T) {
 	}
 }
 
+// What is no request, or larger than one, is told as that, and nothing is concluded from its beginning.
+func TestHostNotARequest(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	for text, want := range map[string]string{
+		"": "not a request", "{": "not a request", "[]": "not a request", `{"fence":{"generation":-1}}`: "not a request",
+		"{}" + strings.Repeat(" ", RequestSizeMax): "more than",
+	} {
+		for _, path := range []string{pathClaim, pathPhase, pathSwap} {
+			if status, answer := p.asked(http.MethodPost, path, []byte(text)); status != http.StatusBadRequest || answer.Class != fault.Usage || !strings.Contains(answer.Message, want) {
+				t.Errorf("%s %.20q: %d, %+v", path, text, status, answer)
+			}
+		}
+	}
+}
+
 // What is not in the store, or is named by no SHA-256, is not installed, and the answer says so.
 func TestHostLacksArtifact(t *testing.T) {
 	t.Parallel()

@@ -98,6 +98,10 @@ func playSSH(args []string) int {
 			stored := testFence()
 			answerError(w, fmt.Errorf("/a: %w", &fleet.FencedError{Reason: fleet.ReasonEpoch, Stored: &stored}))
 		}))
+	case "large":
+		Serve(context.Background(), os.Stdin, os.Stdout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			fmt.Fprint(w, "{}", strings.Repeat(" ", AnswerSizeMax))
+		}))
 	case "killed":
 		if self, err := os.FindProcess(os.Getpid()); err == nil {
 			self.Kill()
@@ -119,6 +123,9 @@ var sshWords = map[string]struct {
 	"denied":     {"ana@denied: Permission denied (publickey).\n", 255, ReasonPermission},
 	"refused":    {"ssh: connect to host refused port 22: Connection refused\n", 255, ReasonRefused},
 	"nowhere":    {"ssh: Could not resolve hostname nowhere: Name or service not known\n", 255, ReasonName},
+	"far-mac":    {"ssh: connect to host far port 22: Operation timed out\n", 255, ReasonUnreachable},
+	"no-route":   {"ssh: connect to host far port 22: No route to host\n", 255, ReasonUnreachable},
+	"cut-off":    {"ssh: connect to host far port 22: Network is unreachable\n", 255, ReasonUnreachable},
 	"far":        {"ssh: connect to host far port 22: Connection timed out\n", 255, ReasonUnreachable},
 	"crowded":    {"kex_exchange_identification: Connection closed by remote host\n", 255, ReasonBusy},
 	"without":    {"/bin/sh: 1: exec: tbctl: not found\n", 127, ReasonMissing},
@@ -274,6 +281,34 @@ func TestRefusal(t *testing.T) {
 	var answered *AnswerError
 	if _, err := session.Store(t.Context()); err == nil || errors.As(err, &answered) || !strings.Contains(err.Error(), "status 418") {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestLargeAnswer holds that an answer that is larger than any is none.
+func TestLargeAnswer(t *testing.T) {
+	t.Parallel()
+	session, err := testDialer().Dial(t.Context(), "large")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	if err := session.Phase(t.Context(), PhaseRequest{}); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestTail holds that of what a program says the last bytes are kept, and no more.
+func TestTail(t *testing.T) {
+	t.Parallel()
+	var kept tail
+	said := strings.Repeat("a", stderrSizeMax) + "b"
+	for index := range said {
+		if n, err := kept.Write([]byte(said[index : index+1])); n != 1 || err != nil {
+			t.Fatal(n, err)
+		}
+	}
+	if got := kept.String(); got != said[1:] {
+		t.Errorf("%d bytes, which end in %q", len(got), got[len(got)-2:])
 	}
 }
 
