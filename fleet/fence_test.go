@@ -154,6 +154,11 @@ func TestCheck(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	for _, phase := range []Phase{PhaseClaimed, PhaseArmed, PhaseAborting, PhaseDone, PhaseAborted, PhaseStopped} {
+		if err := whole.in(phase).Check(); err != nil {
+			t.Errorf("%s: %v", phase, err)
+		}
+	}
 	for name, spoil := range map[string]func(*Fence){
 		"generation 0":      func(f *Fence) { f.Generation = 0 },
 		"generation":        func(f *Fence) { f.Generation = GenerationMax + 1 },

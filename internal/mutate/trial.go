@@ -24,6 +24,8 @@ var elsewhere = map[string][]string{
 	"verify":   {"./cmd/tbctl", "^TestScripts$/^(verify|install|rollback)$"},
 	"release":  {"./cmd/tbctl", "^TestScripts$/^(download|install)$"},
 	"extract":  {"./cmd/tbctl", "^TestScripts$/^exec$"},
+	"remote":   {"./cmd/tbctl", "^TestFleet(TakeOver|HostileController)$"},
+	"fleet":    {"./cmd/tbctl", "^TestFleetTakeOver$"},
 	"replica":  {"./cmd/tbctl", "^TestLive(Upgrade|Refusals|Hidden|StatusDuring)$"},
 }
 
