@@ -33,7 +33,7 @@ func (r Request) Given(name string) []string {
 type Source func(Request) (Answer, bool)
 
 // Complete returns what could stand in the place of the last of the words, which
-// are those behind the program's name. No words are as one empty word. Words that
+// are those after the program's name. No words are as one empty word. Words that
 // the grammar does not know are passed over, as the person may mend them later; an
 // unknown command leaves nothing to offer. The source may be nil.
 func Complete(app *kong.Application, words []string, source Source) Answer {

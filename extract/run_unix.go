@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// forwarded lists the signals that somebody sends a server on purpose.
+// forwarded lists the signals that an operator sends a server on purpose.
 func forwarded() []os.Signal {
 	return []os.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGTERM, syscall.SIGUSR1, syscall.SIGUSR2}
 }

@@ -10,12 +10,12 @@
 // # Seen, not there, not seen
 //
 // What cannot be seen from here is told apart from what is not there: Report.Unseen says why
-// there may be replicas, or needs, that nobody knows of. Report.Settled says that it is known
+// there may be replicas, or needs, that are not known. Report.Settled says that it is known
 // all the same what is needed, because the operator has said it, or because every data file
 // that was seen with the target before still tells it. verify.Replace refuses a file that lacks a
 // release of the installed one while something is unseen and not settled.
 //
-// A replica that is seen, and of which nobody knows what it runs, is an error, unless the operator
+// A replica that is seen, and whose release is not known, is an error, unless the operator
 // has said it: the next binary could be one that it cannot start from.
 //
 // # Strangers

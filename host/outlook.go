@@ -42,7 +42,7 @@ type Replica struct {
 const mountedAlone = "the file alone is mounted where it runs, so that it does not see what takes its place: mount the directory, not the file; it takes the new one when its container is started again"
 
 // Foresee says what a process will do with the file at the target. The header is
-// that file's for this host; nil stands for a file that is no multiversion binary.
+// that file's for this host; nil: it is not a multiversion binary.
 func Foresee(process replica.Process, header *multiversion.Header) Replica {
 	result := Replica{Process: process}
 	if process.Replica {

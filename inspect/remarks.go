@@ -20,8 +20,8 @@ const (
 	RemarkDebug       = "debug-build"        // a release was built for debugging
 	RemarkClientMin   = "client-min-above"   // a client minimum newer than its release
 	RemarkReserved    = "reserved-not-zero"  // fields that this version does not know
-	RemarkTrailing    = "bytes-after-end"    // bytes behind the last part of the file
-	RemarkBody        = "body-longer"        // ELF: bytes in the body behind the pack
+	RemarkTrailing    = "bytes-after-end"    // bytes after the last part of the file
+	RemarkBody        = "body-longer"        // ELF: bytes in the body after the pack
 	RemarkTestRelease = "test-release"       // 65535.x.x runs on cluster 0 alone
 	RemarkImages      = "images-differ"      // Mach-O: the architectures hold different releases
 	RemarkSize        = "size-limit"         // a replica crashes on a file of this size
@@ -41,7 +41,7 @@ func remarks(binary *multiversion.Binary) []Remark {
 		})
 	}
 	if end := endOf(binary); end < binary.Size {
-		all = append(all, Remark{Name: RemarkTrailing, Offset: end, Detail: fmt.Sprintf("%d bytes stand behind the last known part of the file", binary.Size-end)})
+		all = append(all, Remark{Name: RemarkTrailing, Offset: end, Detail: fmt.Sprintf("%d bytes follow the last known part of the file", binary.Size-end)})
 	}
 	if limit := multiversion.SizeLimit(binary.Format, binary.Debug()); binary.Size >= limit {
 		all = append(all, Remark{Name: RemarkSize, Detail: fmt.Sprintf("%d bytes: a replica crashes on a file of %d bytes or more", binary.Size, limit)})
@@ -84,7 +84,7 @@ func imageRemarks(format multiversion.Format, image *multiversion.Image) []Remar
 	}
 	pack := header.PackSize()
 	if format == multiversion.FormatELF && pack < image.Layout.Body.Size {
-		add(RemarkBody, image.Layout.Body.Offset+pack, 0, "the body has %d bytes behind the pack", image.Layout.Body.Size-pack)
+		add(RemarkBody, image.Layout.Body.Offset+pack, 0, "the body has %d bytes after the pack", image.Layout.Body.Size-pack)
 	}
 	if format == multiversion.FormatMachO && image.Layout.Executable.Size == 0 {
 		add(RemarkExecutable, 0, current.Release, "the fat header gives no executable for %s inside the file", arch)
@@ -97,7 +97,7 @@ func releasesText(header *multiversion.Header) string {
 	return fmt.Sprint(header.Releases())
 }
 
-// endOf returns the offset behind the last part of the file that is known.
+// endOf returns the offset after the last part of the file that is known.
 func endOf(binary *multiversion.Binary) int64 {
 	var end int64
 	for _, part := range partsOf(binary) {

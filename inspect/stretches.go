@@ -15,7 +15,7 @@ const (
 	StretchPast         StretchKind = "past"          // a packed executable
 	StretchHeader       StretchKind = "header"        // the multiversion header
 	StretchSectionTable StretchKind = "section_table" // ELF or PE section headers, or the fat header
-	StretchPadding      StretchKind = "padding"       // alignment, the body behind the pack, bytes after the end
+	StretchPadding      StretchKind = "padding"       // alignment, the body after the pack, bytes after the end
 )
 
 // Stretch is one piece of a file's map.

@@ -59,7 +59,7 @@ func (e *PlanError) Class() fault.Class {
 	return fault.Refused
 }
 
-// ErrNotBack says that there is no rollback to go forth again from.
+// ErrNotBack says that there is no rollback to go forward again from.
 var ErrNotBack = fault.New(fault.Refused, "not rolled back")
 
 // ErrOtherOld says that the previous file is not the one that was displaced.

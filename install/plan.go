@@ -91,9 +91,9 @@ type Request struct {
 	// of the request.
 	Fit verify.ReplaceOptions
 
-	// Refresh, unless nil, finds out anew what is known of the cluster, and is asked when
+	// Refresh, unless nil, finds out again what is known of the cluster, and is asked when
 	// the new file is there, under the lock: a replica may have started while it was
-	// fetched. Fit counts for nothing then.
+	// fetched. Its result replaces Fit.
 	// What was seen is remembered also where it ends with an error.
 	Refresh func(ctx context.Context) (fit verify.ReplaceOptions, seen Seen, err error)
 
@@ -124,7 +124,7 @@ type Request struct {
 
 	AllowDowngrade bool
 	DropOld        bool // do not keep the replaced file
-	Again          bool // of a rollback: forth again, after one
+	Again          bool // of a rollback: forward again, after one
 
 	Wait time.Duration // for another holder of the lock
 }

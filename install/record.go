@@ -64,7 +64,7 @@ type Record struct {
 	Host      string    `json:"host,omitempty"`
 	PID       int       `json:"pid,omitempty"`
 
-	Again  bool   `json:"again,omitempty"`        // of a rollback: forth again, after one
+	Again  bool   `json:"again,omitempty"`        // of a rollback: forward again, after one
 	Named  string `json:"named_sha256,omitempty"` // of a rollback: the SHA-256 by which the operator named the previous file
 	Source string `json:"source,omitempty"`
 	Old    *File  `json:"old,omitempty"` // nil: there was no file

@@ -19,7 +19,7 @@ import (
 // places, under the same checks as [Installer.Install] but for the downgrade, which
 // it is. Of the request it uses Target, Host, Fit, Refresh, Guard, PlainRelease, Wait and Again.
 // When the last change of the target was a rollback, Result is [ResultAlready] and nothing
-// is touched: doing it twice must not undo it. Again goes forth again, once; the error is
+// is touched: doing it twice must not undo it. Again goes forward again, once; the error is
 // [ErrNotBack] when the last change was no rollback.
 //
 // The previous file gets the attributes of the installed one, whatever it was kept

@@ -48,7 +48,7 @@ func (z zeros) ReadAt(buffer []byte, offset int64) (int, error) {
 	return int(count), nil
 }
 
-// sequence is Sources one behind the other. Make one with newSequence.
+// sequence is Sources one after the other. Make one with newSequence.
 type sequence struct {
 	parts []Source
 	ends  []int64 // offset behind each part

@@ -57,7 +57,7 @@ func (c *completionCmd) Run(a *app) error {
 const completionPatience = time.Second
 
 // complete prints what could stand at the cursor. args are what a completion
-// script says: "--" and the words behind the program's name. It is asked at each
+// script says: "--" and the words after the program's name. It is asked at each
 // TAB and says nothing of what is wrong, such as with the configuration: the
 // command itself will.
 func (a *app) complete(args []string) error {

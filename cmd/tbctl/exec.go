@@ -15,7 +15,7 @@ import (
 
 type execCmd struct {
 	File     string               `arg:"" help:"A multiversion binary."`
-	Args     []string             `arg:"" optional:"" passthrough:"" help:"Arguments of the release, behind --."`
+	Args     []string             `arg:"" optional:"" passthrough:"" help:"Arguments of the release, after --."`
 	Release  multiversion.Release `placeholder:"RELEASE" xor:"which" help:"The release to run; otherwise the current one."`
 	DataFile string               `placeholder:"FILE" type:"path" xor:"which" help:"Run the release that this data file was last checkpointed with."`
 }
@@ -24,7 +24,7 @@ type execCmd struct {
 func (c *execCmd) Help() string {
 	return `Runs a release out of a multiversion binary as a replica does it: copied into
 memory, verified there, and executed in the place of tbctl, with the path of FILE as
-its own name. Its exit code is tbctl's. What follows the first argument behind FILE, or
+its own name. Its exit code is tbctl's. What follows the first argument after FILE, or
 --, is the program's.
 
 Examples:
@@ -35,7 +35,7 @@ Examples:
 }
 
 // ownArguments parts the arguments of "tbctl exec" at the first that is the program's: the
-// one behind FILE that is no flag of tbctl's, or what follows --. All of another command's
+// one after FILE that is no flag of tbctl's, or what follows --. All of another command's
 // are its own.
 func ownArguments(model *kong.Node, args []string) (own, program []string) {
 	if args[0] != "exec" {

@@ -245,7 +245,7 @@ var namedHints = []struct {
 	{err: datafile.ErrFileKind, hint: hintNoDataFile},
 	{err: datafile.ErrNoRelease, ask: hintRunning},
 
-	// What the system says, where nobody knows better.
+	// What the system says, where nothing more is known.
 	{err: fs.ErrExist, hint: "choose another name, or replace it: --force"},
 	{err: fs.ErrPermission, hint: "run it as root or as the owner of the file"},
 	{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
@@ -334,7 +334,7 @@ func (a *app) hintMode(err *fsatomic.ModeError) string {
 	return "that file system keeps " + err.Got.String() + ", with which a replica can be started too: --mode " + err.Got.String()
 }
 
-// hintState is about what stands beside the target and is no state. What else is wrong has a hint of its own.
+// hintState is about what is beside the target and not a state. What else is wrong has a hint of its own.
 func hintState(err *install.StateError) string {
 	var system syscall.Errno
 	var sync *durable.SyncError
@@ -367,7 +367,7 @@ func hintNoSpace(_ *app, err error, _ subject) string {
 	if errors.Is(err, syscall.EDQUOT) {
 		return "the quota of its owner there is used up: quota -s shows it; make room, have it raised, or name another place"
 	}
-	return "make room in that file system (df), or name another place; a new file stands beside the old one until it takes its place"
+	return "make room in that file system (df), or name another place; the new file is beside the old one until it takes its place"
 }
 
 func hintNoDirectory(a *app, _ error, _ subject) string {

@@ -12,7 +12,7 @@ import (
 type rollbackCmd struct {
 	Target string        `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
 	DryRun bool          `short:"n" help:"Check everything and print the plan, but change nothing."`
-	Again  bool          `help:"Go forth again, after a rollback."`
+	Again  bool          `help:"Go forward again, after a rollback."`
 	SHA256 string        `name:"sha256" placeholder:"HEX" help:"Put TARGET-old back if this is its SHA-256, whatever is recorded of it."`
 	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET, and for a rollout that holds it."`
 
@@ -24,7 +24,7 @@ type rollbackCmd struct {
 // Help is the long help text.
 func (c *rollbackCmd) Help() string {
 	return `Makes TARGET and TARGET-old change places in one atomic, durable step, under the
-same checks as an installation. Running it again changes nothing; --again goes forth
+same checks as an installation. Running it again changes nothing; --again goes forward
 again.
 
 TARGET-old must be the file that was displaced, by its SHA-256: another one is refused,

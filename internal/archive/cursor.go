@@ -11,7 +11,7 @@ import (
 const cursorBuffer = 128 << 10
 
 // A cursor reads an archive forwards and knows the offset of every byte. The inflater reads from the
-// same buffer, byte by byte, so that nothing behind the compressed data is lost.
+// same buffer, byte by byte, so that nothing after the compressed data is lost.
 type cursor struct {
 	src *source
 	br  *bufio.Reader

@@ -10,7 +10,7 @@ import (
 
 // A data reads one entry's data at a cursor: it inflates, counts and checks. When it returns io.EOF
 // the data is complete, its CRC-32 and sizes are known and equal to what the local header stated, if
-// it stated them, and the cursor stands behind the data.
+// it stated them, and the cursor is after the data.
 type data struct {
 	c       *cursor
 	r       *record
@@ -164,7 +164,7 @@ func (d *data) failed(err error) error {
 	return broken(RuleDeflate, d.c.offset(), "%s cannot be inflated: %v", quoted(d.r.name), err)
 }
 
-// readDescriptor reads the descriptor behind the data of r, whose numbers are known. Nothing in the
+// readDescriptor reads the descriptor after the data of r, whose numbers are known. Nothing in the
 // format says whether it begins with a signature, and whether its sizes have 4 or 8 bytes is told in
 // ways that writers disagree on. So the form is found by what fits: the numbers, and the signature of
 // the record behind it.

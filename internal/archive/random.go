@@ -132,7 +132,7 @@ func (a *Archive) walk(c *cursor, d *directory) error {
 		}
 		if isExecutableName(local.name) {
 			if found {
-				return broken(RuleTwoExecutables, local.offset, "%s stands beside %s", quoted(local.name), quoted(a.executable.name))
+				return broken(RuleTwoExecutables, local.offset, "%s is in it besides %s", quoted(local.name), quoted(a.executable.name))
 			}
 			local.creator, local.external = central.creator, central.external
 			a.executable, found = local, true
@@ -190,7 +190,7 @@ func (a *Archive) Section() (section *io.SectionReader, ok bool) {
 }
 
 // Reader reads the executable from its beginning. It returns io.EOF only when CRC-32 and sizes hold.
-// Each call begins anew.
+// Each call begins at the start.
 func (a *Archive) Reader() io.Reader {
 	r := a.executable
 	c := a.cursor(r.offsetData)

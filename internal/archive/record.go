@@ -31,7 +31,7 @@ const (
 // Bits of a header's flags.
 const (
 	flagEncrypted       = 1 << 0
-	flagDescriptor      = 1 << 3 // CRC-32 and sizes stand behind the data
+	flagDescriptor      = 1 << 3 // CRC-32 and sizes come after the data
 	flagPatch           = 1 << 5
 	flagStrong          = 1 << 6
 	flagMaskedDirectory = 1 << 13

@@ -141,7 +141,7 @@ func (r *Reader) readLocals() error {
 		last := &r.locals[len(r.locals)-1]
 		if isExecutableName(local.name) {
 			if r.index >= 0 {
-				return broken(RuleTwoExecutables, local.offset, "%s stands beside %s", quoted(local.name), quoted(r.locals[r.index].name))
+				return broken(RuleTwoExecutables, local.offset, "%s is in it besides %s", quoted(local.name), quoted(r.locals[r.index].name))
 			}
 			r.index = len(r.locals) - 1
 			return r.openExecutable(last)

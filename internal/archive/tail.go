@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// A directory is what stands behind the entries: their list and the end records.
+// A directory is what comes after the entries: their list and the end records.
 type directory struct {
 	records []record
 	offset  int64 // of the first directory header

@@ -227,7 +227,7 @@ func check(settings []Setting, name string, value any) error {
 	return nil
 }
 
-// checkList refuses what is no list of texts that the setting takes.
+// checkList refuses what is not a list of texts that the setting takes.
 func (s *Setting) checkList(value any) error {
 	elements, is := value.([]any)
 	if !is || len(elements) == 0 || len(elements) > listMax {

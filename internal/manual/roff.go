@@ -67,7 +67,7 @@ func (p *page) blocks(blocks []block) {
 // lineSize is how long lines of prose become, in bytes of roff.
 const lineSize = 78
 
-// prose prints a paragraph in lines of a readable size; roff fills them anew.
+// prose prints a paragraph in lines of a readable size; roff fills them again.
 func (p *page) prose(text string) {
 	line := ""
 	for _, word := range strings.Fields(words(text)) {

@@ -34,7 +34,7 @@
 // PE: sections keep their addresses and their order. Their raw data is cut to their
 // virtual size, padded and laid out without gaps, so that the offsets in the debug
 // directory change too. The symbol and string tables follow. The image's checksum is
-// cleared, and bytes behind the last section are gone.
+// cleared, and bytes after the last section are gone.
 //
 // A result can have more sections than upstream's reader takes: see multiversion.Locate.
 //

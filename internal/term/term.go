@@ -44,7 +44,7 @@ type Stream struct {
 	terminal bool
 	color    bool
 	width    int
-	narrow   bool // somebody says how wide it is: a terminal, or COLUMNS
+	narrow   bool // a terminal or COLUMNS says how wide it is
 	styles   Styles
 	err      error
 
