@@ -170,8 +170,8 @@ func (r *Report) replicas(ctx context.Context, query Query) error {
 		return err
 	}
 	r.Processes, r.Unseen, r.held = view.Processes, append(r.Unseen, view.Unseen...), view.Held
-	if view.Skipped > 0 {
-		r.warn("%s", SkippedText(view.Skipped))
+	if view.Skipped > 0 { // one of them may run what the next binary lacks, whoever's it is
+		r.Unseen = append(r.Unseen, replica.Unseen{Kind: replica.UnseenNoAnswer, Reason: SkippedText(view.Skipped)})
 	}
 	for index := range r.Processes { // also where one of them ends the look
 		if process := &r.Processes[index]; process.Counts() && process.Origin != replica.OriginClaimed {

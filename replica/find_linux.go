@@ -197,7 +197,7 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 }
 
 func noAnswer(limits limits) string {
-	return fmt.Sprintf("could not be looked at within %s: something that it uses, such as a mount, does not answer", limits.answer)
+	return fmt.Sprintf("could not be looked at within %s: this host is busy, or something that it uses, such as a mount, does not answer", limits.answer)
 }
 
 // errBusy says that a look at a process, of an earlier time, still goes on.
