@@ -94,6 +94,9 @@ func (d *Dialer) Dial(ctx context.Context, host string) (*Session, error) {
 			return &Session{host, conn, started, answerTimeout}, nil
 		case <-started.out.ended:
 			err = io.ErrUnexpectedEOF
+			if started.out.abandoned() {
+				err = errSilent // by the pings: nothing came for so long
+			}
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 		}
@@ -204,16 +207,26 @@ func (p *program) kill() {
 type greeting struct {
 	in io.Reader
 
-	mu     sync.Mutex
-	first  []byte        // what came, until it is known to be HTTP/2
-	is     bool          // HTTP/2
-	isNot  bool          // something else
+	mu    sync.Mutex
+	first []byte // what came, until it is known to be HTTP/2
+	is    bool   // HTTP/2
+	isNot bool   // something else
+
+	closedHere bool // this end gave up, not the other
+
 	spoken chan struct{} // closed when it speaks HTTP/2
 	ended  chan struct{} // closed when nothing more comes, or it speaks something else
 	once   sync.Once
 }
 
 const frameHeaderSize = 9
+
+// abandoned says that this end gave up waiting.
+func (g *greeting) abandoned() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closedHere
+}
 
 // notHTTP2 says that something else came.
 func (g *greeting) notHTTP2() bool {
@@ -242,6 +255,7 @@ func (g *greeting) Read(b []byte) (int, error) {
 		n = 0
 	}
 	if err != nil {
+		g.closedHere = errors.Is(err, os.ErrClosed)
 		g.isNot = g.isNot || len(g.first) > 0 // too little for a frame
 		g.once.Do(func() { close(g.ended) })
 	}

@@ -3,6 +3,7 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -153,9 +154,9 @@ func (p *program) explain(err error) error {
 		failed.Reason = ReasonLost
 	case errors.Is(err, errSilent):
 		failed.Reason = ReasonSilent
-	case exit == exitNotFound:
+	case exit == exitNotFound && (failed.Said == "" || strings.Contains(failed.Said, "tbctl")):
 		failed.Reason = ReasonMissing
-	case exit == exitUsage:
+	case exit == exitUsage && failed.Said == "":
 		failed.Reason = ReasonOld
 	}
 	if failed.Said == "" && exit >= 0 && !spoke {
@@ -164,8 +165,12 @@ func (p *program) explain(err error) error {
 	return failed
 }
 
-// lastLine returns the last line of a text that is not empty.
+// lastLine returns the last line of a text that is not empty, or of those that say that they are errors.
 func lastLine(text string) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
+	errs := slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return !strings.Contains(line, "error:") })
+	if len(errs) > 0 {
+		lines = errs
+	}
 	return strings.TrimSpace(lines[len(lines)-1])
 }

@@ -129,7 +129,8 @@ var sshWords = map[string]struct {
 	"far":        {"ssh: connect to host far port 22: Connection timed out\n", 255, ReasonUnreachable},
 	"crowded":    {"kex_exchange_identification: Connection closed by remote host\n", 255, ReasonBusy},
 	"without":    {"/bin/sh: 1: exec: tbctl: not found\n", 127, ReasonMissing},
-	"nosudo":     {"/bin/sh: 1: exec: sudo: not found\n", 127, ReasonMissing},
+	"nosudo":     {"/bin/sh: 1: exec: sudo: not found\n", 127, ReasonUnexplained},
+	"misset":     {"tbctl: error: configuration /etc/tbctl/config.toml: unknown setting \"nokey\"\ntbctl: hint: mend it\n", 2, ReasonUnexplained},
 	"sudoers":    {"sudo: a password is required\n", 1, ReasonSudo},
 	"old":        {"tbctl: error: unexpected argument host\n", 2, ReasonOld},
 	"quiet":      {"", 2, ReasonOld},
@@ -220,6 +221,9 @@ func TestNoSession(t *testing.T) {
 			var failed *SessionError
 			if !errors.As(err, &failed) || failed.Reason != want || failed.Host != name {
 				t.Errorf("%#v, want %s", err, want)
+			}
+			if name == "misset" && !strings.Contains(err.Error(), "unknown setting") {
+				t.Errorf("%v does not show the error", err)
 			}
 			if name == "banner" && !strings.Contains(err.Error(), "the bank's own") {
 				t.Errorf("%v does not show the banner", err)

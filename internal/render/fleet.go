@@ -54,7 +54,11 @@ func fleetCluster(out *term.Stream, hosts []report.FleetHost) {
 			if h.Target != "" && h.Target != t.Path {
 				continue
 			}
-			rows = append(rows, fleetRows(h.Name, t)...)
+			name := h.Name
+			if h.Target == "" && len(h.Report.Targets) > 1 {
+				name += " " + term.Printable(t.Path)
+			}
+			rows = append(rows, fleetRows(name, t)...)
 			if t.Problem != "" {
 				note(h.Name, styles.Warn.Render("problem:"), t.Problem)
 			}
@@ -88,9 +92,17 @@ func fleetRows(name string, t *report.HostTarget) [][]string {
 	if t.Status == nil {
 		return [][]string{{name, "-", "cannot be seen", "-", "-", "-", "-", "-"}}
 	}
-	installed := "nothing"
-	if t.Status.Installed != nil {
-		installed = t.Status.Installed.Release.String()
+	installed, none := "nothing", "none"
+	switch file := t.Status.Installed; {
+	case file != nil && file.Release == 0:
+		installed = "no release"
+	case file != nil:
+		installed = file.Release.String()
+	case len(t.Status.Hidden) > 0 || t.Problem != "":
+		installed = "cannot be seen"
+	}
+	if len(t.Status.Unseen) > 0 || t.Status.Skipped > 0 {
+		none = "?"
 	}
 	rollout := "-"
 	if fence := t.Status.Fence; fence != nil && fence.Phase.Holds() {
@@ -105,7 +117,7 @@ func fleetRows(name string, t *report.HostTarget) [][]string {
 		rows = append(rows, append([]string{name}, append(fleetReplica(installed, replica), rollout)...))
 	}
 	if rows == nil {
-		rows = [][]string{{name, "none", installed, "-", "-", "-", "-", rollout}}
+		rows = [][]string{{name, none, installed, "-", "-", "-", "-", rollout}}
 	}
 	return rows
 }
