@@ -95,6 +95,9 @@ func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOption
 	return lock, nil
 }
 
+// Place is the target that the lock is for: its path and directory, and nothing else of it.
+func (l *Lock) Place() Target { return Target{Path: l.path, Dir: l.dirInfo} }
+
 // patient is a time to wait for a lock, in which one who only looks whether it is held is done.
 func patient(wait time.Duration) time.Duration {
 	if wait == durable.WaitForever {

@@ -114,7 +114,7 @@ func (l *Lock) admits(target Target) error {
 	switch {
 	case !l.held():
 		return fs.ErrClosed
-	case target.Path != l.path || !target.Dir.SameFile(l.dirInfo):
+	case !target.SamePlace(l.Place()):
 		return fmt.Errorf("%w: the lock is for %s", ErrChanged, l.path)
 	case !l.recovered:
 		return ErrNotRecovered

@@ -32,8 +32,8 @@ func (t Target) StatePath() string { return filepath.Join(t.dirPath(), stateName
 // ReadState returns the target's state. It needs no lock: the file is only ever
 // replaced as a whole. It is believed only if root, the directory's owner or this user
 // wrote it and other users may not: otherwise, and when it is not a regular file with one link or
-// has more than [StateSizeMax] bytes, the error is [ErrStateFile]. Other errors:
-// fs.ErrNotExist where there is none, or the operating system's.
+// has more than [StateSizeMax] bytes, the error is [ErrStateFile]. Other errors: [ErrChanged] when the
+// directory is no longer the one that was looked up, fs.ErrNotExist where there is none, or the operating system's.
 func ReadState(fsys vfs.FS, target Target) ([]byte, error) {
 	data, err := readState(fsys, target)
 	if err != nil {
@@ -49,6 +49,9 @@ func readState(fsys vfs.FS, target Target) ([]byte, error) {
 	}
 	defer dir.Close()
 	in, err := dir.Lstat(".")
+	if err == nil && target.Dir.Inode != 0 && !in.SameFile(target.Dir) {
+		err = ErrChanged
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -184,3 +184,15 @@ func TestStateFull(t *testing.T) {
 		t.Errorf("%+v", w)
 	}
 }
+
+// TestStateOfAnotherDirectory: the state is read in the directory that was looked up, or not at all.
+func TestStateOfAnotherDirectory(t *testing.T) {
+	t.Parallel()
+	m := scenario{}.setUp(t, memfs.Options{})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	target.Dir.Inode++
+	if _, err := fsatomic.ReadState(m, target); !errors.Is(err, fsatomic.ErrChanged) {
+		t.Errorf("error %v, want %v", err, fsatomic.ErrChanged)
+	}
+}

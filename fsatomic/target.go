@@ -45,6 +45,11 @@ func (t Target) dirPath() string { return filepath.Dir(t.Path) }
 // base returns the last element of Path.
 func (t Target) base() string { return filepath.Base(t.Path) }
 
+// SamePlace reports whether both are one name in one directory, whatever is at it.
+func (t Target) SamePlace(other Target) bool {
+	return t.Path == other.Path && (t.Dir.SameFile(other.Dir) || t.Dir.Inode == 0 && other.Dir.Inode == 0)
+}
+
 // Lookup finds out what is at name and what hinders replacing it. It
 // follows symbolic links to the file and changes nothing. A name at which there
 // is nothing is a target that does not exist. Errors: [vfs.ErrDangling],

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -71,12 +72,17 @@ func (s *Site) Rollback(ctx context.Context, request install.Request, dryRun boo
 // Judge says whether a file may take the place of an installed one. It changes nothing, so that what
 // cannot be seen is a remark.
 func (s *Site) Judge(ctx context.Context, next *multiversion.Binary, installed verify.Installed) (verify.ReplaceReport, error) {
-	options, _, err := s.look(ctx, Query{Ahead: true})
+	target := s.lookup()
+	options, _, err := s.look(ctx, target, Query{Ahead: true})
+	if err != nil {
+		return verify.ReplaceReport{}, err
+	}
+	state, err := s.state(target)
 	if err != nil {
 		return verify.ReplaceReport{}, err
 	}
 	options.AllowDowngrade, options.Settled = s.Said.AllowDowngrade, true
-	if reached := s.state().Reached; reached != nil && !reached.With(s.Said.Forget) {
+	if reached := state.Reached; reached != nil && !reached.With(s.Said.Forget) {
 		options.Reached = *reached
 	}
 	return verify.Replace(next, installed, options), nil
@@ -87,49 +93,103 @@ func (s *Site) Judge(ctx context.Context, next *multiversion.Binary, installed v
 func (s *Site) prepare(ctx context.Context, request *install.Request, query Query) error {
 	request.Target, request.Forget = s.Target, s.Said.Forget
 	request.PlainRelease, request.AllowDowngrade = s.Said.FromPlain, s.Said.AllowDowngrade
-	request.Refresh = func(ctx context.Context) (verify.ReplaceOptions, install.Seen, error) { return s.look(ctx, query) }
+	request.Refresh = func(ctx context.Context, target fsatomic.Target) (verify.ReplaceOptions, install.Seen, error) {
+		return s.look(ctx, &target, query)
+	}
 	var err error
-	if request.Fit, request.Seen, err = s.look(ctx, query); err != nil && !query.Ahead {
-		s.remember(ctx, request.Seen, false)
+	request.At = s.lookup()
+	if request.Fit, request.Seen, err = s.look(ctx, request.At, query); err != nil && !query.Ahead {
+		s.remember(ctx, request.At, request.Seen, false)
+	}
+	if request.At == nil { // what was seen cannot be said to be about the target that is found then
+		request.Seen = install.Seen{}
 	}
 	return err
 }
 
-// look finds out what is known of the cluster, and what of it is to be remembered.
-func (s *Site) look(ctx context.Context, query Query) (verify.ReplaceOptions, install.Seen, error) {
-	known := s.Query()
+// lookup finds the target; nil if it cannot be looked up, which is the installer's to say.
+func (s *Site) lookup() *fsatomic.Target {
+	found, err := fsatomic.Lookup(s.FS, s.Target)
+	if err != nil {
+		return nil
+	}
+	return &found
+}
+
+// look finds out what is known of the cluster, and what of it is to be remembered. All of it is about the target as
+// it was looked up: if its path leads to another directory afterwards, nothing is known.
+func (s *Site) look(ctx context.Context, target *fsatomic.Target, query Query) (verify.ReplaceOptions, install.Seen, error) {
+	known, err := s.query(target)
+	if err != nil {
+		return verify.ReplaceOptions{}, install.Seen{}, err
+	}
 	known.Running, known.Stopped, known.Ahead, known.Back = s.Said.Running, s.Said.Stopped, query.Ahead, query.Back
 	report, err := Look(ctx, known)
 	for _, warning := range report.Warnings {
 		s.warn(warning)
 	}
 	s.Report = report
+	if err := s.stillThere(target); err != nil {
+		return verify.ReplaceOptions{}, install.Seen{}, err
+	}
 	return report.Options(known), report.seen(), err
+}
+
+// stillThere is an error if the path of the target leads to another directory by now.
+func (s *Site) stillThere(target *fsatomic.Target) error {
+	if target == nil {
+		return nil
+	}
+	now, err := fsatomic.Lookup(s.FS, target.Path)
+	if errors.Is(err, fsatomic.ErrChanged) || errors.Is(err, fs.ErrPermission) { // the file; the directory is looked at by the installer
+		return nil
+	}
+	if err == nil && !now.SamePlace(*target) {
+		err = fmt.Errorf("%s: %w: it leads to %s", target.Path, fsatomic.ErrChanged, now.Path)
+	}
+	if err != nil {
+		return fmt.Errorf("look at the replicas: %w", err)
+	}
+	return nil
 }
 
 // Query asks for the processes that run from the target, and for its data files.
 func (s *Site) Query() Query {
-	query := Query{Target: s.Target, DataFiles: s.Said.DataFiles, Ignore: s.Said.Ignore}
-	if found, err := fsatomic.Lookup(s.FS, s.Target); err == nil {
-		query.Target = found.Path
-	}
-	query.Remembered = slices.DeleteFunc(s.state().DataFiles, func(name string) bool { return slices.Contains(s.Said.Forget, name) })
+	query, _ := s.query(s.lookup())
 	return query
 }
 
-// state is what is remembered with the target; empty where nothing is. That it cannot be
-// believed is the installer's to say.
-func (s *Site) state() *install.State {
-	found, err := fsatomic.Lookup(s.FS, s.Target)
-	if err != nil {
-		return &install.State{}
+// query is Query of the target as it was looked up; nil: it could not be.
+func (s *Site) query(target *fsatomic.Target) (Query, error) {
+	query := Query{Target: s.Target, DataFiles: s.Said.DataFiles, Ignore: s.Said.Ignore}
+	if target == nil {
+		return query, nil
 	}
-	state, _ := s.ReadState(found, nil)
-	return state
+	query.Target = target.Path
+	state, err := s.state(target)
+	query.Remembered = slices.DeleteFunc(state.DataFiles, func(name string) bool { return slices.Contains(s.Said.Forget, name) })
+	return query, err
 }
 
-func (s *Site) remember(ctx context.Context, seen install.Seen, quiet bool) {
-	if err := s.Remember(context.WithoutCancel(ctx), s.Target, seen); err != nil && !quiet {
+// state is what is remembered with the target; empty where nothing is. That it cannot be
+// believed is the installer's to say, and the error is only [fsatomic.ErrChanged].
+func (s *Site) state(target *fsatomic.Target) (*install.State, error) {
+	if target == nil {
+		return &install.State{}, nil
+	}
+	state, err := s.ReadState(*target, nil)
+	if !errors.Is(err, fsatomic.ErrChanged) {
+		err = nil
+	}
+	return state, err
+}
+
+// remember notes what was seen with the target that it was seen at; nil: there is nothing to note it with.
+func (s *Site) remember(ctx context.Context, target *fsatomic.Target, seen install.Seen, quiet bool) {
+	if target == nil {
+		return
+	}
+	if err := s.Remember(context.WithoutCancel(ctx), *target, seen); err != nil && !quiet {
 		s.warn(fmt.Sprintf("what was seen of the replicas is not remembered: %v", err))
 	}
 }
@@ -204,10 +264,16 @@ func toArm(ctx context.Context, query Query) (view replica.View, replicas int, e
 // [*watch.StrangersError] where there are only such that do not count, or that of [watch.Until]. What was
 // seen meanwhile is remembered; quiet says that it is no matter if that fails.
 func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool, report func(watch.Event)) (int, error) {
-	query := s.Query()
+	target := s.lookup()
+	query, err := s.query(target)
+	if err != nil {
+		return 0, fmt.Errorf("wait for the replicas: %w", err)
+	}
 	defer func() { // a replica may have started since the installation looked, or have come further
 		last, _ := Look(context.WithoutCancel(ctx), query)
-		s.remember(ctx, last.seen(), quiet)
+		if s.stillThere(target) == nil {
+			s.remember(ctx, target, last.seen(), quiet)
+		}
 	}()
 	_, replicas, err := toArm(ctx, query)
 	if err != nil || replicas == 0 {

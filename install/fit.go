@@ -17,7 +17,7 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	if r.request.Refresh != nil {
 		var seen Seen
 		var err error
-		options, seen, err = r.request.Refresh(ctx)
+		options, seen, err = r.request.Refresh(ctx, r.target)
 		r.request.add(seen)
 		if err != nil {
 			return err

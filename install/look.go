@@ -134,12 +134,32 @@ func (r *run) lookup() error {
 	if !utf8.ValidString(target.Path) {
 		return fmt.Errorf("plan: %q: %w", target.Path, ErrNotUTF8)
 	}
+	if err := r.isPlace(target); err != nil {
+		return fmt.Errorf("plan: %w", err)
+	}
 	r.target, r.plan.Target, r.record.Target = target, target, target.Path
 	r.plan.Action, r.installed = ActionCreate, nil
 	if target.Exists {
 		r.plan.Action = ActionReplace
 	}
 	r.plan.Attributes = r.attributes()
+	return nil
+}
+
+// isPlace refuses another place than the one that is locked, and than the one that the request is about: who owns a
+// directory above the target can make its name lead elsewhere at any moment, and what was seen at one place is no reason
+// to change another.
+func (r *run) isPlace(target fsatomic.Target) error {
+	places := []*fsatomic.Target{r.request.At}
+	if r.lock != nil {
+		place := r.lock.Place()
+		places = append(places, &place)
+	}
+	for _, place := range places {
+		if place != nil && !target.SamePlace(*place) {
+			return fmt.Errorf("%s: %w: it led to %s", r.request.Target, fsatomic.ErrChanged, place.Path)
+		}
+	}
 	return nil
 }
 

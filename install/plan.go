@@ -87,15 +87,19 @@ type Request struct {
 	// operation as one of the fetch.
 	Known func(ctx context.Context, installed File, from *Origin) (origin Origin, known bool, err error)
 
+	// At, unless nil, is the target that Fit and Seen are about, as it was looked up. If Target leads to another
+	// name or directory than that, then or under the lock, nothing is changed and the error is [fsatomic.ErrChanged].
+	At *fsatomic.Target
+
 	// Fit is what is known of the cluster. Its Host and AllowDowngrade are those
 	// of the request.
 	Fit verify.ReplaceOptions
 
 	// Refresh, unless nil, finds out again what is known of the cluster, and is asked when
 	// the new file is there, under the lock: a replica may have started while it was
-	// fetched. Its result replaces Fit.
+	// fetched. It gets the target that is to be changed, which Target may lead to no more. Its result replaces Fit.
 	// What was seen is remembered also where it ends with an error.
-	Refresh func(ctx context.Context) (fit verify.ReplaceOptions, seen Seen, err error)
+	Refresh func(ctx context.Context, target fsatomic.Target) (fit verify.ReplaceOptions, seen Seen, err error)
 
 	// Guard, unless nil, is asked last, under the lock, right before the swap. Its error
 	// leaves the target untouched.

@@ -22,7 +22,7 @@ func TestNeedsAreAskedUnderTheLock(t *testing.T) {
 	b := files(t)
 	m := newMachine(t, memfs.Options{}, b.older, b.old)
 	r, held := request(), false
-	r.Refresh = func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
+	r.Refresh = func(context.Context, fsatomic.Target) (verify.ReplaceOptions, install.Seen, error) {
 		target, err := fsatomic.Lookup(m.FS, targetName)
 		if err == nil {
 			_, held, err = fsatomic.HeldBy(m.FS, target)

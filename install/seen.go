@@ -96,7 +96,9 @@ func (r *run) keepSeen(ctx context.Context, failed bool) {
 	case r.outcome.DryRun || r.intent:
 		return
 	case r.lock == nil:
-		err = r.Remember(ctx, r.request.Target, r.request.Seen)
+		if r.target.Path != "" {
+			err = r.Remember(ctx, r.target, r.request.Seen)
+		}
 	case !r.believed:
 		return
 	default:
@@ -122,23 +124,20 @@ func (r *run) keepSeen(ctx context.Context, failed bool) {
 
 // Remember notes with a target what was seen of its replicas, if anything of it is new. It does
 // nothing where no state is kept that is to be believed, or another process holds the lock, and waits
-// for nobody.
-func (in *Installer) Remember(ctx context.Context, name string, seen Seen) error {
-	target, err := fsatomic.Lookup(in.FS, name)
-	if err != nil {
-		return nil // there is nothing to note it with
-	}
+// for nobody. The target is as it was looked up when that was seen; in another directory nothing is noted.
+func (in *Installer) Remember(ctx context.Context, target fsatomic.Target, seen Seen) error {
 	r := &run{Installer: in, target: target}
 	if !r.news(seen) {
 		return nil
 	}
-	r.lock, err = fsatomic.Acquire(ctx, in.FS, target, fsatomic.LockOptions{Command: in.Command})
+	lock, err := fsatomic.Acquire(ctx, in.FS, target, fsatomic.LockOptions{Command: in.Command})
 	if errors.Is(err, durable.ErrBusy) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
+	r.lock = lock
 	defer r.close()
 	if !r.news(seen) { // another was at it before the lock
 		return nil

@@ -66,7 +66,7 @@ func TestSeenWhateverTheEnd(t *testing.T) {
 		"seen under the lock": {func(m *machine, r install.Request) (*install.Outcome, error) {
 			late := r.Seen
 			r.Seen = install.Seen{}
-			r.Refresh = func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
+			r.Refresh = func(context.Context, fsatomic.Target) (verify.ReplaceOptions, install.Seen, error) {
 				return verify.ReplaceOptions{}, late, fails
 			}
 			return m.installer().Rollback(t.Context(), r)
@@ -116,7 +116,7 @@ func TestReachedIsNeeded(t *testing.T) {
 	b := files(t)
 	m := newMachine(t, memfs.Options{}, nil, b.old)
 	m.install(t, b.new)
-	check(t, m.installer().Remember(t.Context(), targetName, saw(t, "0.17.9", "/data/1")))
+	m.note(t, saw(t, "0.17.9", "/data/1"))
 	m.remembers(t, "by itself", "0.17.9", "/data/1")
 	r := request()
 	r.Fit, r.AllowDowngrade = stopped("0.17.8"), true
@@ -142,7 +142,7 @@ func TestReachedIsNeeded(t *testing.T) {
 
 	m = newMachine(t, memfs.Options{}, nil, b.old)
 	m.install(t, b.new)
-	check(t, m.installer().Remember(t.Context(), targetName, saw(t, "0.17.9", "/data/\xff")))
+	m.note(t, saw(t, "0.17.9", "/data/\xff"))
 	m.install(t, b.next)
 	m.remembers(t, "forward", "0.17.9", "/data/\xff")
 	r = request()
@@ -177,8 +177,8 @@ func TestSeenLess(t *testing.T) {
 	b := files(t)
 	m := newMachine(t, memfs.Options{}, nil, b.old)
 	m.install(t, b.new)
-	check(t, m.installer().Remember(t.Context(), targetName, saw(t, "0.17.9", "/data/0")))
-	check(t, m.installer().Remember(t.Context(), targetName, saw(t, "0.17.8", "/data/1")))
+	m.note(t, saw(t, "0.17.9", "/data/0"))
+	m.note(t, saw(t, "0.17.8", "/data/1"))
 	m.remembers(t, "less", "0.17.9", "/data/0", "/data/1")
 	text, _ := m.read(t, stateName)
 	var stored struct{ Reached verify.Reached }
@@ -195,21 +195,21 @@ func TestRememberNothing(t *testing.T) {
 	b := files(t)
 	m := newMachine(t, memfs.Options{}, nil, b.old)
 	seen := saw(t, "0.17.8", "/data/0")
-	check(t, m.installer().Remember(t.Context(), targetName, seen))
+	m.note(t, seen)
 	if fsatomic.HasLock(m.FS, targetName) {
 		t.Error("a lock is left where tbctl never worked")
 	}
 	m.install(t, b.new)
 	before, _ := m.read(t, stateName)
 	lock := lockTarget(t, m)
-	check(t, m.installer().Remember(t.Context(), targetName, seen))
+	m.note(t, seen)
 	if after, _ := m.read(t, stateName); string(after) != string(before) {
 		t.Errorf("under another's lock: %s", after)
 	}
 	check(t, lock.Release())
 	for _, text := range []string{`{"version":3}`, `{"version":1`} {
 		m.write(t, stateName, text)
-		check(t, m.installer().Remember(t.Context(), targetName, seen))
+		m.note(t, seen)
 		if after, _ := m.read(t, stateName); string(after) != text {
 			t.Errorf("%s became %s", text, after)
 		}
@@ -248,4 +248,12 @@ func TestSeenUnwritable(t *testing.T) {
 	if after, _ := m.read(t, stateName); string(after) != string(before) {
 		t.Errorf("the state became %s", after)
 	}
+}
+
+// note remembers with the target what was seen.
+func (m *machine) note(t *testing.T, seen install.Seen) {
+	t.Helper()
+	target, err := fsatomic.Lookup(m, targetName)
+	check(t, err)
+	check(t, m.installer().Remember(t.Context(), target, seen))
 }

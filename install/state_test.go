@@ -326,7 +326,7 @@ func TestRollbackWantsEvidence(t *testing.T) {
 		t.Errorf("%+v", now)
 	}
 	r, asked := request(), 0
-	r.Refresh = func(context.Context) (verify.ReplaceOptions, install.Seen, error) {
+	r.Refresh = func(context.Context, fsatomic.Target) (verify.ReplaceOptions, install.Seen, error) {
 		asked++
 		return stopped("0.17.8"), install.Seen{DataFiles: []string{"/data/0"}}, nil
 	}

@@ -21,6 +21,11 @@ var namedMutants = []namedMutant{
 		tests: "./install ^TestNeedsAreAskedUnderTheLock$",
 	},
 	{
+		name: "replicas are looked for at one target, and another is changed", file: "install/look.go",
+		old: `if place != nil && !target.SamePlace(*place) {`, new: `if false && place != nil {`,
+		tests: "./host ^TestSamePlace$",
+	},
+	{
 		name: "a token follows a link to another host", file: "release/list.go",
 		old: `err != nil || u.Host != api.Host || u.Scheme != api.Scheme {`, new: `err != nil || false && u.Host != api.Host {`,
 		tests: "./release ^TestTokenStaysHome$",
