@@ -1,6 +1,7 @@
 package fsatomic
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -44,7 +45,7 @@ type Lock struct {
 	dirInfo   vfs.Info
 	path      string // the target's path, without symbolic links
 	file      vfs.File
-	writable  bool // the lock file could be opened for writing
+	writable  bool // the lock file could be opened for writing, and is ours to write
 	recovered bool
 }
 
@@ -91,7 +92,10 @@ func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOption
 		dir.Close()
 		return nil, target.lockError(err)
 	}
-	lock.writeHolder(options.Command)
+	if lock.writable = lock.writable && lock.isOurs(); lock.writable {
+		lock.share()
+		lock.writeHolder(options.Command)
+	}
 	return lock, nil
 }
 
@@ -134,13 +138,9 @@ func (l *Lock) openLockFile() (vfs.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := checkLockFile(file)
-	if err != nil {
+	if _, err := checkLockFile(file); err != nil {
 		file.Close()
 		return nil, err
-	}
-	if l.writable {
-		shareLock(file, l.dirInfo, info)
 	}
 	return file, nil
 }
@@ -166,27 +166,45 @@ func checkLock(info vfs.Info) error {
 	return nil
 }
 
-// shareLock gives a lock file the mode that it must have in the directory, whatever the umask
+// isOurs reports whether the file that is locked is a lock file and nothing else: it has this one name, and is
+// empty, as one that was made just now, or holds a holder's line. Who may write the directory can put any file at the name
+// for a moment; such a one is locked, which does it no harm, and stays as it is.
+func (l *Lock) isOurs() bool {
+	info, err := checkLockFile(l.file)
+	return err == nil && (info.Size == 0 || info.Size <= holderSizeMax && isHolder(l.file, info.Size))
+}
+
+// isHolder reports whether the file holds one holder's line and nothing else.
+func isHolder(file vfs.File, size int64) bool {
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, size))
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	var holder durable.Holder
+	return err == nil && decoder.Decode(&holder) == nil && holder.PID > 0 && len(bytes.TrimSpace(text[decoder.InputOffset():])) == 0
+}
+
+// share gives the lock file the mode that it must have in the directory, whatever the umask
 // and an earlier tbctl gave it. Only the file's owner and root may do that; for others it stays as it is.
-func shareLock(file vfs.File, in, info vfs.Info) {
+func (l *Lock) share() {
+	info, err := l.file.Stat()
+	if err != nil {
+		return
+	}
 	mode := lockMode
-	if in.Mode&0o020 != 0 {
+	if l.dirInfo.Mode&0o020 != 0 {
 		mode = lockModeGroup
-		if info.GID != in.GID && file.Chown(OwnerUnchanged, in.GID) != nil {
+		if info.GID != l.dirInfo.GID && l.file.Chown(OwnerUnchanged, l.dirInfo.GID) != nil {
 			mode = lockMode
 		}
 	}
 	if info.Mode != mode {
-		_ = file.Chmod(mode)
+		_ = l.file.Chmod(mode)
 	}
 }
 
 // writeHolder writes who has the lock, for [durable.BusyError]. Nothing but that message
 // depends on it, and so its errors are dropped.
 func (l *Lock) writeHolder(command string) {
-	if !l.writable {
-		return
-	}
 	host, _ := os.Hostname()
 	holder := durable.Holder{PID: os.Getpid(), Host: host, Start: time.Now().UTC().Truncate(time.Second)}
 	for size := commandSizeMax; ; size /= 2 { // encoded it may be six times as long

@@ -21,6 +21,11 @@ var namedMutants = []namedMutant{
 		tests: "./install ^TestNeedsAreAskedUnderTheLock$",
 	},
 	{
+		name: "what is at the lock's name is written whatever it holds", file: "fsatomic/lock.go",
+		old: `if lock.writable = lock.writable && lock.isOurs(); lock.writable {`, new: `if lock.writable {`,
+		tests: "./fsatomic ^TestLockExchanged$",
+	},
+	{
 		name: "replicas are looked for at one target, and another is changed", file: "install/look.go",
 		old: `if place != nil && !target.SamePlace(*place) {`, new: `if false && place != nil {`,
 		tests: "./host ^TestSamePlace$",
