@@ -135,6 +135,9 @@ func (r *run) know() error {
 	r.believed = err == nil
 	r.stateWriters, err = r.writers(r.target.StatePath())
 	r.alone = r.believed && err == nil && r.stateWriters.None()
+	if err == nil && r.state.fromJournal {
+		r.knowJournal()
+	}
 	return err
 }
 
@@ -146,9 +149,11 @@ func (r *run) settle(ctx context.Context) error {
 		return nil
 	}
 	record.Time = time.Now().UTC()
+	record.Target = r.target.Path
 	record.Error = fmt.Sprintf("interrupted; completed by process %d from what is on the disk", r.record.PID)
 	if !r.alone {
-		record.Error += fmt.Sprintf(", and from what is recorded there, although %s", r.stateWriters)
+		record.leaveOut(r.plan.Installed)
+		record.Error += fmt.Sprintf(", and from what is recorded there, although %s: who began it, how and from what is left out", r.stateWriters)
 	}
 	if record.Result == ResultFoundNew {
 		r.lowerOld()

@@ -76,10 +76,15 @@ type Record struct {
 	Verified []string `json:"verified,omitempty"` // the checks that held
 	Trust    []Trust  `json:"trust,omitempty"`
 
-	Result     Result          `json:"result,omitempty"`
-	Method     fsatomic.Method `json:"method,omitempty"`
-	Error      string          `json:"error,omitempty"`
-	DurationMS int64           `json:"duration_ms,omitempty"`
+	Result Result          `json:"result,omitempty"`
+	Method fsatomic.Method `json:"method,omitempty"`
+	Error  string          `json:"error,omitempty"`
+
+	// Hearsay says that it was completed after a crash from a state that others can have written. Which files it was about,
+	// and whether it was a rollback, is what they say; who did it, how and from what is left out.
+	Hearsay bool `json:"hearsay,omitempty"`
+
+	DurationMS int64 `json:"duration_ms,omitempty"`
 }
 
 // File says what one binary is.

@@ -67,7 +67,8 @@ type State struct {
 	// was none since the plan that the fence has.
 	Despite *Record `json:"despite_rollout,omitempty"`
 
-	unknown map[string]json.RawMessage
+	unknown     map[string]json.RawMessage
+	fromJournal bool // it is what the journal says, since nothing is kept beside the target
 }
 
 // Files are the two files of a target.
@@ -243,13 +244,13 @@ func (in *Installer) ReadState(target fsatomic.Target, installed *File) (*State,
 // stateFromJournal is the state of a target that an earlier tbctl changed last. It counts
 // only while the file that it speaks of is there.
 func (in *Installer) stateFromJournal(target fsatomic.Target, installed *File) (*State, error) {
-	state := &State{Version: stateVersion}
+	state := &State{Version: stateVersion, fromJournal: true}
 	history, err := in.Journal.read(target.Path, lastChangeSizeMax)
 	if err != nil {
 		return state, err
 	}
 	last, known := history.lastChange()
-	if last == nil {
+	if last == nil || last.Hearsay {
 		return state, nil
 	}
 	after := Files{Installed: recorded(last.New), Previous: recorded(last.Old)}

@@ -145,6 +145,41 @@ func (r *run) last() (last *Record, sure bool) {
 	return r.state.Last, false
 }
 
+// knowJournal is for a state that comes from the journal: what others can have written there is no reason to say that
+// something was done already.
+func (r *run) knowJournal() {
+	if r.Journal == nil {
+		return
+	}
+	writers, err := r.writers(r.Journal.Path())
+	if errors.Is(err, fs.ErrNotExist) || err == nil && writers.None() {
+		return
+	}
+	if err != nil {
+		writers.Add(r.target.Self, r.Journal.Path(), fsatomic.OwnerUnchanged, vfs.ModeMax) // for all that can be seen
+	}
+	r.state.Last, r.stateWriters, r.alone = nil, writers, false
+}
+
+// leaveOut leaves in a record that comes from what others can have written only what the files on the disk were
+// compared with, so that a history which they cannot write does not say for them who did something, how, or from what.
+// there is what is at the target.
+func (r *Record) leaveOut(there *File) {
+	if r.Operation != OperationRollback {
+		r.Operation = OperationInstall
+	}
+	switch r.Result {
+	case ResultFoundNew:
+		r.New = there
+	case ResultFoundOld:
+		r.Old = there
+	}
+	*r = Record{
+		Version: recordVersion, ID: clip(r.ID), Phase: r.Phase, Time: r.Time, Operation: r.Operation, Target: r.Target,
+		Again: r.Again, Old: r.Old, New: r.New, Result: r.Result, Error: r.Error, Hearsay: true,
+	}
+}
+
 // hearsay returns a data file that a rollback would have to believe, where what the cluster needs is known only from
 // data files that are named in a state which others can have written: what they need counts, and that they are those of
 // the cluster does not. So they do not settle either what a replica needs that nobody has seen.

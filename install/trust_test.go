@@ -242,6 +242,96 @@ func TestFinishedForged(t *testing.T) {
 	})
 }
 
+// TestSettleForged requires that the record of an operation which a state tells of is about that state's target alone, and
+// that one which others can have written does not say in root's history who did it, how and from what.
+func TestSettleForged(t *testing.T) {
+	t.Parallel()
+	const other, evil = "/srv/other/tigerbeetle", "evil"
+	for owner, said := range map[int]string{0: evil, service: ""} {
+		m := serviceMachine(t, memfs.Options{})
+		m.forgeNext(t, func(r *install.Record) {
+			r.Target, r.User, r.SudoUser, r.Command, r.Host, r.Source = other, evil, evil, evil, evil, evil
+			r.PID, r.Named, r.Verified, r.Trust = 1, evil, []string{evil}, []install.Trust{{Kind: evil, Status: "held"}}
+			r.Method, r.OldRights = evil, &fsatomic.Attributes{Mode: 0o4755}
+		})
+		check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = owner }))
+		check(t, m.Alter(stateName, func(i *vfs.Info) { i.UID = owner }))
+		outcome, err := m.installer().Install(t.Context(), request(), fetchOf(files(t).new, nil))
+		if err != nil || len(outcome.Recovered) != 1 {
+			t.Fatalf("directory of user %d: %v, %+v", owner, err, outcome.Recovered)
+		}
+		if history, err := m.journal().Read(other); err != nil || len(history.Records) > 0 {
+			t.Errorf("directory of user %d: the history of the other target: %v, %+v", owner, err, history.Records)
+		}
+		history, err := m.journal().Read(targetName)
+		check(t, err)
+		last := history.Records[len(history.Records)-1]
+		for what, text := range map[string]string{"user": last.User, "sudo user": last.SudoUser, "command": last.Command, "host": last.Host, "source": last.Source} {
+			if text != said {
+				t.Errorf("directory of user %d: the %s is %q, want %q", owner, what, text, said)
+			}
+		}
+		if owner != 0 {
+			text, err := json.Marshal(last)
+			if check(t, err); strings.Contains(string(text), evil) || last.PID != 0 || last.OldRights != nil || !strings.Contains(last.Error, "user 7 may write") {
+				t.Errorf("the record is %s", text)
+			}
+		}
+		if last.Hearsay != (owner != 0) || last.Result != install.ResultFoundNew || last.Operation != install.OperationRollback || last.New.SHA256 != sumOf(files(t).new) {
+			t.Errorf("directory of user %d: %+v", owner, last)
+		}
+		if state := m.known(t); state.Last == nil || state.Last.Target != targetName || state.Last.User != said {
+			t.Errorf("directory of user %d: the state has %+v", owner, state.Last)
+		}
+	}
+}
+
+// TestFinishedByHistory requires that without a state a rollback is not said to be done already by what is in the history
+// from others: in a record that was completed from their state, or in a history that they may write.
+func TestFinishedByHistory(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(*machine)
+		want   install.Result
+	}{
+		"root's":                 {func(*machine) {}, install.ResultAlready},
+		"completed":              {nil, install.ResultRolledBack},
+		"that others may write":  {func(m *machine) { check(t, m.Alter(stateDir+"/history.jsonl", func(i *vfs.Info) { i.Mode = 0o666 })) }, install.ResultRolledBack},
+		"in another's directory": {func(m *machine) { check(t, m.Alter(stateDir, func(i *vfs.Info) { i.UID = service })) }, install.ResultRolledBack},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := serviceMachine(t, memfs.Options{})
+			if test.change == nil {
+				m.forgeNext(t, func(*install.Record) {})
+				_, err := m.installer().Install(t.Context(), request(), fetchOf(files(t).new, nil))
+				check(t, err)
+			} else {
+				_, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+				check(t, err)
+				test.change(m)
+			}
+			check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = 0 }))
+			m.unlink(t, stateName)
+			outcome, err := m.installer().Rollback(t.Context(), backTo("0.17.8"))
+			if err != nil || outcome.Result != test.want {
+				t.Errorf("%v, %s, want %s", err, outcome.Result, test.want)
+			}
+		})
+	}
+}
+
+// forgeNext writes into the state that a rollback to the installed file is under way, as the service's user does.
+func (m *machine) forgeNext(t *testing.T, change func(*install.Record)) {
+	t.Helper()
+	m.forge(t, func(s *install.State) {
+		operation := *s.Last
+		operation.Phase, operation.Result, operation.Operation = install.PhaseIntent, "", install.OperationRollback
+		change(&operation)
+		s.Next = &install.Next{Operation: operation, Files: s.Files}
+	})
+}
+
 // TestKnownForged requires that where the installed file came from is not believed from a state that others can have
 // written: they could say that any file is the one that is asked for.
 func TestKnownForged(t *testing.T) {

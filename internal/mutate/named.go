@@ -26,6 +26,11 @@ var namedMutants = []namedMutant{
 		tests: "./fsatomic ^TestLockExchanged$",
 	},
 	{
+		name: "a target's state writes into the history of another one", file: "install/outcome.go",
+		old: "	record.Target = r.target.Path\n", new: "",
+		tests: "./install ^TestSettleForged$",
+	},
+	{
 		name: "replicas are looked for at one target, and another is changed", file: "install/look.go",
 		old: `if place != nil && !target.SamePlace(*place) {`, new: `if false && place != nil {`,
 		tests: "./host ^TestSamePlace$",
