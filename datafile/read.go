@@ -104,14 +104,16 @@ func Looks(prefix []byte) bool {
 // regular files and block devices is opened: for some devices that does something. The error says
 // what the system refused, or matches ErrFileKind.
 func Open(name string) (*os.File, error) {
-	file, _, err := vfs.OpenFile(name, func(mode fs.FileMode) error {
-		kind := mode.Type()
-		if kind == 0 || kind&fs.ModeDevice != 0 && kind&fs.ModeCharDevice == 0 {
-			return nil
-		}
-		return ErrFileKind
-	})
+	file, _, err := vfs.OpenFile(name, checkKind)
 	return file, err
+}
+
+func checkKind(mode fs.FileMode) error {
+	kind := mode.Type()
+	if kind == 0 || kind&fs.ModeDevice != 0 && kind&fs.ModeCharDevice == 0 {
+		return nil
+	}
+	return ErrFileKind
 }
 
 // ReadFile opens the named data file and reads its superblock. Errors are
@@ -121,6 +123,19 @@ func ReadFile(ctx context.Context, name string) (Superblock, error) {
 	if err != nil {
 		return Superblock{}, err
 	}
+	return readFile(ctx, name, file)
+}
+
+// ReadForeign is [ReadFile] for a name that another user may have written, see [vfs.OpenForeign].
+func ReadForeign(ctx context.Context, name string) (Superblock, error) {
+	file, _, err := vfs.OpenForeign(name, checkKind)
+	if err != nil {
+		return Superblock{}, err
+	}
+	return readFile(ctx, name, file)
+}
+
+func readFile(ctx context.Context, name string, file *os.File) (Superblock, error) {
 	defer file.Close()
 	superblock, err := Read(ctx, file)
 	if err != nil {

@@ -1,15 +1,15 @@
 package host
 
 import (
-	"os"
+	"io/fs"
 	"syscall"
 )
 
 // owners are the users whose data files these are, as far as they are here.
-func owners(names []string) []uint32 {
+func owners(names []string, stat func(string) (fs.FileInfo, error)) []uint32 {
 	var users []uint32
 	for _, name := range names {
-		info, err := os.Stat(name)
+		info, err := stat(name)
 		if err != nil {
 			continue
 		}

@@ -2,4 +2,6 @@
 
 package host
 
-func owners([]string) []uint32 { return nil }
+import "io/fs"
+
+func owners([]string, func(string) (fs.FileInfo, error)) []uint32 { return nil }

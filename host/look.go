@@ -151,9 +151,10 @@ type DataFile struct {
 	Err     error                `json:"-"`
 }
 
-// ReadDataFile asks a data file which release it needs.
+// ReadDataFile asks a data file that was seen with a target before which release it needs. Who may write the target's
+// directory may have named it.
 func ReadDataFile(ctx context.Context, name string) DataFile {
-	superblock, err := datafile.ReadFile(ctx, name)
+	superblock, err := datafile.ReadForeign(ctx, name)
 	if err != nil {
 		return DataFile{Path: name, Gone: errors.Is(err, fs.ErrNotExist), Problem: err.Error(), Err: err}
 	}

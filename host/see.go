@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Besides those of package replica there are these reasons why a replica may not be seen.
@@ -19,7 +20,7 @@ const (
 // to leave out.
 func (q *Query) Options() replica.Options {
 	options := q.Replicas
-	options.Users = slices.Concat(options.Users, owners(q.DataFiles), owners(q.Remembered))
+	options.Users = slices.Concat(options.Users, owners(q.DataFiles, vfs.Stat), owners(q.Remembered, vfs.StatForeign))
 	options.Ignore = slices.Concat(options.Ignore, q.Ignore)
 	return options
 }

@@ -3,7 +3,6 @@ package replica
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -100,18 +99,6 @@ func parseCommand(start string) string {
 // starts reports whether the command line is that of a replica, whatever it is called.
 func (a arguments) starts() bool {
 	return a.subcommand == subcommandStart && (a.addresses != "" || a.noPolling != "")
-}
-
-// resolve resolves the symlinks of a path, or of its directory if there is
-// nothing at the path.
-func resolve(path string) string {
-	if resolved, err := filepath.EvalSymlinks(path); err == nil {
-		return resolved
-	}
-	if directory, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		return filepath.Join(directory, filepath.Base(path))
-	}
-	return path
 }
 
 // status is what /proc/PID/stat says of a process.

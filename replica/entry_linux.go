@@ -180,6 +180,43 @@ func pinAt(dir int, name, called string) (*pin, error) {
 	return newPin(fd, called)
 }
 
+// pinHere holds the file at the end of a path of ours that another user may have written. It is not followed through
+// another process's root, working directory or descriptors: there is what only that process's user has mounted, and a
+// look at it may never end. A kernel before 5.6 cannot tell.
+func pinHere(path string) (*pin, error) {
+	fd, err := openHere(path)
+	if err != nil {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return newPin(fd, path)
+}
+
+func openHere(path string) (int, error) {
+	if !hasResolve(0) {
+		return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	}
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	return unix.Openat2(unix.AT_FDCWD, path, &how)
+}
+
+// hasResolve reports whether openat2(2) is there and knows the flags, which old kernels and filters of system calls do not.
+func hasResolve(flags uint64) bool {
+	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: flags})
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err == nil || err == unix.EAGAIN
+}
+
+func statHere(path string) (info, error) {
+	held, err := pinHere(path)
+	if err != nil {
+		return info{}, err
+	}
+	defer held.close()
+	return held.info, nil
+}
+
 // cachedAt holds the file at the end of a path, if the system knows the whole path already: no
 // server is asked for it, and nothing is waited for.
 func cachedAt(dir int, path string, resolve uint64) (*pin, error) {

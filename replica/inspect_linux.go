@@ -56,7 +56,9 @@ type look struct {
 	key     executable
 	process Process
 
-	read *program // nil: not yet
+	read   *program // nil: not yet
+	theirs []mount  // the process's mounts; nil: not yet
+	hidden error    // why it cannot be seen where the process comes from
 }
 
 // inspect finds out all about one process, or returns errGone if it has ended or
@@ -95,6 +97,9 @@ func (l *look) all(last bool) error {
 		process.Origin = l.origin()
 	}
 	if process.Origin == OriginUnknown && l.id.err == nil {
+		if l.hidden != nil {
+			return l.hidden
+		}
 		return errGone
 	}
 	if l.id.err != nil {
@@ -204,7 +209,7 @@ func (l *look) dataFile() *pin {
 	}
 	// Where a path leads to the same file from here, too, it can be found again later.
 	if path := readlinkOrEmpty(held.again()); filepath.IsAbs(path) {
-		if l.findsHere(path, held.inode) {
+		if l.findsHere(path, held) {
 			l.process.DataFilePath = path
 		}
 	}
@@ -213,17 +218,17 @@ func (l *look) dataFile() *pin {
 
 // findsHere reports whether a file is at a path here, too. In a mount namespace of his own a stranger
 // can spell any path, also one that leads to what does not answer here.
-func (l *look) findsHere(path string, file inode) bool {
-	if !l.process.Stranger {
-		here, err := statAt(unix.AT_FDCWD, path)
-		return err == nil && here.inode == file
+func (l *look) findsHere(path string, file *pin) bool {
+	if !l.process.Stranger && (l.trusted() || l.place.ours(file.fd)) {
+		here, err := statHere(path)
+		return err == nil && here.inode == file.inode
 	}
 	here, err := cachedAt(unix.AT_FDCWD, path, 0)
 	if err != nil {
 		return false
 	}
 	defer here.close()
-	return here.inode == file
+	return here.inode == file.inode
 }
 
 // superblock reads the data file. A stranger's is only read if it is his or he has it
@@ -234,7 +239,7 @@ func (l *look) superblock(data *pin, open bool) {
 		l.process.unreadable(UnreadableDataFile, fmt.Errorf("%s: it is another user's, and the process does not have it open", l.process.DataFile))
 		return
 	}
-	if data.regular() && !l.mayRead(data.inode) {
+	if data.regular() && !l.mayRead(data) {
 		l.process.unreadable(UnreadableDataFile, fmt.Errorf("%s: %w", l.process.DataFile, errNotLocal))
 		return
 	}
@@ -289,7 +294,7 @@ func (l *look) readProgram(program *program) error {
 	if held.inode != l.id.inode {
 		return errGone
 	}
-	if !l.id.memory() && !l.mayRead(held.inode) {
+	if !l.id.memory() && !l.mayRead(held) {
 		return errNotLocal
 	}
 	file, err := held.open()

@@ -8,6 +8,7 @@ import (
 
 // mount is a line of /proc/PID/mountinfo.
 type mount struct {
+	id      string // its number
 	device  string // major:minor
 	root    string // the path in the file system that is mounted
 	point   string // where
@@ -22,7 +23,7 @@ func parseMounts(text string) []mount {
 		fields, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " - ")
 		words, types := strings.Fields(fields), strings.Fields(rest)
 		if ok && len(words) >= 6 && len(types) >= 3 {
-			mounts = append(mounts, mount{device: words[2], root: unescape(words[3]), point: unescape(words[4]), kind: types[0], options: types[2]})
+			mounts = append(mounts, mount{id: words[0], device: words[2], root: unescape(words[3]), point: unescape(words[4]), kind: types[0], options: types[2]})
 		}
 	}
 	return mounts

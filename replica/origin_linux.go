@@ -1,12 +1,8 @@
 package replica
 
 import (
-	"io/fs"
 	"path/filepath"
 	"slices"
-	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // origin judges whether the process runs from the target, by the rules of the package's
@@ -66,6 +62,7 @@ func (l *look) leads(path string) bool {
 	}
 	found, err := l.inside(path)
 	if err != nil {
+		l.unanswered(err)
 		return false
 	}
 	defer found.close()
@@ -77,10 +74,11 @@ func (l *look) leads(path string) bool {
 func (l *look) reaches(path string) bool {
 	open := l.inside
 	if l.sameMount() && !l.process.Stranger {
-		open = func(path string) (*pin, error) { return pinAt(unix.AT_FDCWD, path, path) }
+		open = pinHere
 	}
 	found, err := open(path)
 	if err != nil {
+		l.unanswered(err)
 		return false
 	}
 	defer found.close()
@@ -113,13 +111,6 @@ func (l *look) executesAt(path string) bool {
 	return found.inode == l.id.inode
 }
 
-// mayRead reports whether a file may be read for the process. A stranger's only from where reading
-// waits for nobody that he could have started: local file systems that are mounted here, and the one
-// that the target is in.
-func (l *look) mayRead(file inode) bool {
-	return !l.process.Stranger || l.place.local(file) || file.dev == l.place.files[0].dev
-}
-
 // proven reports whether what the process executes can have been started from the target:
 // it is a multiversion binary, or a plain executable that is in the pack of the target or of
 // the file beside it. Of a stranger's binary the release must be in one of them, too.
@@ -133,32 +124,4 @@ func (l *look) proven() bool {
 		return found
 	}
 	return false
-}
-
-// inside holds the file at a path as the process means it: from its root or its working
-// directory, absolute symlinks included. A stranger may have mounted there what never
-// answers, and a system call that waits for that cannot be ended: of his only what the system
-// knows already is found.
-func (l *look) inside(path string) (*pin, error) {
-	base, flags := "root", uint64(unix.RESOLVE_IN_ROOT)
-	if !filepath.IsAbs(path) {
-		base, flags = "cwd", 0
-	}
-	directory, err := unix.Openat(l.entry.fd, base, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: filepath.Join(l.entry.path, base), Err: err}
-	}
-	defer unix.Close(directory)
-	if l.process.Stranger {
-		return cachedAt(directory, path, flags)
-	}
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: flags}
-	fd, err := unix.Openat2(directory, path, &how)
-	if err == unix.ENOSYS || err == unix.EPERM { // an old kernel, or a filter of system calls
-		fd, err = unix.Openat(directory, strings.TrimLeft(path, "/"), unix.O_PATH|unix.O_CLOEXEC, 0)
-	}
-	if err != nil {
-		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
-	}
-	return newPin(fd, path)
 }

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,9 @@ type place struct {
 	device  string    // that file system
 	disks   []string  // the local file systems that are mounted here
 
+	mounts  map[string]bool // the numbers of the mounts here
+	devices map[string]bool // and what is mounted
+
 	headers []named
 	held    []multiversion.Release
 
@@ -42,17 +46,45 @@ func (f *Finder) locate() (*place, error) {
 			return nil, fmt.Errorf("find %s: %w", name, err)
 		}
 		p.names[index], p.paths[index] = absolute, resolve(absolute)
-		if found, err := statAt(unix.AT_FDCWD, p.paths[index]); err == nil {
+		if found, err := statHere(p.paths[index]); err == nil {
 			p.files[index] = found.inode
 			if index == 0 {
 				p.users = append(p.users, found.uid)
 			}
 		}
 	}
-	if found, err := statAt(unix.AT_FDCWD, filepath.Dir(p.paths[0])); err == nil {
+	if found, err := statHere(filepath.Dir(p.paths[0])); err == nil {
 		p.users = append(p.users, found.uid)
 	}
 	return p, nil
+}
+
+// resolve resolves the symlinks of a path, or of its directory if there is
+// nothing at the path. It follows none of /proc to another process's files, see [pinHere].
+func resolve(path string) string {
+	if resolved, err := realPath(path); err == nil {
+		return resolved
+	}
+	if directory, err := realPath(filepath.Dir(path)); err == nil {
+		return filepath.Join(directory, filepath.Base(path))
+	}
+	return path
+}
+
+func realPath(path string) (string, error) {
+	held, err := pinHere(path)
+	if err != nil {
+		return "", err
+	}
+	defer held.close()
+	text, err := os.Readlink(held.again())
+	if err != nil {
+		return "", err
+	}
+	if found, err := statHere(text); err != nil || found.inode != held.inode {
+		return "", fmt.Errorf("%s: %w", path, fs.ErrNotExist) // it was removed since
+	}
+	return text, nil
 }
 
 func readlinkOrEmpty(name string) string {
@@ -65,6 +97,7 @@ func readlinkOrEmpty(name string) string {
 
 // read reads the headers of the files, as far as they have any, and where they are mounted from.
 func (p *place) read(mounts []mount) {
+	p.readMounts()
 	for _, each := range mounts {
 		if slices.Contains(localKinds[:], each.kind) {
 			p.disks = append(p.disks, each.device)
@@ -75,8 +108,7 @@ func (p *place) read(mounts []mount) {
 		if p.files[index] == (inode{}) {
 			continue
 		}
-		header, err := readHeader(unix.AT_FDCWD, path, path)
-		if err == nil {
+		if header, err := headerHere(path); err == nil {
 			p.headers = append(p.headers, named{name: path, header: header})
 			p.held = append(p.held, header.Releases()...)
 		}
@@ -158,6 +190,15 @@ func knownAt(path string) inode {
 // readHeader reads the header of a file that may be anything by now, such as a pipe.
 func readHeader(dir int, name, called string) (*multiversion.Header, error) {
 	held, err := pinAt(dir, name, called)
+	if err != nil {
+		return nil, err
+	}
+	defer held.close()
+	return held.header()
+}
+
+func headerHere(path string) (*multiversion.Header, error) {
+	held, err := pinHere(path)
 	if err != nil {
 		return nil, err
 	}

@@ -144,7 +144,7 @@ func newStatusUnseen(ctx context.Context, in *install.Installer, name string, lo
 			return nil, lookupErr
 		}
 	}
-	if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+	if dir, err := in.FS.RealPath(filepath.Dir(path)); err == nil {
 		path = filepath.Join(dir, filepath.Base(path))
 	}
 	s := &Status{err: lookupErr, Target: fsatomic.Target{Name: path, Path: path, OldPath: path + "-old", Dir: vfs.Info{Kind: vfs.KindOther}}}

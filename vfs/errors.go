@@ -12,6 +12,7 @@ import (
 var (
 	ErrDangling    = errors.New("symbolic link leads nowhere")
 	ErrLinkLoop    = errors.New("too many symbolic links")
+	ErrMagicLink   = errors.New("symbolic links lead through another process's files in /proc, or there are too many of them")
 	ErrLinkOwner   = errors.New("symbolic link of another user in a sticky directory")
 	ErrDirectory   = errors.New("is a directory")
 	ErrNotRegular  = errors.New("is not a regular file")

@@ -3,6 +3,7 @@ package vfs
 import (
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 )
 
@@ -10,11 +11,49 @@ import (
 // waits for the other end of a pipe: one without a writer is at its end. What allowed returns
 // an error for is not opened, since that does something to some devices; nil allows everything.
 // On Linux it opens the very file that allowed has judged, and nothing that is put in its place.
+//
+// The name is the operator's. If he did not type a path in /proc or /dev, no symbolic link on the way leads there
+// through another process's root, working directory, executable or descriptor: see [ErrMagicLink].
 func OpenFile(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
+	return openFile(name, typed(name), orAll(allowed))
+}
+
+// OpenForeign is [OpenFile] for a name that another user may have written: no path leads through another process's
+// files. There is what only that user has mounted, and a look at it may never end, not even with SIGKILL.
+func OpenForeign(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
+	return openFile(name, foreign, orAll(allowed))
+}
+
+func orAll(allowed func(fs.FileMode) error) func(fs.FileMode) error {
 	if allowed == nil {
-		allowed = func(fs.FileMode) error { return nil }
+		return func(fs.FileMode) error { return nil }
 	}
-	return openFile(name, allowed)
+	return allowed
+}
+
+// Stat is [os.Stat] with the same rule as [OpenFile].
+func Stat(name string) (fs.FileInfo, error) { return stat(name, typed(name), true) }
+
+// Lstat is [os.Lstat] with the same rule as [OpenFile], for the way to the last element.
+func Lstat(name string) (fs.FileInfo, error) { return stat(name, typed(name), false) }
+
+// StatForeign is [os.Stat] with the same rule as [OpenForeign].
+func StatForeign(name string) (fs.FileInfo, error) { return stat(name, foreign, true) }
+
+// origin says who wrote a path, and with that whether links of /proc are followed.
+type origin int
+
+const (
+	foreign origin = iota // another user may have
+	own                   // the operator, and it names such a link
+)
+
+// typed says whether an operator's path is one in /proc or /dev, such as /dev/stdin.
+func typed(name string) origin {
+	if strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/dev/") {
+		return own
+	}
+	return foreign
 }
 
 // RegularOnly makes [OpenFile] refuse everything but regular files, with err.

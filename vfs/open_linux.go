@@ -5,13 +5,14 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // openFile holds the file without opening it, looks at what it is, and opens that very one.
-func openFile(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
-	fd, err := openat(unix.AT_FDCWD, name, unix.O_PATH|unix.O_CLOEXEC, 0)
+func openFile(name string, from origin, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
+	fd, err := openPath(name, from, unix.O_PATH)
 	if err != nil {
 		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
@@ -32,4 +33,72 @@ func openFile(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileIn
 		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	return os.NewFile(uintptr(opened), name), info, nil
+}
+
+func stat(name string, from origin, follow bool) (fs.FileInfo, error) {
+	flags := unix.O_PATH
+	if !follow {
+		flags |= unix.O_NOFOLLOW
+	}
+	fd, err := openPath(name, from, flags)
+	if err != nil {
+		return nil, &fs.PathError{Op: "stat", Path: name, Err: err}
+	}
+	held := os.NewFile(uintptr(fd), name)
+	defer held.Close()
+	return held.Stat()
+}
+
+// openPath opens a path, and follows links of /proc only in the operator's own. A kernel before 5.6, or a filter of
+// system calls, cannot refuse them.
+func openPath(name string, from origin, flags int) (fd int, err error) {
+	if from == own || !hasOpenat2() {
+		return openat(unix.AT_FDCWD, name, flags|unix.O_CLOEXEC, 0)
+	}
+	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	for {
+		fd, err = unix.Openat2(unix.AT_FDCWD, name, &how)
+		switch {
+		case errors.Is(err, unix.ELOOP):
+			return -1, ErrMagicLink
+		case !errors.Is(err, unix.EINTR):
+			return fd, err
+		}
+	}
+}
+
+var hasOpenat2 = sync.OnceValue(func() bool {
+	fd, err := unix.Openat2(unix.AT_FDCWD, "/", &unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC})
+	if err == nil {
+		_ = unix.Close(fd)
+	}
+	return err == nil
+})
+
+func openDir(name string) (int, error) {
+	return openPath(name, typed(name), unix.O_RDONLY|unix.O_DIRECTORY)
+}
+
+// entryAt describes the entry at a path of which no element but the last is a link, and of a link says the text. A link
+// of another user's process in /proc is an error.
+func entryAt(path string) (Info, string, error) {
+	fd, err := openPath(path, foreign, unix.O_PATH|unix.O_NOFOLLOW)
+	if err != nil {
+		return Info{}, "", err
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if err := ignoringEINTR(func() error { return unix.Fstat(fd, &st) }); err != nil {
+		return Info{}, "", err
+	}
+	info := ownerAndKind(st.Mode, st.Uid)
+	if info.Kind != KindSymlink {
+		return info, "", nil
+	}
+	var in unix.Statfs_t
+	if info.UID != 0 && info.UID != os.Geteuid() && unix.Fstatfs(fd, &in) == nil && in.Type == unix.PROC_SUPER_MAGIC {
+		return Info{}, "", ErrMagicLink
+	}
+	text, err := readlinkat(fd, "")
+	return info, text, err
 }

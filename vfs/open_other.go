@@ -7,6 +7,13 @@ import (
 	"os"
 )
 
-func openFile(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
+func openFile(name string, _ origin, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
 	return openByName(name, allowed)
+}
+
+func stat(name string, _ origin, follow bool) (fs.FileInfo, error) {
+	if follow {
+		return os.Stat(name)
+	}
+	return os.Lstat(name)
 }

@@ -47,6 +47,24 @@ func (d *osDir) lstat(name string) (Info, error) {
 	return infoOf(st), err
 }
 
+func openDir(name string) (int, error) {
+	return openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+}
+
+// entryAt describes the entry at a path, and of a link says the text.
+func entryAt(path string) (Info, string, error) {
+	var st unix.Stat_t
+	if err := ignoringEINTR(func() error { return unix.Lstat(path, &st) }); err != nil {
+		return Info{}, "", err
+	}
+	info := ownerAndKind(uint32(st.Mode), st.Uid)
+	if info.Kind != KindSymlink {
+		return info, "", nil
+	}
+	text, err := readlinkat(unix.AT_FDCWD, path)
+	return info, text, err
+}
+
 func fstat(fd int) (Info, error) {
 	var st unix.Stat_t
 	err := ignoringEINTR(func() error { return unix.Fstat(fd, &st) })

@@ -29,7 +29,7 @@ type osFile struct{ file *os.File }
 const openAlways = unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK | unix.O_NOCTTY
 
 func (osFS) OpenDir(name string) (Dir, error) {
-	fd, err := openat(unix.AT_FDCWD, name, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := openDir(name)
 	if err != nil {
 		return nil, &os.PathError{Op: "open directory", Path: name, Err: err}
 	}
@@ -54,12 +54,12 @@ func (osFS) RealPath(name string) (string, error) {
 			continue
 		}
 		next := filepath.Join(path, element)
-		info, err := os.Lstat(next)
+		info, text, err := entryAt(next)
 		if err != nil {
-			return "", err
+			return "", &os.PathError{Op: "lstat", Path: next, Err: err}
 		}
-		if info.Mode()&os.ModeSymlink == 0 {
-			if !info.IsDir() {
+		if info.Kind != KindSymlink {
+			if info.Kind != KindDirectory {
 				return "", &os.PathError{Op: "real path", Path: next, Err: unix.ENOTDIR}
 			}
 			path = next
@@ -68,9 +68,12 @@ func (osFS) RealPath(name string) (string, error) {
 		if links++; links > linksMax {
 			return "", &os.PathError{Op: "real path", Path: name, Err: ErrLinkLoop}
 		}
-		text, err := linkText(path, next)
+		in, _, err := entryAt(path)
+		if err == nil && linkOfStranger(in, info, os.Geteuid()) {
+			err = fmt.Errorf("%w (%d)", ErrLinkOwner, info.UID)
+		}
 		if err != nil {
-			return "", err
+			return "", &os.PathError{Op: "follow", Path: next, Err: err}
 		}
 		if filepath.IsAbs(text) {
 			path = "/"
@@ -80,29 +83,9 @@ func (osFS) RealPath(name string) (string, error) {
 	return path, nil
 }
 
-// linkText reads the link at path in dir, unless it is a stranger's.
-func linkText(dir, path string) (string, error) {
-	in, err := ownerOf(dir)
-	if err != nil {
-		return "", err
-	}
-	link, err := ownerOf(path)
-	if err != nil {
-		return "", err
-	}
-	if linkOfStranger(in, link, os.Geteuid()) {
-		return "", &os.PathError{Op: "follow", Path: path, Err: fmt.Errorf("%w (%d)", ErrLinkOwner, link.UID)}
-	}
-	return os.Readlink(path)
-}
-
-// ownerOf returns only mode and owner, of a link itself.
-func ownerOf(path string) (Info, error) {
-	var st unix.Stat_t
-	if err := ignoringEINTR(func() error { return unix.Lstat(path, &st) }); err != nil {
-		return Info{}, &os.PathError{Op: "stat", Path: path, Err: err}
-	}
-	return Info{Mode: Mode(st.Mode) & ModeMax, UID: int(st.Uid)}, nil
+// ownerAndKind is all that is known of an entry on the way.
+func ownerAndKind(mode, uid uint32) Info {
+	return Info{Kind: kindOf(mode), Mode: Mode(mode) & ModeMax, UID: int(uid)}
 }
 
 func selfIDs() Self {
@@ -141,16 +124,18 @@ func (d *osDir) Lstat(name string) (Info, error) {
 }
 
 func (d *osDir) Readlink(name string) (string, error) {
+	text, err := readlinkat(d.fd(), name)
+	return text, d.wrap("readlink", name, err)
+}
+
+func readlinkat(dir int, name string) (string, error) {
 	buffer := make([]byte, unix.PathMax)
 	var count int
 	err := ignoringEINTR(func() (err error) {
-		count, err = unix.Readlinkat(d.fd(), name, buffer)
+		count, err = unix.Readlinkat(dir, name, buffer)
 		return err
 	})
-	if err != nil {
-		return "", d.wrap("readlink", name, err)
-	}
-	return string(buffer[:count]), nil
+	return string(buffer[:max(count, 0)]), err
 }
 
 func (d *osDir) Open(name string) (File, error) {

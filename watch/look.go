@@ -3,7 +3,6 @@ package watch
 import (
 	"context"
 	"fmt"
-	"os"
 	"slices"
 	"time"
 
@@ -57,7 +56,7 @@ func (b *binary) look(ctx context.Context, processes []replica.Process) (*Event,
 }
 
 func (b *binary) change(ctx context.Context, processes []replica.Process) (*Event, error) {
-	info, err := os.Stat(b.path)
+	info, err := vfs.Stat(b.path)
 	if err != nil {
 		if b.last == seenError {
 			return nil, nil

@@ -5,6 +5,7 @@ import (
 	"runtime"
 
 	"github.com/fsnotify/fsnotify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // notices is where the kernel says that something happened at a path. The
@@ -30,12 +31,16 @@ func listen(path string) (*notices, error) {
 	}
 	n := &notices{watcher: watcher, bases: map[string]bool{}, arrived: make(chan struct{}, 1), ended: make(chan struct{})}
 	paths := []string{path}
-	if resolved, err := filepath.EvalSymlinks(path); err == nil && resolved != path {
-		paths = append(paths, resolved)
+	if at, err := vfs.Resolve(vfs.OS(), path); err == nil && filepath.Join(at.Dir, at.Base) != path {
+		paths = append(paths, filepath.Join(at.Dir, at.Base))
 	}
 	for _, path := range paths {
 		n.bases[filepath.Base(path)] = true
-		if err := watcher.Add(filepath.Dir(path)); err != nil {
+		dir, err := vfs.OS().RealPath(filepath.Dir(path)) // which leads through no other process's files
+		if err == nil {
+			err = watcher.Add(dir)
+		}
+		if err != nil {
 			watcher.Close()
 			return &notices{}, err
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"time"
 
@@ -118,7 +117,7 @@ func (c *installCmd) checkOrder(a *app) error {
 		}
 		return c.checkFiles(a)
 	}
-	if _, err := os.Lstat(c.Target); err == nil {
+	if _, err := vfs.Lstat(c.Target); err == nil {
 		return nil
 	}
 	hint := "a file of that name is written ./" + c.Target

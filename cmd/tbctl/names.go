@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"reflect"
 	"strconv"
@@ -112,7 +111,7 @@ func (a *app) checkHere(target string) error {
 	if !remote && strings.ContainsRune(target, filepath.Separator) {
 		return nil
 	}
-	if _, err := os.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := vfs.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return usage("if it is a file to be made here: "+a.retyped(target, "."+string(filepath.Separator)+target)+"; on another host, type it there: ssh HOST tbctl install …",

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/input"
@@ -32,7 +31,7 @@ func openFile(name string) (*input.File, error) {
 // checkOutput refuses to write over a binary that tbctl has installed: without the checks,
 // the lock and the way back of an installation.
 func checkOutput(name string) error {
-	if _, err := os.Stat(name); err != nil || !fsatomic.HasLock(vfs.OS(), name) {
+	if _, err := vfs.Stat(name); err != nil || !fsatomic.HasLock(vfs.OS(), name) {
 		return nil
 	}
 	return refused("write it elsewhere, and then: tbctl install FILE "+shellWord(name), fmt.Errorf("%s is where tbctl installs", name))

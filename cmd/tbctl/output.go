@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"io"
-	"os"
 	"runtime"
 
 	"github.com/tbctl/tbctl/durable"
@@ -40,7 +39,7 @@ func (a *app) commit(output *durable.Output) error {
 
 // tellMode warns of a file that stays as it is and is not executable.
 func (a *app) tellMode(name string) {
-	if info, err := os.Stat(name); err == nil && info.Mode()&0o100 == 0 && runtime.GOOS != "windows" {
+	if info, err := vfs.Stat(name); err == nil && info.Mode()&0o100 == 0 && runtime.GOOS != "windows" {
 		a.warn("%s is not executable: chmod +x it where it is used", name)
 	}
 }

@@ -195,7 +195,7 @@ func (a *app) checkTarget(parsed *kong.Context) error {
 		if a.command == "install" { // it looks at both of its arguments
 			continue
 		}
-		if _, err := os.Lstat(name); err == nil {
+		if _, err := vfs.Lstat(name); err == nil {
 			continue
 		}
 		switch what, _, condition := strings.Cut(name, "="); {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
@@ -78,8 +79,8 @@ func (c *watchCmd) Run(a *app) error {
 		return usage("say what is waited for: --until serving", "--patience is of --until, which is not there")
 	}
 	for _, name := range c.DataFile {
-		if file := host.ReadDataFile(a.ctx, name); file.Err != nil {
-			return &host.DataFileError{Name: name, Err: file.Err}
+		if _, err := datafile.ReadFile(a.ctx, name); err != nil {
+			return &host.DataFileError{Name: name, Err: err}
 		}
 	}
 	a.compact = true

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -19,6 +20,7 @@ import (
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -66,11 +68,7 @@ func (h *Host) Conditions(ctx context.Context) []completions.Candidate {
 // embedded are the releases in a binary, newest first; none if it is no binary,
 // or one in an archive that would have to be unpacked.
 func embedded(name string) []completions.Candidate {
-	info, err := os.Stat(name)
-	if err != nil || !info.Mode().IsRegular() {
-		return nil
-	}
-	file, err := os.Open(name)
+	file, info, err := vfs.OpenFile(name, vfs.RegularOnly(fs.ErrInvalid))
 	if err != nil {
 		return nil
 	}
