@@ -53,7 +53,7 @@ func (t Target) SamePlace(other Target) bool {
 // Lookup finds out what is at name and what hinders replacing it. It
 // follows symbolic links to the file and changes nothing. A name at which there
 // is nothing is a target that does not exist. Errors: [vfs.ErrDangling],
-// [vfs.ErrLinkLoop], [vfs.ErrLinkOwner], [vfs.ErrDirectory], [vfs.ErrNotRegular], [vfs.ErrNoDirectory], [vfs.ErrNoCurrent], [vfs.ErrName],
+// [vfs.ErrLinkLoop], [vfs.ErrLinkOwner], [vfs.ErrMagicLink], [vfs.ErrDirectory], [vfs.ErrNotRegular], [vfs.ErrNoDirectory], [vfs.ErrNoCurrent], [vfs.ErrName],
 // [ErrChanged] when it is replaced at this very moment, or the operating
 // system's. Where this user may not read the file, that is the error, and the target has all but
 // its attributes.

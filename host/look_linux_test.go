@@ -17,6 +17,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // What is said, what runs and what was seen before add up, and each data file is asked once.
@@ -105,6 +106,31 @@ func TestLookRemembered(t *testing.T) {
 	query.Remembered = []string{gone}
 	if report, err := host.Look(t.Context(), query); err != nil || len(report.Needs) != 0 || len(report.Warnings) != 1 {
 		t.Errorf("gone: %+v, %v", report, err)
+	}
+}
+
+// A data file that was seen before may have been named by who may write the target's directory: it leads to no other
+// process's files, and makes nobody believed. What the operator names himself does.
+func TestLookRememberedMagicLink(t *testing.T) {
+	t.Parallel()
+	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	through, link := "/proc/self/root"+dataFile, filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(through, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{through, link} {
+		if file := host.ReadDataFile(t.Context(), name); !errors.Is(file.Err, vfs.ErrMagicLink) || file.Gone || file.Release != 0 {
+			t.Errorf("%s: %+v", name, file)
+		}
+		query := host.Query{Target: binary, Remembered: []string{name}}
+		if users := query.Options().Users; len(users) != 0 {
+			t.Errorf("%s: %d is believed", name, users)
+		}
+	}
+	query := host.Query{Target: binary, DataFiles: []string{through}}
+	report, err := host.Look(t.Context(), query)
+	if err != nil || len(report.Needs) != 1 || len(query.Options().Users) != 1 {
+		t.Errorf("named: %+v, %v", report, err)
 	}
 }
 

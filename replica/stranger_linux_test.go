@@ -67,7 +67,7 @@ exec chroot m /usr/bin/bash -c 'exec -a "$0" /tigerbeetle start --addresses=3000
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			target := program(t)
-			pid, server := strangers(t, target, test.script)
+			pid, server := hangs(t, mallory, target, test.script)
 			if err := syscall.Kill(server, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
@@ -87,6 +87,70 @@ exec chroot m /usr/bin/bash -c 'exec -a "$0" /tigerbeetle start --addresses=3000
 					t.Errorf("unseen: %s", unseen.Reason)
 				}
 			}
+		})
+	}
+}
+
+// An account of the system is believed, and keeps nobody waiting all the same. That its data file cannot be seen is said.
+func TestFindSystemHangs(t *testing.T) {
+	t.Parallel()
+	needAllSeen(t)
+	for _, test := range []struct {
+		name, script string
+		want         replica.Origin
+		data         string // why the data file is not read; "": it is not looked for
+	}{
+		{"the data file", `exec -a "$target" "$target" start --addresses=3000 "$PWD/m/unknown"`, replica.OriginTarget, "may not answer"},
+		{"the data file, which is open", `exec -a "$target" "$target" start --addresses=3000 "$PWD/m/data" 7<m/data`, replica.OriginTarget, "m/data"},
+		{"the data file, by a link", `ln -s "$PWD/m/unknown" local/link; exec -a "$target" "$target" start --addresses=3000 "$PWD/local/link"`, replica.OriginTarget, "may not answer"},
+		{"the data file, through /proc", `cd local; exec -a "$target" "$target" start --addresses=3000 ../../../../../../../../proc/self/root/none`, replica.OriginTarget, "none"},
+		{"the working directory", `cd m/dir; exec -a tigerbeetle "$target" start --addresses=3000 data`, replica.OriginTarget, "data"},
+		{"the executable", `exec -a "$target" m/tigerbeetle start --addresses=3000 "$target.data"`, replica.OriginClaimed, ""},
+		{"the name", `exec -a "$PWD/m/tigerbeetle" "$target" start --addresses=3000 "$PWD/m/unknown"`, replica.OriginTarget, "may not answer"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			target := program(t)
+			pid, server := hangs(t, 998, target, test.script)
+			if err := syscall.Kill(server, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			defer syscall.Kill(server, syscall.SIGCONT)
+			got := processOf(t, lookAlone(t, target), pid)
+			data := ""
+			for _, each := range got.Unreadable {
+				if each.What == replica.UnreadableDataFile {
+					data = each.Reason
+				}
+			}
+			if got.Origin != test.want || got.Stranger || !strings.Contains(data, test.data) || (data == "") != (test.data == "") {
+				t.Errorf("data file %q, %+v", data, got)
+			}
+		})
+	}
+}
+
+// Who may write the target's directory makes the target, or the file beside it, a link into what does not answer.
+func TestFindLinkHangs(t *testing.T) {
+	t.Parallel()
+	needAllSeen(t)
+	for _, name := range []string{"tigerbeetle", "tigerbeetle-old"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			target := program(t)
+			pid, server := hangs(t, 998, target, `exec "$self" wait`)
+			root := "/proc/" + strconv.Itoa(pid) + "/root"
+			m, err := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd")
+			link := filepath.Join(filepath.Dir(target), name)
+			_ = os.Remove(link)
+			if err = cmp.Or(err, os.Symlink(root+m+"/m/unknown", link)); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Kill(server, syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			defer syscall.Kill(server, syscall.SIGCONT)
+			lookAlone(t, target)
 		})
 	}
 }
@@ -111,8 +175,8 @@ exec setpriv --reuid 45551 --regid 45551 --clear-groups bash -c 'exec -a "$0" "$
 	}
 }
 
-// strangers runs a script as mallory after hanging, and returns the process and the server to be stopped.
-func strangers(t *testing.T, target, script string) (pid, server int) {
+// hangs runs a script as a user after hanging, and returns the process and the server to be stopped.
+func hangs(t *testing.T, user int, target, script string) (pid, server int) {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: becoming another user needs root")
@@ -125,11 +189,11 @@ func strangers(t *testing.T, target, script string) (pid, server int) {
 	dir := public(t)
 	device, self := filepath.Join(dir, "fuse"), filepath.Join(dir, "self")
 	testbin.WriteFile(t, self, testbin.Self(t))
-	if err := errors.Join(os.Chown(dir, mallory, mallory), syscall.Mknod(device, syscall.S_IFCHR, 10<<8|229), os.Chmod(device, 0o666)); err != nil {
+	if err := errors.Join(os.Chown(dir, user, user), syscall.Mknod(device, syscall.S_IFCHR, 10<<8|229), os.Chmod(device, 0o666)); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	const become = `mount --make-rprivate /; mount --bind "$0" /dev/fuse
-exec setpriv --reuid 45551 --regid 45551 --clear-groups unshare -Urm bash -ec "$@"`
+	become := strings.ReplaceAll(`mount --make-rprivate /; mount --bind "$0" /dev/fuse
+exec setpriv --reuid USER --regid USER --clear-groups unshare -Urm bash -ec "$@"`, "USER", strconv.Itoa(user))
 	if output, err := exec.Command("unshare", "-m", "bash", "-ec", become, device, "exec 9<>/dev/fuse; mount -t tmpfs none /mnt").CombinedOutput(); err != nil {
 		t.Skipf("skipped: a user cannot mount anything here: %v: %s", err, output)
 	}

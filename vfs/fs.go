@@ -19,7 +19,8 @@ type FS interface {
 	// RealPath returns the absolute path of an existing directory, without
 	// symbolic links. A link in a sticky directory that every user may write
 	// that belongs neither to this process nor to the directory's owner is
-	// [ErrLinkOwner], whatever the system's own setting.
+	// [ErrLinkOwner], whatever the system's own setting; one of /proc to the files of another user's process
+	// is [ErrMagicLink].
 	RealPath(name string) (string, error)
 	// Self returns who the process is and what it may do.
 	Self() Self
