@@ -288,9 +288,11 @@ func (f *Finder) looks(ctx context.Context, limits limits, place *place, candida
 	if err != nil {
 		return err
 	}
-	var late []int
+	var late, unanswered []int
 	for index, candidate := range candidates {
 		switch {
+		case answered[index] && errors.Is(found[index].err, errUnanswered):
+			unanswered = append(unanswered, candidate.pid)
 		case !answered[index], found[index].err != nil && !errors.Is(found[index].err, errGone):
 			if !candidate.stranger || candidate.executes || candidate.service {
 				late = append(late, candidate.pid)
@@ -304,6 +306,8 @@ func (f *Finder) looks(ctx context.Context, limits limits, place *place, candida
 	}
 	slices.Sort(late)
 	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(limits))...)
+	slices.Sort(unanswered)
+	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, unanswered, "calls itself by a path that is not followed: "+errUnanswered.Error())...)
 	return nil
 }
 

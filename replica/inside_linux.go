@@ -2,7 +2,6 @@ package replica
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -15,7 +14,7 @@ import (
 
 // errUnanswered says why a path of a process is not followed: its user may have mounted there what never answers, and
 // a system call that waits for that cannot be ended, not even by SIGKILL.
-var errUnanswered = errors.New("it leads through a file system that only the process's mount namespace has, and may not answer")
+var errUnanswered = errors.New("it leads through a file system that only the process's mount namespace has, and that may not answer")
 
 // inside holds the file at a path as the process means it: from its root or its working
 // directory, absolute symlinks included. It is never followed through another process's files in /proc, and of what
@@ -191,9 +190,9 @@ func (p *place) readMounts() {
 	}
 }
 
-// unanswered tells of a path that is not followed. A process that is believed may be a replica of the target's then.
+// unanswered notes that a path is not followed: the process may be a replica of the target's.
 func (l *look) unanswered(err error) {
 	if errors.Is(err, errUnanswered) {
-		l.hidden = fmt.Errorf("process %d: %w", l.process.PID, err)
+		l.hidden = err
 	}
 }

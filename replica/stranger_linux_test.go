@@ -100,13 +100,15 @@ func TestFindSystemHangs(t *testing.T) {
 		want         replica.Origin
 		data         string // why the data file is not read; "": it is not looked for
 	}{
-		{"the data file", `exec -a "$target" "$target" start --addresses=3000 "$PWD/m/unknown"`, replica.OriginTarget, "may not answer"},
+		{"the data file", `exec -a "$target" "$target" start --addresses=3000 "$PWD/m/unknown"`, replica.OriginTarget, "that may not answer"},
 		{"the data file, which is open", `exec -a "$target" "$target" start --addresses=3000 "$PWD/m/data" 7<m/data`, replica.OriginTarget, "m/data"},
-		{"the data file, by a link", `ln -s "$PWD/m/unknown" local/link; exec -a "$target" "$target" start --addresses=3000 "$PWD/local/link"`, replica.OriginTarget, "may not answer"},
+		{"the data file, by a link", `ln -s "$PWD/m/unknown" local/link; exec -a "$target" "$target" start --addresses=3000 "$PWD/local/link"`, replica.OriginTarget, "that may not answer"},
+		{"the data file, by a link that is there to be read", `: >local/data; ln -s ../local//data local/link; touch -h -d "2 days ago" local/link
+exec -a "$target" "$target" start --addresses=3000 "$PWD/local/link"`, replica.OriginTarget, "past the end of the file"},
 		{"the data file, through /proc", `cd local; exec -a "$target" "$target" start --addresses=3000 ../../../../../../../../proc/self/root/none`, replica.OriginTarget, "none"},
 		{"the working directory", `cd m/dir; exec -a tigerbeetle "$target" start --addresses=3000 data`, replica.OriginTarget, "data"},
 		{"the executable", `exec -a "$target" m/tigerbeetle start --addresses=3000 "$target.data"`, replica.OriginClaimed, ""},
-		{"the name", `exec -a "$PWD/m/tigerbeetle" "$target" start --addresses=3000 "$PWD/m/unknown"`, replica.OriginTarget, "may not answer"},
+		{"the name", `exec -a "$PWD/m/tigerbeetle" "$target" start --addresses=3000 "$PWD/m/unknown"`, replica.OriginTarget, "that may not answer"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
