@@ -21,7 +21,7 @@ const everyones = "fault"
 var rooms = map[string][]string{
 	everyones:                  {},
 	"completions":              {},
-	"internal/candidates":      {"completions", "install", "multiversion", "release", "watch", "internal/archive"},
+	"internal/candidates":      {"completions", "install", "multiversion", "release", "watch", "internal/archive", "vfs"},
 	"internal/config":          {"vfs"},
 	"internal/demo":            {"multiversion", "pack", "release", "durable", "vfs"},
 	"internal/input":           {"internal/archive", "durable", "multiversion", "report", "vfs"},
@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"inspect":                  {"multiversion", "internal/archive"},
 	"verify":                   {"multiversion", "advisory", "inspect", "internal/objcopy"},
 	"replica":                  {"multiversion", "datafile"},
-	"host":                     {"multiversion", "datafile", "replica", "verify", "watch", "install", "fsatomic"},
+	"host":                     {"multiversion", "datafile", "replica", "verify", "watch", "install", "fsatomic", "vfs"},
 	"report":                   {"multiversion", "advisory", "fleet", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs"},
 	"fleet":                    {},
 	"inventory":                {"fleet"},
