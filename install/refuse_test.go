@@ -640,3 +640,28 @@ func TestAdviseBefore(t *testing.T) {
 		})
 	}
 }
+
+// TestAnotherPlace requires that another name than the one that was looked at is not changed, nor noted with what was seen,
+// also in the same directory.
+func TestAnotherPlace(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, b.old)
+	before := m.everything(t)
+	looked, err := fsatomic.Lookup(m, oldName)
+	check(t, err)
+	r := request()
+	r.At, r.Seen = &looked, saw(t, "0.17.9", "/data/0")
+	for name, act := range map[string]func() (*install.Outcome, error){
+		"install":  func() (*install.Outcome, error) { return m.installer().Install(t.Context(), r, fetchOf(b.new, nil)) },
+		"plan":     func() (*install.Outcome, error) { return m.installer().Plan(t.Context(), r, fetchOf(b.new, nil)) },
+		"rollback": func() (*install.Outcome, error) { return m.installer().Rollback(t.Context(), r) },
+	} {
+		if outcome, err := act(); !errors.Is(err, fsatomic.ErrChanged) || fault.Of(err) != fault.Busy || outcome.Changed {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if after := m.everything(t); after != before {
+		t.Errorf("there is %s\nand was %s", after, before)
+	}
+}
