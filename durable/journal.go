@@ -144,7 +144,7 @@ func checkAppend(fsys vfs.FS, name string) error {
 		}
 	}
 	if err != nil {
-		return &fs.PathError{Op: "make directory", Path: made, Err: err}
+		return &fs.PathError{Op: "make directory", Path: made, Err: vfs.Cause(err)}
 	}
 	defer dir.Close()
 	return mayAppend(dir, parent, base)
@@ -178,7 +178,7 @@ func mayAppend(dir vfs.Dir, path, base string) error {
 	}
 	file, err := dir.OpenAppend(base)
 	if err != nil {
-		return err
+		return vfs.Cause(err)
 	}
 	return file.Close()
 }

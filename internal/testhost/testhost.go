@@ -2,7 +2,7 @@
 
 // Package testhost makes hosts for tests: namespaces of processes, files and network, each
 // with a name, an address and an sshd of its own, and a network between them that can be
-// cut. On a host /usr/local, /etc, /run, /var/lib/tbctl and /var/lib/tigerbeetle are its own; all
+// cut. On a host /root, /usr/local, /etc, /run, /var/lib/tbctl and /var/lib/tigerbeetle are its own; all
 // else is this machine's, read and written.
 //
 // They need root, and the programs unshare, nsenter, ip, ssh and sshd; without, the test is skipped.
@@ -57,7 +57,7 @@ mount -t tmpfs tmpfs "$dir/own"
 mkdir "$dir/own/upper" "$dir/own/work"
 mount -t overlay -o "lowerdir=/etc,upperdir=$dir/own/upper,workdir=$dir/own/work" overlay /etc
 mkdir -p /var/lib/tbctl /var/lib/tigerbeetle
-for place in /run /usr/local /var/lib/tbctl /var/lib/tigerbeetle; do mount -t tmpfs -o mode=755 tmpfs "$place"; done
+for place in /root /run /usr/local /var/lib/tbctl /var/lib/tigerbeetle; do mount -t tmpfs -o mode=755 tmpfs "$place"; done
 mkdir -p /run/sshd /usr/local/bin /etc/tbctl
 printf '%.32s\n' "$(printf %s "$name" | md5sum)" >/etc/machine-id.new && mv /etc/machine-id.new /etc/machine-id
 install -m 644 "$dir/../id.pub" /etc/ssh/test_keys # a user reads his own, and may not enter this directory
