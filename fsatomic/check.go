@@ -84,11 +84,27 @@ func (t Target) checkEntries() []error {
 		entry(t.StatePath(), t.state)
 	}
 	if t.lock.Kind != "" {
-		if err := checkLock(t.lock); err != nil {
+		err := checkLock(t.lock)
+		if err == nil && !mayOpen(t.lock, t.Self) {
+			err = fs.ErrPermission
+		}
+		if err != nil {
 			problems = append(problems, &fs.PathError{Op: "lock", Path: filepath.Join(t.dirPath(), lockName(t.base())), Err: err})
 		}
 	}
 	return problems
+}
+
+// mayOpen says whether an ordinary user may open a file for reading, as far as its mode tells: more
+// rights than that are root's.
+func mayOpen(info vfs.Info, self vfs.Self) bool {
+	switch {
+	case self.UID == 0 || self.UID == info.UID:
+		return true
+	case self.InGroup(info.GID):
+		return info.Mode&0o040 != 0
+	}
+	return info.Mode&0o004 != 0
 }
 
 // entryProblems are what keeps an entry of a directory from being replaced, renamed or removed.

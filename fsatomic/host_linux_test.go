@@ -203,6 +203,8 @@ func copyFile(t *testing.T, from, to string) {
 	source, err := os.Open(from)
 	check(t, err)
 	defer source.Close()
+	syscall.ForkLock.RLock() // a child that another test starts would hold it open for writing
+	defer syscall.ForkLock.RUnlock()
 	check(t, durable.WriteFile(vfs.OS(), to, 0o755, false, func(w io.Writer) error {
 		_, err := io.Copy(w, source)
 		return err
@@ -219,7 +221,9 @@ func TestRunningBinary(t *testing.T) {
 	command := exec.CommandContext(t.Context(), name)
 	command.Env = append(os.Environ(), helperVariable+"=wait")
 	stdin := started(t, command)
+	syscall.ForkLock.RLock()
 	committed := replace(t, vfs.OS(), name, "#!/bin/sh\nexit 7\n", fsatomic.CommitOptions{})
+	syscall.ForkLock.RUnlock()
 	if committed.Method != fsatomic.MethodExchanged {
 		t.Fatalf("method %s", committed.Method)
 	}

@@ -93,7 +93,7 @@ func ask(ctx context.Context, dialer *remote.Dialer, h *report.FleetHost) {
 	h.Problem = &report.FleetProblem{Kind: fault.Of(err), Message: err.Error()}
 	var failed *remote.SessionError
 	if errors.As(err, &failed) {
-		h.Problem.Reason, h.Problem.Hint = string(failed.Reason), hintSession(failed)
+		h.Problem.Reason, h.Problem.Hint = string(failed.Reason), hintSession(failed, dialer.SSH)
 	}
 }
 

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/remote"
 )
@@ -13,32 +15,40 @@ func (a *app) hintFenced(err *fleet.FencedError) string {
 	return "wait for its end: --wait 30m; or, if it is to be changed all the same: " + a.typedWith("--despite-rollout")
 }
 
-// hintSession is what to do about a host that cannot be asked. Nothing here weakens ssh's checks.
-func hintSession(failed *remote.SessionError) string {
-	host := shellWord(failed.Host)
+// hintSession is what to do about a host that cannot be asked, by the ssh that the inventory has. Nothing here
+// weakens ssh's checks.
+func hintSession(failed *remote.SessionError, words []string) string {
+	host, ssh := shellWord(failed.Host), "ssh"
+	if len(words) > 0 {
+		quoted := make([]string, len(words))
+		for index, word := range words {
+			quoted[index] = shellWord(word)
+		}
+		ssh = strings.Join(quoted, " ")
+	}
 	switch failed.Reason {
 	case remote.ReasonProgram:
 		return "is ssh installed here? ssh -V"
 	case remote.ReasonName:
-		return "check the name, and ssh's configuration: ssh -G " + host
+		return "check the name, and ssh's configuration: " + ssh + " -G " + host
 	case remote.ReasonRefused, remote.ReasonUnreachable, remote.ReasonBusy:
-		return "try it by hand: ssh " + host + " true"
+		return "try it by hand: " + ssh + " " + host + " true"
 	case remote.ReasonKeyUnknown:
-		return "compare its key once, by hand: ssh " + host + " true"
+		return "compare its key once, by hand: " + ssh + " " + host + " true"
 	case remote.ReasonKeyChanged:
 		return "find out why before anything else: was it installed again? ssh-keygen -F " + host + " shows the key that was known"
 	case remote.ReasonPermission:
-		return "is your key there, and in your agent? ssh-add -l; ssh -v " + host + " true"
+		return "is your key there, and in your agent? ssh-add -l; " + ssh + " -v " + host + " true"
 	case remote.ReasonSudo:
 		return "let this one command through without a password, in /etc/sudoers.d/tbctl there: USER ALL=(root) NOPASSWD: /usr/local/bin/tbctl host"
 	case remote.ReasonMissing:
-		return "install tbctl there, on root's PATH: ssh " + host + " command -v tbctl"
+		return "install tbctl there, on root's PATH: " + ssh + " " + host + " command -v tbctl"
 	case remote.ReasonOld:
-		return "install a newer tbctl there: ssh " + host + " tbctl --version"
+		return "install a newer tbctl there: " + ssh + " " + host + " tbctl --version"
 	case remote.ReasonOutput:
-		return "a start-up file of its shell writes something: ssh " + host + " true must print nothing"
+		return "a start-up file of its shell writes something: " + ssh + " " + host + " true must print nothing"
 	case remote.ReasonSilent, remote.ReasonLost:
 		return "run the same command again"
 	}
-	return "try it by hand: ssh " + host + " tbctl --version"
+	return "try it by hand: " + ssh + " " + host + " tbctl --version"
 }

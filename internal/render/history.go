@@ -94,7 +94,11 @@ func reasons(out *term.Stream, records []install.Record) {
 func changeText(record install.Record) string {
 	switch record.Result {
 	case install.ResultRejected, install.ResultRefused, install.ResultBusy, install.ResultFenced, install.ResultFailed, install.ResultInterrupted, install.ResultFoundOld:
-		if record.New == nil || record.New.Release == 0 { // it ended before the new one was known
+		switch {
+		case record.New != nil && record.New.Release != 0:
+		case record.Old == nil: // it ended before anything was looked at, or nothing is installed
+			return "unchanged"
+		default: // it ended before the new one was known
 			return fileName(record.Old) + " stays"
 		}
 		return fileName(record.Old) + " stays, not " + fileName(record.New)
