@@ -34,10 +34,19 @@ func (t Target) Check(size int64, attrs Attributes) []error {
 	if t.Volume.FreeBytes < size {
 		problems = append(problems, &vfs.SpaceError{Path: t.dirPath(), Need: size, Have: t.Volume.FreeBytes})
 	}
-	if t.Volume.FreeInodes == 0 {
+	if free := t.Volume.FreeInodes; free >= 0 && free < t.inodesNeeded() {
 		add(t.dirPath(), ErrNoInodes)
 	}
 	return append(problems, t.checkAttributes(attrs)...)
+}
+
+// inodesNeeded is how many files a replacement makes at the same time: the staged one, the state that
+// takes the place of the one before, and the lock where there is none yet.
+func (t Target) inodesNeeded() int64 {
+	if t.lock.Kind == "" {
+		return 3
+	}
+	return 2
 }
 
 // checkDir finds what hinders changes in the directory as such. A reason that
