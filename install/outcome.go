@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
@@ -133,6 +134,13 @@ func (r *run) know() error {
 		r.warn("%v", err)
 	}
 	r.believed = err == nil
+	for _, name := range r.request.Forget {
+		known := slices.Contains(r.state.DataFiles, name) || r.state.Reached != nil && r.state.Reached.With([]string{name})
+		text := fmt.Sprintf("the data file %q is not remembered with this target: there is nothing to forget", name)
+		if !known && !slices.Contains(r.plan.Warnings, text) {
+			r.plan.Warnings = append(r.plan.Warnings, text)
+		}
+	}
 	r.stateWriters, err = r.writers(r.target.StatePath())
 	r.alone = r.believed && err == nil && r.stateWriters.None()
 	if err == nil && r.state.fromJournal {

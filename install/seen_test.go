@@ -257,3 +257,27 @@ func (m *machine) note(t *testing.T, seen install.Seen) {
 	check(t, err)
 	check(t, m.installer().Remember(t.Context(), target, seen))
 }
+
+// TestForgetUnknown holds that a name which is not remembered is told, once, and one that is is not.
+func TestForgetUnknown(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, b.older, b.old)
+	m.write(t, stateName, `{"version":1,"last":null,"installed":null,"previous":null,"data_files":["/data/0"]}`+"\n")
+	r := request()
+	r.Forget = []string{"/data/0", "/data/O"}
+	outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
+	check(t, err)
+	told := 0
+	for _, warning := range outcome.Plan.Warnings {
+		if strings.Contains(warning, "nothing to forget") {
+			told++
+			if !strings.Contains(warning, `"/data/O"`) {
+				t.Error(warning)
+			}
+		}
+	}
+	if told != 1 {
+		t.Errorf("told %d times: %q", told, outcome.Plan.Warnings)
+	}
+}
