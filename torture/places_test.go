@@ -275,7 +275,7 @@ func TestDiskFills(t *testing.T) {
 			p := newPlace(t, diskDir(t))
 			small(t, p, fmt.Sprintf("size=%dk", size))
 			p.put(t, p.target, binaryOld)
-			p.fromInput(t, data, nil, "no space")
+			p.fromInput(t, data, nil, "not enough free space")
 		})
 		t.Run(fmt.Sprintf("limit/%dk", size), func(t *testing.T) {
 			needTool(t, "prlimit")
