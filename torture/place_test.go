@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -378,7 +379,8 @@ func operations() []operation {
 		{"no old", binaryOld, binaryOlder, installing("--no-old"), binaryNew, [2]string{binaryNew, binaryOlder}, false},
 		{"no exchange", binaryOld, binaryOlder, installing(), binaryNew, [2]string{binaryNew, binaryOld}, true},
 		{"rollback", binaryNew, binaryOld, func(p *place) []string {
-			return []string{"rollback", p.target, "--stopped", "--running", binaryOld}
+			sum := sha256.Sum256(fixtures.all[binaryOld].data) // no record of root's alone knows it
+			return []string{"rollback", p.target, "--stopped", "--running", binaryOld, "--sha256", hex.EncodeToString(sum[:])}
 		}, binaryOld, [2]string{binaryNew, binaryOld}, false},
 	}
 }
