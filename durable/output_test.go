@@ -105,23 +105,27 @@ func systems() map[string]memfs.Options {
 	}
 }
 
+// writing is how a file is made, or replaced, and the file system on which that is disturbed.
+func writing(t *testing.T, options memfs.Options, overwrite bool, before, after string) (setUp func() *memfs.FS, run func(*memfs.FS) error) {
+	setUp = func() *memfs.FS {
+		t.Helper()
+		m := newFS(t, options)
+		if overwrite {
+			check(t, durable.WriteFile(m, testName, 0o644, true, writeString(before)))
+		}
+		m.CrashAt(0)
+		return m
+	}
+	return setUp, func(m *memfs.FS) error { return durable.WriteFile(m, testName, 0o644, overwrite, writeString(after)) }
+}
+
 // TestWriteFileCrash: after every operation the file is the old one or the new.
 func TestWriteFileCrash(t *testing.T) {
 	t.Parallel()
 	const before, after = "before", "after, and longer"
 	for name, options := range systems() {
 		for _, overwrite := range []bool{true, false} {
-			run := func(m *memfs.FS) error {
-				return durable.WriteFile(m, testName, 0o644, overwrite, writeString(after))
-			}
-			setUp := func() *memfs.FS {
-				m := newFS(t, options)
-				if overwrite {
-					check(t, durable.WriteFile(m, testName, 0o644, true, writeString(before)))
-				}
-				m.CrashAt(0)
-				return m
-			}
+			setUp, run := writing(t, options, overwrite, before, after)
 			m := setUp()
 			check(t, run(m))
 			for number := range m.Count() {
@@ -215,17 +219,7 @@ func TestOutputLate(t *testing.T) {
 	const before, after = "before", "after, and longer"
 	for name, options := range systems() {
 		for _, overwrite := range []bool{true, false} {
-			run := func(m *memfs.FS) error {
-				return durable.WriteFile(m, testName, 0o644, overwrite, writeString(after))
-			}
-			setUp := func() *memfs.FS {
-				m := newFS(t, options)
-				if overwrite {
-					check(t, durable.WriteFile(m, testName, 0o644, true, writeString(before)))
-				}
-				m.CrashAt(0)
-				return m
-			}
+			setUp, run := writing(t, options, overwrite, before, after)
 			m := setUp()
 			check(t, run(m))
 			told := 0

@@ -568,12 +568,10 @@ func TestRollbackRefuses(t *testing.T) {
 	}
 }
 
-// TestGuard requires that the guard is asked last and under the lock, that its no
-// leaves everything as it was, and that it is on record.
-func TestGuard(t *testing.T) {
-	t.Parallel()
+// bothWays are the operations that put a file at the target.
+func bothWays(t *testing.T) map[string]func(*install.Installer, install.Request) (*install.Outcome, error) {
 	b := files(t)
-	for name, act := range map[string]func(*install.Installer, install.Request) (*install.Outcome, error){
+	return map[string]func(*install.Installer, install.Request) (*install.Outcome, error){
 		"install": func(in *install.Installer, r install.Request) (*install.Outcome, error) {
 			return in.Install(t.Context(), r, fetchOf(b.new, nil))
 		},
@@ -581,7 +579,15 @@ func TestGuard(t *testing.T) {
 			r.Fit.Stopped, r.Fit.Needs = true, needs("0.17.7")
 			return in.Rollback(t.Context(), r)
 		},
-	} {
+	}
+}
+
+// TestGuard requires that the guard is asked last and under the lock, that its no
+// leaves everything as it was, and that it is on record.
+func TestGuard(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, act := range bothWays(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t, memfs.Options{}, b.older, b.old)
@@ -614,15 +620,7 @@ func TestGuard(t *testing.T) {
 func TestAdviseBefore(t *testing.T) {
 	t.Parallel()
 	b := files(t)
-	for name, act := range map[string]func(*install.Installer, install.Request) (*install.Outcome, error){
-		"install": func(in *install.Installer, r install.Request) (*install.Outcome, error) {
-			return in.Install(t.Context(), r, fetchOf(b.new, nil))
-		},
-		"roll back": func(in *install.Installer, r install.Request) (*install.Outcome, error) {
-			r.Fit.Stopped, r.Fit.Needs = true, needs("0.17.7")
-			return in.Rollback(t.Context(), r)
-		},
-	} {
+	for name, act := range bothWays(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMachine(t, memfs.Options{}, b.older, b.old)

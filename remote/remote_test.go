@@ -62,7 +62,7 @@ func playSSH(args []string) int {
 			return 1
 		}
 		fmt.Println("something else than a session")
-		time.Sleep(time.Hour)
+		forever()
 	}
 	switch host {
 	case "good":
@@ -106,11 +106,21 @@ func playSSH(args []string) int {
 		if self, err := os.FindProcess(os.Getpid()); err == nil {
 			self.Kill()
 		}
-		time.Sleep(time.Hour)
+		forever()
 	case "gone":
 		return 0
 	}
 	return 0
+}
+
+// forever waits for a byte that never comes, until the process is killed.
+func forever() {
+	never, open, err := os.Pipe()
+	if err != nil {
+		return
+	}
+	defer open.Close()
+	never.Read(make([]byte, 1))
 }
 
 var sshWords = map[string]struct {
