@@ -197,7 +197,7 @@ func (a *app) finish(err error) int {
 func (a *app) lostResult(cause error) error {
 	err := fmt.Errorf("write the result: %w", cause)
 	if errors.Is(cause, syscall.EPIPE) && !a.changed() { // as of "| head": who reads has had enough
-		return &hintedError{class: fault.Interrupted, hint: "nobody read the answer: run it again", quiet: true, err: err}
+		return &hintedError{class: fault.Interrupted, hint: "the reader of the output is gone: run it again", quiet: true, err: err}
 	}
 	if a.changed() {
 		target := a.result.(*install.Outcome).Plan.Target.Path

@@ -15,7 +15,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 )
 
-// A foundAt is what may stand at a name beside a target, or what may be true of what does.
+// A foundAt is what may be at a name beside a target, or what may be true of it.
 type foundAt struct {
 	name string
 	make func(t *testing.T, path string)
@@ -91,7 +91,7 @@ func must(t *testing.T, err error) {
 }
 
 // TestDryRunIsTheRealRun requires that a dry run ends with the exit code, the error, the hint and the
-// warnings of the real run, whatever stands beside the target or at the place of the history; and that
+// warnings of the real run, whatever is beside the target or at the place of the history; and that
 // what is refused says a path of which the operator can do something about.
 func TestDryRunIsTheRealRun(t *testing.T) {
 	t.Parallel()

@@ -35,7 +35,7 @@ Examples:
 }
 
 // ownArguments parts the arguments of "tbctl exec" at the first that is the program's: the
-// one after FILE that is no flag of tbctl's, or what follows --. All of another command's
+// one after FILE that is not a flag of tbctl, or what follows --. All of another command's
 // are its own.
 func ownArguments(model *kong.Node, args []string) (own, program []string) {
 	if args[0] != "exec" {
