@@ -1,0 +1,88 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// Observation is what one host showed of one target, at one time. It is never remembered for later: what
+// is to be decided is looked at first.
+type Observation struct {
+	Host   string // as the plan or the inventory names it
+	Target string // path; "": none was shown
+
+	// Problem is why the host or its target could not be looked at; nil: it could. With a problem nothing
+	// below is known but what the host's answer had.
+	Problem *Problem
+
+	Machine  string // its machine id
+	Boot     string // another one after each start of the host
+	Tbctl    string // the version of tbctl there
+	Platform multiversion.Platform
+
+	Installed *InstalledFile // nil: nothing is there
+	Fence     *Fence         // nil: no rollout ever had it
+	Alive     bool           // the session of the fence's holder is open
+	Despite   string         // what was done there though a rollout held the target, for people; "": nothing
+	Busy      string         // who works on the target now; "": nobody
+
+	Stored    bool      // the artifact is in its store, and its bytes were hashed in this session
+	Checked   bool      // the check passed there in this session
+	Refusals  []Problem // what the check found there against the artifact
+	Room      int64     // bytes that are free where the target is; -1: not known
+	StoreRoom int64     // bytes that are free where its store is; -1: not known
+
+	// Blind are the reasons why there may be replicas besides, in words. With any of them, a replica that
+	// is not among Replicas cannot be said not to be there.
+	Blind    []string
+	Replicas []Replica
+}
+
+// InstalledFile is the file at a target.
+type InstalledFile struct {
+	SHA256   string                 // sha256:HEX
+	Size     int64                  // in bytes
+	Release  multiversion.Release   // its current one; 0: it is no multiversion binary
+	Releases []multiversion.Release // all that it holds
+}
+
+// Replica is one replica that runs from a target.
+type Replica struct {
+	PID       int
+	Started   time.Time // of the process, by the host's clock: another one is another process
+	Polls     bool      // it looks for a new binary by itself
+	NoPolling string    // why it does not
+
+	Cluster string // id in hexadecimal digits; "": its data file cannot be read
+	Index   int    // in the cluster; -1: not known
+	Count   int    // replicas of the cluster without standbys; 0: not known
+	Standby bool
+
+	State   string               // starting, running, stopped or unknown, as package replica has them
+	Running multiversion.Release // 0: not known
+	Durable multiversion.Release // of its last checkpoint: what its data needs; 0: not known
+	// Armed is the checksum of the body of the binary that it holds in memory, and ArmedRelease the newest release that
+	// it offers; nil and 0: none, or they cannot be seen.
+	Armed        *multiversion.Checksum
+	ArmedRelease multiversion.Release
+
+	Answers    bool   // it answered a ping: it serves. A standby never does.
+	NoAnswer   string // why it did not, in words
+	View       uint32
+	Checkpoint uint64 // op of the last checkpoint
+	Peers      int    // established connections with other replicas; -1: cannot be seen
+}
+
+// Problem is one obstacle.
+type Problem struct {
+	Cluster string        `json:"cluster"` // by name; "": of none
+	Host    string        `json:"host"`    // "": of none
+	Replica int           `json:"replica"` // index; -1: of none
+	Reason  ProblemReason `json:"reason"`  // in one word; scripts compare it
+	Message string        `json:"message"` // a sentence, for people
+	Hint    string        `json:"hint"`    // what to type next; "": nothing that is known
+}
+
+// ProblemReason is why something is not done, in one word.
+type ProblemReason string

@@ -1,0 +1,66 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// PlanVersion is the version of [Plan]. Within it fields are only added.
+const PlanVersion = 1
+
+// Plan says what a rollout brings to which hosts, and what was seen there when it was made. It is a JSON
+// file, named by the SHA-256 of its bytes: an edited plan is another plan.
+type Plan struct {
+	Version    int       `json:"version"`    // [PlanVersion]
+	Author     string    `json:"author"`     // user and machine, for people
+	Created    time.Time `json:"created"`    // by the author's clock, for people: nothing is decided by it
+	Generation uint64    `json:"generation"` // higher than that of every fence that was seen
+
+	Artifact Artifact             `json:"artifact"`
+	Clients  multiversion.Release `json:"clients,omitzero"` // the oldest release of a client in use, as the operator says; 0: not said
+	Despite  []string             `json:"despite"`          // ids of the advisories that the operator went on despite of
+	Clusters []PlannedCluster     `json:"clusters"`         // by wave, and within one in the order of the inventory
+}
+
+// Artifact is the file that a plan brings.
+type Artifact struct {
+	SHA256   string                 `json:"sha256"` // sha256:HEX, of the executable
+	Size     int64                  `json:"size"`   // in bytes
+	Platform multiversion.Platform  `json:"platform"`
+	Release  multiversion.Release   `json:"release"`  // its current one
+	Releases []multiversion.Release `json:"releases"` // all that it holds, the oldest first
+	Visits   []multiversion.Release `json:"visits"`   // those of them that an upgrade must stop at
+	Checksum multiversion.Checksum  `json:"checksum"` // of its body without header: what an armed replica holds in memory
+	// ClientMin is the oldest client that its current release serves.
+	ClientMin multiversion.Release `json:"client_min"`
+	Source    string               `json:"source"`   // where it came from, for people
+	Vouched   []string             `json:"vouched"`  // the kinds of evidence that held when it was imported; empty: nothing vouches for it
+	Deflated  int64                `json:"deflated"` // bytes of it compressed as a whole; 0: not measured
+}
+
+// PlannedCluster is one cluster of a plan. All of its hosts are promoted together.
+type PlannedCluster struct {
+	Name     string                 `json:"name"` // of the inventory
+	ID       string                 `json:"id"`   // that the data files have, in hexadecimal digits
+	Wave     int                    `json:"wave"` // from 1
+	Soak     time.Duration          `json:"soak"` // nanoseconds
+	Replicas int                    `json:"replicas"`
+	Standbys int                    `json:"standbys"`
+	Running  multiversion.Release   `json:"running"`  // of all its replicas
+	Hops     []multiversion.Release `json:"hops"`     // that it runs on its way, in their order; the last is the artifact's
+	Holdback int                    `json:"holdback"` // how many replicas are swapped last, by promote alone; at least 1
+	Hosts    []PlannedHost          `json:"hosts"`    // in the order in which they are claimed
+}
+
+// PlannedHost is one target on one host.
+type PlannedHost struct {
+	Name     string `json:"name"`     // as ssh knows it
+	Target   string `json:"target"`   // path of the binary there
+	Depot    string `json:"depot"`    // address of its store; "": none
+	Machine  string `json:"machine"`  // its machine id; "": it has none
+	Replica  int    `json:"replica"`  // index in the cluster
+	Standby  bool   `json:"standby"`  // it counts for no quorum
+	Previous string `json:"previous"` // sha256:HEX of the installed file, which abort puts back
+	Lacks    int64  `json:"lacks"`    // bytes to send, an estimate; 0: it has the artifact
+}
