@@ -115,7 +115,7 @@ type glance struct {
 	candidate bool // it may run from the target
 	executes  bool // the very file at the target, or the one beside it
 	forbidden bool // nothing of it may be read
-	elsewhere bool // it is a replica that calls itself by another path, and where that leads cannot be seen
+	elsewhere bool // it is a replica that calls itself by a path of which it cannot be seen where it leads
 	stranger  bool
 	service   bool // of a stranger's: it is in a service of the system, and so counts
 	busy      bool // a look of an earlier time still goes on
@@ -246,8 +246,8 @@ func (f *Finder) glanceOnce(place *place, pid int, strangers bool) (glance, erro
 	}
 	if id.err != nil {
 		args, _, err := entry.arguments()
-		seen.candidate = place.resembles(args)
-		seen.elsewhere = !seen.candidate && args.starts() && !entry.another(args.command)
+		seen.candidate = place.calls(args.command)
+		seen.elsewhere = !seen.candidate && (args.starts() || place.resembles(args)) && !entry.another(args.command)
 		seen.forbidden = errors.Is(id.err, fs.ErrPermission) && errors.Is(err, fs.ErrPermission)
 		return seen, nil
 	}

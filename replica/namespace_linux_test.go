@@ -233,3 +233,23 @@ func TestFindInChroot(t *testing.T) {
 		t.Errorf("data file %s", got.DataFile)
 	}
 }
+
+// What executes a memory file by a relative name is the target's if that leads there from its working directory, and no other's.
+func TestFindRelative(t *testing.T) {
+	t.Parallel()
+	for user, want := range map[uint32]replica.Origin{0: replica.OriginMemory, mallory: replica.OriginClaimed} { // a stranger's is in no pack of it
+		t.Run(string(want), func(t *testing.T) {
+			t.Parallel()
+			target, other := program(t), program(t)
+			pid := helper(t, target, "execute "+target, user, strings.TrimPrefix(target, "/"), "start", "--addresses=3000", "/none").Process.Pid
+			if got := processOf(t, look(t, target, replica.Options{}), pid); got.Origin != want {
+				t.Errorf("got %+v", got)
+			}
+			for _, process := range look(t, other, replica.Options{}).Processes {
+				if process.PID == pid {
+					t.Errorf("of another target: %+v", process)
+				}
+			}
+		})
+	}
+}

@@ -49,9 +49,10 @@ func (e *entry) same(name, ours string) bool {
 }
 
 // leads reports whether a path that the process knows is that of the target or the file
-// beside it: by its name, or because the same file is at its end.
+// beside it: by its name, or because the same file is at its end. A relative one is followed from its
+// working directory, of what it executes in memory: any other file's own place is known.
 func (l *look) leads(path string) bool {
-	if !filepath.IsAbs(path) {
+	if path == "" || !filepath.IsAbs(path) && !l.id.memory() {
 		return false
 	}
 	if l.place.named(path) && l.here() {

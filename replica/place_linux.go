@@ -162,16 +162,25 @@ func (p *place) related(path string) bool {
 	return strings.HasPrefix(base, "."+filepath.Base(p.paths[0])+".")
 }
 
-// resembles reports whether a process of which only the command line can be read may run from the
-// target. An absolute path says it; of any other name the base is compared, and whether it starts
-// something that looks like a replica.
+// calls reports whether a process of which only the command line can be read calls itself by the target's path.
+// A relative one leads on from its working directory, which may not be looked at either.
+func (p *place) calls(command string) bool {
+	return filepath.IsAbs(command) && (p.named(filepath.Clean(command)) || p.index(knownAt(command)) >= 0)
+}
+
+// resembles reports whether a process that calls itself by a relative path may be a replica of the target's: what it
+// starts looks like one, or has the target's name.
 func (p *place) resembles(args arguments) bool {
-	if filepath.IsAbs(args.command) {
-		return p.named(filepath.Clean(args.command)) || p.index(knownAt(args.command)) >= 0
+	if filepath.IsAbs(args.command) || args.subcommand != subcommandStart {
+		return false
 	}
 	base := filepath.Base(args.command)
-	return base == filepath.Base(p.names[0]) || base == filepath.Base(p.names[1]) || base == filepath.Base(p.paths[0]) || base == filepath.Base(p.paths[1]) ||
-		args.subcommand == subcommandStart && strings.HasSuffix(args.positional, ".tigerbeetle")
+	for _, known := range slices.Concat(p.names[:], p.paths[:]) {
+		if base == filepath.Base(known) {
+			return true
+		}
+	}
+	return strings.HasSuffix(args.positional, ".tigerbeetle")
 }
 
 // knownAt returns the file at a path here, if the system knows it without asking a server.

@@ -159,8 +159,18 @@ func TestFindUnreadable(t *testing.T) {
 		tr.write(dir+"/cmdline", args)
 		tr.write(dir+"/exe", "") // not a link: the system refuses to read it as one
 	}
-	found := tr.find(target)
-	if len(found) != 3 || found[0].PID != 2 || found[1].PID != 4 || found[2].Replica {
+	view := look(t, target, replica.Options{Proc: tr.root})
+	var unseen []int
+	for _, each := range view.Unseen {
+		if each.Kind == replica.UnseenForbidden {
+			unseen = append(unseen, each.PID)
+		}
+	}
+	if !slices.Equal(unseen, []int{2, 4}) { // where a relative path leads cannot be seen
+		t.Errorf("unseen %+v", view.Unseen)
+	}
+	found := view.Processes
+	if len(found) != 1 || found[0].PID != 5 || found[0].Replica {
 		t.Fatalf("found %+v", found)
 	}
 	for _, process := range found {
@@ -185,6 +195,10 @@ func TestFindElsewhere(t *testing.T) {
 		5: {"/app/tigerbeetle\x00start\x00--development\x00/data\x00", "Uid:\t45551\t0\t0\t0\nNSpid:\t5\n"},
 		6: {"/app/server\x00start\x00/data\x00", "Uid:\t0\t0\t0\t0\nNSpid:\t6\n"}, // no replica starts without addresses
 		7: {"/app/tigerbeetle\x00repl\x00--addresses=3000\x00", "Uid:\t0\t0\t0\t0\nNSpid:\t7\n"},
+		// Where a relative path leads cannot be seen: that it has the target's name, or any other, makes it none of the target's.
+		8:  {replicaOf("./tigerbeetle"), "Uid:\t45551\t0\t0\t0\nNSpid:\t8\n"},
+		9:  {"bin/" + filepath.Base(target) + "\x00start\x00/data\x00", "Uid:\t0\t0\t0\t0\nNSpid:\t9\n"},
+		10: {filepath.Base(target) + "\x00repl\x00--addresses=3000\x00", "Uid:\t0\t0\t0\t0\nNSpid:\t10\n"},
 	} {
 		dir := strconv.Itoa(pid)
 		tr.write(dir+"/stat", "2 (x) S 1 1 1 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 567 0 0\n")
@@ -199,7 +213,7 @@ func TestFindElsewhere(t *testing.T) {
 			unseen = append(unseen, each.PID)
 		}
 	}
-	if len(view.Processes) != 0 || !slices.Equal(unseen, []int{2, 4, 5}) {
+	if len(view.Processes) != 0 || !slices.Equal(unseen, []int{2, 4, 5, 8, 9}) {
 		t.Errorf("got %+v", view)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -134,7 +135,7 @@ func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) 
 	case *install.HearsayError:
 		return "if that is the data file of its replica, name it: " + a.typedWith("--data-file", e.DataFile), nil
 	case *host.UnknownReleaseError:
-		return "run it as root, or say which release runs: --running RELEASE", nil
+		return "run it as root, or say which release runs: --running RELEASE" + ignoring(" --ignore-process "+strconv.Itoa(e.Process.PID)), nil
 	case *host.StillRunsError:
 		return "stop it, then run the same command again", nil
 	case *host.RememberedError:

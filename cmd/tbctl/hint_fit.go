@@ -76,10 +76,7 @@ func (a *app) hintStrange(report *verify.ReplaceReport) string {
 			count++
 		}
 	}
-	if flags == "" {
-		return ""
-	}
-	return "; or, if that is no replica of this cluster, leave it out:" + flags
+	return ignoring(flags)
 }
 
 // hintBetween is about a file that lacks the release that the cluster is at. older says

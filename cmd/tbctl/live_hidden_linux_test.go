@@ -69,7 +69,7 @@ func TestLiveHidden(t *testing.T) {
 
 	l.asNobody("status", l.target).ends(0).prints(fmt.Sprintf("%d  replica  ?        -      -       -        %s", p.PID(), l.data), "which release it runs is not known", "permission denied")
 	unknown := []string{"may be a replica that runs from the target, and which release it runs could not be found out", "permission denied",
-		"run it as root, or say which release runs: --running RELEASE"}
+		"run it as root, or say which release runs: --running RELEASE; or, if that is no replica of this cluster, leave it out: --ignore-process "}
 	for _, args := range [][]string{{"install", next, l.target}, {"install", next, l.target, "--dry-run"}, {"rollback", l.target}} {
 		l.asNobody(args...).ends(4, unknown...)
 	}

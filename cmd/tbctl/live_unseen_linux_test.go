@@ -13,6 +13,7 @@ import (
 
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/replica"
 )
 
 // within runs tbctl in namespaces of its own, after a shell command that sets them up. As
@@ -309,5 +310,47 @@ exec /mnt/tb start --addresses=` + standin.Addresses(1) + ` "$2"`
 	l.tbctl("status", l.target, "--json").ends(0).decode(&document)
 	if got := document.Result.Replicas; len(got) != 1 || got[0].PID != p.PID() || got[0].Sees != "other" || got[0].OutlookKind != "other-file" {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// A replica that was started by a relative path may be any target's, as far as a user can see who may not look into it: it is
+// told once, as one that cannot be seen, is no row of this target, and is in the way of nothing that it could not need.
+func TestLiveRelative(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it needs root, to become another user")
+	}
+	l := newLive(t, "0.17.6", "0.17.5")
+	l.giveAway()
+	other, data := standin.Install(t, standin.Binary(t, "0.17.1", "0.17.0"))
+	p := standin.Run(t, "/bin/sh", standin.Options{}, "-ec", `cd "$1"; shift; exec "$@"`, "sh", filepath.Dir(other),
+		"./tigerbeetle", "start", "--addresses="+standin.Addresses(1), data)
+	p.Must("listening")
+	why := fmt.Sprintf("process %d is a replica by its command line, and which file it executes may not be looked into", p.PID())
+	var document struct {
+		Result struct {
+			Observed bool                `json:"replicas_observed"`
+			Unseen   []replica.Unseen    `json:"replicas_unseen"`
+			Replicas []struct{ PID int } `json:"replicas"`
+		}
+	}
+	l.asNobody("status", l.target, "--json").ends(0).decode(&document)
+	for _, row := range document.Result.Replicas {
+		if row.PID == p.PID() {
+			t.Errorf("it is a row of %s", l.target)
+		}
+	}
+	if document.Result.Observed || len(document.Result.Unseen) == 0 {
+		t.Errorf("got %+v", document)
+	}
+	said := l.asNobody("install", l.binary("0.17.7", "0.17.5", "0.17.6"), l.target).ends(0).prints("installed: 0.17.7")
+	if strings.Count(said.err, why) > 1 {
+		t.Errorf("it says more than once:\n%s", said.err)
+	}
+	l.asNobody("install", l.binary("0.17.8", "0.17.7"), l.target).ends(4, "the new file no longer holds 0.17.5, 0.17.6, and whether a replica runs one of them cannot be seen from here: ", "leave it out: --ignore-process ")
+
+	// Who may look sees that it runs from another file.
+	if said := l.tbctl("status", l.target).ends(0).prints("No process runs from this binary."); strings.Contains(said.out+said.err, "cannot be seen") {
+		t.Errorf("it says:\n%s%s", said.out, said.err)
 	}
 }

@@ -15,6 +15,11 @@ func leaveOut(unseen []replica.Unseen) string {
 			flags += fmt.Sprintf(" --ignore-process %d", each.PID)
 		}
 	}
+	return ignoring(flags)
+}
+
+// ignoring says when processes are to be left out by these flags, after another hint; "" without any.
+func ignoring(flags string) string {
 	if flags == "" {
 		return ""
 	}
