@@ -215,6 +215,44 @@ func Match(stored *Fence, request Fence) error {
 	return nil
 }
 
+// ArtifactError says that a run was to put a file at the target that its plan does not put there.
+type ArtifactError struct {
+	Wanted string // sha256:HEX of the file
+	Allows string // sha256:HEX of the one that the plan puts there; "": none is
+	Phase  Phase  // in which it is
+}
+
+// Error says which file the plan has.
+func (e *ArtifactError) Error() string {
+	switch {
+	case e.Allows == "":
+		return "nothing was at the target before this plan, so that no file is put back: " + e.Wanted + " was asked for"
+	case e.Phase == PhaseAborting || e.Phase == PhaseAborted:
+		return "the file that was there before this plan is " + e.Allows + ", and another is not put back: " + e.Wanted + " was asked for"
+	}
+	return "this plan brings the file " + e.Allows + ", and no other is installed by it: " + e.Wanted + " was asked for"
+}
+
+// Class is [fault.Refused].
+func (e *ArtifactError) Class() fault.Class { return fault.Refused }
+
+// Allows decides whether the run that has the host may put a file, named as sha256:HEX, at the target in a phase; ""
+// is the phase that the fence has. It is nil or an [*ArtifactError]: while the previous file is being put back that one
+// may be, and otherwise the plan's.
+func (f Fence) Allows(artifact string, phase Phase) error {
+	if phase == "" {
+		phase = f.Phase
+	}
+	allowed := f.Artifact
+	if phase == PhaseAborting || phase == PhaseAborted {
+		allowed = f.Previous
+	}
+	if artifact == "" || artifact != allowed {
+		return &ArtifactError{Wanted: artifact, Allows: allowed, Phase: phase}
+	}
+	return nil
+}
+
 // Free decides whether a command that no rollout sent may change the target of a host, and returns nil or a
 // [*FencedError] with [ReasonRollout].
 func Free(stored *Fence) error {

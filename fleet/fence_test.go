@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tbctl/tbctl/fault"
 )
 
 // fence returns a well-formed fence of a run.
@@ -127,6 +129,45 @@ func TestMatch(t *testing.T) {
 	} {
 		if got := reason(t, Match(test.stored, test.request)); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
+		}
+	}
+}
+
+func TestAllows(t *testing.T) {
+	t.Parallel()
+	const next, previous, other = "9", "8", "7"
+	digest := func(of string) string { return "sha256:" + strings.Repeat(of, 64) }
+	stored := fence(4, 2, "a", "ana").in(PhaseArmed)
+	stored.Previous = digest(previous)
+	first := stored
+	first.Previous = ""
+	for _, test := range []struct {
+		name     string
+		stored   Fence
+		artifact string
+		phase    Phase
+		want     string
+	}{
+		{"the plan's file", stored, digest(next), PhaseArmed, ""},
+		{"the plan's file, in the phase that is stored", stored, digest(next), "", ""},
+		{"another file", stored, digest(other), PhaseArmed, "no other is installed by it"},
+		{"the previous file", stored, digest(previous), PhaseArmed, "no other is installed by it"},
+		{"the previous file while aborting", stored, digest(previous), PhaseAborting, ""},
+		{"the previous file, in the phase that is stored", stored.in(PhaseAborting), digest(previous), "", ""},
+		{"the previous file, and then it is given back", stored.in(PhaseAborting), digest(previous), PhaseAborted, ""},
+		{"the plan's file while aborting", stored, digest(next), PhaseAborting, "another is not put back"},
+		{"another file while aborting", stored.in(PhaseAborting), digest(other), "", "another is not put back"},
+		{"forward again after an abort that was begun", stored.in(PhaseAborting), digest(next), PhaseArmed, ""},
+		{"a file where none was", first, digest(previous), PhaseAborting, "nothing was at the target"},
+		{"no file where none was", first, "", PhaseAborting, "nothing was at the target"},
+		{"no file", stored, "", PhaseArmed, "no other is installed by it"},
+		{"the digits alone", stored, strings.Repeat(next, 64), PhaseArmed, "no other is installed by it"},
+	} {
+		err := test.stored.Allows(test.artifact, test.phase)
+		var refused *ArtifactError
+		switch {
+		case test.want == "" && err != nil, test.want != "" && (!errors.As(err, &refused) || fault.Of(err) != fault.Refused || !strings.Contains(err.Error(), test.want)):
+			t.Errorf("%s: %v, want %q", test.name, err, test.want)
 		}
 	}
 }

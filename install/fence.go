@@ -158,13 +158,17 @@ func (in *Installer) afterRollout(ctx context.Context, request Request, operatio
 	}
 }
 
-// fenced refuses a change that a rollout's fence does not let through.
+// fenced refuses a change that a rollout's fence does not let through, and by a rollout a file that is not
+// its plan's, as soon as it is known which one it is.
 func (r *run) fenced(stored *fleet.Fence) error {
 	err := fleet.Free(stored)
 	switch {
 	case r.request.Fence != nil:
 		if err = r.request.checkFence(); err == nil {
 			err = fleet.Match(stored, *r.request.Fence)
+		}
+		if err == nil && r.plan.New != nil {
+			err = stored.Allows("sha256:"+r.plan.New.SHA256, r.request.Phase)
 		}
 	case r.request.DespiteRollout:
 		return nil
@@ -182,6 +186,21 @@ func (r *Request) checkFence() error {
 		fence.Phase = r.Phase
 	}
 	return fence.Check()
+}
+
+// notePhase gives the stored fence the phase that the request has, durably. The file is at the target already, as after an answer
+// that was lost: what is left to be done of the request is this.
+func (r *run) notePhase() error {
+	if r.request.Fence == nil || r.request.Phase == "" || r.request.Phase == r.state.Fence.Phase || r.outcome.DryRun {
+		return nil
+	}
+	if r.lock == nil {
+		return r.hindered
+	}
+	fence := *r.state.Fence
+	fence.Phase = r.request.Phase
+	r.state.Fence = &fence
+	return r.storeState()
 }
 
 // stillFenced asks for the fence once more, as the last thing before the swap. The lock has kept every

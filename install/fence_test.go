@@ -33,6 +33,12 @@ func claim(t *testing.T, m *machine, offered fleet.Fence, takeOver bool) (fleet.
 	return granted, err
 }
 
+// bringing is a fence whose plan brings a file.
+func bringing(fence fleet.Fence, file []byte) fleet.Fence {
+	fence.Artifact = "sha256:" + sumOf(file)
+	return fence
+}
+
 func (m *machine) target(t *testing.T) fsatomic.Target {
 	t.Helper()
 	target, err := fsatomic.Lookup(m.FS, targetName)
@@ -76,7 +82,11 @@ func TestFenced(t *testing.T) {
 	} {
 		for _, back := range []bool{false, true} {
 			m := newMachine(t, memfs.Options{}, b.old, b.new)
-			granted, err := claim(t, m, ana, false)
+			brought := b.next
+			if back {
+				brought = b.old
+			}
+			granted, err := claim(t, m, bringing(ana, brought), false)
 			check(t, err)
 			if granted.Previous != "sha256:"+sumOf(b.new) {
 				t.Errorf("%s: previous %s", test.name, granted.Previous)
@@ -144,6 +154,94 @@ func TestFencedAlready(t *testing.T) {
 	}
 }
 
+// TestSwapArtifact holds that a run puts at its target what its plan brings, and while it aborts what was there before, and
+// nothing else, whatever its request says that the file is.
+func TestSwapArtifact(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for _, test := range []struct {
+		name  string
+		file  []byte
+		phase fleet.Phase
+		want  bool
+	}{
+		{"the plan's", b.new, fleet.PhaseArmed, true},
+		{"another", b.next, fleet.PhaseArmed, false},
+		{"the installed one, while another is to be armed", b.old, fleet.PhaseArmed, false},
+		{"the installed one, which was there before", b.old, fleet.PhaseAborting, true},
+		{"the plan's, while it aborts", b.new, fleet.PhaseAborting, false},
+	} {
+		m := newMachine(t, memfs.Options{}, b.older, b.old)
+		granted, err := claim(t, m, bringing(fenceOf(4, 2, "ana"), b.new), false)
+		check(t, err)
+		r := request()
+		r.Fence, r.Phase = &granted, test.phase
+		var refused *fleet.ArtifactError
+		if _, err := m.installer().Plan(t.Context(), r, fetchOf(test.file, nil)); (err == nil) != test.want || err != nil && !errors.As(err, &refused) {
+			t.Errorf("%s: plan: %v", test.name, err)
+		}
+		before := m.look(t, test.name)
+		outcome, err := m.installer().Install(t.Context(), r, fetchOf(test.file, nil))
+		if (err == nil) != test.want || err != nil && (!errors.As(err, &refused) || fault.Of(err) != fault.Refused || outcome.Changed) {
+			t.Errorf("%s: %+v, %v", test.name, outcome, err)
+		}
+		if got := m.look(t, test.name); !test.want && (fmt.Sprint(got) != fmt.Sprint(before) || *m.stored(t) != granted) {
+			t.Errorf("%s: %+v, was %+v; the fence is %+v", test.name, got, before, m.stored(t))
+		}
+	}
+}
+
+// TestAlreadyNotesThePhase holds that a swap that comes again after its answer was lost, and finds its file installed, leaves
+// the same fence as one that swaps, durably; and that it is no success where that cannot be written.
+func TestAlreadyNotesThePhase(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	setUp := func() (*machine, install.Request) {
+		m := newMachine(t, memfs.Options{}, b.old, b.new)
+		granted, err := claim(t, m, bringing(fenceOf(4, 2, "ana"), b.new), false)
+		check(t, err)
+		r := request()
+		r.Fence, r.Phase = &granted, fleet.PhaseArmed
+		m.CrashAt(0)
+		return m, r
+	}
+	m, r := setUp()
+	if _, err := m.installer().Plan(t.Context(), r, fetchOf(b.new, nil)); err != nil || m.stored(t).Phase != fleet.PhaseClaimed {
+		t.Errorf("a dry run: %v, %+v", err, m.stored(t))
+	}
+	m, r = setUp()
+	outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
+	if err != nil || outcome.Result != install.ResultAlready || outcome.Changed || m.stored(t).Phase != fleet.PhaseArmed {
+		t.Fatalf("%+v, %v, %+v", outcome, err, m.stored(t))
+	}
+	count := m.Count()
+	m.Restart(memfs.None())
+	if got := m.stored(t); got.Phase != fleet.PhaseArmed {
+		t.Errorf("after a power cut: %+v", got)
+	}
+	for number := range count {
+		for how, disturb := range map[string]func(m *machine){
+			"crash": func(m *machine) { m.CrashAt(number + 1) },
+			"fails": func(m *machine) { m.FailAt(number+1, errInjected) },
+		} {
+			m, r := setUp()
+			disturb(m)
+			_, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil))
+			if how == "crash" {
+				m.Restart(memfs.None())
+			}
+			m.FailAt(0, nil)
+			got := m.stored(t)
+			if got.Epoch != r.Fence.Epoch || err == nil && got.Phase != fleet.PhaseArmed {
+				t.Fatalf("%s at %d: %v, the fence is %+v", how, number+1, err, got)
+			}
+			if _, err := m.installer().Install(t.Context(), r, fetchOf(b.new, nil)); err != nil || m.stored(t).Phase != fleet.PhaseArmed {
+				t.Fatalf("%s at %d: once more: %v, the fence is %+v", how, number+1, err, m.stored(t))
+			}
+		}
+	}
+}
+
 // TestTakenOver holds that the swap of a run is refused when another took over after it had begun,
 // even by one that asked for no lock.
 func TestTakenOver(t *testing.T) {
@@ -161,7 +259,11 @@ func TestTakenOver(t *testing.T) {
 			m.install(t, b.old)
 			m.install(t, b.new)
 		}
-		ana, bob := fenceOf(4, 2, "ana"), fenceOf(4, 3, "bob")
+		brought := b.next
+		if operation != there {
+			brought = b.old
+		}
+		ana, bob := bringing(fenceOf(4, 2, "ana"), brought), bringing(fenceOf(4, 3, "bob"), brought)
 		_, err := claim(t, m, ana, false)
 		check(t, err)
 		if _, err := claim(t, m, bob, false); reasonOf(err) != fleet.ReasonHeld {
@@ -316,7 +418,7 @@ func TestSwapPhaseIsChecked(t *testing.T) {
 		"a fence that is none": func(r *install.Request) { r.Fence.Holder.ID = "" },
 	} {
 		m := newMachine(t, memfs.Options{}, nil, b.old)
-		ana := fenceOf(4, 2, "ana")
+		ana := bringing(fenceOf(4, 2, "ana"), b.new)
 		_, err := claim(t, m, ana, false)
 		check(t, err)
 		r := request()

@@ -232,7 +232,7 @@ func (r *run) mayReplace() error {
 // already ends a run that found the file installed. While its bytes were compared it must
 // not have been changed.
 func (r *run) already() error {
-	if r.request.Fence != nil { // a run that has lost the target is to hear of it
+	if r.request.Fence != nil { // a run that has lost the target, or whose plan has another file, is to hear of it
 		if err := r.fenced(r.state.Fence); err != nil {
 			return fmt.Errorf("install: %w", err)
 		}
@@ -247,6 +247,9 @@ func (r *run) already() error {
 	}
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
+	}
+	if err := r.notePhase(); err != nil {
+		return fmt.Errorf("note the phase: %w", err)
 	}
 	if !r.outcome.DryRun {
 		r.outcome.Result = ResultAlready

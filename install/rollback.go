@@ -247,6 +247,14 @@ func (r *run) finished() (bool, error) {
 		}
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
 		r.warnNoExec()
+		if r.request.Fence != nil {
+			if err := r.fenced(r.state.Fence); err != nil {
+				return false, fmt.Errorf("roll back: %w", err)
+			}
+			if err := r.notePhase(); err != nil {
+				return false, fmt.Errorf("note the phase: %w", err)
+			}
+		}
 		r.outcome.Result = ResultAlready
 		return true, nil
 	}
@@ -312,6 +320,9 @@ func (r *run) judgeOld(ctx context.Context) error {
 		return err
 	}
 	r.observe(StepJudge)
+	if err := r.fenced(r.state.Fence); err != nil { // once more, since now it is known which file it is
+		return fmt.Errorf("roll back: %w", err)
+	}
 	return r.fits(ctx, report.Binary)
 }
 

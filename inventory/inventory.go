@@ -26,6 +26,8 @@ const (
 	ClusterHostsMax = 12
 	// ClustersMax is the most clusters of an inventory.
 	ClustersMax = 1000
+	// HostsMax is the most hosts that are named without one.
+	HostsMax = 1000
 
 	clusterNameMax = 64 // bytes
 	commandMax     = 64 // words of a command
@@ -109,7 +111,7 @@ func Parse(file string, text []byte) (*fleet.Inventory, error) {
 	if len(from.Clusters) > ClustersMax {
 		return nil, r.wrong(fmt.Errorf("more than %d clusters", ClustersMax), ClustersMax, "name")
 	}
-	seen := map[[2]string]string{} // host and target, to the cluster that has them
+	placed := map[string][]place{}
 	for i, from := range from.Clusters {
 		cluster, err := r.cluster(i, from)
 		if err != nil {
@@ -124,15 +126,35 @@ func Parse(file string, text []byte) (*fleet.Inventory, error) {
 			}
 		}
 		for _, host := range cluster.Hosts {
-			place := [2]string{host.Name, host.Target}
-			if other, ok := seen[place]; ok {
-				return nil, r.wrong(fmt.Errorf("%s is a host of %s too, with the same target", host.Name, other), i, "hosts")
+			for _, other := range placed[host.Name] {
+				if err := r.apart(host, other); err != nil {
+					return nil, r.wrong(err, i, "hosts")
+				}
 			}
-			seen[place] = cluster.Name
+			placed[host.Name] = append(placed[host.Name], place{cluster.Name, i, host.Target})
 		}
 		inventory.Clusters = append(inventory.Clusters, cluster)
 	}
 	return inventory, nil
+}
+
+// place is where a host is in an inventory.
+type place struct {
+	cluster string
+	index   int // of the cluster
+	target  string
+}
+
+// apart refuses two clusters that may share a target. Without one all targets of the host's own configuration are meant.
+func (r reader) apart(host fleet.Host, other place) error {
+	where := fmt.Sprintf("%s is a host of %s too, in line %d", host.Name, other.cluster, lineOf(r.text, other.index, []string{"cluster", "hosts"}))
+	switch {
+	case host.Target == other.target && host.Target != "":
+		return fmt.Errorf("%s, with the same target", where)
+	case host.Target == "" || other.target == "":
+		return fmt.Errorf("%s, and a host without a target is there with all of its own: name the target of each, [cluster.at.%q]", where, host.Name)
+	}
+	return nil
 }
 
 // OfHosts is the inventory of one cluster whose hosts were named on the command
@@ -147,6 +169,9 @@ func OfHosts(names []string) (*fleet.Inventory, error) {
 		for _, name := range expanded {
 			if !slices.ContainsFunc(cluster.Hosts, func(h fleet.Host) bool { return h.Name == name }) {
 				cluster.Hosts = append(cluster.Hosts, fleet.Host{Name: name})
+			}
+			if len(cluster.Hosts) > HostsMax {
+				return nil, fmt.Errorf("more than %d hosts are named: ask for some of them at a time", HostsMax)
 			}
 		}
 	}

@@ -98,7 +98,9 @@ func TestInventoryMistakes(t *testing.T) {
 		{"a host twice", "[[cluster]]\nname = 'a'\nhosts = ['tb[0-2]', 'tb1']\n", 3, "cluster.hosts"},
 		{"too many hosts", "[[cluster]]\nname = 'a'\nhosts = ['tb[0-12]']\n", 3, "cluster.hosts"},
 		{"two clusters of one name", cluster + "[[cluster]]\nname = 'a'\nhosts = ['x']\n", 5, "cluster.name"},
-		{"two clusters on one target", cluster + "[[cluster]]\nname = 'b'\nhosts = ['x', 'tb0']\n", 6, "cluster.hosts"},
+		{"two clusters on one host", cluster + "[[cluster]]\nname = 'b'\nhosts = ['x', 'tb0']\n", 6, "cluster.hosts"},
+		{"two clusters on one host, and one names its target", cluster + "[[cluster]]\nname = 'b'\nhosts = ['x', 'tb0']\n[cluster.at.tb0]\ntarget = '/a'\n", 6, "cluster.hosts"},
+		{"two clusters on one target", cluster + "[cluster.at.tb0]\ntarget = '/a'\n[[cluster]]\nname = 'b'\nhosts = ['tb0']\n[cluster.at.tb0]\ntarget = '/a'\n", 8, "cluster.hosts"},
 		{"settings of a host that is none", cluster + "[cluster.at.tb1]\ntarget = '/a'\n", 4, "cluster.at.tb1"},
 		{"a relative target", cluster + "[cluster.at.tb0]\ntarget = 'a'\n", 5, "cluster.at.tb0.target"},
 		{"a target that is not clean", cluster + "[cluster.at.tb0]\ntarget = '/a/../b'\n", 5, "cluster.at.tb0.target"},
@@ -116,10 +118,6 @@ func TestInventoryMistakes(t *testing.T) {
 	}
 	if _, err := Parse("fleet.toml", make([]byte, SizeMax+1)); err == nil {
 		t.Error("an inventory of any size is read")
-	}
-	// Two targets on one host are two places.
-	if _, err := Parse("fleet.toml", []byte(cluster+"[[cluster]]\nname = 'b'\nhosts = ['tb0']\nat.tb0.target = '/b'\n")); err != nil {
-		t.Error(err)
 	}
 }
 
@@ -141,4 +139,42 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSharedHost holds that two clusters may share a host when each names its target there, and that it is told where both are
+// when they may share a target.
+func TestSharedHost(t *testing.T) {
+	t.Parallel()
+	text := func(first, second string) []byte {
+		at := func(target string) string {
+			if target == "" {
+				return ""
+			}
+			return "[cluster.at.tb0]\ntarget = '" + target + "'\n"
+		}
+		return []byte("[[cluster]]\nname = 'a'\nhosts = ['tb0']\n" + at(first) + "[[cluster]]\nname = 'b'\nhosts = ['tb0']\n" + at(second))
+	}
+	for targets, want := range map[[2]string]string{
+		{"/a", "/b"}: "",
+		{"/a", "/a"}: "tb0 is a host of a too, in line 3, with the same target",
+		{"/a", ""}:   `tb0 is a host of a too, in line 3, and a host without a target is there with all of its own: name the target of each, [cluster.at."tb0"]`,
+		{"", "/b"}:   "and a host without a target",
+		{"", ""}:     "and a host without a target",
+	} {
+		_, err := Parse("fleet.toml", text(targets[0], targets[1]))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", targets, err, want)
+		}
+	}
+}
+
+// TestOfHostsMax holds that the hosts of a command line have a bound in all, not only those of each pattern.
+func TestOfHostsMax(t *testing.T) {
+	t.Parallel()
+	if list, err := OfHosts([]string{"a[1-500]", "b[1-500]", "a[1-500]"}); err != nil || len(list.Clusters[0].Hosts) != HostsMax {
+		t.Errorf("%d hosts: %v", HostsMax, err)
+	}
+	if _, err := OfHosts([]string{"a[1-1000]", "b"}); err == nil || !strings.Contains(err.Error(), "more than 1000 hosts") {
+		t.Errorf("%d hosts: %v", HostsMax+1, err)
+	}
 }

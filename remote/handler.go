@@ -38,6 +38,9 @@ type Host struct {
 
 	mu       sync.Mutex
 	sessions map[string]*fsatomic.Session // of the claims that this session made, by target
+
+	reports, lists looks // so that what a session costs does not grow with how often it asks at once
+	turns          turns
 }
 
 // Handler answers requests until the session ends.
@@ -96,21 +99,24 @@ func (h *Host) Close() error {
 }
 
 func (h *Host) report(w http.ResponseWriter, r *http.Request) {
-	shown, err := report.NewHost(r.Context(), h.Installer, h.Version, h.Targets)
-	if err != nil {
-		answerError(w, err)
-		return
-	}
-	answer(w, http.StatusOK, shown)
+	shown, err := h.reports.get(r.Context(), func(ctx context.Context) ([]byte, error) {
+		shown, err := report.NewHost(ctx, h.Installer, h.Version, h.Targets)
+		if err != nil {
+			return nil, err
+		}
+		return report.Encode(shown, "")
+	})
+	answerText(w, shown, err)
 }
 
 func (h *Host) claim(w http.ResponseWriter, r *http.Request) {
 	var request ClaimRequest
-	target, err := h.read(r, &request, func() string { return request.Target })
+	target, end, err := h.begin(r, &request, func() string { return request.Target })
 	if err != nil {
 		answerError(w, err)
 		return
 	}
+	defer end()
 	granted, session, err := h.Installer.Claim(r.Context(), target, request.Fence, request.TakeOver, lockWait)
 	if err != nil {
 		answerError(w, err)
@@ -129,8 +135,9 @@ func (h *Host) claim(w http.ResponseWriter, r *http.Request) {
 
 func (h *Host) phase(w http.ResponseWriter, r *http.Request) {
 	var request PhaseRequest
-	target, err := h.read(r, &request, func() string { return request.Target })
+	target, end, err := h.begin(r, &request, func() string { return request.Target })
 	if err == nil {
+		defer end()
 		err = h.Installer.Phase(r.Context(), target, request.Fence, request.Phase, lockWait)
 	}
 	if err != nil {
@@ -140,13 +147,15 @@ func (h *Host) phase(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, struct{}{})
 }
 
-func (h *Host) store(w http.ResponseWriter, _ *http.Request) {
-	artifacts, err := h.Store.List()
-	if err != nil {
-		answerError(w, err)
-		return
-	}
-	answer(w, http.StatusOK, StoreAnswer{artifacts})
+func (h *Host) store(w http.ResponseWriter, r *http.Request) {
+	list, err := h.lists.get(r.Context(), func(context.Context) ([]byte, error) {
+		artifacts, err := h.Store.List()
+		if err != nil {
+			return nil, err
+		}
+		return report.Encode(StoreAnswer{artifacts}, "")
+	})
+	answerText(w, list, err)
 }
 
 func (h *Host) put(w http.ResponseWriter, r *http.Request) {
@@ -178,9 +187,10 @@ func (h *Host) stored(r *http.Request, digest string) (depot.Artifact, error) {
 
 func (h *Host) swap(w http.ResponseWriter, r *http.Request) {
 	var request SwapRequest
-	target, err := h.read(r, &request, func() string { return request.Target })
+	target, end, err := h.begin(r, &request, func() string { return request.Target })
 	var outcome *install.Outcome
 	if err == nil {
+		defer end()
 		outcome, err = h.swapped(r.Context(), target, request)
 	}
 	if err != nil {
@@ -197,6 +207,9 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	}
 	if !depot.IsDigest(request.Artifact) {
 		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Artifact))
+	}
+	if err := h.allowed(target, request); err != nil {
+		return nil, err
 	}
 	file, err := h.Store.Open(request.Artifact)
 	if err != nil {
@@ -217,6 +230,36 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 		Source: source, SizeHint: file.Size(), Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Near: true,
 		Fence: &request.Fence, Phase: request.Phase, Wait: lockWait,
 	}, fetch, false)
+}
+
+// allowed refuses what the stored fence does not let through, before anything is opened or looked at. Under the lock it is
+// asked again.
+func (h *Host) allowed(target string, request SwapRequest) error {
+	place, err := fsatomic.Lookup(h.Installer.FS, target)
+	if err != nil {
+		return fmt.Errorf("swap: %w", err)
+	}
+	stored, _, err := h.Installer.FenceOf(place)
+	if err == nil {
+		err = fleet.Match(stored, request.Fence)
+	}
+	if err == nil {
+		err = stored.Allows("sha256:"+request.Artifact, request.Phase)
+	}
+	if err != nil {
+		return fmt.Errorf("swap: %s: %w", target, err)
+	}
+	return nil
+}
+
+// begin reads a request that is about a target, and waits until no other one of this session is at work on it. The request
+// has ended when end is called.
+func (h *Host) begin(r *http.Request, request any, named func() string) (target string, end func(), err error) {
+	if target, err = h.read(r, request, named); err != nil {
+		return "", nil, err
+	}
+	end, err = h.turns.take(r.Context(), target)
+	return target, end, err
 }
 
 // read reads a request, and returns the target that it is about.
@@ -269,6 +312,19 @@ func answer(w http.ResponseWriter, status int, value any) {
 	if err != nil {
 		status, text = http.StatusInternalServerError, []byte(`{"class":"failed","message":"the answer cannot be written as JSON"}`)
 	}
+	write(w, status, text)
+}
+
+// answerText answers with what is JSON already, or the error.
+func answerText(w http.ResponseWriter, text []byte, err error) {
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	write(w, http.StatusOK, text)
+}
+
+func write(w http.ResponseWriter, status int, text []byte) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
 	_, _ = w.Write(text) // the other end finds out

@@ -55,6 +55,18 @@ func (p place) asked(method, path string, body []byte) (int, ErrorAnswer) {
 	return recorder.Code, answer
 }
 
+// claim claims the target.
+func (p place) claim(t testing.TB, fence fleet.Fence) {
+	t.Helper()
+	text, err := json.Marshal(ClaimRequest{Fence: fence})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := p.asked(http.MethodPost, pathClaim, text); status != http.StatusOK {
+		t.Fatalf("claim: %d, %+v", status, answer)
+	}
+}
+
 // files are all files below the place, but for those of the store.
 func (p place) files(t testing.TB) []string {
 	t.Helper()
@@ -132,14 +144,10 @@ func TestHostChangedArtifact(t *testing.T) {
 	if err := os.WriteFile(p.Store.Path(digest), []byte("xyz"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	claim, err := json.Marshal(ClaimRequest{Fence: testFence()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if status, answer := p.asked(http.MethodPost, pathClaim, claim); status != http.StatusOK {
-		t.Fatalf("%d, %+v", status, answer)
-	}
-	swap, err := json.Marshal(SwapRequest{Fence: testFence(), Artifact: digest, Phase: fleet.PhaseArmed})
+	fence := testFence()
+	fence.Artifact = "sha256:" + digest
+	p.claim(t, fence)
+	swap, err := json.Marshal(SwapRequest{Fence: fence, Artifact: digest, Phase: fleet.PhaseArmed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,12 +175,46 @@ func TestHostNotARequest(t *testing.T) {
 	}
 }
 
+// Another file than the plan's is refused before anything is opened: the store is not even asked for it. A run that has lost the
+// target hears of that first.
+func TestHostOtherArtifact(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	fence := testFence()
+	p.claim(t, fence)
+	later := fence
+	later.Epoch++
+	for name, test := range map[string]struct {
+		fence    fleet.Fence
+		artifact string
+		phase    fleet.Phase
+		class    fault.Class
+		message  string
+	}{
+		"another":                      {fence, strings.Repeat("8", 64), fleet.PhaseArmed, fault.Refused, "this plan brings the file sha256:999"},
+		"the plan's while it aborts":   {fence, strings.Repeat("9", 64), fleet.PhaseAborting, fault.Refused, "and another is not put back"},
+		"another by who has no claim":  {later, strings.Repeat("8", 64), fleet.PhaseArmed, fault.Fenced, "has not claimed this host"},
+		"the plan's, which is missing": {fence, strings.Repeat("9", 64), fleet.PhaseArmed, fault.Failed, "no such file"},
+	} {
+		swap, err := json.Marshal(SwapRequest{Fence: test.fence, Artifact: test.artifact, Phase: test.phase})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, answer := p.asked(http.MethodPost, pathSwap, swap); answer.Class != test.class || !strings.Contains(answer.Message, test.message) {
+			t.Errorf("%s: %+v", name, answer)
+		}
+	}
+}
+
 // What is not in the store, or is named by no SHA-256, is not installed, and the answer says so.
 func TestHostLacksArtifact(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
+	p.claim(t, testFence())
 	before := p.files(t)
-	for artifact, want := range map[string]string{strings.Repeat("9", 64): "no such file", "": "no SHA-256", "../../bin/tigerbeetle": "no SHA-256"} {
+	for artifact, want := range map[string]string{
+		strings.Repeat("9", 64): "no such file", strings.Repeat("8", 64): "this plan brings the file sha256:999", "": "no SHA-256", "../../bin/tigerbeetle": "no SHA-256",
+	} {
 		swap, err := json.Marshal(SwapRequest{Fence: testFence(), Artifact: artifact, Phase: fleet.PhaseArmed})
 		if err != nil {
 			t.Fatal(err)

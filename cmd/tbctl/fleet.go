@@ -159,10 +159,11 @@ func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, err
 	var hosts []string
 	for _, name := range names {
 		at := slices.IndexFunc(list.Clusters, func(c fleet.Cluster) bool { return c.Name == name })
-		if at >= 0 {
-			clusters = append(clusters, list.Clusters[at])
-		} else {
+		switch {
+		case at < 0:
 			hosts = append(hosts, name)
+		case !slices.ContainsFunc(clusters, func(c fleet.Cluster) bool { return c.Name == name }): // not named before
+			clusters = append(clusters, list.Clusters[at])
 		}
 	}
 	named, err := inventory.OfHosts(hosts)

@@ -75,6 +75,7 @@ func TestFleetTakeOver(t *testing.T) {
 
 	ana, bob := f.session(host.Name), f.session(host.Name)
 	anas, bobs := fenceOf(4, 1, "a", "ana"), fenceOf(4, 2, "a", "bob")
+	anas.Artifact, bobs.Artifact = "sha256:"+artifact, "sha256:"+artifact
 	if _, err := ana.Claim(ctx, remote.ClaimRequest{Fence: anas}); err != nil {
 		t.Fatal(err)
 	}
