@@ -75,9 +75,32 @@ func run(args []string, std streams, getenv func(string) string) int {
 	a.openStreams()
 	ctx, stop := interrupt.Context(context.Background())
 	defer stop()
-	a.ctx = ctx
-	err := a.dispatch(args)
+	err := interrupt.Run(ctx, func(ctx context.Context) error {
+		a.ctx = ctx
+		return a.dispatch(args)
+	})
+	if stuck, ok := errors.AsType[*interrupt.StuckError](err); ok { // a is the command's, which may still go on
+		left := &app{ctx: ctx, std: std, getenv: getenv, line: args, command: earlyCommand(args)}
+		left.global.Color, left.global.JSON = earlyColor(args), earlyFlag(args, "--json")
+		left.openStreams()
+		return left.finish(stuck)
+	}
 	return a.finish(err)
+}
+
+// earlyCommand is the command that the arguments name.
+func earlyCommand(args []string) string {
+	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		return args[0]
+	}
+	return ""
+}
+
+// graces are the commands that do more than look, and those that end by themselves after a signal: what they run
+// or are told has to end. An installation looks until it has the lock, see observe.
+var graces = map[string]interrupt.Grace{
+	"download": interrupt.Clears, "pack": interrupt.Clears, "extract": interrupt.Clears, "store": interrupt.Clears,
+	"exec": interrupt.Stays, "demo": interrupt.Stays, "fleet": interrupt.Stays, "host": interrupt.Stays,
 }
 
 // openStreams makes the two output streams.

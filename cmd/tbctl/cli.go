@@ -14,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/completions"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -163,6 +164,8 @@ func (a *app) dispatch(args []string) (err error) {
 			return configErr
 		}
 	}
+	name, _, _ := strings.Cut(a.command, " ")
+	interrupt.Set(a.ctx, graces[name])
 	a.prepare(parsed)
 	if err := a.checkTarget(parsed); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -159,6 +160,7 @@ func expected(tag release.Tag) ([]multiversion.Release, error) {
 // emitOutcome prints what an operation did or would do.
 func (a *app) emitOutcome(site *host.Site, outcome *install.Outcome, err error) {
 	a.progress.Done()
+	interrupt.Set(a.ctx, interrupt.Clears) // what was swapped is recorded
 	a.host = site.Report
 	if outcome == nil {
 		return

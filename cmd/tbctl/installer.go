@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -30,8 +31,14 @@ func (a *app) journal() *install.Journal {
 	return &install.Journal{FS: vfs.OS(), Dir: a.stateDir()}
 }
 
-// observe tells a person which step is taken.
+// observe tells a person which step is taken, and lets a signal leave no swap half done.
 func (a *app) observe(step install.Step) {
+	switch step {
+	case install.StepLock:
+		interrupt.Set(a.ctx, interrupt.Clears)
+	case install.StepCommit:
+		interrupt.Set(a.ctx, interrupt.Stays)
+	}
 	names := map[install.Step]string{
 		install.StepVerify: "verifying what is on the disk", install.StepCommit: "swapping", install.StepReadBack: "reading the installed file back",
 	}

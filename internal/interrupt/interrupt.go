@@ -1,5 +1,6 @@
 // Package interrupt ends a context at a signal, and keeps others from ending the process in the middle
-// of what it does.
+// of what it does. A command that does not hear of it, since it waits in the system for what never answers, is
+// left: see [Run].
 package interrupt
 
 import (
