@@ -84,6 +84,9 @@ func writersOf(fsys vfs.FS, name string) (Writers, error) {
 			switch info, err = dir.Lstat(base); {
 			case err == nil:
 				ours = info.UID == 0 || info.UID == self.UID
+				if info.Kind == vfs.KindSymlink { // it shows every right, and nobody can write it
+					info.Mode = 0
+				}
 				writers.Add(self, filepath.Join(path, base), info.UID, info.Mode)
 			case errors.Is(err, fs.ErrNotExist):
 				err = nil

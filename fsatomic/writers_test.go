@@ -29,17 +29,20 @@ func TestWriters(t *testing.T) {
 		any     bool
 		text    string
 	}{
-		"root's":                       {0, nil, nil, false, "nobody else may write it"},
-		"one's own":                    {7, []func(*memfs.FS) error{owner("/opt/tb", 7), owner(file, 7)}, nil, false, "nobody else may write it"},
-		"own, of root's view":          {0, []func(*memfs.FS) error{owner("/opt/tb", 7), owner(file, 7)}, []int{7}, false, "user 7 may write /opt/tb/file"},
-		"the directory's":              {0, []func(*memfs.FS) error{owner("/opt/tb", 7)}, []int{7}, false, "user 7 may write /opt/tb"},
-		"above it":                     {0, []func(*memfs.FS) error{owner("/opt", 7), owner("/opt/tb", 8)}, []int{8, 7}, false, "user 8 may write /opt/tb"},
-		"a group's file":               {0, []func(*memfs.FS) error{mode(file, 0o664)}, nil, true, "others may write /opt/tb/file"},
-		"a group's directory":          {0, []func(*memfs.FS) error{mode("/opt/tb", 0o775)}, nil, true, "others may write /opt/tb"},
-		"everybody's above":            {0, []func(*memfs.FS) error{mode("/opt", 0o777)}, nil, true, "others may write /opt"},
-		"sticky above":                 {0, []func(*memfs.FS) error{mode("/opt", 0o1777)}, nil, false, "nobody else may write it"},
-		"sticky":                       {0, []func(*memfs.FS) error{mode("/opt/tb", 0o1777)}, nil, false, "nobody else may write it"},
-		"another's in a sticky one":    {0, []func(*memfs.FS) error{mode("/opt/tb", 0o1777), owner(file, 7)}, []int{7}, true, "others may write /opt/tb"},
+		"root's":                    {0, nil, nil, false, "nobody else may write it"},
+		"one's own":                 {7, []func(*memfs.FS) error{owner("/opt/tb", 7), owner(file, 7)}, nil, false, "nobody else may write it"},
+		"own, of root's view":       {0, []func(*memfs.FS) error{owner("/opt/tb", 7), owner(file, 7)}, []int{7}, false, "user 7 may write /opt/tb/file"},
+		"the directory's":           {0, []func(*memfs.FS) error{owner("/opt/tb", 7)}, []int{7}, false, "user 7 may write /opt/tb"},
+		"above it":                  {0, []func(*memfs.FS) error{owner("/opt", 7), owner("/opt/tb", 8)}, []int{8, 7}, false, "user 8 may write /opt/tb"},
+		"a group's file":            {0, []func(*memfs.FS) error{mode(file, 0o664)}, nil, true, "others may write /opt/tb/file"},
+		"a group's directory":       {0, []func(*memfs.FS) error{mode("/opt/tb", 0o775)}, nil, true, "others may write /opt/tb"},
+		"everybody's above":         {0, []func(*memfs.FS) error{mode("/opt", 0o777)}, nil, true, "others may write /opt"},
+		"sticky above":              {0, []func(*memfs.FS) error{mode("/opt", 0o1777)}, nil, false, "nobody else may write it"},
+		"sticky":                    {0, []func(*memfs.FS) error{mode("/opt/tb", 0o1777)}, nil, false, "nobody else may write it"},
+		"another's in a sticky one": {0, []func(*memfs.FS) error{mode("/opt/tb", 0o1777), owner(file, 7)}, []int{7}, true, "others may write /opt/tb"},
+		"a link, with every right": {0, []func(*memfs.FS) error{func(m *memfs.FS) error {
+			return errors.Join(remove(m, file), m.Symlink("elsewhere", file))
+		}}, nil, false, "nobody else may write it"},
 		"a user's, and then everybody": {0, []func(*memfs.FS) error{owner(file, 7), mode("/opt", 0o777)}, []int{7}, true, "others may write /opt"},
 	} {
 		t.Run(name, func(t *testing.T) {

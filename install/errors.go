@@ -8,6 +8,7 @@ import (
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
@@ -55,6 +56,31 @@ func (e *PlanError) Class() fault.Class {
 		if fault.Of(problem) != fault.Refused {
 			return fault.Failed
 		}
+	}
+	return fault.Refused
+}
+
+// UnknownFenceError says that the state beside the target cannot be read, or is not to be believed, so that it cannot be
+// known whether a rollout holds the target. Nothing was changed.
+type UnknownFenceError struct {
+	Target  string
+	State   *StateError
+	Writers fsatomic.Writers // who else can have written the state
+}
+
+// Error says why the state does not count.
+func (e *UnknownFenceError) Error() string {
+	return "whether a rollout holds " + e.Target + " cannot be known: " + e.State.Error()
+}
+
+// Unwrap returns the error of the state.
+func (e *UnknownFenceError) Unwrap() error { return e.State }
+
+// Class is [fault.Refused], unless the cause says another: nobody was seen to hold the target, so that there is nobody to
+// wait for, and another try finds the same.
+func (e *UnknownFenceError) Class() fault.Class {
+	if class := fault.Of(e.State); class != fault.Failed {
+		return class
 	}
 	return fault.Refused
 }

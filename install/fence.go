@@ -8,6 +8,7 @@ import (
 
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Claim gives a target to a run of a rollout, if the rules of [fleet.Claim] let it have it, and returns
@@ -16,7 +17,7 @@ import (
 // operation has the lock, Claim waits for so long; so what began before it has ended when it
 // returns, or is refused at its swap.
 //
-// Errors: a [*fleet.FencedError] of [fleet.Claim], one that wraps [fleet.ErrFence], [*fsatomic.BusyError], [*StateError], or the
+// Errors: a [*fleet.FencedError] of [fleet.Claim], one that wraps [fleet.ErrFence], [*fsatomic.BusyError], [*UnknownFenceError], [*StateError], or the
 // operating system's. On error the stored fence is what it was, unless it is an
 // [*fsatomic.SyncError]: then it may be the new one.
 func (in *Installer) Claim(ctx context.Context, name string, offered fleet.Fence, takeOver bool, wait time.Duration) (fleet.Fence, *fsatomic.Session, error) {
@@ -109,7 +110,12 @@ func (in *Installer) lockState(ctx context.Context, name string, wait time.Durat
 	if err := r.acquire(ctx); err != nil {
 		return nil, err
 	}
-	if err = r.look(ctx); err == nil && !r.believed {
+	err = r.look(ctx)
+	switch {
+	case err != nil:
+	case r.unread != nil:
+		err = r.unknownFence(r.unread)
+	case !r.believed:
 		_, err = in.ReadState(r.target, nil) // why it is not
 	}
 	if err != nil {
@@ -159,10 +165,15 @@ func (in *Installer) afterRollout(ctx context.Context, request Request, operatio
 }
 
 // fenced refuses a change that a rollout's fence does not let through, and by a rollout a file that is not
-// its plan's, as soon as it is known which one it is.
+// its plan's, as soon as it is known which one it is. A state that is there and cannot be read or believed may have the
+// fence of a rollout, or may have been put in the place of one that has.
 func (r *run) fenced(stored *fleet.Fence) error {
 	err := fleet.Free(stored)
 	switch {
+	case r.request.Fence == nil && r.request.DespiteRollout:
+		return nil
+	case r.unread != nil:
+		return r.unknownFence(r.unread)
 	case r.request.Fence != nil:
 		if err = r.request.checkFence(); err == nil {
 			err = fleet.Match(stored, *r.request.Fence)
@@ -170,8 +181,6 @@ func (r *run) fenced(stored *fleet.Fence) error {
 		if err == nil && r.plan.New != nil {
 			err = stored.Allows("sha256:"+r.plan.New.SHA256, r.request.Phase)
 		}
-	case r.request.DespiteRollout:
-		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.target.Path, err)
@@ -203,16 +212,31 @@ func (r *run) notePhase() error {
 	return r.storeState()
 }
 
+// unknownFence is the error for a state that does not say whether a rollout holds the target.
+func (r *run) unknownFence(state *StateError) error {
+	return &UnknownFenceError{Target: r.target.Path, State: state, Writers: r.stateWriters}
+}
+
+// warnUnread says that the state does not count, where that hinders nothing.
+func (r *run) warnUnread() {
+	if r.unread != nil {
+		r.warn("%v", r.unread)
+	}
+}
+
 // stillFenced asks for the fence once more, as the last thing before the swap. The lock has kept every
 // tbctl from changing it meanwhile; this finds who asked for no lock.
 func (r *run) stillFenced() error {
-	text, err := fsatomic.ReadState(r.FS, r.target)
-	if err != nil {
-		return &StateError{Path: r.target.StatePath(), Err: err}
+	if r.request.Fence == nil && r.request.DespiteRollout {
+		return nil
 	}
-	state, err := parseState(text)
+	text, err := fsatomic.ReadState(r.FS, r.target)
+	var state *State
+	if err == nil {
+		state, err = parseState(text)
+	}
 	if err != nil {
-		return &StateError{Path: r.target.StatePath(), Err: err}
+		return r.unknownFence(&StateError{Path: r.target.StatePath(), Err: vfs.Cause(err)})
 	}
 	return r.fenced(state.Fence)
 }

@@ -63,8 +63,9 @@ type run struct {
 	lock      *fsatomic.Lock
 	installed *present // nil: nothing is there
 	state     *State
-	believed  bool // the state was read
-	alone     bool // and only root and this user can have written it
+	believed  bool        // the state was read
+	unread    *StateError // why it was not, though it is there; nil: it was, or there is none
+	alone     bool        // it was read, and only root and this user can have written it
 
 	stateWriters fsatomic.Writers // who else can have written the state
 	oldWriters   fsatomic.Writers // of a rollback: who else can have written the previous file
@@ -163,6 +164,9 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 		return r.hindered
 	case r.fenced(r.state.Fence) != nil:
 		return fmt.Errorf("install: %w", r.fenced(r.state.Fence))
+	}
+	r.warnUnread()
+	switch {
 	case draft.Store() == nil: // it is the beginning of the installed file
 		return fmt.Errorf("install: %w", draft.Err())
 	case r.outcome.DryRun:
@@ -251,6 +255,7 @@ func (r *run) already() error {
 	if err := r.notePhase(); err != nil {
 		return fmt.Errorf("note the phase: %w", err)
 	}
+	r.warnUnread()
 	if !r.outcome.DryRun {
 		r.outcome.Result = ResultAlready
 	}

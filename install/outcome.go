@@ -65,7 +65,7 @@ func (r *run) conclude(record Record, err error) {
 	switch {
 	case err == nil:
 		r.state.Last, r.state.Files, r.state.Next = &record, r.state.Next.Files, nil
-		if r.request.DespiteRollout && fleet.Free(r.state.Fence) != nil {
+		if r.request.DespiteRollout && (r.unread != nil || fleet.Free(r.state.Fence) != nil) {
 			r.state.Despite = &record
 		}
 		if r.request.Fence != nil && r.request.Phase != "" {
@@ -117,23 +117,24 @@ func resultOf(err error) Result {
 	return ResultFailed
 }
 
-// know reads the target's state. What hinders that is a warning, unless a newer tbctl
-// wrote it.
+// know reads the target's state. One that is there and cannot be read or believed is kept in unread: the target is not
+// changed then, see fenced. One that says it is a newer tbctl's is left to that, unless others can have written it.
 func (r *run) know() error {
 	var there *File
 	if r.installed != nil {
 		there = &r.installed.file
 	}
+	state, readErr := r.ReadState(r.target, there)
+	r.state, r.believed, r.unread = state, readErr == nil, nil
 	var err error
-	r.believed = false
-	r.state, err = r.ReadState(r.target, there)
-	if errors.Is(err, ErrStateVersion) {
-		return err
+	r.stateWriters, err = r.writers(r.target.StatePath())
+	switch {
+	case errors.Is(readErr, ErrStateVersion) && (err != nil || r.stateWriters.None()):
+		return readErr
+	case errors.As(readErr, &r.unread):
+	case readErr != nil:
+		r.warn("%v", readErr)
 	}
-	if err != nil {
-		r.warn("%v", err)
-	}
-	r.believed = err == nil
 	for _, name := range r.request.Forget {
 		known := slices.Contains(r.state.DataFiles, name) || r.state.Reached != nil && r.state.Reached.With([]string{name})
 		text := fmt.Sprintf("the data file %q is not remembered with this target: there is nothing to forget", name)
@@ -141,7 +142,6 @@ func (r *run) know() error {
 			r.plan.Warnings = append(r.plan.Warnings, text)
 		}
 	}
-	r.stateWriters, err = r.writers(r.target.StatePath())
 	r.alone = r.believed && err == nil && r.stateWriters.None()
 	if err == nil && r.state.fromJournal {
 		r.knowJournal()

@@ -107,7 +107,8 @@ type Request struct {
 
 	// Fence is the run of a rollout that this is a part of; nil: of none. With the swap the phase of the stored
 	// fence becomes Phase. A target that a rollout holds is not changed by anything that is
-	// not its run, the error is a [*fleet.FencedError]; with DespiteRollout it is, which is kept in the record.
+	// not its run, the error is a [*fleet.FencedError], and where that cannot be known an [*UnknownFenceError]; with
+	// DespiteRollout it is, which is kept in the record.
 	Fence          *fleet.Fence
 	Phase          fleet.Phase
 	DespiteRollout bool

@@ -246,6 +246,7 @@ func (r *run) finished() (bool, error) {
 			r.warn("that it was put back already is known from %s alone, and %s", r.target.StatePath(), r.stateWriters)
 		}
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
+		r.warnUnread()
 		r.warnNoExec()
 		if r.request.Fence != nil {
 			if err := r.fenced(r.state.Fence); err != nil {
@@ -273,6 +274,7 @@ func (r *run) judgeOld(ctx context.Context) error {
 	if err := r.fenced(r.state.Fence); err != nil {
 		return fmt.Errorf("roll back: %w", err)
 	}
+	r.warnUnread()
 	r.observe(StepVerify)
 	old, attributes, err := r.openOld()
 	if err != nil {

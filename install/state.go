@@ -63,8 +63,8 @@ type State struct {
 	// Fence is the rollout that the target belongs to, or last belonged to; nil: to none.
 	Fence *fleet.Fence `json:"fence,omitempty"`
 
-	// Despite is the last change of the target that was made though a rollout held it; nil: there
-	// was none since the plan that the fence has.
+	// Despite is the last change of the target that was made though a rollout held it, or though that could not be
+	// known; nil: there was none since the plan that the fence has.
 	Despite *Record `json:"despite_rollout,omitempty"`
 
 	unknown     map[string]json.RawMessage

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/verify"
@@ -171,39 +172,123 @@ func TestEarlierState(t *testing.T) {
 	}
 }
 
-// TestStateNotBelieved requires that a state which anybody may have written is not believed,
-// is said, and hinders nothing.
+// TestStateNotBelieved requires that a target is not changed while its state cannot be read or believed, since nobody can
+// know then whether a rollout holds it: neither by install nor by rollback nor by a rollout, and not after a crash. What is
+// to change nothing is done, and the operator goes through on purpose, which is recorded.
 func TestStateNotBelieved(t *testing.T) {
 	t.Parallel()
 	b := files(t)
-	for name, spoil := range map[string]func(*machine) error{
-		"of another user": func(m *machine) error { return m.Alter(stateName, func(i *vfs.Info) { i.UID = 1000 }) },
-		"writable":        func(m *machine) error { return m.Alter(stateName, func(i *vfs.Info) { i.Mode = 0o664 }) },
-		"linked": func(m *machine) error {
+	ana := fenceOf(4, 2, "ana")
+	for name, spoil := range map[string]func(t *testing.T, m *machine) error{
+		"of another user": func(_ *testing.T, m *machine) error {
+			return m.Alter(stateName, func(i *vfs.Info) { i.UID = 1000 })
+		},
+		"writable": func(_ *testing.T, m *machine) error {
+			return m.Alter(stateName, func(i *vfs.Info) { i.Mode = 0o664 })
+		},
+		"linked": func(_ *testing.T, m *machine) error {
 			dir, err := m.OpenDir(targetDir)
 			return errors.Join(err, dir.Link(path.Base(stateName), "other"))
 		},
-		"cut off": func(m *machine) error {
+		"cut off": func(t *testing.T, m *machine) error {
 			dir, err := m.OpenDir(targetDir)
 			check(t, err)
 			file, err := dir.OpenAppend(path.Base(stateName))
 			check(t, err)
 			return file.Truncate(100)
 		},
+		"too large": func(t *testing.T, m *machine) error {
+			m.write(t, stateName, strings.Repeat(" ", fsatomic.StateSizeMax+1))
+			return nil
+		},
+		"a link to another": func(t *testing.T, m *machine) error {
+			m.remove(t, path.Base(stateName))
+			return m.Symlink("tigerbeetle", stateName)
+		},
+		"said to be a newer tbctl's, where others may write": func(t *testing.T, m *machine) error {
+			m.write(t, stateName, `{"version":99}`)
+			return m.Alter(targetDir, func(i *vfs.Info) { i.Mode = 0o775 })
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := newMachine(t, memfs.Options{}, b.older, b.old)
-			m.install(t, b.new)
-			check(t, spoil(m))
-			outcome := m.install(t, b.next)
-			if outcome.Result != install.ResultInstalled || !warns(outcome, stateName) {
-				t.Errorf("%s, %q", outcome.Result, outcome.Plan.Warnings)
-			}
-			if state := m.known(t); state.Last == nil || state.Last.New.SHA256 != sumOf(b.next) {
-				t.Errorf("%+v", state)
-			}
-		})
+		for _, crashed := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, crashed %v", name, crashed), func(t *testing.T) {
+				t.Parallel()
+				m := newMachine(t, memfs.Options{}, b.older, b.old)
+				m.install(t, b.new)
+				if crashed { // nobody can tell from the state what was done
+					m.forge(t, func(s *install.State) { s.Next = &install.Next{Operation: *s.Last, Files: s.Files} })
+				}
+				check(t, spoil(t, m))
+				before := m.look(t, name)
+
+				r := request()
+				r.Fit = stopped("0.17.8")
+				calls := 0
+				for _, act := range []func() (*install.Outcome, error){
+					func() (*install.Outcome, error) { return m.installer().Plan(t.Context(), r, fetchOf(b.next, &calls)) },
+					func() (*install.Outcome, error) {
+						return m.installer().Install(t.Context(), r, fetchOf(b.next, &calls))
+					},
+					func() (*install.Outcome, error) { return m.installer().PlanRollback(t.Context(), r) },
+					func() (*install.Outcome, error) { return m.installer().Rollback(t.Context(), r) },
+					func() (*install.Outcome, error) {
+						fenced := r
+						fenced.Fence, fenced.DespiteRollout = &ana, true // a controller goes through nothing
+						return m.installer().Install(t.Context(), fenced, fetchOf(b.next, &calls))
+					},
+					func() (*install.Outcome, error) {
+						_, err := claim(t, m, ana, true)
+						return &install.Outcome{Plan: &install.Plan{}}, err
+					},
+				} {
+					outcome, err := act()
+					var unknown *install.UnknownFenceError
+					if !errors.As(err, &unknown) || unknown.State.Path != stateName || fault.Of(err) != fault.Refused || len(outcome.Recovered) > 0 || len(outcome.Plan.Warnings) > 0 {
+						t.Errorf("%v (%s), %+v", err, fault.Of(err), outcome)
+					}
+				}
+				if now := m.look(t, name); fmt.Sprint(now) != fmt.Sprint(before) {
+					t.Errorf("%+v, was %+v", now, before)
+				}
+
+				outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.new, &calls))
+				if err != nil || outcome.Result != install.ResultAlready || !warns(outcome, stateName) {
+					t.Errorf("%v, %s, %q", err, outcome.Result, outcome.Plan.Warnings)
+				}
+
+				r.DespiteRollout = true
+				outcome, err = m.installer().Install(t.Context(), r, fetchOf(b.next, &calls))
+				if err != nil || outcome.Result != install.ResultInstalled || !warns(outcome, stateName) {
+					t.Fatalf("%v, %s, %q", err, outcome.Result, outcome.Plan.Warnings)
+				}
+				state := m.known(t)
+				if state.Last == nil || state.Last.New.SHA256 != sumOf(b.next) || state.Despite == nil || state.Despite.ID != state.Last.ID {
+					t.Errorf("%+v", state)
+				}
+			})
+		}
+	}
+}
+
+// TestStateReplaced requires that a state which another user puts in the place of this run's own before the swap does not
+// let it through, unless the operator goes on whatever it says.
+func TestStateReplaced(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for _, despite := range []bool{false, true} {
+		m := newMachine(t, memfs.Options{}, b.older, b.old)
+		m.install(t, b.new)
+		r := request()
+		r.DespiteRollout = despite
+		r.Guard = func(context.Context) error { m.write(t, stateName, "{"); return nil }
+		outcome, err := m.installer().Install(t.Context(), r, fetchOf(b.next, nil))
+		var unknown *install.UnknownFenceError
+		if errors.As(err, &unknown) == despite || outcome.Changed != despite || despite && err != nil {
+			t.Errorf("despite %v: %v, changed %v", despite, err, outcome.Changed)
+		}
+		if data, _ := m.read(t, targetName); b.name(data) != map[bool]string{false: "new", true: "next"}[despite] {
+			t.Errorf("despite %v: %s is there", despite, b.name(data))
+		}
 	}
 }
 
@@ -381,7 +466,7 @@ func TestOtherPrevious(t *testing.T) {
 			}
 			before := m.look(t, name)
 			r := request()
-			r.Fit, r.OldSHA256 = stopped("0.17.7"), test.named
+			r.Fit, r.OldSHA256, r.DespiteRollout = stopped("0.17.7"), test.named, test.state == "{"
 			for _, act := range []func() (*install.Outcome, error){
 				func() (*install.Outcome, error) { return m.installer().PlanRollback(t.Context(), r) },
 				func() (*install.Outcome, error) { return m.installer().Rollback(t.Context(), r) },

@@ -99,7 +99,11 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	s.Leftovers, s.err = residue.Leftovers, errors.Join(s.err, err)
 
 	state, err := in.ReadState(target, s.Installed)
-	if err != nil {
+	var unread *install.StateError
+	switch {
+	case errors.As(err, &unread):
+		s.warn("%v: whether a rollout holds it cannot be known", err)
+	case err != nil:
 		s.warn("%v", err)
 	}
 	s.Last, s.Recorded, s.Reached = state.Last, state.Files, state.Reached

@@ -86,6 +86,8 @@ func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) 
 			return "this process may not write files of that size: ulimit -f unlimited", nil
 		}
 		return "it is kept in a temporary file for a moment: name a directory that can be written and has room for it: TMPDIR=DIR " + typed(a.line), nil
+	case *install.UnknownFenceError:
+		return a.hintUnknownFence(e), nil
 	case *install.StateError:
 		return hintState(e), nil
 	case *install.JournalError:

@@ -3,7 +3,9 @@ package main
 import (
 	"strings"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/remote"
 )
 
@@ -13,6 +15,18 @@ func (a *app) hintFenced(err *fleet.FencedError) string {
 		return "tbctl fleet status shows who has it"
 	}
 	return "wait for its end: --wait 30m; or, if it is to be changed all the same: " + a.typedWith("--despite-rollout")
+}
+
+// hintUnknownFence is about a state that does not say whether a rollout holds the target.
+func (a *app) hintUnknownFence(err *install.UnknownFenceError) string {
+	if err.Class() != fault.Refused { // it is another directory now
+		return ""
+	}
+	look := "look at it first: ls -l " + shellWord(err.State.Path)
+	if !err.Writers.None() {
+		look += " (" + err.Writers.String() + ")"
+	}
+	return look + "; to go through whatever it says, which is recorded: " + a.typedWith("--despite-rollout")
 }
 
 // hintSession is what to do about a host that cannot be asked, by the ssh that the inventory has. Nothing here

@@ -21,6 +21,16 @@ var namedMutants = []namedMutant{
 		tests: "./install ^TestNeedsAreAskedUnderTheLock$",
 	},
 	{
+		name: "a target is changed though its state does not say whether a rollout holds it", file: "install/fence.go",
+		old: "		return r.unknownFence(r.unread)\n", new: "		return nil\n",
+		tests: "./install ^TestStateNotBelieved$",
+	},
+	{
+		name: "a state that is put in the place of this run's own before the swap lets it through", file: "install/fence.go",
+		old: `		return r.unknownFence(&StateError{Path: r.target.StatePath(), Err: vfs.Cause(err)})`, new: `		return vfs.Cause(nil)`,
+		tests: "./install ^TestStateReplaced$",
+	},
+	{
 		name: "what is at the lock's name is written whatever it holds", file: "fsatomic/lock.go",
 		old: `if lock.writable = lock.writable && lock.isOurs(); lock.writable {`, new: `if lock.writable {`,
 		tests: "./fsatomic ^TestLockExchanged$",
