@@ -29,20 +29,29 @@ func socketInode(link string) (uint64, bool) {
 	return inode, err == nil
 }
 
-// parseListener parses a line of /proc/PID/net/tcp or tcp6: where a socket listens, and
-// the socket's number. It is not ok for the title and for a socket that does not listen.
-func parseListener(line string) (at netip.AddrPort, inode uint64, ok bool, err error) {
+// socket is one that listens, or that is connected.
+type socket struct {
+	connection
+	listens bool
+	inode   uint64
+}
+
+// parseSocket parses a line of /proc/PID/net/tcp or tcp6. It is not ok for the title and for a socket that neither
+// listens nor is connected.
+func parseSocket(line string) (found socket, ok bool, err error) {
 	const (
-		indexLocal  = 1
-		indexState  = 3
-		indexInode  = 9
-		stateListen = "0A"
+		indexLocal       = 1
+		indexRemote      = 2
+		indexState       = 3
+		indexInode       = 9
+		stateEstablished = "01"
+		stateListen      = "0A"
 	)
 	var fields [indexInode + 1]string
 	count := 0
 	for field := range strings.FieldsSeq(line) {
-		if count == indexState && field != stateListen {
-			return at, 0, false, nil
+		if count == indexState && field != stateListen && field != stateEstablished {
+			return socket{}, false, nil
 		}
 		if count == len(fields) {
 			break
@@ -51,23 +60,33 @@ func parseListener(line string) (at netip.AddrPort, inode uint64, ok bool, err e
 		count++
 	}
 	if count < len(fields) {
-		return at, 0, false, fmt.Errorf("socket %.80q has %d fields, want more than %d", line, count, indexInode)
+		return socket{}, false, fmt.Errorf("socket %.80q has %d fields, want more than %d", line, count, indexInode)
 	}
-	host, port, _ := strings.Cut(fields[indexLocal], ":")
+	found.listens = fields[indexState] == stateListen
+	var local, remote bool
+	if found.local, local = parseEnd(fields[indexLocal]); local {
+		found.remote, remote = parseEnd(fields[indexRemote])
+	}
+	if !local || !remote {
+		return socket{}, false, fmt.Errorf("address of socket %.80q", line)
+	}
+	if found.inode, err = strconv.ParseUint(fields[indexInode], 10, 64); err != nil {
+		return socket{}, false, fmt.Errorf("number of socket %.80q", line)
+	}
+	return found, true, nil
+}
+
+// parseEnd parses an address with its port as these lines have them.
+func parseEnd(text string) (netip.AddrPort, bool) {
+	host, port, _ := strings.Cut(text, ":")
 	raw, err := hex.DecodeString(host)
 	if err != nil || len(raw)%4 != 0 {
-		return at, 0, false, fmt.Errorf("address of socket %.80q", line)
+		return netip.AddrPort{}, false
 	}
 	for word := range len(raw) / 4 { // the kernel prints 32 bits at a time, in the host's order
 		binary.BigEndian.PutUint32(raw[4*word:], binary.NativeEndian.Uint32(raw[4*word:]))
 	}
 	address, isAddress := netip.AddrFromSlice(raw)
 	number, err := strconv.ParseUint(port, 16, 16)
-	if !isAddress || err != nil {
-		return at, 0, false, fmt.Errorf("address of socket %.80q", line)
-	}
-	if inode, err = strconv.ParseUint(fields[indexInode], 10, 64); err != nil {
-		return at, 0, false, fmt.Errorf("number of socket %.80q", line)
-	}
-	return netip.AddrPortFrom(address.Unmap(), uint16(number)), inode, true, nil
+	return netip.AddrPortFrom(address.Unmap(), uint16(number)), isAddress && err == nil
 }

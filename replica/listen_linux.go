@@ -15,19 +15,22 @@ const (
 	// socketsMax is how many sockets of a network namespace are looked at.
 	socketsMax = 1 << 20
 
-	// sharedMax is how many of those that listen are remembered for the other processes there.
+	// sharedMax is how many of those that listen, and of those that are connected, are remembered for the other
+	// processes there.
 	sharedMax = 1 << 14
 )
 
-// state finds out where a replica listens, and from that how far it is.
+// state finds out where a replica listens and with whom it is connected, and from the former how far it is.
 func (l *look) state(opened opened, err error) {
 	process := &l.process
+	var connections []connection
 	if err == nil {
-		process.Listens, err = l.listeners(opened.sockets)
+		process.Listens, connections, err = l.ends(opened.sockets)
 	}
 	switch {
 	case err == nil:
 		process.network = l.networkOf()
+		process.Peers = peersOf(process.Addresses, process.Superblock, connections)
 	case errors.Is(err, errGone): // it has ended, or executes something: seen at the next look
 	case !errors.Is(err, fs.ErrPermission) || !process.cannotRead("fd"): // otherwise the cause has been said
 		process.unreadable(UnreadableSockets, err)
@@ -35,82 +38,95 @@ func (l *look) state(opened opened, err error) {
 	process.judge(err == nil, opened.memory)
 }
 
-// networks are the tables of what listens, by network namespace. For each reader the kernel goes
-// through all connections of a namespace, and most replicas of a host share one.
+// networks are the tables of the sockets that listen or are connected, by network namespace. For each reader the kernel
+// goes through all connections of a namespace, and most replicas of a host share one.
 type networks struct {
 	mu     sync.Mutex
-	tables map[string]*listening // by the text of the link ns/net
+	tables map[string]*sockets // by the text of the link ns/net
 }
 
-// listening is where sockets of a network namespace listen, by their numbers, which no two sockets of
-// a system have at the same time. It may lack some.
-type listening struct {
-	mu sync.Mutex
-	at map[uint64]netip.AddrPort
+// sockets are those of a network namespace, by their numbers, which no two sockets of
+// a system have at the same time. More is said of a table that lacks some.
+type sockets struct {
+	mu        sync.Mutex
+	at        map[uint64]netip.AddrPort
+	connected map[uint64]connection
+	more      bool // some that are connected are not in it
 }
 
 // table returns that of a namespace, which is read later.
-func (n *networks) table(namespace string) *listening {
+func (n *networks) table(namespace string) *sockets {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.tables == nil {
-		n.tables = make(map[string]*listening)
+		n.tables = make(map[string]*sockets)
 	}
 	if n.tables[namespace] == nil {
-		n.tables[namespace] = &listening{}
+		n.tables[namespace] = &sockets{}
 	}
 	return n.tables[namespace]
 }
 
-// listeners returns where those of the sockets listen that do, in the process's network namespace.
-// That none does is never concluded from what was read for another process: it may have begun since.
-func (l *look) listeners(sockets map[uint64]bool) ([]netip.AddrPort, error) {
-	table := &listening{}
+// ends returns where those of the process's sockets listen that do, and those that are connected, in its network namespace.
+// That none listens is never concluded from what was read for another process: it may have begun since.
+func (l *look) ends(own map[uint64]bool) (listens []netip.AddrPort, connected []connection, err error) {
+	table := &sockets{}
 	if namespace, err := l.entry.link("ns/net"); err == nil {
 		table = l.place.networks.table(namespace)
 	}
 	table.mu.Lock()
 	defer table.mu.Unlock()
-	if found := table.of(sockets); len(found) > 0 {
-		return found, nil
+	for inode := range own {
+		if at, ok := table.at[inode]; ok {
+			listens = append(listens, at)
+		}
+		if each, ok := table.connected[inode]; ok {
+			connected = append(connected, each)
+		}
 	}
-	table.at = make(map[uint64]netip.AddrPort)
-	var found []netip.AddrPort
+	if len(listens) == 0 || table.more {
+		if listens, connected, err = l.readSockets(own, table); err != nil {
+			return nil, nil, err
+		}
+	}
+	slices.SortFunc(listens, netip.AddrPort.Compare)
+	return listens, connected, nil
+}
+
+// readSockets reads the table of the process's network namespace again, and returns what is said of its own sockets.
+func (l *look) readSockets(own map[uint64]bool, table *sockets) (listens []netip.AddrPort, connected []connection, err error) {
+	table.at, table.connected, table.more = make(map[uint64]netip.AddrPort), make(map[uint64]connection), false
 	for _, name := range []string{"net/tcp", "net/tcp6"} {
-		err := l.eachListener(name, func(at netip.AddrPort, inode uint64) {
-			if sockets[inode] {
-				found = append(found, at)
-			}
-			if len(table.at) < sharedMax {
-				table.at[inode] = at
+		err := l.eachSocket(name, func(found socket) {
+			switch {
+			case found.listens:
+				if own[found.inode] {
+					listens = append(listens, found.local)
+				}
+				if len(table.at) < sharedMax {
+					table.at[found.inode] = found.local
+				}
+			default:
+				if own[found.inode] {
+					connected = append(connected, found.connection)
+				}
+				if table.more = table.more || len(table.connected) == sharedMax; !table.more {
+					table.connected[found.inode] = found.connection
+				}
 			}
 		})
 		if name == "net/tcp6" && errors.Is(err, errGone) {
 			continue // a system without IPv6
 		}
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
-	slices.SortFunc(found, netip.AddrPort.Compare)
-	return found, nil
+	return listens, connected, nil
 }
 
-// of returns where the sockets listen.
-func (t *listening) of(sockets map[uint64]bool) []netip.AddrPort {
-	var found []netip.AddrPort
-	for inode := range sockets {
-		if at, ok := t.at[inode]; ok {
-			found = append(found, at)
-		}
-	}
-	slices.SortFunc(found, netip.AddrPort.Compare)
-	return found
-}
-
-// eachListener calls do with each socket that listens. The kernel lists these before all
-// connections; it is not relied on.
-func (l *look) eachListener(name string, do func(netip.AddrPort, uint64)) error {
+// eachSocket calls do with each socket that listens or is connected.
+func (l *look) eachSocket(name string, do func(socket)) error {
 	file, err := l.entry.open(name)
 	if err != nil {
 		return err
@@ -124,12 +140,12 @@ func (l *look) eachListener(name string, do func(netip.AddrPort, uint64)) error 
 		if count > socketsMax {
 			return fmt.Errorf("%w: more than %d sockets", ErrTooMany, socketsMax)
 		}
-		at, inode, ok, err := parseListener(lines.Text())
+		found, ok, err := parseSocket(lines.Text())
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if ok {
-			do(at, inode)
+			do(found)
 		}
 	}
 	return lines.Err()

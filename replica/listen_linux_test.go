@@ -62,7 +62,7 @@ func TestListenersShared(t *testing.T) {
 		for _, each := range step.sockets {
 			sockets[each] = true
 		}
-		if got, err := step.look.listeners(sockets); err != nil || fmt.Sprint(got) != step.want {
+		if got, _, err := step.look.ends(sockets); err != nil || fmt.Sprint(got) != step.want {
 			t.Errorf("%s: %v, %v, want %s", step.name, got, err, step.want)
 		}
 	}
@@ -78,11 +78,39 @@ func TestListenersMany(t *testing.T) {
 	}
 	l := processIn(t, p, "net:[1]", inodes...)
 	for range 2 {
-		if got, err := l.listeners(map[uint64]bool{sharedMax + 1: true}); err != nil || len(got) != 1 {
+		if got, _, err := l.ends(map[uint64]bool{sharedMax + 1: true}); err != nil || len(got) != 1 {
 			t.Errorf("%v, %v", got, err)
 		}
 	}
 	if got := len(p.networks.table("net:[1]").at); got != sharedMax {
+		t.Errorf("%d are remembered, want %d", got, sharedMax)
+	}
+}
+
+// Connections are those of the process's own sockets, also where more are there than are remembered.
+func TestConnectionsMany(t *testing.T) {
+	t.Parallel()
+	p := &place{}
+	l := processIn(t, p, "net:[1]", 7)
+	table := "  sl  local_address rem_address   st\n"
+	for index := range sharedMax + 2 {
+		table += fmt.Sprintf("   0: 0100007F:0BB8 0200000A:0BB9 01 00000000:00000000 00:00000000 00000000     0        0 %d 1 0 100 0 0 10 0\n", 100+index)
+	}
+	name := filepath.Join(l.entry.path, "net/tcp")
+	listens, err := os.ReadFile(name)
+	if err == nil {
+		err = os.WriteFile(name, append(listens, table...), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		_, got, err := l.ends(map[uint64]bool{7: true, 100: true, 100 + sharedMax + 1: true, 5: true})
+		if err != nil || len(got) != 2 || got[0].remote.String() != "10.0.0.2:3001" {
+			t.Errorf("%v, %v", got, err)
+		}
+	}
+	if got := len(p.networks.table("net:[1]").connected); got != sharedMax {
 		t.Errorf("%d are remembered, want %d", got, sharedMax)
 	}
 }

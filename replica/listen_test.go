@@ -22,7 +22,7 @@ func TestSocketInode(t *testing.T) {
 }
 
 // The addresses are those of a little-endian host, where the tests run.
-func TestParseListener(t *testing.T) {
+func TestParseSocket(t *testing.T) {
 	t.Parallel()
 	const rest = " 00:00000000 00000000     0        0 1608 1 000000000cdc267d 100 0 0 10 0"
 	for line, want := range map[string]string{
@@ -32,33 +32,37 @@ func TestParseListener(t *testing.T) {
 		"   0: B80D0120000000000000000002000000:0BB8 00000000000000000000000000000000:0000 0A 00000000:00000000" + rest: "[2001:db8::2]:3000",
 		"   0: 0000000000000000FFFF00000200000A:0BB8 00000000000000000000000000000000:0000 0A 00000000:00000000" + rest: "10.0.0.2:3000",
 	} {
-		if at, inode, ok, err := parseListener(line); err != nil || !ok || inode != 1608 || at.String() != want {
-			t.Errorf("%q: %s, %d, %t, %v, want %s", line, at, inode, ok, err, want)
+		if got, ok, err := parseSocket(line); err != nil || !ok || !got.listens || got.inode != 1608 || got.local.String() != want {
+			t.Errorf("%q: %+v, %t, %v, want %s", line, got, ok, err, want)
 		}
+	}
+	if got, ok, err := parseSocket("   1: 0100007F:AFC1 0200000A:0BB8 01 00000000:00000000" + rest); err != nil || !ok || got.listens || got.inode != 1608 ||
+		got.local.String() != "127.0.0.1:44993" || got.remote.String() != "10.0.0.2:3000" {
+		t.Errorf("connected: %+v, %t, %v", got, ok, err)
 	}
 	for _, line := range []string{
 		"  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode",
 		"   1: 0100007F:AFC1 0100007F:A47C 06 00000000:00000000 03:00000635 00000000     0        0 0 3 00000000d9bf19e6",
 	} {
-		if at, _, ok, err := parseListener(line); err != nil || ok {
-			t.Errorf("%q: %s, %t, %v", line, at, ok, err)
+		if got, ok, err := parseSocket(line); err != nil || ok {
+			t.Errorf("%q: %+v, %t, %v", line, got, ok, err)
 		}
 	}
 	for _, line := range []string{
 		"", "0: 1", "0: 0100007F:0BB8 0 0A", "0: 0100007:0BB8 0 0A 0" + rest, "0: 010000:0BB8 0 0A 0" + rest, "0: 0100007F:10000 0 0A 0" + rest,
 		"0: 0100007F 0 0A 0" + rest, "0: 0100007F0100007F:0BB8 0 0A 0" + rest, "0: 0100007F:0BB8 0 0A 0 0 0 0 0 x",
 	} {
-		if at, _, ok, err := parseListener(line); err == nil || ok {
-			t.Errorf("%q: %s, %t, %v", line, at, ok, err)
+		if got, ok, err := parseSocket(line); err == nil || ok {
+			t.Errorf("%q: %+v, %t, %v", line, got, ok, err)
 		}
 	}
 }
 
-func FuzzParseListener(f *testing.F) {
+func FuzzParseSocket(f *testing.F) {
 	f.Add("   0: 0100007F:0BB8 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1608 1 000000000cdc267d 100 0 0 10 0")
 	f.Fuzz(func(t *testing.T, line string) {
-		if at, _, ok, err := parseListener(line); ok && (err != nil || !at.IsValid()) {
-			t.Errorf("%q: %s, %v", line, at, err)
+		if got, ok, err := parseSocket(line); ok && (err != nil || !got.local.IsValid() || !got.remote.IsValid()) {
+			t.Errorf("%q: %+v, %v", line, got, err)
 		}
 		socketInode(line)
 	})

@@ -83,6 +83,8 @@ type Process struct {
 	Listens   []netip.AddrPort `json:"listens,omitempty"`   // where it does
 	network   network
 
+	Peers *Peers `json:"peers"` // nil: not seen, or it is no replica
+
 	Running Running `json:"running"`
 	Armed   *Armed  `json:"armed,omitempty"` // nil: not armed, or unreadable
 
