@@ -4,24 +4,34 @@ import (
 	"io"
 
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/tbctl/tbctl/internal/current"
 )
 
 const (
-	windowSize = 8 << 20 // bytes that a reader keeps beside the dictionary
+	// A reader keeps this many bytes beside the dictionary: as many as are needed to reach all of it from wherever
+	// two executables of its size have come to.
+	windowSizeMin = 8 << 20
+	windowSizeMax = 64 << 20
 
 	// DictionarySizeMax is the most bytes of a dictionary.
-	DictionarySizeMax = 64 << 20
+	DictionarySizeMax = windowSizeMax / 2
 
 	dictionaryID = 1 // of zstd: any number but 0 serves, both ends name the executable themselves
 )
+
+// windowSize is the least power of two that is more than two dictionaries.
+func windowSize(dictionary []byte) int {
+	size := windowSizeMin
+	for size < windowSizeMax && size < 2*len(dictionary) {
+		size *= 2
+	}
+	return size
+}
 
 // NewWriter returns a writer that compresses with an executable that the reader holds as
 // dictionary; nil is none. It is made for size, not for speed: its result is kept and sent
 // many times. Close ends the stream and leaves w open.
 func NewWriter(w io.Writer, dictionary []byte) (io.WriteCloser, error) {
-	options := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(windowSize), zstd.WithEncoderConcurrency(1)}
+	options := []zstd.EOption{zstd.WithEncoderLevel(zstd.SpeedBestCompression), zstd.WithWindowSize(windowSize(dictionary)), zstd.WithEncoderConcurrency(1)}
 	if len(dictionary) > 0 {
 		options = append(options, zstd.WithEncoderDictRaw(dictionaryID, dictionary))
 	}
@@ -32,8 +42,8 @@ func NewWriter(w io.Writer, dictionary []byte) (io.WriteCloser, error) {
 // and leaves r open.
 func NewReader(r io.Reader, dictionary []byte) (io.ReadCloser, error) {
 	options := []zstd.DOption{
-		zstd.WithDecoderMaxWindow(windowSize), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(windowSize + DictionarySizeMax),
+		zstd.WithDecoderMaxWindow(uint64(windowSize(dictionary))), zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxMemory(windowSizeMax + DictionarySizeMax),
 	}
 	if len(dictionary) > 0 {
 		options = append(options, zstd.WithDecoderDictRaw(dictionaryID, dictionary))
@@ -43,11 +53,4 @@ func NewReader(r io.Reader, dictionary []byte) (io.ReadCloser, error) {
 		return nil, err
 	}
 	return decoder.IOReadCloser(), nil
-}
-
-// Dictionary reads an executable as dictionary. One of more than [DictionarySizeMax] bytes is cut there.
-func Dictionary(executable current.Source) ([]byte, error) {
-	dictionary := make([]byte, min(executable.Size(), DictionarySizeMax))
-	_, err := io.ReadFull(io.NewSectionReader(executable, 0, int64(len(dictionary))), dictionary)
-	return dictionary, err
 }

@@ -164,6 +164,11 @@ func (e *SeedError) Error() string { return "executable " + e.Checksum.String() 
 // Unwrap returns the cause.
 func (e *SeedError) Unwrap() error { return e.Err }
 
+var errMissing = errors.New("it is not here")
+
+// ErrTooLarge says that an executable is too large to be a dictionary.
+var ErrTooLarge = fmt.Errorf("it has more than the %d bytes of the largest dictionary", DictionarySizeMax)
+
 // ErrDamaged says that an executable has another checksum than the pack says.
 var ErrDamaged = errors.New("its checksum differs: it is damaged")
 
@@ -180,7 +185,7 @@ func (r Recipe) Rebuild(ctx context.Context, w io.Writer, held Held, rest io.Rea
 		if segment.Executable != nil {
 			source, ok := held[*segment.Executable]
 			if !ok || source.Size() != segment.Size {
-				return &SeedError{*segment.Executable, errors.New("it is not here")}
+				return &SeedError{*segment.Executable, errMissing}
 			}
 			sum = multiversion.NewHash()
 			from, hash = io.NewSectionReader(source, 0, segment.Size), sum

@@ -11,9 +11,11 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/report"
 )
 
@@ -26,6 +28,8 @@ import (
 //	GET  /v1/store    -> StoreAnswer
 //	PUT  /v1/store/sha256/HEX  the artifact's bytes -> depot.Artifact, when it is durable
 //	POST /v1/swap     SwapRequest -> report.Outcome
+//
+// Those of an artifact that is sent as far as the host lacks it are in delta.go.
 //
 // An answer that is no 200 is an [ErrorAnswer].
 const (
@@ -89,6 +93,8 @@ type ErrorAnswer struct {
 	Message string       `json:"message"`
 	Reason  fleet.Reason `json:"reason,omitempty"` // of class fenced
 	Stored  *fleet.Fence `json:"stored,omitempty"` // what the host has, of class fenced
+
+	Seed *multiversion.Checksum `json:"seed,omitempty"` // an executable of the host that is damaged, or not there any more
 }
 
 // AnswerError is a host's answer that a request was not done.
@@ -103,8 +109,12 @@ func (e *AnswerError) Error() string { return "host " + e.Host + ": " + e.Answer
 // Class is what the host says.
 func (e *AnswerError) Class() fault.Class { return e.Answer.Class }
 
-// Unwrap returns a [*fleet.FencedError] for an answer of class fenced, and otherwise nil.
+// Unwrap returns a [*fleet.FencedError] for an answer of class fenced, a [*delta.SeedError] for one about an executable of the
+// host, and otherwise nil.
 func (e *AnswerError) Unwrap() error {
+	if e.Answer.Seed != nil {
+		return &delta.SeedError{Checksum: *e.Answer.Seed, Err: errors.New(e.Answer.Message)}
+	}
 	if e.Answer.Class != fault.Fenced {
 		return nil
 	}

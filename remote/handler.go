@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
@@ -41,6 +42,7 @@ type Host struct {
 
 	reports, lists looks // so that what a session costs does not grow with how often it asks at once
 	turns          turns
+	deltas         turns // of what takes memory for executables, or opens many files
 }
 
 // Handler answers requests until the session ends.
@@ -51,6 +53,8 @@ func (h *Host) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathPhase, h.phase)
 	mux.HandleFunc("GET "+pathStore, h.store)
 	mux.HandleFunc("PUT "+pathPut+"{digest}", h.put)
+	mux.HandleFunc("GET "+pathHeld, h.held)
+	mux.HandleFunc("PUT "+pathPut+"{digest}"+suffixDelta, h.putDelta)
 	mux.HandleFunc("POST "+pathSwap, h.swap)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := mux.Handler(r); known == "" {
@@ -275,7 +279,11 @@ func (h *Host) read(r *http.Request, request any, target func() string) (string,
 	if err := json.Unmarshal(text, request); err != nil {
 		return "", fault.New(fault.Usage, "not a request: "+err.Error())
 	}
-	name := target()
+	return h.named(target())
+}
+
+// named is the target of this name, or the only one.
+func (h *Host) named(name string) (string, error) {
 	switch {
 	case name == "" && len(h.Targets) == 1:
 		return h.Targets[0], nil
@@ -303,6 +311,10 @@ func answerError(w http.ResponseWriter, err error) {
 	var fenced *fleet.FencedError
 	if errors.As(err, &fenced) {
 		said.Reason, said.Stored = fenced.Reason, fenced.Stored
+	}
+	var seed *delta.SeedError
+	if errors.As(err, &seed) {
+		said.Seed = &seed.Checksum
 	}
 	answer(w, statusOf(said.Class), said)
 }

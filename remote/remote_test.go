@@ -64,6 +64,12 @@ func playSSH(args []string) int {
 		fmt.Println("something else than a session")
 		forever()
 	}
+	if dir, ok := strings.CutPrefix(host, "place:"); ok { // a host in a directory
+		if err := Serve(context.Background(), os.Stdin, os.Stdout, hostIn(dir).Handler()); err != nil {
+			return 1
+		}
+		return 0
+	}
 	switch host {
 	case "good":
 		if err := Serve(context.Background(), os.Stdin, os.Stdout, testHandler()); err != nil {

@@ -89,10 +89,15 @@ func buildProgram(goos, goarch string) ([]byte, error) {
 	if err := os.WriteFile(filepath.Join(dir, "main.go"), programSource, 0o600); err != nil {
 		return nil, err
 	}
+	return goBuild(dir, "GOOS="+goos, "GOARCH="+goarch)
+}
+
+// goBuild builds the program in a directory for this host, unless the environment says otherwise.
+func goBuild(dir string, environment ...string) ([]byte, error) {
 	build := exec.Command("go", "build", "-buildvcs=false", "-gcflags=-trimpath="+dir, "-ldflags=-s -w -buildid=", "-o", "program", "main.go")
 	build.Dir = dir
-	build.Env = append(os.Environ(), "GOOS="+goos, "GOARCH="+goarch, "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off",
-		"GOPROXY=off", "GOTOOLCHAIN=local", "PWD="+dir)
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GOPROXY=off", "GOTOOLCHAIN=local", "PWD="+dir)
+	build.Env = append(build.Env, environment...)
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, output)
 	}

@@ -1,0 +1,91 @@
+package delta
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/tbctl/tbctl/internal/current"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// Files are the executables of binaries that are open until Close.
+type Files struct {
+	Held
+
+	opened []io.Closer
+}
+
+// Open adds the executables of a binary that is open, and takes over its file. One that is here already stays as it is.
+func (f *Files) Open(binary *multiversion.Binary, file io.Closer) {
+	f.opened = append(f.opened, file)
+	more := Held{}
+	more.Add(binary)
+	if f.Held == nil {
+		f.Held = Held{}
+	}
+	for checksum, source := range more {
+		if _, here := f.Held[checksum]; !here {
+			f.Held[checksum] = source
+		}
+	}
+}
+
+// Close closes the files. Nothing of them can be read any more.
+func (f *Files) Close() error {
+	var err error
+	for _, file := range f.opened {
+		err = errors.Join(err, file.Close())
+	}
+	f.Held, f.opened = nil, nil
+	return err
+}
+
+// Check reads an executable and compares its size and its checksum with what is expected. The error is a
+// [*SeedError] or the context's.
+func (h Held) Check(ctx context.Context, checksum multiversion.Checksum, size int64) error {
+	source, ok := h[checksum]
+	if !ok || source.Size() != size {
+		return &SeedError{checksum, errMissing}
+	}
+	hash := multiversion.NewHash()
+	err := multiversion.HashExtent(ctx, hash, source, multiversion.Extent{Size: size})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return &SeedError{checksum, err}
+	case hash.Checksum() != checksum:
+		return &SeedError{checksum, ErrDamaged}
+	}
+	return nil
+}
+
+// Dictionary reads the executable of this checksum as dictionary, and compares what was read. The error is a [*SeedError].
+func (h Held) Dictionary(checksum multiversion.Checksum) ([]byte, error) {
+	source, ok := h[checksum]
+	if !ok {
+		return nil, &SeedError{checksum, errMissing}
+	}
+	if source.Size() > DictionarySizeMax {
+		return nil, &SeedError{checksum, ErrTooLarge}
+	}
+	dictionary, err := Dictionary(source)
+	if err != nil {
+		return nil, &SeedError{checksum, err}
+	}
+	if multiversion.ChecksumOf(dictionary) != checksum {
+		return nil, &SeedError{checksum, ErrDamaged}
+	}
+	return dictionary, nil
+}
+
+// Dictionary reads an executable as dictionary. The error of one of more than [DictionarySizeMax] bytes is [ErrTooLarge].
+func Dictionary(executable current.Source) ([]byte, error) {
+	if executable.Size() > DictionarySizeMax {
+		return nil, ErrTooLarge
+	}
+	dictionary := make([]byte, executable.Size())
+	_, err := io.ReadFull(io.NewSectionReader(executable, 0, int64(len(dictionary))), dictionary)
+	return dictionary, err
+}

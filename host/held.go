@@ -1,0 +1,142 @@
+package host
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+
+	"github.com/tbctl/tbctl/delta"
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// HeldFilesMax is in how many files of a host executables are looked for: the installed one, the one before it, and the
+// newest of the store.
+const HeldFilesMax = 16
+
+// A HeldKind is what an executable is to the file that it is in.
+type HeldKind string
+
+// What an executable is.
+const (
+	HeldCurrent HeldKind = "current" // the one that the file runs as
+	HeldPast    HeldKind = "past"    // one of its pack
+)
+
+// HeldExecutable is an executable that a host has.
+type HeldExecutable struct {
+	Checksum multiversion.Checksum `json:"checksum"`
+	Size     int64                 `json:"size"` // in bytes
+	Kind     HeldKind              `json:"kind"`
+	Release  multiversion.Release  `json:"release"`
+	Arch     multiversion.Arch     `json:"arch"`
+	Path     string                `json:"path"` // of the file that it is in
+}
+
+// LeftOut is a file, or an executable in it, that is not taken for what it may hold, and why.
+type LeftOut struct {
+	Path string `json:"path"`
+	Why  string `json:"why"`
+}
+
+// Held are the executables in the binaries of a host. None of them was read yet: whoever reads one compares its checksum.
+type Held struct {
+	delta.Files
+
+	Executables []HeldExecutable // the newest first, each once
+	LeftOut     []LeftOut
+}
+
+// OpenHeld opens the binary at a target, the one before it and the newest of the store; nil: there is no store. What is no
+// multiversion binary, or cannot be opened, is left out. The caller closes the result.
+func OpenHeld(fsys vfs.FS, target string, store *depot.Depot) *Held {
+	held := &Held{Executables: []HeldExecutable{}, LeftOut: []LeftOut{}}
+	paths := []string{target}
+	if found, err := fsatomic.Lookup(fsys, target); err == nil {
+		paths = []string{found.Path, found.OldPath}
+	}
+	for _, path := range paths {
+		file, err := multiversion.Open(path)
+		if err != nil {
+			held.leave(path, err)
+			continue
+		}
+		held.add(file.Binary, path, file)
+	}
+	if store != nil {
+		held.addStore(store, HeldFilesMax-len(paths))
+	}
+	slices.SortStableFunc(held.Executables, func(x, y HeldExecutable) int { return cmp.Compare(y.Release, x.Release) })
+	return held
+}
+
+// addStore adds the newest artifacts of a store, so many at most.
+func (h *Held) addStore(store *depot.Depot, most int) {
+	artifacts, err := store.List()
+	if err != nil {
+		h.leave(store.Path(""), err)
+		return
+	}
+	slices.SortStableFunc(artifacts, func(x, y depot.Artifact) int { return y.Stored.Compare(x.Stored) })
+	for _, artifact := range artifacts[:min(len(artifacts), most)] {
+		path := store.Path(artifact.SHA256)
+		file, err := store.Open(artifact.SHA256)
+		if err != nil {
+			h.leave(path, err)
+			continue
+		}
+		binary, err := multiversion.Parse(file, file.Size())
+		if err != nil {
+			file.Close()
+			h.leave(path, err)
+			continue
+		}
+		h.add(binary, path, file)
+	}
+}
+
+// leave notes why nothing of a file is taken. One that is not there needs no note.
+func (h *Held) leave(path string, err error) {
+	if !errors.Is(err, fs.ErrNotExist) {
+		h.LeftOut = append(h.LeftOut, LeftOut{path, err.Error()})
+	}
+}
+
+// add takes over a binary that is open.
+func (h *Held) add(binary *multiversion.Binary, path string, file io.Closer) {
+	before := make(map[multiversion.Checksum]bool, len(h.Held))
+	for checksum := range h.Held {
+		before[checksum] = true
+	}
+	h.Open(binary, file)
+	note := func(checksum multiversion.Checksum, kind HeldKind, release multiversion.Release, arch multiversion.Arch) {
+		source, ok := h.Held[checksum]
+		if !ok || before[checksum] {
+			return
+		}
+		before[checksum] = true
+		h.Executables = append(h.Executables, HeldExecutable{checksum, source.Size(), kind, release, arch, path})
+	}
+	for i := range binary.Images {
+		image := &binary.Images[i]
+		note(image.Header.Current.Checksum, HeldCurrent, image.Header.Current.Release, image.Arch())
+		for _, past := range image.Header.Past {
+			note(past.Checksum, HeldPast, past.Release, image.Arch())
+		}
+	}
+}
+
+// Whose names the file of an executable and its release, for a message about it.
+func (h *Held) Whose(checksum multiversion.Checksum) string {
+	for _, each := range h.Executables {
+		if each.Checksum == checksum {
+			return fmt.Sprintf("release %s in %s", each.Release, each.Path)
+		}
+	}
+	return checksum.String()
+}
