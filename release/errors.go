@@ -26,8 +26,8 @@ var (
 	ErrChanged = errors.New("the file changed during the transfer")
 	// ErrTooLarge says that a source holds more than may be read.
 	ErrTooLarge = fault.New(fault.Rejected, "too large")
-	// ErrEndedEarly says that nothing came on standard input, or an archive without its end: what sends it failed.
-	ErrEndedEarly = fault.New(fault.Failed, "standard input ended early")
+	// ErrEndedEarly says that nothing came on standard input, or a file without its end: what sends it failed.
+	ErrEndedEarly = archive.ErrEndedEarly
 	// ErrRedirect says that a server redirected to where this package does not go.
 	ErrRedirect = errors.New("redirect refused")
 	// ErrIdle says that nothing came for the idle timeout.

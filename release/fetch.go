@@ -107,7 +107,7 @@ func (a *Artifact) final(err error, f *Fetched) error {
 		return &TransferError{URL: a.Location, Total: -1, Attempts: f.Attempts, Err: fmt.Errorf("%w again and again: %w", ErrChanged, restart)}
 	case errors.As(err, &unavailable):
 		f.Evidence = unavailable.Evidence
-	case a.Source == SourceStdin && (errors.As(err, &kind) && kind.Kind == string(archive.KindEmpty) || errors.Is(err, archive.RuleTruncated)):
+	case a.Source == SourceStdin && errors.Is(err, archive.RuleTruncated):
 		return fmt.Errorf("%w: %w", ErrEndedEarly, err)
 	case errors.As(err, &trust):
 		f.Evidence = trust.Evidence
@@ -237,7 +237,7 @@ func (a *Artifact) stream(ctx context.Context, stop func(), src io.Reader, out *
 
 // unpack finds out what the asset is and writes the executable in it.
 func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
-	prefix := make([]byte, archive.SniffSize)
+	prefix := make([]byte, archive.HeaderSize)
 	n, err := io.ReadFull(src, prefix)
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return err
@@ -246,6 +246,8 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 	f.Kind = string(kind)
 	whole := io.MultiReader(bytes.NewReader(prefix[:n]), src)
 	switch {
+	case kind == archive.KindEmpty && a.Source == SourceStdin:
+		return archive.EndedEarly(nil, 0)
 	case kind == archive.KindZip:
 		r, err := archive.NewReader(whole, archive.Limits{})
 		if err != nil {
@@ -258,9 +260,12 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 		f.EntryName, f.EntryMode = entry.Name, vfs.Mode(entry.Mode.Perm())
 		return nil
 	case kind.Executable():
-		n, err := io.Copy(out, io.LimitReader(whole, archive.SizeMaxDefault+1))
-		if err == nil && n > archive.SizeMaxDefault {
+		size, err := io.Copy(out, io.LimitReader(whole, archive.SizeMaxDefault+1))
+		switch {
+		case err == nil && size > archive.SizeMaxDefault:
 			return fmt.Errorf("%w: the executable has more than %d bytes", ErrTooLarge, int64(archive.SizeMaxDefault))
+		case err == nil && a.Source == SourceStdin:
+			return archive.EndedEarly(prefix[:n], size)
 		}
 		return err
 	}

@@ -69,7 +69,7 @@ func Open(name string) (*File, error) {
 }
 
 // OpenExecutable opens an executable, a data file, or the executable inside a release archive. "-" is
-// the stream, which is kept in a scratch file.
+// the stream, which is kept in a scratch file. One that was cut, as far as that shows, matches [archive.ErrEndedEarly].
 func OpenExecutable(ctx context.Context, name string, stream io.Reader) (*File, error) {
 	open := func() (*File, error) { return Open(name) }
 	if name == "-" {
@@ -80,9 +80,14 @@ func OpenExecutable(ctx context.Context, name string, stream io.Reader) (*File, 
 		return nil, err
 	}
 	opened, err := unpack(ctx, file)
+	if name == "-" && errors.Is(err, archive.RuleTruncated) {
+		err = fmt.Errorf("%w: %w", archive.ErrEndedEarly, err)
+	} else if err != nil {
+		err = fmt.Errorf("%s: %w", name, err)
+	}
 	if err != nil {
 		file.Close()
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, err
 	}
 	return opened, nil
 }
@@ -101,7 +106,16 @@ func keep(ctx context.Context, stream io.Reader) (*File, error) {
 		scratch.Close()
 		return nil, fmt.Errorf("read standard input: %w", err)
 	}
-	return &File{ReaderAt: scratch, size: scratch.Size(), close: scratch.Close}, nil
+	file := &File{ReaderAt: scratch, size: scratch.Size(), close: scratch.Close}
+	prefix, err := file.prefix(archive.HeaderSize)
+	if err == nil {
+		err = archive.EndedEarly(prefix, file.size)
+	}
+	if err != nil {
+		scratch.Close()
+		return nil, err
+	}
+	return file, nil
 }
 
 // unpack returns file itself unless it is a zip archive, and then the
@@ -146,11 +160,20 @@ func (f *File) IsZip() (bool, error) {
 
 // kind is what the file begins like.
 func (f *File) kind() (archive.Kind, error) {
-	prefix := make([]byte, min(f.size, archive.SniffSize))
-	if _, err := f.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
+	prefix, err := f.prefix(archive.SniffSize)
+	if err != nil {
 		return "", err
 	}
 	return archive.Sniff(prefix), nil
+}
+
+// prefix are the first bytes, at most so many.
+func (f *File) prefix(most int64) ([]byte, error) {
+	prefix := make([]byte, min(f.size, most))
+	if _, err := f.ReadAt(prefix, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return prefix, nil
 }
 
 // ExecutableSize is the size in bytes of an executable, or of the one that a

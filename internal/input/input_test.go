@@ -5,10 +5,10 @@ import (
 	"errors"
 	"io"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
@@ -61,8 +61,21 @@ func TestOpenRefuses(t *testing.T) {
 	if _, err := input.OpenExecutable(t.Context(), "-", endless{}); !errors.Is(err, input.ErrTooLarge) || fault.Of(err) != fault.Rejected {
 		t.Errorf("more than %d bytes: %v", int64(multiversion.SizeMax), err)
 	}
-	cut := testbin.Zip(t, "tigerbeetle", testbin.Build(t, testbin.Spec{}), testbin.ZipOptions{})
-	if _, err := input.OpenExecutable(t.Context(), "-", bytes.NewReader(cut[:len(cut)/2])); err == nil || !strings.HasPrefix(err.Error(), "-: ") {
-		t.Errorf("half an archive: %v", err)
+	binary := testbin.Build(t, testbin.Spec{})
+	zip := testbin.Zip(t, "tigerbeetle", binary, testbin.ZipOptions{})
+	for name, cut := range map[string][]byte{"nothing": nil, "half an archive": zip[:len(zip)/2], "half an executable": binary[:len(binary)/2]} {
+		_, err := input.OpenExecutable(t.Context(), "-", bytes.NewReader(cut))
+		if !errors.Is(err, archive.ErrEndedEarly) || fault.Of(err) != fault.Failed {
+			t.Errorf("%s from a stream: %v", name, err)
+		}
+		path := filepath.Join(t.TempDir(), "cut") // it has its end: what is wrong with it is the file's
+		testbin.WriteFile(t, path, cut)
+		file, err := input.OpenExecutable(t.Context(), path, nil)
+		if errors.Is(err, archive.ErrEndedEarly) {
+			t.Errorf("%s from a file: %v", name, err)
+		}
+		if err == nil {
+			file.Close()
+		}
 	}
 }
