@@ -60,7 +60,7 @@ func (t Target) SamePlace(other Target) bool {
 func Lookup(fsys vfs.FS, name string) (Target, error) {
 	at, err := vfs.Resolve(fsys, name)
 	if err != nil {
-		return Target{}, &fs.PathError{Op: "look up", Path: name, Err: err}
+		return Target{}, &fs.PathError{Op: "target", Path: name, Err: err}
 	}
 	target := Target{
 		Name: at.Asked, Path: filepath.Join(at.Dir, at.Base), Links: at.Links,
@@ -68,15 +68,15 @@ func Lookup(fsys vfs.FS, name string) (Target, error) {
 	}
 	dir, err := fsys.OpenDir(at.Dir)
 	if err != nil {
-		return Target{}, &fs.PathError{Op: "look up", Path: name, Err: err}
+		return Target{}, &fs.PathError{Op: "target", Path: name, Err: err}
 	}
 	defer dir.Close()
 	err = target.look(dir)
 	if errors.Is(err, fs.ErrPermission) {
-		return target, &fs.PathError{Op: "look up", Path: name, Err: err}
+		return target, &fs.PathError{Op: "target", Path: name, Err: err}
 	}
 	if err != nil {
-		return Target{}, &fs.PathError{Op: "look up", Path: name, Err: err}
+		return Target{}, &fs.PathError{Op: "target", Path: name, Err: err}
 	}
 	return target, nil
 }

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"reflect"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/tbctl/tbctl/durable"
@@ -64,6 +65,9 @@ func TestLookupPaths(t *testing.T) {
 		{"/opt", "", "", vfs.ErrDirectory},
 		{"/opt/", "", "", vfs.ErrDirectory},
 		{"/opt/..", "", "", vfs.ErrDirectory},
+		{testName + "/", "", "", syscall.ENOTDIR},
+		{"/usr/bin/direct/", "", "", syscall.ENOTDIR},
+		{"/opt/absent/", "", "", vfs.ErrNoDirectory},
 		{"", "", "", vfs.ErrName},
 		{"/opt/a\x00b", "", "", vfs.ErrName},
 		{"/opt/" + strings.Repeat("x", 201), "", "", vfs.ErrName},

@@ -5,6 +5,9 @@ import (
 	"syscall"
 )
 
+// noProcess reports whether no process has that number, or none that is seen from here.
+func noProcess(pid int) bool { return syscall.Kill(pid, 0) == syscall.ESRCH }
+
 // owners are the users whose data files these are, as far as they are here.
 func owners(names []string, stat func(string) (fs.FileInfo, error)) []uint32 {
 	var users []uint32

@@ -163,8 +163,8 @@ func ReadDataFile(ctx context.Context, name string) DataFile {
 
 // replicas adds what the replicas that run need.
 func (r *Report) replicas(ctx context.Context, query Query) error {
-	for _, pid := range query.Ignore {
-		r.warn("process %d is left out, as asked for", pid)
+	for _, text := range Ignored(ctx, query) {
+		r.warn("%s", text)
 	}
 	view, err := See(ctx, query)
 	if err != nil {

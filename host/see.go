@@ -43,6 +43,30 @@ func See(ctx context.Context, query Query) (replica.View, error) {
 	return view, nil
 }
 
+// Ignored says of each process that is left out of the query what it is: one of the target's, none, or none of those that
+// are there. Where it cannot be looked into, it is only said that it is left out.
+func Ignored(ctx context.Context, query Query) []string {
+	if len(query.Ignore) == 0 {
+		return nil
+	}
+	alone := query
+	alone.Ignore, alone.Replicas.Only = nil, query.Ignore
+	view, err := See(ctx, alone)
+	seen := err == nil && len(view.Unseen) == 0 && view.Skipped == 0 && !view.ByName
+	var texts []string
+	for _, pid := range query.Ignore {
+		text := fmt.Sprintf("process %d is left out, as asked for", pid)
+		switch {
+		case pid <= 0 || noProcess(pid):
+			text = fmt.Sprintf("there is no process %d that could be left out", pid)
+		case seen && !slices.ContainsFunc(view.Processes, func(p replica.Process) bool { return p.PID == pid }):
+			text += fmt.Sprintf(", but it does not run from %s: nothing changes by that", query.Target)
+		}
+		texts = append(texts, text)
+	}
+	return texts
+}
+
 // Says tells of a process that only calls itself like the target.
 func Says(process *replica.Process) string {
 	return fmt.Sprintf("process %d of user %s calls itself like the target, but executes %q: it is left out", process.PID, process.User(), process.Exe)

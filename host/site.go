@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/tbctl/tbctl/fsatomic"
@@ -14,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -157,6 +159,18 @@ func (s *Site) stillThere(target *fsatomic.Target) error {
 func (s *Site) Query() Query {
 	query, _ := s.query(s.lookup())
 	return query
+}
+
+// Watched is Query for one who follows the target, which need not be there yet. The error says that no file can come to
+// be there, as of a name below a file, and matches [vfs.ErrNoDirectory] where the directory does not exist.
+func (s *Site) Watched() (query Query, there bool, err error) {
+	target, err := fsatomic.Lookup(s.FS, s.Target)
+	for _, never := range []error{vfs.ErrNoDirectory, vfs.ErrDirectory, vfs.ErrName, syscall.ENOTDIR} {
+		if errors.Is(err, never) {
+			return Query{}, false, err
+		}
+	}
+	return s.Query(), err != nil || target.Exists, nil
 }
 
 // query is Query of the target as it was looked up; nil: it could not be.

@@ -250,7 +250,7 @@ func (r *run) already() error {
 		err = r.isTarget(now)
 	}
 	if err != nil {
-		return fmt.Errorf("plan: %w", err)
+		return err
 	}
 	if err := r.notePhase(); err != nil {
 		return fmt.Errorf("note the phase: %w", err)

@@ -23,7 +23,7 @@ func (r *run) lookUnlocked(ctx context.Context) error {
 	}
 	residue, err := fsatomic.Residue(r.FS, r.target)
 	if err != nil {
-		return fmt.Errorf("plan: %w", err)
+		return err
 	}
 	r.plan.Leftovers = residue.Leftovers
 	if err := r.describe(ctx); err != nil {
@@ -129,13 +129,13 @@ func executable(attributes fsatomic.Attributes) fsatomic.Attributes {
 func (r *run) lookup() error {
 	target, err := fsatomic.Lookup(r.FS, r.request.Target)
 	if err != nil {
-		return fmt.Errorf("plan: %w", err)
+		return err
 	}
 	if !utf8.ValidString(target.Path) {
-		return fmt.Errorf("plan: %q: %w", target.Path, ErrNotUTF8)
+		return fmt.Errorf("%q: %w", target.Path, ErrNotUTF8)
 	}
 	if err := r.isPlace(target); err != nil {
-		return fmt.Errorf("plan: %w", err)
+		return err
 	}
 	r.target, r.plan.Target, r.record.Target = target, target, target.Path
 	r.plan.Action, r.installed = ActionCreate, nil
@@ -170,7 +170,7 @@ func (r *run) describe(ctx context.Context) error {
 	}
 	found, err := describePath(ctx, r.FS, r.target.Path)
 	if err != nil {
-		return fmt.Errorf("plan: %w", err)
+		return err
 	}
 	r.installed, r.target.SHA256 = &found, found.file.SHA256
 	r.plan.Installed = &r.installed.file

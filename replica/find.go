@@ -27,6 +27,9 @@ type Options struct {
 
 	// Ignore are processes that are left out, whatever they look like.
 	Ignore []int
+
+	// Only are the processes that are looked at, if there are any in it; otherwise all are.
+	Only []int
 }
 
 // Finder finds the processes of one target again and again, and remembers what it

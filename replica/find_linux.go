@@ -92,9 +92,11 @@ func (f *Finder) pids() ([]int, error) {
 	for {
 		names, err := directory.Readdirnames(namesChunk)
 		for _, name := range names {
-			if pid, err := strconv.Atoi(name); err == nil && pid > 0 && !slices.Contains(f.options.Ignore, pid) {
-				pids = append(pids, pid)
+			pid, err := strconv.Atoi(name)
+			if err != nil || pid <= 0 || slices.Contains(f.options.Ignore, pid) || len(f.options.Only) > 0 && !slices.Contains(f.options.Only, pid) {
+				continue
 			}
+			pids = append(pids, pid)
 		}
 		if len(pids) > processesMax {
 			return nil, fmt.Errorf("list processes: %w: more than %d", ErrTooMany, processesMax)

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"path/filepath"
 	"slices"
+	"syscall"
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/durable"
@@ -143,7 +144,7 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 // replicas that run from it.
 func newStatusUnseen(ctx context.Context, in *install.Installer, name string, lookupErr error) (*Status, error) {
 	path, err := filepath.Abs(name)
-	for _, wrong := range []error{vfs.ErrName, vfs.ErrDirectory, vfs.ErrNotRegular} {
+	for _, wrong := range []error{vfs.ErrName, vfs.ErrDirectory, vfs.ErrNotRegular, syscall.ENOTDIR} {
 		if err != nil || errors.Is(lookupErr, wrong) {
 			return nil, lookupErr
 		}

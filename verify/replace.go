@@ -166,7 +166,13 @@ type ReplaceReport struct {
 
 	Paths    []Path    `json:"paths,omitempty"`
 	Findings []Finding `json:"findings"`
+
+	next multiversion.Release
 }
+
+// Behind reports whether the new file's own release is older than the one that a finding is about: no release in between
+// leads there.
+func (r *ReplaceReport) Behind(finding Finding) bool { return r.next < finding.Release }
 
 // Subjects are the releases, besides the file's own, of which an advisory may be worth telling: those at which the
 // cluster stops on its way, and those that a replica runs and leaves.
@@ -199,7 +205,7 @@ func Replace(next *multiversion.Binary, installed Installed, options ReplaceOpti
 		c.releases()
 		c.sameFile()
 	}
-	report := ReplaceReport{Identical: c.identical, Paths: c.paths, Findings: c.findings, Ok: true}
+	report := ReplaceReport{Identical: c.identical, Paths: c.paths, Findings: c.findings, Ok: true, next: next.Current()}
 	for _, finding := range c.findings {
 		required := finding.Name == CheckRunning || finding.Name == CheckOverlap || finding.Name == CheckInstalled
 		if finding.Status == Failed || (finding.Status == NotChecked && required) {

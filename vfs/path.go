@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 const (
@@ -34,12 +35,6 @@ func Resolve(fsys FS, name string) (Place, error) {
 	path := asked
 	for {
 		dirText, base := SplitPath(path)
-		if err := CheckName(base); err != nil {
-			if base == "" || base == "." || base == ".." {
-				err = ErrDirectory
-			}
-			return Place{}, err
-		}
 		real, err := fsys.RealPath(dirText)
 		if errors.Is(err, fs.ErrNotExist) {
 			if len(at.Links) > 0 {
@@ -50,6 +45,15 @@ func Resolve(fsys FS, name string) (Place, error) {
 				missing = path.Path
 			}
 			return Place{}, &noDirectoryError{missing}
+		}
+		if path, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, syscall.ENOTDIR) {
+			err = &notDirectoryError{path.Path}
+		}
+		if err == nil && (base == "" || base == "." || base == "..") {
+			err = ErrDirectory
+		}
+		if err == nil {
+			err = CheckName(base)
 		}
 		if err != nil {
 			return Place{}, err
@@ -80,6 +84,13 @@ func (e *noDirectoryError) Error() string { return e.path + ": " + ErrNoDirector
 func (e *noDirectoryError) Is(target error) bool {
 	return target == ErrNoDirectory || target == fs.ErrNotExist
 }
+
+// notDirectoryError names what stands where a path has a directory. It matches syscall.ENOTDIR.
+type notDirectoryError struct{ path string }
+
+func (e *notDirectoryError) Error() string { return e.path + " is not a directory" }
+
+func (e *notDirectoryError) Unwrap() error { return syscall.ENOTDIR }
 
 // readLink returns the text of a symbolic link at base. Nothing there is an
 // error only when a link led here.

@@ -254,7 +254,7 @@ var namedHints = []struct {
 	{err: fs.ErrPermission, hint: "run it as root or as the owner of the file"},
 	{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
 	{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
-	{err: syscall.ENOTDIR, hint: "what the name has before its last / is a file, not a directory: check the name"},
+	{err: syscall.ENOTDIR, hint: "what the name has before its last / is a file, not a directory: check the name, which has no / at its end"},
 	{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
 	{err: syscall.ELOOP, hint: "mend the symbolic links"},
 	{err: syscall.ENOTCONN, hint: "a file system is mounted there whose server has ended: findmnt shows it; umount -l it, and mount it again"},
@@ -374,9 +374,12 @@ func hintNoSpace(_ *app, err error, _ subject) string {
 	return "make room in that file system (df), or name another place; the new file is beside the old one until it takes its place"
 }
 
-func hintNoDirectory(a *app, _ error, _ subject) string {
+func hintNoDirectory(a *app, _ error, about subject) string {
 	if a.command != "install" && !a.makesFile() {
 		return "check the name"
+	}
+	if strings.HasSuffix(about.target, "/") {
+		return "make the directory first, and name the file in it: {target}/tigerbeetle"
 	}
 	return "make the directory first: mkdir -p \"$(dirname {target})\""
 }

@@ -14,9 +14,6 @@ func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 	if plain {
 		return "say which release the installed executable is: --from-plain RELEASE"
 	}
-	older := slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
-		return finding.Name == verify.CheckDowngrade && finding.Status != verify.Held
-	})
 	for _, finding := range report.Findings {
 		if finding.Status == verify.NotChecked && finding.Name == verify.CheckRunning { // the way back
 			return "ask a data file of its replicas: tbctl rollback {target} --data-file FILE, with the replica stopped also --stopped; " +
@@ -33,11 +30,11 @@ func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 			return "if going back is meant, say what the cluster needs and allow it: --data-file FILE (or --running RELEASE) --allow-downgrade, " +
 				"with the replicas stopped also --stopped; or, if {target}-old is what you want: tbctl rollback {target}"
 		case verify.CheckOverlap:
-			return hintBetween(older) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
+			return a.hintBetween(report, finding) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
 		case verify.CheckRunning:
-			return hintBetween(older) + a.hintStrange(report)
+			return a.hintBetween(report, finding) + a.hintStrange(report)
 		case verify.CheckReached:
-			return hintBetween(older) + "; if the cluster is another one now, say what it needs: --data-file FILE, or --running RELEASE"
+			return a.hintBetween(report, finding) + "; if the cluster is another one now, say what it needs: --data-file FILE, or --running RELEASE"
 		case verify.CheckOffered:
 			if len(a.host.Processes) == 0 {
 				return "no replica was seen here; if it is stopped, or runs nowhere else from {target}, say so: --stopped; or go forward, with a file that holds all that may have been offered"
@@ -79,11 +76,14 @@ func (a *app) hintStrange(report *verify.ReplaceReport) string {
 	return ignoring(flags)
 }
 
-// hintBetween is about a file that lacks the release that the cluster is at. older says
-// that the file is older than the installed one.
-func hintBetween(older bool) string {
-	if older {
-		return "a cluster does not go back: install a release that holds the one that it is at, see tbctl releases"
+// hintBetween is about a file that lacks the release that the cluster is at.
+func (a *app) hintBetween(report *verify.ReplaceReport, lacking verify.Finding) string {
+	if !report.Behind(lacking) {
+		return "install a release in between first: tbctl releases shows which"
 	}
-	return "install a release in between first: tbctl releases shows which"
+	hint := "a cluster does not go back: install a release that holds " + lacking.Release.String() + ", see tbctl releases"
+	if a.onCommandLine["running"] && lacking.Name == verify.CheckRunning {
+		hint += "; or is --running right? tbctl status shows what runs"
+	}
+	return hint
 }

@@ -1,9 +1,13 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
+
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type historyCmd struct {
@@ -26,6 +30,13 @@ Examples:
 
 // Run shows the journal.
 func (c *historyCmd) Run(a *app) error {
+	_, err := vfs.Stat(a.stateDir())
+	if errors.Is(err, fs.ErrNotExist) && a.onCommandLine["state-dir"] {
+		return usage("check the name; this host's is shown without --state-dir: tbctl history", "--state-dir: there is no directory %s", a.stateDir())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		a.note("no history is kept yet: there is no directory %s", a.stateDir())
+	}
 	history, err := report.NewHistory(a.ctx, a.installer(), c.Target)
 	if err != nil {
 		return err

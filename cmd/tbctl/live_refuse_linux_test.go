@@ -47,7 +47,7 @@ func TestLiveRefusals(t *testing.T) {
 		{"without what runs, but with all that is newer", "0.17.9", []string{"0.17.7", "0.17.8"}, []string{"the new file lacks release 0.17.6, which a replica runs"}},
 		{"an offered one dropped", "0.17.9", []string{"0.17.6", "0.17.8"}, []string{"NotSuperset: a replica that runs 0.17.6 has offered 0.17.7 already"}},
 		{"an offered one behind a stop", "0.17.9", []string{"0.17.6", "0.17.7v", "0.17.8"}, []string{"NotSuperset: a replica that runs 0.17.6 has offered 0.17.8 already"}},
-		{"older than installed, and without what runs", "0.17.5", []string{"0.17.4"}, []string{"the new file lacks release 0.17.6"}},
+		{"older than installed, and without what runs", "0.17.5", []string{"0.17.4"}, []string{"the new file lacks release 0.17.6", "a cluster does not go back: install a release that holds 0.17.6"}},
 	}
 	l := newLive(t, "0.17.6", "0.17.5")
 	p := l.start(standin.Options{})

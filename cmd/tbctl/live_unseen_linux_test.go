@@ -241,7 +241,7 @@ func TestLiveStranger(t *testing.T) {
 	if err := syscall.Kill(p.PID(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
 	}
-	l.tbctl("install", lacking, l.target, "--forget-data-file", data, "--ignore-process", fmt.Sprint(p.PID())).ends(0, fmt.Sprintf("process %d is left out, as asked for", p.PID())).prints("installed: 0.17.9")
+	l.tbctl("install", lacking, l.target, "--forget-data-file", data, "--ignore-process", fmt.Sprint(p.PID())).ends(0, fmt.Sprintf("process %d is left out, as asked for\n", p.PID())).prints("installed: 0.17.9")
 }
 
 // A replica that is stopped, and one that has the file alone mounted, do not take the next one.

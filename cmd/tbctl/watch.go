@@ -17,6 +17,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
 )
 
@@ -84,8 +85,18 @@ func (c *watchCmd) Run(a *app) error {
 		}
 	}
 	a.compact = true
-	query := a.site(a.target(c.Target), host.Said{DataFiles: c.DataFile, Ignore: c.IgnoreProcess}).Query()
+	query, there, err := a.site(a.target(c.Target), host.Said{DataFiles: c.DataFile, Ignore: c.IgnoreProcess}).Watched()
+	if errors.Is(err, vfs.ErrNoDirectory) {
+		return usage("check the name; what is not installed yet is waited for, where its directory is there", "%w", err)
+	}
+	if err != nil {
+		return err
+	}
 	path := query.Target
+	if !there {
+		a.note("nothing is installed at %s yet: waiting for it", path)
+	}
+	a.warnAll(host.Ignored(a.ctx, query))
 	ctx, cancel := a.ctx, func() {}
 	if c.Timeout != nil {
 		ctx, cancel = context.WithTimeout(a.ctx, *c.Timeout)
