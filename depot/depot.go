@@ -71,13 +71,23 @@ type Artifact struct {
 	Receipts []Receipt `json:"receipts"` // the oldest first
 }
 
-// Receipt says who vouched for an artifact.
+// KindImport is the kind of a receipt that vouches for nothing: it says where an artifact was fetched from.
+const KindImport = "import"
+
+// Receipt says who vouched for an artifact, or where it came from.
 type Receipt struct {
-	Kind   string    `json:"kind"`   // such as sha256, signature, sums, tuf
-	By     string    `json:"by"`     // the digest or the key that vouched
+	Kind   string    `json:"kind"`   // [KindImport], or what vouched: sha256, sha256sums, github-digest, minisign
+	By     string    `json:"by"`     // the digest or the key that vouched; "" of an import
 	Source string    `json:"source"` // where the artifact came from
 	Who    string    `json:"who"`    // user and machine that brought it
 	Time   time.Time `json:"time"`
+
+	// Of an import: the release by which it was asked for, and the asset that it was in, so that the same need not
+	// be fetched again. Empty where that is not known.
+	Tag         string `json:"tag,omitempty"`
+	AssetSHA256 string `json:"asset_sha256,omitempty"`
+	AssetSize   int64  `json:"asset_size,omitempty"` // in bytes
+	Validator   string `json:"validator,omitempty"`  // the ETag under which the server gave it
 }
 
 // IsDigest says that a text is a SHA-256 in hexadecimal digits.
@@ -85,10 +95,19 @@ func IsDigest(text string) bool {
 	return len(text) == 2*sha256.Size && strings.Trim(text, "0123456789abcdef") == ""
 }
 
+// Dir is the directory that the depot is in.
+func (d *Depot) Dir() string { return d.dir }
+
+// FS is the file system that the depot is on.
+func (d *Depot) FS() vfs.FS { return d.fsys }
+
 func (d *Depot) files() string { return filepath.Join(d.dir, byDigest) }
 
 // Path returns where an artifact is, or would be.
 func (d *Depot) Path(digest string) string { return filepath.Join(d.files(), digest) }
+
+// ReceiptsPath returns where an artifact's receipts are, or would be.
+func (d *Depot) ReceiptsPath(digest string) string { return d.Path(digest) + receiptSuffix }
 
 // Writer is an artifact in the making.
 type Writer struct {
@@ -411,46 +430,59 @@ func (d *Depot) Remove(ctx context.Context, digest string, keep func() (bool, er
 	return true, dir.Sync()
 }
 
-// AddReceipt notes who vouched for an artifact, durably. The same receipt at another time replaces the one before.
-func (d *Depot) AddReceipt(ctx context.Context, digest string, receipt Receipt) error {
-	if !IsDigest(digest) {
-		return fmt.Errorf("note a receipt: %w", &fs.PathError{Op: "write", Path: d.Path(digest), Err: fs.ErrInvalid})
+// AddReceipts notes who vouched for an artifact, durably. The same receipt at another time replaces the one before.
+func (d *Depot) AddReceipts(ctx context.Context, digest string, more ...Receipt) error {
+	if err := d.addReceipts(ctx, digest, more); err != nil {
+		return fmt.Errorf("note a receipt: %w", err)
 	}
-	for _, text := range []string{receipt.Kind, receipt.By, receipt.Source, receipt.Who} {
-		if len(text) > receiptTextMax {
-			return fmt.Errorf("note a receipt: %w: a text of %d bytes", vfs.ErrTooLarge, len(text))
+	return nil
+}
+
+func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) error {
+	if !IsDigest(digest) {
+		return &fs.PathError{Op: "write", Path: d.Path(digest), Err: fs.ErrInvalid}
+	}
+	for _, receipt := range more {
+		for _, text := range []string{receipt.Kind, receipt.By, receipt.Source, receipt.Who, receipt.Tag, receipt.AssetSHA256, receipt.Validator} {
+			if len(text) > receiptTextMax {
+				return fmt.Errorf("%w: a text of %d bytes", vfs.ErrTooLarge, len(text))
+			}
 		}
 	}
 	lock, err := d.lock(ctx)
 	if err != nil {
-		return fmt.Errorf("note a receipt: %w", err)
+		return err
 	}
 	defer lock.Close()
+	if file, _, err := d.open(digest); err != nil {
+		return err
+	} else if err = file.Close(); err != nil {
+		return err
+	}
 	receipts, err := d.receipts(digest)
 	if err != nil {
-		return fmt.Errorf("note a receipt: %w", err)
+		return err
 	}
-	receipts = slices.DeleteFunc(receipts, func(other Receipt) bool {
-		other.Time = receipt.Time
-		return other == receipt
-	})
-	receipts = append(receipts, receipt)
+	for _, receipt := range more {
+		receipts = slices.DeleteFunc(receipts, func(other Receipt) bool {
+			other.Time = receipt.Time
+			return other == receipt
+		})
+		receipts = append(receipts, receipt)
+	}
 	receipts = receipts[max(0, len(receipts)-ReceiptsMax):]
 	text, err := json.Marshal(receipts)
 	for err == nil && len(text) > receiptsSizeMax {
 		receipts = receipts[1:]
 		text, err = json.Marshal(receipts)
 	}
-	if err == nil {
-		err = durable.WriteFile(d.fsys, d.Path(digest)+receiptSuffix, receiptMode, true, func(w io.Writer) error {
-			_, err := w.Write(append(text, '\n'))
-			return err
-		})
-	}
 	if err != nil {
-		return fmt.Errorf("note a receipt: %w", err)
+		return err
 	}
-	return nil
+	return durable.WriteFile(d.fsys, d.ReceiptsPath(digest), receiptMode, true, func(w io.Writer) error {
+		_, err := w.Write(append(text, '\n'))
+		return err
+	})
 }
 
 // receipts reads the receipts of an artifact; none are none.
@@ -474,7 +506,7 @@ func (d *Depot) receipts(digest string) ([]Receipt, error) {
 		return receipts, err
 	}
 	if err := json.Unmarshal(text, &receipts); err != nil {
-		return []Receipt{}, fmt.Errorf("%s: %w", d.Path(digest)+receiptSuffix, err)
+		return []Receipt{}, fmt.Errorf("%s: %w", d.ReceiptsPath(digest), err)
 	}
 	if receipts == nil { // null
 		receipts = []Receipt{}

@@ -130,11 +130,11 @@ func TestReceipts(t *testing.T) {
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for index := range depot.ReceiptsMax + 2 {
-		if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums", By: fmt.Sprint(index), Time: at}); err != nil {
+		if err := d.AddReceipts(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums", By: fmt.Sprint(index), Time: at}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums", By: "5", Time: at.Add(time.Hour)}); err != nil {
+	if err := d.AddReceipts(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums", By: "5", Time: at.Add(time.Hour)}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := d.List()
@@ -144,11 +144,11 @@ func TestReceipts(t *testing.T) {
 	if first, last := list[0].Receipts[0], list[0].Receipts[depot.ReceiptsMax-1]; first.By != "2" || last.By != "5" || !last.Time.Equal(at.Add(time.Hour)) {
 		t.Errorf("from %+v to %+v", first, last)
 	}
-	if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{By: strings.Repeat("a", 5<<10)}); !errors.Is(err, vfs.ErrTooLarge) {
+	if err := d.AddReceipts(t.Context(), artifact.SHA256, depot.Receipt{By: strings.Repeat("a", 5<<10)}); !errors.Is(err, vfs.ErrTooLarge) {
 		t.Errorf("%v", err)
 	}
 	for _, name := range []string{"", "../" + artifact.SHA256, artifact.SHA256[:63]} {
-		if err := d.AddReceipt(t.Context(), name, depot.Receipt{Kind: "sums"}); !errors.Is(err, fs.ErrInvalid) {
+		if err := d.AddReceipts(t.Context(), name, depot.Receipt{Kind: "sums"}); !errors.Is(err, fs.ErrInvalid) {
 			t.Errorf("a receipt of %q: %v", name, err)
 		}
 	}
@@ -170,7 +170,7 @@ func TestRemove(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.AddReceipt(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums"}); err != nil {
+	if err := d.AddReceipts(t.Context(), artifact.SHA256, depot.Receipt{Kind: "sums"}); err != nil {
 		t.Fatal(err)
 	}
 	file, err := d.Open(artifact.SHA256)
@@ -246,7 +246,7 @@ func TestFaults(t *testing.T) {
 	acts := []func(d *depot.Depot) error{
 		func(d *depot.Depot) error { _, err := put(d, data, digest); return err },
 		func(d *depot.Depot) error {
-			return d.AddReceipt(context.Background(), digest, depot.Receipt{Kind: "sums"})
+			return d.AddReceipts(context.Background(), digest, depot.Receipt{Kind: "sums"})
 		},
 		func(d *depot.Depot) error {
 			_, err := d.Remove(context.Background(), digest, func() (bool, error) { return false, nil })
@@ -353,7 +353,7 @@ func TestReadFaults(t *testing.T) {
 		"check": func(d *depot.Depot) error { return d.Check(context.Background(), digest) },
 		"stat":  func(d *depot.Depot) error { _, err := d.Stat(digest); return err },
 		"note": func(d *depot.Depot) error {
-			return d.AddReceipt(context.Background(), digest, depot.Receipt{Kind: "sums"})
+			return d.AddReceipts(context.Background(), digest, depot.Receipt{Kind: "sums"})
 		},
 		"read": func(d *depot.Depot) error {
 			got, err := get(d, digest)

@@ -21,6 +21,7 @@ const (
 	SourceURL       SourceKind = "url"       // an explicit URL
 	SourceFile      SourceKind = "file"      // an explicit path
 	SourceStdin     SourceKind = "stdin"
+	SourceStore     SourceKind = "store" // an artifact of this host's store, see package shelf
 )
 
 // An About says what an artifact is called, and where it is.

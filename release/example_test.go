@@ -124,7 +124,7 @@ func ExampleFrom() {
 	good := fmt.Sprintf("%x", sha256.Sum256(file))
 	for _, kept := range [][]byte{file, []byte("\x7fELF, damaged")} {
 		from := stored{store{map[string][]byte{good: kept}}, good}
-		about := release.About{Source: "store", Asset: "tigerbeetle", Location: "sha256:" + good[:8]}
+		about := release.About{Source: "vault", Asset: "tigerbeetle", Location: "sha256:" + good[:8]}
 		artifact, err := release.From(from, about, release.Options{Platform: multiversion.PlatformX86_64Linux, Require: release.RequireDigest}, from)
 		if err != nil {
 			fmt.Println(err)

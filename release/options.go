@@ -188,6 +188,17 @@ func IsPublicKey(text string) bool {
 	return err == nil && len(text) == publicKeySize && strings.HasPrefix(text, "RW")
 }
 
+// PublicKeyLine is the line of a public key that is the key, whether text is that or the whole file of it; "" if it is
+// neither.
+func PublicKeyLine(text string) string {
+	for line := range strings.Lines(text) {
+		if line = strings.TrimSpace(line); IsPublicKey(line) {
+			return line
+		}
+	}
+	return ""
+}
+
 // ReadPublicKey returns the public key for [Options]: the text where it is one, and else what the file of that name has.
 func ReadPublicKey(text string) (string, error) {
 	if text == "" || IsPublicKey(text) {

@@ -43,6 +43,9 @@ type Claim struct {
 	Where string
 	Weak  bool
 
+	// Said is told besides, when the claim holds.
+	Said string
+
 	// Watch is of a claim that is more than a digest. It begins to look at the asset's bytes.
 	Watch func() Watcher
 }
@@ -164,10 +167,10 @@ func (c Claim) judge(m measured, watcher Watcher) Evidence {
 		return c.evidence(StatusFailed, ofAsset, "the asset has %d bytes, %d are stated", m.assetSize, c.Length)
 	case c.Of != ofExecutable && c.SHA256 == m.assetSHA256:
 		c.Length = m.assetSize
-		return c.evidence(StatusHeld, ofAsset, "SHA-256 of the asset %s", c.SHA256)
+		return c.evidence(StatusHeld, ofAsset, "SHA-256 of the asset %s%s", c.SHA256, c.Said)
 	case c.Of != ofAsset && c.SHA256 == m.executableSHA256:
 		c.Length = m.executableSize
-		return c.evidence(StatusHeld, ofExecutable, "SHA-256 of the executable %s", c.SHA256)
+		return c.evidence(StatusHeld, ofExecutable, "SHA-256 of the executable %s%s", c.SHA256, c.Said)
 	case c.Weak:
 		return c.evidence(StatusNotChecked, "", "%s has another sum than the executable in this archive: it may be of another platform or release", c.Where)
 	}
@@ -184,9 +187,16 @@ func (c Claim) judge(m measured, watcher Watcher) Evidence {
 	return c.evidence(StatusFailed, "", "%s; the asset has %s, the executable %s", expected, m.assetSHA256, m.executableSHA256)
 }
 
-// vouchers are those that are asked about the artifact.
+// vouchers are those that are asked about the artifact. Beside one of the store lies nothing but what vouched for
+// it when it was stored, which those of the store tell.
 func (a *Artifact) vouchers() []Voucher {
 	var all []Voucher
+	if a.Source == SourceStore {
+		if a.options.SHA256 != "" {
+			all = append(all, knownDigest(a.options.SHA256))
+		}
+		return append(all, a.more...)
+	}
 	if a.options.SHA256 != "" {
 		all = append(all, knownDigest(a.options.SHA256))
 	}

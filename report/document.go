@@ -44,6 +44,13 @@ type Event struct {
 	Event   watch.Event `json:"event"`
 }
 
+// Serving is the first line of store serve --json.
+type Serving struct {
+	Version int    `json:"version"` // [Version]
+	Command string `json:"command"` // store serve
+	Address string `json:"address"` // the URL at which it serves
+}
+
 // Encode makes JSON of a document or of an event, with an indent over several lines and without one in one, and a newline
 // at the end. Lists without anything in them are empty and not null, so that a script may go
 // through every list. A text that is not UTF-8 shows its other bytes as \xNN, so that it is

@@ -33,6 +33,7 @@ type cli struct {
 	History  historyCmd  `cmd:"" group:"look" help:"Show what tbctl did on this host."`
 	Config   configCmd   `cmd:"" group:"look" help:"Show each setting and where it comes from."`
 	Fleet    fleetCmd    `cmd:"" group:"fleet" help:"Show the hosts of one or many clusters."`
+	Store    storeCmd    `cmd:"" group:"get" help:"Keep releases on this host, by their digest, and give them to others."`
 	Releases releasesCmd `cmd:"" group:"get" help:"List the releases that there are."`
 	Download downloadCmd `cmd:"" group:"get" help:"Fetch a release for hosts without internet."`
 	Pack     packCmd     `cmd:"" group:"get" help:"Build a multiversion binary."`
@@ -97,7 +98,7 @@ func parserOptions(settings *config.Config, out io.Writer, width int) []kong.Opt
 		kong.Writers(out, out),
 		kong.Exit(func(int) { panic(errHelpShown) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
-		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault},
+		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault, "store": "/var/lib/tbctl/store for root"},
 		kong.Resolvers(configured(settings)),
 	)
 }

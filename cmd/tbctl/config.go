@@ -32,6 +32,7 @@ func settings() []config.Setting {
 		{Name: "ca-file", Variable: "TBCTL_CA_FILE", Path: config.Always},
 		{Name: "cache-dir", Variable: "TBCTL_CACHE_DIR", Path: config.Always},
 		{Name: "idle-timeout", Check: func(value string) error { _, err := time.ParseDuration(value); return err }},
+		{Name: "store", Variable: "TBCTL_STORE", Path: config.Always},
 		{Name: "state-dir", Variable: "TBCTL_STATE_DIR", Path: config.Always},
 		{Name: "color", Check: func(value string) error {
 			if slices.Contains([]string{string(term.ColorAuto), string(term.ColorAlways), string(term.ColorNever)}, value) {
@@ -181,7 +182,7 @@ func (a *app) setting(name string) setting {
 		return setting{name, value, a.config.Origin(name)}
 	}
 	defaults := map[string]string{
-		"target": install.TargetDefault, "platform": hostPlatformText(), "state-dir": a.stateDir(), "cache-dir": config.CacheDir(a.getenv), "color": "auto",
+		"target": install.TargetDefault, "platform": hostPlatformText(), "state-dir": a.stateDir(), "store": a.storeDir(""), "cache-dir": config.CacheDir(a.getenv), "color": "auto",
 		"github-digest": "false", "idle-timeout": "30s",
 	}
 	return setting{name, defaults[name], "default"}

@@ -132,7 +132,7 @@ func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *downloadD
 		err = rejected(a.hintFindings(a.about), fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))
 	}
 	if err == nil {
-		err = c.asked(artifact, report)
+		err = asked(artifact, report)
 	}
 	return fetched, report, err
 }
@@ -161,14 +161,14 @@ func (c *downloadCmd) there(a *app, name string, artifact release.Artifact) (str
 	if a.ctx.Err() != nil {
 		return "", err
 	}
-	if err != nil || !report.Ok || c.asked(artifact, report) != nil {
+	if err != nil || !report.Ok || asked(artifact, report) != nil {
 		return "", exists
 	}
 	return report.SHA256, nil
 }
 
 // asked compares what came with what was asked for.
-func (c *downloadCmd) asked(artifact release.Artifact, report verify.Report) error {
+func asked(artifact release.Artifact, report verify.Report) error {
 	want, err := expected(artifact.Tag)
 	if err != nil {
 		return err

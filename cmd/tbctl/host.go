@@ -3,13 +3,10 @@ package main
 import (
 	"errors"
 	"io"
-	"path/filepath"
 
-	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/remote"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 type hostCmd struct{}
@@ -32,9 +29,13 @@ func (c *hostCmd) Run(a *app) error {
 	if targets == nil {
 		targets = []string{a.target("")}
 	}
-	host := &remote.Host{Installer: a.installer(), Targets: targets, Version: readVersion().Version, Store: depot.Open(vfs.OS(), filepath.Join(a.stateDir(), "store")), Require: a.config.Text("require")}
+	store, err := a.depot("")
+	if err != nil {
+		return err
+	}
+	host := &remote.Host{Installer: a.installer(), Targets: targets, Version: readVersion().Version, Store: store, Require: a.config.Text("require")}
 	defer host.Close()
-	err := remote.Serve(a.ctx, in, a.std.out, host.Handler())
+	err = remote.Serve(a.ctx, in, a.std.out, host.Handler())
 	if errors.Is(err, remote.ErrNoSession) {
 		return notASession(err)
 	}

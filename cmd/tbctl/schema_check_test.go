@@ -215,6 +215,8 @@ func (s schemas) checkOutput(output []byte) (command string, err error) {
 		file := strings.ReplaceAll(name, " ", "-") + ".json"
 		if _, event := value["event"]; event {
 			file = "watch-event.json"
+		} else if _, serving := value["address"]; serving {
+			file = "store-serving.json"
 		} else if name == "" || name == "exec" {
 			file = "envelope.json" // a usage error without a command has no result
 		} else {

@@ -52,6 +52,9 @@ var schemaTypes = map[string][]reflect.Type{
 	}]()},
 	"exec":         {}, // the result is the program's
 	"fleet-status": {reflect.TypeFor[report.Fleet]()},
+	"store-import": {reflect.TypeFor[storeImported]()},
+	"store-list":   {reflect.TypeFor[storeListed]()},
+	"store-serve":  {reflect.TypeFor[storeServed]()},
 	"host":         {}, // it answers another tbctl, see TestRemoteSchema
 }
 
@@ -199,6 +202,9 @@ func TestSchemaFields(t *testing.T) {
 		all.same("watch-event.json", all["watch-event.json"], reflect.TypeFor[report.Event](), "event")...) {
 		t.Error(err)
 	}
+	for _, err := range all.same("store-serving.json", all["store-serving.json"], reflect.TypeFor[report.Serving](), "serving") {
+		t.Error(err)
+	}
 }
 
 // schemaRuns are command lines for TestSchemaOutput, and the exit codes that they have.
@@ -229,6 +235,8 @@ var schemaRuns = []struct {
 	{0, "status $DIR/tb"}, {1, "watch $DIR/tb --until armed=0.17.2 --timeout 1ms --running 0.17.1"}, {0, "watch $DIR/tb --timeout 1ms"},
 	{0, "rollback $DIR/tb --stopped --running 0.17.1 --dry-run"}, {0, "rollback $DIR/tb --stopped --running 0.17.1"}, {0, "history"},
 	{1, "fleet status nowhere.invalid"}, {2, "fleet status -x"}, {2, "fleet status --fleet $FIX/nothing"},
+	{0, "store list"}, {0, "store import $FIX/v2.zip --sha256 $SUM"}, {0, "store import $FIX/v2"}, {3, "store import $FIX/flipped"}, {3, "store import $FIX/v1 --require digest"},
+	{0, "store list"}, {0, "install store:0.17.2 $DIR/tb3"}, {0, "store serve --listen 127.0.0.1:0 --session"}, {2, "store serve --token-file $FIX/v1"},
 	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
 }
 
@@ -318,6 +326,8 @@ func decodesAs[Document any](output []byte) error {
 		var value any
 		if bytes.Contains(line, []byte(`"event": {`)) || bytes.Contains(line, []byte(`"event":{`)) {
 			value = new(report.Event)
+		} else if bytes.HasPrefix(line, []byte(`{"version":1,"command":"store serve","address":`)) {
+			value = new(report.Serving)
 		} else {
 			value = new(Document)
 		}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/render"
@@ -25,6 +26,8 @@ type sourceFlags struct {
 	PublicKey string          `group:"source" placeholder:"KEY" env:"TBCTL_PUBLIC_KEY" help:"Require a minisign signature (.minisig beside the asset) by this key: a file or the key itself."`
 	Require   release.Require `group:"source" placeholder:"WHAT" env:"TBCTL_REQUIRE" help:"Refuse what no digest or signature vouches for: digest or signature."`
 	GitHub    bool            `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Require the digest that GitHub's API has of the asset. With a GITHUB_TOKEN it is asked for by itself."`
+
+	Store storeFlags `embed:"" group:"source"`
 
 	keep bool // what is fetched is kept to be fetched again
 }
@@ -94,6 +97,9 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 			return release.Artifact{}, err
 		}
 	}
+	if shelf.IsName(argument) {
+		return s.stored(a, argument, options)
+	}
 	artifact, err := release.Resolve(argument, options)
 	if err != nil {
 		return artifact, s.unresolved(a, argument, err)
@@ -106,6 +112,23 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 			"--github-digest: GitHub is asked by the name of a release, and %s names none", artifact.Place())
 	}
 	return artifact, nil
+}
+
+// stored is the artifact of the store that the argument names.
+func (s *sourceFlags) stored(a *app, argument string, options release.Options) (release.Artifact, error) {
+	store, err := a.depot(s.Store.Store)
+	if err != nil {
+		return release.Artifact{}, err
+	}
+	artifact, err := shelf.Resolve(a.ctx, store, argument, options)
+	var ambiguous *shelf.AmbiguousError
+	switch {
+	case errors.As(err, &ambiguous):
+		return artifact, refused("name the one that is meant: "+a.retyped(argument, shelf.PrefixDigest+ambiguous.Items[0].SHA256), err)
+	case errors.Is(err, release.ErrNotFound):
+		return artifact, failed("see what there is: tbctl store list", err)
+	}
+	return artifact, err
 }
 
 // unresolved adds what to type instead to the error of an argument that means nothing.

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+type storeCmd struct {
+	Import storeImportCmd `cmd:"" help:"Fetch a release into the store, and verify it before it is there."`
+	List   storeListCmd   `cmd:"" help:"Show which artifacts there are, and who vouched for them."`
+	Serve  storeServeCmd  `cmd:"" help:"Give the artifacts to other hosts over HTTP, to be read only."`
+}
+
+// storeFlags say where the store is.
+type storeFlags struct {
+	Store string `placeholder:"DIR" env:"TBCTL_STORE" help:"The store of artifacts (${store})."`
+}
+
+// depot is the store that is named, or the configuration's, or the default one.
+func (a *app) depot(named string) (*depot.Depot, error) {
+	dir, err := filepath.Abs(a.storeDir(named))
+	if err != nil {
+		return nil, err
+	}
+	return depot.Open(vfs.OS(), dir), nil
+}
+
+func (a *app) storeDir(named string) string {
+	return cmp.Or(named, a.getenv("TBCTL_STORE"), a.config.Text("store"), filepath.Join(a.stateDir(), "store"))
+}
+
+type storeImportCmd struct {
+	Source string      `arg:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, or - for standard input."`
+	From   sourceFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *storeImportCmd) Help() string {
+	return `Fetches a release straight into the store, verifies the whole of it, and only then
+gives it a name there: its SHA-256. What vouched for it is kept beside it. What is in the
+store already, as --sha256, SHA256SUMS or the record of an earlier import tells, is
+not fetched again.
+
+Examples:
+
+  tbctl store import 0.17.8
+  tbctl store import ./tigerbeetle-x86_64-linux.zip --require digest
+  tbctl store import 0.17.8 --platform aarch64-linux --mirror https://mirror.internal
+` + exitHelp(exitRejected, "the file is not whole, not trusted or not what was asked for; nothing was stored",
+		exitUnknown, "whether it is stored durably is not known: run \"tbctl store verify\"")
+}
+
+// storeImported is the result of the command.
+type storeImported struct {
+	Store string `json:"store"` // its directory
+	shelf.Imports
+
+	Advisories []advisory.Notice `json:"advisories"` // what is known of the release
+	Next       []string          `json:"next"`       // commands that use it
+}
+
+// Run fetches, verifies and stores.
+func (c *storeImportCmd) Run(a *app) error {
+	store, err := a.depot(c.From.Store.Store)
+	if err != nil {
+		return err
+	}
+	artifact, err := c.From.resolve(a, c.Source)
+	if err != nil {
+		return err
+	}
+	a.adviseTag(artifact)
+	key, err := release.ReadPublicKey(c.From.PublicKey)
+	if err != nil {
+		return err
+	}
+	imported, err := shelf.Import(a.ctx, store, shelf.Importing{
+		Artifact: artifact, Source: absolute(artifact), SizeHint: sizeHint(artifact), Who: whoAmI(), PublicKey: key,
+		Fetch: func(ctx context.Context, draft *durable.Draft) (release.Fetched, error) {
+			return a.fetch(ctx, artifact, draft)
+		},
+		Judge: func(report verify.Report) error {
+			if !report.Ok {
+				return rejected(a.hintFindings(a.about), fmt.Errorf("%s: %s", artifact.Place(), report.Diagnosis))
+			}
+			return asked(artifact, report)
+		},
+	})
+	a.progress.Done()
+	if err != nil {
+		return err
+	}
+	result := storeImported{Store: store.Dir(), Imports: imported}
+	result.Advisories = advisory.Of(advisory.Subject{
+		About: advisory.AboutFile, Release: imported.Artifact.Release, SHA256: []string{imported.Artifact.SHA256, imported.Fetched.AssetSHA256}, Tag: string(imported.Fetched.Tag),
+	})
+	a.advise(result.Advisories)
+	name := shelf.PrefixDigest + imported.Artifact.SHA256
+	for _, command := range []string{"install"} {
+		next := "tbctl " + command + " " + name
+		if a.onCommandLine["store"] {
+			next += " --store " + shellWord(c.From.Store.Store)
+		}
+		result.Next = append(result.Next, next)
+	}
+	a.emit(result, func(out *term.Stream) {
+		render.StoreImported(out, &result.Imports, store.Dir(), render.Trust(originOf(artifact, imported.Fetched)), result.Next, a.global.Quiet)
+	})
+	return nil
+}
+
+// whoAmI is user and machine, for a receipt.
+func whoAmI() string {
+	name, _ := os.Hostname()
+	return userName() + "@" + name
+}
+
+type storeListCmd struct {
+	Store storeFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *storeListCmd) Help() string {
+	return `Shows the artifacts of the store, the newest release first: what each says of itself,
+and its receipts. Nothing here proves that its bytes are still what they were: see
+"tbctl store verify".
+
+Examples:
+
+  tbctl store list
+  tbctl store list --json
+` + exitHelp()
+}
+
+// storeListed is the result of the command.
+type storeListed struct {
+	Store     string       `json:"store"` // its directory
+	Artifacts []shelf.Item `json:"artifacts"`
+}
+
+// Run lists the artifacts.
+func (c *storeListCmd) Run(a *app) error {
+	store, err := a.depot(c.Store.Store)
+	if err != nil {
+		return err
+	}
+	items, err := shelf.List(a.ctx, store)
+	if err != nil {
+		return err
+	}
+	result := storeListed{Store: store.Dir(), Artifacts: items}
+	a.emit(result, func(out *term.Stream) { render.StoreListed(out, result.Store, items) })
+	return nil
+}

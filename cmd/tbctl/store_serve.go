@@ -1,0 +1,149 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/tbctl/tbctl/depot/serve"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+type storeServeCmd struct {
+	Listen    string     `default:"127.0.0.1:3443" placeholder:"ADDR:PORT" help:"Where to listen (${default}); port 0 takes a free one, which is printed."`
+	TokenFile string     `placeholder:"FILE" type:"path" help:"Ask every request for the token in this file, which nobody else may read."`
+	Session   bool       `help:"End when standard input ends."`
+	Store     storeFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *storeServeCmd) Help() string {
+	return `Gives the artifacts of the store to other hosts, over HTTP, until a signal ends it: each
+by its digest at /sha256/HEX, with ranges, and at /RELEASE/ASSET with SHA256SUMS, so that
+it is a mirror for "tbctl install 0.17.8 --mirror http://ADDR:PORT". Nothing can be
+changed through it, and an artifact whose bytes have changed is not given. It encrypts
+nothing: who reads compares digests, and a token can be seen on the way.
+
+Examples:
+
+  tbctl store serve --listen 10.1.0.3:3443
+  tbctl store serve --listen 127.0.0.1:0 --token-file /etc/tbctl/store-token
+` + exitHelp()
+}
+
+// storeServed is the result of the command.
+type storeServed struct {
+	Store    string         `json:"store"`   // its directory
+	Address  string         `json:"address"` // the URL at which it was
+	Counters serve.Counters `json:"counters"`
+}
+
+// Run serves until it is ended.
+func (c *storeServeCmd) Run(a *app) error {
+	token, err := c.token()
+	if err != nil {
+		return err
+	}
+	store, err := a.depot(c.Store.Store)
+	if err != nil {
+		return err
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(a.ctx, "tcp", c.Listen)
+	if err != nil {
+		return failed("name an address of this host and a free port: --listen 127.0.0.1:0", err)
+	}
+	address := "http://" + listener.Addr().String()
+	if at, ok := listener.Addr().(*net.TCPAddr); ok && token == "" && !at.IP.IsLoopback() {
+		a.warn("whoever reaches %s can read the store: --token-file FILE asks for a token", address)
+	}
+	if a.global.JSON {
+		a.compact = true
+		_ = a.writeJSON(report.Serving{Version: report.Version, Command: a.command, Address: address}, "") // its error is kept by the stream
+	} else {
+		a.out.Printf("%s %s\n", a.out.Styles().Good.Render("serving:"), address)
+	}
+	ctx, end := context.WithCancel(a.ctx)
+	defer end()
+	if c.Session {
+		go func() {
+			_, _ = io.Copy(io.Discard, a.in)
+			end()
+		}()
+	}
+	server := &serve.Server{Depot: store, Token: token, Tell: func(text string) { a.note("%s", term.Printable(text)) }}
+	err = server.Serve(ctx, listener)
+	result := storeServed{Store: store.Dir(), Address: address, Counters: server.Counters()}
+	a.emit(result, func(out *term.Stream) {
+		if !a.global.Quiet {
+			render.StoreServed(out, result.Counters)
+		}
+	})
+	return err
+}
+
+const (
+	tokenSizeMin = 16
+	tokenSizeMax = 4 << 10
+)
+
+var errToken = errors.New("it must have 16 printable characters at least, and no blanks")
+
+// token reads the token from a file that is root's or this user's, and nobody else's to read.
+func (c *storeServeCmd) token() (string, error) {
+	if c.TokenFile == "" {
+		return "", nil
+	}
+	text, err := readSecret(c.TokenFile)
+	text = bytes.TrimSpace(text)
+	if err == nil && (len(text) < tokenSizeMin || strings.ContainsFunc(string(text), func(r rune) bool { return r <= ' ' || r > '~' })) {
+		err = errToken
+	}
+	if err != nil {
+		return "", usage("make one: (umask 077; head -c 32 /dev/urandom | base64 -w0 > "+shellWord(c.TokenFile)+")", "--token-file %s: %w", c.TokenFile, err)
+	}
+	return string(text), nil
+}
+
+// readSecret reads a small file that nobody else may read.
+func readSecret(name string) ([]byte, error) {
+	name, err := filepath.Abs(name)
+	if err != nil {
+		return nil, err
+	}
+	fsys := vfs.OS()
+	dir, err := fsys.OpenDir(filepath.Dir(name))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(name))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err == nil {
+		err = vfs.Regular(info)
+	}
+	switch {
+	case err != nil:
+		return nil, err
+	case runtime.GOOS == "windows":
+	case info.UID != 0 && info.UID != fsys.Self().UID:
+		return nil, fmt.Errorf("it belongs to user %d", info.UID)
+	case info.Mode&0o077 != 0:
+		return nil, fmt.Errorf("others may read or write it: its mode is %s", info.Mode)
+	}
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, tokenSizeMax))
+	return text, err
+}

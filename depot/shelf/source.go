@@ -1,0 +1,258 @@
+package shelf
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/release"
+)
+
+// How an artifact of the store is named where a release may be.
+const (
+	PrefixDigest  = "sha256:" // and its SHA-256
+	PrefixRelease = "store:"  // and its release
+)
+
+// AmbiguousError says that several artifacts are of the release that was asked for.
+type AmbiguousError struct {
+	Tag   release.Tag
+	Items []Item
+}
+
+func (e *AmbiguousError) Error() string {
+	var names []string
+	for _, item := range e.Items {
+		names = append(names, PrefixDigest+item.SHA256)
+	}
+	return fmt.Sprintf("the store has %d artifacts of release %s: %s", len(e.Items), e.Tag, strings.Join(names, ", "))
+}
+
+// Class is [fault.Refused].
+func (e *AmbiguousError) Class() fault.Class { return fault.Refused }
+
+// IsName reports whether a text names an artifact of the store.
+func IsName(text string) bool {
+	return strings.HasPrefix(text, PrefixDigest) || strings.HasPrefix(text, PrefixRelease)
+}
+
+// Digest is the SHA-256 in sha256:HEX. The error is of class usage.
+func Digest(text string) (string, error) {
+	digest, err := release.ParseSHA256(strings.TrimPrefix(text, PrefixDigest))
+	if err != nil {
+		return "", fault.New(fault.Usage, fmt.Sprintf("%.80q is not %s and 64 hexadecimal digits", text, PrefixDigest))
+	}
+	return digest, nil
+}
+
+// Resolve says which artifact of the store a text means: sha256:HEX, or store:RELEASE for the platform of the options.
+// What its receipts say vouches for it, as strongly as what they name, if nobody else can have written them; so does
+// the digest, where it is what names it. Errors match [release.ErrNotFound], [release.ErrTag] or [release.ErrOption], or are
+// an [*AmbiguousError], of class usage, or the depot's.
+func Resolve(ctx context.Context, d *depot.Depot, text string, options release.Options) (release.Artifact, error) {
+	var item Item
+	about := release.About{Source: release.SourceStore}
+	named := strings.HasPrefix(text, PrefixDigest)
+	if named {
+		digest, err := Digest(text)
+		if err != nil {
+			return release.Artifact{}, err
+		}
+		artifact, err := d.Stat(digest)
+		if isGone(err) {
+			err = fmt.Errorf("%w: the store %s has no %s%s", release.ErrNotFound, d.Dir(), PrefixDigest, digest)
+		}
+		if err != nil {
+			return release.Artifact{}, err
+		}
+		item.Artifact = artifact
+	} else {
+		tag, err := release.ParseTag(strings.TrimPrefix(text, PrefixRelease))
+		if err != nil {
+			return release.Artifact{}, err
+		}
+		if item, err = find(ctx, d, tag, options); err != nil {
+			return release.Artifact{}, err
+		}
+		about.Tag = tag
+		if tag == release.Latest {
+			about.Tag = item.Tag()
+		}
+	}
+	about.Location = PrefixDigest + item.SHA256
+	return release.From(&source{d, item.SHA256}, about, options, &receipts{d, item, named, options})
+}
+
+// find finds the one artifact of a release for a platform.
+func find(ctx context.Context, d *depot.Depot, tag release.Tag, options release.Options) (Item, error) {
+	if options.Platform == "" {
+		var err error
+		if options.Platform, err = release.HostPlatform(); err != nil {
+			return Item{}, err
+		}
+	}
+	items, err := List(ctx, d)
+	if err != nil {
+		return Item{}, err
+	}
+	items = slices.DeleteFunc(items, func(item Item) bool {
+		return item.Release == 0 || item.Platform != options.Platform || item.Debug != options.Debug || tag != release.Latest && !item.IsOf(tag)
+	})
+	if tag == release.Latest && len(items) > 0 {
+		newest := items[0].Release
+		items = slices.DeleteFunc(items, func(item Item) bool { return item.Release != newest })
+	}
+	switch len(items) {
+	case 0:
+		return Item{}, fmt.Errorf("%w: the store %s has no release %s for %s", release.ErrNotFound, d.Dir(), tag, options.Platform)
+	case 1:
+		return items[0], nil
+	}
+	return Item{}, &AmbiguousError{tag, items}
+}
+
+// A source is an artifact as a release's bytes.
+type source struct {
+	depot  *depot.Depot
+	digest string
+}
+
+// Open opens the artifact. Its bytes are compared with its name when they have been read.
+func (s *source) Open(ctx context.Context, read hash.Hash) (release.Stream, error) {
+	file, err := s.depot.Open(s.digest)
+	if isGone(err) {
+		err = fmt.Errorf("%w: the store %s has no %s%s", release.ErrNotFound, s.depot.Dir(), PrefixDigest, s.digest)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &stream{source: s, ctx: ctx, file: file, read: read}, nil
+}
+
+// Beside has nothing: what vouched for an artifact is in its receipts.
+func (s *source) Beside(_ context.Context, name string, _ int64) ([]byte, error) {
+	return nil, fmt.Errorf("%w: a store keeps no %s", release.ErrNotFound, name)
+}
+
+// A stream is an artifact that is read.
+type stream struct {
+	*source
+
+	ctx  context.Context
+	file *depot.File
+	read hash.Hash // of what its reader has
+	done int64
+}
+
+func (s *stream) Read(data []byte) (int, error) {
+	if s.ctx.Err() != nil {
+		return 0, context.Cause(s.ctx)
+	}
+	if rest := s.file.Size() - s.done; rest == 0 {
+		return 0, s.end()
+	} else if int64(len(data)) > rest {
+		data = data[:rest]
+	}
+	count, err := s.file.ReadAt(data, s.done)
+	s.done += int64(count)
+	if count > 0 || errors.Is(err, io.EOF) && s.done == s.file.Size() {
+		err = nil
+	}
+	return count, err
+}
+
+// end is io.EOF when all that was read is the artifact. One that has changed is set aside.
+func (s *stream) end() error {
+	if hex.EncodeToString(s.read.Sum(nil)) == s.digest {
+		return io.EOF
+	}
+	if err := s.depot.Check(s.ctx, s.digest); err != nil {
+		return err
+	}
+	return fmt.Errorf("%s: %w: it changed while it was read", s.depot.Path(s.digest), depot.ErrDigest)
+}
+
+func (s *stream) Progress() release.Progress {
+	return release.Progress{Done: s.done, Total: s.file.Size()}
+}
+
+func (s *stream) Close(bool) release.Delivery {
+	s.file.Close()
+	return release.Delivery{}
+}
+
+// receipts vouch for an artifact.
+type receipts struct {
+	depot   *depot.Depot
+	item    Item
+	named   bool // by its digest
+	options release.Options
+}
+
+// Ask claims what the receipts say, each kind once. They are believed if root or this user has written them, and
+// nobody else can have.
+func (r *receipts) Ask(context.Context, *release.Artifact) []release.Claim {
+	claims := []release.Claim{}
+	if r.named {
+		claims = append(claims, r.claim(release.EvidenceSHA256, release.RequireDigest))
+	}
+	writers, err := fsatomic.WritersOf(r.depot.FS(), r.depot.ReceiptsPath(r.item.SHA256))
+	doubt := ""
+	switch {
+	case err != nil:
+		doubt = fmt.Sprintf("the receipts of the store are not believed: %v", err)
+	case !writers.None():
+		doubt = fmt.Sprintf("the receipts of the store are not believed: %s", writers)
+	}
+	wanted := map[release.EvidenceKind]bool{
+		release.EvidenceMinisign: r.options.PublicKey != "", release.EvidenceGitHubDigest: r.options.AskGitHub && !r.named,
+	}
+	key := release.PublicKeyLine(r.options.PublicKey)
+	for _, kind := range []release.EvidenceKind{release.EvidenceSHA256, release.EvidenceSums, release.EvidenceGitHubDigest, release.EvidenceMinisign} {
+		claim := r.claim(kind, release.RequireDigest)
+		if kind == release.EvidenceMinisign {
+			claim.Strength = release.RequireSignature
+		}
+		claim.Asked = wanted[kind]
+		receipt := r.newest(kind, key)
+		switch {
+		case kind == release.EvidenceSHA256 && r.named:
+			continue
+		case receipt == nil && !claim.Asked:
+			continue
+		case receipt == nil:
+			claim.Status, claim.Detail = release.StatusAbsent, "no receipt of the store says so"
+		case doubt != "":
+			claim.Status, claim.Detail = release.StatusNotChecked, doubt
+		default:
+			claim.Said = fmt.Sprintf("; by %s: receipt of %s, %s", receipt.By, receipt.Time.UTC().Format(time.DateTime), receipt.Source)
+		}
+		claims = append(claims, claim)
+	}
+	return claims
+}
+
+// claim is about the artifact's own digest: that is what a receipt is about.
+func (r *receipts) claim(kind release.EvidenceKind, strength release.Require) release.Claim {
+	return release.Claim{Kind: kind, Strength: strength, SHA256: r.item.SHA256, Of: "executable", Length: -1}
+}
+
+// newest is the newest receipt of a kind; of signatures one by the key, if there is one.
+func (r *receipts) newest(kind release.EvidenceKind, key string) *depot.Receipt {
+	for index := range slices.Backward(r.item.Receipts) {
+		receipt := &r.item.Receipts[index]
+		if receipt.Kind == string(kind) && (kind != release.EvidenceMinisign || key == "" || receipt.By == key) {
+			return receipt
+		}
+	}
+	return nil
+}
