@@ -2,6 +2,7 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"strings"
@@ -75,20 +76,47 @@ func mkdirAll(fsys vfs.FS, path string, mode vfs.Mode, depth int) error {
 	if err != nil {
 		return err
 	}
-	made, err := fsys.OpenDir(path)
-	if err != nil {
-		return err
-	}
-	if err = made.Chmod(mode); vfs.ModeRefused(err) {
-		err = nil
-	}
-	if err = errors.Join(err, made.Close()); err != nil {
+	if err := setDirMode(fsys, parent, base, path, mode); err != nil {
 		return err
 	}
 	if err := parent.Sync(); err != nil {
 		return &SyncError{Path: path, Err: err}
 	}
 	return nil
+}
+
+// setDirMode gives a directory that was made just now its mode, whatever the umask. Who may write the one above it may have put
+// another directory, or a link, at the name: then it must be the entry that is there, and empty.
+func setDirMode(fsys vfs.FS, parent vfs.Dir, base, path string, mode vfs.Mode) error {
+	in, err := parent.Lstat(".")
+	if err != nil {
+		return err
+	}
+	made, err := fsys.OpenDir(path)
+	if err != nil {
+		return err
+	}
+	defer made.Close()
+	if self := fsys.Self(); othersWrite(in, self.UID, self) {
+		there, err := parent.Lstat(base)
+		if err != nil {
+			return err
+		}
+		opened, err := made.Lstat(".")
+		if err == nil && !there.SameFile(opened) {
+			err = fmt.Errorf("%w, in the place of the directory that was made", ErrForeign)
+		}
+		if err != nil {
+			return err
+		}
+		if names, err := made.List("", 1); err != nil || len(names) > 0 { // used already, or another: it keeps its mode
+			return err
+		}
+	}
+	if err = made.Chmod(mode); vfs.ModeRefused(err) {
+		err = nil
+	}
+	return err
 }
 
 // openAndClose returns an error unless path is a directory.

@@ -29,10 +29,10 @@ const (
 // Append adds one line to a journal, durably: on nil it is on the disk. The line must not contain a
 // newline. The journal and its directories are made if they do not exist, the file with mode 0600,
 // which an older one gets too. A symbolic link is not followed, and a file with further names is
-// not written to. Concurrent writers wait for each other, until ctx ends. Where a crash tore the
+// not written to; nor is one that others may have put there, unless it begins as the line does. Concurrent writers wait for each other, until ctx ends. Where a crash tore the
 // last line it is left as it is, and the new one begins on a line of its own.
 //
-// Errors: [vfs.ErrTooLarge], [vfs.ErrNotRegular], a [SyncError], the context's with a
+// Errors: [vfs.ErrTooLarge], [vfs.ErrNotRegular], [ErrForeign], a [SyncError], the context's with a
 // [BusyError], or the operating system's. On error the line may be there, or a
 // part of it.
 func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
@@ -62,7 +62,7 @@ func appendLine(ctx context.Context, fsys vfs.FS, name string, line []byte) erro
 	var file vfs.File
 	err = WhileBusy(ctx, WaitForever, func() (err error) {
 		file, err = OpenLocked(dir, base,
-			func() (vfs.File, error) { return openJournal(dir, base) },
+			func() (vfs.File, error) { return openOwn(dir, base, journalMode) },
 			func(vfs.File) error { return &BusyError{Path: name} })
 		return err
 	})
@@ -72,8 +72,14 @@ func appendLine(ctx context.Context, fsys vfs.FS, name string, line []byte) erro
 	defer file.Close()
 	defer file.Unlock()
 	info, err := file.Stat()
+	if err == nil {
+		err = isJournal(dir, file, info, line, fsys.Self())
+	}
 	if err != nil {
 		return err
+	}
+	if info.Mode&^journalMode != 0 { // other users' rights; who may not take them away leaves that to the owner's next one
+		_ = file.Chmod(info.Mode & journalMode)
 	}
 	text := make([]byte, 0, len(line)+2)
 	if info.Size > 0 { // a last line that a crash tore has no newline
@@ -101,29 +107,16 @@ func appendLine(ctx context.Context, fsys vfs.FS, name string, line []byte) erro
 	return nil
 }
 
-// openJournal opens or makes a journal, and takes away the rights of other users to it. That fails
-// without an error for a process that may not do it; the owner's next one does it.
-func openJournal(dir vfs.Dir, base string) (vfs.File, error) {
-	file, err := openOwn(dir, base, journalMode)
-	if err != nil {
-		return nil, err
-	}
-	if info, err := file.Stat(); err == nil && info.Mode&^journalMode != 0 {
-		_ = file.Chmod(info.Mode & journalMode)
-	}
-	return file, nil
-}
-
-// CheckAppend finds what would hinder [Append], as far as it can be known without changing
-// anything.
-func CheckAppend(fsys vfs.FS, name string) error {
-	if err := checkAppend(fsys, name); err != nil {
+// CheckAppend finds what would hinder [Append] of a line, of which the beginning will do, as far as it can be known
+// without changing anything.
+func CheckAppend(fsys vfs.FS, name string, line []byte) error {
+	if err := checkAppend(fsys, name, line); err != nil {
 		return &fs.PathError{Op: "append to", Path: name, Err: err}
 	}
 	return nil
 }
 
-func checkAppend(fsys vfs.FS, name string) error {
+func checkAppend(fsys vfs.FS, name string, line []byte) error {
 	path, err := vfs.Absolute(name)
 	if err != nil {
 		return err
@@ -147,12 +140,12 @@ func checkAppend(fsys vfs.FS, name string) error {
 		return &fs.PathError{Op: "make directory", Path: made, Err: vfs.Cause(err)}
 	}
 	defer dir.Close()
-	return mayAppend(dir, parent, base)
+	return mayAppend(dir, parent, base, line, fsys.Self())
 }
 
 // mayAppend looks at the journal's directory, or with an empty base at one in which that
 // is to be made.
-func mayAppend(dir vfs.Dir, path, base string) error {
+func mayAppend(dir vfs.Dir, path, base string, line []byte, self vfs.Self) error {
 	volume, err := dir.Volume()
 	switch {
 	case err != nil:
@@ -180,7 +173,11 @@ func mayAppend(dir vfs.Dir, path, base string) error {
 	if err != nil {
 		return vfs.Cause(err)
 	}
-	return file.Close()
+	defer file.Close()
+	if info, err = file.Stat(); err != nil {
+		return err
+	}
+	return isJournal(dir, file, info, line, self)
 }
 
 // ScanJournal calls each for the complete lines of a journal, oldest first, without their
@@ -207,13 +204,19 @@ func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)
 		return false, err
 	}
 	defer dir.Close()
+	info, err := dir.Lstat(base) // before it is opened: that does something to some devices
+	if err == nil && info.Kind != vfs.KindSymlink {
+		err = vfs.Regular(info)
+	}
+	if err != nil {
+		return false, err
+	}
 	file, err := dir.Open(base)
 	if err != nil {
 		return false, err
 	}
 	defer file.Close()
-	info, err := file.Stat()
-	if err == nil {
+	if info, err = file.Stat(); err == nil {
 		err = vfs.Regular(info)
 	}
 	if err != nil {

@@ -326,7 +326,7 @@ func TestCheckAppend(t *testing.T) {
 		check(t, m.Alter(testDir, func(info *vfs.Info) { info.UID, info.GID, info.Mode = 0, 0, 0o755 }))
 		test.alter(t, m)
 		m.CrashAt(0)
-		err := durable.CheckAppend(m, test.journal)
+		err := durable.CheckAppend(m, test.journal, []byte("line"))
 		if (err != nil) != test.fails || m.Count() > 0 {
 			t.Errorf("%s: %v after %q", test.name, err, m.Trace())
 		}

@@ -101,6 +101,9 @@ func openOwn(dir vfs.Dir, name string, mode vfs.Mode) (vfs.File, error) {
 		return nil, err
 	}
 	info, err := file.Stat()
+	if err == nil {
+		err = vfs.Regular(info)
+	}
 	if err == nil && info.Links > 1 {
 		err = manyLinks(info)
 	}

@@ -26,16 +26,19 @@ type Partial struct {
 
 // OpenPartial opens name, or creates it with mode 0600 in a directory that
 // exists. A symbolic link is not followed. While another process has it open it
-// is a [BusyError]. Other errors: [vfs.ErrNotRegular], or the operating system's.
+// is a [BusyError]. In a directory in which other users may put files it is [ErrForeign]: what is at the name, and
+// would be cut off and written to, may be any of them. Other errors: [vfs.ErrNotRegular], or the operating system's.
 func OpenPartial(fsys vfs.FS, name string) (*Partial, error) {
 	dir, base, err := openParent(fsys, name, false)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	p := &Partial{dir: dir, path: name}
-	p.file, err = OpenLocked(dir, base,
-		func() (vfs.File, error) { return openOwn(dir, base, partialMode) },
-		func(vfs.File) error { return &BusyError{Path: name} })
+	if err = ownDir(dir, fsys.Self()); err == nil {
+		p.file, err = OpenLocked(dir, base,
+			func() (vfs.File, error) { return openOwn(dir, base, partialMode) },
+			func(vfs.File) error { return &BusyError{Path: name} })
+	}
 	if err == nil {
 		var info vfs.Info
 		if info, err = p.file.Stat(); err != nil {

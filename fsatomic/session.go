@@ -15,12 +15,19 @@ type Session struct{ file vfs.File }
 
 // OpenSession marks a session of this number with the target that the lock is on. Of one number there
 // may be several, such as that of a connection that was lost and that of the next. Errors:
-// [vfs.ErrNotSupported], [ErrLockFile], or the operating system's.
+// [vfs.ErrNotSupported], [ErrLockFile], [ErrChanged] where another file is at the lock's name, or the operating system's.
 func (l *Lock) OpenSession(number int64) (*Session, error) {
 	// A handle of its own: the lock's is closed when the lock is released.
 	file, err := l.dir.OpenAppend(lockName(l.base()))
 	if err == nil {
-		if _, err = checkLockFile(file); err != nil {
+		var info, locked vfs.Info
+		if info, err = checkLockFile(file); err == nil {
+			locked, err = l.file.Stat()
+		}
+		if err == nil && !info.SameFile(locked) {
+			err = ErrChanged
+		}
+		if err != nil {
 			file.Close()
 		}
 	}

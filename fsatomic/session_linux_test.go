@@ -85,3 +85,19 @@ func TestSession(t *testing.T) {
 		t.Error("the test left something in /bin")
 	}
 }
+
+// TestSessionExchanged: a session is marked at the lock that is held, and nowhere else.
+func TestSessionExchanged(t *testing.T) {
+	t.Parallel()
+	name := filepath.Join(t.TempDir(), "tigerbeetle")
+	target, err := fsatomic.Lookup(vfs.OS(), name)
+	check(t, err)
+	lock, err := fsatomic.Acquire(t.Context(), vfs.OS(), target, fsatomic.LockOptions{})
+	check(t, err)
+	defer lock.Release()
+	check(t, os.Rename(lockOf(name), name+"-away"))
+	check(t, os.WriteFile(lockOf(name), nil, 0o600))
+	if session, err := lock.OpenSession(7); !errors.Is(err, fsatomic.ErrChanged) {
+		t.Errorf("%v, %v", session, err)
+	}
+}

@@ -68,7 +68,11 @@ func (j *Journal) check() error {
 	if j == nil {
 		return nil
 	}
-	if err := durable.CheckAppend(j.FS, j.Path()); err != nil {
+	line, err := json.Marshal(Record{Version: recordVersion}) // it begins as every one does
+	if err == nil {
+		err = durable.CheckAppend(j.FS, j.Path(), line)
+	}
+	if err != nil {
 		return &JournalError{Path: j.Path(), Err: err}
 	}
 	return nil

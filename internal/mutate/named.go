@@ -31,6 +31,26 @@ var namedMutants = []namedMutant{
 		tests: "./install ^TestStateReplaced$",
 	},
 	{
+		name: "a line is added to whatever is at the journal's name", file: "durable/foreign.go",
+		old: `if !bytes.Equal(begin[:count], line[:len(begin)]) {`, new: `if false && !bytes.Equal(begin[:count], line[:len(begin)]) {`,
+		tests: "./durable ^TestJournalOfOthers$",
+	},
+	{
+		name: "a download is written to what others may have put at its name", file: "durable/partial.go",
+		old: `if err = ownDir(dir, fsys.Self()); err == nil {`, new: `if err = error(nil); err == nil {`,
+		tests: "./durable ^TestPartialOfOthers$",
+	},
+	{
+		name: "a directory that others put at the name of a new one gets its mode", file: "durable/dirs.go",
+		old: `if self := fsys.Self(); othersWrite(in, self.UID, self) {`, new: `if self := fsys.Self(); false && othersWrite(in, self.UID, self) {`,
+		tests: "./durable ^TestMkdirAllExchanged$",
+	},
+	{
+		name: "a session is marked on whatever is at the lock's name", file: "fsatomic/session.go",
+		old: `if err == nil && !info.SameFile(locked) {`, new: `if err == nil && false && !info.SameFile(locked) {`,
+		tests: "./fsatomic ^TestSessionExchanged$",
+	},
+	{
 		name: "what is at the lock's name is written whatever it holds", file: "fsatomic/lock.go",
 		old: `if lock.writable = lock.writable && lock.isOurs(); lock.writable {`, new: `if lock.writable {`,
 		tests: "./fsatomic ^TestLockExchanged$",
