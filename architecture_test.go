@@ -46,7 +46,7 @@ var rooms = map[string][]string{
 	"replica":                  {"multiversion", "datafile"},
 	"host":                     {"multiversion", "datafile", "delta", "depot", "replica", "verify", "watch", "install", "fsatomic", "vfs"},
 	"report":                   {"multiversion", "advisory", "fleet", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs"},
-	"fleet":                    {"multiversion"},
+	"fleet":                    {"multiversion", "advisory"},
 	"inventory":                {"fleet"},
 	"delta":                    {"multiversion", "internal/current"},
 	"depot":                    {"multiversion", "vfs", "durable"},

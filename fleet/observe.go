@@ -73,16 +73,3 @@ type Replica struct {
 	Checkpoint uint64 // op of the last checkpoint
 	Peers      int    // established connections with other replicas; -1: cannot be seen
 }
-
-// Problem is one obstacle.
-type Problem struct {
-	Cluster string        `json:"cluster"` // by name; "": of none
-	Host    string        `json:"host"`    // "": of none
-	Replica int           `json:"replica"` // index; -1: of none
-	Reason  ProblemReason `json:"reason"`  // in one word; scripts compare it
-	Message string        `json:"message"` // a sentence, for people
-	Hint    string        `json:"hint"`    // what to type next; "": nothing that is known
-}
-
-// ProblemReason is why something is not done, in one word.
-type ProblemReason string

@@ -33,10 +33,12 @@ type Artifact struct {
 	Visits   []multiversion.Release `json:"visits"`   // those of them that an upgrade must stop at
 	Checksum multiversion.Checksum  `json:"checksum"` // of its body without header: what an armed replica holds in memory
 	// ClientMin is the oldest client that its current release serves.
-	ClientMin multiversion.Release `json:"client_min"`
-	Source    string               `json:"source"`   // where it came from, for people
-	Vouched   []string             `json:"vouched"`  // the kinds of evidence that held when it was imported; empty: nothing vouches for it
-	Deflated  int64                `json:"deflated"` // bytes of it compressed as a whole; 0: not measured
+	ClientMin multiversion.Release `json:"client_min,omitzero"` // 0: its header has none
+	// ClientMins are the oldest clients that its past releases serve, as far as they are known.
+	ClientMins map[multiversion.Release]multiversion.Release `json:"client_mins"`
+	Source     string                                        `json:"source"`   // where it came from, for people
+	Vouched    []string                                      `json:"vouched"`  // the kinds of evidence that held when it was imported; empty: nothing vouches for it
+	Deflated   int64                                         `json:"deflated"` // bytes of it compressed as a whole; 0: not measured
 }
 
 // PlannedCluster is one cluster of a plan. All of its hosts are promoted together.
@@ -55,12 +57,30 @@ type PlannedCluster struct {
 
 // PlannedHost is one target on one host.
 type PlannedHost struct {
-	Name     string `json:"name"`     // as ssh knows it
-	Target   string `json:"target"`   // path of the binary there
-	Depot    string `json:"depot"`    // address of its store; "": none
-	Machine  string `json:"machine"`  // its machine id; "": it has none
-	Replica  int    `json:"replica"`  // index in the cluster
-	Standby  bool   `json:"standby"`  // it counts for no quorum
-	Previous string `json:"previous"` // sha256:HEX of the installed file, which abort puts back
-	Lacks    int64  `json:"lacks"`    // bytes to send, an estimate; 0: it has the artifact
+	Name    string `json:"name"`    // as ssh knows it
+	Target  string `json:"target"`  // path of the binary there
+	Depot   string `json:"depot"`   // address of its store; "": none
+	Machine string `json:"machine"` // its machine id; "": it has none
+	// Replicas are those that run from the target, by index; at least one. All of them take the new file
+	// at once.
+	Replicas []PlannedReplica `json:"replicas"`
+	Previous string           `json:"previous"` // sha256:HEX of the installed file, which abort puts back
+	Lacks    int64            `json:"lacks"`    // bytes to send, an estimate; 0: it has the artifact
+}
+
+// PlannedReplica is a replica of a cluster.
+type PlannedReplica struct {
+	Index   int  `json:"index"`   // in the cluster; standbys come after the others
+	Standby bool `json:"standby"` // it counts for no quorum
+}
+
+// Voting returns how many replicas of the host count for a quorum.
+func (h *PlannedHost) Voting() int {
+	count := 0
+	for _, r := range h.Replicas {
+		if !r.Standby {
+			count++
+		}
+	}
+	return count
 }

@@ -1,0 +1,552 @@
+package fleet
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// DraftOptions are what the operator says of a plan. The zero value says nothing.
+type DraftOptions struct {
+	Author  string    // user and machine
+	Created time.Time // now, by the author's clock
+
+	Clients multiversion.Release // the oldest release of a client in use; 0: not said
+	Despite []string             // ids of advisories to go on despite of
+
+	// TbctlMin is the oldest version of tbctl that a host may have, such as 0.4.0; "": any.
+	TbctlMin string
+	// Reserve is how many bytes are to stay free in each file system of a host that gets the artifact; 0: 128 MiB.
+	Reserve int64
+}
+
+// reserveDefault is what stays free where the artifact is kept and installed.
+const reserveDefault = 128 << 20
+
+// Draft makes the plan that brings an artifact to the clusters of an inventory, from what their hosts show. Where
+// something hinders it there is no plan, and the problems say what, all of it; otherwise the problems are notes
+// alone. A cluster that runs the artifact's release already is left out, with a note.
+//
+// An observation belongs to a host of the inventory by the host's name and, where the inventory has one, the target.
+func Draft(inventory Inventory, observations []Observation, artifact Artifact, options DraftOptions) (*Plan, []Problem) {
+	if options.Reserve == 0 {
+		options.Reserve = reserveDefault
+	}
+	d := drafter{
+		artifact: artifact, options: options, byHost: map[string][]*Observation{},
+		targets: map[[2]string]string{}, ids: map[string]string{}, despite: map[string]bool{},
+		plan: &Plan{Version: PlanVersion, Author: options.Author, Created: options.Created.UTC(), Artifact: artifact, Clients: options.Clients},
+	}
+	var highest uint64
+	for i := range observations {
+		o := &observations[i]
+		d.byHost[o.Host] = append(d.byHost[o.Host], o)
+		if o.Fence != nil {
+			highest = max(highest, o.Fence.Generation)
+		}
+	}
+	d.plan.Generation = highest + 1
+	for i := range inventory.Clusters {
+		d.cluster(&inventory.Clusters[i])
+	}
+	d.whole(inventory)
+	if d.hindered() {
+		return nil, d.problems
+	}
+	slices.SortStableFunc(d.plan.Clusters, func(a, b PlannedCluster) int { return a.Wave - b.Wave })
+	if err := d.plan.Check(); err != nil {
+		d.add(Problem{Replica: -1, Reason: ProblemMalformed, Message: err.Error()})
+		return nil, d.problems
+	}
+	return d.plan, d.problems
+}
+
+// drafter makes one plan.
+type drafter struct {
+	artifact Artifact
+	options  DraftOptions
+	byHost   map[string][]*Observation
+
+	targets  map[[2]string]string // host, by what tells it from others, and target: the cluster and host that have it
+	ids      map[string]string    // of clusters: their names
+	despite  map[string]bool      // ids of advisories that were passed over
+	done     int                  // clusters that run the release already
+	plan     *Plan
+	problems []Problem
+}
+
+// place is a target on a host, and what it showed.
+type place struct {
+	host Host
+	*Observation
+}
+
+func (d *drafter) add(p Problem) { d.problems = append(d.problems, p) }
+
+func (d *drafter) hindered() bool {
+	return slices.ContainsFunc(d.problems, func(p Problem) bool { return !p.Note })
+}
+
+// draft is the work on one cluster.
+type draft struct {
+	*drafter
+	name   string
+	id     string // "": not known
+	places []place
+	count  int                  // replicas without standbys; 0: not known
+	runs   multiversion.Release // 0: not known, or not the same
+}
+
+// problem notes an obstacle; at is nil for one of the whole cluster.
+func (d *draft) problem(at *place, replica int, reason ProblemReason, hint, format string, args ...any) {
+	p := Problem{Cluster: d.name, Replica: replica, Reason: reason, Message: fmt.Sprintf(format, args...), Hint: hint}
+	if at != nil {
+		p.Host = at.host.Name
+	}
+	d.add(p)
+}
+
+func (d *draft) note(reason ProblemReason, format string, args ...any) {
+	d.add(Problem{Cluster: d.name, Replica: -1, Reason: reason, Message: fmt.Sprintf(format, args...), Note: true})
+}
+
+func (d *drafter) cluster(entry *Cluster) {
+	c := &draft{drafter: d, name: entry.Name}
+	if len(entry.Hosts) == 0 {
+		c.problem(nil, -1, ProblemNoEntry, "", "it has no hosts")
+		return
+	}
+	all := c.look(entry)
+	c.id = mostFrequent(all)
+	if c.name == "" {
+		c.name = c.id // a cluster whose hosts were named on the command line
+	}
+	c.places = c.choose(entry, all)
+	for i := range c.places {
+		c.host(&c.places[i])
+	}
+	c.members()
+	c.releases()
+	if c.id == "" || c.runs == 0 {
+		return
+	}
+	if c.runs == d.artifact.Release {
+		d.done++
+		c.note(ProblemNothingToDo, "it runs %s already, and is left out", c.runs)
+		return
+	}
+	c.advisories()
+	c.clients()
+	planned := PlannedCluster{
+		Name: c.name, ID: c.id, Wave: entry.Wave, Soak: entry.Soak, Replicas: c.count,
+		Running: c.runs, Hops: d.artifact.Hops(c.runs), Holdback: Holdback(c.runs, c.count), Hosts: []PlannedHost{},
+	}
+	for i := range c.places {
+		host := c.planned(&c.places[i])
+		planned.Standbys += len(host.Replicas) - host.Voting()
+		planned.Hosts = append(planned.Hosts, host)
+	}
+	d.plan.Clusters = append(d.plan.Clusters, planned)
+}
+
+// look returns what the hosts of an entry showed, as far as they were looked at.
+func (d *draft) look(entry *Cluster) []place {
+	var seen []place
+	for _, host := range entry.Hosts {
+		before := len(seen)
+		for _, o := range d.byHost[host.Name] {
+			switch {
+			case o.Problem != nil && (host.Target == "" || o.Target == "" || o.Target == host.Target):
+				p := *o.Problem
+				p.Cluster, p.Host, p.Replica, p.Note = d.name, host.Name, -1, false
+				if p.Reason == "" {
+					p.Reason = ProblemUnseen
+				}
+				d.add(p)
+				before = -1
+			case o.Problem == nil && (host.Target == "" || o.Target == host.Target):
+				seen = append(seen, place{host, o})
+			}
+		}
+		if len(seen) == before {
+			d.problem(&place{host: host}, -1, ProblemUnseen, "", "nothing is known of its target %s", host.Target)
+		}
+	}
+	return seen
+}
+
+// mostFrequent is the cluster of most of the places, of several the one that comes first.
+func mostFrequent(places []place) string {
+	counts, best := map[string]int{}, ""
+	for _, p := range places {
+		for _, r := range p.Replicas {
+			counts[r.Cluster]++
+		}
+	}
+	delete(counts, "")
+	for _, p := range places {
+		for _, r := range p.Replicas {
+			if counts[r.Cluster] > counts[best] {
+				best = r.Cluster
+			}
+		}
+	}
+	return best
+}
+
+// choose leaves out the targets of a host that the inventory does not name and that are not the cluster's, if another
+// target of the host is.
+func (d *draft) choose(entry *Cluster, all []place) []place {
+	ours := func(p place) bool {
+		return slices.ContainsFunc(p.Replicas, func(r Replica) bool { return r.Cluster == d.id })
+	}
+	var chosen []place
+	for _, host := range entry.Hosts {
+		var candidates []place
+		for _, p := range all {
+			if p.host == host {
+				candidates = append(candidates, p)
+			}
+		}
+		if slices.ContainsFunc(candidates, ours) {
+			candidates = slices.DeleteFunc(candidates, func(p place) bool { return !ours(p) })
+		} else if len(candidates) > 1 {
+			d.problem(&candidates[0], -1, ProblemNoReplica, "", "no replica of the cluster runs from any of its %d targets", len(candidates))
+			continue
+		}
+		chosen = append(chosen, candidates...)
+	}
+	return chosen
+}
+
+// host checks what one place shows by itself.
+func (d *draft) host(p *place) {
+	d.sharing(p)
+	if len(p.Blind) > 0 {
+		d.problem(p, -1, ProblemHidden, "", "there may be replicas that cannot be seen: %s", strings.Join(p.Blind, "; "))
+	}
+	if len(p.Replicas) == 0 {
+		d.problem(p, -1, ProblemNoReplica, "", "no replica runs from %s", p.Target)
+	}
+	switch p.Platform {
+	case d.artifact.Platform:
+	case multiversion.PlatformX86_64Linux, multiversion.PlatformAArch64Linux:
+		d.problem(p, -1, ProblemPlatform, "", "the artifact is for %s, and this host is %s", d.artifact.Platform, p.Platform)
+	case multiversion.PlatformUniversalMacOS:
+		d.problem(p, -1, ProblemSystem, "", "it runs macOS: rollouts are done on Linux alone")
+	case multiversion.PlatformX86_64Windows, multiversion.PlatformAArch64Windows:
+		d.problem(p, -1, ProblemSystem, "", "it runs Windows: rollouts are done on Linux alone")
+	default:
+		d.problem(p, -1, ProblemPlatform, "", "the artifact is for %s, and what this host is is not known: %q", d.artifact.Platform, p.Platform)
+	}
+	if f := p.Fence; f != nil && f.Phase.Holds() {
+		d.problem(p, -1, ProblemHeld, "end that rollout first: tbctl fleet abort or tbctl fleet stop, with its plan", "a rollout holds it: %s, since %s (plan %s, generation %d, epoch %d, %s)",
+			f.Holder.Who, f.Holder.Since.UTC().Format(time.RFC3339), f.Plan, f.Generation, f.Epoch, f.Phase)
+	}
+	if p.Busy != "" {
+		d.problem(p, -1, ProblemBusy, "", "another process works on %s: %s", p.Target, p.Busy)
+	}
+	if versionOlder(p.Tbctl, d.options.TbctlMin) {
+		d.problem(p, -1, ProblemTbctl, "install tbctl "+d.options.TbctlMin+" or newer there", "its tbctl is %s, and %s is needed", p.Tbctl, d.options.TbctlMin)
+	}
+	for _, refusal := range p.Refusals {
+		refusal.Cluster, refusal.Host = d.name, p.host.Name
+		d.add(refusal)
+	}
+	d.room(p)
+	for i := range p.Replicas {
+		d.replica(p, &p.Replicas[i])
+	}
+}
+
+// sharing finds targets that two clusters, or two names of one host, have.
+func (d *draft) sharing(p *place) {
+	const who = "%s has the same target %s"
+	for _, key := range [][2]string{{"name " + p.host.Name, p.Target}, {"boot " + p.Boot, p.Target}} {
+		if key[0] == "boot " {
+			continue // it cannot be seen
+		}
+		if other, ok := d.targets[key]; ok {
+			d.problem(p, -1, ProblemSharedTarget, "", who, other, p.Target)
+			return
+		}
+	}
+	other := fmt.Sprintf("%s of %s", p.host.Name, d.name)
+	d.targets[[2]string{"name " + p.host.Name, p.Target}] = other
+	d.targets[[2]string{"boot " + p.Boot, p.Target}] = other
+}
+
+func (d *draft) room(p *place) {
+	need := d.artifact.Size + d.options.Reserve
+	if p.Room >= 0 && p.Room < need {
+		d.problem(p, -1, ProblemRoom, "", "%d bytes are free where %s is, and %d are needed", p.Room, p.Target, need)
+	}
+	if !p.Stored && p.StoreRoom >= 0 && p.StoreRoom < need {
+		d.problem(p, -1, ProblemRoom, "tbctl store prune there", "%d bytes are free where its store is, and %d are needed", p.StoreRoom, need)
+	}
+}
+
+// replica checks what one replica shows by itself.
+func (d *draft) replica(p *place, r *Replica) {
+	who := fmt.Sprintf("process %d", r.PID)
+	if r.Index >= 0 {
+		who = fmt.Sprintf("replica %d", r.Index)
+	}
+	switch {
+	case r.Cluster == "" || r.Index < 0 || r.Count <= 0:
+		d.problem(p, r.Index, ProblemUnreadable, "", "its data file cannot be read, so that it is not known which cluster's replica %s is", who)
+	case r.Cluster != d.id:
+		d.problem(p, r.Index, ProblemForeign, "", "%s belongs to cluster %s, and the others to %s", who, r.Cluster, d.id)
+	}
+	switch {
+	case r.State == "stopped":
+		d.problem(p, r.Index, ProblemNotServing, "", "%s is stopped by a signal: it does nothing until it is continued", who)
+	case r.State == "starting":
+		d.problem(p, r.Index, ProblemNotServing, "", "%s is starting, and does not serve yet", who)
+	case r.State != "running" && !r.Answers:
+		d.problem(p, r.Index, ProblemNotServing, "", "whether %s serves cannot be seen", who)
+	}
+	if !r.Polls {
+		d.problem(p, r.Index, ProblemNoPolling, "start it without --development and with its own address, or install on this cluster by hand", "%s does not look for a new binary by itself: %s", who, r.NoPolling)
+	} else if r.Running != 0 && r.Running <= multiversion.ReleaseEpoch {
+		d.problem(p, r.Index, ProblemNoPolling, "install on this cluster by hand, and start each replica again", "%s runs %s, which cannot read its own binary", who, r.Running)
+	}
+	d.replicaReleases(p, r, who)
+}
+
+// replicaReleases holds the rules of operations for what runs, what the data needs and what was offered.
+func (d *draft) replicaReleases(p *place, r *Replica, who string) {
+	if r.Running == 0 || r.Durable == 0 {
+		d.problem(p, r.Index, ProblemRelease, "", "which release %s runs, or was last checkpointed with, is not known", who)
+		return
+	}
+	needs := []multiversion.Release{r.Running}
+	if r.Durable != r.Running {
+		needs = append(needs, r.Durable)
+	}
+	for _, need := range needs {
+		why := "runs"
+		if need != r.Running {
+			why = "was last checkpointed with"
+		}
+		if !d.artifact.holds(need) {
+			d.problem(p, r.Index, ProblemRunning, "take a release between the two first", "%s %s %s, which the artifact lacks: it has %s", who, why, need, releaseList(d.artifact.Releases))
+		}
+		if p.Installed != nil && !slices.Contains(p.Installed.Releases, need) {
+			d.problem(p, r.Index, ProblemPrevious, "tbctl install there, of a file that holds it", "%s %s %s, which the file at %s lacks: it could not be started again from that", who, why, need, p.Target)
+		}
+	}
+	offered := r.ArmedRelease
+	if offered <= r.Running {
+		return
+	}
+	d.problem(p, r.Index, ProblemUnderWay, "put the earlier file back there and start the replica again, or end the upgrade that was begun", "%s offers %s already, and runs %s", who, offered, r.Running)
+	if !slices.Contains(d.artifact.Offers(r.Running), offered) {
+		d.problem(p, r.Index, ProblemOffered, "", "%s has offered %s, and would not offer it from the artifact", who, offered)
+	}
+}
+
+// members checks that the places have all replicas of the cluster, each once.
+func (d *draft) members() {
+	at := map[int]*place{}
+	for i := range d.places {
+		p := &d.places[i]
+		if p.Installed == nil || !isDigest(p.Installed.SHA256) {
+			d.problem(p, -1, ProblemNoInstalled, "tbctl install there, of the release that runs", "there is no file at %s that could be put back", p.Target)
+		}
+		for _, r := range p.Replicas {
+			if r.Cluster != d.id || r.Index < 0 || r.Count <= 0 {
+				continue
+			}
+			if other, ok := at[r.Index]; ok {
+				d.problem(p, r.Index, ProblemTwice, "", "replica %d is on %s too", r.Index, other.host.Name)
+			}
+			at[r.Index] = p
+			if d.count != 0 && r.Count != d.count {
+				d.problem(p, r.Index, ProblemCountDiffers, "", "its data file says that the cluster has %d replicas, and others say %d", r.Count, d.count)
+			}
+			d.count = max(d.count, r.Count)
+		}
+	}
+	if d.id == "" {
+		return
+	}
+	if other, ok := d.ids[d.id]; ok {
+		d.problem(nil, -1, ProblemClusterTwice, "", "it is the same cluster as %s: %s", other, d.id)
+	}
+	d.ids[d.id] = d.name
+	var missing []string
+	for index := range min(d.count, replicasMax) {
+		if at[index] == nil {
+			missing = append(missing, strconv.Itoa(index))
+		}
+	}
+	if len(missing) > 0 {
+		d.problem(nil, -1, ProblemMissing, "name the host that has it, or start the replica there",
+			"of its %d replicas %d run on no host that is named (%s): who has them decides when the cluster upgrades", d.count, len(missing), strings.Join(missing, ", "))
+	}
+}
+
+// releases checks that all replicas run the same release, from which the artifact leads on.
+func (d *draft) releases() {
+	runs := map[multiversion.Release][]string{}
+	for _, p := range d.places {
+		for _, r := range p.Replicas {
+			if r.Cluster == d.id && r.Running != 0 {
+				runs[r.Running] = append(runs[r.Running], strconv.Itoa(r.Index))
+				d.runs = r.Running
+			}
+		}
+	}
+	if len(runs) > 1 {
+		var texts []string
+		for _, release := range slices.Sorted(maps.Keys(runs)) {
+			texts = append(texts, fmt.Sprintf("%s on replica %s", release, strings.Join(runs[release], ", ")))
+		}
+		d.problem(nil, -1, ProblemMixed, "wait until all run the same, and make the plan again", "its replicas do not run the same release: %s", strings.Join(texts, "; "))
+		d.runs = 0
+	}
+	if d.artifact.Release < d.runs {
+		d.problem(nil, -1, ProblemDowngrade, "", "it runs %s, and the artifact's release is %s: there is no way back from a release", d.runs, d.artifact.Release)
+		d.runs = 0
+	}
+}
+
+// advisories finds what is known of the artifact, of the releases on the way and of leaving what runs.
+func (d *draft) advisories() {
+	digest := strings.TrimPrefix(d.artifact.SHA256, "sha256:")
+	subjects := []advisory.Subject{
+		{About: advisory.AboutFile, Release: d.artifact.Release, SHA256: []string{digest}},
+		{About: advisory.AboutLeaving, Release: d.runs},
+	}
+	for _, hop := range d.artifact.Hops(d.runs) {
+		if hop != d.artifact.Release {
+			subjects = append(subjects, advisory.Subject{About: advisory.AboutHop, Release: hop})
+		}
+	}
+	for _, notice := range advisory.Of(subjects...) {
+		if !notice.Skip {
+			d.note(ProblemLeaving, "%s", notice.Message)
+			continue
+		}
+		if slices.Contains(d.options.Despite, notice.ID) {
+			d.despite[notice.ID] = true
+			d.note(ProblemSkip, "%s; the plan goes on despite it", notice.Message)
+			continue
+		}
+		d.problem(nil, -1, ProblemSkip, "take another release, or add --despite "+notice.ID, "%s", notice.Message)
+	}
+}
+
+// clients compares the clients in use with what the releases on the way serve.
+func (d *draft) clients() {
+	serves := d.artifact.clientMin(d.runs)
+	for _, hop := range d.artifact.Hops(d.runs) {
+		least := d.artifact.clientMin(hop)
+		switch {
+		case least == 0:
+		case d.options.Clients != 0 && least > d.options.Clients:
+			d.problem(nil, -1, ProblemClients, "upgrade the clients first", "%s serves no client before %s, and clients of %s are in use", hop, least, d.options.Clients)
+		case d.options.Clients == 0 && hop == d.artifact.Release && least > serves:
+			before := "what the release that runs serves is not known"
+			if serves != 0 {
+				before = fmt.Sprintf("%s serves those from %s on", d.runs, serves)
+			}
+			d.note(ProblemClients, "%s serves no client before %s, and %s: say with --clients which is the oldest in use", hop, least, before)
+		}
+	}
+}
+
+// planned is what the plan has of a place.
+func (d *draft) planned(p *place) PlannedHost {
+	host := PlannedHost{Name: p.host.Name, Target: p.Target, Depot: p.host.Depot, Machine: p.Machine, Replicas: []PlannedReplica{}}
+	for _, r := range p.Replicas {
+		host.Replicas = append(host.Replicas, PlannedReplica{r.Index, r.Standby})
+	}
+	slices.SortFunc(host.Replicas, func(a, b PlannedReplica) int { return a.Index - b.Index })
+	if p.Installed != nil {
+		host.Previous = p.Installed.SHA256
+	}
+	if !p.Stored {
+		host.Lacks = d.lacks(p.Installed)
+	}
+	return host
+}
+
+// lacks estimates what has to be sent to a host that has a file with other releases: if all of the artifact's past
+// ones are in it, about a tenth is left.
+func (d *draft) lacks(installed *InstalledFile) int64 {
+	size := d.artifact.Deflated
+	if size == 0 {
+		size = d.artifact.Size
+	}
+	if installed == nil {
+		return size
+	}
+	for _, release := range d.artifact.Releases {
+		if release != d.artifact.Release && !slices.Contains(installed.Releases, release) {
+			return size
+		}
+	}
+	return size / 10
+}
+
+// whole checks what is of no cluster.
+func (d *drafter) whole(inventory Inventory) {
+	add := func(reason ProblemReason, note bool, format string, args ...any) {
+		d.add(Problem{Replica: -1, Reason: reason, Note: note, Message: fmt.Sprintf(format, args...)})
+	}
+	for _, id := range d.options.Despite {
+		if !d.despite[id] {
+			add(ProblemDespite, true, "no advisory %q applies", id)
+		}
+	}
+	d.plan.Despite = slices.AppendSeq([]string{}, maps.Keys(d.despite))
+	slices.Sort(d.plan.Despite)
+	switch {
+	case len(inventory.Clusters) == 0:
+		add(ProblemNoEntry, false, "no cluster is named")
+	case d.done == len(inventory.Clusters) && !d.hindered():
+		add(ProblemNothingToDo, false, "all clusters run %s already", d.artifact.Release)
+	}
+	if d.plan.Generation > GenerationMax {
+		add(ProblemSize, false, "the hosts have seen %d plans, and there is no higher number", uint64(GenerationMax))
+	}
+}
+
+func releaseList(releases []multiversion.Release) string {
+	var texts []string
+	for _, release := range releases {
+		texts = append(texts, release.String())
+	}
+	return strings.Join(texts, ", ")
+}
+
+// versionOlder says that a version such as 0.4.0 or v0.4.0-rc1 is older than another. One that is not of this form, such
+// as that of a program built from its source, is not.
+func versionOlder(version, least string) bool {
+	v, ok := versionNumbers(version)
+	m, want := versionNumbers(least)
+	return ok && want && slices.Compare(v[:], m[:]) < 0
+}
+
+func versionNumbers(text string) (numbers [3]uint64, ok bool) {
+	text, _, _ = strings.Cut(strings.TrimPrefix(text, "v"), "-")
+	parts := strings.Split(text, ".")
+	if len(parts) != len(numbers) {
+		return numbers, false
+	}
+	for i, part := range parts {
+		var err error
+		if numbers[i], err = strconv.ParseUint(part, 10, 32); err != nil {
+			return numbers, false
+		}
+	}
+	return numbers, true
+}
