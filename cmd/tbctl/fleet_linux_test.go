@@ -125,6 +125,21 @@ func TestFleetStatus(t *testing.T) {
 			t.Errorf("%s: it left\n%s", h.Name, left)
 		}
 	}
+	whole := func(h report.FleetHost) bool {
+		peers := h.Report.Targets[0].Status.Replicas[0].Peers
+		return peers != nil && peers.Connected == len(f.Hosts)-1
+	}
+	for attempt := 0; slices.ContainsFunc(hosts, func(h report.FleetHost) bool { return !whole(h) }); attempt++ {
+		if attempt == 20 {
+			t.Fatal("not all of them are connected")
+		}
+		hosts, _ = f.status()
+	}
+	for index, h := range hosts { // a stand-in connects with those before it
+		if peers := *h.Report.Targets[0].Status.Replicas[0].Peers; peers.Others != len(f.Hosts)-1 || peers.Outgoing != index || peers.Incoming != len(f.Hosts)-1-index {
+			t.Errorf("%s: %+v", h.Name, peers)
+		}
+	}
 	output, err := exec.Command(f.program, "fleet", "status", "--fleet", f.inventory).Output()
 	if err != nil || strings.Count(string(output), "0.17.8") < 3*len(f.Hosts) || !strings.Contains(string(output), "cluster ledger") {
 		t.Errorf("%v:\n%s", err, output)
