@@ -13,6 +13,7 @@ const (
 	kindLock  = "lock"  // .NAME.tbctl-lock: the lock, never removed
 	kindState = "state" // .NAME.tbctl-state: what is known of the target, see WriteState
 	kindStage = "stage" // .NAME.tbctl-stage-RANDOM: a file in the making
+	kindTry   = "try"   // .NAME.tbctl-try-RANDOM: an empty file on which something is tried out
 	kindReady = "ready" // .NAME.tbctl-ready-INODE: complete; INODE is its own number
 	kindPrev  = "prev"  // .NAME.tbctl-prev-INODE-OTHER: a link to or copy of OTHER, which INODE is to replace
 
@@ -51,7 +52,7 @@ func parseName(name, entry string) (beside, bool) {
 	}
 	var b beside
 	switch kind {
-	case kindStage:
+	case kindStage, kindTry:
 		return beside{kind: kind}, durable.IsRandomName(name, kind, entry)
 	case kindReady:
 		b = beside{kind, parseInode(text), 0}

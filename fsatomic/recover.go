@@ -160,6 +160,8 @@ func planRecovery(dir vfs.Dir, path string, self vfs.Self) (Recovery, error) {
 		case !exists || info.Kind != vfs.KindFile:
 		case named.kind == kindStage:
 			add(name, info, ActionRemoved, "it is incomplete")
+		case named.kind == kindTry:
+			add(name, info, ActionRemoved, "something was tried out on it")
 		case named.kind == kindReady && info.Inode == named.inode:
 			add(name, info, ActionRemoved, "it was complete but never installed")
 		case named.kind == kindPrev && named.other == target.Inode && named.inode != target.Inode:

@@ -91,6 +91,52 @@ func TestTryRename(t *testing.T) {
 	}
 }
 
+// undeletable is a file system that lets nobody delete a file.
+type (
+	undeletable    struct{ vfs.FS }
+	undeletableDir struct{ vfs.Dir }
+)
+
+func (f undeletable) OpenDir(name string) (vfs.Dir, error) {
+	dir, err := f.FS.OpenDir(name)
+	return undeletableDir{dir}, err
+}
+
+func (d undeletableDir) Remove(name string) error {
+	return &fs.PathError{Op: "remove", Path: name, Err: syscall.EPERM}
+}
+
+// TestTryDelete: where nothing can be deleted, the one file that is left is named, and no more of them are made; it is
+// removed as soon as that is allowed.
+func TestTryDelete(t *testing.T) {
+	t.Parallel()
+	m := scenario{exists: true}.setUp(t, memfs.Options{NoUnnamed: true})
+	target, err := fsatomic.Lookup(m, testName)
+	check(t, err)
+	tried := func() []string {
+		names, err := openDir(t, m).List(".tigerbeetle.tbctl-", 10)
+		check(t, err)
+		return names
+	}
+	for range 3 {
+		err := target.Try(undeletable{m}, testAttributes())
+		left := tried()
+		if len(left) != 1 || !errors.Is(err, fsatomic.ErrDelete) || !errors.Is(err, syscall.EPERM) || !strings.Contains(err.Error(), left[0]) {
+			t.Fatalf("left %q, error %v", left, err)
+		}
+	}
+	plan, err := fsatomic.Residue(m, target)
+	if err != nil || len(plan.Leftovers) != 1 || plan.Leftovers[0].Action != fsatomic.ActionRemoved {
+		t.Errorf("found %+v, %v", plan, err)
+	}
+	check(t, target.Try(m, testAttributes()))
+	if left := tried(); len(left) > 0 {
+		t.Errorf("left %q", left)
+	}
+	unnamed := scenario{exists: true}.setUp(t, memfs.Options{})
+	check(t, target.Try(undeletable{unnamed}, testAttributes()))
+}
+
 // TestModeError: which mode a file has instead of the one asked for is told, and is one that can be asked for.
 func TestModeError(t *testing.T) {
 	t.Parallel()

@@ -224,6 +224,7 @@ var namedHints = []struct {
 	{err: vfs.ErrMagicLink, hint: "look at where the links lead (namei -l PATH), and name the file itself"},
 	{err: vfs.ErrLinkOwner, hint: "name the file itself: a link that anybody may have put there is not followed"},
 	{err: fsatomic.ErrOldOwner, hint: "look at who put {target}-old there, and move it away; if it is the right file, name it by what sha256sum prints: --sha256 HEX"},
+	{err: fsatomic.ErrDelete, ask: hintDelete},
 	{err: fsatomic.ErrRename, hint: "that file system, or a security module of this host, lets no file be renamed there: install elsewhere"},
 	{err: fsatomic.ErrInode, hint: "move away the leftover that the message names"},
 	{err: vfs.ErrLinkLoop, hint: "mend the symbolic links"},
@@ -346,6 +347,15 @@ func hintState(err *install.StateError) string {
 		return ""
 	}
 	return "move away what stands there, and run the same command again: " + moveAway(err.Path)
+}
+
+// hintDelete is about a file system on which nothing can be deleted.
+func hintDelete(_ *app, err error, _ subject) string {
+	hint := "that file system, or a security module of this host, lets no file be deleted there: install elsewhere"
+	if path, ok := errors.AsType[*fs.PathError](err); ok {
+		hint += "; the file is empty, and may go when that is allowed: rm " + shellWord(path.Path)
+	}
+	return hint
 }
 
 // hintAway is about what stands at a name of tbctl's own.
