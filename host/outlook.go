@@ -41,21 +41,35 @@ type Replica struct {
 // mountedAlone is about a replica that sees the file at the target, and will not see the next.
 const mountedAlone = "the file alone is mounted where it runs, so that it does not see what takes its place: mount the directory, not the file; it takes the new one when its container is started again"
 
+// Lack says why there is no header of the file at a target.
+type Lack int
+
+// The reasons.
+const (
+	LackBinary Lack = iota // the file is no multiversion binary that can be read
+	LackFile               // nothing is there
+	LackSight              // it cannot be seen from here what is there
+)
+
 // Foresee says what a process will do with the file at the target. The header is
-// that file's for this host; nil: it is not a multiversion binary.
-func Foresee(process replica.Process, header *multiversion.Header) Replica {
+// that file's for this host; nil: there is none, and lack says why.
+func Foresee(process replica.Process, header *multiversion.Header, lack Lack) Replica {
 	result := Replica{Process: process}
 	if process.Replica {
-		result.OutlookKind, result.Outlook = outlook(&process, header)
+		result.OutlookKind, result.Outlook = outlook(&process, header, lack)
 	}
 	return result
 }
 
-func outlook(process *replica.Process, header *multiversion.Header) (OutlookKind, string) {
+func outlook(process *replica.Process, header *multiversion.Header, lack Lack) (OutlookKind, string) {
 	running := process.Settles()
 	switch {
+	case header == nil && lack == LackSight:
+		return OutlookUnknown, "what is at the target cannot be seen from here, and so not what it makes of that"
+	case header == nil && lack == LackFile:
+		return OutlookRefuses, "nothing is at the target: the replica keeps what it has, and cannot be started again from there"
 	case header == nil:
-		return OutlookRefuses, "the file at the target is no multiversion binary: the replica keeps what it has"
+		return OutlookRefuses, "the file at the target is no multiversion binary that can be read: the replica keeps what it has"
 	case running == 0 && process.State == replica.StateStarting:
 		return OutlookStarting, startingOutlook(process) + Unreadable(process)
 	case running == 0:

@@ -93,10 +93,28 @@ func TestForesee(t *testing.T) {
 			if test.file != "" {
 				file = header(test.file)
 			}
-			got := host.Foresee(test.process, file)
+			got := host.Foresee(test.process, file, host.LackBinary)
 			if got.OutlookKind != test.kind || !strings.Contains(got.Outlook, test.text) || got.PID != test.process.PID {
 				t.Errorf("%s: %q", got.OutlookKind, got.Outlook)
 			}
 		})
+	}
+}
+
+// Nothing is said of a file that was not seen.
+func TestForeseeLack(t *testing.T) {
+	t.Parallel()
+	process := replica.Process{PID: 7, Replica: true, Running: replica.Running{Release: testbin.Release("0.1.2"), Source: replica.SourcePack, Certain: true}}
+	for lack, want := range map[host.Lack]struct {
+		kind host.OutlookKind
+		text string
+	}{
+		host.LackBinary: {host.OutlookRefuses, "the file at the target is no multiversion binary that can be read: the replica keeps what it has"},
+		host.LackFile:   {host.OutlookRefuses, "nothing is at the target: the replica keeps what it has, and cannot be started again from there"},
+		host.LackSight:  {host.OutlookUnknown, "what is at the target cannot be seen from here, and so not what it makes of that"},
+	} {
+		if got := host.Foresee(process, nil, lack); got.OutlookKind != want.kind || got.Outlook != want.text {
+			t.Errorf("%d: %s, %q", lack, got.OutlookKind, got.Outlook)
+		}
 	}
 }

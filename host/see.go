@@ -14,6 +14,7 @@ import (
 const (
 	UnseenNotSupported replica.UnseenKind = "not-supported" // this system has no /proc to look at
 	UnseenDataFile     replica.UnseenKind = "data-file"     // a data file that was seen before cannot be read
+	UnseenTarget       replica.UnseenKind = "target"        // which file the target is cannot be seen, and so not who executes it
 )
 
 // Options are what package replica needs to know of the query: whom to believe, and which processes

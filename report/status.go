@@ -135,7 +135,14 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 			s.Problem = lookupErr
 		}
 	}
-	s.see(ctx, header)
+	lack := host.LackBinary
+	switch {
+	case s.Hides(target.Path):
+		lack = host.LackSight
+	case !target.Exists:
+		lack = host.LackFile
+	}
+	s.see(ctx, s.query(), header, lack)
 	s.advise()
 	return s, s.err
 }
@@ -152,14 +159,22 @@ func newStatusUnseen(ctx context.Context, in *install.Installer, name string, lo
 	if dir, err := in.FS.RealPath(filepath.Dir(path)); err == nil {
 		path = filepath.Join(dir, filepath.Base(path))
 	}
-	s := &Status{err: lookupErr, Target: fsatomic.Target{Name: path, Path: path, OldPath: path + "-old", Dir: vfs.Info{Kind: vfs.KindOther}}}
-	if !errors.Is(lookupErr, fs.ErrNotExist) && !errors.Is(lookupErr, vfs.ErrDangling) {
-		s.Hidden = []string{path, s.Target.OldPath}
+	s := &Status{err: lookupErr, Target: fsatomic.Target{Name: path, Path: path, OldPath: path + "-old", Dir: vfs.Info{Kind: vfs.KindOther}, Self: in.FS.Self()}}
+	lack := host.LackFile
+	switch {
+	case errors.Is(lookupErr, vfs.ErrDangling): // where the link leads the previous file would be
+		s.Hidden = []string{s.Target.OldPath}
+	case !errors.Is(lookupErr, fs.ErrNotExist):
+		s.Hidden, lack = []string{path, s.Target.OldPath}, host.LackSight
 	}
 	if s.Last, err = in.Journal.LastChange(path); err != nil {
 		s.warn("%v", err)
 	}
-	s.see(ctx, nil)
+	s.see(ctx, s.query(), nil, lack)
+	if _, err := vfs.StatForeign(path); err != nil && lack == host.LackSight {
+		s.Observed = false
+		s.Unseen = append(s.Unseen, replica.Unseen{Kind: host.UnseenTarget, Reason: "which file the target is cannot be seen, and so not what executes it"})
+	}
 	s.advise()
 	return s, s.err
 }
@@ -179,17 +194,22 @@ func (s *Status) describe(ctx context.Context, in *install.Installer, path strin
 	return nil
 }
 
-// see finds the replicas, and what each will do with the file of that header.
-func (s *Status) see(ctx context.Context, header *multiversion.Header) {
+// query asks for the replicas of the target.
+func (s *Status) query() host.Query {
 	query := host.Query{Target: s.Target.Path}
 	for _, file := range s.DataFiles {
 		query.Remembered = append(query.Remembered, file.Path)
 	}
+	return query
+}
+
+// see finds the replicas, and what each will do with the file of that header, or with what lacks one.
+func (s *Status) see(ctx context.Context, query host.Query, header *multiversion.Header, lack host.Lack) {
 	view, err := host.See(ctx, query)
 	s.err = errors.Join(s.err, err)
-	s.Observed, s.ByName, s.Unseen = err == nil && len(view.Unseen) == 0, view.ByName, view.Unseen
+	s.Observed, s.ByName, s.Unseen, s.Skipped = err == nil && len(view.Unseen) == 0, view.ByName, view.Unseen, view.Skipped
 	for _, process := range view.Processes {
-		s.Replicas = append(s.Replicas, host.Foresee(process, header))
+		s.Replicas = append(s.Replicas, host.Foresee(process, header, lack))
 	}
 	host.Ask(ctx, s.Replicas)
 }

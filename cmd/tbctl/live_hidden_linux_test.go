@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,4 +91,43 @@ func TestLiveHidden(t *testing.T) {
 	l.asNobody("rollback", l.target, "--stopped").ends(4, "was seen with this target before, and what it needs cannot be seen", "--running RELEASE")
 	l.asNobody("rollback", l.target, "--stopped", "--running", "0.17.6").ends(0).prints("rolled back: 0.17.6")
 	l.start(standin.Options{}).Must("0.17.6: listening")
+}
+
+// Of a target that this user may not read nothing is said that was not seen: neither what it is, nor what a replica makes of it.
+func TestLiveUnreadTarget(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it needs root, to run tbctl as another user")
+	}
+	l := newLive(t, "0.17.6", "0.17.5")
+	l.giveAway()
+	p := l.start(standin.Options{})
+	if err := errors.Join(os.Chown(l.target, 0, 0), os.Chmod(l.target, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	var document struct {
+		Result struct {
+			Installed *struct{}
+			Hidden    []string
+			Replicas  []struct {
+				PID     int
+				Kind    string `json:"outlook_kind"`
+				Outlook string
+			}
+		}
+	}
+	l.asNobody("status", l.target, "--json").ends(1).decode(&document)
+	if document.Result.Installed != nil || !slices.Contains(document.Result.Hidden, l.target) {
+		t.Errorf("got %+v", document)
+	}
+	for _, replica := range document.Result.Replicas {
+		if replica.PID != p.PID() {
+			continue
+		}
+		if replica.Kind != "unknown" || replica.Outlook != "what is at the target cannot be seen from here, and so not what it makes of that" {
+			t.Errorf("got %+v", replica)
+		}
+		return
+	}
+	t.Errorf("the replica is not among %+v", document.Result.Replicas)
 }
