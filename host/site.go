@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
@@ -52,6 +53,7 @@ type Site struct {
 // of [Look], after which there is no outcome.
 func (s *Site) Install(ctx context.Context, request install.Request, fetch install.Fetch, dryRun bool) (*install.Outcome, error) {
 	if err := s.prepare(ctx, &request, Query{Ahead: dryRun}); err != nil {
+		s.refused(ctx, install.OperationInstall, request, dryRun, err)
 		return nil, err
 	}
 	if dryRun {
@@ -63,6 +65,7 @@ func (s *Site) Install(ctx context.Context, request install.Request, fetch insta
 // Rollback is [install.Installer.Rollback] and [install.Installer.PlanRollback], as Install is.
 func (s *Site) Rollback(ctx context.Context, request install.Request, dryRun bool) (*install.Outcome, error) {
 	if err := s.prepare(ctx, &request, Query{Ahead: dryRun, Back: true}); err != nil {
+		s.refused(ctx, install.OperationRollback, request, dryRun, err)
 		return nil, err
 	}
 	if dryRun {
@@ -107,6 +110,16 @@ func (s *Site) prepare(ctx context.Context, request *install.Request, query Quer
 		request.Seen = install.Seen{}
 	}
 	return err
+}
+
+// refused records a refusal that came before the operation began, as the history has those that come later.
+func (s *Site) refused(ctx context.Context, operation install.Operation, request install.Request, dryRun bool, err error) {
+	if dryRun || request.At == nil || fault.Of(err) != fault.Refused {
+		return
+	}
+	if err := s.Refuse(ctx, operation, request, err); err != nil {
+		s.warn(err.Error())
+	}
 }
 
 // lookup finds the target; nil if it cannot be looked up, which is the installer's to say.

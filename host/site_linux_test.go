@@ -132,3 +132,46 @@ func TestSiteWaitArmed(t *testing.T) {
 		t.Errorf("with a replica: %d, %v", count, err)
 	}
 }
+
+// A refusal by what runs is in the history whenever it came: before the operation began, or by its own judgement.
+func TestSiteRefusalRecorded(t *testing.T) {
+	t.Parallel()
+	old, next := standin.Binary(t, "0.17.6", "0.17.5"), standin.Binary(t, "0.17.7", "0.17.6")
+	binary, dataFile := standin.Install(t, old)
+	site := siteOf(binary, host.Said{})
+	site.Journal = &install.Journal{FS: vfs.OS(), Dir: t.TempDir()}
+	if _, err := site.Install(t.Context(), install.Request{}, fetching(next), false); err != nil {
+		t.Fatal(err)
+	}
+	p := standin.Start(t, binary, dataFile, standin.Options{})
+	p.Must("listening")
+	var runs *host.StillRunsError
+	site.Said.Stopped = true
+	for _, dryRun := range []bool{true, false} {
+		_, err := site.Rollback(t.Context(), install.Request{}, dryRun)
+		if !dryRun && !errors.As(err, &runs) {
+			t.Errorf("error %v", err)
+		}
+	}
+	if _, err := site.Install(t.Context(), install.Request{}, fetching(old), false); !errors.As(err, &runs) {
+		t.Errorf("error %v", err)
+	}
+	site.Said.Stopped = false
+	if _, err := site.Rollback(t.Context(), install.Request{}, false); err == nil || errors.As(err, &runs) {
+		t.Errorf("error %v", err)
+	}
+	history, err := site.Journal.Read("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, record := range history.Records {
+		got = append(got, string(record.Operation)+" "+string(record.Result))
+		if record.Target != binary || record.Result == install.ResultRefused && record.Error == "" {
+			t.Errorf("got %+v", record)
+		}
+	}
+	if want := []string{"install installed", "rollback refused", "install refused", "rollback refused"}; !slices.Equal(got, want) {
+		t.Errorf("recorded are %q, want %q", got, want)
+	}
+}

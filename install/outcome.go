@@ -91,6 +91,16 @@ func (r *run) conclude(record Record, err error) {
 	}
 }
 
+// Refuse records in the history that an operation on the target of request.At was refused before it began, because of what is
+// known of the cluster. The error is that of the history.
+func (in *Installer) Refuse(ctx context.Context, operation Operation, request Request, reason error) error {
+	r := in.begin(operation, request)
+	record := r.record
+	record.Target, record.Phase, record.Time = request.At.Path, PhaseOutcome, time.Now().UTC()
+	record.Result, record.Error = resultOf(reason), clip(reason.Error())
+	return in.Journal.append(ctx, record)
+}
+
 // log adds a record to the journal. Nothing depends on it.
 func (r *run) log(ctx context.Context, record Record) {
 	if err := r.Journal.append(ctx, record); err != nil {
