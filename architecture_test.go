@@ -44,7 +44,7 @@ var rooms = map[string][]string{
 	"inspect":                  {"multiversion", "internal/archive"},
 	"verify":                   {"multiversion", "advisory", "inspect", "internal/objcopy"},
 	"replica":                  {"multiversion", "datafile"},
-	"host":                     {"multiversion", "datafile", "delta", "depot", "replica", "verify", "watch", "install", "fsatomic", "vfs"},
+	"host":                     {"fleet", "multiversion", "datafile", "delta", "depot", "replica", "verify", "watch", "install", "fsatomic", "vfs"},
 	"report":                   {"multiversion", "advisory", "fleet", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs"},
 	"fleet":                    {"multiversion", "advisory"},
 	"inventory":                {"fleet"},

@@ -32,6 +32,9 @@ type Query struct {
 	// Stopped is the operator's word that no replica runs from the target.
 	Stopped bool
 
+	// Restart says that the replicas are restarted after the swap, see [verify.ReplaceOptions].
+	Restart bool
+
 	// Ignore are processes that are no replicas of this cluster, whatever they look like.
 	Ignore []int
 
@@ -73,7 +76,7 @@ type Report struct {
 
 // Options are the report's needs as [verify.Replace] takes them.
 func (r *Report) Options(query Query) verify.ReplaceOptions {
-	options := verify.ReplaceOptions{Needs: r.Needs, Stopped: query.Stopped, Settled: r.Settled, Said: len(query.Running) > 0 || len(query.DataFiles) > 0}
+	options := verify.ReplaceOptions{Needs: r.Needs, Stopped: query.Stopped, Restart: query.Restart, Settled: r.Settled, Said: len(query.Running) > 0 || len(query.DataFiles) > 0}
 	for _, unseen := range r.Unseen {
 		options.Unseen = append(options.Unseen, unseen.Reason)
 	}

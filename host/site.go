@@ -27,6 +27,7 @@ type Said struct {
 	Forget    []string               // data files that no longer belong to a replica of the target
 	Ignore    []int                  // processes that are no replicas of this cluster, whatever they look like
 	Stopped   bool                   // no replica runs from the target
+	Restart   bool                   // the replicas are restarted after the swap, before their cluster can upgrade
 
 	FromPlain      multiversion.Release // of an installed executable that has no multiversion sections
 	AllowDowngrade bool
@@ -138,7 +139,7 @@ func (s *Site) look(ctx context.Context, target *fsatomic.Target, query Query) (
 	if err != nil {
 		return verify.ReplaceOptions{}, install.Seen{}, err
 	}
-	known.Running, known.Stopped, known.Ahead, known.Back = s.Said.Running, s.Said.Stopped, query.Ahead, query.Back
+	known.Running, known.Stopped, known.Restart, known.Ahead, known.Back = s.Said.Running, s.Said.Stopped, s.Said.Restart, query.Ahead, query.Back
 	report, err := Look(ctx, known)
 	for _, warning := range report.Warnings {
 		s.warn(warning)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
@@ -78,6 +79,45 @@ func (in *Installer) Phase(ctx context.Context, name string, request fleet.Fence
 	return nil
 }
 
+// PhaseError says that a run is not in the phase in which something may be done.
+type PhaseError struct{ Is, Wanted fleet.Phase }
+
+// Error names both.
+func (e *PhaseError) Error() string {
+	return fmt.Sprintf("this run is in the phase %s, and that is done in the phase %s alone", e.Is, e.Wanted)
+}
+
+// Class is [fault.Refused].
+func (e *PhaseError) Class() fault.Class { return fault.Refused }
+
+// While does something about a target under its lock, while the run that asks has it and is in a phase. Before it does, errors are those of
+// [Installer.Phase], or a [*PhaseError].
+func (in *Installer) While(ctx context.Context, name string, request fleet.Fence, phase fleet.Phase, wait time.Duration, do func(fsatomic.Target) error) error {
+	target, err := fsatomic.Lookup(in.FS, name)
+	if err != nil {
+		return err
+	}
+	r := in.begin(OperationInstall, Request{Target: name, Wait: wait})
+	r.target = target
+	defer r.close()
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
+	if err := r.know(); err != nil {
+		return err
+	}
+	if r.unread != nil {
+		return r.unknownFence(r.unread)
+	}
+	if err := fleet.Match(r.state.Fence, request); err != nil {
+		return err
+	}
+	if r.state.Fence.Phase != phase {
+		return &PhaseError{r.state.Fence.Phase, phase}
+	}
+	return do(target)
+}
+
 // FenceOf returns the fence of a target, nil if it has none, and whether the session of its holder is
 // alive. It changes nothing and takes no lock.
 func (in *Installer) FenceOf(target fsatomic.Target) (*fleet.Fence, bool, error) {
@@ -107,10 +147,9 @@ func (in *Installer) lockState(ctx context.Context, name string, wait time.Durat
 	}
 	r := in.begin(OperationInstall, Request{Target: name, Wait: wait})
 	r.target = target
-	if err := r.acquire(ctx); err != nil {
-		return nil, err
+	if err = r.acquire(ctx); err == nil {
+		err = r.look(ctx)
 	}
-	err = r.look(ctx)
 	switch {
 	case err != nil:
 	case r.unread != nil:

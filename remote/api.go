@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/report"
 )
@@ -28,17 +29,19 @@ import (
 //	GET  /v1/store    -> StoreAnswer
 //	PUT  /v1/store/sha256/HEX  the artifact's bytes -> depot.Artifact, when it is durable
 //	POST /v1/swap     SwapRequest -> report.Outcome
+//	POST /v1/restart  RestartRequest -> host.Restarted
 //
 // Those of an artifact that is sent as far as the host lacks it are in delta.go.
 //
 // An answer that is no 200 is an [ErrorAnswer].
 const (
-	pathReport = "/v1/report"
-	pathClaim  = "/v1/claim"
-	pathPhase  = "/v1/phase"
-	pathStore  = "/v1/store"
-	pathPut    = "/v1/store/sha256/"
-	pathSwap   = "/v1/swap"
+	pathReport  = "/v1/report"
+	pathClaim   = "/v1/claim"
+	pathPhase   = "/v1/phase"
+	pathStore   = "/v1/store"
+	pathPut     = "/v1/store/sha256/"
+	pathSwap    = "/v1/swap"
+	pathRestart = "/v1/restart"
 
 	// RequestSizeMax is the most bytes of the body of a request.
 	RequestSizeMax = 64 << 10
@@ -85,6 +88,12 @@ type SwapRequest struct {
 	Fence    fleet.Fence `json:"fence"`
 	Artifact string      `json:"artifact"` // its SHA-256 in hexadecimal digits
 	Phase    fleet.Phase `json:"phase"`    // that the fence has with the swap
+}
+
+// RestartRequest restarts the replicas of a target, if the run that asks has it and is aborting. How is the host's own to say.
+type RestartRequest struct {
+	Target string      `json:"target"`
+	Fence  fleet.Fence `json:"fence"`
 }
 
 // ErrorAnswer says why a request was not done.
@@ -175,11 +184,26 @@ func (s *Session) Swap(ctx context.Context, request SwapRequest) (*report.Outcom
 	return &answer, nil
 }
 
+// Restart restarts the replicas of a target by the host's own means, and says which ran before. That they are back is to be seen
+// in the host's report.
+func (s *Session) Restart(ctx context.Context, request RestartRequest) (*host.Restarted, error) {
+	var answer host.Restarted
+	if err := s.within(ctx, s.patience+host.RestartTimeout, http.MethodPost, pathRestart, request, &answer); err != nil {
+		return nil, err
+	}
+	return &answer, nil
+}
+
 // ask is [Session.call] for what a host answers soon. A host that does not, though its connection is alive, is
 // [ReasonSilent].
 func (s *Session) ask(ctx context.Context, method, path string, body, answer any) error {
-	silent := &SessionError{Host: s.Host, Reason: ReasonSilent, Err: fmt.Errorf("nothing came within %v", s.patience)}
-	ctx, cancel := context.WithTimeoutCause(ctx, s.patience, silent)
+	return s.within(ctx, s.patience, method, path, body, answer)
+}
+
+// within is ask for what takes a time that is known.
+func (s *Session) within(ctx context.Context, patience time.Duration, method, path string, body, answer any) error {
+	silent := &SessionError{Host: s.Host, Reason: ReasonSilent, Err: fmt.Errorf("nothing came within %v", patience)}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, silent)
 	defer cancel()
 	return s.call(ctx, method, path, body, answer)
 }

@@ -37,6 +37,9 @@ type Host struct {
 	// nothing that this host has seen, so that with a demand no swap is done.
 	Require string
 
+	// Restart is the host's own command that restarts the replicas of its targets; nil: the units that they are in.
+	Restart []string
+
 	mu       sync.Mutex
 	sessions map[string]*fsatomic.Session // of the claims that this session made, by target
 
@@ -56,6 +59,7 @@ func (h *Host) Handler() http.Handler {
 	mux.HandleFunc("GET "+pathHeld, h.held)
 	mux.HandleFunc("PUT "+pathPut+"{digest}"+suffixDelta, h.putDelta)
 	mux.HandleFunc("POST "+pathSwap, h.swap)
+	mux.HandleFunc("POST "+pathRestart, h.restart)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := mux.Handler(r); known == "" {
 			answerError(w, fault.New(fault.Usage, fmt.Sprintf("this tbctl, %s, does not know the request %s %q", h.Version, r.Method, r.URL.Path)))
@@ -212,15 +216,21 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	if !depot.IsDigest(request.Artifact) {
 		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Artifact))
 	}
-	if err := h.allowed(target, request); err != nil {
+	place, back, err := h.allowed(target, request)
+	if err != nil {
 		return nil, err
+	}
+	site := &host.Site{Installer: h.Installer, Target: target}
+	// While a run aborts it has every host of the cluster, so that none can upgrade, and it restarts the replicas next.
+	site.Said.Restart, site.Said.AllowDowngrade = back, back
+	if back && h.keptBeside(ctx, place, request.Artifact) {
+		return site.Rollback(ctx, install.Request{OldSHA256: request.Artifact, Fence: &request.Fence, Phase: request.Phase, Wait: lockWait}, false)
 	}
 	file, err := h.Store.Open(request.Artifact)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	site := &host.Site{Installer: h.Installer, Target: target}
 	source := "sha256:" + request.Artifact
 	fetch := func(ctx context.Context, to io.Writer) (install.Origin, error) {
 		sum := sha256.New()
@@ -236,12 +246,28 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	}, fetch, false)
 }
 
-// allowed refuses what the stored fence does not let through, before anything is opened or looked at. Under the lock it is
-// asked again.
-func (h *Host) allowed(target string, request SwapRequest) error {
-	place, err := fsatomic.Lookup(h.Installer.FS, target)
+func (h *Host) restart(w http.ResponseWriter, r *http.Request) {
+	var request RestartRequest
+	target, end, err := h.begin(r, &request, func() string { return request.Target })
+	var restarted *host.Restarted
+	if err == nil {
+		defer end()
+		site := &host.Site{Installer: h.Installer, Target: target}
+		restarted, err = site.Restart(r.Context(), request.Fence, h.Restart, lockWait)
+	}
 	if err != nil {
-		return fmt.Errorf("swap: %w", err)
+		answerError(w, err)
+		return
+	}
+	answer(w, http.StatusOK, restarted)
+}
+
+// allowed refuses what the stored fence does not let through, before anything is opened or looked at, and says whether the file that was
+// there before the plan is to be put back. Under the lock it is asked again.
+func (h *Host) allowed(target string, request SwapRequest) (place fsatomic.Target, back bool, err error) {
+	place, err = fsatomic.Lookup(h.Installer.FS, target)
+	if err != nil {
+		return place, false, fmt.Errorf("swap: %w", err)
 	}
 	stored, _, err := h.Installer.FenceOf(place)
 	if err == nil {
@@ -251,9 +277,22 @@ func (h *Host) allowed(target string, request SwapRequest) error {
 		err = stored.Allows("sha256:"+request.Artifact, request.Phase)
 	}
 	if err != nil {
-		return fmt.Errorf("swap: %s: %w", target, err)
+		return place, false, fmt.Errorf("swap: %s: %w", target, err)
 	}
-	return nil
+	return place, "sha256:"+request.Artifact != stored.Artifact, nil
+}
+
+// keptBeside says that an artifact is the previous file of a target, and not the installed one: then both change places, for which no
+// room is needed and nothing has to be in the store.
+func (h *Host) keptBeside(ctx context.Context, place fsatomic.Target, artifact string) bool {
+	is := func(there bool, path string) bool {
+		if !there {
+			return false
+		}
+		file, err := install.Describe(ctx, h.Installer.FS, path)
+		return err == nil && file.SHA256 == artifact
+	}
+	return is(place.OldExists, place.OldPath) && !is(place.Exists, place.Path)
 }
 
 // begin reads a request that is about a target, and waits until no other one of this session is at work on it. The request

@@ -99,9 +99,10 @@ func TestHostTargets(t *testing.T) {
 	before := p.files(t)
 	for _, target := range []string{p.other, filepath.Dir(p.target) + "/../other/tigerbeetle", p.target + "/", "tigerbeetle", "-"} {
 		for path, request := range map[string]any{
-			pathClaim: ClaimRequest{Target: target, Fence: testFence(), TakeOver: true},
-			pathPhase: PhaseRequest{Target: target, Fence: testFence(), Phase: fleet.PhaseDone},
-			pathSwap:  SwapRequest{Target: target, Fence: testFence(), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed},
+			pathClaim:   ClaimRequest{Target: target, Fence: testFence(), TakeOver: true},
+			pathPhase:   PhaseRequest{Target: target, Fence: testFence(), Phase: fleet.PhaseDone},
+			pathSwap:    SwapRequest{Target: target, Fence: testFence(), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed},
+			pathRestart: RestartRequest{Target: target, Fence: testFence()},
 		} {
 			text, err := json.Marshal(request)
 			if err != nil {
@@ -167,7 +168,7 @@ func TestHostNotARequest(t *testing.T) {
 		"": "not a request", "{": "not a request", "[]": "not a request", `{"fence":{"generation":-1}}`: "not a request",
 		"{}" + strings.Repeat(" ", RequestSizeMax): "more than",
 	} {
-		for _, path := range []string{pathClaim, pathPhase, pathSwap} {
+		for _, path := range []string{pathClaim, pathPhase, pathSwap, pathRestart} {
 			if status, answer := p.asked(http.MethodPost, path, []byte(text)); status != http.StatusBadRequest || answer.Class != fault.Usage || !strings.Contains(answer.Message, want) {
 				t.Errorf("%s %.20q: %d, %+v", path, text, status, answer)
 			}
@@ -243,6 +244,7 @@ func FuzzHandler(f *testing.F) {
 	f.Add("POST", pathClaim, claim)
 	f.Add("POST", pathPhase, []byte(`{"phase":"done"}`))
 	f.Add("POST", pathSwap, swap)
+	f.Add("POST", pathRestart, claim)
 	f.Add("PUT", pathPut+hex.EncodeToString(sum[:]), []byte("abc"))
 	f.Add("PUT", pathPut+strings.Repeat("0", 64), []byte("abc"))
 	f.Add("GET", pathStore, []byte(nil))

@@ -80,6 +80,8 @@ func (f *fit) offered(need Need) {
 	switch {
 	case f.options.Stopped:
 		finding.Status, finding.Detail = NotChecked, "no replica runs: nothing has been offered"
+	case f.options.Restart:
+		finding.Status, finding.Detail = NotChecked, "the replica is to be restarted from the new file: what it has offered until then is forgotten"
 	case offered == nil && f.before != nil:
 		finding.Status, finding.Detail = NotChecked, "what the replica has offered is not known: it refuses the installed file, which lacks the release that it runs"
 	case offered == nil:

@@ -93,6 +93,10 @@ type ReplaceOptions struct {
 	// offered before is forgotten.
 	Stopped bool
 
+	// Restart says that the replicas are restarted from the new file, before their cluster can upgrade: what they
+	// have offered is forgotten then. What they run, and their data, they need all the same.
+	Restart bool
+
 	// Host is the platform that the file shall run on, or "" if that does not matter.
 	Host multiversion.Platform
 

@@ -171,6 +171,16 @@ func TestReplace(t *testing.T) {
 			outcome: []string{"offered not-checked", "downgrade remark"}, paths: "0.17.7",
 		},
 		{
+			name: "the old file back, armed with the new and restarted", installed: "6 7 | 8", next: "6 | 7",
+			options: verify.ReplaceOptions{Needs: running(7), AllowDowngrade: true, Restart: true}, ok: true,
+			outcome: []string{"offered not-checked", "downgrade remark"}, paths: "0.17.7",
+		},
+		{
+			name: "the old file back, restarted after promotion", installed: "6 7 | 8", next: "6 | 7",
+			options: verify.ReplaceOptions{Needs: running(8), AllowDowngrade: true, Restart: true},
+			outcome: []string{"running failed RunningVersionNotIncluded", "offered not-checked", "downgrade remark"},
+		},
+		{
 			name: "the old file back, stopped, after promotion", installed: "6 7 | 8", next: "6 | 7",
 			options: verify.ReplaceOptions{Needs: dataFile(8), AllowDowngrade: true, Stopped: true},
 			outcome: []string{"running failed RunningVersionNotIncluded", "offered not-checked", "downgrade remark"},

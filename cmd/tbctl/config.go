@@ -13,6 +13,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/term"
@@ -24,6 +25,7 @@ func settings() []config.Setting {
 	return []config.Setting{
 		{Name: "target", Variable: "TBCTL_TARGET", Path: config.Always},
 		{Name: "targets", List: true, Path: config.Always},
+		{Name: "restart", List: true, CheckList: host.CheckRestart},
 		{Name: "platform", Check: func(value string) error { _, err := release.ParsePlatform(value); return err }},
 		{Name: "mirror", Variable: "TBCTL_MIRROR", Path: func(value string) bool { return !strings.Contains(value, "://") }},
 		{Name: "public-key", Variable: "TBCTL_PUBLIC_KEY", Path: func(value string) bool { return !release.IsPublicKey(value) }},
@@ -106,7 +108,8 @@ type configCmd struct {
 // Help is the long help text.
 func (c *configCmd) Help() string {
 	return `Shows each setting and where it comes from: a flag, an environment variable, the
-user's configuration file, the host's (` + config.System + `), or the default.
+user's configuration file, the host's (` + config.System + `), or the default. So it
+does the list of hosts that tbctl fleet would use, and the line of each of its settings.
 A configuration file is TOML with the names below:
 
   target = "/opt/tigerbeetle/tigerbeetle"
@@ -124,6 +127,8 @@ type setting struct {
 	Name   string `json:"name"`
 	Value  string `json:"value"`
 	Origin string `json:"origin"`
+
+	Problem string `json:"problem,omitempty"` // why it cannot be used
 }
 
 // configResult is the result of the command.
@@ -139,9 +144,16 @@ func (c *configCmd) Run(a *app) error {
 	}
 	var shown []setting
 	for _, each := range settings() {
-		line := a.setting(each.Name)
+		shown = append(shown, a.setting(each.Name))
+	}
+	ofFleet, err := a.fleetSettings()
+	if err != nil {
+		a.warn("the list of hosts cannot be used: %v", err)
+	}
+	shown = append(shown, ofFleet...)
+	for index := range shown {
+		line := &shown[index]
 		line.Value = release.Redact(line.Value) // this output is what people show to others
-		shown = append(shown, line)
 	}
 	sort.SliceStable(shown, func(i, j int) bool { return shown[i].Name < shown[j].Name })
 	a.emit(configResult{shown, config.Files(a.getenv)}, func(out *term.Stream) {
@@ -151,7 +163,11 @@ func (c *configCmd) Run(a *app) error {
 			if value == "" {
 				value = "-"
 			}
-			rows = append(rows, []string{line.Name, term.Printable(value), line.Origin})
+			origin := line.Origin
+			if line.Problem != "" {
+				origin += ", and cannot be used"
+			}
+			rows = append(rows, []string{line.Name, term.Printable(value), term.Printable(origin)})
 		}
 		out.Printf("%s", out.Table([]term.Column{{Title: "setting"}, {Title: "value"}, {Title: "from"}}, rows))
 	})
@@ -165,27 +181,30 @@ func (a *app) setting(name string) setting {
 			continue
 		}
 		if a.onCommandLine[name] {
-			return setting{name, fmt.Sprint(flag.Target.Interface()), "the command line"}
+			return setting{Name: name, Value: fmt.Sprint(flag.Target.Interface()), Origin: "the command line"}
 		}
 		for _, variable := range flag.Tag.Envs {
 			if value := os.Getenv(variable); value != "" {
-				return setting{name, value, "the environment: " + variable}
+				return setting{Name: name, Value: value, Origin: "the environment: " + variable}
 			}
 		}
 	}
 	if name == "target" {
 		if value := a.getenv("TBCTL_TARGET"); value != "" {
-			return setting{name, value, "the environment: TBCTL_TARGET"}
+			return setting{Name: name, Value: value, Origin: "the environment: TBCTL_TARGET"}
 		}
 	}
+	if words := a.config.List(name); name == "restart" && words != nil { // as it would be typed
+		return setting{Name: name, Value: shellWords(words), Origin: a.config.Origin(name)}
+	}
 	if value := a.config.Text(name); value != "" {
-		return setting{name, value, a.config.Origin(name)}
+		return setting{Name: name, Value: value, Origin: a.config.Origin(name)}
 	}
 	defaults := map[string]string{
 		"target": install.TargetDefault, "platform": hostPlatformText(), "state-dir": a.stateDir(), "store": a.storeDir(""), "cache-dir": config.CacheDir(a.getenv), "color": "auto",
 		"github-digest": "false", "idle-timeout": "30s",
 	}
-	return setting{name, defaults[name], "default"}
+	return setting{Name: name, Value: defaults[name], Origin: "default"}
 }
 
 func hostPlatformText() string {

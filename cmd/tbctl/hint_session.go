@@ -34,11 +34,7 @@ func (a *app) hintUnknownFence(err *install.UnknownFenceError) string {
 func hintSession(failed *remote.SessionError, words []string) string {
 	host, ssh := shellWord(failed.Host), "ssh"
 	if len(words) > 0 {
-		quoted := make([]string, len(words))
-		for index, word := range words {
-			quoted[index] = shellWord(word)
-		}
-		ssh = strings.Join(quoted, " ")
+		ssh = shellWords(words)
 	}
 	switch failed.Reason {
 	case remote.ReasonProgram:
@@ -65,4 +61,13 @@ func hintSession(failed *remote.SessionError, words []string) string {
 		return "run the same command again"
 	}
 	return "try it by hand: " + ssh + " " + host + " tbctl --version"
+}
+
+// shellWords is a command as it is typed.
+func shellWords(words []string) string {
+	quoted := make([]string, len(words))
+	for index, word := range words {
+		quoted[index] = shellQuote(word)
+	}
+	return strings.Join(quoted, " ")
 }

@@ -33,7 +33,10 @@ func (c *hostCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	host := &remote.Host{Installer: a.installer(), Targets: targets, Version: readVersion().Version, Store: store, Require: a.config.Text("require")}
+	host := &remote.Host{
+		Installer: a.installer(), Targets: targets, Version: readVersion().Version, Store: store,
+		Require: a.config.Text("require"), Restart: a.config.List("restart"),
+	}
 	defer host.Close()
 	err = remote.Serve(a.ctx, in, a.std.out, host.Handler())
 	if errors.Is(err, remote.ErrNoSession) {

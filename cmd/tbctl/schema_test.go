@@ -20,6 +20,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
@@ -135,7 +136,7 @@ func TestRemoteSchema(t *testing.T) {
 	types := map[string]reflect.Type{
 		"ClaimRequest": reflect.TypeFor[remote.ClaimRequest](), "ClaimAnswer": reflect.TypeFor[remote.ClaimAnswer](), "PhaseRequest": reflect.TypeFor[remote.PhaseRequest](),
 		"SwapRequest": reflect.TypeFor[remote.SwapRequest](), "StoreAnswer": reflect.TypeFor[remote.StoreAnswer](), "Artifact": reflect.TypeFor[depot.Artifact](),
-		"ErrorAnswer": reflect.TypeFor[remote.ErrorAnswer](),
+		"ErrorAnswer": reflect.TypeFor[remote.ErrorAnswer](), "RestartRequest": reflect.TypeFor[remote.RestartRequest](), "Restarted": reflect.TypeFor[host.Restarted](),
 	}
 	for name := range defs {
 		if types[name] == nil {

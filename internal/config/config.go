@@ -45,8 +45,9 @@ type Setting struct {
 
 	// Path reports whether a value is the path of a file, which must be absolute; nil: none is.
 	Path func(value string) bool
-	// Check refuses what no command would take; nil: nothing.
-	Check func(value string) error
+	// Check refuses what no command would take; nil: nothing. CheckList does for a list.
+	Check     func(value string) error
+	CheckList func(values []string) error
 }
 
 // Always is the Path of a setting that is always a path.
@@ -233,12 +234,19 @@ func (s *Setting) checkList(value any) error {
 	if !is || len(elements) == 0 || len(elements) > listMax {
 		return fmt.Errorf("%s must be a list of 1 to %d texts in quotes", s.Name, listMax)
 	}
+	var texts []string
 	for _, element := range elements {
 		text, is := element.(string)
 		if !is || text == "" {
 			return fmt.Errorf("%s must be a list of texts in quotes", s.Name)
 		}
 		if err := s.checkPath(text); err != nil {
+			return fmt.Errorf("%s: %w", s.Name, err)
+		}
+		texts = append(texts, text)
+	}
+	if s.CheckList != nil {
+		if err := s.CheckList(texts); err != nil {
 			return fmt.Errorf("%s: %w", s.Name, err)
 		}
 	}

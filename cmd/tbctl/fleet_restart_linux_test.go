@@ -1,0 +1,170 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/standin"
+	"github.com/tbctl/tbctl/internal/testhost"
+	"github.com/tbctl/tbctl/remote"
+)
+
+// restartScript kills the replica of a host and starts it again, as a service's manager does.
+const restartScript = `#!/bin/sh
+set -eu
+echo "$# $*" >>/var/lib/tigerbeetle/restarts
+cd /var/lib/tigerbeetle
+kill -9 "$(cat pid)"
+STANDIN_UPGRADE=cluster STANDIN_SECOND=20ms setsid /usr/local/bin/tigerbeetle start --addresses=%s 7.tigerbeetle >log 2>&1 </dev/null &
+echo $! >pid
+until grep -q listening log; do sleep 0.01; done
+`
+
+// restartable puts a replica and a script that restarts it on a host.
+func restartable(f *liveFleet, h *testhost.Host, binary []byte) {
+	f.serve(binary)
+	h.Run("sh", "-c", "pgrep -f '^/usr/local/bin/tigerbeetle start' >/var/lib/tigerbeetle/pid")
+	h.WriteFile("/etc/tbctl/restart", fmt.Appendf(nil, restartScript, f.Hosts[0].Address+":3000,"+f.Hosts[1].Address+":3000"), 0o755)
+}
+
+// replicas are the process ids of the replicas that a host shows, and the release that each holds.
+func replicas(t *testing.T, session *remote.Session) (pids []int, armed []string) {
+	t.Helper()
+	shown, err := session.Report(t.Context())
+	if err != nil || shown.Targets[0].Status == nil {
+		t.Fatalf("%+v, %v", shown, err)
+	}
+	for _, replica := range shown.Targets[0].Status.Replicas {
+		pids = append(pids, replica.PID)
+		release := "none"
+		if replica.Armed != nil {
+			release = replica.Armed.Current.String()
+		}
+		armed = append(armed, release)
+	}
+	return pids, armed
+}
+
+// put stores a binary on a host, and returns its SHA-256.
+func put(t *testing.T, session *remote.Session, binary []byte) string {
+	t.Helper()
+	sum := sha256.Sum256(binary)
+	digest := hex.EncodeToString(sum[:])
+	if _, err := session.Put(t.Context(), digest, int64(len(binary)), bytes.NewReader(binary)); err != nil {
+		t.Fatal(err)
+	}
+	return digest
+}
+
+// A rollout that aborts puts the previous file back and restarts the replica, by the host's own command or by the unit that
+// the replica is in; only the run that has the host may, and only while it aborts.
+func TestFleetRestart(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 2) // so that the one which is armed does not upgrade
+	h := f.Hosts[0]
+	previous, next := standin.Binary(t, "0.17.7", "0.17.6"), standin.Binary(t, "0.17.8", "0.17.6", "0.17.7")
+	restartable(f, h, previous)
+	const configured = "restart = [\"/etc/tbctl/restart\", \"tb\", \"a b\"]\n"
+	h.WriteFile("/etc/tbctl/config.toml", []byte(configured), 0o644)
+	ctx := t.Context()
+	session := f.session(h.Name)
+	digest := put(t, session, next)
+	fence := fenceOf(4, 1, "a", "ana")
+	fence.Artifact = "sha256:" + digest
+	granted, err := session.Claim(ctx, remote.ClaimRequest{Fence: fence})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := session.Swap(ctx, remote.SwapRequest{Fence: fence, Artifact: digest, Phase: fleet.PhaseArmed}); err != nil {
+		t.Fatal(err)
+	}
+	restart := func(fence fleet.Fence) (*host.Restarted, error) {
+		return session.Restart(ctx, remote.RestartRequest{Fence: fence})
+	}
+	for { // until it is armed
+		if _, armed := replicas(t, session); slices.Equal(armed, []string{"0.17.8"}) {
+			break
+		}
+	}
+	pids, _ := replicas(t, session)
+	refused := func(what string, fence fleet.Fence, class fault.Class, words string) {
+		t.Helper()
+		if _, err := restart(fence); fault.Of(err) != class || !strings.Contains(err.Error(), words) {
+			t.Errorf("%s: %v", what, err)
+		}
+		if now, _ := replicas(t, session); !slices.Equal(now, pids) {
+			t.Fatalf("%s: the replicas are %v, and were %v", what, now, pids)
+		}
+	}
+	refused("while it arms", fence, fault.Refused, "this run is in the phase armed")
+	if err := session.Phase(ctx, remote.PhaseRequest{Fence: fence, Phase: fleet.PhaseAborting}); err != nil {
+		t.Fatal(err)
+	}
+	late := fence
+	late.Epoch, late.Holder.ID = 2, "bob"
+	refused("by who has not claimed", late, fault.Fenced, "has not claimed")
+
+	// The file that was there before is in nobody's store: it is beside the target.
+	outcome, err := session.Swap(ctx, remote.SwapRequest{Fence: fence, Artifact: strings.TrimPrefix(granted.Previous, "sha256:"), Phase: fleet.PhaseAborting})
+	if err != nil || !outcome.Changed {
+		t.Fatalf("%+v, %v", outcome, err)
+	}
+	restarted, err := restart(fence)
+	if err != nil || !slices.Equal(restarted.PIDs, pids) || !slices.Equal(restarted.Command, []string{"/etc/tbctl/restart", "tb", "a b"}) {
+		t.Fatalf("%+v, %v", restarted, err)
+	}
+	now, armed := replicas(t, session)
+	if slices.Equal(now, pids) || !slices.Equal(armed, []string{"0.17.7"}) {
+		t.Errorf("after the restart: processes %v, were %v, armed %v", now, pids, armed)
+	}
+	if said := h.Run("cat", "/var/lib/tigerbeetle/restarts"); said != "2 tb a b\n" {
+		t.Errorf("it was restarted with %q", said)
+	}
+	pids = now
+
+	// Another setting is of the next session.
+	again := func(setting string) {
+		session.Close()
+		h.WriteFile("/etc/tbctl/config.toml", []byte(setting), 0o644)
+		session = f.session(h.Name)
+	}
+	again(`restart = ["sh", "-c", "echo first; echo no such unit >&2; exit 5"]`)
+	refused("a command that fails", fence, fault.Failed, "exit status 5: it said: first\nno such unit")
+	again("")
+	refused("in no unit", fence, fault.Refused, "is not in a service of systemd: how it is restarted is not known: set restart = ")
+	h.Run("sh", "-c", fmt.Sprintf("echo '0::/system.slice/tb-eu.service' >/run/cgroup; mount --bind /run/cgroup /proc/%d/cgroup", pids[0]))
+	h.WriteFile("/run/systemctl", []byte("#!/bin/sh\nset -eu\n[ \"$*\" = 'restart tb-eu.service' ]\nexec /etc/tbctl/restart\n"), 0o755)
+	h.Run("sh", "-c", "mkdir -p /run/bin/upper /run/bin/work; mount -t overlay -o lowerdir=/usr/bin,upperdir=/run/bin/upper,workdir=/run/bin/work overlay /usr/bin; rm -f /usr/bin/systemctl; cp /run/systemctl /usr/bin/systemctl")
+	again("")
+	restarted, err = restart(fence)
+	if err != nil || !slices.Equal(restarted.PIDs, pids) || !slices.Equal(restarted.Command, []string{"systemctl", "restart", "tb-eu.service"}) {
+		t.Fatalf("%+v, %v", restarted, err)
+	}
+	if now, _ := replicas(t, session); slices.Equal(now, pids) || len(now) != 1 {
+		t.Errorf("after the unit's restart: processes %v, were %v", now, pids)
+	}
+
+	// One that nobody waits for any more is ended in order.
+	h.WriteFile("/etc/tbctl/slow", []byte("#!/bin/sh\necho >/run/slow.begun\nuntil [ -e /run/slow.go ]; do sleep 0.01; done\necho >/run/slow.done\n"), 0o755)
+	again(`restart = ["/etc/tbctl/slow"]`)
+	gone, leave := context.WithCancel(ctx)
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		session.Restart(gone, remote.RestartRequest{Fence: fence})
+	}()
+	h.Run("sh", "-c", "until [ -e /run/slow.begun ]; do sleep 0.01; done")
+	leave()
+	<-left
+	session.Close()
+	h.Run("sh", "-c", "touch /run/slow.go; until [ -e /run/slow.done ]; do sleep 0.01; done")
+}
