@@ -506,7 +506,7 @@ func (d *Depot) receipts(digest string) ([]Receipt, error) {
 		return receipts, err
 	}
 	if err := json.Unmarshal(text, &receipts); err != nil {
-		return []Receipt{}, fmt.Errorf("%s: %w", d.ReceiptsPath(digest), err)
+		return []Receipt{}, fmt.Errorf("%s: %w", d.ReceiptsPath(digest), fault.JSON(err))
 	}
 	if receipts == nil { // null
 		receipts = []Receipt{}

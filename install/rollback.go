@@ -348,7 +348,7 @@ func (r *run) recognize(old *File) (doubt string, err error) {
 			Reason: fmt.Sprintf("it is not the file that was displaced: its sha256 is %s, and %s was recorded", old.SHA256, recorded.SHA256),
 		}
 	default:
-		doubt = "nothing is recorded of " + old.Path + ": it was kept by an earlier tbctl, or put there by hand"
+		doubt = "nothing is recorded of " + old.Path + ": whether it is the file that was displaced is not known"
 	}
 	return doubt, nil
 }

@@ -188,7 +188,7 @@ func parseState(text []byte) (*State, error) {
 		Version int `json:"version"`
 	}
 	if err := json.Unmarshal(text, &version); err != nil {
-		return nil, err
+		return nil, fault.JSON(err)
 	}
 	if version.Version > stateVersionHeld {
 		return nil, fmt.Errorf("%w: its version is %d, not %d", ErrStateVersion, version.Version, stateVersionHeld)
@@ -198,7 +198,7 @@ func parseState(text []byte) (*State, error) {
 	}
 	state := new(State)
 	if err := json.Unmarshal(text, state); err != nil {
-		return nil, err
+		return nil, fault.JSON(err)
 	}
 	if state.Fence != nil {
 		if err := state.Fence.Check(); err != nil {
@@ -212,7 +212,7 @@ func parseState(text []byte) (*State, error) {
 		err = json.Unmarshal(again, new(State))
 	}
 	if err != nil {
-		return nil, err
+		return nil, fault.JSON(err)
 	}
 	return state, nil
 }

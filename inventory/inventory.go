@@ -3,9 +3,10 @@
 package inventory
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"math"
 	"net"
 	"path"
 	"slices"
@@ -28,6 +29,9 @@ const (
 	ClustersMax = 1000
 	// HostsMax is the most hosts that are named without one.
 	HostsMax = 1000
+
+	// MistakesMax is the most mistakes that are told.
+	MistakesMax = 20
 
 	clusterNameMax = 64 // bytes
 	commandMax     = 64 // words of a command
@@ -56,86 +60,90 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// tomlFile is how the file has it.
-type tomlFile struct {
-	Become    []string      `toml:"become"`
-	SSH       []string      `toml:"ssh"`
-	State     string        `toml:"state"`
-	Artifacts string        `toml:"artifacts"`
-	Clusters  []tomlCluster `toml:"cluster"`
-}
+// Errors are the mistakes of an inventory, by their lines: at most [MistakesMax] of them. Each is an [*Error].
+type Errors []error
 
-type tomlCluster struct {
-	Name  string              `toml:"name"`
-	Hosts []string            `toml:"hosts"`
-	Soak  duration            `toml:"soak"`
-	Wave  int                 `toml:"wave"`
-	At    map[string]tomlHost `toml:"at"`
-}
-
-type tomlHost struct {
-	Target string `toml:"target"`
-	Depot  string `toml:"depot"`
-}
-
-type duration time.Duration
-
-// UnmarshalText reads a duration as Go writes it, such as 2h30m.
-func (d *duration) UnmarshalText(text []byte) error {
-	value, err := time.ParseDuration(string(text))
-	if err == nil && value < 0 {
-		err = fmt.Errorf("%s is less than nothing", text)
+// Error tells each on a line of its own.
+func (e Errors) Error() string {
+	texts := make([]string, len(e))
+	for i, err := range e {
+		texts[i] = err.Error()
 	}
-	*d = duration(value)
-	return err
+	if len(e) == MistakesMax {
+		texts = append(texts, "what else is wrong is not told")
+	}
+	return strings.Join(texts, "\n")
 }
 
-// Parse reads an inventory; file is its name, for errors, which are
-// [*Error]. Keys that are not known are errors.
+// Unwrap returns them.
+func (e Errors) Unwrap() []error { return e }
+
+// Parse reads an inventory; file is its name, for errors. Keys that are not known are errors. What is wrong is an [*Error] where nothing
+// can be read of it, and otherwise [Errors].
 func Parse(file string, text []byte) (*fleet.Inventory, error) {
 	if len(text) > SizeMax {
 		return nil, &Error{File: file, Err: fmt.Errorf("larger than %d bytes", SizeMax)}
 	}
-	var from tomlFile
-	decoder := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields()
-	if err := decoder.Decode(&from); err != nil {
-		return nil, decodeError(file, err)
+	var from map[string]any
+	if err := toml.Unmarshal(text, &from); err != nil {
+		return nil, syntaxError(file, err)
 	}
-	r := reader{file, text}
-	inventory := &fleet.Inventory{Become: from.Become, SSH: from.SSH, State: from.State, Artifacts: from.Artifacts}
-	for key, words := range map[string][]string{"become": from.Become, "ssh": from.SSH} {
-		if err := checkCommand(words); err != nil {
-			return nil, r.wrong(err, -1, key)
-		}
-	}
-	if len(from.Clusters) > ClustersMax {
-		return nil, r.wrong(fmt.Errorf("more than %d clusters", ClustersMax), ClustersMax, "name")
+	r := &reader{file: file, text: text}
+	whole := section{reader: r, table: from, cluster: -1}
+	whole.only("become", "ssh", "state", "artifacts", "cluster")
+	inventory := &fleet.Inventory{Become: whole.command("become"), SSH: whole.command("ssh"), State: whole.text("state"), Artifacts: whole.text("artifacts")}
+	clusters := whole.list("cluster", "must be tables, each begun by [[cluster]]")
+	if len(clusters) > ClustersMax {
+		r.wrong(fmt.Errorf("more than %d clusters", ClustersMax), ClustersMax, "name")
+		clusters = nil
 	}
 	placed := map[string][]place{}
-	for i, from := range from.Clusters {
-		cluster, err := r.cluster(i, from)
-		if err != nil {
-			return nil, err
+	for i, value := range clusters {
+		table, is := value.(map[string]any)
+		if !is {
+			whole.wrong("cluster", errors.New("must be tables, each begun by [[cluster]]"))
+			break
 		}
+		cluster := r.readCluster(section{reader: r, table: table, cluster: i})
 		if cluster.Wave == 0 {
 			cluster.Wave = i + 1
 		}
 		for _, other := range inventory.Clusters {
-			if other.Name == cluster.Name {
-				return nil, r.wrong(fmt.Errorf("%q is the name of two clusters", cluster.Name), i, "name")
+			if other.Name == cluster.Name && other.Name != "" {
+				r.wrong(fmt.Errorf("%q is the name of two clusters", cluster.Name), i, "name")
+				break
 			}
 		}
-		for _, host := range cluster.Hosts {
-			for _, other := range placed[host.Name] {
-				if err := r.apart(host, other); err != nil {
-					return nil, r.wrong(err, i, "hosts")
-				}
-			}
-			placed[host.Name] = append(placed[host.Name], place{cluster.Name, i, host.Target})
+		if err := r.place(placed, cluster, i); err != nil {
+			r.wrong(err, i, "hosts")
 		}
 		inventory.Clusters = append(inventory.Clusters, cluster)
+		if r.full() {
+			break
+		}
 	}
-	return inventory, nil
+	if len(r.mistakes) == 0 {
+		return inventory, nil
+	}
+	slices.SortStableFunc(r.mistakes, func(a, b *Error) int { return a.Line - b.Line })
+	var all Errors
+	for _, each := range r.mistakes {
+		all = append(all, each)
+	}
+	return nil, all
+}
+
+// place notes where the hosts of a cluster are, and refuses one that may share a target with another's.
+func (r *reader) place(placed map[string][]place, cluster fleet.Cluster, i int) error {
+	for _, host := range cluster.Hosts {
+		for _, other := range placed[host.Name] {
+			if err := r.apart(host, other); err != nil {
+				return err
+			}
+		}
+		placed[host.Name] = append(placed[host.Name], place{cluster.Name, i, host.Target})
+	}
+	return nil
 }
 
 // place is where a host is in an inventory.
@@ -146,7 +154,7 @@ type place struct {
 }
 
 // apart refuses two clusters that may share a target. Without one all targets of the host's own configuration are meant.
-func (r reader) apart(host fleet.Host, other place) error {
+func (r *reader) apart(host fleet.Host, other place) error {
 	where := fmt.Sprintf("%s is a host of %s too, in line %d", host.Name, other.cluster, lineOf(r.text, other.index, []string{"cluster", "hosts"}))
 	switch {
 	case host.Target == other.target && host.Target != "":
@@ -178,81 +186,196 @@ func OfHosts(names []string) (*fleet.Inventory, error) {
 	return &fleet.Inventory{Clusters: []fleet.Cluster{cluster}}, nil
 }
 
-// reader reads the parts of one file.
+// reader reads the parts of one file, and collects its mistakes.
 type reader struct {
-	file string
-	text []byte
+	file     string
+	text     []byte
+	mistakes []*Error
 }
 
-// cluster reads the i-th cluster.
-func (r reader) cluster(i int, from tomlCluster) (fleet.Cluster, error) {
-	cluster := fleet.Cluster{Name: from.Name, Soak: time.Duration(from.Soak), Wave: from.Wave}
-	switch {
-	case from.Name == "":
-		return cluster, r.wrong(errors.New("a cluster needs a name"), i, "name")
-	case len(from.Name) > clusterNameMax || !onlyOf(from.Name, letters+"._-") || !onlyOf(from.Name[:1], letters):
-		return cluster, r.wrong(fmt.Errorf("%q: at most %d letters, digits and . _ -, the first a letter or digit", from.Name, clusterNameMax), i, "name")
-	case from.Wave < 0:
-		return cluster, r.wrong(fmt.Errorf("%d: waves are counted from 1", from.Wave), i, "wave")
-	case len(from.Hosts) == 0:
-		return cluster, r.wrong(errors.New("a cluster needs hosts"), i, "hosts")
-	}
-	for _, pattern := range from.Hosts {
-		names, err := ExpandHosts(pattern)
-		if err != nil {
-			return cluster, r.wrong(err, i, "hosts")
-		}
-		for _, name := range names {
-			if slices.ContainsFunc(cluster.Hosts, func(h fleet.Host) bool { return h.Name == name }) {
-				return cluster, r.wrong(fmt.Errorf("%s is named twice", name), i, "hosts")
-			}
-			cluster.Hosts = append(cluster.Hosts, fleet.Host{Name: name, Target: from.At[name].Target, Depot: from.At[name].Depot})
-		}
-		if len(cluster.Hosts) > ClusterHostsMax {
-			return cluster, r.wrong(fmt.Errorf("more than %d hosts: a cluster has at most six replicas and six standbys", ClusterHostsMax), i, "hosts")
-		}
-	}
-	for name, at := range from.At {
-		if !slices.ContainsFunc(cluster.Hosts, func(h fleet.Host) bool { return h.Name == name }) {
-			return cluster, r.wrong(fmt.Errorf("%q is no host of %s", name, from.Name), i, "at", name)
-		}
-		if at.Target != "" && (!path.IsAbs(at.Target) || path.Clean(at.Target) != at.Target) {
-			return cluster, r.wrong(fmt.Errorf("%q: write the whole path, from / on", at.Target), i, "at", name, "target")
-		}
-		if at.Depot != "" {
-			if _, _, err := net.SplitHostPort(at.Depot); err != nil {
-				return cluster, r.wrong(fmt.Errorf("%q: write it as address:port", at.Depot), i, "at", name, "depot")
-			}
-		}
-	}
-	return cluster, nil
-}
+// full says that no more mistakes are told.
+func (r *reader) full() bool { return len(r.mistakes) >= MistakesMax }
 
-// wrong returns an error that names the key, below the i-th cluster unless i is negative,
-// and the line that it is in.
-func (r reader) wrong(err error, i int, key ...string) error {
+// wrong notes a mistake of a key, below the i-th cluster unless i is negative, with the line that it is in.
+func (r *reader) wrong(err error, i int, key ...string) {
+	if r.full() {
+		return
+	}
 	if i >= 0 {
 		key = append([]string{"cluster"}, key...)
 	}
-	return &Error{r.file, lineOf(r.text, i, key), strings.Join(key, "."), err}
+	r.mistakes = append(r.mistakes, &Error{r.file, lineOf(r.text, i, key), strings.Join(key, "."), err})
 }
 
-// decodeError says where the decoder stopped.
-func decodeError(file string, err error) error {
-	var (
-		unknown *toml.StrictMissingError
-		decode  *toml.DecodeError
-	)
-	switch {
-	case errors.As(err, &unknown) && len(unknown.Errors) > 0:
-		first := unknown.Errors[0]
-		line, _ := first.Position()
-		return &Error{file, line, strings.Join(first.Key(), "."), errors.New("not a key of an inventory")}
-	case errors.As(err, &decode):
-		line, _ := decode.Position()
-		return &Error{file, line, strings.Join(decode.Key(), "."), errors.New(strings.TrimPrefix(decode.Error(), "toml: "))}
+// section is a table of the file: its values by their keys. A value of another kind is a mistake, and is told as one that
+// is not there.
+type section struct {
+	*reader
+	table   map[string]any
+	cluster int      // that it is of; less than 0: of none
+	path    []string // below the cluster
+}
+
+func (s section) wrong(key string, err error) {
+	s.reader.wrong(err, s.cluster, append(slices.Clone(s.path), key)...)
+}
+
+// only refuses every other key.
+func (s section) only(keys ...string) {
+	for _, key := range slices.Sorted(maps.Keys(s.table)) {
+		if !slices.Contains(keys, key) {
+			s.wrong(key, errors.New("not a key of an inventory"))
+		}
 	}
-	return &Error{File: file, Err: err}
+}
+
+func (s section) text(key string) string {
+	text, is := s.table[key].(string)
+	if !is && s.table[key] != nil {
+		s.wrong(key, errors.New(`must be a text in quotes, as "text"`))
+	}
+	return text
+}
+
+func (s section) number(key string) int {
+	number, is := s.table[key].(int64)
+	if (!is && s.table[key] != nil) || number > math.MaxInt32 {
+		s.wrong(key, errors.New("must be a number, as 1"))
+		return 0
+	}
+	return int(number)
+}
+
+// duration is a time as Go writes it, such as 2h30m.
+func (s section) duration(key string) time.Duration {
+	text := s.text(key)
+	if text == "" {
+		return 0
+	}
+	value, err := time.ParseDuration(text)
+	switch {
+	case err != nil:
+		s.wrong(key, fmt.Errorf(`%q is no time: write it as "2h30m" or "90s"`, text))
+	case value < 0:
+		s.wrong(key, fmt.Errorf("%s is less than nothing", text))
+	}
+	return value
+}
+
+func (s section) list(key, must string) []any {
+	list, is := s.table[key].([]any)
+	if !is && s.table[key] != nil {
+		s.wrong(key, errors.New(must))
+	}
+	return list
+}
+
+func (s section) words(key string) []string {
+	const must = `must be a list of texts in quotes, as ["one", "two"]`
+	var words []string
+	for _, value := range s.list(key, must) {
+		word, is := value.(string)
+		if !is {
+			s.wrong(key, errors.New(must))
+			return nil
+		}
+		words = append(words, word)
+	}
+	return words
+}
+
+// command is what a program is started with.
+func (s section) command(key string) []string {
+	words := s.words(key)
+	if err := checkCommand(words); err != nil {
+		s.wrong(key, err)
+	}
+	return words
+}
+
+// below is the table of a key.
+func (s section) below(key string) section {
+	table, is := s.table[key].(map[string]any)
+	if !is && s.table[key] != nil {
+		s.wrong(key, errors.New("must be a table, as [cluster.at.\"host\"]"))
+	}
+	return section{s.reader, table, s.cluster, append(slices.Clone(s.path), key)}
+}
+
+// readCluster reads a cluster as far as it is right.
+func (r *reader) readCluster(s section) fleet.Cluster {
+	s.only("name", "hosts", "soak", "wave", "at")
+	cluster := fleet.Cluster{Name: s.text("name"), Soak: s.duration("soak"), Wave: s.number("wave")}
+	switch name := cluster.Name; {
+	case name == "" && (s.table["name"] == nil || s.table["name"] == ""):
+		s.wrong("name", errors.New("a cluster needs a name"))
+	case name != "" && (len(name) > clusterNameMax || !onlyOf(name, letters+"._-") || !onlyOf(name[:1], letters)):
+		s.wrong("name", fmt.Errorf("%q: at most %d letters, digits and . _ -, the first a letter or digit", name, clusterNameMax))
+	}
+	if cluster.Wave < 0 {
+		s.wrong("wave", fmt.Errorf("%d: waves are counted from 1", cluster.Wave))
+	}
+	at, known := s.below("at"), len(r.mistakes)
+	cluster.Hosts = s.hosts(at)
+	all := len(r.mistakes) == known // the hosts are known
+	for _, name := range slices.Sorted(maps.Keys(at.table)) {
+		if all && !slices.ContainsFunc(cluster.Hosts, func(h fleet.Host) bool { return h.Name == name }) {
+			at.wrong(name, fmt.Errorf("%q is no host of %s", name, cluster.Name))
+		}
+		one := at.below(name)
+		one.only("target", "depot")
+		if target := one.text("target"); target != "" && (!path.IsAbs(target) || path.Clean(target) != target) {
+			one.wrong("target", fmt.Errorf("%q: write the whole path, from / on", target))
+		}
+		if depot := one.text("depot"); depot != "" {
+			if _, _, err := net.SplitHostPort(depot); err != nil {
+				one.wrong("depot", fmt.Errorf("%q: write it as address:port", depot))
+			}
+		}
+	}
+	return cluster
+}
+
+// hosts are those of a cluster, with what is set for each.
+func (s section) hosts(at section) []fleet.Host {
+	patterns := s.words("hosts")
+	if list, is := s.table["hosts"].([]any); s.table["hosts"] == nil || is && len(list) == 0 {
+		s.wrong("hosts", errors.New("a cluster needs hosts"))
+	}
+	var hosts []fleet.Host
+	for _, pattern := range patterns {
+		names, err := ExpandHosts(pattern)
+		if err != nil {
+			s.wrong("hosts", err)
+			continue
+		}
+		for _, name := range names {
+			if slices.ContainsFunc(hosts, func(h fleet.Host) bool { return h.Name == name }) {
+				s.wrong("hosts", fmt.Errorf("%s is named twice", name))
+				continue
+			}
+			host := fleet.Host{Name: name}
+			if set, is := at.table[name].(map[string]any); is { // a value of another kind is told where they are read
+				host.Target, _ = set["target"].(string)
+				host.Depot, _ = set["depot"].(string)
+			}
+			hosts = append(hosts, host)
+		}
+		if len(hosts) > ClusterHostsMax {
+			s.wrong("hosts", fmt.Errorf("more than %d hosts: a cluster has at most six replicas and six standbys", ClusterHostsMax))
+			break
+		}
+	}
+	return hosts
+}
+
+// syntaxError says where the file is no TOML any more: what comes after is not read.
+func syntaxError(file string, err error) error {
+	if decode, ok := errors.AsType[*toml.DecodeError](err); ok {
+		line, _ := decode.Position()
+		return &Error{file, line, strings.Join(decode.Key(), "."), errors.New("not TOML: " + strings.TrimPrefix(decode.Error(), "toml: "))}
+	}
+	return &Error{File: file, Err: fmt.Errorf("not TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))}
 }
 
 // lineOf returns the line of a key, below the i-th element of cluster unless i is negative. Where

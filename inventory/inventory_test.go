@@ -121,6 +121,59 @@ func TestInventoryMistakes(t *testing.T) {
 	}
 }
 
+// TestEveryMistake: all mistakes of a file are told, each once and in the order of their lines, whatever they are; of a file that
+// is full of them the first.
+func TestEveryMistake(t *testing.T) {
+	t.Parallel()
+	_, err := Parse("fleet.toml", []byte(`become = "sudo"
+colour = 1
+[[cluster]]
+name = "-a"
+hosts = ["tb0", "tb[1", "tb0"]
+soak = "2 hours"
+wave = "first"
+[cluster.at.tb9]
+target = "a"
+depot = 1
+[[cluster]]
+hosts = [1]
+state = "x"
+at = 1
+`))
+	const want = `fleet.toml:1: become: must be a list of texts in quotes, as ["one", "two"]
+fleet.toml:2: colour: not a key of an inventory
+fleet.toml:4: cluster.name: "-a": at most 64 letters, digits and . _ -, the first a letter or digit
+fleet.toml:5: cluster.hosts: host "tb[1": a bracket is not closed
+fleet.toml:5: cluster.hosts: tb0 is named twice
+fleet.toml:6: cluster.soak: "2 hours" is no time: write it as "2h30m" or "90s"
+fleet.toml:7: cluster.wave: must be a number, as 1
+fleet.toml:9: cluster.at.tb9.target: "a": write the whole path, from / on
+fleet.toml:10: cluster.at.tb9.depot: must be a text in quotes, as "text"
+fleet.toml:11: cluster.name: a cluster needs a name
+fleet.toml:12: cluster.hosts: must be a list of texts in quotes, as ["one", "two"]
+fleet.toml:13: cluster.state: not a key of an inventory
+fleet.toml:14: cluster.at: must be a table, as [cluster.at."host"]`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want\n%s", err, want)
+	}
+	_, err = Parse("fleet.toml", []byte(strings.Repeat("[[cluster]]\nname = 1\n", 100)))
+	var all Errors
+	if !errors.As(err, &all) || len(all) != MistakesMax || !strings.HasSuffix(err.Error(), "\nwhat else is wrong is not told") {
+		t.Errorf("a file full of mistakes: %v", err)
+	}
+	for text, want := range map[string]string{
+		"cluster = 1\n":              "fleet.toml:1: cluster: must be tables, each begun by [[cluster]]",
+		"cluster = [1]\n":            "fleet.toml:1: cluster: must be tables, each begun by [[cluster]]",
+		"ssh = [\"ssh\", 1]\n":       `fleet.toml:1: ssh: must be a list of texts in quotes, as ["one", "two"]`,
+		"state = x\n":                "fleet.toml:1: not TOML: ",
+		"state = 'a'\nstate = 'b'\n": "fleet.toml:2: state: not TOML: ",
+	} {
+		if _, err := Parse("fleet.toml", []byte(text)); err == nil || !strings.HasPrefix(err.Error(), want) || strings.Contains(err.Error(), "toml: key") {
+			t.Errorf("%q: %v, want %s", text, err, want)
+		}
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	f.Add([]byte(inventoryText))
 	f.Add([]byte("[[cluster]]\nname = 'a'\nhosts = ['tb0']\nat.tb0.depot = '10.0.0.1'\n"))

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tbctl/tbctl/fault"
 )
 
 const (
@@ -197,7 +199,7 @@ func readAnswer(resp *http.Response, authenticated, list bool) (apiAnswer, error
 	case body.err != nil && body.err != io.EOF:
 		return apiAnswer{}, body.err
 	case err != nil:
-		return apiAnswer{}, protocolError("the API's answer: %.200v", err)
+		return apiAnswer{}, protocolError("the API's answer: %.200v", fault.JSON(err))
 	}
 	return answer, nil
 }

@@ -245,7 +245,7 @@ func (s *Session) send(request *http.Request, answer any) error {
 	case bytes.Count(text, []byte(","))+bytes.Count(text, []byte("{")) > sizeMax/valueSize:
 		return fmt.Errorf("host %s: an answer of more than %d values", s.Host, sizeMax/valueSize)
 	case response.StatusCode == http.StatusOK:
-		err = json.Unmarshal(text, answer)
+		err = fault.JSON(json.Unmarshal(text, answer))
 	default:
 		failed := &AnswerError{Host: s.Host}
 		if err = json.Unmarshal(text, &failed.Answer); err == nil && failed.Answer.Class != fault.None {

@@ -152,7 +152,7 @@ func readDelta(r io.Reader) (DeltaRequest, io.Reader, error) {
 		return request, nil, fmt.Errorf("read the recipe: %w", err)
 	}
 	if err := json.Unmarshal(line, &request); err != nil {
-		return request, nil, fault.New(fault.Usage, "not a recipe: "+err.Error())
+		return request, nil, fault.New(fault.Usage, "not a recipe: "+fault.JSON(err).Error())
 	}
 	if err := request.Recipe.Check(); err != nil {
 		return request, nil, fault.New(fault.Usage, err.Error())

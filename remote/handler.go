@@ -316,7 +316,7 @@ func (h *Host) read(r *http.Request, request any, target func() string) (string,
 		return "", fmt.Errorf("read the request: %w", err)
 	}
 	if err := json.Unmarshal(text, request); err != nil {
-		return "", fault.New(fault.Usage, "not a request: "+err.Error())
+		return "", fault.New(fault.Usage, "not a request: "+fault.JSON(err).Error())
 	}
 	return h.named(target())
 }

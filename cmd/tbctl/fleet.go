@@ -153,6 +153,9 @@ func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, err
 		if text == nil {
 			return nil, usage("tbctl fleet status HOST…, or write fleet.toml", "no hosts are named, and there is no fleet.toml")
 		}
+		if len(list.Clusters) == 0 {
+			return nil, usage(`write one: [[cluster]], then name = "ledger" and hosts = ["tb0", "tb1"] on lines of their own; or name hosts: tbctl fleet status HOST…`, "%s has no cluster", name)
+		}
 		return list, nil
 	}
 	var clusters []fleet.Cluster

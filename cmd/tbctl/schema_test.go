@@ -258,6 +258,9 @@ func TestSchemaOutput(t *testing.T) {
 		"FIX": fixtures, "DIR": dir, "SUM": fmt.Sprintf("%x", sha256.Sum256(zip)), "HOME": dir, "TBCTL_CONFIG": os.DevNull,
 		"TBCTL_CACHE_DIR": filepath.Join(dir, "cache"),
 	}
+	if err := os.Mkdir(filepath.Join(dir, "state"), 0o755); err != nil { // that history may be asked for
+		t.Fatal(err)
+	}
 	getenv := func(name string) string { return env[name] }
 	seen := make(map[string]int)
 	for _, one := range schemaRuns {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,8 @@ const (
 	// fileSizeMax bounds a configuration file in bytes.
 	fileSizeMax = 64 << 10
 
-	listMax = 64 // elements of a setting that is a list
+	listMax     = 64 // elements of a setting that is a list
+	mistakesMax = 20 // that are told of a file
 )
 
 // Setting is a name that a configuration file may set.
@@ -74,6 +76,19 @@ func (e *Error) Error() string { return "configuration " + e.Path + ": " + e.Err
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// mistakes are all that is wrong with a file, at most mistakesMax.
+type mistakes []error
+
+func (m mistakes) Error() string {
+	texts := make([]string, len(m))
+	for index, each := range m {
+		texts[index] = each.Error()
+	}
+	return strings.Join(texts, "; ")
+}
+
+func (m mistakes) Unwrap() []error { return m }
+
 // RelativePathError says that a setting means another file in each directory.
 type RelativePathError struct{ Value string }
 
@@ -112,11 +127,15 @@ func Load(settings []Setting, getenv func(string) string) (*Config, error) {
 	named := getenv(Variable) != ""
 	for _, path := range Files(getenv) {
 		values, err := loaded.read(path, named)
-		for name, value := range values {
-			if err = check(settings, name, value); err != nil {
-				break
+		var mistakes mistakes
+		for _, name := range slices.Sorted(maps.Keys(values)) {
+			if wrong := check(settings, name, values[name]); wrong != nil && len(mistakes) < mistakesMax {
+				mistakes = append(mistakes, wrong)
 			}
-			loaded.values[name], loaded.origin[name] = value, path
+			loaded.values[name], loaded.origin[name] = values[name], path
+		}
+		if len(mistakes) > 0 {
+			err = mistakes
 		}
 		if err != nil {
 			return nil, &Error{Path: path, Err: err}
@@ -156,7 +175,9 @@ func (c *Config) read(path string, named bool) (map[string]any, error) {
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
 		line, _ := at.Position()
-		err = fmt.Errorf("line %d: %s", line, strings.TrimPrefix(at.Error(), "toml: "))
+		err = fmt.Errorf("line %d: not TOML: %s", line, strings.TrimPrefix(at.Error(), "toml: "))
+	} else if err != nil {
+		err = fmt.Errorf("not TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))
 	}
 	return values, err
 }
