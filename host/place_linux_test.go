@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -84,5 +85,38 @@ func TestSamePlace(t *testing.T) {
 				t.Errorf("the victim's target was changed: %v", err)
 			}
 		})
+	}
+}
+
+// TestSamePlaceArmed: a name that leads to another target after the operation is not waited for there.
+func TestSamePlaceArmed(t *testing.T) {
+	t.Parallel()
+	older, newer := standin.Binary(t, "0.17.6", "0.17.5"), standin.Binary(t, "0.17.7", "0.17.6")
+	for _, dryRun := range []bool{false, true} {
+		victim, dataFile := standin.Install(t, newer)
+		standin.Start(t, victim, dataFile, standin.Options{}).Must("listening")
+		above := t.TempDir()
+		bin, other := filepath.Join(above, "bin"), filepath.Join(above, "other")
+		target := filepath.Join(bin, filepath.Base(victim))
+		if err := errors.Join(os.Mkdir(bin, 0o755), os.WriteFile(target, older, 0o755), os.Symlink(filepath.Dir(victim), other)); err != nil {
+			t.Fatal(err)
+		}
+		site := siteOf(target, host.Said{})
+		if _, err := site.Install(t.Context(), install.Request{}, fetching(newer), dryRun); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Renameat2(unix.AT_FDCWD, bin, unix.AT_FDCWD, other, unix.RENAME_EXCHANGE); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		count := 0
+		if dryRun {
+			count, err = site.ForeseeArmed(t.Context(), true)
+		} else {
+			count, err = site.WaitArmed(t.Context(), time.Minute, false, nil)
+		}
+		if count != 0 || !errors.Is(err, fsatomic.ErrChanged) {
+			t.Errorf("dry run %t: %d replicas, error %v", dryRun, count, err)
+		}
 	}
 }

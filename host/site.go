@@ -47,6 +47,8 @@ type Site struct {
 
 	// Report is what the last look found.
 	Report Report
+
+	at *fsatomic.Target // of the last operation; nil: there was none, or it could not be looked up
 }
 
 // Install is [install.Installer.Install], or for a dry run [install.Installer.Plan], of a
@@ -104,6 +106,7 @@ func (s *Site) prepare(ctx context.Context, request *install.Request, query Quer
 	}
 	var err error
 	request.At = s.lookup()
+	s.at = request.At
 	if request.Fit, request.Seen, err = s.look(ctx, request.At, query); err != nil && !query.Ahead {
 		s.remember(ctx, request.At, request.Seen, false)
 	}
@@ -121,6 +124,14 @@ func (s *Site) refused(ctx context.Context, operation install.Operation, request
 	if err := s.Refuse(ctx, operation, request, err); err != nil {
 		s.warn(err.Error())
 	}
+}
+
+// place is the target of the last operation, or of none yet as it is now. What is waited for is about that one.
+func (s *Site) place() *fsatomic.Target {
+	if s.at != nil {
+		return s.at
+	}
+	return s.lookup()
 }
 
 // lookup finds the target; nil if it cannot be looked up, which is the installer's to say.
@@ -241,11 +252,19 @@ func (e *UnseenError) Error() string {
 	return "whether every replica has taken it cannot be seen from here: " + strings.Join(why, "; ")
 }
 
-// ForeseeArmed says what would keep [Site.WaitArmed] from ending well whatever the replicas do, and returns
+// ForeseeArmed says what would keep [Site.WaitArmed] from ending well whatever the replicas do, of the target of the last operation, and returns
 // how many there are; replaced is whether the file is to be another one by then. The error is an [*UnseenError],
 // a [*watch.StrangersError], or matches [watch.ErrNeverArms].
 func (s *Site) ForeseeArmed(ctx context.Context, replaced bool) (int, error) {
-	view, replicas, err := toArm(ctx, s.Query())
+	target := s.place()
+	query, err := s.query(target)
+	if err != nil {
+		return 0, fmt.Errorf("wait for the replicas: %w", err)
+	}
+	view, replicas, err := toArm(ctx, query)
+	if err == nil {
+		err = s.stillThere(target)
+	}
 	if err != nil || replicas == 0 {
 		return 0, err
 	}
@@ -292,7 +311,7 @@ func toArm(ctx context.Context, query Query) (view replica.View, replicas int, e
 // [*watch.StrangersError] where there are only such that do not count, or that of [watch.Until]. What was
 // seen meanwhile is remembered; quiet says that it is no matter if that fails.
 func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool, report func(watch.Event)) (int, error) {
-	target := s.lookup()
+	target := s.place()
 	query, err := s.query(target)
 	if err != nil {
 		return 0, fmt.Errorf("wait for the replicas: %w", err)
@@ -313,6 +332,9 @@ func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool
 	}
 	header := file.HostImage().Header
 	file.Close()
+	if err := s.stillThere(target); err != nil {
+		return replicas, err
+	}
 	condition := watch.Condition{What: watch.ConditionArmed, Release: header.Current.Release, Checksum: header.ChecksumBinary}
 	waited, err := watch.Until(ctx, query.Target, condition, watch.Options{Patience: patience, Replicas: query.Options()}, report)
 	if errors.Is(err, watch.ErrUnseen) && len(waited.Unseen) > 0 {
