@@ -90,10 +90,23 @@ func run(args []string, std streams, getenv func(string) string) int {
 
 // earlyCommand is the command that the arguments name.
 func earlyCommand(args []string) string {
-	if len(args) > 0 && !strings.HasPrefix(args[0], "-") {
-		return args[0]
+	var words []string
+	for _, arg := range args[:min(len(args), 2)] {
+		if strings.HasPrefix(arg, "-") || len(words) == 1 && words[0] != "fleet" && words[0] != "store" {
+			break
+		}
+		words = append(words, arg)
 	}
-	return ""
+	return strings.Join(words, " ")
+}
+
+// grace is how long the command may go on after a signal: by its whole name, or by its first word.
+func (a *app) grace() interrupt.Grace {
+	if grace, ok := graces[a.command]; ok {
+		return grace
+	}
+	first, _, _ := strings.Cut(a.command, " ")
+	return graces[first]
 }
 
 // graces are the commands that do more than look, and those that end by themselves after a signal: what they run
@@ -101,6 +114,7 @@ func earlyCommand(args []string) string {
 var graces = map[string]interrupt.Grace{
 	"download": interrupt.Clears, "pack": interrupt.Clears, "extract": interrupt.Clears, "store": interrupt.Clears,
 	"exec": interrupt.Stays, "demo": interrupt.Stays, "fleet": interrupt.Stays, "host": interrupt.Stays,
+	"fleet status": interrupt.Clears,
 }
 
 // openStreams makes the two output streams.

@@ -165,8 +165,7 @@ func (a *app) dispatch(args []string) (err error) {
 			return configErr
 		}
 	}
-	name, _, _ := strings.Cut(a.command, " ")
-	interrupt.Set(a.ctx, graces[name])
+	interrupt.Set(a.ctx, a.grace())
 	a.prepare(parsed)
 	if err := a.checkTarget(parsed); err != nil {
 		return err

@@ -33,10 +33,11 @@ func (a *app) journal() *install.Journal {
 
 // observe tells a person which step is taken, and lets a signal leave no swap half done.
 func (a *app) observe(step install.Step) {
-	switch step {
-	case install.StepLock:
+	switch grace := a.grace(); { // of an installation for another tbctl the whole session is waited for
+	case grace == interrupt.Stays:
+	case step == install.StepLock:
 		interrupt.Set(a.ctx, interrupt.Clears)
-	case install.StepCommit:
+	case step == install.StepCommit:
 		interrupt.Set(a.ctx, interrupt.Stays)
 	}
 	names := map[install.Step]string{
