@@ -132,8 +132,11 @@ func (p *program) lost(ctx context.Context, err error) error {
 	return p.explain(err)
 }
 
-// Close ends the session and its program.
+// Close ends the session and its program. A nil session has ended.
 func (s *Session) Close() error {
+	if s == nil {
+		return nil
+	}
 	err := s.conn.Close()
 	s.program.kill()
 	return err

@@ -1,6 +1,11 @@
 package report
 
-import "github.com/tbctl/tbctl/fault"
+import (
+	"slices"
+	"time"
+
+	"github.com/tbctl/tbctl/fault"
+)
 
 // Fleet is the result of fleet status: every host that was asked.
 type Fleet struct {
@@ -22,4 +27,47 @@ type FleetProblem struct {
 	Reason  string      `json:"reason"` // in one word, such as host-key-changed, see package remote; "": another
 	Message string      `json:"message"`
 	Hint    string      `json:"hint"` // what to do next; "": nothing that is known
+
+	// Again is whether it is tried again, as fleet status --follow does.
+	Again bool `json:"again,omitempty"`
+}
+
+// FleetLine is one line of fleet status --follow --json: a host that shows something else than before.
+type FleetLine struct {
+	Version int         `json:"version"` // [Version]
+	Command string      `json:"command"` // fleet status
+	Change  FleetChange `json:"change"`
+}
+
+// FleetChange is what a host shows now.
+type FleetChange struct {
+	Time time.Time `json:"time"` // by the clock of the host that asks
+	Host FleetHost `json:"host"`
+}
+
+// Essence is a text that is another one when the host shows something else: all but the time, and how long answers took.
+func (h FleetHost) Essence() (string, error) {
+	if h.Report != nil {
+		shown := *h.Report
+		shown.Time, shown.Targets = time.Time{}, slices.Clone(shown.Targets)
+		for index := range shown.Targets {
+			target := &shown.Targets[index]
+			if target.Status == nil {
+				continue
+			}
+			status := *target.Status
+			status.Replicas = slices.Clone(status.Replicas)
+			for index := range status.Replicas {
+				if replica := &status.Replicas[index]; replica.Answer != nil {
+					answer := *replica.Answer
+					answer.Milliseconds = 0
+					replica.Answer = &answer
+				}
+			}
+			target.Status = &status
+		}
+		h.Report = &shown
+	}
+	text, err := Encode(h, "")
+	return string(text), err
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
@@ -34,6 +35,9 @@ type fleetFlags struct {
 type fleetStatusCmd struct {
 	Names []string   `arg:"" optional:"" name:"cluster|host" help:"Clusters of the list, or hosts as ssh knows them, such as tb[0-5].eu; all of the list where none is named."`
 	Flags fleetFlags `embed:""`
+
+	Follow   bool           `help:"Ask again and again, and show what changes, until a signal ends it."`
+	Interval *time.Duration `placeholder:"DURATION" help:"With --follow: the time from a host's answer to the next question (2s)."`
 }
 
 // Help is the long help text.
@@ -45,9 +49,14 @@ host that cannot be asked is a row with the reason.
 Of each replica: RUNNING is the release that it runs, ARMED the newest of the binary that it
 holds in memory, and DURABLE the one that its data needs at the next start.
 
+--follow asks again over the same sessions, and tries a host again that it has lost. At a
+terminal the table is drawn again in its place, elsewhere each change is a line, with
+--json one of JSON, and the last line is the usual document.
+
 Examples:
 
   tbctl fleet status tb0 tb1 tb2
+  tbctl fleet status --follow
   tbctl fleet status 'tb[0-5].eu' --json
   tbctl fleet status
 ` + exitHelp()
@@ -55,18 +64,27 @@ Examples:
 
 // Run asks and shows.
 func (c *fleetStatusCmd) Run(a *app) error {
+	if c.Interval != nil && !c.Follow {
+		return usage("ask again and again: --follow", "--interval is of --follow, which is not there")
+	}
+	if err := checkTime("--interval", c.Interval); err != nil {
+		return err
+	}
 	list, err := a.inventory(c.Flags, c.Names)
 	if err != nil {
 		return err
 	}
 	result := &report.Fleet{}
 	dialer := &remote.Dialer{SSH: list.SSH, Become: list.Become}
-	var asked sync.WaitGroup
 	for _, cluster := range list.Clusters {
 		for _, host := range cluster.Hosts {
 			result.Hosts = append(result.Hosts, report.FleetHost{Cluster: cluster.Name, Name: host.Name, Target: host.Target})
 		}
 	}
+	if c.Follow {
+		return c.follow(a, dialer, result)
+	}
+	var asked sync.WaitGroup
 	for index := range result.Hosts {
 		row := &result.Hosts[index]
 		asked.Go(func() { ask(a.ctx, dialer, row) })
@@ -82,10 +100,17 @@ func (c *fleetStatusCmd) Run(a *app) error {
 // ask asks one host.
 func ask(ctx context.Context, dialer *remote.Dialer, h *report.FleetHost) {
 	session, err := dialer.Dial(ctx, h.Name)
+	var shown *report.Host
 	if err == nil {
 		defer session.Close()
-		h.Report, err = session.Report(ctx)
+		shown, err = session.Report(ctx)
 	}
+	answered(dialer, h, shown, err)
+}
+
+// answered notes what a host showed, or why it did not.
+func answered(dialer *remote.Dialer, h *report.FleetHost, shown *report.Host, err error) {
+	h.Report, h.Problem = shown, nil
 	if err == nil {
 		h.Problem = notShown(h)
 		return

@@ -215,6 +215,9 @@ func (s schemas) checkOutput(output []byte) (command string, err error) {
 		file := strings.ReplaceAll(name, " ", "-") + ".json"
 		if _, event := value["event"]; event {
 			file = "watch-event.json"
+		} else if _, change := value["change"]; change {
+			file = strings.TrimSuffix(file, ".json") + "-line.json"
+			command = name
 		} else if _, serving := value["address"]; serving {
 			file = "store-serving.json"
 		} else if name == "" || name == "exec" {

@@ -203,6 +203,9 @@ func TestSchemaFields(t *testing.T) {
 		all.same("watch-event.json", all["watch-event.json"], reflect.TypeFor[report.Event](), "event")...) {
 		t.Error(err)
 	}
+	for _, err := range all.same("fleet-status-line.json", all["fleet-status-line.json"], reflect.TypeFor[report.FleetLine](), "line") {
+		t.Error(err)
+	}
 	for _, err := range all.same("store-serving.json", all["store-serving.json"], reflect.TypeFor[report.Serving](), "serving") {
 		t.Error(err)
 	}

@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
@@ -25,66 +26,123 @@ func Fleet(out *term.Stream, result *report.Fleet) {
 	}
 }
 
+// fleetColumns are the columns of [fleetRows].
+var fleetColumns = [...]term.Column{
+	{Title: "host"}, {Title: "replica"}, {Title: "installed"}, {Title: "running"}, {Title: "armed"}, {Title: "durable", Drop: 2},
+	{Title: "view", Right: true, Drop: 3}, {Title: "rollout", Drop: 1},
+}
+
 func fleetCluster(out *term.Stream, hosts []report.FleetHost) {
-	styles := out.Styles()
 	if hosts[0].Cluster != "" {
-		out.Printf("%s %s\n", styles.Bold.Render("cluster"), hosts[0].Cluster)
-	}
-	columns := []term.Column{
-		{Title: "host"}, {Title: "replica"}, {Title: "installed"}, {Title: "running"}, {Title: "armed"}, {Title: "durable", Drop: 2},
-		{Title: "view", Right: true, Drop: 3}, {Title: "rollout", Drop: 1},
+		out.Printf("%s %s\n", out.Styles().Bold.Render("cluster"), hosts[0].Cluster)
 	}
 	var rows [][]string
-	var notes []term.Block
-	note := func(name, label, text string) {
-		notes = append(notes, out.Hang(name+": "+label+" "+term.Printable(text), 2))
-	}
+	var notes []string
 	for index := range hosts {
-		h := &hosts[index]
-		if h.Problem != nil {
-			rows = append(rows, []string{h.Name, "-", "-", "-", "-", "-", "-", "-"})
-			note(h.Name, styles.Bad.Render("not asked:"), h.Problem.Message)
-			if h.Problem.Hint != "" {
-				note(h.Name, styles.Accent.Render("hint:"), h.Problem.Hint)
-			}
+		ofHost, noted := fleetHost(out.Styles(), &hosts[index])
+		rows, notes = append(rows, ofHost...), append(notes, noted...)
+	}
+	out.Printf("%s", out.Table(fleetColumns[:], rows))
+	for _, note := range notes {
+		out.Printf("%s\n", out.Hang(note, 2))
+	}
+}
+
+// fleetHost is a host as rows of the table, and what of it needs a sentence.
+func fleetHost(styles term.Styles, h *report.FleetHost) (rows [][]string, notes []string) {
+	note := func(label term.Style, said, text string) {
+		notes = append(notes, h.Name+": "+label.Render(said)+" "+term.Printable(text))
+	}
+	if h.Report == nil {
+		rows = [][]string{{h.Name, "-", "-", "-", "-", "-", "-", "-"}}
+	}
+	switch {
+	case h.Problem != nil:
+		said := "not asked:"
+		if h.Problem.Again {
+			said = "not asked, and tried again:"
+		}
+		note(styles.Bad, said, h.Problem.Message)
+		if h.Problem.Hint != "" {
+			note(styles.Accent, "hint:", h.Problem.Hint)
+		}
+		return rows, notes
+	case h.Report == nil:
+		rows[0][2] = "being asked"
+		return rows, notes
+	}
+	for target := range h.Report.Targets {
+		t := &h.Report.Targets[target]
+		if h.Target != "" && h.Target != t.Path {
 			continue
 		}
-		for target := range h.Report.Targets {
-			t := &h.Report.Targets[target]
-			if h.Target != "" && h.Target != t.Path {
-				continue
-			}
-			name := h.Name
-			if h.Target == "" && len(h.Report.Targets) > 1 {
-				name += " " + term.Printable(t.Path)
-			}
-			rows = append(rows, fleetRows(name, t)...)
-			if t.Problem != "" {
-				note(h.Name, styles.Warn.Render("problem:"), t.Problem)
-			}
-			for _, warning := range t.Warnings {
-				note(h.Name, styles.Warn.Render("warning:"), warning)
-			}
-			if t.Status == nil {
-				continue
-			}
-			for _, replica := range t.Status.Replicas {
-				if replica.NoAnswer != "" {
-					note(h.Name, styles.Warn.Render("does not serve:"), replica.NoAnswer)
-				}
-			}
-			for _, unseen := range t.Status.Unseen {
-				note(h.Name, styles.Warn.Render("not seen:"), unseen.Reason)
-			}
-			if despite := t.Status.Despite; despite != nil {
-				note(h.Name, styles.Warn.Render("despite the rollout:"), despiteText(despite))
+		name := h.Name
+		if h.Target == "" && len(h.Report.Targets) > 1 {
+			name += " " + term.Printable(t.Path)
+		}
+		rows = append(rows, fleetRows(name, t)...)
+		if t.Problem != "" {
+			note(styles.Warn, "problem:", t.Problem)
+		}
+		for _, warning := range t.Warnings {
+			note(styles.Warn, "warning:", warning)
+		}
+		if t.Status == nil {
+			continue
+		}
+		for _, replica := range t.Status.Replicas {
+			if replica.NoAnswer != "" {
+				note(styles.Warn, "does not serve:", replica.NoAnswer)
 			}
 		}
+		for _, unseen := range t.Status.Unseen {
+			note(styles.Warn, "not seen:", unseen.Reason)
+		}
+		if despite := t.Status.Despite; despite != nil {
+			note(styles.Warn, "despite the rollout:", despiteText(despite))
+		}
 	}
-	out.Printf("%s", out.Table(columns, rows))
-	for _, block := range notes {
-		out.Printf("%s\n", block)
+	return rows, notes
+}
+
+// FleetChanges are the lines that a host's change is told by: each row that is another one than before, and what is said of
+// it besides, or is not said any more.
+func FleetChanges(out *term.Stream, before, now *report.FleetHost) []string {
+	oldRows, oldNotes := fleetLines(out.Styles(), before)
+	rows, notes := fleetLines(out.Styles(), now)
+	var lines []string
+	for _, line := range rows {
+		if now.Problem == nil && !slices.Contains(oldRows, line) {
+			lines = append(lines, line)
+		}
 	}
+	for _, line := range notes {
+		if !slices.Contains(oldNotes, line) {
+			lines = append(lines, line)
+		}
+	}
+	for _, line := range oldNotes {
+		if now.Problem == nil && before.Problem == nil && !slices.Contains(notes, line) {
+			lines = append(lines, "no longer: "+line)
+		}
+	}
+	return lines
+}
+
+// fleetLines are the rows of a host, each as a line, and what of it needs a sentence.
+func fleetLines(styles term.Styles, h *report.FleetHost) (lines, notes []string) {
+	rows, notes := fleetHost(styles, h)
+	for _, row := range rows {
+		line := row[0] + ": "
+		for index, cell := range row[1:] {
+			if index > 0 {
+				line += ", "
+			}
+			line += fleetColumns[index+1].Title + " " + cell
+		}
+		lines = append(lines, line)
+	}
+	return lines, notes
 }
 
 // fleetRows are the rows of one target: one for each replica, and one where there is none.

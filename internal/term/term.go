@@ -42,6 +42,7 @@ const (
 type Stream struct {
 	w        io.Writer
 	terminal bool
+	dumb     bool // of a terminal: it cannot move its cursor
 	color    bool
 	width    int
 	narrow   bool // a terminal or COLUMNS says how wide it is
@@ -72,7 +73,7 @@ func New(w io.Writer, color Color, getenv func(string) string) *Stream {
 	if getenv == nil {
 		getenv = func(string) string { return "" }
 	}
-	s := &Stream{w: w, width: widthDefault}
+	s := &Stream{w: w, width: widthDefault, dumb: getenv("TERM") == "dumb" || getenv("TERM") == ""}
 	if file, ok := w.(*os.File); ok && xterm.IsTerminal(int(file.Fd())) {
 		s.terminal = true
 		if width, _, err := xterm.GetSize(int(file.Fd())); err == nil && width > 0 {
