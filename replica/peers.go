@@ -12,6 +12,9 @@ type Peers struct {
 	Others    int `json:"others"`    // members besides it
 	Connected int `json:"connected"` // of them, those with which a connection is established
 
+	// Replicas are those of the connected that are no standbys.
+	Replicas int `json:"replicas"`
+
 	// Outgoing are those of the connected to whose own address the connection was made. That of any other
 	// came from its address, which a client on the same host has, too.
 	Outgoing int `json:"outgoing"`
@@ -48,12 +51,17 @@ func peersOf(addresses string, superblock *datafile.Superblock, connections []co
 		from := hostOf(member.Addr())
 		switch {
 		case index == superblock.ReplicaIndex:
+			continue
 		case made[member]:
-			result.Connected++
 			result.Outgoing++
 		case came[from] > 0:
 			came[from]--
-			result.Connected++
+		default:
+			continue
+		}
+		result.Connected++
+		if index < int(superblock.ReplicaCount) {
+			result.Replicas++
 		}
 	}
 	return result

@@ -36,7 +36,7 @@ func TestFindPeers(t *testing.T) {
 	}
 	for index := range binaries {
 		found := connected(index, 3)
-		if found.Peers.Others != 3 || found.Superblock.ReplicaIndex != index || found.Superblock.ReplicaCount != 3 || found.Superblock.Standby != (index == 3) ||
+		if found.Peers.Others != 3 || found.Peers.Replicas != []int{2, 2, 2, 3}[index] || found.Superblock.ReplicaIndex != index || found.Superblock.ReplicaCount != 3 || found.Superblock.Standby != (index == 3) ||
 			found.Superblock.Cluster.String() != "7" {
 			t.Errorf("replica %d: %+v, %+v", index, found.Peers, found.Superblock)
 		}
