@@ -160,7 +160,9 @@ func expected(tag release.Tag) ([]multiversion.Release, error) {
 // emitOutcome prints what an operation did or would do.
 func (a *app) emitOutcome(site *host.Site, outcome *install.Outcome, err error) {
 	a.progress.Done()
-	interrupt.Set(a.ctx, interrupt.Clears) // what was swapped is recorded
+	if outcome == nil || !outcome.Changed { // what was swapped is to be told
+		interrupt.Set(a.ctx, interrupt.Clears)
+	}
 	a.host = site.Report
 	if outcome == nil {
 		return

@@ -75,7 +75,8 @@ func Run(ctx context.Context, command func(context.Context) error) error {
 		select {
 		case err := <-ended:
 			return err
-		case <-w.changed:
+		case <-w.changed: // what it does now has its own time
+			began = time.Now()
 		case <-late:
 			if w.leave(within) {
 				return &StuckError{cause}
