@@ -25,16 +25,12 @@ func (c *hostCmd) Run(a *app) error {
 	if !ok || term.IsTerminal(a.std.in) {
 		return notASession(remote.ErrNoSession)
 	}
-	targets := a.config.List("targets")
-	if targets == nil {
-		targets = []string{a.target("")}
-	}
 	store, err := a.depot("")
 	if err != nil {
 		return err
 	}
 	host := &remote.Host{
-		Installer: a.installer(), Targets: targets, Version: readVersion().Version, Store: store,
+		Installer: a.installer(), Targets: a.targets(), Version: readVersion().Version, Store: store,
 		Require: a.config.Text("require"), Restart: a.config.List("restart"),
 	}
 	defer host.Close()

@@ -10,7 +10,8 @@ import (
 )
 
 type inspectCmd struct {
-	Files   []string               `arg:"" name:"file" help:"Binaries, release archives (.zip), data files, or - for standard input."`
+	Files   []string               `arg:"" name:"file" help:"Binaries, release archives (.zip), data files, artifacts of the store (sha256:HEX), or - for standard input."`
+	Store   storeFlags             `embed:""`
 	Running []multiversion.Release `placeholder:"RELEASE" help:"Show what a replica that runs this release would be offered, and where it must stop."`
 }
 
@@ -65,7 +66,7 @@ func (c *inspectCmd) Run(a *app) error {
 }
 
 func (c *inspectCmd) inspect(a *app, name string) (report.InspectedFile, error) {
-	file, err := openInput(a, name)
+	file, _, err := openStored(a, name, c.Store.Store)
 	if err != nil {
 		return report.InspectedFile{File: name}, err
 	}

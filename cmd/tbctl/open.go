@@ -2,7 +2,9 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
+	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/term"
@@ -20,6 +22,26 @@ func openInput(a *app, name string) (*input.File, error) {
 	}
 	file, err := input.OpenExecutable(a.ctx, name, nil)
 	return file, ofFile(name, err)
+}
+
+// openStored opens what openInput does, or the artifact of the store that is named by its digest, which is returned then.
+func openStored(a *app, name, store string) (file *input.File, digest string, err error) {
+	if !strings.HasPrefix(name, shelf.PrefixDigest) {
+		file, err = openInput(a, name)
+		return file, "", err
+	}
+	if digest, err = shelf.Digest(name); err != nil {
+		return nil, "", err
+	}
+	from, err := a.depot(store)
+	if err != nil {
+		return nil, "", err
+	}
+	if file, err = openInput(a, from.Path(digest)); err != nil {
+		return nil, "", failed("see what there is: tbctl store list", err)
+	}
+	file.Mode = nil // no artifact of a store is executable
+	return file, digest, nil
 }
 
 // openFile opens a regular file, or a data file's block device.

@@ -55,6 +55,8 @@ var schemaTypes = map[string][]reflect.Type{
 	"fleet-status": {reflect.TypeFor[report.Fleet]()},
 	"store-import": {reflect.TypeFor[storeImported]()},
 	"store-list":   {reflect.TypeFor[storeListed]()},
+	"store-verify": {reflect.TypeFor[storeVerified]()},
+	"store-prune":  {reflect.TypeFor[storePruned]()},
 	"store-serve":  {reflect.TypeFor[storeServed]()},
 	"host":         {}, // it answers another tbctl, see TestRemoteSchema
 }
@@ -241,6 +243,8 @@ var schemaRuns = []struct {
 	{1, "fleet status nowhere.invalid"}, {2, "fleet status -x"}, {2, "fleet status --fleet $FIX/nothing"},
 	{0, "store list"}, {0, "store import $FIX/v2.zip --sha256 $SUM"}, {0, "store import $FIX/v2"}, {3, "store import $FIX/flipped"}, {3, "store import $FIX/v1 --require digest"},
 	{0, "store list"}, {0, "install store:0.17.2 $DIR/tb3"}, {0, "store serve --listen 127.0.0.1:0 --session"}, {2, "store serve --token-file $FIX/v1"},
+	{0, "store verify"}, {1, "store verify sha256:0000000000000000000000000000000000000000000000000000000000000000"}, {2, "store verify nonsense"},
+	{0, "store prune --dry-run --keep 0"}, {0, "store prune"}, {2, "store prune --keep=-1"},
 	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
 }
 

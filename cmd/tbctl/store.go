@@ -21,6 +21,8 @@ import (
 type storeCmd struct {
 	Import storeImportCmd `cmd:"" help:"Fetch a release into the store, and verify it before it is there."`
 	List   storeListCmd   `cmd:"" help:"Show which artifacts there are, and who vouched for them."`
+	Verify storeVerifyCmd `cmd:"" help:"Read artifacts as a whole, and set aside what has changed."`
+	Prune  storePruneCmd  `cmd:"" help:"Remove the artifacts that nothing on this host needs."`
 	Serve  storeServeCmd  `cmd:"" help:"Give the artifacts to other hosts over HTTP, to be read only."`
 }
 

@@ -19,11 +19,13 @@ import (
 )
 
 type verifyCmd struct {
-	File    string   `arg:"" help:"Binary, release archive (.zip), or - for standard input."`
+	File    string   `arg:"" help:"Binary, release archive (.zip), artifact of the store (sha256:HEX), or - for standard input."`
 	Against string   `placeholder:"INSTALLED" help:"Also judge whether FILE may replace this file."`
 	SHA256  string   `name:"sha256" placeholder:"HEX" help:"Refuse anything else: the SHA-256 of the archive or of the executable in it."`
 	Digest  bool     `help:"Show the SHA-256 too: it names the file as no release number does. It takes longer than all the checks."`
 	Fit     fitFlags `embed:""`
+
+	Store storeFlags `embed:""`
 }
 
 // Help is the long help text.
@@ -45,12 +47,12 @@ func (c *verifyCmd) Run(a *app) error {
 	if c.Against == "" && c.Fit.given() {
 		return usage("name the installed file: --against "+shellWord(a.target("")), "what is known of the cluster is compared only with --against")
 	}
-	file, err := openInput(a, c.File)
+	file, digest, err := openStored(a, c.File, c.Store.Store)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	expected, err := c.expected(a)
+	expected, err := c.expected(a, digest)
 	if err != nil {
 		return err
 	}
@@ -88,8 +90,9 @@ func (c *verifyCmd) Run(a *app) error {
 	return nil
 }
 
-// expected is what must be so of the file: what --sha256 says, and a list of checksums beside it.
-func (c *verifyCmd) expected(a *app) (release.Expected, error) {
+// expected is what must be so of the file: what --sha256 says, or the digest by which the store has it, and a list of checksums
+// beside it.
+func (c *verifyCmd) expected(a *app, digest string) (release.Expected, error) {
 	if _, err := release.ParseSHA256(c.SHA256); c.SHA256 != "" && err != nil {
 		return release.Expected{}, usage("sha256sum prints it", "--sha256: %w", err)
 	}
@@ -97,8 +100,11 @@ func (c *verifyCmd) expected(a *app) (release.Expected, error) {
 	if _, err := release.HostPlatform(); err != nil { // nothing is fetched for this host
 		options.Platform = release.Platforms()[0]
 	}
+	if digest != "" && options.SHA256 == "" {
+		options.SHA256 = digest
+	}
 	artifact, err := release.Resolve("-", options)
-	if c.File != "-" {
+	if c.File != "-" && digest == "" {
 		artifact, err = release.File(c.File, options)
 	}
 	if err != nil {

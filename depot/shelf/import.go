@@ -3,6 +3,7 @@ package shelf
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -116,8 +117,10 @@ func check(ctx context.Context, d *depot.Depot, digest string) (verify.Report, e
 	}
 	defer file.Close()
 	report, err := verify.File(ctx, file, file.Size(), verify.Options{SHA256: true})
-	if err == nil && report.SHA256 != digest {
-		err = errors.Join(depot.ErrDigest, d.Check(ctx, digest))
+	if errors.Is(err, verify.ErrChanged) || err == nil && report.SHA256 != digest {
+		if err = d.Check(ctx, digest); err == nil {
+			err = fmt.Errorf("%s: %w: it changed while it was read", d.Path(digest), depot.ErrDigest)
+		}
 	}
 	return report, err
 }

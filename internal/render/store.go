@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/prune"
 	"github.com/tbctl/tbctl/depot/serve"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/internal/term"
@@ -87,4 +88,55 @@ func counted(number int, what string) string {
 		return "1 " + what
 	}
 	return fmt.Sprintf("%d %ss", number, what)
+}
+
+// StoreVerified shows what became of each artifact that was read.
+func StoreVerified(out *term.Stream, dir string, list []shelf.Checked) {
+	styles := out.Styles()
+	whole := 0
+	for index := range list {
+		checked := &list[index]
+		if checked.Verdict == shelf.VerdictWhole {
+			whole++
+			out.Printf("%s sha256:%s, %s\n", styles.Good.Render("whole:"), checked.SHA256, term.Bytes(checked.Size))
+			continue
+		}
+		out.Println(out.Hang(styles.Bad.Render(string(checked.Verdict)+":")+" sha256:"+checked.SHA256+": "+term.Printable(checked.Problem), 2))
+	}
+	out.Printf("%s of %s in %s: the bytes are those of the name, and a whole binary\n", fmt.Sprint(whole), counted(len(list), "artifact"), term.Printable(dir))
+}
+
+// StorePruned shows what became of each artifact, and why.
+func StorePruned(out *term.Stream, dir string, result *prune.Result, quiet bool) {
+	styles := out.Styles()
+	for index := range result.Artifacts {
+		decision := &result.Artifacts[index]
+		what := "sha256:" + decision.SHA256
+		if decision.Release != 0 {
+			what = fmt.Sprintf("%s for %s, %s", decision.Release, decision.Platform, what)
+		}
+		switch {
+		case decision.Keep && quiet:
+		case decision.Keep:
+			var why []string
+			for _, reason := range decision.Why {
+				why = append(why, term.Printable(reason.Text))
+			}
+			out.Println(out.Hang(styles.Good.Render("stays:")+" "+what+": "+strings.Join(why, "; "), 2))
+		case decision.Removed || result.DryRun:
+			out.Printf("%s %s, %s: nothing here needs it\n", styles.Warn.Render("goes:"), what, term.Bytes(decision.Size))
+		default:
+			out.Printf("%s %s: it was not removed\n", styles.Bad.Render("still there:"), what)
+		}
+	}
+	if !quiet {
+		for _, note := range result.Notes {
+			out.Println(out.Hang("note: "+term.Printable(note), 2))
+		}
+	}
+	verb := "removed from"
+	if result.DryRun {
+		verb = "would be removed from"
+	}
+	out.Printf("%s, %s: %s %s\n", counted(result.Removed, "artifact"), term.Bytes(result.Freed), verb, term.Printable(dir))
 }

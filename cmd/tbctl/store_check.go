@@ -1,0 +1,132 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tbctl/tbctl/depot/prune"
+	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/term"
+)
+
+type storeVerifyCmd struct {
+	Artifacts []string   `arg:"" optional:"" name:"sha256:hex" help:"Artifacts to read; all of the store where none is named."`
+	Store     storeFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *storeVerifyCmd) Help() string {
+	return `Reads artifacts as a whole: that the bytes are those that their name says, and all that
+"tbctl verify" checks. One whose bytes have changed is set aside under another name, so
+that it is not installed or given away, and can be imported again.
+
+Examples:
+
+  tbctl store verify
+  tbctl store verify sha256:HEX
+` + exitHelp(exitRejected, "an artifact has changed, or is no whole binary")
+}
+
+// storeVerified is the result of the command.
+type storeVerified struct {
+	Store     string          `json:"store"` // its directory
+	Artifacts []shelf.Checked `json:"artifacts"`
+}
+
+// Run reads and tells.
+func (c *storeVerifyCmd) Run(a *app) error {
+	store, err := a.depot(c.Store.Store)
+	if err != nil {
+		return err
+	}
+	var digests []string
+	for _, name := range c.Artifacts {
+		digest, err := shelf.Digest(name)
+		if err != nil {
+			return err
+		}
+		digests = append(digests, digest)
+	}
+	result := storeVerified{Store: store.Dir(), Artifacts: []shelf.Checked{}}
+	var first error
+	err = shelf.Verify(a.ctx, store, digests, func(checked shelf.Checked) {
+		result.Artifacts = append(result.Artifacts, checked)
+		if failure := checked.Err(); failure != nil && (first == nil || checked.Class() == fault.Rejected && fault.Of(first) != fault.Rejected) {
+			first = checkedError(&checked)
+		}
+	})
+	a.emit(result, func(out *term.Stream) { render.StoreVerified(out, result.Store, result.Artifacts) })
+	if err != nil {
+		return err
+	}
+	return first
+}
+
+// checkedError is the problem of an artifact with what to do.
+func checkedError(checked *shelf.Checked) error {
+	switch checked.Verdict {
+	case shelf.VerdictChanged:
+		return rejected("bring it again: tbctl store import RELEASE; and look at the disk", checked.Err())
+	case shelf.VerdictOther:
+		return rejected("every finding: tbctl verify "+shelf.PrefixDigest+checked.SHA256, checked.Err())
+	}
+	return failed("see what there is: tbctl store list", checked.Err())
+}
+
+type storePruneCmd struct {
+	DryRun bool       `short:"n" help:"Show what would go, but remove nothing."`
+	Keep   int        `default:"1" placeholder:"N" help:"Keep so many of those that came last, whatever else is needed (1)."`
+	Store  storeFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *storePruneCmd) Help() string {
+	return `Removes the artifacts that this host does not need, and says of each why it stays or that
+it goes. These stay: what is installed at a target of this host and the previous file
+beside it, what the rollout brings or found that a target belongs to or last belonged to,
+what holds a release that a data file or a replica of a target needs, and the newest
+import. Where that cannot be found out, nothing goes.
+
+Examples:
+
+  tbctl store prune --dry-run
+  tbctl store prune --keep 3
+` + exitHelp()
+}
+
+// storePruned is the result of the command.
+type storePruned struct {
+	Store string `json:"store"` // its directory
+	*prune.Result
+}
+
+// Run decides, removes and tells.
+func (c *storePruneCmd) Run(a *app) error {
+	if c.Keep < 0 {
+		return usage("--keep 1", "--keep %d is no number of artifacts", c.Keep)
+	}
+	store, err := a.depot(c.Store.Store)
+	if err != nil {
+		return err
+	}
+	pruning := &prune.Pruning{Depot: store, Installer: a.installer(), Targets: a.targets(), Newest: c.Keep, DryRun: c.DryRun}
+	result, err := pruning.Run(a.ctx)
+	if result != nil {
+		a.emit(storePruned{store.Dir(), result}, func(out *term.Stream) { render.StorePruned(out, store.Dir(), result, a.global.Quiet) })
+	}
+	var unknown *prune.UnknownError
+	if errors.As(err, &unknown) {
+		return failed("run it as root, or find out what is there: tbctl status "+shellWord(unknown.Target), fmt.Errorf("nothing more is removed: %w", err))
+	}
+	return err
+}
+
+// targets are those that this host's configuration names.
+func (a *app) targets() []string {
+	if targets := a.config.List("targets"); targets != nil {
+		return targets
+	}
+	return []string{a.target("")}
+}
