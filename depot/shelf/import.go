@@ -155,7 +155,7 @@ func (do *Importing) fetch(ctx context.Context, d *depot.Depot) (result Imports,
 
 // receipts are what is noted of a fetch: where it came from, and each that vouched.
 func (do *Importing) receipts(digest string, fetched release.Fetched) []depot.Receipt {
-	base := depot.Receipt{Source: clip(do.Source), Who: clip(do.Who), Time: time.Now().UTC().Truncate(time.Second)}
+	base := depot.Receipt{Source: clip(do.Source), Who: clip(do.Who), Time: time.Now().UTC()}
 	from := base
 	from.Kind, from.Tag = depot.KindImport, string(fetched.Tag)
 	from.AssetSHA256, from.AssetSize, from.Validator = fetched.AssetSHA256, fetched.AssetSize, fetched.Validator
