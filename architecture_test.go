@@ -55,7 +55,7 @@ var rooms = map[string][]string{
 	"depot/serve":              {"depot", "depot/shelf", "release", "vfs"},
 	"remote":                   {"fleet", "delta", "depot", "durable", "host", "install", "report", "multiversion", "fsatomic", "vfs", "internal/current"},
 	"watch":                    {"vfs", "multiversion", "replica"},
-	"release":                  {"multiversion", "advisory", "vfs", "durable", "internal/archive"},
+	"release":                  {"multiversion", "advisory", "delta", "vfs", "durable", "internal/archive"},
 	"pack":                     {"multiversion", "internal/objcopy", "internal/current"},
 	"extract":                  {"multiversion", "vfs", "internal/current"},
 	"install":                  {"fleet", "multiversion", "advisory", "verify", "inspect", "vfs", "durable", "fsatomic"},

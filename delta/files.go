@@ -14,22 +14,27 @@ type Files struct {
 	Held
 
 	opened []io.Closer
+	names  map[multiversion.Checksum]string
 }
 
-// Open adds the executables of a binary that is open, and takes over its file. One that is here already stays as it is.
-func (f *Files) Open(binary *multiversion.Binary, file io.Closer) {
+// Open adds the executables of the binary in a file of this name, which is open, and takes the file over. One that is
+// here already stays as it is.
+func (f *Files) Open(binary *multiversion.Binary, name string, file io.Closer) {
 	f.opened = append(f.opened, file)
+	if f.Held == nil {
+		f.Held, f.names = Held{}, make(map[multiversion.Checksum]string)
+	}
 	more := Held{}
 	more.Add(binary)
-	if f.Held == nil {
-		f.Held = Held{}
-	}
 	for checksum, source := range more {
 		if _, here := f.Held[checksum]; !here {
-			f.Held[checksum] = source
+			f.Held[checksum], f.names[checksum] = source, name
 		}
 	}
 }
+
+// Name is that of the file that an executable is in.
+func (f *Files) Name(checksum multiversion.Checksum) string { return f.names[checksum] }
 
 // Close closes the files. Nothing of them can be read any more.
 func (f *Files) Close() error {
@@ -37,7 +42,7 @@ func (f *Files) Close() error {
 	for _, file := range f.opened {
 		err = errors.Join(err, file.Close())
 	}
-	f.Held, f.opened = nil, nil
+	f.Held, f.opened = nil, nil // their names can still be told
 	return err
 }
 

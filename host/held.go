@@ -3,7 +3,6 @@ package host
 import (
 	"cmp"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"slices"
@@ -113,7 +112,7 @@ func (h *Held) add(binary *multiversion.Binary, path string, file io.Closer) {
 	for checksum := range h.Held {
 		before[checksum] = true
 	}
-	h.Open(binary, file)
+	h.Open(binary, path, file)
 	note := func(checksum multiversion.Checksum, kind HeldKind, release multiversion.Release, arch multiversion.Arch) {
 		source, ok := h.Held[checksum]
 		if !ok || before[checksum] {
@@ -129,14 +128,4 @@ func (h *Held) add(binary *multiversion.Binary, path string, file io.Closer) {
 			note(past.Checksum, HeldPast, past.Release, image.Arch())
 		}
 	}
-}
-
-// Whose names the file of an executable and its release, for a message about it.
-func (h *Held) Whose(checksum multiversion.Checksum) string {
-	for _, each := range h.Executables {
-		if each.Checksum == checksum {
-			return fmt.Sprintf("release %s in %s", each.Release, each.Path)
-		}
-	}
-	return checksum.String()
 }

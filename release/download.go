@@ -7,6 +7,7 @@ import (
 	"hash"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -28,6 +29,12 @@ type download struct {
 	validator string
 	noRange   bool // the server's ranges cannot be relied on
 
+	probed   bool      // it is known whether this host has parts of the file
+	plan     *assembly // nil: all of it comes over the network
+	until    int64     // where the part ends that the body is of; -1: with the file
+	here     int64     // bytes that this host had
+	heldNote string    // why they are fewer than could be
+
 	answer   *http.Response // the last successful one, for its headers and its way
 	attempts int
 	fetched  int64 // bytes that came over the network
@@ -47,7 +54,7 @@ func (d *download) Read(p []byte) (int, error) {
 			d.err = io.EOF
 			break
 		}
-		if d.body == nil {
+		if d.body == nil && !d.isHere() {
 			if d.err = d.attempt(d.connect); d.err != nil {
 				break
 			}
@@ -72,7 +79,13 @@ func (d *download) Read(p []byte) (int, error) {
 	return 0, d.err
 }
 
-// read takes bytes from the partial file or from the network, and accounts for them.
+// isHere reports whether the next byte needs no request.
+func (d *download) isHere() bool {
+	in, _ := d.plan.at(d.offset, d.total)
+	return in != nil || d.plan != nil && d.offset < d.ahead
+}
+
+// read takes bytes from the partial file, from what this host has or from the network, and accounts for them.
 func (d *download) read(p []byte) (int, error) {
 	if d.offset < d.ahead {
 		n, err := d.partial.readAt(p[:min(int64(len(p)), d.ahead-d.offset)], d.offset)
@@ -83,15 +96,21 @@ func (d *download) read(p []byte) (int, error) {
 		d.offset += int64(n)
 		return n, nil
 	}
+	in, next := d.plan.at(d.offset, d.total)
+	if in != nil {
+		return d.readHere(in, next, p)
+	}
 	if d.total >= 0 {
-		p = p[:min(int64(len(p)), d.total-d.offset)]
+		p = p[:min(int64(len(p)), next-d.offset)]
 	}
 	n, err := d.body.Read(p)
 	d.fetched += int64(n)
 	if n > 0 {
 		d.partial.append(p[:n])
 		d.patience.received(n)
-		d.offset += int64(n)
+		if d.offset += int64(n); d.plan != nil && d.offset == next {
+			d.disconnect() // what follows is here
+		}
 		return n, nil
 	}
 	if err == io.EOF {
@@ -152,6 +171,9 @@ func (d *download) disconnect() {
 
 // connect makes one request for what is missing and prepares the body of its answer for reading.
 func (d *download) connect() error {
+	if d.mayAssemble() {
+		return d.probe()
+	}
 	have := d.offset
 	if d.attempts == 0 && d.partial != nil && d.partial.have > 0 {
 		// At least one byte is asked for, so that the answer carries the validator.
@@ -159,10 +181,16 @@ func (d *download) connect() error {
 		d.validator, d.total, d.ahead = d.partial.head.Validator, d.partial.head.Total, have
 	}
 	have = max(have, d.ahead)
+	d.until = -1
 	header := http.Header{}
 	ranged := have > 0 && d.validator != "" && !d.noRange
 	if ranged {
-		header.Set("Range", fmt.Sprintf("bytes=%d-", have))
+		span := fmt.Sprintf("bytes=%d-", have)
+		if _, next := d.plan.at(have, d.total); next < d.total {
+			d.until = next
+			span += strconv.FormatInt(next-1, 10)
+		}
+		header.Set("Range", span)
 		header.Set("If-Range", d.validator)
 	}
 	d.attempts++
@@ -170,6 +198,11 @@ func (d *download) connect() error {
 	if err != nil {
 		return err
 	}
+	return d.take(resp, have, ranged)
+}
+
+// take takes an answer's body, if it is good for something.
+func (d *download) take(resp *http.Response, have int64, ranged bool) error {
 	if err := d.accept(resp, have, ranged); err != nil {
 		resp.Body.Close()
 		return err
@@ -188,6 +221,9 @@ func (d *download) accept(resp *http.Response, have int64, ranged bool) error {
 		return d.acceptPart(resp, have)
 	case resp.StatusCode == http.StatusRequestedRangeNotSatisfiable && ranged:
 		return d.acceptNothing(resp, have)
+	case resp.StatusCode == http.StatusPreconditionFailed && ranged: // which is no answer to If-Range
+		d.noRange = true
+		return fmt.Errorf("the server says that its file is another one")
 	case resp.StatusCode == http.StatusOK:
 		return d.acceptWhole(resp)
 	case resp.StatusCode < 300:
@@ -207,7 +243,11 @@ func (d *download) acceptPart(resp *http.Response, have int64) error {
 		d.noRange = true // it ignored the condition; what it has in full will be compared
 		return fmt.Errorf("the server sent a part of another file")
 	}
-	if !ok || first != have || total >= 0 && last != total-1 || total < 0 && d.total >= 0 && last != d.total-1 {
+	end := d.until
+	if end < 0 {
+		end = max(total, d.total)
+	}
+	if !ok || first != have || end >= 0 && last != end-1 {
 		d.noRange = true
 		return fmt.Errorf("the server sent a range that was not asked for")
 	}
@@ -246,6 +286,10 @@ func (d *download) acceptWhole(resp *http.Response) error {
 		return fmt.Errorf("%w: %d bytes, at most %d are downloaded", ErrTooLarge, resp.ContentLength, int64(AssetSizeMax))
 	}
 	validator := validatorOf(resp.Header)
+	if d.plan != nil {
+		d.plan.close()
+		d.plan, d.here, d.heldNote = nil, 0, "the server sent all of the file instead of a part"
+	}
 	if d.offset == 0 {
 		d.forget()
 		d.total, d.validator = resp.ContentLength, validator
@@ -283,7 +327,10 @@ func (d *download) forget() {
 // Close ends the download. What came stays in the partial file when keep is set and a later one can use it.
 func (d *download) Close(keep bool) Delivery {
 	d.disconnect()
-	took := Delivery{Validator: d.validator, BytesFetched: d.fetched, BytesResumed: d.resumed, Attempts: d.attempts}
+	d.plan.close()
+	took := Delivery{
+		Validator: d.validator, BytesFetched: d.fetched, BytesResumed: d.resumed, BytesHeld: d.here, Attempts: d.attempts, HeldNote: d.heldNote,
+	}
 	if d.answer != nil {
 		took.FinalURL, took.ContentType, took.Latest = redacted(d.answer.Request.URL), d.answer.Header.Get("Content-Type"), tagOnTheWay(d.answer)
 	}

@@ -68,6 +68,7 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 		return f, err
 	}
 	defer a.session.end()
+	a.session.whole = ""
 	claims, err := a.gather(ctx)
 	f.About, f.TokenNote = a.About, a.session.refusal
 	if f.Tag == Latest {
@@ -85,6 +86,7 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 		if reset := out.reset(); reset != nil {
 			return f, fmt.Errorf("%w (after: %w)", reset, err)
 		}
+		a.session.leaveHeld(&f, err)
 		f.Restarts++
 		f.BytesResumed, err = 0, nil
 	}
@@ -128,7 +130,7 @@ func worthRestart(err error, f *Fetched) bool {
 	}
 	var trust *TrustError
 	wrong := errors.As(err, new(*archive.FormatError)) || errors.As(err, new(*KindError)) || errors.As(err, &trust) && trust.Failed()
-	return wrong && f.BytesResumed > 0
+	return wrong && f.BytesResumed+f.BytesHeld > 0
 }
 
 // resumable reports whether a later Fetch can go on where this one ended: the bytes are not wrong, and the
@@ -175,6 +177,9 @@ func (a *Artifact) fetchOnce(ctx context.Context, claims []Claim, out *output, f
 	took := in.Close(resumable(err) || err == nil && a.options.Keep)
 	took.BytesFetched += f.BytesFetched
 	took.Attempts += f.Attempts
+	if f.Kind == string(archive.KindZip) {
+		took.HeldNote = "" // nothing of it can be here
+	}
 	f.Delivery = took
 	if took.Latest != "" && a.Tag == Latest {
 		f.Tag = took.Latest

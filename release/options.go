@@ -13,6 +13,7 @@ import (
 
 	"aead.dev/minisign"
 
+	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
@@ -65,6 +66,11 @@ type Options struct {
 	// that was interrupted: the next Fetch of the same URL asks for its last byte only, unless the file there is another
 	// by then.
 	Keep bool
+	// Held opens the executables of past releases that this host has. Where a server has the bare executable and sends parts of it under
+	// a strong ETag, what of it this host has is not fetched; the result is the same to the byte, and is
+	// judged as what was fetched whole. It is asked once the file's headers are known, and closed before Fetch
+	// returns. Nil: there are none.
+	Held func() *delta.Files
 	// CAFile is a PEM file of certificates that are trusted besides the system's.
 	CAFile string
 	// Transport replaces the network, with its proxy settings and CAFile. Nil: HTTP_PROXY, HTTPS_PROXY

@@ -86,7 +86,7 @@ func (a *Artifact) at(text string, remote, local SourceKind) error {
 	case err != nil:
 		return err
 	case u.Scheme != "file":
-		a.Source, a.Location, a.source = remote, redacted(u), &webSource{session: a.session, url: u}
+		a.Source, a.Location, a.source = remote, redacted(u), &webSource{session: a.session, url: u, zip: remote == SourceGitHub || remote == SourceURL && strings.HasSuffix(u.Path, ".zip")}
 		if a.Asset == "" {
 			a.Asset = lastElement(u.Path)
 		}

@@ -41,7 +41,10 @@ type Delivery struct {
 	Validator    string `json:"validator,omitempty"`
 	BytesFetched int64  `json:"bytes_fetched"` // over the network, repetitions included
 	BytesResumed int64  `json:"bytes_resumed"` // received by an earlier run
+	BytesHeld    int64  `json:"bytes_held"`    // that this host had, see [Options.Held]
 	Attempts     int    `json:"attempts"`      // requests for the asset
+	// HeldNote says why more came over the network than this host lacks, empty when it did not or nothing was known to be here.
+	HeldNote string `json:"held_note,omitempty"`
 	// CacheNote says why nothing could be kept for a later run, empty when there was no obstacle.
 	CacheNote string `json:"cache_note,omitempty"`
 
@@ -54,6 +57,7 @@ type Delivery struct {
 type webSource struct {
 	*session
 	url *url.URL
+	zip bool // what is there is known to be compressed
 	// notFound, where it is not nil, says what a 404 means.
 	notFound func(ctx context.Context) string
 }
@@ -64,7 +68,7 @@ func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
 	if silence := w.silent[server]; silence != nil {
 		return nil, &TransferError{URL: redacted(w.url), Total: -1, Attempts: silence.attempts, Err: silence.err}
 	}
-	d := &download{from: w, ctx: ctx, patience: newPatience(w.options.Retry, w.failing[server]), sum: read, total: -1}
+	d := &download{from: w, ctx: ctx, patience: newPatience(w.options.Retry, w.failing[server]), sum: read, total: -1, until: -1, heldNote: w.whole}
 	d.partial, d.unkept = openPartial(w.options.CacheDir, w.url)
 	return d, nil
 }

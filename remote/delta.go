@@ -130,8 +130,8 @@ func (h *Host) rebuilt(r *http.Request, came io.Reader) (DeltaAnswer, error) {
 	}
 	if err := request.rebuild(r.Context(), writer, held.Held, rest); err != nil {
 		var seed *delta.SeedError
-		if errors.As(err, &seed) {
-			err = fmt.Errorf("%s: %w", held.Whose(seed.Checksum), err)
+		if errors.As(err, &seed) && held.Name(seed.Checksum) != "" {
+			err = fmt.Errorf("%s: %w", held.Name(seed.Checksum), err)
 		}
 		return DeltaAnswer{}, errors.Join(err, writer.Abort())
 	}
