@@ -41,6 +41,7 @@ type Origin struct {
 
 	Fetched int64 `json:"fetched,omitempty"` // bytes that came over the network in this run
 	Resumed int64 `json:"resumed,omitempty"` // bytes that an earlier run had fetched
+	Held    int64 `json:"held,omitempty"`    // bytes that this host had, in files that are or were installed or in its store
 
 	Trust   []Trust `json:"trust,omitempty"`
 	Trusted bool    `json:"trusted"` // a digest or a signature from outside the file held

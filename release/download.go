@@ -34,6 +34,7 @@ type download struct {
 	until    int64     // where the part ends that the body is of; -1: with the file
 	here     int64     // bytes that this host had
 	heldNote string    // why they are fewer than could be
+	damage   string    // which of them were of no use
 
 	answer   *http.Response // the last successful one, for its headers and its way
 	attempts int
@@ -329,7 +330,7 @@ func (d *download) Close(keep bool) Delivery {
 	d.disconnect()
 	d.plan.close()
 	took := Delivery{
-		Validator: d.validator, BytesFetched: d.fetched, BytesResumed: d.resumed, BytesHeld: d.here, Attempts: d.attempts, HeldNote: d.heldNote,
+		Validator: d.validator, BytesFetched: d.fetched, BytesResumed: d.resumed, BytesHeld: d.here, Attempts: d.attempts, HeldNote: d.heldNote, HeldDamage: d.damage,
 	}
 	if d.answer != nil {
 		took.FinalURL, took.ContentType, took.Latest = redacted(d.answer.Request.URL), d.answer.Header.Get("Content-Type"), tagOnTheWay(d.answer)

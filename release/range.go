@@ -29,7 +29,6 @@ const (
 type assembly struct {
 	files *delta.Files // nil: nothing that this host has
 	have  []have       // of what this host has first, then of what came already
-	note  string       // what of this host's could not be taken
 }
 
 // have is a stretch of the file that is here.
@@ -73,6 +72,9 @@ func (w whyWhole) Error() string { return string(w) }
 // mayAssemble reports whether it is still to be found out if this host has parts of the file.
 func (d *download) mayAssemble() bool {
 	s := d.from.session
+	if p := d.partial; p != nil && p.have > 0 && p.have == p.head.Total && d.attempts == 0 {
+		return false // all of it was kept
+	}
 	return !d.probed && !d.from.zip && s.options.Held != nil && s.whole == "" && d.offset == 0
 }
 
@@ -119,7 +121,7 @@ func (d *download) probe() error {
 	case err != nil:
 		return err
 	}
-	d.probed, d.plan, d.heldNote = true, made, made.note
+	d.probed, d.plan = true, made
 	return nil
 }
 
@@ -300,7 +302,7 @@ func (d *download) findHeld(made *assembly, recipe delta.Recipe) error {
 		err := files.Check(d.ctx, *segment.Executable, segment.Size)
 		var seed *delta.SeedError
 		if errors.As(err, &seed) {
-			made.note = heldFault(files, seed)
+			d.damage = heldFault(files, seed)
 			continue
 		}
 		if err != nil {

@@ -43,8 +43,10 @@ type Delivery struct {
 	BytesResumed int64  `json:"bytes_resumed"` // received by an earlier run
 	BytesHeld    int64  `json:"bytes_held"`    // that this host had, see [Options.Held]
 	Attempts     int    `json:"attempts"`      // requests for the asset
-	// HeldNote says why more came over the network than this host lacks, empty when it did not or nothing was known to be here.
-	HeldNote string `json:"held_note,omitempty"`
+	// HeldNote says why more came over the network than this host lacks, as far as the server is to blame, and HeldDamage which
+	// executable of this host is damaged and was fetched.
+	HeldNote   string `json:"held_note,omitempty"`
+	HeldDamage string `json:"held_damage,omitempty"`
 	// CacheNote says why nothing could be kept for a later run, empty when there was no obstacle.
 	CacheNote string `json:"cache_note,omitempty"`
 

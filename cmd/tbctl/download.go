@@ -103,10 +103,11 @@ func (c *downloadCmd) Run(a *app) error {
 	a.emit(result, func(out *term.Stream) {
 		renderDownloaded(out, result)
 		if !result.Already && !a.global.Quiet {
-			render.Fields(out, [][2]string{
-				{"from", term.Printable(artifact.Location)}, {"trust", render.Trust(originOf(artifact, fetched))},
-				{"sha256", report.SHA256}, {"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(report.Size), report.Size)},
-			})
+			fields := [][2]string{{"from", term.Printable(artifact.Location)}, {"trust", render.Trust(originOf(artifact, fetched))}}
+			if text := render.Fetched(fetched.BytesFetched, fetched.BytesHeld); text != "" {
+				fields = append(fields, [2]string{"fetched", text})
+			}
+			render.Fields(out, append(fields, [2]string{"sha256", report.SHA256}, [2]string{"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(report.Size), report.Size)}))
 		}
 	})
 	return nil

@@ -78,7 +78,7 @@ func (c *installCmd) Run(a *app) error {
 	if request.UID, request.GID, err = install.ParseOwner(c.Owner); err != nil {
 		return usage("tbctl install --owner USER[:GROUP], names or numbers", "--owner: %w", err)
 	}
-	c.From.keep = c.DryRun
+	c.From.keep, c.From.target = c.DryRun, c.Target
 	artifact, err := c.From.resolve(a, c.Source)
 	if err != nil {
 		return err

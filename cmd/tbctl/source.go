@@ -11,12 +11,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // sourceFlags say where releases come from and what must vouch for them.
@@ -29,7 +32,8 @@ type sourceFlags struct {
 
 	Store storeFlags `embed:"" group:"source"`
 
-	keep bool // what is fetched is kept to be fetched again
+	keep   bool   // what is fetched is kept to be fetched again
+	target string // where executables are looked for that need not be fetched; "": at the usual target
 }
 
 // placeFlags say where releases are.
@@ -72,7 +76,23 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 	}
 	options := s.Place.options(a)
 	options.SHA256, options.PublicKey, options.AskGitHub, options.Require, options.Keep = s.SHA256, key, s.GitHub, s.Require, s.keep
+	options.Held = s.held(a)
 	return options, nil
+}
+
+// held opens what this host has of releases: what is installed, what was before, and the store. It is nil where nothing is.
+func (s *sourceFlags) held(a *app) func() *delta.Files {
+	target := a.target(s.target)
+	store, err := a.depot(s.Store.Store)
+	if err != nil {
+		return nil
+	}
+	_, targetErr := os.Stat(target)
+	_, storeErr := os.Stat(store.Dir())
+	if targetErr != nil && storeErr != nil {
+		return nil
+	}
+	return func() *delta.Files { return &host.OpenHeld(vfs.OS(), target, store).Files }
 }
 
 func checkRequire(value release.Require) error {
@@ -199,6 +219,12 @@ func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer)
 		a.warn(render.Untrusted)
 	}
 	a.tellEvidence(fetched.Evidence)
+	if fetched.HeldDamage != "" {
+		a.warn("%s; it was fetched", fetched.HeldDamage)
+	}
+	if fetched.HeldNote != "" {
+		a.note("what this host has of it was fetched too: %s", fetched.HeldNote)
+	}
 	switch {
 	case strings.HasPrefix(fetched.CacheNote, "the cache is not used"):
 		a.warn("%s: a download that is cut begins again (--cache-dir)", fetched.CacheNote)
@@ -263,7 +289,7 @@ func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin
 	origin := install.Origin{
 		Source: absolute(artifact), Asset: fetched.Asset, Entry: fetched.EntryName, SHA256: fetched.AssetSHA256, Size: fetched.AssetSize,
 		ExecutableSHA256: fetched.ExecutableSHA256, Tag: string(fetched.Tag), Validator: fetched.Validator,
-		Fetched: fetched.BytesFetched, Resumed: fetched.BytesResumed, Trusted: fetched.Trusted,
+		Fetched: fetched.BytesFetched, Resumed: fetched.BytesResumed, Held: fetched.BytesHeld, Trusted: fetched.Trusted,
 	}
 	for _, evidence := range fetched.Evidence {
 		origin.Trust = append(origin.Trust, install.Trust{

@@ -105,6 +105,7 @@ func planFields(plan *install.Plan) [][2]string {
 	if plan.Operation == install.OperationInstall {
 		add("from", sourceText(plan.Origin.Source))
 		add("trust", Trust(plan.Origin))
+		add("fetched", Fetched(plan.Origin.Fetched, plan.Origin.Held))
 	}
 	if plan.New != nil {
 		add("sha256", plan.New.SHA256)
@@ -130,6 +131,14 @@ func planFields(plan *install.Plan) [][2]string {
 		add("leftover", fmt.Sprintf("%s: %s (%s)", leftover.Path, leftover.Action, leftover.Reason))
 	}
 	return fields
+}
+
+// Fetched says how much of a file came over the network, where this host had the rest of it; otherwise nothing.
+func Fetched(fetched, held int64) string {
+	if held == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s over the network; %s of it was on this host", term.Bytes(fetched), term.Bytes(held))
 }
 
 // sourceText names where a file came from.

@@ -25,6 +25,9 @@ func StoreImported(out *term.Stream, imported *shelf.Imports, dir, trust string,
 		return
 	}
 	fields := [][2]string{{"store", term.Printable(dir)}, {"trust", trust}, {"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(item.Size), item.Size)}}
+	if text := Fetched(imported.Fetched.BytesFetched, imported.Fetched.BytesHeld); text != "" {
+		fields = append(fields, [2]string{"fetched", text})
+	}
 	for _, command := range next {
 		fields = append(fields, [2]string{"next", term.Printable(command)})
 	}
