@@ -69,13 +69,6 @@ func testFleet(name string, replicas int, runs string) (Inventory, []Observation
 	return Inventory{Clusters: []Cluster{cluster}}, observations
 }
 
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
 // reasonsOf are the reasons of problems, and of notes with a dash before them, sorted, each once.
 func reasonsOf(problems []Problem) string {
 	var texts []string

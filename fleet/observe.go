@@ -66,10 +66,14 @@ type Replica struct {
 	// it offers; nil and 0: none, or they cannot be seen.
 	Armed        *multiversion.Checksum
 	ArmedRelease multiversion.Release
+	// ArmedUnseen is why what it holds cannot be seen; "": it can. Then it is taken for one that may offer anything.
+	ArmedUnseen string
 
 	Answers    bool   // it answered a ping: it serves. A standby never does.
 	NoAnswer   string // why it did not, in words
 	View       uint32
 	Checkpoint uint64 // op of the last checkpoint
 	Peers      int    // established connections with other replicas; -1: cannot be seen
+	// PeersUnseen is why they cannot be seen, in words; "": not known why, or they can.
+	PeersUnseen string
 }

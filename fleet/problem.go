@@ -75,14 +75,53 @@ const (
 	ProblemNotPlanned   ProblemReason = "not-planned"       // the plan has no such cluster
 )
 
+// Why a rollout waits, or a cluster of it is blocked.
+const (
+	ProblemUnreachable    ProblemReason = "unreachable"     // the host, or its target, cannot be looked at now
+	ProblemReinstalled    ProblemReason = "reinstalled"     // the host is not the machine of the plan
+	ProblemDrift          ProblemReason = "drift"           // the installed file is neither the plan's nor the one before it
+	ProblemMoved          ProblemReason = "replica-moved"   // a replica runs where the plan has another one
+	ProblemFenced         ProblemReason = "fenced"          // another run, or a newer plan, has a host: this run changes nothing more
+	ProblemGeneration     ProblemReason = "generation"      // … a newer plan
+	ProblemPlanDiffers    ProblemReason = "plan-differs"    // … another plan, or this one edited
+	ProblemEpoch          ProblemReason = "epoch"           // … a later run of this plan
+	ProblemAlive          ProblemReason = "held"            // … another run of this plan, which is alive
+	ProblemNotStaged      ProblemReason = "not-staged"      // the artifact is not in the host's store
+	ProblemStaging        ProblemReason = "staging"         // it is on its way there
+	ProblemChecking       ProblemReason = "checking"        // the host is to check it, or does
+	ProblemClaiming       ProblemReason = "claiming"        // the hosts of the cluster are being claimed
+	ProblemNotArmed       ProblemReason = "not-armed"       // replicas do not hold the new file yet
+	ProblemSwapping       ProblemReason = "swapping"        // a file is being put in place
+	ProblemWouldPromote   ProblemReason = "would-promote"   // the next swap could complete the quorum, and it was not to be promoted
+	ProblemPromotionBegun ProblemReason = "promotion-begun" // the cluster upgrades, or is about to: there is no way back
+	ProblemUpgrading      ProblemReason = "upgrading"       // not all replicas run the new release yet
+	ProblemNotStable      ProblemReason = "not-stable"      // the cluster was not stable for long enough yet
+	ProblemStarted        ProblemReason = "restarted"       // a replica was started again
+	ProblemNoAnswer       ProblemReason = "no-answer"       // a replica does not answer
+	ProblemView           ProblemReason = "view"            // the replicas do not have one view, or it changed
+	ProblemPeers          ProblemReason = "peers"           // a replica has too few connections with others
+	ProblemPeersUnseen    ProblemReason = "peers-unseen"    // its connections cannot be seen
+	ProblemBehind         ProblemReason = "behind"          // a replica is more than one checkpoint behind the others
+	ProblemArmedUnseen    ProblemReason = "armed-unseen"    // what a replica holds in memory cannot be seen
+	ProblemLook           ProblemReason = "look-missed"     // too much time passed between two looks
+	ProblemRestoring      ProblemReason = "restoring"       // the previous file is being put back
+	ProblemNotBack        ProblemReason = "not-back"        // a replica did not come back after it was restored
+	ProblemWave           ProblemReason = "wave"            // an earlier wave is not done
+	ProblemSoak           ProblemReason = "soak"            // an earlier wave runs the new release, and not for long enough yet
+	ProblemMaxFailed      ProblemReason = "max-failed"      // too many clusters failed
+	ProblemDeadline       ProblemReason = "deadline"        // the time that the run may take is over
+	ProblemParallel       ProblemReason = "parallel"        // as many hosts as may be are at work
+	ProblemSource         ProblemReason = "source"          // a host has to get the artifact from another source
+)
+
 // Class is what the reason means to whoever asked for what it hinders.
 func (r ProblemReason) Class() fault.Class {
 	switch r {
-	case ProblemHeld:
+	case ProblemHeld, ProblemFenced, ProblemGeneration, ProblemPlanDiffers, ProblemEpoch, ProblemAlive:
 		return fault.Fenced
 	case ProblemBusy:
 		return fault.Busy
-	case ProblemUnseen, ProblemNotServing, ProblemMixed, ProblemRoom:
+	case ProblemUnseen, ProblemNotServing, ProblemMixed, ProblemRoom, ProblemUnreachable, ProblemNotBack, ProblemMaxFailed, ProblemDeadline, ProblemWave, ProblemSoak, ProblemNotStable:
 		return fault.Failed // another try may find it otherwise
 	case ProblemDespite, ProblemNoEntry, ProblemNotPlanned, ProblemMalformed:
 		return fault.Usage

@@ -1,0 +1,229 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/tbctl/tbctl/fault"
+)
+
+// Goal is how far a run is to bring the clusters.
+type Goal string
+
+// The goals. Each implies the looks and checks of those before it, and their changes only with [Input].Run.
+const (
+	GoalStage   Goal = "stage"   // the artifact is in the store of every host, and was hashed there
+	GoalCheck   Goal = "check"   // every host has checked it
+	GoalArm     Goal = "arm"     // all replicas but the holdback hold it
+	GoalProve   Goal = "prove"   // the clusters were stable for the whole period
+	GoalPromote Goal = "promote" // all run it
+	GoalAbort   Goal = "abort"   // the previous file is back, nobody is armed, and all serve
+	GoalStop    Goal = "stop"    // no run of the plan can change anything
+)
+
+// Input is what is to be decided from: the plan, what is to be reached, and what was seen. Nothing else is.
+type Input struct {
+	Plan     *Plan
+	PlanID   string
+	Goal     Goal
+	Run      bool     // make the changes of all phases up to the goal, wave after wave
+	Clusters []string // names of those meant; none: all of the plan
+
+	Holder Holder // of this run
+	Epoch  uint64 // of this run, see [NextEpoch]
+
+	// Observations are of one look at every place of the clusters meant. Elapsed is when the first of those looks began,
+	// from the start of the run, by a clock that never jumps: no wall clock is asked for anything.
+	Observations []Observation
+	Elapsed      time.Duration
+	Deadline     bool // the time that the run may take is over
+
+	Options  Options
+	Memory   Memory    // what the last Decide of this run returned; the zero value for the first
+	Running  []Action  // that have begun and not ended
+	Outcomes []Outcome // of those that have ended since the last Decide
+}
+
+// Options are what the operator says of a run.
+type Options struct {
+	Parallel  int           // hosts that are worked on at the same time; 0: 8
+	Stable    time.Duration // how long a cluster is seen to be stable before it is promoted; 0: a minute
+	MaxFailed int           // clusters of the whole rollout that may be blocked while others go on
+	MinCopies int           // hosts that get the artifact from here before others copy it from them; 0: 2
+	TakeOver  bool          // take hosts from another run of the plan that is alive
+	// AcceptUnseen lets a cluster be stable though the connections of its replicas cannot be seen, where it is
+	// known why.
+	AcceptUnseen bool
+	// CheckpointOps is how many operations there are between two checkpoints; 0: 960, as upstream builds it.
+	CheckpointOps uint64
+}
+
+// The defaults of [Options], and figures that are not the operator's to choose.
+const (
+	ParallelDefault      = 8
+	StableDefault        = time.Minute
+	MinCopiesDefault     = 2
+	CheckpointOpsDefault = 960
+
+	// LookGapMax is how far two looks may be apart so that what both show is taken to have been so between them.
+	LookGapMax = 45 * time.Second
+	// AbortCalm is how long a cluster is seen to serve, in one view, before the next host's file is put back.
+	AbortCalm = 5 * time.Second
+	// UnreachableMax is for how long a host that cannot be looked at is waited for before its cluster is blocked.
+	UnreachableMax = time.Minute
+
+	attemptsMax  = 3                // of the same action on the same host
+	restartPause = 30 * time.Second // between two of them
+)
+
+// ActionKind is what is to be done.
+type ActionKind string
+
+// The kinds.
+const (
+	ActionStage   ActionKind = "stage"   // bring the artifact into the host's store
+	ActionCheck   ActionKind = "check"   // let the host check what is in its store; changes nothing
+	ActionClaim   ActionKind = "claim"   // claim the target
+	ActionPhase   ActionKind = "phase"   // note how far the rollout is with the target, or give it back
+	ActionSwap    ActionKind = "swap"    // put a file of the store at the target
+	ActionRestart ActionKind = "restart" // start the replicas that run from the target again
+)
+
+// Action is one thing to do on one host.
+type Action struct {
+	Kind    ActionKind `json:"kind"`
+	Cluster string     `json:"cluster"` // by name
+	Host    string     `json:"host"`
+	Target  string     `json:"target"`
+
+	// Fence is what the host compares, of a claim, a phase, a swap and a restart.
+	Fence    Fence `json:"fence,omitzero"`
+	TakeOver bool  `json:"take_over,omitempty"` // of a claim: also from a run that is alive
+	Phase    Phase `json:"phase,omitempty"`     // that is noted, of a phase and a swap
+
+	Artifact string `json:"artifact,omitempty"` // sha256:HEX, of stage, check and swap
+	From     string `json:"from,omitempty"`     // of stage: the host whose depot has it; "": it is sent from here
+	Depot    string `json:"depot,omitempty"`    // of stage: the address of that depot
+
+	Replicas []int `json:"replicas,omitempty"` // indices, of a restart
+	// Promotes says that the swap completes the quorum. Whatever its answer is, nothing is put back afterwards.
+	Promotes bool `json:"promotes,omitempty"`
+}
+
+// Outcome is what came of an action. An answer that was lost is a problem of class failed: what was done is seen at
+// the next look.
+type Outcome struct {
+	Action  Action
+	Problem *Problem    // nil: it was done
+	Class   fault.Class // of the problem
+}
+
+// Decision is what to do now, and why nothing else.
+type Decision struct {
+	Actions  []Action       // none of which the observations do not justify
+	Deferred int            // actions that wait until fewer hosts are at work
+	Waits    []Problem      // what is waited for, each with its reason
+	Blocked  []Problem      // why clusters do not go on in this run, unless it is mended
+	Clusters []ClusterState // of those meant, in the plan's order
+	Done     bool           // this run has nothing more to do: all clusters are at the goal, or do not go on
+	Class    fault.Class    // with Done: what it ends with; "": the goal is reached by all
+	Memory   Memory         // for the next Decide
+}
+
+// Step is how far a cluster is, for showing.
+type Step string
+
+// The steps.
+const (
+	StepWaiting   Step = "waiting"   // for its wave
+	StepStaging   Step = "staging"   // the artifact is not on all hosts
+	StepChecking  Step = "checking"  // not all hosts have checked it
+	StepStaged    Step = "staged"    // it is on all hosts, and checked
+	StepArming    Step = "arming"    // not all but the holdback hold it
+	StepArmed     Step = "armed"     // all but the holdback hold it
+	StepPromoting Step = "promoting" // the quorum is complete, or a holdback was swapped
+	StepDone      Step = "done"      // all run it
+	StepAborting  Step = "aborting"  // the previous file is being put back
+	StepAborted   Step = "aborted"   // it is back, and all serve
+	StepStopped   Step = "stopped"   // given back
+)
+
+// ClusterState is one cluster as it was seen, for showing.
+type ClusterState struct {
+	Name string `json:"name"`
+	ID   string `json:"id"`
+	Wave int    `json:"wave"`
+	Step Step   `json:"step"`
+
+	Hosts     int `json:"hosts"`
+	Reachable int `json:"reachable"` // hosts
+	Staged    int `json:"staged"`    // hosts
+	Checked   int `json:"checked"`   // hosts
+	Claimed   int `json:"claimed"`   // hosts that this run has
+
+	Replicas int      `json:"replicas"` // without standbys
+	Serving  int      `json:"serving"`  // of them
+	Armed    int      `json:"armed"`    // of them
+	Arm      int      `json:"arm"`      // of them that are armed before promote
+	Offering int      `json:"offering"` // of them that offer a newer release, or may
+	Quorum   int      `json:"quorum"`   // of them that must, so that the cluster upgrades
+	Upgraded int      `json:"upgraded"` // of them that run the artifact's release
+	Primary  int      `json:"primary"`  // index; -1: not known
+	Holdback []string `json:"holdback"` // hosts that promote swaps
+
+	WouldPromote bool          `json:"would_promote"` // the next swap completes the quorum, or may
+	Stable       time.Duration `json:"stable"`        // nanoseconds for which it has been stable
+	StableFor    time.Duration `json:"stable_for"`    // nanoseconds for which it must be
+	Soaked       time.Duration `json:"soaked"`        // nanoseconds since it was seen done
+	SoakFor      time.Duration `json:"soak_for"`      // nanoseconds that must be before the next wave
+	Misses       []Problem     `json:"misses"`        // why it is not stable
+}
+
+// Memory is what only time can tell, kept from one Decide of a run to its next. It is never trusted by another run:
+// that looks.
+type Memory struct {
+	Last       time.Duration            // Elapsed of the last Decide
+	Looked     bool                     // there was one
+	Clusters   map[string]ClusterMemory // by name
+	Gone       map[string]time.Duration // hosts that cannot be looked at, since when
+	BadSources map[string]bool          // hosts whose depots failed to give what they have
+	Failures   map[string]Failure       // of actions, by kind and place
+	Asked      map[string]bool          // places at which a swap to the artifact was asked for: its request may still arrive
+	Fenced     *Problem                 // another run or plan has a host: nothing is changed any more
+}
+
+// ClusterMemory is what is remembered of one cluster.
+type ClusterMemory struct {
+	Steady   bool          // it has been stable since
+	Since    time.Duration // then
+	View     uint32
+	Replicas map[int]Process // by index
+	Claimed  bool            // all hosts were seen to be ours, at an earlier look
+	Done     bool            // it was seen done
+	DoneAt   time.Duration   // then first
+}
+
+// Process tells a process from the next that has its number.
+type Process struct {
+	PID     int
+	Started time.Time
+}
+
+// Failure is an action that did not succeed.
+type Failure struct {
+	Count   int
+	Last    time.Duration
+	Final   bool // it is not tried again
+	Problem Problem
+	Class   fault.Class
+}
+
+// NextEpoch is the epoch of a run that begins: higher than all that the plan's hosts have seen of the plan.
+func NextEpoch(plan *Plan, planID string, observations []Observation) uint64 {
+	var highest uint64
+	for i := range observations {
+		if f := observations[i].Fence; f != nil && f.Generation == plan.Generation && f.Plan == planID {
+			highest = max(highest, f.Epoch)
+		}
+	}
+	return highest + 1
+}

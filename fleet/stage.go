@@ -1,0 +1,177 @@
+package fleet
+
+// wants says that a host is to have the artifact in its store. One that has it at the target needs it there no more, but
+// to be called staged.
+func (s *sight) wants(h *seen) bool {
+	return s.before(GoalStage, GoalCheck) || !s.swapped(h)
+}
+
+// stage brings the artifact to the hosts and has it checked there. It is true when that is so on all of them. A verb that
+// comes later than these has it checked, and does not bring it.
+func (s *sight) stage() bool {
+	all := true
+	brings := s.in.Run || s.before(GoalStage)
+	checks := s.in.Goal != GoalStage || s.in.Run
+	for _, h := range s.hosts {
+		switch {
+		case h.o == nil:
+			all = false
+		case !s.wants(h):
+		case len(h.o.Refusals) > 0:
+			all = false
+			for _, p := range h.o.Refusals {
+				p.Cluster, p.Host, p.Note = s.c.Name, h.h.Name, false
+				s.blocked = append(s.blocked, p)
+			}
+		case !h.o.Stored && !brings:
+			all = false
+			s.block(h, -1, ProblemNotStaged, "tbctl fleet stage PLAN "+s.c.Name, "the artifact is not in its store")
+		case !h.o.Stored:
+			all = false
+			s.bring(h)
+		case checks && !h.o.Checked:
+			all = false
+			if !h.wrong {
+				s.state.Step = StepChecking
+				s.wait(h, -1, ProblemChecking, "it is to check the artifact")
+				s.emit(h, Action{Kind: ActionCheck, Artifact: s.plan.Artifact.SHA256})
+			}
+		}
+	}
+	return all
+}
+
+// bring stages the artifact on one host: from another's depot, if enough hosts have got it from here, otherwise from here.
+func (s *sight) bring(h *seen) {
+	if h.wrong {
+		return
+	}
+	if h.working {
+		s.wait(h, -1, ProblemStaging, "the artifact is on its way to it")
+		return
+	}
+	if h.o.StoreRoom >= 0 && h.o.StoreRoom < s.plan.Artifact.Size {
+		s.block(h, -1, ProblemRoom, "tbctl store prune there", "%d bytes are free where its store is, and the artifact has %d", h.o.StoreRoom, s.plan.Artifact.Size)
+		return
+	}
+	from, depot, ok := s.source(h)
+	if !ok {
+		s.d.Deferred++
+		s.wait(h, -1, ProblemSource, "it copies the artifact from another host, and none has it yet")
+		return
+	}
+	s.wait(h, -1, ProblemStaging, "the artifact is on its way to it")
+	if s.emit(h, Action{Kind: ActionStage, Artifact: s.plan.Artifact.SHA256, From: from, Depot: depot}) {
+		s.sources.begin(from, h.h.Depot != "")
+	}
+}
+
+// sources are the hosts that others copy the artifact from.
+type sources struct {
+	named   bool           // any host has a depot
+	copies  int            // hosts that have the artifact
+	pushes  int            // under way
+	depots  int            // of them those to hosts with a depot
+	holders []holder       // that have it and a depot
+	load    map[string]int // copies under way from each
+}
+
+type holder struct{ name, depot, cluster string }
+
+// begin counts what is under way.
+func (s *sources) begin(from string, toDepot bool) {
+	if from != "" {
+		s.load[from]++
+		return
+	}
+	s.pushes++
+	s.depots += btoi(toDepot)
+}
+
+// findSources looks who has the artifact, and who gets it.
+func (r *round) findSources() {
+	r.sources = sources{load: map[string]int{}}
+	hasDepot := map[[2]string]bool{}
+	for _, s := range r.sights {
+		for _, h := range s.hosts {
+			r.sources.named = r.sources.named || h.h.Depot != ""
+			hasDepot[h.key] = h.h.Depot != ""
+			if h.o == nil || !h.o.Stored {
+				continue
+			}
+			r.sources.copies++
+			if h.h.Depot != "" && !r.memory.BadSources[h.h.Name] {
+				r.sources.holders = append(r.sources.holders, holder{h.h.Name, h.h.Depot, s.c.Name})
+			}
+		}
+	}
+	for _, a := range r.in.Running {
+		if a.Kind == ActionStage {
+			r.sources.begin(a.From, hasDepot[[2]string{a.Host, a.Target}])
+		}
+	}
+}
+
+// source chooses where a host gets the artifact: from here where no depot is named, where too few have it, or where all that
+// have it failed; otherwise from the host that the fewest copy from, one of its own cluster first. It is not ok while
+// those who will have it are getting it.
+func (s *sight) source(h *seen) (from, depot string, ok bool) {
+	if !s.sources.named || s.sources.copies+s.sources.pushes < s.options.MinCopies {
+		return "", "", true
+	}
+	var best *holder
+	for i := range s.sources.holders {
+		candidate := &s.sources.holders[i]
+		if candidate.name != h.h.Name && (best == nil || s.nearer(candidate, best)) {
+			best = candidate
+		}
+	}
+	if best != nil {
+		return best.name, best.depot, true
+	}
+	return "", "", s.sources.depots == 0
+}
+
+// nearer says that one holder is to be asked before another.
+func (s *sight) nearer(a, b *holder) bool {
+	if own, other := a.cluster == s.c.Name, b.cluster == s.c.Name; own != other {
+		return own
+	}
+	return s.sources.load[a.name] < s.sources.load[b.name]
+}
+
+// turn says whether a cluster may be changed now: when all clusters of the rollout have the artifact, those of the waves before it
+// have run it for long enough, and not too many are blocked.
+func (s *sight) turn() bool {
+	failed := 0
+	for _, other := range s.sights {
+		failed += btoi(len(other.blocked) > 0 && !other.reached && !other.held)
+	}
+	if failed > s.options.MaxFailed {
+		s.blocked = append(s.blocked, s.problem(nil, -1, ProblemMaxFailed, "%d clusters of the rollout do not go on, and %d may: nothing more is begun", failed, s.options.MaxFailed))
+		s.held = true
+		return false
+	}
+	for _, other := range s.sights {
+		if !other.staged && !other.reached && len(other.blocked) == 0 {
+			s.wait(nil, -1, ProblemStaging, "the artifact is not on all hosts of %s yet", other.c.Name)
+			return false
+		}
+	}
+	for _, other := range s.sights {
+		if other.c.Wave >= s.c.Wave || len(other.blocked) > 0 {
+			continue
+		}
+		if !other.reached {
+			s.state.Step = StepWaiting
+			s.wait(nil, -1, ProblemWave, "wave %d waits for %s of wave %d", s.c.Wave, other.c.Name, other.c.Wave)
+			return false
+		}
+		if s.in.Goal == GoalPromote && other.soaks() {
+			s.state.Step = StepWaiting
+			s.wait(nil, -1, ProblemSoak, "wave %d waits until %s has run the release for %s", s.c.Wave, other.c.Name, other.c.Soak)
+			return false
+		}
+	}
+	return true
+}
