@@ -13,15 +13,15 @@ import (
 )
 
 const (
-	// initialPIDNamespace is the number of the namespace that every process of the host is
-	// in (PROC_PID_INIT_INO).
-	initialPIDNamespace = "pid:[4026531836]"
-
 	capabilityPtrace = 19 // CAP_SYS_PTRACE
 
 	// mountsMax bounds what is read of mountinfo, in bytes.
 	mountsMax = 16 << 20
 )
+
+// initialPIDNamespace is the number of the namespace that every process of the host is
+// in (PROC_PID_INIT_INO). Tests whose hosts are namespaces have another one.
+var initialPIDNamespace = "pid:[4026531836]"
 
 // visibility says what the process file system as a whole keeps from us, and whether of
 // other users' processes no more than the name is seen.

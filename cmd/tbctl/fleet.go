@@ -25,6 +25,7 @@ import (
 
 type fleetCmd struct {
 	Status fleetStatusCmd `cmd:"" help:"Show every host of a fleet and what runs there; it changes nothing."`
+	Plan   fleetPlanCmd   `cmd:"" help:"Write the plan that brings a release to clusters; it changes nothing on them."`
 }
 
 // fleetFlags say which hosts there are, and how they are reached.
@@ -176,7 +177,7 @@ func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, err
 	}
 	if len(names) == 0 {
 		if text == nil {
-			return nil, usage("tbctl fleet status HOST…, or write fleet.toml", "no hosts are named, and there is no fleet.toml")
+			return nil, usage("tbctl "+a.command+" HOST…, or write fleet.toml", "no hosts are named, and there is no fleet.toml")
 		}
 		if len(list.Clusters) == 0 {
 			return nil, usage(`write one: [[cluster]], then name = "ledger" and hosts = ["tb0", "tb1"] on lines of their own; or name hosts: tbctl fleet status HOST…`, "%s has no cluster", name)
@@ -196,7 +197,7 @@ func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, err
 	}
 	named, err := inventory.OfHosts(hosts)
 	if err != nil {
-		return nil, &hintedError{class: fault.Usage, hint: "tbctl fleet status --help", err: err}
+		return nil, &hintedError{class: fault.Usage, hint: "tbctl " + a.command + " --help", err: err}
 	}
 	for _, cluster := range named.Clusters {
 		for index, host := range cluster.Hosts { // what the list says of it holds

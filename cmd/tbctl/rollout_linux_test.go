@@ -47,7 +47,7 @@ func TestRollout(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			code, got, output := rollout(t, "", test.answers)
+			code, got, output := rolloutScript(t, "", test.answers)
 			if code != test.code || got != test.calls || !strings.Contains(output, test.says) {
 				t.Errorf("exit code %d, want %d\ncalls %s\nwant  %s\nit says, without %q:\n%s", code, test.code, got, test.calls, test.says, output)
 			}
@@ -59,14 +59,14 @@ func TestRollout(t *testing.T) {
 func TestRolloutProof(t *testing.T) {
 	t.Parallel()
 	const want = "a install --dry-run, b install --dry-run, a install --quiet, a watch running, b install --quiet, b watch running, a watch running=1.2.3, b watch running=1.2.3"
-	code, calls, output := rollout(t, "PROOF=running", nil)
+	code, calls, output := rolloutScript(t, "PROOF=running", nil)
 	if code != 0 || calls != want || !strings.Contains(output, "done: 2 hosts are running with 1.2.3") {
 		t.Errorf("exit code %d\ncalls %s\nwant  %s\n%s", code, calls, want, output)
 	}
 }
 
 // rollout runs docs/rollout.sh with a setting, on hosts a and b, which answer as told.
-func rollout(t *testing.T, setting string, answers map[string]string) (code int, calls, output string) {
+func rolloutScript(t *testing.T, setting string, answers map[string]string) (code int, calls, output string) {
 	t.Helper()
 	s := &sandbox{t: t, world: &docsWorld{url: "http://none"}, dir: t.TempDir()}
 	writeDoc(t, s.path("bin/ssh"), []byte("#!/bin/sh\nexport HOST=$1; shift\nexec sh -c \"$*\"\n"), 0o755)

@@ -58,6 +58,7 @@ var schemaTypes = map[string][]reflect.Type{
 	"store-verify": {reflect.TypeFor[storeVerified]()},
 	"store-prune":  {reflect.TypeFor[storePruned]()},
 	"store-serve":  {reflect.TypeFor[storeServed]()},
+	"fleet-plan":   {reflect.TypeFor[report.FleetPlan]()},
 	"host":         {}, // it answers another tbctl, see TestRemoteSchema
 }
 
@@ -245,6 +246,7 @@ var schemaRuns = []struct {
 	{0, "store list"}, {0, "install store:0.17.2 $DIR/tb3"}, {0, "store serve --listen 127.0.0.1:0 --session"}, {2, "store serve --token-file $FIX/v1"},
 	{0, "store verify"}, {1, "store verify sha256:0000000000000000000000000000000000000000000000000000000000000000"}, {2, "store verify nonsense"},
 	{0, "store prune --dry-run --keep 0"}, {0, "store prune"}, {2, "store prune --keep=-1"},
+	{2, "fleet plan 0.17.8 nowhere.invalid"}, {1, "fleet plan sha256:" + strings.Repeat("0", 64) + " nowhere.invalid -o $DIR/plan.json"},
 	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
 }
 
@@ -320,6 +322,8 @@ func decodes(command string, output []byte) error {
 		return decodesAs[report.Document[*report.Releases]](output)
 	case "fleet status":
 		return decodesAs[report.Document[*report.Fleet]](output)
+	case "fleet plan":
+		return decodesAs[report.Document[*report.FleetPlan]](output)
 	case "install", "rollback":
 		return decodesAs[report.Document[*report.Outcome]](output)
 	}
@@ -367,7 +371,7 @@ func TestSchemaRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, change := range [][2]string{
-		{`"version":1`, `"version":2`}, {`"ok":true`, `"ok":1`}, {`"exit_code":0`, `"exit_code":7`}, {`"go":"go1",`, ``},
+		{`"version":1`, `"version":2`}, {`"ok":true`, `"ok":1`}, {`"exit_code":0`, `"exit_code":8`}, {`"go":"go1",`, ``},
 		{`"go":"go1"`, `"go":"go1","extra":1`}, {`"warnings":[]`, `"warnings":null`}, {`"warnings":[]`, `"warnings":[1]`},
 		{`"error":null`, `"error":{"kind":"odd","message":"m"}`}, {`"error":null,`, ``}, {`"result":{`, `"result":[],"x":{`},
 	} {

@@ -80,28 +80,7 @@ func (c *storeImportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	artifact, err := c.From.resolve(a, c.Source)
-	if err != nil {
-		return err
-	}
-	a.adviseTag(artifact)
-	key, err := release.ReadPublicKey(c.From.PublicKey)
-	if err != nil {
-		return err
-	}
-	imported, err := shelf.Import(a.ctx, store, shelf.Importing{
-		Artifact: artifact, Source: absolute(artifact), SizeHint: sizeHint(artifact), Who: whoAmI(), PublicKey: key,
-		Fetch: func(ctx context.Context, draft *durable.Draft) (release.Fetched, error) {
-			return a.fetch(ctx, artifact, draft)
-		},
-		Judge: func(report verify.Report) error {
-			if !report.Ok {
-				return rejected(a.hintFindings(a.about), fmt.Errorf("%s: %s", artifact.Place(), report.Diagnosis))
-			}
-			return asked(artifact, report)
-		},
-	})
-	a.progress.Done()
+	artifact, imported, err := c.From.importTo(a, store, c.Source)
 	if err != nil {
 		return err
 	}
@@ -122,6 +101,33 @@ func (c *storeImportCmd) Run(a *app) error {
 		render.StoreImported(out, &result.Imports, store.Dir(), render.Trust(originOf(artifact, imported.Fetched)), result.Next, a.global.Quiet)
 	})
 	return nil
+}
+
+// importTo fetches and verifies what a source means, and stores it.
+func (s *sourceFlags) importTo(a *app, store *depot.Depot, source string) (release.Artifact, shelf.Imports, error) {
+	artifact, err := s.resolve(a, source)
+	if err != nil {
+		return artifact, shelf.Imports{}, err
+	}
+	a.adviseTag(artifact)
+	key, err := release.ReadPublicKey(s.PublicKey)
+	if err != nil {
+		return artifact, shelf.Imports{}, err
+	}
+	imported, err := shelf.Import(a.ctx, store, shelf.Importing{
+		Artifact: artifact, Source: absolute(artifact), SizeHint: sizeHint(artifact), Who: whoAmI(), PublicKey: key,
+		Fetch: func(ctx context.Context, draft *durable.Draft) (release.Fetched, error) {
+			return a.fetch(ctx, artifact, draft)
+		},
+		Judge: func(report verify.Report) error {
+			if !report.Ok {
+				return rejected(a.hintFindings(a.about), fmt.Errorf("%s: %s", artifact.Place(), report.Diagnosis))
+			}
+			return asked(artifact, report)
+		},
+	})
+	a.progress.Done()
+	return artifact, imported, err
 }
 
 // whoAmI is user and machine, for a receipt.

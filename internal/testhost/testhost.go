@@ -60,6 +60,9 @@ mkdir -p /var/lib/tbctl /var/lib/tigerbeetle
 for place in /root /run /usr/local /var/lib/tbctl /var/lib/tigerbeetle; do mount -t tmpfs -o mode=755 tmpfs "$place"; done
 mkdir -p /run/sshd /usr/local/bin /etc/tbctl
 printf '%.32s\n' "$(printf %s "$name" | md5sum)" >/etc/machine-id.new && mv /etc/machine-id.new /etc/machine-id
+# As a machine of its own has them: the start's id, and a first process that none is outside of (see package main's tests).
+printf '%.8s-0000-4000-8000-000000000000\n' "$(printf %s "$dir" | md5sum)" >/run/boot_id && mount --bind /run/boot_id /proc/sys/kernel/random/boot_id
+touch /run/tbctl-test-host
 install -m 644 "$dir/../id.pub" /etc/ssh/test_keys # a user reads his own, and may not enter this directory
 echo made
 read -r connected

@@ -1,0 +1,21 @@
+package main
+
+import (
+	"os"
+	_ "unsafe" // for go:linkname
+)
+
+// replicaNamespace is the namespace of processes that package replica takes for the one that no process is outside of.
+//
+//go:linkname replicaNamespace github.com/tbctl/tbctl/replica.initialPIDNamespace
+var replicaNamespace string
+
+// This program runs on the hosts of package testhost too, which are namespaces: there nothing is outside of the first process's.
+func init() {
+	if _, err := os.Stat("/run/tbctl-test-host"); err != nil {
+		return
+	}
+	if namespace, err := os.Readlink("/proc/1/ns/pid"); err == nil {
+		replicaNamespace = namespace
+	}
+}

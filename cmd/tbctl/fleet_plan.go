@@ -1,0 +1,178 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+const planMode vfs.Mode = 0o644
+
+type fleetPlanCmd struct {
+	Artifact string   `arg:"" name:"artifact" help:"The release to bring (0.17.8, 0.17.5-1, latest), a file, a URL, or sha256:HEX or store:RELEASE of the store."`
+	Names    []string `arg:"" optional:"" name:"cluster|host" help:"Clusters of the list, or hosts as ssh knows them, such as tb[0-5].eu; all of the list where none is named."`
+
+	Output  string               `short:"o" required:"" placeholder:"FILE" type:"path" help:"Where to write the plan."`
+	Force   bool                 `short:"f" help:"Replace FILE if it exists."`
+	Clients multiversion.Release `placeholder:"RELEASE" help:"The oldest release of a client in use: one that the new release does not serve is a refusal."`
+	Despite []string             `placeholder:"ID" help:"Go on despite an advisory, by its id; repeatable."`
+
+	Fleet fleetFlags  `embed:""`
+	From  sourceFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetPlanCmd) Help() string {
+	return `Looks at every host of the clusters, compares what it finds with the release that is
+to be brought, and writes a plan: which file, which hosts, in which order, and which replica
+is swapped last. Nothing is changed on any host, and nothing is claimed.
+
+There is no plan when a host cannot be looked at, a replica of a cluster is on no named
+host, two hosts have the same replica, a rollout holds a target, or the release does not
+fit what runs: each of these is told, with its host and what to do. What the release brings
+with it (stops on the way, clients that are too old, advisories) is told too.
+
+The release is fetched and verified as "tbctl store import" does, into the store of this
+machine. A plan is named by the SHA-256 of its file: an edited plan is another plan.
+
+Examples:
+
+  tbctl fleet plan 0.17.8 tb0 tb1 tb2 -o plan.json
+  tbctl fleet plan 0.17.8 -o plan.json --clients 0.17.1
+  tbctl fleet plan sha256:73aa… ledger-eu -o plan.json
+` + exitHelp(exitRejected, "the release is not whole, or not trusted", exitRefused, "the release does not fit what runs on a host, or the hosts are not the whole cluster",
+		exitBusy, "another process works on a target", exitFenced, "a rollout holds a target")
+}
+
+// Run looks, and writes the plan.
+func (c *fleetPlanCmd) Run(a *app) error {
+	list, err := a.inventory(c.Fleet, c.Names)
+	if err != nil {
+		return err
+	}
+	if _, err := os.Lstat(c.Output); err == nil && !c.Force {
+		return &fs.PathError{Op: "create", Path: c.Output, Err: fs.ErrExist}
+	}
+	store, err := a.depot(c.From.Store.Store)
+	if err != nil {
+		return err
+	}
+	digest, err := c.digest(a, store)
+	if err != nil {
+		return err
+	}
+	a.progress.Start("verifying the artifact", -1)
+	artifact, facts, err := rollout.OpenArtifact(a.ctx, store, digest, nil)
+	a.progress.Done()
+	if err != nil {
+		return err
+	}
+	defer artifact.Close()
+	observations := a.collect(list, rollout.ParallelDefault)
+	if a.ctx.Err() != nil {
+		return context.Cause(a.ctx)
+	}
+	result := &report.FleetPlan{}
+	result.Plan, result.Problems = fleet.Draft(*list, observations, facts, fleet.DraftOptions{
+		Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite,
+	})
+	if result.Plan != nil {
+		if err := c.write(a, result); err != nil {
+			return err
+		}
+	}
+	a.emit(result, func(out *term.Stream) { render.FleetPlan(out, result) })
+	return problemsError(result.Problems, "there is no plan")
+}
+
+// digest is the artifact's SHA-256 in the store, in hexadecimal digits. What is not there yet is fetched into it.
+func (c *fleetPlanCmd) digest(a *app, store *depot.Depot) (string, error) {
+	if !shelf.IsName(c.Artifact) {
+		_, imported, err := c.From.importTo(a, store, c.Artifact)
+		return imported.Artifact.SHA256, err
+	}
+	artifact, err := c.From.resolve(a, c.Artifact)
+	if err != nil {
+		return "", err
+	}
+	fetched, err := artifact.Fetch(a.ctx, io.Discard) // what vouches for it is asked
+	if err != nil {
+		return "", err
+	}
+	a.tellEvidence(fetched.Evidence)
+	return shelf.Digest(artifact.Location)
+}
+
+// write writes the plan.
+func (c *fleetPlanCmd) write(a *app, result *report.FleetPlan) error {
+	text, err := result.Plan.Encode()
+	if err != nil {
+		return err
+	}
+	for index := range result.Plan.Clusters {
+		for _, host := range result.Plan.Clusters[index].Hosts {
+			result.Send += host.Lacks
+		}
+	}
+	err = durable.WriteFile(vfs.OS(), c.Output, planMode, c.Force, func(w io.Writer) error {
+		_, err := io.Copy(w, bytes.NewReader(text))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	result.File, result.ID = c.Output, fleet.PlanID(text)
+	result.Next = "tbctl fleet stage " + shellWord(c.Output)
+	return nil
+}
+
+// collect looks at all hosts of a list.
+func (a *app) collect(list *fleet.Inventory, parallel int) []fleet.Observation {
+	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become}}
+	defer sessions.Close()
+	var places []rollout.Place
+	for _, cluster := range list.Clusters {
+		for _, host := range cluster.Hosts {
+			places = append(places, rollout.Place{Host: host.Name, Target: host.Target})
+		}
+	}
+	a.progress.Start("looking at the hosts", -1)
+	defer a.progress.Done()
+	return rollout.Collect(a.ctx, sessions.Host, places, parallel)
+}
+
+// problemsError is what a command with problems ends with: the worst of them; nil where they are notes alone.
+func problemsError(problems []fleet.Problem, what string) error {
+	worst, count := fault.None, 0
+	for index := range problems {
+		if class := problems[index].Class(); class != fault.None {
+			worst, count = rollout.Worse(worst, class), count+1
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	obstacles := "one obstacle"
+	if count > 1 {
+		obstacles = fmt.Sprintf("%d obstacles", count)
+	}
+	return &hintedError{class: worst, hint: "each of them has a line that says where, and what to do", err: errors.New(what + ": " + obstacles)}
+}

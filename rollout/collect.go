@@ -1,0 +1,92 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+)
+
+const (
+	// ParallelDefault is how many hosts are looked at, or changed, at the same time.
+	ParallelDefault = 8
+	// LookLimit is how long a look at a host may take. One that takes longer is a host that does not answer.
+	LookLimit = 30 * time.Second
+)
+
+// Place is a target that is to be looked at.
+type Place struct {
+	Host   string
+	Target string // "": all that the host's configuration names
+}
+
+// Collect looks at places, each host once and for [LookLimit] at most. A place that could not be looked at is an
+// observation with a problem. The observations are in the order of the places.
+func Collect(ctx context.Context, hosts func(name string) Host, places []Place, parallel int) []fleet.Observation {
+	var names []string
+	for _, place := range places {
+		if !slices.Contains(names, place.Host) {
+			names = append(names, place.Host)
+		}
+	}
+	shown := make([]look, len(names))
+	each(parallel, len(names), func(index int) { shown[index] = lookAt(ctx, hosts(names[index])) })
+	var observations []fleet.Observation
+	for _, place := range places {
+		observations = append(observations, shown[slices.Index(names, place.Host)].at(place)...)
+	}
+	return observations
+}
+
+// look is what came of asking a host.
+type look struct {
+	shown []fleet.Observation
+	err   error
+	took  time.Duration
+}
+
+// lookAt asks a host, for a limited time.
+func lookAt(ctx context.Context, host Host) look {
+	began := time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, LookLimit, fault.New(fault.Failed, fmt.Sprintf("it did not answer within %v", LookLimit)))
+	defer cancel()
+	shown, err := host.Observe(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	return look{shown, err, time.Since(began)}
+}
+
+// at is what a look showed of a place.
+func (l look) at(place Place) []fleet.Observation {
+	if l.err != nil {
+		return []fleet.Observation{Unseen(place.Host, place.Target, l.err)}
+	}
+	if place.Target == "" && len(l.shown) > 0 {
+		return l.shown
+	}
+	for index := range l.shown {
+		if l.shown[index].Target == place.Target {
+			return l.shown[index : index+1]
+		}
+	}
+	return []fleet.Observation{NotNamed(place.Host, place.Target, l.shown)}
+}
+
+// each calls do for the numbers below count, that many at the same time at most, and returns when all have returned.
+func each(parallel, count int, do func(index int)) {
+	var all sync.WaitGroup
+	turn := make(chan struct{}, max(1, parallel))
+	for index := range count {
+		turn <- struct{}{}
+		all.Go(func() {
+			defer func() { <-turn }()
+			do(index)
+		})
+	}
+	all.Wait()
+}

@@ -1,0 +1,35 @@
+package rollout
+
+import (
+	"context"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/remote"
+)
+
+// Host is one host, as a rollout sees it. Its methods may be called at the same time. Those that change something return nil only
+// when it was done there; after any other answer than a host's own, what was done is not known and is to be looked at.
+type Host interface {
+	// Observe looks at all targets that the host's configuration names.
+	Observe(ctx context.Context) ([]fleet.Observation, error)
+	// Store says what is in its store.
+	Store(ctx context.Context) ([]depot.Artifact, error)
+	// Send brings an artifact into its store, for a target whose files have a part of it. Afterwards it is durable there, and
+	// its bytes were hashed.
+	Send(ctx context.Context, target string, artifact *Artifact) (Sent, error)
+	// Claim claims a target, see [remote.Session.Claim].
+	Claim(ctx context.Context, request remote.ClaimRequest) (fleet.Fence, error)
+	// Phase notes how far the rollout is with a target, or gives it back.
+	Phase(ctx context.Context, request remote.PhaseRequest) error
+	// Swap puts an artifact of its store at a target.
+	Swap(ctx context.Context, request remote.SwapRequest) error
+	// Close ends the session. What is claimed stays claimed.
+	Close() error
+}
+
+// Sent says what it took to bring an artifact into a store.
+type Sent struct {
+	Bytes int64 `json:"bytes"` // that were sent
+	Had   int64 `json:"had"`   // of the artifact's bytes, that were there already
+}

@@ -1,0 +1,116 @@
+package rollout
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/report"
+)
+
+// Observe is what a host's report shows of each of its targets, in their order. What the report does not
+// say is not known. Name is the host as the plan or the inventory has it.
+func Observe(name string, shown *report.Host) []fleet.Observation {
+	observations := make([]fleet.Observation, 0, len(shown.Targets))
+	for index := range shown.Targets {
+		target := &shown.Targets[index]
+		o := fleet.Observation{
+			Host: name, Target: target.Path, Machine: shown.Machine, Boot: shown.Boot, Tbctl: shown.Tbctl, Platform: shown.Platform,
+			Room: -1, StoreRoom: -1,
+		}
+		if target.Status == nil {
+			o.Problem = problem(name, target.Problem)
+		} else {
+			observeStatus(&o, target.Status)
+		}
+		observations = append(observations, o)
+	}
+	return observations
+}
+
+// Unseen is the observation of a host that could not be asked.
+func Unseen(name, target string, err error) fleet.Observation {
+	o := fleet.Observation{Host: name, Target: target, Room: -1, StoreRoom: -1}
+	o.Problem = problem(name, strings.TrimPrefix(err.Error(), "host "+name+": "))
+	return o
+}
+
+// NotNamed is the observation of a target that a host's own configuration does not name.
+func NotNamed(name, target string, named []fleet.Observation) fleet.Observation {
+	o := fleet.Observation{Host: name, Target: target, Room: -1, StoreRoom: -1}
+	paths := []string{}
+	for index := range named {
+		paths = append(paths, named[index].Target)
+		o.Machine, o.Boot, o.Tbctl, o.Platform = named[index].Machine, named[index].Boot, named[index].Tbctl, named[index].Platform
+	}
+	o.Problem = problem(name, fmt.Sprintf("its configuration does not name the target %q: its targets are %q", target, paths))
+	if target == "" {
+		o.Problem.Message = "its configuration names no target"
+	}
+	o.Problem.Hint = "name the target in /etc/tbctl/config.toml on " + name
+	return o
+}
+
+func problem(name, message string) *fleet.Problem {
+	return &fleet.Problem{Host: name, Replica: -1, Reason: fleet.ProblemUnseen, Message: message}
+}
+
+func observeStatus(o *fleet.Observation, status *report.Status) {
+	if file := status.Installed; file != nil {
+		o.Installed = &fleet.InstalledFile{Size: file.Size, Release: file.Release, Releases: file.Releases}
+		if file.SHA256 != "" {
+			o.Installed.SHA256 = "sha256:" + file.SHA256
+		}
+	}
+	switch {
+	case status.Hides(status.Target.Path):
+		o.Problem = problem(o.Host, "what is installed at "+status.Target.Path+" may not be read there")
+	case !status.LockObserved:
+		o.Problem = problem(o.Host, "whether another tbctl works on "+status.Target.Path+" cannot be seen there")
+	}
+	o.Fence, o.Alive = status.Fence, status.HolderAlive
+	if done := status.Despite; done != nil {
+		o.Despite = fmt.Sprintf("%s by %s, %s", done.Operation, done.User, done.Time.UTC().Format(time.RFC3339))
+	}
+	if holder := status.HeldBy; holder != nil {
+		o.Busy = fmt.Sprintf("process %d on %s since %s: %s", holder.PID, holder.Host, holder.Start.UTC().Format(time.RFC3339), holder.Command)
+	}
+	for _, unseen := range status.Unseen {
+		o.Blind = append(o.Blind, unseen.Reason)
+	}
+	if !status.Observed && len(o.Blind) == 0 {
+		o.Blind = append(o.Blind, "not all processes there could be looked at")
+	}
+	for index := range status.Replicas {
+		if r := &status.Replicas[index]; r.Counts() {
+			o.Replicas = append(o.Replicas, observeReplica(r))
+		}
+	}
+}
+
+func observeReplica(r *host.Replica) fleet.Replica {
+	o := fleet.Replica{
+		PID: r.PID, Started: r.Started, Polls: r.Polls, NoPolling: r.NoPolling,
+		Index: -1, State: string(r.State), Running: r.Running.Release, NoAnswer: r.NoAnswer, Peers: -1,
+	}
+	if s := r.Superblock; s != nil {
+		o.Cluster, o.Index, o.Count, o.Standby = s.Cluster.Hex(), s.ReplicaIndex, int(s.ReplicaCount), s.Standby
+		o.Durable, o.View, o.Checkpoint = s.Release, s.View, s.CheckpointOp
+	}
+	if r.Armed != nil {
+		sum := r.Armed.Checksum
+		o.Armed, o.ArmedRelease = &sum, r.Armed.Newest()
+	}
+	if r.Process.Peers != nil {
+		o.Peers = r.Process.Peers.Connected
+	}
+	if r.Answer != nil {
+		o.Answers, o.View = true, r.Answer.View
+		if o.Running == 0 {
+			o.Running = r.Answer.Release
+		}
+	}
+	return o
+}

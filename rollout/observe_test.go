@@ -1,0 +1,143 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
+)
+
+const (
+	release0177 = multiversion.Release(17<<8 | 7)
+	release0178 = multiversion.Release(17<<8 | 8)
+)
+
+// What a report says is in the observation, and what it does not say is not known.
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	replicaOf := func(change func(*host.Replica)) host.Replica {
+		r := host.Replica{Process: replica.Process{
+			PID: 7, Replica: true, Polls: true, State: replica.StateRunning, Running: replica.Running{Release: release0177},
+			Superblock: &datafile.Superblock{Cluster: datafile.NewID(7), ReplicaIndex: 2, ReplicaCount: 6, Release: release0177, View: 3, CheckpointOp: 40},
+			Armed:      &replica.Armed{Current: release0178, Checksum: multiversion.Checksum{1}, Offered: []multiversion.Release{release0177, release0178}},
+			Peers:      &replica.Peers{Others: 5, Connected: 4},
+		}, Answer: &host.Answer{Pong: replica.Pong{Replica: 2, View: 9, Release: release0177}}}
+		change(&r)
+		return r
+	}
+	status := &report.Status{
+		Target: fsatomic.Target{Path: "/a"}, LockObserved: true, Observed: true,
+		Installed: &install.File{SHA256: strings.Repeat("7", 64), Size: 9, Release: release0177, Releases: []multiversion.Release{release0177}},
+		Fence:     &fleet.Fence{Generation: 4}, HolderAlive: true,
+		Replicas: []host.Replica{
+			replicaOf(func(*host.Replica) {}),
+			replicaOf(func(r *host.Replica) { r.Stranger = true }),
+			replicaOf(func(r *host.Replica) { r.Superblock, r.Armed, r.Peers, r.Answer = nil, nil, nil, nil }),
+			replicaOf(func(r *host.Replica) { r.Replica = false }),
+		},
+	}
+	hidden := &report.Status{Target: fsatomic.Target{Path: "/b"}, Hidden: []string{"/b"}, LockObserved: true}
+	shown := rollout.Observe("tb2", &report.Host{Machine: "m", Boot: "b", Tbctl: "v", Platform: multiversion.PlatformX86_64Linux, Targets: []report.HostTarget{
+		{Path: "/a", Status: status}, {Path: "/b", Status: hidden}, {Path: "/c", Problem: "it is a directory"},
+	}})
+	if len(shown) != 3 {
+		t.Fatalf("%+v", shown)
+	}
+	first := shown[0]
+	if first.Host != "tb2" || first.Target != "/a" || first.Problem != nil || first.Machine != "m" || first.Boot != "b" || first.Tbctl != "v" || first.Room != -1 || first.StoreRoom != -1 ||
+		first.Installed == nil || first.Installed.SHA256 != "sha256:"+strings.Repeat("7", 64) || first.Fence == nil || !first.Alive || len(first.Blind) != 0 || first.Stored || first.Checked {
+		t.Errorf("%+v", first)
+	}
+	if len(first.Replicas) != 2 {
+		t.Fatalf("%+v", first.Replicas)
+	}
+	whole, bare := first.Replicas[0], first.Replicas[1]
+	if whole.Index != 2 || whole.Count != 6 || whole.Cluster != strings.Repeat("0", 31)+"7" || !whole.Answers || whole.View != 9 || whole.Peers != 4 || whole.Armed == nil ||
+		whole.ArmedRelease != release0178 || whole.Durable != release0177 || whole.Checkpoint != 40 || whole.State != "running" {
+		t.Errorf("%+v", whole)
+	}
+	if bare.Index != -1 || bare.Count != 0 || bare.Cluster != "" || bare.Answers || bare.Peers != -1 || bare.Armed != nil || bare.Durable != 0 {
+		t.Errorf("%+v", bare)
+	}
+	if shown[1].Problem == nil || shown[1].Installed != nil || len(shown[1].Blind) == 0 {
+		t.Errorf("%+v", shown[1])
+	}
+	if shown[2].Problem == nil || !strings.Contains(shown[2].Problem.Message, "directory") {
+		t.Errorf("%+v", shown[2].Problem)
+	}
+}
+
+// oneHost is a host that answers as it is told to.
+type oneHost struct {
+	observe func(context.Context) ([]fleet.Observation, error)
+}
+
+func (h oneHost) Observe(ctx context.Context) ([]fleet.Observation, error) { return h.observe(ctx) }
+func (oneHost) Store(context.Context) ([]depot.Artifact, error)            { return nil, nil }
+func (oneHost) Send(context.Context, string, *rollout.Artifact) (rollout.Sent, error) {
+	return rollout.Sent{}, nil
+}
+func (oneHost) Claim(context.Context, remote.ClaimRequest) (fleet.Fence, error) {
+	return fleet.Fence{}, nil
+}
+func (oneHost) Phase(context.Context, remote.PhaseRequest) error { return nil }
+func (oneHost) Swap(context.Context, remote.SwapRequest) error   { return nil }
+func (oneHost) Close() error                                     { return nil }
+
+// Every place has an observation, in its order, and each host is asked once; what hinders one is no obstacle to another.
+func TestCollect(t *testing.T) {
+	t.Parallel()
+	asked := make(chan string, 10)
+	hosts := map[string]oneHost{
+		"tb0": {func(context.Context) ([]fleet.Observation, error) {
+			asked <- "tb0"
+			return []fleet.Observation{{Host: "tb0", Target: "/a"}, {Host: "tb0", Target: "/b"}}, nil
+		}},
+		"tb1": {func(context.Context) ([]fleet.Observation, error) {
+			return nil, &remote.SessionError{Host: "tb1", Reason: remote.ReasonUnreachable, Err: errors.New("no route")}
+		}},
+		"tb2": {func(context.Context) ([]fleet.Observation, error) { return []fleet.Observation{}, nil }},
+	}
+	places := []rollout.Place{{"tb1", ""}, {"tb0", "/b"}, {"tb0", "/c"}, {"tb0", ""}, {"tb2", ""}}
+	shown := rollout.Collect(t.Context(), func(name string) rollout.Host { return hosts[name] }, places, 2)
+	var words []string
+	for _, o := range shown {
+		word := o.Host + o.Target
+		if o.Problem != nil {
+			word += ": " + o.Problem.Message
+		}
+		words = append(words, word)
+	}
+	want := []string{"tb1: cannot be reached", "tb0/b", `tb0/c: its configuration does not name the target "/c": its targets are ["/a" "/b"]`, "tb0/a", "tb0/b", "tb2: its configuration names no target"}
+	for index := range want {
+		if index >= len(words) || !strings.HasPrefix(words[index], want[index]) {
+			t.Fatalf("%q, want %q", words, want)
+		}
+	}
+	if len(words) != len(want) || len(asked) != 1 {
+		t.Errorf("%q, and tb0 was asked %d times", words, len(asked))
+	}
+}
+
+func TestWorse(t *testing.T) {
+	t.Parallel()
+	order := []fault.Class{fault.Unknown, fault.Fenced, fault.Rejected, fault.Refused, fault.Failed, fault.Busy, fault.None}
+	for index := range order[1:] {
+		if a, b := order[index], order[index+1]; rollout.Worse(a, b) != a || rollout.Worse(b, a) != a {
+			t.Errorf("%s and %s: %s, %s", a, b, rollout.Worse(a, b), rollout.Worse(b, a))
+		}
+	}
+}

@@ -1,0 +1,165 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/remote"
+)
+
+const (
+	againFirst   = time.Second // before a host that could not be had is tried again
+	againLongest = 30 * time.Second
+)
+
+// Sessions are hosts over ssh, each with one session that is kept. One that is lost is started again at the next request,
+// and at longer and longer intervals when that fails: until then the answer is the last error.
+type Sessions struct {
+	Dialer *remote.Dialer
+
+	mu    sync.Mutex
+	hosts map[string]*session
+}
+
+// Host returns the host of a name. The same name is the same session.
+func (s *Sessions) Host(name string) Host {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.hosts == nil {
+		s.hosts = make(map[string]*session)
+	}
+	if s.hosts[name] == nil {
+		s.hosts[name] = &session{name: name, dialer: s.Dialer, turn: make(chan struct{}, 1)}
+	}
+	return s.hosts[name]
+}
+
+// Close ends all sessions.
+func (s *Sessions) Close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var closing sync.WaitGroup
+	for _, h := range s.hosts {
+		closing.Go(func() { _ = h.Close() }) // the host sees that it has ended
+	}
+	closing.Wait()
+	s.hosts = nil
+}
+
+// session is a host over ssh.
+type session struct {
+	name   string
+	dialer *remote.Dialer
+
+	turn   chan struct{} // holds a value while somebody looks for or starts the session
+	open   *remote.Session
+	failed error // of the last try; nil: it succeeded
+	again  time.Time
+	wait   time.Duration
+}
+
+// get returns the session that is open, or starts one.
+func (s *session) get(ctx context.Context) (*remote.Session, error) {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	if s.open != nil {
+		return s.open, nil
+	}
+	if s.failed != nil && time.Now().Before(s.again) {
+		return nil, s.failed
+	}
+	open, err := s.dialer.Dial(ctx, s.name)
+	if err != nil {
+		if ctx.Err() == nil {
+			s.wait = min(max(2*s.wait, againFirst), againLongest)
+			s.failed, s.again = err, time.Now().Add(s.wait)
+		}
+		return nil, err
+	}
+	s.open, s.failed, s.wait = open, nil, 0
+	return open, nil
+}
+
+// do does something in the session. One that has ended is not used again.
+func (s *session) do(ctx context.Context, what func(*remote.Session) error) error {
+	open, err := s.get(ctx)
+	if err != nil {
+		return err
+	}
+	err = what(open)
+	if _, ended := errors.AsType[*remote.SessionError](err); ended {
+		s.turn <- struct{}{}
+		if s.open == open {
+			s.open = nil
+		}
+		<-s.turn
+		_ = open.Close() // it has ended
+	}
+	return err
+}
+
+func (s *session) Observe(ctx context.Context) (shown []fleet.Observation, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		answer, err := open.Report(ctx)
+		if err == nil {
+			shown = Observe(s.name, answer)
+		}
+		return err
+	})
+	return shown, err
+}
+
+func (s *session) Store(ctx context.Context) (artifacts []depot.Artifact, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		artifacts, err = open.Store(ctx)
+		return err
+	})
+	return artifacts, err
+}
+
+func (s *session) Send(ctx context.Context, target string, artifact *Artifact) (sent Sent, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		done, err := artifact.shipment.Send(ctx, open, target)
+		sent = Sent{Bytes: done.Sent, Had: done.There}
+		return err
+	})
+	return sent, err
+}
+
+func (s *session) Claim(ctx context.Context, request remote.ClaimRequest) (fence fleet.Fence, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		fence, err = open.Claim(ctx, request)
+		return err
+	})
+	return fence, err
+}
+
+func (s *session) Phase(ctx context.Context, request remote.PhaseRequest) error {
+	return s.do(ctx, func(open *remote.Session) error { return open.Phase(ctx, request) })
+}
+
+func (s *session) Swap(ctx context.Context, request remote.SwapRequest) error {
+	return s.do(ctx, func(open *remote.Session) error {
+		_, err := open.Swap(ctx, request)
+		return err
+	})
+}
+
+func (s *session) Close() error {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	if s.open == nil {
+		return nil
+	}
+	err := s.open.Close()
+	s.open = nil
+	return err
+}
