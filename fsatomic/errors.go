@@ -3,6 +3,7 @@ package fsatomic
 import (
 	"errors"
 	"fmt"
+	"syscall"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/vfs"
@@ -75,8 +76,16 @@ func (e *AttributeError) Error() string {
 // Unwrap returns the cause.
 func (e *AttributeError) Unwrap() error { return e.Err }
 
-// Class is [fault.Refused]: another try ends in the same way.
-func (e *AttributeError) Class() fault.Class { return fault.Refused }
+// Class is [fault.Refused] where the place, or what this user may do, does not fit the attribute: another try ends in the same
+// way. It is [fault.Failed] where the system failed, as a disk does.
+func (e *AttributeError) Class() fault.Class {
+	for _, failure := range []error{vfs.ErrNoSpace, vfs.ErrReadOnly, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EIO, syscall.ENOMEM, syscall.ESTALE} {
+		if errors.Is(e.Err, failure) {
+			return fault.Failed
+		}
+	}
+	return fault.Refused
+}
 
 // Is reports whether target is [ErrAttribute], or [ErrOwner] for the owner.
 func (e *AttributeError) Is(target error) bool {

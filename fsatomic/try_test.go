@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -150,6 +151,20 @@ func TestModeError(t *testing.T) {
 	}
 	attrs.Mode = mode.Got
 	check(t, target.Try(m, attrs))
+}
+
+// TestAttributeClass: what the place does not keep, or this user may not do, does not fit; a disk that fails has failed.
+func TestAttributeClass(t *testing.T) {
+	t.Parallel()
+	for err, want := range map[error]fault.Class{
+		syscall.EPERM: fault.Refused, syscall.ENOTSUP: fault.Refused, fsatomic.ErrUnmapped: fault.Refused,
+		syscall.EIO: fault.Failed, syscall.ENOSPC: fault.Failed, syscall.EDQUOT: fault.Failed, vfs.ErrNoSpace: fault.Failed, vfs.ErrReadOnly: fault.Failed,
+	} {
+		whole := &fsatomic.AttributeError{Path: testName, Attribute: fsatomic.AttributeMode, Err: &fsatomic.ModeError{Want: 0o755, Got: 0o600, Err: err}}
+		if got := fault.Of(whole); got != want {
+			t.Errorf("%v: %s, want %s", whole, got, want)
+		}
+	}
 }
 
 func (d forgetfulDir) CreateUnnamed(mode vfs.Mode) (vfs.File, error) {

@@ -23,7 +23,8 @@ const (
 )
 
 // errForeign says that another user could have written what the cache holds. What is resumed from the
-// cache did not come over TLS in this run, so such a cache is not read at all.
+// cache did not come over TLS in this run, so such a cache is not read at all. Its text begins every [Delivery.CacheNote] about a cache that
+// cannot be used.
 var errForeign = errors.New("the cache is not used")
 
 // openCache makes and opens the directory of that name in the cache directory, and returns its path too.

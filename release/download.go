@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -10,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tbctl/tbctl/durable"
 )
 
 // A download is an asset on the network as one stream of bytes: requests that fail are made again,
@@ -339,13 +342,18 @@ func (d *download) Close(keep bool) Delivery {
 	if d.partial != nil && d.partial.err != nil {
 		note = d.partial.err
 	}
-	if note != nil {
-		took.CacheNote = note.Error()
-	}
 	if keep {
 		took.Kept = d.partial.close()
 	} else {
 		d.partial.remove()
+	}
+	switch _, busy := errors.AsType[*durable.BusyError](note); {
+	case busy, errors.Is(note, errForeign):
+		took.CacheNote = note.Error()
+	case note != nil:
+		took.CacheNote = errForeign.Error() + ": " + note.Error()
+	case keep && d.partial != nil && d.validator == "":
+		took.CacheNote = "the server names no ETag, nor an old date, by which it could be continued"
 	}
 	return took
 }

@@ -347,7 +347,17 @@ func TestCacheUnusable(t *testing.T) {
 	}
 	s := newServer(t, map[string]*file{assetPath: {data: zipped(t, program(100, 1)), etag: `"1"`}})
 	f, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: path})
-	if err != nil || f.CacheNote == "" {
+	if err != nil || !strings.HasPrefix(f.CacheNote, "the cache is not used: ") || !strings.Contains(f.CacheNote, path) {
+		t.Errorf("%+v, %v", f, err)
+	}
+}
+
+// TestNothingToKeepBy: of what a server sends without an ETag nothing is kept, and that is said.
+func TestNothingToKeepBy(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, map[string]*file{assetPath: {data: zipped(t, program(100, 1))}})
+	f, _, err := fetch(t, "0.17.8", Options{BaseURL: s.URL, CacheDir: newCache(t), Keep: true})
+	if err != nil || f.Kept || f.CacheNote != "the server names no ETag, nor an old date, by which it could be continued" {
 		t.Errorf("%+v, %v", f, err)
 	}
 }

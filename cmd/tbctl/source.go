@@ -225,11 +225,15 @@ func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer)
 	if fetched.HeldNote != "" {
 		a.note("what this host has of it was fetched too: %s", fetched.HeldNote)
 	}
+	then := "a download that is cut begins again"
+	if a.onCommandLine["dry-run"] {
+		then = "nothing of it is kept, and the real run fetches it again"
+	}
 	switch {
 	case strings.HasPrefix(fetched.CacheNote, "the cache is not used"):
-		a.warn("%s: a download that is cut begins again (--cache-dir)", fetched.CacheNote)
+		a.warn("%s: %s (--cache-dir)", fetched.CacheNote, then)
 	case fetched.CacheNote != "":
-		a.note("%s", fetched.CacheNote)
+		a.note("%s: %s", fetched.CacheNote, then)
 	}
 	return fetched, nil
 }

@@ -108,9 +108,51 @@ func TestSafeguards(t *testing.T) {
 	fixtures := fixtureDir(t)
 	for name, test := range map[string]func(*testing.T, string){
 		"token": testTokenIsNamed, "away": testVoucherAway, "no tag": testDigestWithoutTag, "list": testListNotApplied,
-		"token of no use": testTokenFindsNothing, "list that leads to nothing": testListUnreadable,
+		"token of no use": testTokenFindsNothing, "list that leads to nothing": testListUnreadable, "dry run keeps nothing": testDryRunKeepsNothing,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, fixtures) })
+	}
+}
+
+// testDryRunKeepsNothing says that the real run fetches again what a dry run fetched, and why.
+func testDryRunKeepsNothing(t *testing.T, fixtures string) {
+	zip, err := os.ReadFile(filepath.Join(fixtures, "v2.zip"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	etag := ""
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, ".zip") {
+			http.NotFound(w, r)
+			return
+		}
+		if etag != "" {
+			w.Header().Set("ETag", etag)
+		}
+		w.Write(zip)
+	}))
+	defer s.Close()
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dry := func(cache string) string {
+		r := tell(t, nil, "install", s.URL+"/x.zip", filepath.Join(t.TempDir(), "tb"), "--dry-run", "--cache-dir", cache)
+		if r.code != 0 {
+			t.Errorf("exit code %d\n%s", r.code, r.err)
+		}
+		return r.err
+	}
+	const again = ": nothing of it is kept, and the real run fetches it again"
+	if text := dry(filepath.Join(t.TempDir(), "cache")); !strings.Contains(text, "tbctl: the server names no ETag") || strings.Count(text, again) != 1 {
+		t.Errorf("without an ETag: %s", text)
+	}
+	etag = `"1"`
+	if text := dry(file); !strings.Contains(text, "warning: the cache is not used: ") || !strings.Contains(text, file) || strings.Count(text, again) != 1 {
+		t.Errorf("without a cache: %s", text)
+	}
+	if text := dry(filepath.Join(t.TempDir(), "cache")); strings.Contains(text, "fetches it again") {
+		t.Errorf("with both: %s", text)
 	}
 }
 
