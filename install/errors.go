@@ -191,7 +191,7 @@ func (e expectation) reason() string {
 // onPath is what an error says besides the path, which is named before it.
 func onPath(path string, err error) string {
 	if about, ok := err.(*fs.PathError); ok && about.Path == path { //nolint:errorlint // not one further inside
-		return about.Err.Error()
+		return onPath(path, about.Err)
 	}
 	if sync, ok := err.(*durable.SyncError); ok && sync.Path == path { //nolint:errorlint // not one further inside
 		return "sync: " + vfs.Cause(sync.Err).Error()

@@ -16,6 +16,7 @@ func TestErrorsSayThePathOnce(t *testing.T) {
 	sync := &durable.SyncError{Path: path, Err: &fs.PathError{Op: "sync", Path: path, Err: syscall.EIO}}
 	for text, err := range map[string]error{
 		"history /srv/f: permission denied":         &install.JournalError{Path: path, Err: &fs.PathError{Op: "read journal", Path: path, Err: syscall.EACCES}},
+		"history /srv/f: no such device":            &install.JournalError{Path: path, Err: &fs.PathError{Op: "read journal", Path: path, Err: &fs.PathError{Op: "open", Path: path, Err: syscall.ENODEV}}},
 		"history /srv/f: open /srv: is a directory": &install.JournalError{Path: path, Err: &fs.PathError{Op: "open", Path: "/srv", Err: syscall.EISDIR}},
 		"state /srv/f: sync: input/output error":    &install.StateError{Path: path, Err: sync},
 		"read /srv/f back: input/output error":      &install.ReadBackError{Target: path, Err: &fs.PathError{Op: "read back", Path: path, Err: syscall.EIO}},

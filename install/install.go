@@ -67,6 +67,8 @@ type run struct {
 	unread    *StateError // why it was not, though it is there; nil: it was, or there is none
 	alone     bool        // it was read, and only root and this user can have written it
 
+	historyTold bool // that it could not be read or written
+
 	stateWriters fsatomic.Writers // who else can have written the state
 	oldWriters   fsatomic.Writers // of a rollback: who else can have written the previous file
 	oldKnown     bool             // and something is recorded of the time when it was the target
@@ -179,7 +181,7 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 // foresee warns in a dry run of what the real run would have to warn of.
 func (r *run) foresee() {
 	if err := r.Journal.check(); err != nil {
-		r.warn("%v", err)
+		r.warnHistory(err)
 	}
 	r.becomeExecutable()
 }

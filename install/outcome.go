@@ -104,8 +104,16 @@ func (in *Installer) Refuse(ctx context.Context, operation Operation, request Re
 // log adds a record to the journal. Nothing depends on it.
 func (r *run) log(ctx context.Context, record Record) {
 	if err := r.Journal.append(ctx, record); err != nil {
+		r.warnHistory(err)
+	}
+}
+
+// warnHistory tells of a history that could not be read or written: once, as what keeps it from the one keeps it from the other.
+func (r *run) warnHistory(err error) {
+	if !r.historyTold {
 		r.warn("%v", err)
 	}
+	r.historyTold = true
 }
 
 // resultOf names the result of a failed operation.
@@ -143,7 +151,7 @@ func (r *run) know() error {
 		return readErr
 	case errors.As(readErr, &r.unread):
 	case readErr != nil:
-		r.warn("%v", readErr)
+		r.warnHistory(readErr)
 	}
 	for _, name := range r.request.Forget {
 		known := slices.Contains(r.state.DataFiles, name) || r.state.Reached != nil && r.state.Reached.With([]string{name})
