@@ -78,10 +78,18 @@ func (d *draft) letGo() {
 	}
 }
 
-// close ends the use of the draft. What was committed stays.
-func (d *draft) close() {
+// close ends the use of the draft. What was committed stays. The error names what could not be removed.
+func (d *draft) close() error {
 	d.letGo()
-	if d.Draft != nil {
-		_ = d.Abort() // what stays is removed by the next recovery
+	if d.Draft == nil {
+		return nil
+	}
+	return d.Abort()
+}
+
+// left warns of a file that could not be removed again.
+func (r *run) left(err error) {
+	if err != nil {
+		r.warn("%v: it is left, and the next operation on the target removes it", err)
 	}
 }

@@ -139,7 +139,7 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 		return err
 	}
 	draft, err := r.newDraft()
-	defer draft.close()
+	defer func() { r.left(draft.close()) }()
 	if err != nil {
 		return fmt.Errorf("install: %w", err)
 	}

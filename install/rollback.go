@@ -106,7 +106,7 @@ func (r *run) rollback(ctx context.Context) error {
 		return err
 	}
 	copied, err := r.copyOld(ctx)
-	defer func() { _ = copied.Abort() }() // what stays is removed by the next recovery
+	defer func() { r.left(copied.Abort()) }()
 	if err != nil {
 		return err
 	}
