@@ -33,6 +33,7 @@ type download struct {
 	noRange   bool // the server's ranges cannot be relied on
 
 	probed   bool      // it is known whether this host has parts of the file
+	probes   int       // how often it was begun to find that out
 	plan     *assembly // nil: all of it comes over the network
 	until    int64     // where the part ends that the body is of; -1: with the file
 	here     int64     // bytes that this host had

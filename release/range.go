@@ -23,6 +23,8 @@ const (
 	headSize = 64 << 10
 	// headsMax is how often that is asked for.
 	headsMax = 6
+	// probesMax is how often it is begun to ask for the headers.
+	probesMax = 3
 )
 
 // assembly is what a download has not to ask for.
@@ -81,6 +83,10 @@ func (d *download) mayAssemble() bool {
 // probe asks for the head of the file, and finds out of what it consists. Its body is then that of the whole file, or there is
 // none and an assembly, or neither and the next request is for all of it.
 func (d *download) probe() error {
+	if d.probes++; d.probes > probesMax {
+		d.fetchWhole("its headers did not come in parts")
+		return nil
+	}
 	if d.partial != nil && d.partial.have > 0 {
 		d.validator, d.total, d.ahead = d.partial.head.Validator, d.partial.head.Total, d.partial.have
 	}

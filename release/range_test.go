@@ -219,6 +219,10 @@ func TestPartsFaults(t *testing.T) {
 		"the first part is cut": {cutAt(0, after), true, ""},
 		"a header's is cut":     {cutAt(1, after), true, ""},
 		"a later one is cut":    {cutAt(3, after), true, ""},
+		"headers that never come": {func(number int, w http.ResponseWriter, r *http.Request) bool {
+			span := r.Header.Get("Range")
+			return span != "" && !strings.HasPrefix(span, "bytes=0-") && cutAt(number, after)(number, w, r)
+		}, false, "did not come in parts"},
 		"another file from the second request on": {func(number int, w http.ResponseWriter, r *http.Request) bool {
 			return number >= 1 && serve(w, r, other, `"2"`)
 		}, false, "changed"},

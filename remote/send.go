@@ -70,6 +70,8 @@ type Shipment struct {
 
 	mu   sync.Mutex
 	made []*made // the one that was used last is the last
+
+	compressing sync.Mutex // one at a time: each takes memory for several executables
 }
 
 // made is what is sent to the hosts that have the same executables.
@@ -236,6 +238,8 @@ func (s *Shipment) make(ctx context.Context, request DeltaRequest) ([]byte, erro
 
 // compress makes the body of a request.
 func (s *Shipment) compress(line []byte, request DeltaRequest) ([]byte, error) {
+	s.compressing.Lock()
+	defer s.compressing.Unlock()
 	var dictionary []byte
 	if request.Dictionary != nil {
 		var err error
