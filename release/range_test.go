@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,9 +28,8 @@ type partServer struct {
 
 	fault func(number int, w http.ResponseWriter, r *http.Request) bool
 
-	mu       sync.Mutex
-	requests int
-	sent     int64
+	requests atomic.Int64
+	sent     atomic.Int64 // bytes
 }
 
 func newPartServer(t testing.TB, data []byte, fault func(int, http.ResponseWriter, *http.Request) bool) *partServer {
@@ -49,11 +49,8 @@ type counting struct {
 }
 
 func (c counting) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.server.mu.Lock()
-	defer c.server.mu.Unlock()
-	c.server.sent += int64(n)
-	return n, err
+	c.server.sent.Add(int64(len(p))) // before who reads it may ask
+	return c.ResponseWriter.Write(p)
 }
 
 func (s *partServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -61,10 +58,7 @@ func (s *partServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	s.mu.Lock()
-	number := s.requests
-	s.requests++
-	s.mu.Unlock()
+	number := int(s.requests.Add(1)) - 1
 	w = counting{w, s}
 	if s.fault != nil && s.fault(number, w, r) {
 		return
@@ -121,10 +115,10 @@ func TestParts(t *testing.T) {
 		if got.BytesHeld != want-least || got.HeldNote != "" || got.Validator != `"1"` || got.AssetSize != want || calls != 1 {
 			t.Errorf("%s: %+v", platform, got)
 		}
-		if got.BytesFetched != s.sent || got.Attempts != s.requests || got.BytesFetched > least+2*headSize || s.requests > 6 {
-			t.Errorf("%s: %d bytes fetched in %d attempts, %d sent in %d requests, %d are lacking", platform, got.BytesFetched, got.Attempts, s.sent, s.requests, least)
+		if got.BytesFetched != s.sent.Load() || int64(got.Attempts) != s.requests.Load() || got.BytesFetched > least+2*headSize || s.requests.Load() > 6 {
+			t.Errorf("%s: %d bytes fetched in %d attempts, %d sent in %d requests, %d are lacking", platform, got.BytesFetched, got.Attempts, s.sent.Load(), s.requests.Load(), least)
 		}
-		t.Logf("%s: %d of %d bytes in %d requests", platform, got.BytesFetched, want, s.requests)
+		t.Logf("%s: %d of %d bytes in %d requests", platform, got.BytesFetched, want, s.requests.Load())
 	}
 }
 
@@ -142,8 +136,8 @@ func TestPartsOfRelease(t *testing.T) {
 	if err != nil || !bytes.Equal(b, after) {
 		t.Fatal(err)
 	}
-	t.Logf("%d bytes of %d came, in %d requests", s.sent, len(after), s.requests)
-	if s.sent != got.BytesFetched || s.sent > int64(len(after))/4 || got.Source != SourceMirror {
+	t.Logf("%d bytes of %d came, in %d requests", s.sent.Load(), len(after), s.requests.Load())
+	if s.sent.Load() != got.BytesFetched || s.sent.Load() > int64(len(after))/4 || got.Source != SourceMirror {
 		t.Errorf("%+v", got)
 	}
 }
@@ -391,18 +385,18 @@ func TestPartsAreResumed(t *testing.T) {
 	if !errors.As(err, &transfer) || !transfer.Kept || transfer.Received == 0 {
 		t.Fatalf("%+v, %v", transfer, err)
 	}
-	first := s.sent
+	first := s.sent.Load()
 	for range 2 {
-		s.sent = 0
+		s.sent.Store(0)
 		got, b, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, before), CacheDir: cache, Keep: true})
 		if err != nil || !bytes.Equal(b, after) || got.BytesResumed == 0 || first > 0 && got.BytesHeld == 0 {
 			t.Fatalf("%+v, %v", got, err)
 		}
-		if got.BytesFetched != s.sent || first > 0 && first+s.sent > lacking(t, after)+6*headSize {
-			t.Errorf("%+v, %d bytes sent and then %d", got.Delivery, first, s.sent)
+		if got.BytesFetched != s.sent.Load() || first > 0 && first+s.sent.Load() > lacking(t, after)+6*headSize {
+			t.Errorf("%+v, %d bytes sent and then %d", got.Delivery, first, s.sent.Load())
 		}
-		if first == 0 && s.sent > 1 {
-			t.Errorf("%d bytes came of a file that was there", s.sent)
+		if first == 0 && s.sent.Load() > 1 {
+			t.Errorf("%d bytes came of a file that was there", s.sent.Load())
 		}
 		first = 0
 	}
@@ -416,20 +410,21 @@ func TestPartsStayAsTheyAre(t *testing.T) {
 	never := func() *delta.Files { t.Error("what this host has was asked for"); return nil }
 	s := newPartServer(t, zip, nil)
 	for arg, o := range map[string]Options{s.URL + "/x.zip": {}, "0.17.8": {BaseURL: s.URL}} {
-		s.requests = 0
+		s.requests.Store(0)
 		o.Held = never
-		if got, b, err := fetch(t, arg, o); err != nil || !bytes.Equal(b, after) || s.requests != 1 || got.HeldNote != "" {
-			t.Errorf("%s: %d requests, %+v, %v", arg, s.requests, got, err)
+		if got, b, err := fetch(t, arg, o); err != nil || !bytes.Equal(b, after) || s.requests.Load() != 1 || got.HeldNote != "" {
+			t.Errorf("%s: %d requests, %+v, %v", arg, s.requests.Load(), got, err)
 		}
 	}
-	s.requests, s.sent = 0, 0 // an archive under the name that a mirror has
-	if got, b, err := fetch(t, "0.17.8", Options{Held: never, Mirror: s.URL}); err != nil || !bytes.Equal(b, after) || s.requests != 2 || s.sent != int64(len(zip)) || got.HeldNote != "" {
-		t.Errorf("%d requests, %d bytes, %+v, %v", s.requests, s.sent, got, err)
+	s.requests.Store(0)
+	s.sent.Store(0) // an archive under the name that a mirror has
+	if got, b, err := fetch(t, "0.17.8", Options{Held: never, Mirror: s.URL}); err != nil || !bytes.Equal(b, after) || s.requests.Load() != 2 || s.sent.Load() != int64(len(zip)) || got.HeldNote != "" {
+		t.Errorf("%d requests, %d bytes, %+v, %v", s.requests.Load(), s.sent.Load(), got, err)
 	}
 	foreign := testbin.Build(t, testbin.Spec{Seed: 77})
 	bare := newPartServer(t, after, nil)
-	if got, b, err := fetch(t, bare.URL+"/bare", Options{Held: heldIn(t, foreign)}); err != nil || !bytes.Equal(b, after) || got.BytesHeld != 0 || bare.sent > int64(len(after))+headSize {
-		t.Errorf("%d bytes, %+v, %v", bare.sent, got, err)
+	if got, b, err := fetch(t, bare.URL+"/bare", Options{Held: heldIn(t, foreign)}); err != nil || !bytes.Equal(b, after) || got.BytesHeld != 0 || bare.sent.Load() > int64(len(after))+headSize {
+		t.Errorf("%d bytes, %+v, %v", bare.sent.Load(), got, err)
 	}
 	junk := append([]byte("\x7fELF"), bytes.Repeat([]byte("junk"), 100_000)...)
 	if _, b, err := fetch(t, newPartServer(t, junk, nil).URL+"/bare", Options{Held: heldIn(t, before)}); err != nil || !bytes.Equal(b, junk) {

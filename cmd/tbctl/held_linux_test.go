@@ -76,9 +76,8 @@ type sentCounter struct {
 }
 
 func (s sentCounter) Write(data []byte) (int, error) {
-	count, err := s.ResponseWriter.Write(data)
-	s.sent.Add(int64(count))
-	return count, err
+	s.sent.Add(int64(len(data))) // before who reads it may ask
+	return s.ResponseWriter.Write(data)
 }
 
 func (s sentCounter) Unwrap() http.ResponseWriter { return s.ResponseWriter }
