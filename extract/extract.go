@@ -88,12 +88,27 @@ func Open(binary *multiversion.Binary, arch multiversion.Arch, release multivers
 }
 
 // All returns every release of the binary for arch, oldest first, the current
-// one last. The error is one of those of Open.
+// one last; for "" those of each executable that a universal binary holds, one after the other. The error is one of those of Open.
 func All(binary *multiversion.Binary, arch multiversion.Arch) ([]*Executable, error) {
+	if arch == "" {
+		var all []*Executable
+		for index := range binary.Images {
+			of, err := allOf(binary, &binary.Images[index])
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, of...)
+		}
+		return all, nil
+	}
 	image, err := chooseImage(binary, arch)
 	if err != nil {
 		return nil, err
 	}
+	return allOf(binary, image)
+}
+
+func allOf(binary *multiversion.Binary, image *multiversion.Image) ([]*Executable, error) {
 	var all []*Executable
 	for index := range image.Header.Past {
 		all = append(all, openPast(binary, image, index))

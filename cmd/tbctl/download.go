@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/durable"
@@ -178,12 +179,7 @@ func asked(artifact release.Artifact, report verify.Report) error {
 		return rejected("the source serves another platform under this name", fmt.Errorf("%s: it is for %s, not %s as asked for", artifact.Location, report.Platform, artifact.Platform))
 	}
 	current := report.Binary.Current()
-	for _, release := range want {
-		if release == current {
-			return nil
-		}
-	}
-	if len(want) == 0 {
+	if len(want) == 0 || slices.Contains(want, current) {
 		return nil
 	}
 	return rejected("the source serves another release under this name", fmt.Errorf("%s: it is release %s, not %s as asked for", artifact.Location, current, want[0]))

@@ -126,24 +126,7 @@ func (c *extractCmd) executables(binary *multiversion.Binary) ([]*extract.Execut
 		executable, err := extract.Open(binary, c.Arch, c.Release)
 		return []*extract.Executable{executable}, err
 	}
-	var archs []multiversion.Arch
-	for index := range binary.Images {
-		if arch := binary.Images[index].Arch(); c.Arch == "" || c.Arch == arch {
-			archs = append(archs, arch)
-		}
-	}
-	if len(archs) == 0 {
-		archs = append(archs, c.Arch) // let the library say what is wrong with it
-	}
-	var all []*extract.Executable
-	for _, arch := range archs {
-		executables, err := extract.All(binary, arch)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, executables...)
-	}
-	return all, nil
+	return extract.All(binary, c.Arch)
 }
 
 // write writes one executable, under a name of its own for --all.
