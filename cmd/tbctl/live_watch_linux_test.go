@@ -225,16 +225,17 @@ func TestLiveWatchUnmet(t *testing.T) {
 	}
 }
 
-// A target that is not there yet, nor its directory, is waited for.
+// A target that is not there yet is waited for in its directory; where that is not there either, nothing can come to be.
 func TestLiveWatchLater(t *testing.T) {
 	t.Parallel()
 	l := newLive(t, "0.17.6", "0.17.5")
 	later := filepath.Join(l.dir, "opt", "tigerbeetle")
-	f := l.follow(later, "--until", "running=0.17.6", "--timeout", "1m", "--json")
-	f.until("binary FileNotFound")
+	l.tbctl("watch", later, "--until", "running=0.17.6", "--timeout", "1m").ends(2, "opt: directory does not exist", "check the name; what is not installed yet is waited for")
 	if err := os.Mkdir(filepath.Dir(later), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	f := l.follow(later, "--until", "running=0.17.6", "--timeout", "1m", "--json")
+	f.until("binary FileNotFound")
 	l.tbctl("install", l.target, later).ends(0).prints("installed: 0.17.6")
 	f.until("binary accepted 0.17.6 [0.17.5 0.17.6]")
 	standin.Start(t, later, l.data, standin.Options{})
