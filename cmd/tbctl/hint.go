@@ -343,7 +343,7 @@ func (a *app) hintMode(err *fsatomic.ModeError) string {
 func hintState(err *install.StateError) string {
 	var system syscall.Errno
 	var sync *durable.SyncError
-	if errors.As(err, &system) || errors.As(err, &sync) || errors.Is(err, install.ErrStateVersion) || errors.Is(err, vfs.ErrNoSpace) {
+	if errors.As(err, &system) || errors.As(err, &sync) || errors.Is(err, install.ErrStateVersion) || errors.Is(err, vfs.ErrNoSpace) || errors.Is(err, fsatomic.ErrChanged) {
 		return ""
 	}
 	return "move away what stands there, and run the same command again: " + moveAway(err.Path)
