@@ -30,11 +30,27 @@ func (s *sight) abort() {
 	case s.restored() && s.given():
 		s.state.Step, s.reached = StepAborted, true
 		return
+	case slices.ContainsFunc(s.hosts, s.gaveBack):
+		s.giveBack()
+		return
 	case len(s.blocked) > 0 || !s.claimed():
 		return
 	}
 	if s.noted(PhaseAborting) && s.putBack() {
-		for _, h := range s.hosts {
+		s.giveBack()
+	}
+}
+
+// gaveBack says that this run had a place, and has given it back: it cannot have it again.
+func (s *sight) gaveBack(h *seen) bool {
+	return s.ofPlan(h) && h.o.Fence.Epoch == s.in.Epoch && h.o.Fence.Holder.ID == s.in.Holder.ID && !h.o.Fence.Phase.Holds()
+}
+
+// giveBack ends the abort on every place that this run still has.
+func (s *sight) giveBack() {
+	s.wait(nil, -1, ProblemRestoring, "the previous file is back, and its hosts are given back")
+	for _, h := range s.hosts {
+		if h.ours {
 			s.emit(h, Action{Kind: ActionPhase, Fence: s.fence(h), Phase: PhaseAborted})
 		}
 	}

@@ -251,7 +251,6 @@ func (r *round) end() Decision {
 		for _, p := range s.blocked {
 			classes = append(classes, p.Class())
 		}
-		classes = append(classes, s.classes...)
 		d.Waits = append(d.Waits, s.waits...)
 		d.Blocked = append(d.Blocked, s.blocked...)
 	}

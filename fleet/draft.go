@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -165,6 +166,7 @@ func (d *draft) look(entry *Cluster) []place {
 			case o.Problem != nil && (host.Target == "" || o.Target == "" || o.Target == host.Target):
 				p := *o.Problem
 				p.Cluster, p.Host, p.Replica, p.Note = d.name, host.Name, -1, false
+				p.class = fault.Failed
 				if p.Reason == "" {
 					p.Reason = ProblemUnseen
 				}

@@ -53,7 +53,7 @@ func (s *sight) forward() {
 		s.reached = true
 		return
 	}
-	if s.in.Run && !s.turn() || !s.claimed() || !s.arm() {
+	if s.in.Run && !s.turn() || !s.in.Run && !s.before(GoalArm) && !s.isArmed() || !s.claimed() || !s.arm() {
 		return
 	}
 	s.state.Step = StepArmed
@@ -69,6 +69,18 @@ func (s *sight) forward() {
 		return
 	}
 	s.promote()
+}
+
+// isArmed refuses a verb that comes after arm where that has not been done: it does not do it.
+func (s *sight) isArmed() bool {
+	held := s.holdback()
+	for _, h := range s.hosts {
+		if !s.swapped(h) && held != nil && !slices.Contains(held, h) {
+			s.block(h, -1, ProblemNotArmed, "tbctl fleet arm PLAN "+s.c.Name, "it is not armed, and is not the host that is swapped last")
+			return false
+		}
+	}
+	return true
 }
 
 // claimed says that this run has every place of the cluster, since before the looks that this round is about: whatever an

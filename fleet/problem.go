@@ -11,6 +11,8 @@ type Problem struct {
 	Message string        `json:"message"` // a sentence, for people
 	Hint    string        `json:"hint"`    // what to type next; "": nothing that is known
 	Note    bool          `json:"note"`    // it hinders nothing
+
+	class fault.Class // of what went wrong, where the reason does not tell
 }
 
 // Error is the message, with what it is about before it.
@@ -29,6 +31,9 @@ func (p *Problem) Error() string {
 func (p *Problem) Class() fault.Class {
 	if p.Note {
 		return fault.None
+	}
+	if p.class != fault.None {
+		return p.class
 	}
 	return p.Reason.Class()
 }

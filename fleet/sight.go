@@ -3,8 +3,6 @@ package fleet
 import (
 	"fmt"
 	"slices"
-
-	"github.com/tbctl/tbctl/fault"
 )
 
 // sight is one cluster as the observations of a round show it.
@@ -25,7 +23,6 @@ type sight struct {
 	reached bool // the goal
 	held    bool // blocked by others' failures alone
 	blocked []Problem
-	classes []fault.Class // of failures that are among them
 	waits   []Problem
 	emitted int // actions
 }
@@ -338,9 +335,8 @@ func (s *sight) judgeFailures(h *seen) {
 			continue
 		}
 		p := f.Problem
-		p.Cluster, p.Host, p.Note = s.c.Name, h.h.Name, false
+		p.Cluster, p.Host, p.Note, p.class = s.c.Name, h.h.Name, false, f.Class
 		s.blocked = append(s.blocked, p)
-		s.classes = append(s.classes, f.Class)
 		h.wrong = true
 	}
 }

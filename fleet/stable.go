@@ -73,8 +73,8 @@ func (s *sight) missReplica(h *seen, r *Replica, member PlannedReplica) {
 		s.miss(h, member.Index, ProblemArmedUnseen, "what replica %d holds in memory cannot be seen: %s", member.Index, r.ArmedUnseen)
 	case s.swapped(h) && !s.armed(r):
 		s.miss(h, member.Index, ProblemNotArmed, "replica %d does not hold the new file", member.Index)
-	case !s.swapped(h) && s.offersNewer(r):
-		s.miss(h, member.Index, ProblemWouldPromote, "replica %d offers a newer release, and its file was not swapped", member.Index)
+	case !s.swapped(h) && s.offersNewer(r) && !s.armed(r): // of several on a host of the holdback one may hold it already
+		s.miss(h, member.Index, ProblemWouldPromote, "replica %d offers a newer release, and not by the plan's file", member.Index)
 	}
 	switch {
 	case member.Standby || r.Peers >= others:
