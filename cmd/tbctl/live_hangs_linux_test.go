@@ -27,6 +27,9 @@ func TestLiveHangs(t *testing.T) {
 	if err := server.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	for !stopped(server.Pid) { // what it has begun to answer nothing can end, not even SIGKILL
+		<-time.After(time.Millisecond)
+	}
 	for _, args := range [][]string{
 		{"status", target}, {"status", target, "--json"}, {"install", next, target}, {"install", next, target, "--dry-run"}, {"install", target, l.target},
 		{"rollback", target}, {"verify", target}, {"verify", next, "--against", target}, {"inspect", target}, {"watch", target}, {"watch", target, "--until", "running"},
@@ -112,6 +115,18 @@ func (l *live) hanging(current string, past ...string) (string, *os.Process) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
+}
+
+// stopped reports whether every thread of a process is stopped.
+func stopped(pid int) bool {
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	for _, task := range tasks {
+		text, err := os.ReadFile(task)
+		if err != nil || !bytes.HasPrefix(text[bytes.LastIndexByte(text, ')')+1:], []byte(" T ")) {
+			return false
+		}
+	}
+	return len(tasks) > 0
 }
 
 // waitsForFUSE reports whether a thread of a process waits for a server of a file system.
