@@ -91,7 +91,8 @@ func (l *line) Write(data []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.heard.Write(data)
-	if text := l.heard.Bytes(); bytes.HasSuffix(text, []byte("}")) && l.hangUp != nil {
+	const answered, nothingMore = "}\n", "\x00\x00\x00\x00\x01\x00\x00\x00\x01" // the end of JSON, and a frame that ends the stream
+	if text := bytes.TrimSuffix(l.heard.Bytes(), []byte(nothingMore)); bytes.HasSuffix(text, []byte(answered)) && l.hangUp != nil {
 		l.hangUp()
 		l.hangUp = nil
 	}
