@@ -49,7 +49,10 @@ func runProgram(ctx context.Context, p program) (said string, err error) {
 		command.ExtraFiles = []*os.File{p.file}
 	}
 	began := time.Now()
-	err = command.Run()
+	if err := command.Start(); err != nil {
+		return "", &ProgramError{Command: p.command, NotRun: true, Err: err}
+	}
+	err = command.Wait()
 	if ctx.Err() != nil {
 		err = fmt.Errorf("it was ended after %v", time.Since(began).Round(time.Millisecond))
 	}
@@ -90,4 +93,28 @@ func written(output *os.File) (string, error) {
 		return "", err
 	}
 	return lastWords(text), nil
+}
+
+// runCandidate lets the release of a file judge it, from memory and as a user without rights; argv[0] is the target's path, as of a
+// replica. The error is a [*ProgramError].
+func runCandidate(ctx context.Context, candidate Candidate, target string, user uint32) (string, error) {
+	command := []string{target, "multiversion", "/proc/self/fd/3"}
+	failed := func(err error) error { return &ProgramError{Command: command, NotRun: true, Err: err} }
+	fd, err := unix.MemfdCreate("tbctl-check", unix.MFD_CLOEXEC|unix.MFD_EXEC)
+	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
+		fd, err = unix.MemfdCreate("tbctl-check", unix.MFD_CLOEXEC)
+	}
+	if err != nil {
+		return "", failed(os.NewSyscallError("memfd_create", err))
+	}
+	file := os.NewFile(uintptr(fd), "tbctl-check")
+	defer file.Close()
+	if _, err := io.Copy(file, io.NewSectionReader(candidate.File, 0, candidate.Size)); err != nil {
+		return "", failed(err)
+	}
+	run := program{command: command, file: file}
+	if os.Geteuid() == 0 {
+		run.as = &syscall.Credential{Uid: user, Gid: nobody} // and in no other group
+	}
+	return runProgram(ctx, run)
 }

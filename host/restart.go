@@ -44,6 +44,7 @@ type Restarted struct {
 type ProgramError struct {
 	Command []string
 	Said    string // its last words, at most 4 KiB; not filtered for a terminal
+	NotRun  bool   // it could not be started
 	Err     error
 }
 

@@ -30,6 +30,7 @@ import (
 //	PUT  /v1/store/sha256/HEX  the artifact's bytes -> depot.Artifact, when it is durable
 //	POST /v1/swap     SwapRequest -> report.Outcome
 //	POST /v1/restart  RestartRequest -> host.Restarted
+//	POST /v1/check    CheckRequest -> host.Checked
 //
 // Those of an artifact that is sent as far as the host lacks it are in delta.go.
 //
@@ -42,6 +43,7 @@ const (
 	pathPut     = "/v1/store/sha256/"
 	pathSwap    = "/v1/swap"
 	pathRestart = "/v1/restart"
+	pathCheck   = "/v1/check"
 
 	// RequestSizeMax is the most bytes of the body of a request.
 	RequestSizeMax = 64 << 10
@@ -94,6 +96,14 @@ type SwapRequest struct {
 type RestartRequest struct {
 	Target string      `json:"target"`
 	Fence  fleet.Fence `json:"fence"`
+}
+
+// CheckRequest asks what a swap of an artifact of the host's store would find. Nothing is changed by it.
+type CheckRequest struct {
+	Target   string       `json:"target"`
+	Fence    *fleet.Fence `json:"fence,omitempty"` // of the run that would do it; nil: that is not asked
+	Artifact string       `json:"artifact"`        // its SHA-256 in hexadecimal digits
+	Phase    fleet.Phase  `json:"phase,omitempty"` // that the fence would have with the swap
 }
 
 // ErrorAnswer says why a request was not done.
@@ -189,6 +199,15 @@ func (s *Session) Swap(ctx context.Context, request SwapRequest) (*report.Outcom
 func (s *Session) Restart(ctx context.Context, request RestartRequest) (*host.Restarted, error) {
 	var answer host.Restarted
 	if err := s.within(ctx, s.patience+host.RestartTimeout, http.MethodPost, pathRestart, request, &answer); err != nil {
+		return nil, err
+	}
+	return &answer, nil
+}
+
+// Check asks what a swap would find. That something speaks against it is no error, but in the answer.
+func (s *Session) Check(ctx context.Context, request CheckRequest) (*host.Checked, error) {
+	var answer host.Checked
+	if err := s.ask(ctx, http.MethodPost, pathCheck, request, &answer); err != nil {
 		return nil, err
 	}
 	return &answer, nil

@@ -60,6 +60,7 @@ func (h *Host) Handler() http.Handler {
 	mux.HandleFunc("PUT "+pathPut+"{digest}"+suffixDelta, h.putDelta)
 	mux.HandleFunc("POST "+pathSwap, h.swap)
 	mux.HandleFunc("POST "+pathRestart, h.restart)
+	mux.HandleFunc("POST "+pathCheck, h.check)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := mux.Handler(r); known == "" {
 			answerError(w, fault.New(fault.Usage, fmt.Sprintf("this tbctl, %s, does not know the request %s %q", h.Version, r.Method, r.URL.Path)))
@@ -211,7 +212,7 @@ func (h *Host) swap(w http.ResponseWriter, r *http.Request) {
 // swapped puts an artifact of the store at a target.
 func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) (*install.Outcome, error) {
 	if h.Require != "" {
-		return nil, fault.New(fault.Rejected, fmt.Sprintf("this host's configuration has require = %q, and nothing vouches here for what was sent", h.Require))
+		return nil, errRequired(h.Require)
 	}
 	if !depot.IsDigest(request.Artifact) {
 		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Artifact))
@@ -231,19 +232,76 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 		return nil, err
 	}
 	defer file.Close()
-	source := "sha256:" + request.Artifact
-	fetch := func(ctx context.Context, to io.Writer) (install.Origin, error) {
+	swap := h.ofStore(request.Artifact, file)
+	swap.Fence, swap.Phase, swap.Wait = &request.Fence, request.Phase, lockWait
+	return site.Install(ctx, swap, h.fetchOf(request.Artifact, file), false)
+}
+
+// ofStore asks for an artifact of the store to be installed, and fetchOf copies it.
+func (h *Host) ofStore(artifact string, file *depot.File) install.Request {
+	return install.Request{Source: "sha256:" + artifact, SizeHint: file.Size(), Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Near: true}
+}
+
+func (h *Host) fetchOf(artifact string, file *depot.File) install.Fetch {
+	return func(ctx context.Context, to io.Writer) (install.Origin, error) {
 		sum := sha256.New()
 		_, err := io.Copy(io.MultiWriter(to, sum), io.NewSectionReader(file, 0, file.Size()))
-		if err == nil && hex.EncodeToString(sum.Sum(nil)) != request.Artifact {
-			err = fmt.Errorf("%s: %w", h.Store.Path(request.Artifact), depot.ErrDigest)
+		if err == nil && hex.EncodeToString(sum.Sum(nil)) != artifact {
+			err = fmt.Errorf("%s: %w", h.Store.Path(artifact), depot.ErrDigest)
 		}
-		return install.Origin{Source: source, SHA256: request.Artifact, ExecutableSHA256: request.Artifact}, err
+		return install.Origin{Source: "sha256:" + artifact, SHA256: artifact, ExecutableSHA256: artifact}, err
 	}
-	return site.Install(ctx, install.Request{
-		Source: source, SizeHint: file.Size(), Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Near: true,
-		Fence: &request.Fence, Phase: request.Phase, Wait: lockWait,
-	}, fetch, false)
+}
+
+func (h *Host) check(w http.ResponseWriter, r *http.Request) {
+	var request CheckRequest
+	target, end, err := h.begin(r, &request, func() string { return request.Target })
+	var checked *host.Checked
+	if err == nil {
+		defer end()
+		checked, err = h.checked(r.Context(), target, request)
+	}
+	if err != nil {
+		answerError(w, err)
+		return
+	}
+	answer(w, http.StatusOK, checked)
+}
+
+// checked finds out what a swap would find.
+func (h *Host) checked(ctx context.Context, target string, request CheckRequest) (*host.Checked, error) {
+	if !depot.IsDigest(request.Artifact) {
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Artifact))
+	}
+	checked := &host.Checked{SHA256: request.Artifact}
+	site := &host.Site{Installer: h.Installer, Target: target}
+	if request.Fence == nil {
+		checked.Skip(host.QuestionFence, "for which run it is was not said")
+	} else {
+		_, back, err := h.allowed(target, SwapRequest{Target: target, Fence: *request.Fence, Artifact: request.Artifact, Phase: request.Phase})
+		checked.Add(host.QuestionFence, err)
+		site.Said.Restart, site.Said.AllowDowngrade = back, back
+	}
+	if h.Require != "" {
+		checked.Add(host.QuestionVouched, errRequired(h.Require))
+	} else {
+		checked.Skip(host.QuestionVouched, "this host requires nothing")
+	}
+	file, err := h.Store.Open(request.Artifact)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	candidate := host.Candidate{File: file, Size: file.Size(), SHA256: request.Artifact}
+	if err := site.Check(ctx, candidate, h.ofStore(request.Artifact, file), h.fetchOf(request.Artifact, file), checked); err != nil {
+		return nil, err
+	}
+	return checked, nil
+}
+
+// errRequired refuses what was sent where something must vouch for it.
+func errRequired(require string) error {
+	return fault.New(fault.Rejected, fmt.Sprintf("this host's configuration has require = %q, and nothing vouches here for what was sent", require))
 }
 
 func (h *Host) restart(w http.ResponseWriter, r *http.Request) {

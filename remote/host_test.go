@@ -103,6 +103,7 @@ func TestHostTargets(t *testing.T) {
 			pathPhase:   PhaseRequest{Target: target, Fence: testFence(), Phase: fleet.PhaseDone},
 			pathSwap:    SwapRequest{Target: target, Fence: testFence(), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed},
 			pathRestart: RestartRequest{Target: target, Fence: testFence()},
+			pathCheck:   CheckRequest{Target: target, Artifact: strings.Repeat("9", 64)},
 		} {
 			text, err := json.Marshal(request)
 			if err != nil {
@@ -168,7 +169,7 @@ func TestHostNotARequest(t *testing.T) {
 		"": "not a request", "{": "not a request", "[]": "not a request", `{"fence":{"generation":-1}}`: "not a request",
 		"{}" + strings.Repeat(" ", RequestSizeMax): "more than",
 	} {
-		for _, path := range []string{pathClaim, pathPhase, pathSwap, pathRestart} {
+		for _, path := range []string{pathClaim, pathPhase, pathSwap, pathRestart, pathCheck} {
 			if status, answer := p.asked(http.MethodPost, path, []byte(text)); status != http.StatusBadRequest || answer.Class != fault.Usage || !strings.Contains(answer.Message, want) {
 				t.Errorf("%s %.20q: %d, %+v", path, text, status, answer)
 			}
@@ -245,6 +246,7 @@ func FuzzHandler(f *testing.F) {
 	f.Add("POST", pathPhase, []byte(`{"phase":"done"}`))
 	f.Add("POST", pathSwap, swap)
 	f.Add("POST", pathRestart, claim)
+	f.Add("POST", pathCheck, []byte(`{"artifact":"9"}`))
 	f.Add("PUT", pathPut+hex.EncodeToString(sum[:]), []byte("abc"))
 	f.Add("PUT", pathPut+strings.Repeat("0", 64), []byte("abc"))
 	f.Add("GET", pathStore, []byte(nil))

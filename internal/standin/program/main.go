@@ -42,6 +42,8 @@ func run(args []string) int {
 	switch args[1] {
 	case "version":
 		fmt.Printf("TigerBeetle version %s\n", release())
+	case "multiversion":
+		err = judge(args[2:])
 	case "format":
 		err = format(args[2:])
 	case "start":
@@ -143,5 +145,19 @@ func (r *replica) persist(change func(*superblock)) error {
 			return err
 		}
 	}
+	return nil
+}
+
+// judge says what a binary holds, as upstream's command does.
+func judge(args []string) error {
+	if len(args) != 1 {
+		return errors.New("usage: multiversion FILE")
+	}
+	file, err := multiversion.Open(args[0])
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	fmt.Printf("multiversioning.releases_bundled=%v as user %d\n", file.HostImage().Header.Releases(), os.Getuid())
 	return nil
 }
