@@ -21,7 +21,7 @@ const everyones = "fault"
 var rooms = map[string][]string{
 	everyones:                  {},
 	"completions":              {},
-	"internal/candidates":      {"completions", "install", "multiversion", "release", "watch", "internal/archive", "vfs"},
+	"internal/candidates":      {"completions", "depot", "depot/shelf", "install", "multiversion", "release", "watch", "internal/archive", "vfs"},
 	"internal/config":          {"vfs"},
 	"internal/demo":            {"multiversion", "pack", "release", "durable", "vfs"},
 	"internal/input":           {"internal/archive", "durable", "multiversion", "report", "vfs"},

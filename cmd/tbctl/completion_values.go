@@ -2,6 +2,7 @@ package main
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/tbctl/tbctl/completions"
@@ -31,7 +32,17 @@ func (a *app) values(request completions.Request) (completions.Answer, bool) {
 	}
 	switch request.Value.Name {
 	case "source":
-		return completions.Answer{Candidates: here.Tags(a.ctx), Names: completions.Files}, true
+		found := here.Tags(a.ctx)
+		if request.Command.Name != "import" {
+			found = slices.Concat(found, here.Stored(a.ctx), here.Artifacts(a.ctx))
+		}
+		return completions.Answer{Candidates: found, Names: completions.Files}, true
+	case "sha256:hex":
+		return completions.Answer{Candidates: here.Artifacts(a.ctx)}, true
+	case "file":
+		if request.Command.Name == "verify" || request.Command.Name == "inspect" {
+			return completions.Answer{Candidates: here.Artifacts(a.ctx), Names: completions.Files}, true
+		}
 	case "target", "against":
 		return completions.Answer{Candidates: here.Targets(), Names: completions.Files}, true
 	case "until":
@@ -64,7 +75,12 @@ func (a *app) candidates(request completions.Request) *candidates.Host {
 	if cache == "" {
 		cache = config.CacheDir(a.getenv)
 	}
+	store, err := a.depot(a.said(request, "store", "TBCTL_STORE"))
+	if err != nil {
+		store = nil
+	}
 	return &candidates.Host{
+		Store:  store,
 		Target: a.target(a.said(request, "target", "TBCTL_TARGET")), Journal: a.journal(),
 		List: release.Options{Mirror: a.said(request, "mirror", "TBCTL_MIRROR"), CacheDir: cache, APIURL: strings.TrimRight(a.getenv("TBCTL_API_URL"), "/")},
 	}

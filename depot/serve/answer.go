@@ -20,6 +20,7 @@ type answer struct {
 
 	control *http.ResponseController
 	started time.Time
+	idle    time.Duration
 	head    bool
 	status  int
 	written int64
@@ -55,7 +56,7 @@ func (a *answer) Write(data []byte) (int, error) {
 
 // patience sets how long the next piece may take.
 func (a *answer) patience() {
-	next := time.Now().Add(idleTimeout)
+	next := time.Now().Add(a.idle)
 	if last := a.started.Add(time.Minute + time.Duration(a.written/slowest)*time.Second); last.Before(next) {
 		next = last
 	}

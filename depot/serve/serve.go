@@ -33,10 +33,10 @@ const (
 	headerSizeMax = 16 << 10 // bytes
 	headerTimeout = 10 * time.Second
 	bodyTimeout   = time.Second
-	idleTimeout   = 30 * time.Second // between two requests, and between two pieces of an answer
-	waitMax       = 5 * time.Second  // of a request, until it is answered
-	endGrace      = 2 * time.Second  // for what is being answered when the server ends
-	slowest       = 16 << 10         // bytes a second that a reader must take, after the first minute
+	idleTimeout   = 30 * time.Second
+	waitMax       = 5 * time.Second
+	endGrace      = 2 * time.Second // for what is being answered when the server ends
+	slowest       = 16 << 10        // bytes a second that a reader must take, after the first minute
 )
 
 // Paths.
@@ -56,7 +56,8 @@ type Server struct {
 	Tell func(text string)
 
 	ConnectionsMax, RequestsMax int           // 0: the constants of those names
-	Wait                        time.Duration // 0: 5 s
+	Wait                        time.Duration // of a request until it is answered; 0: 5 s
+	Idle                        time.Duration // between two requests, and between two pieces of an answer; 0: 30 s
 
 	mu       sync.Mutex
 	counters Counters
@@ -101,7 +102,7 @@ func (s *Server) count(counter *int64, more int64) {
 // Serve answers until ctx ends, which is no error, and closes the listener.
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
-		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: headerSizeMax,
+		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: positive(s.Idle, idleTimeout), MaxHeaderBytes: headerSizeMax,
 		ErrorLog: silent, DisableGeneralOptionsHandler: true,
 	}
 	limited := limit(listener, positive(s.ConnectionsMax, ConnectionsMax))
@@ -126,8 +127,13 @@ func (s *Server) Handler() http.Handler {
 	s.once.Do(func() { s.busy = make(chan struct{}, positive(s.RequestsMax, RequestsMax)) })
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.count(&s.counters.Requests, 1)
-		out := &answer{ResponseWriter: w, control: http.NewResponseController(w), started: time.Now(), head: r.Method == http.MethodHead}
-		defer func() { s.ended(out, r) }()
+		out := &answer{ResponseWriter: w, control: http.NewResponseController(w), started: time.Now(), idle: positive(s.Idle, idleTimeout), head: r.Method == http.MethodHead}
+		placed := false
+		defer func() {
+			if s.ended(out, r); placed {
+				<-s.busy
+			}
+		}()
 		out.Header().Set("X-Content-Type-Options", "nosniff")
 		if r.ContentLength != 0 { // nothing of it is read, and who sends it slowly holds nothing up
 			out.Header().Set("Connection", "close")
@@ -143,12 +149,11 @@ func (s *Server) Handler() http.Handler {
 			refuse(out, http.StatusMethodNotAllowed, "artifacts are read here, and nothing else")
 			return
 		}
-		if !s.begin(r.Context()) {
+		if placed = s.begin(r.Context()); !placed {
 			out.Header().Set("Retry-After", "1")
 			refuse(out, http.StatusServiceUnavailable, "too much is asked at once")
 			return
 		}
-		defer func() { <-s.busy }()
 		s.route(out, r)
 	})
 }

@@ -359,6 +359,33 @@ func TestFlood(t *testing.T) {
 	}
 }
 
+// TestSlow holds that who takes nothing is cut, and has no place any more.
+func TestSlow(t *testing.T) {
+	t.Parallel()
+	d := depot.Open(vfs.OS(), t.TempDir())
+	digest := put(t, d, bytes.Repeat([]byte("an artifact that no socket's buffer takes"), 1<<20))
+	server := &serve.Server{Depot: d, RequestsMax: 1, Idle: time.Second, Wait: time.Minute}
+	web := httptest.NewServer(server.Handler())
+	defer web.Close()
+	conn, err := net.Dial("tcp", web.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET /sha256/%s HTTP/1.1\r\nHost: h\r\n\r\n", digest)
+	if _, err := io.ReadFull(conn, make([]byte, 1)); err != nil { // it has the only place
+		t.Fatal(err)
+	}
+	answer, err := http.Head(web.URL + "/sha256/" + digest) // which waits for it
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer.Body.Close()
+	if counters := server.Counters(); answer.StatusCode != http.StatusOK || counters.Cut != 1 {
+		t.Errorf("%s, %+v", answer.Status, counters)
+	}
+}
+
 // TestConnections holds that more connections than are wanted wait until there is a place, and that the server ends though
 // they are there.
 func TestConnections(t *testing.T) {

@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/tbctl/tbctl/completions"
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
@@ -29,6 +31,38 @@ type Host struct {
 	Target  string           // the installed binary
 	Journal *install.Journal // one that cannot be read has no candidates
 	List    release.Options  // of the list that "tbctl releases" would print
+	Store   *depot.Depot     // nil: there is none
+}
+
+// Artifacts are those of the store, by their digests.
+func (h *Host) Artifacts(ctx context.Context) []completions.Candidate {
+	var candidates []completions.Candidate
+	for _, item := range h.items(ctx) {
+		candidates = append(candidates, completions.Candidate{Value: shelf.PrefixDigest + item.SHA256, Help: item.Release.String() + " for " + string(item.Platform)})
+	}
+	return candidates
+}
+
+// Stored are the releases that the store has.
+func (h *Host) Stored(ctx context.Context) []completions.Candidate {
+	var candidates []completions.Candidate
+	for _, item := range h.items(ctx) {
+		if tag := item.Tag(); tag != "" {
+			candidates = append(candidates, completions.Candidate{Value: shelf.PrefixRelease + string(tag), Help: "in the store"})
+		}
+	}
+	return unique(candidates)
+}
+
+func (h *Host) items(ctx context.Context) []shelf.Item {
+	if h.Store == nil {
+		return nil
+	}
+	items, err := shelf.List(ctx, h.Store)
+	if err != nil {
+		return nil
+	}
+	return slices.DeleteFunc(items, func(item shelf.Item) bool { return item.Problem != "" })
 }
 
 // Releases are those in the binaries, of the installed
