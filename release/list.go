@@ -51,8 +51,8 @@ type ListedAsset struct {
 	SHA256 string `json:"sha256,omitempty"` // empty if not known
 }
 
-// List says which releases there are: on GitHub, by its API, or in the directory that Options.Mirror
-// names, as a path, as a file URL, or as a file URL that ends in /{tag}/{asset}. Where a platform or the debug
+// List says which releases there are: on GitHub, by its API, on a mirror of the usual layout that has such a list at
+// /releases, or in the directory that Options.Mirror names, as a path, as a file URL, or as a file URL that ends in /{tag}/{asset}. Where a platform or the debug
 // build is asked for, those that have no such asset are left out. With a cache
 // directory, answers that have not changed are not counted against the rate limit.
 //
@@ -81,7 +81,7 @@ func listAll(ctx context.Context, options Options) (Listing, error) {
 			return Listing{}, err
 		}
 		if m.template != "" {
-			return Listing{}, fmt.Errorf("%w: a mirror's URL does not tell which releases there are", ErrNotListable)
+			return listMirror(ctx, m, options)
 		}
 		releases, err := listDirectory(m.directory, m.strict)
 		return Listing{Source: SourceDirectory, Location: m.directory, Releases: releases}, err
@@ -96,6 +96,29 @@ func listAll(ctx context.Context, options Options) (Listing, error) {
 		err = fmt.Errorf("list releases: %w", err)
 	}
 	return listing, err
+}
+
+// listMirror asks a mirror for a list as GitHub's API gives it, as one that "tbctl store serve" is has it. The token is not for a mirror.
+func listMirror(ctx context.Context, m mirror, options Options) (Listing, error) {
+	base, usual := strings.CutSuffix(m.template, layout)
+	if !usual {
+		return Listing{}, fmt.Errorf("%w: a mirror's URL does not tell which releases there are", ErrNotListable)
+	}
+	options.APIURL, options.Token, options.CacheDir = base, "", ""
+	s := newSession(options)
+	if err := s.begin(true); err != nil {
+		return Listing{}, err
+	}
+	defer s.end()
+	listing, err := s.listGitHub(ctx)
+	if errors.Is(err, ErrNotFound) || errors.Is(err, errProtocol) { // no answer, or that of a server of files
+		return Listing{}, fmt.Errorf("%w: the mirror has no list of them: %w", ErrNotListable, err)
+	}
+	if err != nil {
+		return listing, fmt.Errorf("list releases: %w", err)
+	}
+	listing.Source = SourceMirror
+	return listing, nil
 }
 
 func (s *session) listGitHub(ctx context.Context) (Listing, error) {

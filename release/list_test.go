@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -66,6 +67,23 @@ func TestList(t *testing.T) {
 	}
 }
 
+// A fileServer has a page for every path, or nothing if it is empty.
+type fileServer struct {
+	t    *testing.T
+	page string
+}
+
+func (f fileServer) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Header.Get("Authorization") != "" {
+		f.t.Error("the token for GitHub goes to a mirror")
+	}
+	status := http.StatusOK
+	if f.page == "" {
+		status = http.StatusNotFound
+	}
+	return &http.Response{StatusCode: status, ProtoMajor: 1, ProtoMinor: 1, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(f.page)), Request: r}, nil
+}
+
 func TestListRefuses(t *testing.T) {
 	t.Parallel()
 	reset := time.Now().Add(time.Hour).Truncate(time.Second)
@@ -79,8 +97,11 @@ func TestListRefuses(t *testing.T) {
 	if len(limited.paths()) != 1 {
 		t.Errorf("asked again: %v", limited.paths())
 	}
-	if _, err := List(t.Context(), Options{Mirror: "https://m.test/{tag}/{asset}"}); !errors.Is(err, ErrNotListable) {
-		t.Errorf("mirror: %v", err)
+	for _, page := range []string{"", "<html>"} {
+		o := Options{Mirror: "https://m.test/{tag}/{asset}", Token: "secret", Transport: fileServer{t, page}}
+		if _, err := List(t.Context(), o); !errors.Is(err, ErrNotListable) {
+			t.Errorf("mirror: %v", err)
+		}
 	}
 	for name, header := range map[string]string{"another host": "<https://evil.test/x>", "endless": "<%s/releases?per_page=100>"} {
 		var calls int

@@ -50,7 +50,7 @@ func TestMirrors(t *testing.T) {
 		{filepath.Join(dir, "none"), nil, ErrNotFound, "", ""},
 		{"file://" + path + "/none", nil, ErrNotFound, "", ""},
 	} {
-		o := Options{Mirror: tc.mirror, Platform: LinuxX86_64}
+		o := Options{Mirror: tc.mirror, Platform: LinuxX86_64, Transport: fileServer{}}
 		l, err := List(t.Context(), o)
 		if !errors.Is(err, tc.listErr) || !slices.Equal(tagsOf(l), tc.listed) || err == nil && l.Location != tb {
 			t.Errorf("list %s: %q in %s, %v", tc.mirror, tagsOf(l), l.Location, err)

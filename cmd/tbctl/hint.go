@@ -240,7 +240,7 @@ var namedHints = []struct {
 	// The source, and data files.
 	{err: release.ErrTag, hint: "tbctl releases lists the releases; a file is named with its path, such as ./tigerbeetle"},
 	{err: release.ErrPlatform, hint: "one of --platform " + strings.Join(texts(release.Platforms()), ", ")},
-	{err: release.ErrNotListable, hint: "only GitHub and directories list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL"},
+	{err: release.ErrNotListable, hint: "only GitHub, directories and tbctl store serve list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL"},
 	{err: release.ErrOption, ask: hintOption},
 	{err: release.ErrNotFound, ask: hintNotFound},
 	{err: release.ErrEndedEarly, hint: "was the connection lost, or did the command before the pipe fail? send it again"},

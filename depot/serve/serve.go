@@ -44,7 +44,8 @@ const (
 	// PathDigest is what an artifact's digest follows; alone it lists them.
 	PathDigest = "/sha256/"
 
-	sumsName = "SHA256SUMS"
+	sumsName     = "SHA256SUMS"
+	pathReleases = "/releases"
 )
 
 // Server serves a depot. The zero value of all but Depot is useful.
@@ -211,6 +212,10 @@ func (s *Server) route(out *answer, r *http.Request) {
 		s.artifact(out, r, digest)
 		return
 	}
+	if path == pathReleases {
+		s.releases(out, r)
+		return
+	}
 	tag, asset, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	parsed, err := release.ParseTag(tag)
 	if !ok || err != nil || parsed == release.Latest || !strings.HasPrefix(path, "/") {
@@ -310,6 +315,48 @@ func (s *Server) asset(out *answer, r *http.Request, tag release.Tag, asset stri
 	default:
 		refuse(out, http.StatusNotFound, "no such asset")
 	}
+}
+
+// A listed release is one in the form of GitHub's API.
+type listed struct {
+	Tag    string        `json:"tag_name"`
+	Assets []listedAsset `json:"assets"`
+}
+
+type listedAsset struct {
+	Name   string `json:"name"`
+	Size   int64  `json:"size"`
+	Digest string `json:"digest"`
+}
+
+// releases lists what can be asked for by a release. All of it is on the first page.
+func (s *Server) releases(out *answer, r *http.Request) {
+	items, err := s.shelf(r.Context())
+	if err != nil {
+		s.failed(out, err)
+		return
+	}
+	all := []*listed{}
+	byTag := make(map[release.Tag]*listed)
+	for index := range items {
+		item := &items[index]
+		tag := item.Tag()
+		if tag == "" {
+			continue
+		}
+		if byTag[tag] == nil {
+			byTag[tag] = &listed{Tag: string(tag)}
+			all = append(all, byTag[tag])
+		}
+		byTag[tag].Assets = append(byTag[tag].Assets, listedAsset{release.AssetName(item.Platform, item.Debug), item.Size, shelf.PrefixDigest + item.SHA256})
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		s.failed(out, err)
+		return
+	}
+	s.count(&s.counters.Lists, 1)
+	small(out, "application/json", append(text, '\n'))
 }
 
 // artifact gives the bytes of one that is whole.

@@ -262,6 +262,12 @@ func TestMirror(t *testing.T) {
 	if err != nil || !bytes.Equal(out.Bytes(), w.binary) || !fetched.Trusted || fetched.Validator != `"sha256-`+w.digest+`"` {
 		t.Errorf("%v, %d bytes, %+v", err, out.Len(), fetched)
 	}
+	listed, err := release.List(t.Context(), release.Options{Mirror: w.web.URL + "/{tag}/{asset}"})
+	if err != nil || listed.Source != release.SourceMirror || len(listed.Releases) != 1 || string(listed.Releases[0].Tag) != tag || len(listed.Releases[0].Assets) != 1 {
+		t.Errorf("%+v, %v", listed, err)
+	} else if found := listed.Releases[0].Assets[0]; found.Name != asset || found.SHA256 != w.digest || found.Size != int64(len(w.binary)) {
+		t.Errorf("%+v", found)
+	}
 	var listing serve.Listing
 	if err := json.Unmarshal(w.ask(t, http.MethodGet, "/sha256/").body, &listing); err != nil || len(listing.Artifacts) != 1 || listing.Artifacts[0].SHA256 != w.digest || listing.Artifacts[0].Release != binary.Current() {
 		t.Errorf("%+v, %v", listing, err)
