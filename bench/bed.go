@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
@@ -310,7 +311,29 @@ func (b *bed) serve() error {
 		return err
 	}
 	b.url = "http://" + listener.Addr().String()
-	b.server = &http.Server{Handler: http.FileServer(http.Dir(b.dir)), ReadHeaderTimeout: 10 * time.Second}
+	mux := http.NewServeMux()
+	mux.Handle("/", http.FileServer(http.Dir(b.dir)))
+	mux.HandleFunc("/"+lineName+"/{name}", func(w http.ResponseWriter, r *http.Request) {
+		name := r.PathValue("name")
+		w.Header().Set("ETag", strconv.Quote(name)) // the fixtures do not change
+		http.ServeFileFS(line{w}, r, os.DirFS(b.dir), name)
+	})
+	b.server = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = b.server.Serve(listener) }() // ends with close
 	return nil
+}
+
+// lineName is the path of what comes over a line of lineSpeed bytes a second.
+const (
+	lineName  = "line"
+	lineSpeed = 100e6 / 8
+)
+
+// line is an answer that takes the time of a line.
+type line struct{ http.ResponseWriter }
+
+func (l line) Write(data []byte) (int, error) {
+	count, err := l.ResponseWriter.Write(data)
+	time.Sleep(time.Duration(float64(count) / lineSpeed * float64(time.Second)))
+	return count, err
 }

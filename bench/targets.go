@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
@@ -24,6 +25,7 @@ func (b *bed) targets() []target {
 		ours: b.run("inspect", b.path("large")), peer: b.run("inspect", b.path("few")),
 	})
 	list = append(list, b.installs()...)
+	list = append(list, b.parts())
 	hello := command{args: []string{b.path("hello")}}
 	linked := &floor{command: command{args: []string{b.path("linked")}}, is: "one that links the modules that tbctl does"}
 	return append(list, target{
@@ -116,6 +118,30 @@ func (b *bed) installs() []target {
 		}
 	}
 	return append(list, install("largest", b.url+"/largest.zip"))
+}
+
+// parts is an installation over the release before, from a server that sends parts of the bare executable over a line of 100
+// Mbit/s, against one where nothing is.
+func (b *bed) parts() target {
+	work := b.path("work")
+	fresh := func() error { return errors.Join(os.RemoveAll(work), os.MkdirAll(work, 0o755)) }
+	whole := b.run("install", b.url+"/"+lineName+"/release", b.path("work/ours"), "--quiet", "--state-dir", b.path("state"), "--cache-dir", b.path("cache"), "--sha256", b.sum("release"))
+	whole.reset = fresh
+	over := whole
+	over.reset = func() error { return errors.Join(fresh(), copyFile(b.path("older"), filepath.Join(work, "ours"))) }
+	return target{
+		name: "install over the release before, from a server that sends parts, 100 Mbit/s", want: "≤ 0.35",
+		ours: over, peer: whole, peerName: "the same where nothing is",
+	}
+}
+
+// sum is the SHA-256 of a fixture, "" if it is not there.
+func (b *bed) sum(name string) string {
+	data, err := os.ReadFile(b.path(name))
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%x", sha256.Sum256(data))
 }
 
 func copyFile(from, to string) error {

@@ -70,6 +70,7 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 	defer a.session.end()
 	a.session.whole = ""
 	claims, err := a.gather(ctx)
+	a.session.needsDigest(claims)
 	f.About, f.TokenNote = a.About, a.session.refusal
 	if f.Tag == Latest {
 		f.Tag = ""

@@ -67,7 +67,7 @@ type Options struct {
 	// by then.
 	Keep bool
 	// Held opens the executables of past releases that this host has. Where a server has the bare executable and sends parts of it under
-	// a strong ETag, what of it this host has is not fetched; the result is the same to the byte, and is
+	// a strong ETag, and a digest or a signature is there to compare the whole with, what of it this host has is not fetched; the result is the same to the byte, and is
 	// judged as what was fetched whole. It is asked once the file's headers are known, and closed before Fetch
 	// returns. Nil: there are none.
 	Held func() *delta.Files

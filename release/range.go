@@ -350,6 +350,14 @@ func (d *download) readHere(in *have, end int64, p []byte) (int, error) {
 	return n, nil
 }
 
+// needsDigest takes nothing of what this host has where there is no digest or signature to compare the whole with: what is here
+// may have been written by others, and the checksums in the file find damage, not forgery.
+func (s *session) needsDigest(claims []Claim) {
+	if !slices.ContainsFunc(claims, func(c Claim) bool { return c.open() && !c.Weak }) {
+		s.whole = "there is no digest or signature to compare the whole with"
+	}
+}
+
 // leaveHeld says why a Fetch that begins again takes nothing of what this host has: it did, or it begins again twice.
 func (s *session) leaveHeld(f *Fetched, why error) {
 	if s.options.Held != nil && (f.BytesHeld > 0 || f.Restarts > 0) {

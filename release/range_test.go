@@ -132,7 +132,7 @@ func TestPartsOfRelease(t *testing.T) {
 	}})
 	after := testbin.Build(t, testbin.Spec{Current: testbin.Release("0.17.8"), Executable: builds[1], From: before})
 	s := newPartServer(t, after, nil)
-	got, b, err := fetch(t, "0.17.8", Options{Held: heldIn(t, before), Mirror: s.URL})
+	got, b, err := fetch(t, "0.17.8", Options{Held: heldIn(t, before), Mirror: s.URL, SHA256: sumOf(after)})
 	if err != nil || !bytes.Equal(b, after) {
 		t.Fatal(err)
 	}
@@ -231,11 +231,11 @@ func TestPartsFaults(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newPartServer(t, after, tc.fault)
-			got, b, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, before), CacheDir: t.TempDir()})
 			want := after
 			if strings.HasPrefix(name, "another file") {
 				want = other
 			}
+			got, b, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, before), CacheDir: t.TempDir(), SHA256: sumOf(want)})
 			if err != nil || !bytes.Equal(b, want) {
 				t.Fatalf("%d bytes came, %v: %+v", len(b), err, got)
 			}
@@ -304,7 +304,7 @@ func TestSeedsOfNoUse(t *testing.T) {
 	damaged := bytes.Clone(before)
 	damaged[image.PastExtent(0).Offset+1000] ^= 1
 	s := newPartServer(t, after, nil)
-	got, b, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, damaged)})
+	got, b, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, damaged), SHA256: sumOf(after)})
 	if err != nil || !bytes.Equal(b, after) || got.BytesHeld == 0 || got.HeldNote != "" || !strings.Contains(got.HeldDamage, "binary 0") || !strings.Contains(got.HeldDamage, delta.ErrDamaged.Error()) {
 		t.Errorf("damaged: %+v, %v", got.Delivery, err)
 	}
@@ -326,7 +326,7 @@ func TestSeedsOfNoUse(t *testing.T) {
 			return files
 		}
 		var out buffer
-		a, err := Resolve(newPartServer(t, after, nil).URL+"/bare", Options{Held: held, Retry: quick, Platform: LinuxX86_64})
+		a, err := Resolve(newPartServer(t, after, nil).URL+"/bare", Options{Held: held, Retry: quick, Platform: LinuxX86_64, SHA256: sumOf(after)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -380,7 +380,7 @@ func TestPartsAreResumed(t *testing.T) {
 		}
 		return false
 	}
-	_, _, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, before), CacheDir: cache})
+	_, _, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, before), SHA256: sumOf(after), CacheDir: cache})
 	var transfer *TransferError
 	if !errors.As(err, &transfer) || !transfer.Kept || transfer.Received == 0 {
 		t.Fatalf("%+v, %v", transfer, err)
@@ -388,7 +388,7 @@ func TestPartsAreResumed(t *testing.T) {
 	first := s.sent.Load()
 	for range 2 {
 		s.sent.Store(0)
-		got, b, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, before), CacheDir: cache, Keep: true})
+		got, b, err := fetch(t, s.URL+"/bare", Options{Held: heldIn(t, before), SHA256: sumOf(after), CacheDir: cache, Keep: true})
 		if err != nil || !bytes.Equal(b, after) || got.BytesResumed == 0 || first > 0 && got.BytesHeld == 0 {
 			t.Fatalf("%+v, %v", got, err)
 		}
@@ -411,27 +411,31 @@ func TestPartsStayAsTheyAre(t *testing.T) {
 	s := newPartServer(t, zip, nil)
 	for arg, o := range map[string]Options{s.URL + "/x.zip": {}, "0.17.8": {BaseURL: s.URL}} {
 		s.requests.Store(0)
-		o.Held = never
+		o.Held, o.SHA256 = never, sumOf(after)
 		if got, b, err := fetch(t, arg, o); err != nil || !bytes.Equal(b, after) || s.requests.Load() != 1 || got.HeldNote != "" {
 			t.Errorf("%s: %d requests, %+v, %v", arg, s.requests.Load(), got, err)
 		}
 	}
 	s.requests.Store(0)
 	s.sent.Store(0) // an archive under the name that a mirror has
-	if got, b, err := fetch(t, "0.17.8", Options{Held: never, Mirror: s.URL}); err != nil || !bytes.Equal(b, after) || s.requests.Load() != 2 || s.sent.Load() != int64(len(zip)) || got.HeldNote != "" {
+	if got, b, err := fetch(t, "0.17.8", Options{Held: never, Mirror: s.URL, SHA256: sumOf(after)}); err != nil || !bytes.Equal(b, after) || s.requests.Load() != 2 || s.sent.Load() != int64(len(zip)) || got.HeldNote != "" {
 		t.Errorf("%d requests, %d bytes, %+v, %v", s.requests.Load(), s.sent.Load(), got, err)
 	}
 	foreign := testbin.Build(t, testbin.Spec{Seed: 77})
 	bare := newPartServer(t, after, nil)
-	if got, b, err := fetch(t, bare.URL+"/bare", Options{Held: heldIn(t, foreign)}); err != nil || !bytes.Equal(b, after) || got.BytesHeld != 0 || bare.sent.Load() > int64(len(after))+headSize {
+	if got, b, err := fetch(t, bare.URL+"/bare", Options{Held: heldIn(t, foreign), SHA256: sumOf(after)}); err != nil || !bytes.Equal(b, after) || got.BytesHeld != 0 || bare.sent.Load() > int64(len(after))+headSize {
 		t.Errorf("%d bytes, %+v, %v", bare.sent.Load(), got, err)
 	}
+	bare.requests.Store(0) // nothing to compare the whole with
+	if got, b, err := fetch(t, bare.URL+"/bare", Options{Held: never}); err != nil || !bytes.Equal(b, after) || bare.requests.Load() != 1 || !strings.Contains(got.HeldNote, "no digest or signature") {
+		t.Errorf("%d requests, %+v, %v", bare.requests.Load(), got, err)
+	}
 	junk := append([]byte("\x7fELF"), bytes.Repeat([]byte("junk"), 100_000)...)
-	if _, b, err := fetch(t, newPartServer(t, junk, nil).URL+"/bare", Options{Held: heldIn(t, before)}); err != nil || !bytes.Equal(b, junk) {
+	if _, b, err := fetch(t, newPartServer(t, junk, nil).URL+"/bare", Options{Held: heldIn(t, before), SHA256: sumOf(junk)}); err != nil || !bytes.Equal(b, junk) {
 		t.Errorf("%v", err) // what is wrong with it is for its reader to say
 	}
 	for _, small := range [][]byte{nil, []byte("\x7f"), []byte("\x7fELF")} {
-		_, b, err := fetch(t, newPartServer(t, small, nil).URL+"/bare", Options{Held: heldIn(t, before)})
+		_, b, err := fetch(t, newPartServer(t, small, nil).URL+"/bare", Options{Held: heldIn(t, before), SHA256: sumOf(small)})
 		if kind := (*KindError)(nil); len(small) < 4 && !errors.As(err, &kind) || len(small) == 4 && !bytes.Equal(b, small) {
 			t.Errorf("%q: %v", small, err)
 		}
@@ -450,7 +454,7 @@ func TestPartsCancelled(t *testing.T) {
 			}
 			return false
 		})
-		a, err := Resolve(s.URL+"/bare", Options{Held: heldIn(t, before), Retry: quick, Platform: LinuxX86_64})
+		a, err := Resolve(s.URL+"/bare", Options{Held: heldIn(t, before), Retry: quick, Platform: LinuxX86_64, SHA256: sumOf(after)})
 		if err != nil {
 			t.Fatal(err)
 		}

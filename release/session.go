@@ -24,7 +24,7 @@ type session struct {
 	failing  map[string]bool     // by server: it answers, and a round of attempts has come to nothing
 	refusal  string              // why the token is not taken, empty while it may be
 	gathered *Expected           // what Expected found out, for the next Fetch
-	whole    string              // why a Fetch that began again takes nothing of what this host has
+	whole    string              // why this Fetch takes nothing of what this host has
 }
 
 // A silence is a server that did not answer.

@@ -70,7 +70,10 @@ func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
 	if silence := w.silent[server]; silence != nil {
 		return nil, &TransferError{URL: redacted(w.url), Total: -1, Attempts: silence.attempts, Err: silence.err}
 	}
-	d := &download{from: w, ctx: ctx, patience: newPatience(w.options.Retry, w.failing[server]), sum: read, total: -1, until: -1, heldNote: w.whole}
+	d := &download{from: w, ctx: ctx, patience: newPatience(w.options.Retry, w.failing[server]), sum: read, total: -1, until: -1}
+	if w.options.Held != nil && !w.zip {
+		d.heldNote = w.whole
+	}
 	d.partial, d.unkept = openPartial(w.options.CacheDir, w.url)
 	return d, nil
 }

@@ -198,7 +198,7 @@ func TestInstallFetchesWhole(t *testing.T) {
 	}))
 	defer broken.Close()
 	w.sent.Store(0)
-	if r := tell(t, nil, "install", "0.17.8", target, "--mirror", broken.URL); r.code != 1 {
+	if r := tell(t, nil, "install", "0.17.8", target, "--mirror", broken.URL, "--sha256", digestOf(w.after)); r.code != 1 {
 		t.Errorf("exit code %d\n%s", r.code, r.err)
 	}
 	if got, err := os.ReadFile(target); err != nil || !bytes.Equal(got, w.before) {
