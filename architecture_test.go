@@ -43,7 +43,7 @@ var rooms = map[string][]string{
 	"datafile":                 {"vfs", "multiversion"},
 	"inspect":                  {"multiversion", "internal/archive"},
 	"verify":                   {"multiversion", "advisory", "inspect", "internal/objcopy"},
-	"replica":                  {"multiversion", "datafile"},
+	"replica":                  {"multiversion", "datafile", "vfs"},
 	"host":                     {"fleet", "multiversion", "datafile", "delta", "depot", "replica", "verify", "watch", "install", "fsatomic", "vfs"},
 	"report":                   {"multiversion", "advisory", "fleet", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs"},
 	"fleet":                    {"multiversion", "advisory"},

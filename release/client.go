@@ -213,9 +213,12 @@ func (b *idleBody) Close() error {
 	return b.body.Close()
 }
 
+// errNotRegular is said of a small file that would come late, or never.
+var errNotRegular = errors.New("not a regular file")
+
 // readFileBounded reads a small file.
 func readFileBounded(name string, most int64) ([]byte, error) {
-	f, _, err := vfs.OpenFile(name, nil)
+	f, _, err := vfs.OpenFile(name, vfs.RegularOnly(errNotRegular))
 	if err != nil {
 		return nil, err
 	}

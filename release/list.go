@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -198,7 +200,7 @@ func listDirectory(directory string, strict bool) ([]Listed, error) {
 		if err != nil || tag == Latest {
 			continue
 		}
-		if info, err := os.Stat(filepath.Join(directory, entry.Name())); err == nil && !info.IsDir() {
+		if info, err := vfs.Stat(filepath.Join(directory, entry.Name())); err == nil && !info.IsDir() {
 			continue
 		}
 		inside, err := readDirectory(filepath.Join(directory, entry.Name()))
@@ -223,17 +225,21 @@ func listDirectory(directory string, strict bool) ([]Listed, error) {
 // readDirectory reads all entries or fails: a part of them would be the disk's choice. The errors match
 // ErrNotFound or ErrTooLarge, or are the disk's.
 func readDirectory(directory string) ([]os.DirEntry, error) {
-	f, err := os.Open(directory)
-	if err != nil {
-		if os.IsNotExist(err) {
-			return nil, fmt.Errorf("%w: there is no directory %s", ErrNotFound, directory)
+	f, _, err := vfs.OpenFile(directory, func(mode fs.FileMode) error {
+		if !mode.IsDir() {
+			return errNoDirectory
 		}
+		return nil
+	})
+	switch {
+	case errors.Is(err, errNoDirectory):
+		return nil, fmt.Errorf("%w: %s is not a directory", ErrNotFound, directory)
+	case os.IsNotExist(err):
+		return nil, fmt.Errorf("%w: there is no directory %s", ErrNotFound, directory)
+	case err != nil:
 		return nil, fmt.Errorf("list releases: %w", err)
 	}
 	defer f.Close()
-	if info, err := f.Stat(); err == nil && !info.IsDir() {
-		return nil, fmt.Errorf("%w: %s is not a directory", ErrNotFound, directory)
-	}
 	var entries []os.DirEntry
 	for len(entries) <= directoryEntryMax && err == nil {
 		var more []os.DirEntry
@@ -250,13 +256,15 @@ func readDirectory(directory string) ([]os.DirEntry, error) {
 	return entries, nil
 }
 
+var errNoDirectory = errors.New("not a directory")
+
 func listedAssets(directory string, entries []os.DirEntry) []ListedAsset {
 	assets := []ListedAsset{}
 	for _, entry := range entries {
 		if !isAssetName(entry.Name()) {
 			continue
 		}
-		if info, err := os.Stat(filepath.Join(directory, entry.Name())); err == nil && info.Mode().IsRegular() {
+		if info, err := vfs.Stat(filepath.Join(directory, entry.Name())); err == nil && info.Mode().IsRegular() {
 			assets = append(assets, ListedAsset{Name: entry.Name(), Size: info.Size()})
 		}
 	}

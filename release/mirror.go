@@ -2,9 +2,10 @@ package release
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // layout is how a mirror names its assets unless its URL says otherwise.
@@ -85,7 +86,7 @@ func (a *Artifact) mirrored() error {
 // inDirectory points the artifact to its tag in a mirror's directory.
 func (a *Artifact) inDirectory(m mirror) error {
 	directory := m.directory
-	if info, err := os.Stat(directory); err != nil || !info.IsDir() {
+	if info, err := vfs.Stat(directory); err != nil || !info.IsDir() {
 		return fmt.Errorf("%w: there is no directory %s", ErrNotFound, directory)
 	}
 	tags := []Tag{a.Tag}
@@ -100,7 +101,7 @@ func (a *Artifact) inDirectory(m mirror) error {
 		}
 	}
 	has := func(path string) bool {
-		info, err := os.Stat(path)
+		info, err := vfs.Stat(path)
 		return err == nil && info.Mode().IsRegular()
 	}
 	for _, tag := range tags {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Resolve says what arg means: "-" is standard input; a tag or "latest" is a release on GitHub or the
@@ -108,20 +110,20 @@ func (a *Artifact) is(kind SourceKind, path string) {
 
 // named points the artifact to a path. notTag is why the argument is no tag, for the case that it is no file either.
 func (a *Artifact) named(path string, notTag error) error {
-	info, err := os.Stat(path)
+	info, err := vfs.Stat(path)
 	switch {
 	case err != nil && !strings.ContainsRune(path, filepath.Separator) && !strings.Contains(path, "/"):
 		return fmt.Errorf("%w, and there is no file of that name", notTag)
 	case os.IsNotExist(err):
 		return fmt.Errorf("%w: there is no file %s", ErrNotFound, path)
 	case err != nil:
-		return fmt.Errorf("look at %s: %w", path, err)
+		return fmt.Errorf("look at %s: %w", path, vfs.Cause(err))
 	case !info.IsDir():
 		a.is(SourceFile, path)
 		return nil
 	}
 	asset := AssetName(a.Platform, a.options.Debug)
-	if _, err := os.Stat(filepath.Join(path, asset)); err != nil {
+	if _, err := vfs.Stat(filepath.Join(path, asset)); err != nil {
 		return fmt.Errorf("%w: the directory %s has no %s", ErrNotFound, path, asset)
 	}
 	a.is(SourceDirectory, filepath.Join(path, asset))

@@ -103,9 +103,15 @@ func (w *webSource) unchanged(ctx context.Context, validator string, size int64)
 // A fileSource is a file of this host, by its path.
 type fileSource string
 
-// Open opens the file. What is no regular file may come late, or never.
+// Open opens the file. What is no regular file may come late, or never; a device is not opened, since that does
+// something to some.
 func (f fileSource) Open(ctx context.Context, _ hash.Hash) (Stream, error) {
-	opened, info, err := vfs.OpenFile(string(f), nil)
+	opened, info, err := vfs.OpenFile(string(f), func(mode fs.FileMode) error {
+		if mode&fs.ModeDevice != 0 {
+			return errDevice
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, openError(string(f), err)
 	}
@@ -131,11 +137,14 @@ func (f fileSource) Beside(_ context.Context, name string, sizeMax int64) ([]byt
 	if !os.IsNotExist(err) {
 		return b, err
 	}
-	if _, there := os.Lstat(path); there == nil {
+	if _, there := vfs.Lstat(path); there == nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errDangling}
 	}
 	return nil, openError(path, err)
 }
+
+// errDevice is said of a device.
+var errDevice = errors.New("it is a device, and not a file")
 
 // errDangling is said of a name that is there, and cannot be read.
 var errDangling = errors.New("it is a symbolic link that leads to nothing")

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -182,21 +184,13 @@ func pinAt(dir int, name, called string) (*pin, error) {
 
 // pinHere holds the file at the end of a path of ours that another user may have written. It is not followed through
 // another process's root, working directory or descriptors: there is what only that process's user has mounted, and a
-// look at it may never end. A kernel before 5.6 cannot tell.
+// look at it may never end.
 func pinHere(path string) (*pin, error) {
-	fd, err := openHere(path)
+	fd, err := vfs.HoldForeign(path)
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return newPin(fd, path)
-}
-
-func openHere(path string) (int, error) {
-	if !hasResolve(0) {
-		return unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
-	}
-	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
-	return unix.Openat2(unix.AT_FDCWD, path, &how)
 }
 
 // hasResolve reports whether openat2(2) is there and knows the flags, which old kernels and filters of system calls do not.

@@ -13,6 +13,7 @@ var (
 	ErrDangling    = errors.New("symbolic link leads nowhere")
 	ErrLinkLoop    = errors.New("too many symbolic links")
 	ErrMagicLink   = errors.New("symbolic links lead through another process's files in /proc, or there are too many of them")
+	ErrProcessPath = fault.New(fault.Usage, "leads to files as a process sees them, where another path may be theirs here")
 	ErrLinkOwner   = errors.New("symbolic link of another user in a sticky directory")
 	ErrDirectory   = errors.New("is a directory")
 	ErrNotRegular  = errors.New("is not a regular file")

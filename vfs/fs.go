@@ -19,8 +19,8 @@ type FS interface {
 	// RealPath returns the absolute path of an existing directory, without
 	// symbolic links. A link in a sticky directory that every user may write
 	// that belongs neither to this process nor to the directory's owner is
-	// [ErrLinkOwner], whatever the system's own setting; one of /proc to the files of another user's process
-	// is [ErrMagicLink].
+	// [ErrLinkOwner], whatever the system's own setting; one of /proc to the files of a process
+	// is [ErrMagicLink]: its text is their path as that process sees it, and here another file may have that.
 	RealPath(name string) (string, error)
 	// Self returns who the process is and what it may do.
 	Self() Self
@@ -31,7 +31,7 @@ type FS interface {
 type Dir interface {
 	// Lstat describes an entry; "." is the directory itself.
 	Lstat(name string) (Info, error)
-	// Readlink returns the text of a symbolic link.
+	// Readlink returns the text of a symbolic link, but of one of /proc to the files of a process [ErrMagicLink].
 	Readlink(name string) (string, error)
 	// Open opens a file for reading. It does not block on a FIFO.
 	Open(name string) (File, error)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 
@@ -49,11 +50,13 @@ func stat(name string, from origin, follow bool) (fs.FileInfo, error) {
 	return held.Stat()
 }
 
-// openPath opens a path, and follows links of /proc only in the operator's own. A kernel before 5.6, or a filter of
-// system calls, cannot refuse them.
+// openPath opens a path, and follows links of /proc only in the operator's own.
 func openPath(name string, from origin, flags int) (fd int, err error) {
-	if from == own || !hasOpenat2() {
+	switch {
+	case from == own:
 		return openat(unix.AT_FDCWD, name, flags|unix.O_CLOEXEC, 0)
+	case !hasOpenat2():
+		return walk(name, flags)
 	}
 	how := unix.OpenHow{Flags: uint64(flags | unix.O_CLOEXEC), Resolve: unix.RESOLVE_NO_MAGICLINKS}
 	for {
@@ -80,7 +83,7 @@ func openDir(name string) (int, error) {
 }
 
 // entryAt describes the entry at a path of which no element but the last is a link, and of a link says the text. A link
-// of another user's process in /proc is an error.
+// of /proc to a process's files is an error.
 func entryAt(path string) (Info, string, error) {
 	fd, err := openPath(path, foreign, unix.O_PATH|unix.O_NOFOLLOW)
 	if err != nil {
@@ -95,8 +98,11 @@ func entryAt(path string) (Info, string, error) {
 	if info.Kind != KindSymlink {
 		return info, "", nil
 	}
-	var in unix.Statfs_t
-	if info.UID != 0 && info.UID != os.Geteuid() && unix.Fstatfs(fd, &in) == nil && in.Type == unix.PROC_SUPER_MAGIC {
+	var in unix.Stat_t
+	if err := ignoringEINTR(func() error { return unix.Stat(filepath.Dir(path), &in) }); err != nil {
+		return Info{}, "", err
+	}
+	if isMagic(fd, in.Ino) {
 		return Info{}, "", ErrMagicLink
 	}
 	text, err := readlinkat(fd, "")

@@ -52,6 +52,8 @@ func openDir(name string) (int, error) {
 }
 
 // entryAt describes the entry at a path, and of a link says the text.
+func (d *osDir) readlink(name string) (string, error) { return readlinkat(d.fd(), name) }
+
 func entryAt(path string) (Info, string, error) {
 	var st unix.Stat_t
 	if err := ignoringEINTR(func() error { return unix.Lstat(path, &st) }); err != nil {

@@ -55,6 +55,9 @@ func (osFS) RealPath(name string) (string, error) {
 		}
 		next := filepath.Join(path, element)
 		info, text, err := entryAt(next)
+		if errors.Is(err, ErrMagicLink) {
+			return "", &os.PathError{Op: "follow", Path: next, Err: err}
+		}
 		if err != nil {
 			return "", &os.PathError{Op: "lstat", Path: next, Err: err}
 		}
@@ -124,7 +127,7 @@ func (d *osDir) Lstat(name string) (Info, error) {
 }
 
 func (d *osDir) Readlink(name string) (string, error) {
-	text, err := readlinkat(d.fd(), name)
+	text, err := d.readlink(name)
 	return text, d.wrap("readlink", name, err)
 }
 

@@ -25,7 +25,8 @@ type Place struct {
 
 // Resolve follows name to the place of the file: the directory's real path,
 // and the last element through its chain of symbolic links. The last element
-// need not exist unless a link leads to it.
+// need not exist unless a link leads to it. A path through the files of a process, such as /proc/PID/root/NAME, leads to no
+// place that has a path here: it is [ErrProcessPath].
 func Resolve(fsys FS, name string) (Place, error) {
 	asked, err := Absolute(name)
 	if err != nil {
@@ -56,12 +57,12 @@ func Resolve(fsys FS, name string) (Place, error) {
 			err = CheckName(base)
 		}
 		if err != nil {
-			return Place{}, err
+			return Place{}, at.magic(err)
 		}
 		at.Dir, at.Base = real, base
 		text, isLink, err := readLink(fsys, real, base, len(at.Links) > 0)
 		if err != nil || !isLink {
-			return at, err
+			return at, at.magic(err)
 		}
 		at.Links = append(at.Links, filepath.Join(real, base))
 		if len(at.Links) > linksMax {
@@ -73,6 +74,14 @@ func Resolve(fsys FS, name string) (Place, error) {
 			path = real + string(filepath.Separator) + text
 		}
 	}
+}
+
+// magic is the error for a path that leads through a process's files, where the path that was asked for says so itself.
+func (p Place) magic(err error) error {
+	if errors.Is(err, ErrMagicLink) && typed(p.Asked) == own {
+		return ErrProcessPath
+	}
+	return err
 }
 
 // noDirectoryError names the first directory of a path that is not there. It matches

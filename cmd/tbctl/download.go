@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -143,7 +142,7 @@ func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *downloadD
 // it is compared with what comes; "" if none is there, or it is to be replaced. Any other
 // file is in the way: the error matches fs.ErrExist.
 func (c *downloadCmd) there(a *app, name string, artifact release.Artifact) (string, error) {
-	_, err := os.Lstat(name)
+	_, err := vfs.Lstat(name)
 	if c.Force || errors.Is(err, fs.ErrNotExist) {
 		return "", nil
 	}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/durable"
@@ -56,7 +55,7 @@ type extractResult struct {
 // Run writes one release or all of them.
 func (c *extractCmd) Run(a *app) error {
 	if (c.All == "") == (c.Output == "") || (c.All == "") == (c.Release == 0) {
-		if _, err := os.Stat(c.File); err != nil && isRelease(c.File) {
+		if _, err := vfs.Stat(c.File); err != nil && isRelease(c.File) {
 			return usage("the file comes first: tbctl extract FILE "+c.File+" -o tigerbeetle-"+c.File, "%s is a release, not a file", c.File)
 		}
 		hint := "tbctl extract " + shellWord(c.File) + " --all releases"
@@ -91,7 +90,7 @@ func (c *extractCmd) Run(a *app) error {
 			return err
 		}
 		if name := c.name(executable, universal); !c.Force {
-			if _, err := os.Lstat(name); err == nil {
+			if _, err := vfs.Lstat(name); err == nil {
 				return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
 			}
 		}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 	"time"
 
@@ -87,8 +86,8 @@ func (s *sourceFlags) held(a *app) func() *delta.Files {
 	if err != nil {
 		return nil
 	}
-	_, targetErr := os.Stat(target)
-	_, storeErr := os.Stat(store.Dir())
+	_, targetErr := vfs.Stat(target)
+	_, storeErr := vfs.Stat(store.Dir())
 	if targetErr != nil && storeErr != nil {
 		return nil
 	}
@@ -160,7 +159,7 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 	case !errors.Is(err, release.ErrNotFound):
 		return err
 	case isRelease(argument) && s.Place.Mirror != "":
-		if _, statErr := os.Stat(s.Place.Mirror); errors.Is(statErr, fs.ErrNotExist) && !strings.Contains(s.Place.Mirror, "://") {
+		if _, statErr := vfs.Stat(s.Place.Mirror); errors.Is(statErr, fs.ErrNotExist) && !strings.Contains(s.Place.Mirror, "://") {
 			return failed(hintMirror, err)
 		}
 		hint = "see what there is: tbctl releases --mirror " + shellWord(s.Place.Mirror)
@@ -168,7 +167,7 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 		return err
 	default:
 		hint = hintMissing(argument)
-		if info, statErr := os.Stat(argument); statErr == nil && info.IsDir() {
+		if info, statErr := vfs.Stat(argument); statErr == nil && info.IsDir() {
 			hint = "name a file in it: ls " + shellWord(argument)
 			listing, listErr := release.List(a.ctx, release.Options{Mirror: argument})
 			if listErr == nil && len(listing.Releases) > 0 && listing.Releases[0].Tag != "" {

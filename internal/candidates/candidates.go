@@ -10,7 +10,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -245,7 +244,7 @@ func Owners(prefix string) []completions.Candidate {
 }
 
 func accounts(name, before string) []completions.Candidate {
-	file, err := os.Open(name)
+	file, _, err := vfs.OpenFile(name, vfs.RegularOnly(fs.ErrInvalid))
 	if err != nil {
 		return nil
 	}

@@ -203,7 +203,7 @@ func OthersMayWrite(path string, opened fs.FileInfo, user int) string {
 		return ""
 	}
 	foreign := func(info fs.FileInfo) bool { return ownerOf(info) != 0 && ownerOf(info) != user }
-	dir, err := os.Stat(filepath.Dir(path))
+	dir, err := vfs.Stat(filepath.Dir(path))
 	if err != nil {
 		return err.Error()
 	}

@@ -51,6 +51,21 @@ var namedMutants = []namedMutant{
 		tests: "./fsatomic ^TestSessionExchanged$",
 	},
 	{
+		name: "without openat2 links of /proc are followed to a process's files", file: "vfs/open_linux.go",
+		old: `return walk(name, flags)`, new: `return openat(unix.AT_FDCWD, name, flags|unix.O_CLOEXEC, 0)`,
+		tests: "./vfs ^TestWithoutOpenat2$",
+	},
+	{
+		name: "a target is looked for at the path that a file has for a process", file: "vfs/walk_linux.go",
+		old: `return err == nil && in.Type == unix.PROC_SUPER_MAGIC && dir != procRoot`, new: `return false && err == nil && dir != procRoot`,
+		tests: "./vfs ^TestProcessPath$",
+	},
+	{
+		name: "a list beside a file is waited for", file: "release/client.go",
+		old: `vfs.OpenFile(name, vfs.RegularOnly(errNotRegular))`, new: `vfs.OpenFile(name, nil)`,
+		tests: "./release ^TestSourceOfOthers$",
+	},
+	{
 		name: "what is at the lock's name is written whatever it holds", file: "fsatomic/lock.go",
 		old: `if lock.writable = lock.writable && lock.isOurs(); lock.writable {`, new: `if lock.writable {`,
 		tests: "./fsatomic ^TestLockExchanged$",
