@@ -90,13 +90,10 @@ func (c *storeImportCmd) Run(a *app) error {
 	})
 	a.advise(result.Advisories)
 	name := shelf.PrefixDigest + imported.Artifact.SHA256
-	for _, command := range []string{"install"} {
-		next := "tbctl " + command + " " + name
-		if a.onCommandLine["store"] {
-			next += " --store " + shellWord(c.From.Store.Store)
-		}
-		result.Next = append(result.Next, next)
+	if a.onCommandLine["store"] {
+		name += " --store " + shellWord(c.From.Store.Store)
 	}
+	result.Next = []string{"tbctl install " + name, "tbctl fleet plan " + name + " -o plan.json"}
 	a.emit(result, func(out *term.Stream) {
 		render.StoreImported(out, &result.Imports, store.Dir(), render.Trust(originOf(artifact, imported.Fetched)), result.Next, a.global.Quiet)
 	})

@@ -93,6 +93,7 @@ func Look(ctx context.Context, in *install.Installer, targets []string) (*Needs,
 	if err != nil {
 		return nil, err
 	}
+	needs.note("of rollouts it is known which holds or last held a target of this host, but no earlier one, and no plan that has claimed nothing here")
 	targets = slices.Clone(targets)
 	for _, target := range history.Targets() {
 		if !slices.Contains(targets, target) {
@@ -156,7 +157,7 @@ func (n *Needs) files(target string, files install.Files) {
 	}
 }
 
-// fence adds what the rollout of a target brought. Which rollouts were before it no host knows.
+// fence adds what the rollout of a target brought.
 func (n *Needs) fence(target string, fence *fleet.Fence) {
 	if fence == nil {
 		return
@@ -164,7 +165,6 @@ func (n *Needs) fence(target string, fence *fleet.Fence) {
 	what := "the rollout that holds"
 	if !fence.Phase.Holds() {
 		what = "the last rollout of"
-		n.note("of the rollouts that have ended the last of each target is known here, and no earlier one")
 	}
 	n.digest(fence.Artifact, KindRollout, "%s %s brings it", what, target)
 	n.digest(fence.Previous, KindRollout, "%s %s found it there", what, target)
