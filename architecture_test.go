@@ -54,7 +54,7 @@ var rooms = map[string][]string{
 	"depot/prune":              {"depot", "depot/shelf", "fleet", "fsatomic", "host", "install", "multiversion"},
 	"depot/serve":              {"depot", "depot/shelf", "release", "vfs"},
 	"remote":                   {"fleet", "delta", "depot", "durable", "host", "install", "report", "multiversion", "fsatomic", "vfs", "internal/current"},
-	"rollout":                  {"fleet", "depot", "host", "remote", "report", "verify"},
+	"rollout":                  {"fleet", "depot", "durable", "host", "remote", "replica", "report", "verify", "vfs"},
 	"watch":                    {"vfs", "multiversion", "replica"},
 	"release":                  {"multiversion", "advisory", "delta", "vfs", "durable", "internal/archive"},
 	"pack":                     {"multiversion", "internal/objcopy", "internal/current"},

@@ -36,7 +36,20 @@ const (
 // [BusyError], or the operating system's. On error the line may be there, or a
 // part of it.
 func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
-	err := appendLine(ctx, fsys, name, line)
+	return appendTo(ctx, fsys, name, line, 0)
+}
+
+// RingSuffix is put behind the name of a journal's older part, see [AppendRing].
+const RingSuffix = "-old"
+
+// AppendRing does as [Append], and keeps the journal small: when it has sizeMax bytes it becomes the older part, in place of the
+// one before, and a new one is begun.
+func AppendRing(ctx context.Context, fsys vfs.FS, name string, line []byte, sizeMax int64) error {
+	return appendTo(ctx, fsys, name, line, sizeMax)
+}
+
+func appendTo(ctx context.Context, fsys vfs.FS, name string, line []byte, ringSize int64) error {
+	err := appendLine(ctx, fsys, name, line, ringSize)
 	var failed *SyncError
 	if err == nil || errors.As(err, &failed) {
 		return err
@@ -47,7 +60,8 @@ func Append(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
 	return &fs.PathError{Op: "append to", Path: name, Err: vfs.NoSpace(err)}
 }
 
-func appendLine(ctx context.Context, fsys vfs.FS, name string, line []byte) error {
+// appendLine appends a line; to a ring of that many bytes, unless it is 0.
+func appendLine(ctx context.Context, fsys vfs.FS, name string, line []byte, ringSize int64) error {
 	if len(line) > LineSizeMax {
 		return fmt.Errorf("%w: a line of %d bytes, at most %d", vfs.ErrTooLarge, len(line), LineSizeMax)
 	}
@@ -59,25 +73,20 @@ func appendLine(ctx context.Context, fsys vfs.FS, name string, line []byte) erro
 		return err
 	}
 	defer dir.Close()
-	var file vfs.File
-	err = WhileBusy(ctx, WaitForever, func() (err error) {
-		file, err = OpenLocked(dir, base,
-			func() (vfs.File, error) { return openOwn(dir, base, journalMode) },
-			func(vfs.File) error { return &BusyError{Path: name} })
-		return err
-	})
+	file, info, err := lockJournal(ctx, fsys, dir, name, line)
+	if err == nil && ringSize > 0 && info.Size >= ringSize {
+		err = dir.Rename(base, base+RingSuffix) // who waits for its lock finds that it is not the journal any more
+		file.Unlock()
+		file.Close()
+		if err == nil {
+			file, info, err = lockJournal(ctx, fsys, dir, name, line)
+		}
+	}
 	if err != nil {
 		return err
 	}
 	defer file.Close()
 	defer file.Unlock()
-	info, err := file.Stat()
-	if err == nil {
-		err = isJournal(dir, file, info, line, fsys.Self())
-	}
-	if err != nil {
-		return err
-	}
 	if info.Mode&^journalMode != 0 { // other users' rights; who may not take them away leaves that to the owner's next one
 		_ = file.Chmod(info.Mode & journalMode)
 	}
@@ -105,6 +114,28 @@ func appendLine(ctx context.Context, fsys vfs.FS, name string, line []byte) erro
 		}
 	}
 	return nil
+}
+
+// lockJournal opens a journal to append a line, and takes its lock.
+func lockJournal(ctx context.Context, fsys vfs.FS, dir vfs.Dir, name string, line []byte) (file vfs.File, info vfs.Info, err error) {
+	base := filepath.Base(name)
+	err = WhileBusy(ctx, WaitForever, func() error {
+		file, err = OpenLocked(dir, base,
+			func() (vfs.File, error) { return openOwn(dir, base, journalMode) },
+			func(vfs.File) error { return &BusyError{Path: name} })
+		return err
+	})
+	if err != nil {
+		return nil, info, err
+	}
+	if info, err = file.Stat(); err == nil {
+		err = isJournal(dir, file, info, line, fsys.Self())
+	}
+	if err != nil {
+		file.Unlock()
+		file.Close()
+	}
+	return file, info, err
 }
 
 // CheckAppend finds what would hinder [Append] of a line, of which the beginning will do, as far as it can be known

@@ -346,3 +346,29 @@ func appendMany(name, who string) error {
 	}
 	return nil
 }
+
+// A ring keeps the last lines: its older part, and those since.
+func TestAppendRing(t *testing.T) {
+	t.Parallel()
+	fsys := memfs.New(memfs.Options{})
+	const name, size = "/state/ring", 100
+	for index := range 50 {
+		check(t, durable.AppendRing(t.Context(), fsys, name, fmt.Appendf(nil, "line %02d", index), size))
+	}
+	var lines []string
+	for _, part := range []string{name + durable.RingSuffix, name} {
+		more, all, err := readJournal(fsys, part, 0)
+		if err != nil || !all {
+			t.Fatalf("%s: %v, %v", part, all, err)
+		}
+		lines = append(lines, more...)
+	}
+	if len(lines) < size/len("line 00\n") || len(lines) > 2*(size/len("line 00\n")+1) {
+		t.Errorf("%d lines are kept", len(lines))
+	}
+	for index, line := range lines {
+		if want := fmt.Sprintf("line %02d", 50-len(lines)+index); line != want {
+			t.Fatalf("%q, want %q", line, want)
+		}
+	}
+}

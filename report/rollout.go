@@ -1,7 +1,10 @@
 package report
 
 import (
-	"github.com/tbctl/tbctl/fault"
+	"fmt"
+	"slices"
+	"time"
+
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -18,50 +21,155 @@ type FleetPlan struct {
 
 // Rollout is how far a rollout is, and the result of the commands that carry a plan out.
 type Rollout struct {
-	Plan       string           `json:"plan"` // its file
-	ID         string           `json:"id"`   // sha256:HEX of its bytes
-	Generation uint64           `json:"generation"`
-	Epoch      uint64           `json:"epoch"`  // of this run; 0: it has claimed nothing
-	Holder     string           `json:"holder"` // who runs it: user and machine
-	Artifact   string           `json:"artifact"`
-	Release    string           `json:"release"`
-	Clusters   []RolloutCluster `json:"clusters"`
-	Sent       int64            `json:"sent"` // bytes that were sent to all hosts
-	Had        int64            `json:"had"`  // bytes that were there, and not sent
+	Plan       string               `json:"plan"` // its file
+	ID         string               `json:"id"`   // sha256:HEX of its bytes
+	Goal       string               `json:"goal"` // of the run, in one word, see package fleet
+	Generation uint64               `json:"generation"`
+	Epoch      uint64               `json:"epoch"`  // the highest that holds a host; 0: none is held
+	Holder     string               `json:"holder"` // who runs this: user and machine
+	Artifact   string               `json:"artifact"`
+	Release    multiversion.Release `json:"release"`
+	Clusters   []RolloutCluster     `json:"clusters"`
+	Problems   []fleet.Problem      `json:"problems"` // of no cluster
+	Sent       int64                `json:"sent"`     // bytes that were sent to all hosts
+	Had        int64                `json:"had"`      // bytes that were there, and not sent
+	Counters   RolloutCounters      `json:"counters"` // of this run
 }
 
-// RolloutCluster is one cluster of a rollout.
+// RolloutCluster is one cluster of a rollout, as it was seen last.
 type RolloutCluster struct {
-	Name     string          `json:"name"`
-	ID       string          `json:"id"`
-	Wave     int             `json:"wave"`
-	State    string          `json:"state"`    // in one word, see package fleet
-	Holder   string          `json:"holder"`   // who has its hosts; "": nobody
-	Waits    string          `json:"waits"`    // what it waits for; "": nothing
-	Stable   int64           `json:"stable"`   // nanoseconds for which it has been stable
+	fleet.ClusterState
+
+	Epoch    uint64          `json:"epoch"`    // of the run that holds its hosts; 0: none does
+	Holder   string          `json:"holder"`   // who that is; "": nobody
+	Waits    []fleet.Problem `json:"waits"`    // what it waits for
+	Problems []fleet.Problem `json:"problems"` // why it does not go on in this run
 	WayBack  string          `json:"way_back"` // the command that undoes what was done; "": there is none, or nothing to undo
 	WayOn    string          `json:"way_on"`   // the command that goes on; "": none is needed
-	Problems []fleet.Problem `json:"problems"`
-	Class    fault.Class     `json:"class"` // what the problems mean; "": none
-	Hosts    []RolloutHost   `json:"hosts"`
+	Rows     []RolloutHost   `json:"rows"`     // its replicas, in the plan's order
 }
 
-// RolloutHost is one host of it, as it was seen last.
+// RolloutHost is one replica of it, with its host.
 type RolloutHost struct {
 	Name      string               `json:"name"`
 	Target    string               `json:"target"`
 	Replica   int                  `json:"replica"`
 	Standby   bool                 `json:"standby"`
 	Holdback  bool                 `json:"holdback"` // it is swapped by promote
-	Seen      bool                 `json:"seen"`     // at the last look
-	Staged    bool                 `json:"staged"`   // the artifact is in its store, and was hashed in this run
+	Seen      bool                 `json:"seen"`     // the host, at the last look
+	Problem   string               `json:"problem"`  // why it was not
+	Staged    bool                 `json:"staged"`   // the artifact is in its store, and was hashed there in this run
 	Checked   bool                 `json:"checked"`  // the check passed there in this run
 	Installed multiversion.Release `json:"installed,omitzero"`
+	Runs      bool                 `json:"runs"`           // the replica was seen
 	Armed     multiversion.Release `json:"armed,omitzero"` // the artifact's release, if the replica holds the artifact in memory
 	Running   multiversion.Release `json:"running,omitzero"`
 	View      uint32               `json:"view"`
-	Lag       int64                `json:"lag"`   // checkpoints that it is behind the others' newest, in operations; -1: not known
-	Peers     int                  `json:"peers"` // established connections with other replicas; -1: not known
-	Sent      int64                `json:"sent"`  // bytes that were sent in this run
+	Lag       int64                `json:"lag"`   // operations that its checkpoint is behind the newest; -1: not known
+	Peers     int                  `json:"peers"` // established connections with other members; -1: not known
+	Sent      int64                `json:"sent"`  // bytes that were sent to the host in this run
 	Had       int64                `json:"had"`   // bytes of the artifact that were there
+}
+
+// RolloutCounters are how often what happened in a run.
+type RolloutCounters struct {
+	Requests    map[string]uint64 `json:"requests"` // that were answered or given up, by kind
+	Failed      map[string]uint64 `json:"failed"`   // of them, by kind
+	Classes     map[string]uint64 `json:"classes"`  // of the failures
+	BytesSent   uint64            `json:"bytes_sent"`
+	BytesHad    uint64            `json:"bytes_had"`
+	Looks       uint64            `json:"looks"`        // at all hosts
+	Lost        uint64            `json:"lost"`         // sessions that ended in the middle, or became silent
+	StableAgain uint64            `json:"stable_again"` // periods of stability that were broken off
+	Runs        uint64            `json:"runs"`
+}
+
+// RolloutLine is one line of a command that carries a plan out, with --json, before the last, which is a document.
+type RolloutLine struct {
+	Version int           `json:"version"` // [Version]
+	Command string        `json:"command"` // such as fleet stage
+	Rollout RolloutChange `json:"rollout"`
+}
+
+// RolloutChange is something that is otherwise than at the look before.
+type RolloutChange struct {
+	Time    time.Time `json:"time"` // by the clock of the machine that runs it
+	Cluster string    `json:"cluster"`
+	Host    string    `json:"host"`    // "": of the whole cluster
+	Replica int       `json:"replica"` // index; -1: of none
+	What    string    `json:"what"`    // in one word: step, waits, problem, miss, seen, lost, staged, checked, armed, disarmed, running
+	Message string    `json:"message"` // for people
+}
+
+// Changes are what is otherwise than before; nil before: all is.
+func (r *Rollout) Changes(before *Rollout, now time.Time) []RolloutChange {
+	var changes []RolloutChange
+	for index := range r.Clusters {
+		earlier := &RolloutCluster{}
+		if before != nil && index < len(before.Clusters) {
+			earlier = &before.Clusters[index]
+		}
+		for _, change := range r.Clusters[index].changes(earlier) {
+			change.Time, change.Cluster = now, r.Clusters[index].Name
+			changes = append(changes, change)
+		}
+	}
+	return changes
+}
+
+func (c *RolloutCluster) changes(before *RolloutCluster) []RolloutChange {
+	var changes []RolloutChange
+	add := func(host string, replica int, what, message string) {
+		changes = append(changes, RolloutChange{Host: host, Replica: replica, What: what, Message: message})
+	}
+	for index := range c.Rows {
+		earlier := RolloutHost{Seen: true}
+		if index < len(before.Rows) {
+			earlier = before.Rows[index]
+		}
+		row := &c.Rows[index]
+		row.changes(&earlier, func(what, message string) { add(row.Name, row.Replica, what, message) })
+	}
+	if c.Step != before.Step {
+		add("", -1, "step", string(c.Step))
+	}
+	told := func(what string, now, then []fleet.Problem) {
+		for _, problem := range now {
+			same := func(other fleet.Problem) bool { // how long it lasts is no change
+				return other.Reason == problem.Reason && other.Host == problem.Host && other.Replica == problem.Replica
+			}
+			if !slices.ContainsFunc(then, same) {
+				add(problem.Host, problem.Replica, what, problem.Message)
+			}
+		}
+	}
+	told("waits", c.Waits, before.Waits)
+	told("miss", c.Misses, before.Misses)
+	told("problem", c.Problems, before.Problems)
+	return changes
+}
+
+func (h *RolloutHost) changes(before *RolloutHost, add func(what, message string)) {
+	switch {
+	case !h.Seen && before.Seen:
+		add("lost", h.Problem)
+	case h.Seen && !before.Seen:
+		add("seen", "it is seen again")
+	}
+	if h.Staged && !before.Staged {
+		add("staged", fmt.Sprintf("the artifact is in its store: %d bytes were sent, and %d were there", h.Sent, h.Had))
+	}
+	if h.Checked && !before.Checked {
+		add("checked", "the artifact fits there")
+	}
+	switch {
+	case !h.Seen:
+	case h.Armed != 0 && before.Armed == 0:
+		add("armed", fmt.Sprintf("the replica holds %s in memory", h.Armed))
+	case h.Armed == 0 && before.Armed != 0:
+		add("disarmed", fmt.Sprintf("the replica does not hold %s in memory any more", before.Armed))
+	}
+	if h.Running != 0 && before.Running != 0 && h.Running != before.Running {
+		add("running", fmt.Sprintf("the replica runs %s, and ran %s", h.Running, before.Running))
+	}
 }

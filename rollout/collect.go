@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 )
@@ -34,7 +35,7 @@ func Collect(ctx context.Context, hosts func(name string) Host, places []Place, 
 		}
 	}
 	shown := make([]look, len(names))
-	each(parallel, len(names), func(index int) { shown[index] = lookAt(ctx, hosts(names[index])) })
+	each(parallel, len(names), func(index int) { shown[index] = lookAt(ctx, hosts(names[index]), "") })
 	var observations []fleet.Observation
 	for _, place := range places {
 		observations = append(observations, shown[slices.Index(names, place.Host)].at(place)...)
@@ -44,21 +45,28 @@ func Collect(ctx context.Context, hosts func(name string) Host, places []Place, 
 
 // look is what came of asking a host.
 type look struct {
-	shown []fleet.Observation
-	err   error
-	took  time.Duration
+	shown  []fleet.Observation
+	stored bool // an artifact that was asked for is in its store
+	err    error
+	took   time.Duration
 }
 
-// lookAt asks a host, for a limited time.
-func lookAt(ctx context.Context, host Host) look {
+// lookAt asks a host, for a limited time, and whether an artifact is in its store; "": none is asked for.
+func lookAt(ctx context.Context, host Host, artifact string) look {
 	began := time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, LookLimit, fault.New(fault.Failed, fmt.Sprintf("it did not answer within %v", LookLimit)))
 	defer cancel()
 	shown, err := host.Observe(ctx)
+	stored := false
+	if err == nil && artifact != "" {
+		var artifacts []depot.Artifact
+		artifacts, err = host.Store(ctx)
+		stored = slices.ContainsFunc(artifacts, func(a depot.Artifact) bool { return a.SHA256 == artifact })
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return look{shown, err, time.Since(began)}
+	return look{shown, stored, err, time.Since(began)}
 }
 
 // at is what a look showed of a place.

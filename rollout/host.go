@@ -18,12 +18,17 @@ type Host interface {
 	// Send brings an artifact into its store, for a target whose files have a part of it. Afterwards it is durable there, and
 	// its bytes were hashed.
 	Send(ctx context.Context, target string, artifact *Artifact) (Sent, error)
+	// Check lets it check an artifact of its store for a target, by its SHA-256 in hexadecimal digits. Nothing is changed. The error
+	// is of class refused or rejected where the artifact does not fit there, or is no good.
+	Check(ctx context.Context, target, digest string) error
 	// Claim claims a target, see [remote.Session.Claim].
 	Claim(ctx context.Context, request remote.ClaimRequest) (fleet.Fence, error)
 	// Phase notes how far the rollout is with a target, or gives it back.
 	Phase(ctx context.Context, request remote.PhaseRequest) error
 	// Swap puts an artifact of its store at a target.
 	Swap(ctx context.Context, request remote.SwapRequest) error
+	// Restart starts the replicas of a target again, by the host's own means.
+	Restart(ctx context.Context, request remote.RestartRequest) error
 	// Close ends the session. What is claimed stays claimed.
 	Close() error
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
 )
 
@@ -98,6 +99,17 @@ func observeReplica(r *host.Replica) fleet.Replica {
 	if s := r.Superblock; s != nil {
 		o.Cluster, o.Index, o.Count, o.Standby = s.Cluster.Hex(), s.ReplicaIndex, int(s.ReplicaCount), s.Standby
 		o.Durable, o.View, o.Checkpoint = s.Release, s.View, s.CheckpointOp
+	}
+	for _, unreadable := range r.Unreadable {
+		switch {
+		case unreadable.What == "fd" && r.Armed == nil:
+			o.ArmedUnseen = unreadable.Reason
+		case unreadable.What == replica.UnreadableSockets:
+			o.PeersUnseen = unreadable.Reason
+		}
+	}
+	if r.Armed != nil && r.Armed.Offered == nil && r.State != replica.StateStarting {
+		o.ArmedUnseen = "what it offers of the binary in its memory is not known"
 	}
 	if r.Armed != nil {
 		sum := r.Armed.Checksum

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/remote"
 )
@@ -60,6 +61,7 @@ type session struct {
 	failed error // of the last try; nil: it succeeded
 	again  time.Time
 	wait   time.Duration
+	claims map[string]remote.ClaimRequest // that were granted and not given back, by target
 }
 
 // get returns the session that is open, or starts one.
@@ -85,6 +87,10 @@ func (s *session) get(ctx context.Context) (*remote.Session, error) {
 		return nil, err
 	}
 	s.open, s.failed, s.wait = open, nil, 0
+	for _, claim := range s.claims { // they are alive for as long as the session that made them
+		claim.TakeOver = false
+		_, _ = open.Claim(ctx, claim) // whoever has it now is seen at the next look
+	}
 	return open, nil
 }
 
@@ -134,21 +140,53 @@ func (s *session) Send(ctx context.Context, target string, artifact *Artifact) (
 	return sent, err
 }
 
+func (s *session) Check(context.Context, string, string) error {
+	return fault.New(fault.Failed, "a host cannot be asked to check an artifact by this tbctl")
+}
+
 func (s *session) Claim(ctx context.Context, request remote.ClaimRequest) (fence fleet.Fence, err error) {
 	err = s.do(ctx, func(open *remote.Session) error {
 		fence, err = open.Claim(ctx, request)
 		return err
 	})
+	if err == nil {
+		s.keep(request.Target, &request)
+	}
 	return fence, err
 }
 
 func (s *session) Phase(ctx context.Context, request remote.PhaseRequest) error {
-	return s.do(ctx, func(open *remote.Session) error { return open.Phase(ctx, request) })
+	err := s.do(ctx, func(open *remote.Session) error { return open.Phase(ctx, request) })
+	if err == nil && !request.Phase.Holds() {
+		s.keep(request.Target, nil)
+	}
+	return err
+}
+
+// keep notes the claim of a target; nil: there is none any more.
+func (s *session) keep(target string, claim *remote.ClaimRequest) {
+	s.turn <- struct{}{}
+	defer func() { <-s.turn }()
+	delete(s.claims, target)
+	if claim == nil {
+		return
+	}
+	if s.claims == nil {
+		s.claims = make(map[string]remote.ClaimRequest)
+	}
+	s.claims[target] = *claim
 }
 
 func (s *session) Swap(ctx context.Context, request remote.SwapRequest) error {
 	return s.do(ctx, func(open *remote.Session) error {
 		_, err := open.Swap(ctx, request)
+		return err
+	})
+}
+
+func (s *session) Restart(ctx context.Context, request remote.RestartRequest) error {
+	return s.do(ctx, func(open *remote.Session) error {
+		_, err := open.Restart(ctx, request)
 		return err
 	})
 }

@@ -26,6 +26,7 @@ import (
 type fleetCmd struct {
 	Status fleetStatusCmd `cmd:"" help:"Show every host of a fleet and what runs there; it changes nothing."`
 	Plan   fleetPlanCmd   `cmd:"" help:"Write the plan that brings a release to clusters; it changes nothing on them."`
+	Stage  fleetStageCmd  `cmd:"" help:"Bring the file of a plan to every host, into its store; nothing that runs is touched."`
 }
 
 // fleetFlags say which hosts there are, and how they are reached.

@@ -218,6 +218,8 @@ func (s schemas) checkOutput(output []byte) (command string, err error) {
 		} else if _, change := value["change"]; change {
 			file = strings.TrimSuffix(file, ".json") + "-line.json"
 			command = name
+		} else if _, line := value["rollout"]; line {
+			file, command = "fleet-rollout-line.json", name
 		} else if _, serving := value["address"]; serving {
 			file = "store-serving.json"
 		} else if name == "" || name == "exec" {

@@ -59,6 +59,7 @@ var schemaTypes = map[string][]reflect.Type{
 	"store-prune":  {reflect.TypeFor[storePruned]()},
 	"store-serve":  {reflect.TypeFor[storeServed]()},
 	"fleet-plan":   {reflect.TypeFor[report.FleetPlan]()},
+	"fleet-stage":  {reflect.TypeFor[report.Rollout]()},
 	"host":         {}, // it answers another tbctl, see TestRemoteSchema
 }
 
@@ -210,6 +211,9 @@ func TestSchemaFields(t *testing.T) {
 	for _, err := range all.same("fleet-status-line.json", all["fleet-status-line.json"], reflect.TypeFor[report.FleetLine](), "line") {
 		t.Error(err)
 	}
+	for _, err := range all.same("fleet-rollout-line.json", all["fleet-rollout-line.json"], reflect.TypeFor[report.RolloutLine](), "line") {
+		t.Error(err)
+	}
 	for _, err := range all.same("store-serving.json", all["store-serving.json"], reflect.TypeFor[report.Serving](), "serving") {
 		t.Error(err)
 	}
@@ -248,6 +252,7 @@ var schemaRuns = []struct {
 	{0, "store verify"}, {1, "store verify sha256:0000000000000000000000000000000000000000000000000000000000000000"}, {2, "store verify nonsense"},
 	{0, "store prune --dry-run --keep 0"}, {0, "store prune"}, {2, "store prune --keep=-1"},
 	{2, "fleet plan 0.17.8 nowhere.invalid"}, {1, "fleet plan sha256:" + strings.Repeat("0", 64) + " nowhere.invalid -o $DIR/plan.json"},
+	{2, "fleet stage $FIX/nothing"}, {2, "fleet stage $FIX/text"},
 	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
 }
 
@@ -323,6 +328,8 @@ func decodes(command string, output []byte) error {
 		return decodesAs[report.Document[*report.Releases]](output)
 	case "fleet status":
 		return decodesAs[report.Document[*report.Fleet]](output)
+	case "fleet stage":
+		return decodesAs[report.Document[*report.Rollout]](output)
 	case "fleet plan":
 		return decodesAs[report.Document[*report.FleetPlan]](output)
 	case "install", "rollback":

@@ -173,8 +173,9 @@ func Rollout(out *term.Stream, result *report.Rollout) {
 		}
 		rolloutCluster(out, result, &result.Clusters[index])
 	}
+	fleetProblems(out, result.Problems)
 	if result.Sent > 0 || result.Had > 0 {
-		out.Printf("sent %s, and %s were there\n", term.Bytes(result.Sent), term.Bytes(result.Had))
+		out.Printf("sent %s; %s were there\n", term.Bytes(result.Sent), term.Bytes(result.Had))
 	}
 	RolloutWays(out, result)
 }
@@ -182,30 +183,52 @@ func Rollout(out *term.Stream, result *report.Rollout) {
 func rolloutCluster(out *term.Stream, result *report.Rollout, cluster *report.RolloutCluster) {
 	styles := out.Styles()
 	head := fmt.Sprintf("generation %d", result.Generation)
-	if result.Epoch > 0 {
-		head += fmt.Sprintf(", epoch %d", result.Epoch)
-	}
 	if cluster.Holder != "" {
-		head += ", held by " + term.Printable(cluster.Holder)
+		head += fmt.Sprintf(", epoch %d, held by %s", cluster.Epoch, term.Printable(cluster.Holder))
 	}
-	out.Printf("%s %s   %s   %s\n", styles.Bold.Render("cluster"), cluster.Name, head, styles.Bold.Render(cluster.State))
+	out.Printf("%s %s   %s   %s\n", styles.Bold.Render("cluster"), cluster.Name, head, styles.Bold.Render(string(cluster.Step)))
 	columns := []term.Column{
 		{Title: "host"}, {Title: "replica"}, {Title: "staged"}, {Title: "checked", Drop: 1}, {Title: "armed"}, {Title: "running"},
 		{Title: "view", Right: true, Drop: 3}, {Title: "lag", Right: true, Drop: 4}, {Title: "peers", Right: true, Drop: 2},
 	}
 	var rows [][]string
-	for index := range cluster.Hosts {
-		rows = append(rows, rolloutRow(out, &cluster.Hosts[index], len(cluster.Hosts)))
+	for index := range cluster.Rows {
+		rows = append(rows, rolloutRow(out, &cluster.Rows[index], len(cluster.Rows)))
 	}
 	out.Printf("%s", out.Table(columns, rows))
-	if cluster.Waits != "" {
-		text := cluster.State + ": " + cluster.Waits
-		if cluster.Stable > 0 {
-			text += fmt.Sprintf("; stable for %s", time.Duration(cluster.Stable).Truncate(time.Second))
-		}
-		out.Printf("%s\n", out.Hang(term.Printable(text), 2))
+	out.Printf("%s\n", out.Hang(rolloutState(cluster), 2))
+	for index := range cluster.Waits {
+		p := &cluster.Waits[index]
+		out.Printf("%s\n", out.Hang(styles.Dim.Render("waits:")+" "+placed(p), 2))
+	}
+	for index := range cluster.Misses {
+		p := &cluster.Misses[index]
+		out.Printf("%s\n", out.Hang(styles.Warn.Render("not stable:")+" "+placed(p), 2))
 	}
 	fleetProblems(out, cluster.Problems)
+}
+
+// placed is a problem with its host.
+func placed(p *fleet.Problem) string {
+	if p.Host == "" {
+		return term.Printable(p.Message)
+	}
+	return term.Printable(p.Host + ": " + p.Message)
+}
+
+// rolloutState is the line of a cluster below its table.
+func rolloutState(c *report.RolloutCluster) string {
+	text := fmt.Sprintf("staged %d, checked %d of %d hosts; armed %d of %d", c.Staged, c.Checked, c.Hosts, c.Armed, c.Replicas)
+	switch {
+	case c.Upgraded > 0:
+		text += fmt.Sprintf("; %d of %d run it", c.Upgraded, c.Replicas)
+	case c.Armed > 0 && c.Armed < c.Replicas:
+		text += "; the cluster runs what it ran for as long as the others do not swap"
+	}
+	if c.Stable > 0 {
+		text += fmt.Sprintf("; stable for %s of %s", c.Stable.Truncate(time.Second), c.StableFor)
+	}
+	return text
 }
 
 func rolloutRow(out *term.Stream, h *report.RolloutHost, members int) []string {
@@ -220,22 +243,25 @@ func rolloutRow(out *term.Stream, h *report.RolloutHost, members int) []string {
 	if h.Standby {
 		replica += " standby"
 	}
-	if !h.Seen {
-		return []string{h.Name, replica, mark(h.Staged), mark(h.Checked), styles.Bad.Render("not seen"), "-", "-", "-", "-"}
-	}
-	staged, armed := mark(h.Staged), "-"
+	staged := mark(h.Staged)
 	if h.Staged && h.Sent > 0 {
 		staged += " " + term.Bytes(h.Sent)
 	}
+	if !h.Seen {
+		return []string{h.Name, replica, staged, mark(h.Checked), styles.Bad.Render("not seen"), "-", "-", "-", "-"}
+	}
+	armed, running, view, lag, peers := "-", "-", "-", "-", "-"
 	switch {
 	case h.Armed != 0:
 		armed = styles.Good.Render("✓") + " " + h.Armed.String()
 	case h.Holdback:
 		armed = "held back"
 	}
-	running, lag, peers := "-", "-", "-"
 	if h.Running != 0 {
 		running = h.Running.String()
+	}
+	if h.Runs {
+		view = fmt.Sprint(h.View)
 	}
 	if h.Lag >= 0 {
 		lag = fmt.Sprint(h.Lag)
@@ -243,33 +269,37 @@ func rolloutRow(out *term.Stream, h *report.RolloutHost, members int) []string {
 	if h.Peers >= 0 {
 		peers = fmt.Sprintf("%d/%d", h.Peers, members-1)
 	}
-	return []string{h.Name, replica, staged, mark(h.Checked), armed, running, fmt.Sprint(h.View), lag, peers}
+	return []string{h.Name, replica, staged, mark(h.Checked), armed, running, view, lag, peers}
 }
 
-// RolloutWays shows the commands that undo what was done and that go on, where a cluster waits for one of them.
+// RolloutWays shows the commands that undo what was done and that go on, the last lines.
 func RolloutWays(out *term.Stream, result *report.Rollout) {
 	styles := out.Styles()
-	var back, on []string
 	for index := range result.Clusters {
-		back, on = appendNew(back, result.Clusters[index].WayBack), appendNew(on, result.Clusters[index].WayOn)
+		if way := result.Clusters[index].WayBack; way != "" {
+			out.Printf("%s  %s\n", styles.Accent.Render("way back:"), way)
+		}
 	}
-	for _, way := range back {
-		out.Printf("%s  %s\n", styles.Accent.Render("way back:"), way)
-	}
-	for _, way := range on {
-		out.Printf("%s  %s\n", styles.Accent.Render("way on:  "), way)
+	for index := range result.Clusters {
+		if way := result.Clusters[index].WayOn; way != "" {
+			out.Printf("%s  %s\n", styles.Accent.Render("way on:  "), way)
+		}
 	}
 }
 
-// appendNew appends a text that is not empty and not there.
-func appendNew(texts []string, text string) []string {
-	for _, there := range texts {
-		if there == text {
-			return texts
-		}
+// RolloutChange is a change in one line.
+func RolloutChange(out *term.Stream, change *report.RolloutChange) string {
+	styles := out.Styles()
+	style := styles.Accent
+	switch change.What {
+	case "problem", "lost":
+		style = styles.Bad
+	case "miss", "disarmed":
+		style = styles.Warn
 	}
-	if text == "" {
-		return texts
+	place := change.Cluster
+	if change.Host != "" {
+		place += " " + change.Host
 	}
-	return append(texts, text)
+	return term.Printable(place) + ": " + style.Render(change.What+":") + " " + term.Printable(change.Message)
 }

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/inventory"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// rolloutFlags are of every command that carries a plan out.
+type rolloutFlags struct {
+	Parallel int           `default:"8" placeholder:"COUNT" help:"How many hosts are worked on at the same time (8)."`
+	Timeout  time.Duration `default:"24h" placeholder:"DURATION" help:"End after this time, with exit code 1; what was done stays (24h)."`
+	TakeOver bool          `help:"Take the hosts from another run of the plan that is alive: that one changes nothing any more."`
+	Fleet    fleetFlags    `embed:""`
+}
+
+// proveFlags are of the commands that promote, or prove that it may be done.
+type proveFlags struct {
+	Stable    time.Duration `default:"60s" placeholder:"DURATION" help:"How long a cluster must be seen to be stable without a break before its last replica is swapped (60s)."`
+	MaxFailed int           `default:"0" placeholder:"COUNT" help:"How many clusters of the plan may be blocked while others are changed (0)."`
+}
+
+type fleetStageCmd struct {
+	Plan     string       `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
+	Clusters []string     `arg:"" optional:"" help:"Clusters of the plan; all where none is named."`
+	Flags    rolloutFlags `embed:""`
+	Store    storeFlags   `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetStageCmd) Help() string {
+	return `Brings the plan's file into the store of every host: of it only what the host lacks is
+sent. A host is done when the file is there durable, and its SHA-256 was computed there in
+this run. No installed file and no replica is touched, and nothing is claimed.
+
+A host that is down blocks its own cluster; the others go on. The same command again goes
+on where this one ended.
+
+Examples:
+
+  tbctl fleet stage plan.json
+  tbctl fleet stage plan.json ledger-eu --json
+` + exitHelp(exitRejected, "what came is not the plan's file", exitRefused, "a host is not as it was when the plan was made", exitFenced, "another plan has a host")
+}
+
+// Run stages.
+func (c *fleetStageCmd) Run(a *app) error {
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalStage, sends: true, store: c.Store.Store})
+}
+
+// carrying is what a command does with a plan.
+type carrying struct {
+	goal  fleet.Goal
+	run   bool   // with the changes of the phases before
+	sends bool   // it brings the artifact
+	store string // where that is
+
+	prove proveFlags
+	ask   bool // before it begins, since there is no way back
+	yes   bool
+}
+
+// carryOut carries a plan out, and shows how far that is.
+func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do carrying) error {
+	plan, id, err := readPlan(file)
+	if err != nil {
+		return err
+	}
+	list, err := a.connections(flags.Fleet)
+	if err != nil {
+		return err
+	}
+	if do.ask && !do.yes {
+		if err := a.confirm(plan, clusters); err != nil {
+			return err
+		}
+	}
+	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become}}
+	defer sessions.Close()
+	options := rollout.Options{
+		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host,
+		Holder:  fleet.Holder{ID: newRunID(), Who: whoAmI(), Since: time.Now().UTC().Truncate(time.Second)},
+		Rules:   fleet.Options{Parallel: flags.Parallel, Stable: do.prove.Stable, MaxFailed: do.prove.MaxFailed, TakeOver: flags.TakeOver},
+		Journal: &rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()},
+	}
+	if do.sends {
+		artifact, err := a.openPlanned(plan, do.store)
+		if err != nil {
+			return err
+		}
+		defer artifact.Close()
+		options.Artifact = artifact
+	}
+	shown := &shownRollout{a: a}
+	if a.out.Redraws() && !a.global.JSON {
+		shown.frame, options.Linger = a.out.NewFrame(), true
+	}
+	a.compact = a.compact || a.global.JSON
+	options.Show = shown.show
+	result, err := rollout.Run(a.ctx, options)
+	if journalErr := options.Journal.Err(); journalErr != nil {
+		a.warn("%v", journalErr)
+	}
+	a.emit(result, func(out *term.Stream) {
+		if shown.frame != nil {
+			shown.frame.Draw(func(out *term.Stream) { render.Rollout(out, result) })
+			return
+		}
+		render.Rollout(out, result)
+	})
+	if failed, ok := errors.AsType[*rollout.Error](err); ok {
+		hint := "each obstacle has a line that says where; mend it, and run the same command again"
+		if failed.Class() == fault.Fenced {
+			hint = "see who has the hosts: tbctl fleet status; to take them over, on purpose: --take-over"
+		}
+		for _, problem := range failed.Problems {
+			if problem.Hint != "" && len(failed.Problems) == 1 {
+				hint = problem.Hint
+			}
+		}
+		return &hintedError{hint: hint, err: err}
+	}
+	return err
+}
+
+// shownRollout is what is shown of a rollout while it goes on.
+type shownRollout struct {
+	a      *app
+	frame  *term.Frame // nil: there is no terminal to draw at
+	before *report.Rollout
+}
+
+func (s *shownRollout) show(now *report.Rollout) {
+	if s.frame != nil {
+		s.frame.Draw(func(out *term.Stream) { render.Rollout(out, now) })
+		return
+	}
+	at := time.Now()
+	for _, change := range now.Changes(s.before, at.UTC()) {
+		switch {
+		case s.a.global.JSON:
+			_ = s.a.writeJSON(report.RolloutLine{Version: report.Version, Command: s.a.command, Rollout: change}, "") // its error is kept by the stream
+		case !s.a.global.Quiet:
+			s.a.out.Printf("%s %s\n", s.a.out.Styles().Dim.Render(at.Local().Format("15:04:05.000")), render.RolloutChange(s.a.out, &change))
+		}
+	}
+	s.before = now
+}
+
+// readPlan reads a plan's file.
+func readPlan(name string) (*fleet.Plan, string, error) {
+	file, _, err := vfs.OpenFile(name, nil)
+	var text []byte
+	if err == nil {
+		defer file.Close()
+		text, err = io.ReadAll(io.LimitReader(file, fleet.PlanSizeMax+1))
+	}
+	if err != nil {
+		return nil, "", &hintedError{class: fault.Usage, hint: "make one: tbctl fleet plan RELEASE -o " + shellWord(name), err: err}
+	}
+	plan, id, err := fleet.ParsePlan(text)
+	if err != nil {
+		return nil, "", &hintedError{class: fault.Usage, hint: "make a new one: tbctl fleet plan RELEASE -o FILE", err: fmt.Errorf("%s: %w", name, err)}
+	}
+	return plan, id, nil
+}
+
+// connections are how hosts are reached, as the list of hosts says it; without a list as ssh does by itself.
+func (a *app) connections(flags fleetFlags) (*fleet.Inventory, error) {
+	name, text, err := a.readInventory(flags.Fleet)
+	if err != nil || text == nil {
+		return &fleet.Inventory{}, err
+	}
+	list, err := inventory.Parse(name, text)
+	if err != nil {
+		return nil, &hintedError{class: fault.Usage, hint: "mend " + shellWord(name), err: err}
+	}
+	return list, nil
+}
+
+// openPlanned opens the plan's artifact in the store of this machine.
+func (a *app) openPlanned(plan *fleet.Plan, named string) (*rollout.Artifact, error) {
+	store, err := a.depot(named)
+	if err != nil {
+		return nil, err
+	}
+	kept := &remote.Kept{FS: vfs.OS(), Dir: filepath.Join(store.Dir(), "deltas")}
+	a.progress.Start("verifying the artifact", -1)
+	artifact, _, err := rollout.OpenArtifact(a.ctx, store, strings.TrimPrefix(plan.Artifact.SHA256, "sha256:"), kept)
+	a.progress.Done()
+	if errors.Is(err, fs.ErrNotExist) {
+		source := plan.Artifact.Source
+		if source == "" {
+			source = plan.Artifact.Release.String()
+		}
+		return nil, failed("bring it here first: tbctl store import "+shellWord(source), err)
+	}
+	return artifact, err
+}
+
+// confirm asks a person before what cannot be undone.
+func (a *app) confirm(plan *fleet.Plan, clusters []string) error {
+	names := clusters
+	if len(names) == 0 {
+		for index := range plan.Clusters {
+			names = append(names, plan.Clusters[index].Name)
+		}
+	}
+	if !term.IsTerminal(a.std.in) {
+		return usage("in a script say so: --yes", "the upgrade of a cluster cannot be undone, and nobody is there to be asked")
+	}
+	a.err.Printf("This lets %s run %s. There is no way back to what runs now. Clients must be of %s or later.\n",
+		strings.Join(names, ", "), plan.Artifact.Release, plan.Artifact.ClientMin)
+	a.err.Printf("Type the release to go on: ")
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(a.in).ReadString('\n') // nothing is no consent
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case text := <-answer:
+		if text != plan.Artifact.Release.String() {
+			return usage("the answer is "+plan.Artifact.Release.String(), "not confirmed: nothing was done")
+		}
+	case <-a.ctx.Done():
+		return context.Cause(a.ctx)
+	}
+	return nil
+}
+
+// newRunID is a name for a run, random.
+func newRunID() string {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return hex.EncodeToString(random[:])
+}

@@ -1,0 +1,272 @@
+package rollout
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+const (
+	journalName  = "rollout.jsonl"
+	countersName = "rollout-counters.json"
+
+	// EntriesMin is how many of the last requests a journal has at least.
+	EntriesMin = 4096
+
+	entrySizeMax    = 4 << 10 // bytes of a line
+	causesSizeMax   = 2 << 10 // bytes of the causes in it
+	ringSize        = EntriesMin * entrySizeMax
+	recordWait      = 3 * time.Second // for another writer: nothing depends on the journal
+	countersSizeMax = 64 << 10
+	countersMode    = vfs.Mode(0o600)
+)
+
+// Request is what a host is asked for.
+type Request string
+
+// The requests.
+const (
+	RequestObserve Request = "observe" // noted when it fails, and when it succeeds again
+	RequestSend    Request = "stage"
+	RequestCheck   Request = "check"
+	RequestClaim   Request = "claim"
+	RequestPhase   Request = "phase"
+	RequestSwap    Request = "swap"
+	RequestRestart Request = "restart"
+)
+
+// Entry is one request to one host, as the journal has it.
+type Entry struct {
+	Time       time.Time     `json:"time"`    // at which it was answered
+	Rollout    string        `json:"rollout"` // the plan's id
+	Cluster    string        `json:"cluster"`
+	Host       string        `json:"host"`
+	Target     string        `json:"target"`
+	Generation uint64        `json:"generation"`
+	Epoch      uint64        `json:"epoch"` // 0: the run has claimed nothing
+	Request    Request       `json:"request"`
+	Artifact   string        `json:"artifact"`
+	From       string        `json:"from"`  // where the bytes came from; "": none came
+	Bytes      int64         `json:"bytes"` // that were sent
+	Took       time.Duration `json:"took"`  // nanoseconds
+	Attempt    int           `json:"attempt"`
+	Result     fault.Class   `json:"result"` // "": done
+	Reason     string        `json:"reason"` // in one word; "": none
+	Causes     []string      `json:"causes"` // the whole chain, the outermost first; empty: done
+}
+
+// Counters are how often what happened.
+type Counters struct {
+	Requests    map[Request]uint64     `json:"requests"`     // that were answered, or given up
+	Failed      map[Request]uint64     `json:"failed"`       // of them
+	Classes     map[fault.Class]uint64 `json:"classes"`      // of the failures
+	BytesSent   uint64                 `json:"bytes_sent"`   // into stores
+	BytesHad    uint64                 `json:"bytes_had"`    // that were there and not sent
+	Looks       uint64                 `json:"looks"`        // at all hosts of a cluster
+	Lost        uint64                 `json:"lost"`         // sessions that ended in the middle
+	StableAgain uint64                 `json:"stable_again"` // periods of stability that were broken off
+	Runs        uint64                 `json:"runs"`
+}
+
+func newCounters() Counters {
+	return Counters{Requests: map[Request]uint64{}, Failed: map[Request]uint64{}, Classes: map[fault.Class]uint64{}}
+}
+
+// add adds the counts of another.
+func (c *Counters) add(other Counters) {
+	for key, count := range other.Requests {
+		c.Requests[key] += count
+	}
+	for key, count := range other.Failed {
+		c.Failed[key] += count
+	}
+	for key, count := range other.Classes {
+		c.Classes[key] += count
+	}
+	c.BytesSent += other.BytesSent
+	c.BytesHad += other.BytesHad
+	c.Looks += other.Looks
+	c.Lost += other.Lost
+	c.StableAgain += other.StableAgain
+	c.Runs += other.Runs
+}
+
+// Journal is the log of the requests of rollouts, and their counters. Nothing is decided by it. The nil Journal
+// records nothing.
+type Journal struct {
+	FS  vfs.FS
+	Dir string // the state directory; made when the first entry is written
+
+	mu     sync.Mutex
+	failed error // the first
+}
+
+// Path returns the journal file's path.
+func (j *Journal) Path() string { return filepath.Join(j.Dir, journalName) }
+
+// CountersPath returns the path of the counters of all runs.
+func (j *Journal) CountersPath() string { return filepath.Join(j.Dir, countersName) }
+
+// Err is the first error of writing, nil if all was written.
+func (j *Journal) Err() error {
+	if j == nil {
+		return nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.failed
+}
+
+// fail keeps the first error.
+func (j *Journal) fail(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.failed == nil {
+		j.failed = fmt.Errorf("the journal of rollouts: %w", err)
+	}
+}
+
+// record appends an entry, at the end of an interrupted run too.
+func (j *Journal) record(ctx context.Context, entry Entry) {
+	if j == nil {
+		return
+	}
+	line, err := json.Marshal(entry)
+	if err == nil && len(line) > entrySizeMax {
+		entry.Causes = []string{clip(entry.Causes[0], causesSizeMax/4)}
+		line, err = json.Marshal(entry)
+	}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
+		defer cancel()
+		err = durable.AppendRing(ctx, j.FS, j.Path(), line, ringSize)
+	}
+	if err != nil {
+		j.fail(err)
+	}
+}
+
+// Entries calls each for the entries that are kept, the oldest first, as far as they are in the last 8 MiB.
+func (j *Journal) Entries(each func(Entry)) error {
+	if j == nil {
+		return nil
+	}
+	for _, name := range []string{j.Path() + durable.RingSuffix, j.Path()} {
+		_, err := durable.ScanJournal(j.FS, name, 0, func(line []byte) {
+			var entry Entry
+			if json.Unmarshal(line, &entry) == nil && entry.Request != "" {
+				each(entry)
+			}
+		})
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Lifetime returns the counters of all runs. Where none were written, or they cannot be understood, all are 0.
+func (j *Journal) Lifetime() (Counters, error) {
+	total := newCounters()
+	if j == nil {
+		return total, nil
+	}
+	text, err := readSmall(j.FS, j.CountersPath(), countersSizeMax)
+	if errors.Is(err, fs.ErrNotExist) {
+		return total, nil
+	}
+	var stored Counters
+	if err == nil && json.Unmarshal(text, &stored) == nil {
+		total.add(stored)
+	}
+	return total, err
+}
+
+// count adds a run's counters to those of all runs.
+func (j *Journal) count(run Counters) {
+	if j == nil {
+		return
+	}
+	total, err := j.Lifetime()
+	if err == nil {
+		total.add(run)
+		err = durable.WriteFile(j.FS, j.CountersPath(), countersMode, true, func(w io.Writer) error {
+			text, err := json.MarshalIndent(total, "", "  ")
+			if err == nil {
+				_, err = w.Write(append(text, '\n'))
+			}
+			return err
+		})
+	}
+	if err != nil {
+		j.fail(err)
+	}
+}
+
+// readSmall reads a file of at most that many bytes.
+func readSmall(fsys vfs.FS, path string, sizeMax int64) ([]byte, error) {
+	dir, err := fsys.OpenDir(filepath.Dir(path))
+	if err != nil {
+		return nil, err
+	}
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(path))
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err == nil {
+		err = vfs.Regular(info)
+	}
+	if err == nil && info.Size > sizeMax {
+		err = vfs.ErrTooLarge
+	}
+	if err != nil {
+		return nil, err
+	}
+	text := make([]byte, info.Size)
+	if _, err := file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
+		return nil, err
+	}
+	return text, nil
+}
+
+// causesOf is the whole chain of an error, each text that says more than the one in it.
+func causesOf(err error) []string {
+	causes := []string{}
+	size := 0
+	for each := range fault.All(err) {
+		text := clip(each.Error(), causesSizeMax/2)
+		if len(causes) > 0 && causes[len(causes)-1] == text {
+			continue
+		}
+		if size += len(text); size > causesSizeMax {
+			break
+		}
+		causes = append(causes, text)
+	}
+	return causes
+}
+
+// clip keeps a text short and whole characters.
+func clip(text string, size int) string {
+	if len(text) <= size {
+		return text
+	}
+	for size > 0 && !utf8.RuneStart(text[size]) {
+		size--
+	}
+	return text[:size] + "…"
+}

@@ -1,0 +1,416 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
+)
+
+const (
+	// IntervalDefault is the time from one look to the next.
+	IntervalDefault = time.Second
+
+	// lookPatience is how long a look waits for a host. One that takes longer is not seen by it, and no later look waits for
+	// it until it has answered.
+	lookPatience = 10 * time.Second
+	// looksMax is how many hosts are looked at at the same time.
+	looksMax = 64
+
+	pauseMin     = 20 * time.Millisecond // between two looks, whatever happens
+	actionLimit  = 10 * time.Minute      // of everything but sending an artifact
+	sendLimit    = time.Hour
+	copiesNoPeer = 1 << 30 // from this machine alone: hosts do not copy from each other
+)
+
+// Options say what a run is to do.
+type Options struct {
+	Plan *fleet.Plan
+	ID   string // of the plan
+	File string // of the plan, for the commands that are shown
+
+	Goal     fleet.Goal
+	Run      bool     // make the changes of all phases up to the goal, wave after wave
+	Clusters []string // by name; none: all of the plan
+	Holder   fleet.Holder
+	Rules    fleet.Options
+
+	Hosts    func(name string) Host // the same name is the same host
+	Artifact *Artifact              // nil: nothing is to be sent
+
+	Interval time.Duration // from one look to the next; 0: [IntervalDefault]
+	Timeout  time.Duration // of all; 0: none
+
+	// Linger lets a run that may not change anything any more, since another one has the hosts, go on showing for as long as a
+	// rollout holds one of them.
+	Linger bool
+
+	Journal *Journal
+	// Show, unless nil, is told how far the rollout is, after each look. It is never called twice at the same time, and may
+	// keep what it gets.
+	Show func(*report.Rollout)
+}
+
+// Error says why a run ended before its goal.
+type Error struct {
+	Goal     fleet.Goal
+	Problems []fleet.Problem // what blocks, the places that hinder each
+	Worst    fault.Class
+}
+
+// Error names the first obstacle, and how many others there are.
+func (e *Error) Error() string {
+	if len(e.Problems) == 0 {
+		return fmt.Sprintf("the goal %q was not reached", e.Goal)
+	}
+	first := &e.Problems[0]
+	text := first.Error()
+	if first.Cluster != "" && first.Host != "" {
+		text = first.Cluster + ", " + text
+	}
+	if more := len(e.Problems) - 1; more > 0 {
+		text += fmt.Sprintf("; and %d more obstacles", more)
+	}
+	return text
+}
+
+// Class is the worst of all hosts.
+func (e *Error) Class() fault.Class { return e.Worst }
+
+// machine is one run.
+type machine struct {
+	Options
+	ctx     context.Context
+	began   time.Time
+	targets []*target
+	memory  fleet.Memory
+	epoch   uint64
+	last    fleet.Decision
+
+	running  []fleet.Action
+	finished chan fleet.Outcome
+	outcomes []fleet.Outcome // since the last decision
+	actions  sync.WaitGroup
+
+	looks map[string]*pending // by host
+	seats chan struct{}       // of looks
+
+	mu       sync.Mutex // for what requests count
+	counters Counters
+}
+
+// pending is a look at a host that is under way.
+type pending struct {
+	done chan struct{} // closed when it has ended
+	look look
+}
+
+// Run carries a plan out, and returns when the goal is reached, when nothing more can be done in this run, or with the context.
+// Whatever it ends with, what was seen last is returned. The error is nil when the goal is reached by all clusters that are meant, an
+// [*Error], or the context's.
+func Run(ctx context.Context, options Options) (*report.Rollout, error) {
+	m := &machine{
+		Options: options, ctx: ctx, began: time.Now(), finished: make(chan fleet.Outcome), looks: make(map[string]*pending),
+		seats: make(chan struct{}, looksMax), counters: newCounters(),
+	}
+	if m.Interval <= 0 {
+		m.Interval = IntervalDefault
+	}
+	m.Rules.MinCopies = copiesNoPeer
+	m.counters.Runs = 1
+	for c := range m.Plan.Clusters {
+		cluster := &m.Plan.Clusters[c]
+		if !m.meant(cluster.Name) {
+			continue
+		}
+		for h := range cluster.Hosts {
+			planned := &cluster.Hosts[h]
+			m.targets = append(m.targets, &target{cluster: cluster, planned: planned, host: m.Hosts(planned.Name), attempts: make(map[Request]int)})
+		}
+	}
+	err := m.loop()
+	m.Journal.count(m.counters)
+	return m.report(), err
+}
+
+func (m *machine) meant(name string) bool {
+	return len(m.Clusters) == 0 || slices.Contains(m.Clusters, name)
+}
+
+// loop looks, decides and does, until it is over.
+func (m *machine) loop() error {
+	defer m.settle()
+	for {
+		elapsed, began := time.Since(m.began), time.Now()
+		m.look()
+		if m.ctx.Err() != nil {
+			return context.Cause(m.ctx)
+		}
+		if m.epoch == 0 {
+			m.epoch = fleet.NextEpoch(m.Plan, m.ID, m.observations())
+		}
+		m.decide(elapsed)
+		for _, action := range m.last.Actions {
+			m.begin(action)
+		}
+		if m.last.Done && len(m.running) == 0 && !m.lingers() {
+			return m.ended()
+		}
+		if err := m.wait(began); err != nil {
+			return err
+		}
+	}
+}
+
+// lingers says that a run which may change nothing any more goes on showing.
+func (m *machine) lingers() bool {
+	if !m.Linger || m.last.Memory.Fenced == nil || m.Timeout > 0 && time.Since(m.began) >= m.Timeout {
+		return false
+	}
+	return slices.ContainsFunc(m.targets, func(t *target) bool { return t.seen.Fence != nil && t.seen.Fence.Phase.Holds() })
+}
+
+// ended is what the run ends with.
+func (m *machine) ended() error {
+	if m.last.Class == fault.None {
+		return nil
+	}
+	failed := &Error{Goal: m.Goal, Worst: m.last.Class}
+	for _, problem := range m.last.Blocked {
+		failed.Problems = append(failed.Problems, m.named(problem))
+	}
+	return failed
+}
+
+// settle waits for what is under way, for which the context's end is soon known.
+func (m *machine) settle() {
+	ended := make(chan struct{})
+	go func() {
+		m.actions.Wait()
+		close(ended)
+	}()
+	for {
+		select {
+		case <-m.finished:
+		case <-ended:
+			return
+		}
+	}
+}
+
+// decide asks the rules.
+func (m *machine) decide(elapsed time.Duration) {
+	before := m.last.Clusters
+	m.last = fleet.Decide(fleet.Input{
+		Plan: m.Plan, PlanID: m.ID, Goal: m.Goal, Run: m.Run, Clusters: m.Clusters, Holder: m.Holder, Epoch: m.epoch,
+		Observations: m.observations(), Elapsed: elapsed, Deadline: m.Timeout > 0 && elapsed >= m.Timeout,
+		Options: m.Rules, Memory: m.memory, Running: m.running, Outcomes: m.outcomes,
+	})
+	m.memory, m.outcomes = m.last.Memory, nil
+	m.counters.Looks++
+	for index := range before {
+		state := &m.last.Clusters[index]
+		if len(state.Misses) > 0 && before[index].Stable > 0 {
+			m.counters.StableAgain++
+		}
+		if m.last.Done && state.Step == fleet.StepWaiting { // nothing is decided any more: it is where it was
+			state.Step = before[index].Step
+		}
+	}
+	if m.Show != nil {
+		m.Show(m.report())
+	}
+}
+
+func (m *machine) observations() []fleet.Observation {
+	shown := make([]fleet.Observation, len(m.targets))
+	for index, t := range m.targets {
+		shown[index] = t.seen
+	}
+	return shown
+}
+
+// look looks at every host once. A host of which an earlier look has not ended is not waited for, and not seen.
+func (m *machine) look() {
+	fresh := make(map[string]*pending)
+	for _, t := range m.targets {
+		name := t.planned.Name
+		if fresh[name] != nil || m.looks[name] != nil && !m.looks[name].over() {
+			continue
+		}
+		next := &pending{done: make(chan struct{})}
+		fresh[name], m.looks[name] = next, next
+		wanted := m.wanted(name)
+		go func() {
+			defer close(next.done)
+			select {
+			case m.seats <- struct{}{}:
+				defer func() { <-m.seats }()
+			case <-m.ctx.Done():
+				next.look = look{err: context.Cause(m.ctx)}
+				return
+			}
+			next.look = lookAt(m.ctx, t.host, wanted)
+		}()
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, lookPatience)
+	defer cancel()
+	for _, each := range fresh {
+		select {
+		case <-each.done:
+		case <-ctx.Done():
+		}
+	}
+	for _, t := range m.targets {
+		seen := fresh[t.planned.Name]
+		if seen == nil || !seen.over() {
+			m.observe(t, look{err: errNoAnswer, took: lookPatience})
+			continue
+		}
+		m.observe(t, seen.look)
+	}
+}
+
+// wanted is the artifact that is to be looked for in a host's store; "": none is. To stage it is to bring it in any case, which
+// hashes it there.
+func (m *machine) wanted(name string) string {
+	missing := func(t *target) bool { return t.planned.Name == name && !t.stored }
+	if m.Goal == fleet.GoalStage || !slices.ContainsFunc(m.targets, missing) {
+		return ""
+	}
+	return strings.TrimPrefix(m.Plan.Artifact.SHA256, "sha256:")
+}
+
+// errNoAnswer says that a host has not answered yet.
+var errNoAnswer = fault.New(fault.Failed, fmt.Sprintf("it did not answer within %v", lookPatience))
+
+func (p *pending) over() bool {
+	select {
+	case <-p.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// wait waits for the time of the next look: an interval after the last one began, or when all that was under way has ended.
+func (m *machine) wait(began time.Time) error {
+	next := time.NewTimer(max(pauseMin, m.Interval-time.Since(began)))
+	defer next.Stop()
+	for {
+		select {
+		case outcome := <-m.finished:
+			m.take(outcome)
+			if len(m.running) == 0 {
+				next.Reset(pauseMin)
+			}
+		case <-next.C:
+			return nil
+		case <-m.ctx.Done():
+			return context.Cause(m.ctx)
+		}
+	}
+}
+
+// take notes what came of an action.
+func (m *machine) take(outcome fleet.Outcome) {
+	m.outcomes = append(m.outcomes, outcome)
+	for index := range m.running {
+		if a := &m.running[index]; a.Kind == outcome.Action.Kind && a.Host == outcome.Action.Host && a.Target == outcome.Action.Target {
+			m.running = append(m.running[:index:index], m.running[index+1:]...)
+			break
+		}
+	}
+	t := m.target(outcome.Action)
+	if outcome.Problem != nil {
+		return
+	}
+	switch outcome.Action.Kind {
+	case fleet.ActionStage:
+		t.stored = true
+	case fleet.ActionCheck:
+		t.checked = true
+	}
+}
+
+func (m *machine) target(action fleet.Action) *target {
+	for _, t := range m.targets {
+		if t.planned.Name == action.Host && t.planned.Target == action.Target {
+			return t
+		}
+	}
+	return nil
+}
+
+// begin carries an action out, while looks go on.
+func (m *machine) begin(action fleet.Action) {
+	m.running = append(m.running, action)
+	t := m.target(action)
+	m.actions.Go(func() {
+		err := m.do(t, action)
+		outcome := fleet.Outcome{Action: action, Class: fault.Of(err)}
+		if err != nil {
+			outcome.Problem = &fleet.Problem{
+				Cluster: action.Cluster, Host: action.Host, Replica: -1, Reason: fleet.ProblemReason(action.Kind),
+				Message: strings.TrimPrefix(err.Error(), "host "+action.Host+": "),
+			}
+			if fenced, ok := errors.AsType[*fleet.FencedError](err); ok {
+				outcome.Problem.Reason = fleet.ProblemReason(fenced.Reason)
+			}
+		}
+		m.finished <- outcome
+	})
+}
+
+// do asks a host for an action.
+func (m *machine) do(t *target, action fleet.Action) error {
+	digest := strings.TrimPrefix(action.Artifact, "sha256:")
+	entry, limit := Entry{Request: Request(action.Kind), Epoch: action.Fence.Epoch}, actionLimit
+	if action.Kind == fleet.ActionStage {
+		limit = sendLimit
+	}
+	ctx, cancel := context.WithTimeoutCause(m.ctx, limit, fault.New(fault.Failed, fmt.Sprintf("it was not done within %v", limit)))
+	defer cancel()
+	return m.ask(ctx, t, entry, func(ctx context.Context) error {
+		switch action.Kind {
+		case fleet.ActionStage:
+			if m.Artifact == nil {
+				return fault.New(fault.Failed, "this run sends no artifact")
+			}
+			sent, err := t.host.Send(ctx, t.planned.Target, m.Artifact)
+			m.sent(t, sent)
+			return err
+		case fleet.ActionCheck:
+			return t.host.Check(ctx, t.planned.Target, digest)
+		case fleet.ActionClaim:
+			_, err := t.host.Claim(ctx, remote.ClaimRequest{Target: action.Target, Fence: action.Fence, TakeOver: action.TakeOver})
+			return err
+		case fleet.ActionPhase:
+			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Phase: action.Phase})
+		case fleet.ActionSwap:
+			return t.host.Swap(ctx, remote.SwapRequest{Target: action.Target, Fence: action.Fence, Artifact: digest, Phase: action.Phase})
+		case fleet.ActionRestart:
+			return t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence})
+		}
+		return fault.New(fault.Failed, fmt.Sprintf("an action that is not known: %q", action.Kind))
+	})
+}
+
+// sent counts the bytes that were sent to a host.
+func (m *machine) sent(t *target, sent Sent) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t.sent.Bytes += sent.Bytes
+	t.sent.Had += sent.Had
+	t.last = sent
+	m.counters.BytesSent += uint64(sent.Bytes)
+	m.counters.BytesHad += uint64(sent.Had)
+}

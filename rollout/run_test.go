@@ -1,0 +1,364 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
+	"github.com/tbctl/tbctl/vfs/memfs"
+)
+
+// plan is the plan that brings the new release to all of a fleet's clusters.
+func (f *simFleet) plan(t testing.TB) *fleet.Plan {
+	t.Helper()
+	inventory := fleet.Inventory{}
+	var observations []fleet.Observation
+	for _, name := range f.order {
+		h := f.hosts[name]
+		cluster := "c" + h.cluster
+		if n := len(inventory.Clusters); n == 0 || inventory.Clusters[n-1].Name != cluster {
+			inventory.Clusters = append(inventory.Clusters, fleet.Cluster{Name: cluster, Wave: 1})
+		}
+		last := &inventory.Clusters[len(inventory.Clusters)-1]
+		last.Hosts = append(last.Hosts, fleet.Host{Name: name})
+		shown, err := h.Observe(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		observations = append(observations, shown...)
+	}
+	plan, problems := fleet.Draft(inventory, observations, fleet.Artifact{
+		SHA256: "sha256:" + simArtifact, Size: 1000, Platform: multiversion.PlatformX86_64Linux, Release: simNew, Releases: []multiversion.Release{simOld, simNew}, Checksum: simChecksum,
+	}, fleet.DraftOptions{Author: "ana@bastion"})
+	if plan == nil {
+		t.Fatalf("%+v", problems)
+	}
+	return plan
+}
+
+const simID = "sha256:" + "5555555555555555555555555555555555555555555555555555555555555555"
+
+// options are those of a run by a holder.
+func (f *simFleet) options(plan *fleet.Plan, goal fleet.Goal, holder string) rollout.Options {
+	return rollout.Options{
+		Plan: plan, ID: simID, File: "plan.json", Goal: goal, Holder: fleet.Holder{ID: holder, Who: holder + "@bastion", Since: time.Unix(0, 0)},
+		Hosts: f.host, Artifact: &rollout.Artifact{SHA256: simArtifact, Size: 1000},
+	}
+}
+
+// invariants are what must hold of a fleet at any time: no swap but under a fence of ours, and the last of a cluster by promote alone.
+func (f *simFleet) swapped() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	count := 0
+	for _, h := range f.hosts {
+		if h.installed == simArtifact {
+			count++
+		}
+	}
+	return count
+}
+
+func classOf(err error) fault.Class { return fault.Of(err) }
+
+// A rollout goes from staging to its end by one verb after the other; each again does nothing.
+func TestRunThrough(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(2, 3)
+		plan := f.plan(t)
+		for _, step := range []struct {
+			goal    fleet.Goal
+			swapped int
+			step    fleet.Step
+		}{
+			{fleet.GoalStage, 0, fleet.StepStaged}, {fleet.GoalStage, 0, fleet.StepStaged},
+			{fleet.GoalArm, 4, fleet.StepArmed}, {fleet.GoalArm, 4, fleet.StepArmed},
+			{fleet.GoalPromote, 6, fleet.StepDone}, {fleet.GoalPromote, 6, fleet.StepDone},
+		} {
+			options := f.options(plan, step.goal, "ana")
+			options.Run = true // each run is another process, which has hashed and checked nothing yet
+			if step.goal == fleet.GoalStage {
+				options.Run = false
+			}
+			result, err := rollout.Run(t.Context(), options)
+			if err != nil || f.swapped() != step.swapped {
+				t.Fatalf("%s: %v, %d swapped, want %d: %+v", step.goal, err, f.swapped(), step.swapped, result)
+			}
+			for _, cluster := range result.Clusters {
+				if cluster.Step != step.step {
+					t.Errorf("%s: %s is %s, want %s", step.goal, cluster.Name, cluster.Step, step.step)
+				}
+			}
+			for _, h := range f.hosts {
+				_ = h.Close()
+			}
+		}
+		for name, h := range f.hosts {
+			if h.running != simNew || h.fence.Phase != fleet.PhaseDone || len(h.changes) != 1 {
+				t.Errorf("%s: runs %s, phase %s, changes %q", name, h.running, h.fence.Phase, h.changes)
+			}
+		}
+	})
+}
+
+// A host that is down blocks its cluster alone; the others are staged, and the same command goes on later.
+func TestRunHostDown(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(2, 3)
+		plan := f.plan(t)
+		down := f.hosts["tb1.c0"]
+		down.before = func(context.Context, rollout.Request) error {
+			return &remote.SessionError{Host: down.name, Reason: remote.ReasonUnreachable, Err: errors.New("no route")}
+		}
+		result, err := rollout.Run(t.Context(), f.options(plan, fleet.GoalStage, "ana"))
+		if classOf(err) != fault.Failed || !strings.Contains(err.Error(), "tb1.c0") {
+			t.Errorf("%v", err)
+		}
+		for name, h := range f.hosts {
+			if h.stored[simArtifact] != (h != down) {
+				t.Errorf("%s: %v", name, h.stored)
+			}
+		}
+		if result.Clusters[0].Step == fleet.StepStaged || result.Clusters[1].Step != fleet.StepStaged || result.Clusters[0].WayOn != "tbctl fleet stage plan.json "+result.Clusters[0].Name {
+			t.Errorf("%+v", result.Clusters)
+		}
+		down.before = nil
+		if _, err := rollout.Run(t.Context(), f.options(plan, fleet.GoalStage, "ana")); err != nil || !down.stored[simArtifact] {
+			t.Errorf("%v", err)
+		}
+	})
+}
+
+// A host that hangs holds up no other, and the run ends all the same.
+func TestRunHangs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(3, 3)
+		plan := f.plan(t)
+		hung := f.hosts["tb2.c1"]
+		hung.before = func(ctx context.Context, _ rollout.Request) error {
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+		began := time.Now()
+		staged := make(map[string]time.Duration)
+		options := f.options(plan, fleet.GoalStage, "ana")
+		options.Show = func(shown *report.Rollout) {
+			for _, cluster := range shown.Clusters {
+				if _, known := staged[cluster.Name]; !known && cluster.Step == fleet.StepStaged {
+					staged[cluster.Name] = time.Since(began)
+				}
+			}
+		}
+		_, err := rollout.Run(t.Context(), options)
+		if classOf(err) != fault.Failed || !strings.Contains(err.Error(), "did not answer") || len(staged) != 2 {
+			t.Errorf("%v, staged %v", err, staged)
+		}
+		for name, took := range staged {
+			if took > 15*time.Second { // of the machine's own clock
+				t.Errorf("%s waited %v for a host of another cluster", name, took)
+			}
+		}
+	})
+}
+
+// Whatever the answer that is lost, and whatever request it belongs to, the same command comes to the same end, and every
+// host is swapped once.
+func TestRunLostAnswers(t *testing.T) {
+	t.Parallel()
+	for _, request := range []rollout.Request{rollout.RequestSend, rollout.RequestCheck, rollout.RequestClaim, rollout.RequestPhase, rollout.RequestSwap} {
+		t.Run(string(request), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := simClusters(1, 6)
+				plan := f.plan(t)
+				for _, h := range f.hosts {
+					lost := false
+					h.after = func(r rollout.Request) error {
+						if r == request && !lost {
+							lost = true
+							return errLost
+						}
+						return nil
+					}
+				}
+				options := f.options(plan, fleet.GoalPromote, "ana")
+				options.Run = true
+				result, err := rollout.Run(t.Context(), options)
+				if err != nil {
+					t.Fatalf("%v: %+v", err, result)
+				}
+				for name, h := range f.hosts {
+					swaps := slices.DeleteFunc(slices.Clone(h.changes), func(change string) bool { return change != "swap 8" })
+					if h.running != simNew || len(swaps) != 1 {
+						t.Errorf("%s: runs %s after %q", name, h.running, h.changes)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A controller that is killed after any of its requests is followed by one that comes to the same end; the one that was killed, and is
+// woken, changes nothing.
+func TestRunKilled(t *testing.T) {
+	t.Parallel()
+	for after := range 30 {
+		synctest.Test(t, func(t *testing.T) {
+			f := simClusters(1, 3)
+			plan := f.plan(t)
+			ctx, kill := context.WithCancelCause(t.Context())
+			defer kill(nil)
+			killed := errors.New("killed")
+			count := 0
+			for _, h := range f.hosts {
+				h.after = func(r rollout.Request) error {
+					if r != rollout.RequestObserve {
+						if count++; count == after+1 {
+							kill(killed)
+						}
+					}
+					return nil
+				}
+			}
+			first := f.options(plan, fleet.GoalPromote, "ana")
+			first.Run = true
+			if _, err := rollout.Run(ctx, first); err != nil && !errors.Is(err, killed) {
+				t.Fatalf("after %d: %v", after, err)
+			}
+			for _, h := range f.hosts {
+				_ = h.Close() // its sessions end with it
+				h.after = nil
+			}
+			second := f.options(plan, fleet.GoalPromote, "bob")
+			second.Run = true
+			result, err := rollout.Run(t.Context(), second)
+			if err != nil {
+				t.Fatalf("after %d: %v: %+v", after, err, result)
+			}
+			for name, h := range f.hosts {
+				if h.running != simNew || len(h.changes) != 1 {
+					t.Errorf("after %d: %s runs %s after %q", after, name, h.running, h.changes)
+				}
+			}
+		})
+	}
+}
+
+// A run that another one took over from changes nothing more, and ends as one that is fenced.
+func TestRunFenced(t *testing.T) {
+	t.Parallel()
+	for _, linger := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			f := simClusters(1, 3)
+			plan := f.plan(t)
+			ana := f.options(plan, fleet.GoalPromote, "ana")
+			ana.Run, ana.Linger = true, linger
+			var bobs error
+			began := false
+			ana.Show = func(shown *report.Rollout) {
+				if shown.Clusters[0].Step != fleet.StepArmed || began {
+					return
+				}
+				began = true
+				bob := f.options(plan, fleet.GoalPromote, "bob")
+				bob.Run, bob.Rules.TakeOver = true, true
+				_, bobs = rollout.Run(t.Context(), bob) // while the other one is stopped, and then woken
+			}
+			result, err := rollout.Run(t.Context(), ana)
+			if bobs != nil || classOf(err) != fault.Fenced || !strings.Contains(err.Error(), "bob@bastion") {
+				t.Errorf("bob: %v, ana: %v", bobs, err)
+			}
+			if linger && result.Clusters[0].Upgraded != 3 {
+				t.Errorf("%+v", result.Clusters[0])
+			}
+			for name, h := range f.hosts {
+				if h.running != simNew || h.fence.Holder.ID != "bob" || len(h.changes) != 1 {
+					t.Errorf("%s: runs %s, %+v, %q", name, h.running, h.fence, h.changes)
+				}
+			}
+		})
+	}
+}
+
+// What was armed is taken back, also after the controller was killed.
+func TestRunAbort(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 6)
+		plan := f.plan(t)
+		arm := f.options(plan, fleet.GoalArm, "ana")
+		arm.Run = true
+		if _, err := rollout.Run(t.Context(), arm); err != nil || f.swapped() != 5 {
+			t.Fatalf("%v, %d swapped", err, f.swapped())
+		}
+		for _, h := range f.hosts {
+			_ = h.Close()
+		}
+		result, err := rollout.Run(t.Context(), f.options(plan, fleet.GoalAbort, "bob"))
+		if err != nil || f.swapped() != 0 || result.Clusters[0].Step != fleet.StepAborted {
+			t.Fatalf("%v, %d swapped: %+v", err, f.swapped(), result.Clusters[0])
+		}
+		for name, h := range f.hosts {
+			if h.armed != simBefore || h.running != simOld || h.fence.Phase.Holds() {
+				t.Errorf("%s: %+v", name, h.fence)
+			}
+		}
+	})
+}
+
+// A host that refuses the artifact is told with its words, and nothing is changed anywhere.
+func TestRunRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 3)
+		plan := f.plan(t)
+		f.hosts["tb1.c0"].refuses = fault.New(fault.Refused, "it does not fit")
+		journal := &rollout.Journal{FS: memfs.New(memfs.Options{}), Dir: "/state"}
+		options := f.options(plan, fleet.GoalPromote, "ana")
+		options.Run, options.Journal = true, journal
+		_, err := rollout.Run(t.Context(), options)
+		if classOf(err) != fault.Refused || !strings.Contains(err.Error(), "it does not fit") || f.swapped() != 0 {
+			t.Errorf("%v", err)
+		}
+		var refused []rollout.Entry
+		if err := journal.Entries(func(entry rollout.Entry) {
+			if entry.Result == fault.Refused {
+				refused = append(refused, entry)
+			}
+		}); err != nil || len(refused) == 0 {
+			t.Fatalf("%v: %+v", err, refused)
+		}
+		if e := refused[0]; e.Host != "tb1.c0" || e.Request != rollout.RequestCheck || !slices.Contains(e.Causes, "it does not fit") || e.Rollout != simID || e.Generation != 1 {
+			t.Errorf("%+v", e)
+		}
+		total, err := journal.Lifetime()
+		if err != nil || total.Runs != 1 || total.Failed[rollout.RequestCheck] == 0 || total.BytesSent != 3000 || journal.Err() != nil {
+			t.Errorf("%+v, %v, %v", total, err, journal.Err())
+		}
+	})
+}
+
+// BenchmarkRun is a rollout to a hundred clusters.
+func BenchmarkRun(b *testing.B) {
+	for b.Loop() {
+		f := simClusters(100, 6)
+		options := f.options(f.plan(b), fleet.GoalStage, "ana")
+		options.Interval = time.Millisecond
+		if _, err := rollout.Run(b.Context(), options); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

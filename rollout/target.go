@@ -1,0 +1,99 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/remote"
+)
+
+// target is one target of the plan, with what a run knows of it.
+type target struct {
+	cluster *fleet.PlannedCluster
+	planned *fleet.PlannedHost
+	host    Host
+
+	seen fleet.Observation // at the last look
+
+	// Of this run. What was found out about the host's store holds for as long as the host answers and is not started again.
+	stored, checked bool
+	boot            string
+
+	lost     bool            // it could not be asked at the last look
+	attempts map[Request]int // since the last success; one request of a kind is under way at a time
+	sent     Sent            // in all, under the machine's mu
+	last     Sent            // of the last time, too
+}
+
+// observe takes what a look showed.
+func (m *machine) observe(t *target, l look) {
+	shown := l.at(Place{t.planned.Name, t.planned.Target})[0]
+	switch {
+	case l.err == nil && t.lost:
+		m.record(t, Entry{Request: RequestObserve, Took: l.took}, nil)
+	case l.err != nil && !t.lost: // and not once a second while it lasts
+		m.record(t, Entry{Request: RequestObserve, Took: l.took}, l.err)
+	}
+	t.lost = l.err != nil
+	another := shown.Boot != "" && t.boot != "" && t.boot != shown.Boot
+	if t.lost || another {
+		t.stored, t.checked = false, false
+	}
+	t.stored = t.stored || l.stored
+	if shown.Boot != "" {
+		t.boot = shown.Boot
+	}
+	shown.Stored, shown.Checked = t.stored, t.checked
+	t.seen = shown
+}
+
+// ask carries a request out, and notes what came of it.
+func (m *machine) ask(ctx context.Context, t *target, entry Entry, do func(context.Context) error) error {
+	m.mu.Lock()
+	t.attempts[entry.Request]++
+	entry.Attempt = t.attempts[entry.Request]
+	m.mu.Unlock()
+	began := time.Now()
+	err := do(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	entry.Took = time.Since(began)
+	m.mu.Lock()
+	if entry.Request == RequestSend {
+		entry.Bytes, entry.From = t.last.Bytes, "push"
+	}
+	if err == nil {
+		t.attempts[entry.Request] = 0
+	}
+	m.mu.Unlock()
+	m.record(t, entry, err)
+	return err
+}
+
+// record notes a request, and counts it.
+func (m *machine) record(t *target, entry Entry, err error) {
+	entry.Time, entry.Rollout, entry.Cluster, entry.Host, entry.Target = time.Now().UTC(), m.ID, t.cluster.Name, t.planned.Name, t.planned.Target
+	entry.Generation, entry.Artifact, entry.Causes = m.Plan.Generation, m.Plan.Artifact.SHA256, []string{}
+	m.mu.Lock()
+	m.counters.Requests[entry.Request]++
+	if err != nil {
+		entry.Result, entry.Causes = fault.Of(err), causesOf(err)
+		if fenced, ok := errors.AsType[*fleet.FencedError](err); ok {
+			entry.Reason = string(fenced.Reason)
+		}
+		if failed, ok := errors.AsType[*remote.SessionError](err); ok {
+			entry.Reason = string(failed.Reason)
+			if failed.Reason == remote.ReasonLost || failed.Reason == remote.ReasonSilent {
+				m.counters.Lost++
+			}
+		}
+		m.counters.Failed[entry.Request]++
+		m.counters.Classes[entry.Result]++
+	}
+	m.mu.Unlock()
+	m.Journal.record(m.ctx, entry)
+}
