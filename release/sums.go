@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -46,15 +47,15 @@ func parseSums(list []byte) []sumLine {
 		}
 		line := sumLine{number: number, text: text}
 		digits := ""
-		if tagged := sumTagged.FindStringSubmatch(text); tagged != nil {
+		if tagged := sumTagged().FindStringSubmatch(text); tagged != nil {
 			line.name, digits = tagged[2], tagged[3]
 			line.other = !strings.EqualFold(tagged[1], "SHA256") && !strings.EqualFold(tagged[1], "SHA2-256")
-		} else if plain := sumPlain.FindStringSubmatch(text); plain != nil {
+		} else if plain := sumPlain().FindStringSubmatch(text); plain != nil {
 			digits, line.name = plain[2], plain[3]
 			if plain[1] != "" {
 				line.name = sumEscapes.Replace(line.name)
 			}
-		} else if last := sumLast.FindStringSubmatch(text); last != nil {
+		} else if last := sumLast().FindStringSubmatch(text); last != nil {
 			line.name, digits = last[1], last[2]
 		}
 		if sum, err := ParseSHA256(digits); err == nil && !line.other {
@@ -67,10 +68,13 @@ func parseSums(list []byte) []sumLine {
 	return lines
 }
 
+// The forms of a line, made when the first list is read: a program that reads none is not to pay for them at its start.
 var (
-	sumTagged  = regexp.MustCompile(`^([A-Za-z0-9/-]+) ?\((.+)\) ?= ?([^ ]*)$`)
-	sumPlain   = regexp.MustCompile(`^(\\?)(?i:sha256:)?([0-9A-Fa-f]{8,})(?:[ \t]+|[ \t]\*)([^ \t*].*)$`)
-	sumLast    = regexp.MustCompile(`^([^<>]*[^ \t:=<>])[ \t:=]+([0-9A-Fa-f]{64})$`)
+	sumTagged = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z0-9/-]+) ?\((.+)\) ?= ?([^ ]*)$`) })
+	sumPlain  = sync.OnceValue(func() *regexp.Regexp {
+		return regexp.MustCompile(`^(\\?)(?i:sha256:)?([0-9A-Fa-f]{8,})(?:[ \t]+|[ \t]\*)([^ \t*].*)$`)
+	})
+	sumLast    = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([^<>]*[^ \t:=<>])[ \t:=]+([0-9A-Fa-f]{64})$`) })
 	sumEscapes = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r")
 )
 

@@ -65,7 +65,11 @@ func TestSwapFaults(t *testing.T) {
 	count := len(undisturbed.Calls)
 	kinds := append(disturbances(), disturbance{Signal: syscall.SIGKILL})
 	for _, what := range kinds {
-		for number := 1 + len(what.String())%sample(7, 1); number <= count; number += sample(7, 1) { // each kind at other calls
+		step := sample(9, 5)
+		if full() && (what.Signal == syscall.SIGKILL || what.SignalAfter == syscall.SIGKILL) {
+			step = 1
+		}
+		for number := 1 + len(what.String())%step; number <= count; number += step { // each kind at other calls
 			what.At = number
 			prepare()
 			got := swap.traced(t, p, what, nil)
