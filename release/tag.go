@@ -30,6 +30,12 @@ func ParseTag(text string) (Tag, error) {
 	return Tag(text), nil
 }
 
+// IsTag reports whether text is a tag or "latest".
+func IsTag(text string) bool {
+	_, err := ParseTag(text)
+	return err == nil
+}
+
 // Release is the release number in the tag, without that of a re-release: "0.17.5" for "0.17.5-1". It
 // is empty for Latest.
 func (t Tag) Release() string {

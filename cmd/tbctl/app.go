@@ -15,7 +15,9 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
 )
@@ -39,8 +41,8 @@ type app struct {
 	global globals
 
 	command  string // such as "install"
-	line     []string
-	about    subject
+	line     hints.Line
+	about    hints.About
 	host     host.Report // what the last look at the replicas and data files here found
 	result   any         // for --json; nil until the command has one
 	warnings []string
@@ -86,6 +88,11 @@ func run(args []string, std streams, getenv func(string) string) int {
 		return left.finish(stuck)
 	}
 	return a.finish(err)
+}
+
+// known is what hints may say of the command line.
+func (a *app) known() *hints.Known {
+	return &hints.Known{Command: a.command, Line: a.line, About: a.about, StateDir: a.stateDir, Running: a.onCommandLine["running"], Host: a.host}
 }
 
 // earlyCommand is the command that the arguments name.
@@ -234,11 +241,11 @@ func (a *app) finish(err error) int {
 func (a *app) lostResult(cause error) error {
 	err := fmt.Errorf("write the result: %w", cause)
 	if errors.Is(cause, syscall.EPIPE) && !a.changed() { // as of "| head": who reads has had enough
-		return &hintedError{class: fault.Interrupted, hint: "the reader of the output is gone: run it again", quiet: true, err: err}
+		return &hints.Error{Of: fault.Interrupted, Hint: "the reader of the output is gone: run it again", Quiet: true, Err: err}
 	}
 	if a.changed() {
 		target := a.result.(*install.Outcome).Plan.Target.Path
-		return &hintedError{class: fault.Unknown, hint: "it is done, only not told: tbctl status " + shellWord(target), err: err}
+		return &hints.Error{Of: fault.Unknown, Hint: "it is done, only not told: tbctl status " + shell.File(target), Err: err}
 	}
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/interrupt"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -171,7 +172,7 @@ func (a *app) dispatch(args []string) (err error) {
 		return err
 	}
 	for _, skipped := range loaded.Skipped {
-		a.warn("the configuration %s is not read: %v; to use it as root, name it: %s=%s", skipped.Path, skipped.Err, config.Variable, shellWord(skipped.Path))
+		a.warn("the configuration %s is not read: %v; to use it as root, name it: %s=%s", skipped.Path, skipped.Err, config.Variable, shell.File(skipped.Path))
 	}
 	if err := checkVariables(); err != nil && a.command != "version" {
 		return err
@@ -195,14 +196,14 @@ func (a *app) prepare(parsed *kong.Context) {
 		name, ok := argument.Target.Interface().(string)
 		switch {
 		case ok && argument.Name == "file":
-			a.about.file = name
+			a.about.File = name
 		case ok && argument.Name == "target":
-			a.about.target = a.target(name)
+			a.about.Target = a.target(name)
 		}
 	}
 	for _, flag := range parsed.Flags() {
 		if flag.Name == "output" {
-			a.about.target = fmt.Sprint(flag.Target.Interface())
+			a.about.Target = fmt.Sprint(flag.Target.Interface())
 		}
 	}
 	a.progress = term.NewProgress(a.err, a.global.Quiet || a.global.JSON)

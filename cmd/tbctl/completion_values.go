@@ -94,3 +94,12 @@ func named(request completions.Request) []string {
 	}
 	return files
 }
+
+// texts are values as a list.
+func texts[T ~string](values []T) []string {
+	var list []string
+	for _, value := range values {
+		list = append(list, string(value))
+	}
+	return list
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 )
@@ -52,11 +53,11 @@ func loadConfig(getenv func(string) string) (*config.Config, error) {
 	if !errors.As(err, &failed) {
 		return loaded, err
 	}
-	hint := "mend or remove " + shellWord(failed.Path)
+	hint := "mend or remove " + shell.File(failed.Path)
 	var relative *config.RelativePathError
 	switch {
 	case errors.As(err, &relative):
-		hint = "write the path from / in " + shellWord(failed.Path) + ", such as " + relative.Meant(getenv)
+		hint = "write the path from / in " + shell.File(failed.Path) + ", such as " + relative.Meant(getenv)
 	case errors.Is(err, fs.ErrNotExist):
 		hint = "unset " + config.Variable + ", or name a file that is there"
 	case errors.Is(err, fs.ErrPermission):
@@ -88,7 +89,7 @@ func checkEnvironment(getenv func(string) string) error {
 	name, err := config.CheckVariables(settings(), getenv)
 	var relative *config.RelativePathError
 	if errors.As(err, &relative) {
-		return usage("such as "+name+"="+shellQuote(relative.Meant(getenv)), "the environment's %s: %w", name, err)
+		return usage("such as "+name+"="+shell.Word(relative.Meant(getenv)), "the environment's %s: %w", name, err)
 	}
 	return err
 }
@@ -195,7 +196,7 @@ func (a *app) setting(name string) setting {
 		}
 	}
 	if words := a.config.List(name); name == "restart" && words != nil { // as it would be typed
-		return setting{Name: name, Value: shellWords(words), Origin: a.config.Origin(name)}
+		return setting{Name: name, Value: shell.Words(words), Origin: a.config.Origin(name)}
 	}
 	if value := a.config.Text(name); value != "" {
 		return setting{Name: name, Value: value, Origin: a.config.Origin(name)}

@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
@@ -59,7 +60,7 @@ func (c *downloadCmd) Run(a *app) error {
 	if name == "" {
 		name = downloadName(artifact)
 	}
-	a.about.target = name
+	a.about.Target = name
 	if name == "-" {
 		return usage("name a file, such as -o "+downloadName(artifact), "-o -: an executable is written to a file")
 	}
@@ -130,7 +131,7 @@ func (c *downloadCmd) fetch(a *app, artifact release.Artifact, output *downloadD
 	}
 	report, err := verify.File(a.ctx, output, output.Size(), verify.Options{SHA256: true})
 	if err == nil && !report.Ok {
-		err = rejected(a.hintFindings(a.about), fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))
+		err = rejected(a.known().Findings(), fmt.Errorf("%s: %s", artifact.Location, report.Diagnosis))
 	}
 	if err == nil {
 		err = asked(artifact, report)
@@ -150,9 +151,9 @@ func (c *downloadCmd) there(a *app, name string, artifact release.Artifact) (str
 		return "", &fs.PathError{Op: "create", Path: name, Err: errors.Unwrap(err)}
 	}
 	exists := &fs.PathError{Op: "download", Path: name, Err: fs.ErrExist}
-	file, err := openFile(name)
+	file, err := input.Open(name)
 	if errors.Is(err, input.ErrDirectory) {
-		return "", usage("name the file: -o "+shellWord(filepath.Join(name, downloadName(artifact))), "%w", err)
+		return "", usage("name the file: -o "+shell.File(filepath.Join(name, downloadName(artifact))), "%w", err)
 	}
 	if err != nil {
 		return "", exists
@@ -205,7 +206,7 @@ func (c *downloadCmd) draft(name string, compare bool) (*downloadDraft, error) {
 	var size int64
 	var existing io.ReaderAt
 	if compare {
-		there, err := openFile(name)
+		there, err := input.Open(name)
 		if err != nil {
 			return nil, err
 		}

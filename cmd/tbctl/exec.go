@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/extract"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -83,7 +84,7 @@ func flagsOf(model *kong.Node, command string) map[string]bool {
 
 // Run replaces this process.
 func (c *execCmd) Run(a *app) error {
-	file, err := openFile(c.File)
+	file, err := input.Open(c.File)
 	if err != nil {
 		return err
 	}

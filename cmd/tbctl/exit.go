@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/report"
 )
 
@@ -89,58 +90,27 @@ func classify(a *app, err error) failure {
 		return result
 	}
 	result.message = err.Error()
-	result.hint, result.detail = a.explain(err, class)
-	if told, ok := errors.AsType[*hintedError](err); ok {
-		result.quiet = told.quiet
+	result.hint, result.detail = a.known().Explain(err, class)
+	if told, ok := errors.AsType[*hints.Error](err); ok {
+		result.quiet = told.Quiet
 	}
 	return result
 }
 
-// hintedError is an error of which a command knows what to type next.
-type hintedError struct {
-	class fault.Class // fault.None: the class of the error in it
-	hint  string
-	quiet bool // there is nothing to tell a person
-	err   error
-}
-
-func (e *hintedError) Error() string      { return e.err.Error() }
-func (e *hintedError) Unwrap() error      { return e.err }
-func (e *hintedError) Class() fault.Class { return e.class }
-
 // usage makes an error about the command line.
-func usage(hint, format string, args ...any) error {
-	return &hintedError{class: fault.Usage, hint: hint, err: fmt.Errorf(format, args...)}
-}
+func usage(hint, format string, args ...any) error { return hints.Usage(hint, format, args...) }
 
 // failed makes an error of which neither the artifact nor the cluster is to blame.
 func failed(hint string, err error) error {
-	return &hintedError{class: fault.Failed, hint: hint, err: err}
+	return &hints.Error{Of: fault.Failed, Hint: hint, Err: err}
 }
 
 // rejected makes an error about the artifact.
 func rejected(hint string, err error) error {
-	return &hintedError{class: fault.Rejected, hint: hint, err: err}
+	return &hints.Error{Of: fault.Rejected, Hint: hint, Err: err}
 }
 
 // refused makes an error about what is installed, running or given.
 func refused(hint string, err error) error {
-	return &hintedError{class: fault.Refused, hint: hint, err: err}
-}
-
-// fileError is an error about a file to be read: hints name that one.
-type fileError struct {
-	name string
-	err  error
-}
-
-func (e *fileError) Error() string { return e.err.Error() }
-func (e *fileError) Unwrap() error { return e.err }
-
-// ofFile makes an error one about a file, which its text names already.
-func ofFile(name string, err error) error {
-	if err == nil {
-		return nil
-	}
-	return &fileError{name, err}
+	return &hints.Error{Of: fault.Refused, Hint: hint, Err: err}
 }

@@ -22,6 +22,8 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -137,9 +139,9 @@ func TestErrorsSayTheirClass(t *testing.T) {
 // about, whichever was looked at last.
 func TestHintsNameTheFileOfTheError(t *testing.T) {
 	t.Parallel()
-	a := &app{ctx: t.Context(), command: "inspect", about: subject{file: "first"}}
+	a := &app{ctx: t.Context(), command: "inspect", about: hints.About{File: "first"}}
 	broken := &multiversion.FormatError{Rule: multiversion.RuleSchema}
-	for name, err := range map[string]error{"second": fmt.Errorf("2 of 3: %w", ofFile("second", broken)), "first": broken} {
+	for name, err := range map[string]error{"second": fmt.Errorf("2 of 3: %w", input.OfFile("second", broken)), "first": broken} {
 		if got := classify(a, err); !strings.HasSuffix(got.hint, "tbctl verify "+name) {
 			t.Errorf("%s: %q", name, got.hint)
 		}

@@ -8,8 +8,10 @@ import (
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/extract"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -55,12 +57,12 @@ type extractResult struct {
 // Run writes one release or all of them.
 func (c *extractCmd) Run(a *app) error {
 	if (c.All == "") == (c.Output == "") || (c.All == "") == (c.Release == 0) {
-		if _, err := vfs.Stat(c.File); err != nil && isRelease(c.File) {
+		if _, err := vfs.Stat(c.File); err != nil && release.IsTag(c.File) {
 			return usage("the file comes first: tbctl extract FILE "+c.File+" -o tigerbeetle-"+c.File, "%s is a release, not a file", c.File)
 		}
-		hint := "tbctl extract " + shellWord(c.File) + " --all releases"
+		hint := "tbctl extract " + shell.File(c.File) + " --all releases"
 		if c.Release != 0 {
-			hint = fmt.Sprintf("tbctl extract %s %s -o tigerbeetle-%s", shellWord(c.File), c.Release, c.Release)
+			hint = fmt.Sprintf("tbctl extract %s %s -o tigerbeetle-%s", shell.File(c.File), c.Release, c.Release)
 		}
 		return usage(hint, "say which release to write where")
 	}

@@ -15,7 +15,9 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/inventory"
 	"github.com/tbctl/tbctl/remote"
@@ -120,7 +122,7 @@ func answered(dialer *remote.Dialer, h *report.FleetHost, shown *report.Host, er
 	h.Problem = &report.FleetProblem{Kind: fault.Of(err), Message: err.Error()}
 	var failed *remote.SessionError
 	if errors.As(err, &failed) {
-		h.Problem.Reason, h.Problem.Hint = string(failed.Reason), hintSession(failed, dialer.SSH)
+		h.Problem.Reason, h.Problem.Hint = string(failed.Reason), hints.Session(failed, dialer.SSH)
 	}
 }
 
@@ -173,7 +175,7 @@ func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, err
 	list := &fleet.Inventory{}
 	if text != nil {
 		if list, err = inventory.Parse(name, text); err != nil {
-			return nil, &hintedError{class: fault.Usage, hint: "mend " + shellWord(name), err: err}
+			return nil, &hints.Error{Of: fault.Usage, Hint: "mend " + shell.File(name), Err: err}
 		}
 	}
 	if len(names) == 0 {
@@ -198,7 +200,7 @@ func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, err
 	}
 	named, err := inventory.OfHosts(hosts)
 	if err != nil {
-		return nil, &hintedError{class: fault.Usage, hint: "tbctl " + a.command + " --help", err: err}
+		return nil, &hints.Error{Of: fault.Usage, Hint: "tbctl " + a.command + " --help", Err: err}
 	}
 	for _, cluster := range named.Clusters {
 		for index, host := range cluster.Hosts { // what the list says of it holds
@@ -239,12 +241,12 @@ func (a *app) readInventory(named string) (string, []byte, error) {
 		if err == nil {
 			defer file.Close()
 			if why := config.OthersMayWrite(place, info, os.Geteuid()); named == "" && why != "" { // it names the program that is started
-				return place, nil, usage("look at it, and if it is yours, name it: --fleet "+shellWord(place), "%s is not read, since another user may decide what it says: %s", place, why)
+				return place, nil, usage("look at it, and if it is yours, name it: --fleet "+shell.File(place), "%s is not read, since another user may decide what it says: %s", place, why)
 			}
 			text, err = io.ReadAll(io.LimitReader(file, inventory.SizeMax+1))
 		}
 		if err != nil {
-			return place, nil, &hintedError{class: fault.Usage, hint: "check the name: ls -l " + shellWord(place), err: err}
+			return place, nil, &hints.Error{Of: fault.Usage, Hint: "check the name: ls -l " + shell.File(place), Err: err}
 		}
 		return place, text, nil
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/inventory"
 )
 
@@ -36,7 +37,7 @@ func (a *app) fleetSettings() ([]setting, error) {
 	}
 	lines := []setting{list}
 	for _, each := range []setting{
-		{Name: "become", Value: shellWords(found.Become)}, {Name: "ssh", Value: shellWords(found.SSH)}, {Name: "state", Value: found.State}, {Name: "artifacts", Value: found.Artifacts},
+		{Name: "become", Value: shell.Words(found.Become)}, {Name: "ssh", Value: shell.Words(found.SSH)}, {Name: "state", Value: found.State}, {Name: "artifacts", Value: found.Artifacts},
 	} {
 		each.Origin = "default"
 		if line := inventory.Line(text, each.Name); line > 0 {

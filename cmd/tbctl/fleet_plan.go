@@ -15,7 +15,9 @@ import (
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/remote"
@@ -140,7 +142,7 @@ func (c *fleetPlanCmd) write(a *app, result *report.FleetPlan) error {
 		return err
 	}
 	result.File, result.ID = c.Output, fleet.PlanID(text)
-	result.Next = "tbctl fleet stage " + shellWord(c.Output)
+	result.Next = "tbctl fleet stage " + shell.File(c.Output)
 	return nil
 }
 
@@ -174,5 +176,5 @@ func problemsError(problems []fleet.Problem, what string) error {
 	if count > 1 {
 		obstacles = fmt.Sprintf("%d obstacles", count)
 	}
-	return &hintedError{class: worst, hint: "each of them has a line that says where, and what to do", err: errors.New(what + ": " + obstacles)}
+	return &hints.Error{Of: worst, Hint: "each of them has a line that says where, and what to do", Err: errors.New(what + ": " + obstacles)}
 }

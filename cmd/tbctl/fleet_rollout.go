@@ -15,7 +15,9 @@ import (
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/inventory"
 	"github.com/tbctl/tbctl/remote"
@@ -136,7 +138,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 				hint = problem.Hint
 			}
 		}
-		return &hintedError{hint: hint, err: err}
+		return &hints.Error{Hint: hint, Err: err}
 	}
 	return err
 }
@@ -174,11 +176,11 @@ func readPlan(name string) (*fleet.Plan, string, error) {
 		text, err = io.ReadAll(io.LimitReader(file, fleet.PlanSizeMax+1))
 	}
 	if err != nil {
-		return nil, "", &hintedError{class: fault.Usage, hint: "make one: tbctl fleet plan RELEASE -o " + shellWord(name), err: err}
+		return nil, "", &hints.Error{Of: fault.Usage, Hint: "make one: tbctl fleet plan RELEASE -o " + shell.File(name), Err: err}
 	}
 	plan, id, err := fleet.ParsePlan(text)
 	if err != nil {
-		return nil, "", &hintedError{class: fault.Usage, hint: "make a new one: tbctl fleet plan RELEASE -o FILE", err: fmt.Errorf("%s: %w", name, err)}
+		return nil, "", &hints.Error{Of: fault.Usage, Hint: "make a new one: tbctl fleet plan RELEASE -o FILE", Err: fmt.Errorf("%s: %w", name, err)}
 	}
 	return plan, id, nil
 }
@@ -191,7 +193,7 @@ func (a *app) connections(flags fleetFlags) (*fleet.Inventory, error) {
 	}
 	list, err := inventory.Parse(name, text)
 	if err != nil {
-		return nil, &hintedError{class: fault.Usage, hint: "mend " + shellWord(name), err: err}
+		return nil, &hints.Error{Of: fault.Usage, Hint: "mend " + shell.File(name), Err: err}
 	}
 	return list, nil
 }
@@ -211,7 +213,7 @@ func (a *app) openPlanned(plan *fleet.Plan, named string) (*rollout.Artifact, er
 		if source == "" {
 			source = plan.Artifact.Release.String()
 		}
-		return nil, failed("bring it here first: tbctl store import "+shellWord(source), err)
+		return nil, failed("bring it here first: tbctl store import "+shell.File(source), err)
 	}
 	return artifact, err
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -23,7 +24,7 @@ func (a *app) heard(context.Context) error {
 	}{{"standard output", a.std.out}, {"standard error", a.std.err}} {
 		if term.ReaderLost(stream.w) {
 			err := fmt.Errorf("%s: %w", stream.name, errNotHeard)
-			return &hintedError{class: fault.Interrupted, hint: "run the same command again: nothing was changed", err: err}
+			return &hints.Error{Of: fault.Interrupted, Hint: "run the same command again: nothing was changed", Err: err}
 		}
 	}
 	return nil

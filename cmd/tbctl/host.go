@@ -5,6 +5,7 @@ import (
 	"io"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/remote"
 )
@@ -42,5 +43,5 @@ func (c *hostCmd) Run(a *app) error {
 }
 
 func notASession(err error) error {
-	return &hintedError{class: fault.Usage, hint: "to see a fleet, on your own machine: tbctl fleet status HOST…", err: err}
+	return &hints.Error{Of: fault.Usage, Hint: "to see a fleet, on your own machine: tbctl fleet status HOST…", Err: err}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/multiversion"
@@ -73,5 +74,5 @@ func (c *inspectCmd) inspect(a *app, name string) (report.InspectedFile, error) 
 	defer file.Close()
 	result, err := report.Inspect(a.ctx, name, file, c.Running...)
 	result.Archive = file.Archive
-	return result, ofFile(name, err)
+	return result, input.OfFile(name, err)
 }

@@ -9,8 +9,11 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -112,7 +115,7 @@ func (c *installCmd) checkOrder(a *app) error {
 	if c.Target == "" {
 		return nil
 	}
-	if !isRelease(c.Target) {
+	if !release.IsTag(c.Target) {
 		if err := a.checkHere(c.Target); err != nil {
 			return err
 		}
@@ -122,24 +125,24 @@ func (c *installCmd) checkOrder(a *app) error {
 		return nil
 	}
 	hint := "a file of that name is written ./" + c.Target
-	if !isRelease(c.Source) {
-		hint = "the release comes first: " + a.swapped(c.Source, c.Target)
+	if !release.IsTag(c.Source) {
+		hint = "the release comes first: " + a.line.Swapped(c.Source, c.Target)
 	}
 	return usage(hint, "the target %s is named like a release", c.Target)
 }
 
 func (c *installCmd) checkFiles(a *app) error {
-	there, err := openFile(c.Target)
+	there, err := input.Open(c.Target)
 	if err != nil {
 		return nil // the plan says what is wrong with it
 	}
 	defer there.Close()
-	swapped := "the source comes first; is it the other way round? " + a.swapped(c.Source, c.Target)
+	swapped := "the source comes first; is it the other way round? " + a.line.Swapped(c.Source, c.Target)
 	if zip, err := there.IsZip(); err == nil && zip {
 		return usage(swapped, "the target %s is a zip archive", c.Target)
 	}
 	if fsatomic.HasLock(vfs.OS(), c.Source) && !fsatomic.HasLock(vfs.OS(), c.Target) {
-		return usage(swapped+"; if it is meant: "+a.retyped(c.Source, "-")+" < "+shellWord(c.Source),
+		return usage(swapped+"; if it is meant: "+a.line.Retyped(c.Source, "-")+" < "+shell.File(c.Source),
 			"the source %s is a place where tbctl installs, and the target %s is none yet", c.Source, c.Target)
 	}
 	return nil
@@ -197,8 +200,7 @@ func (c *installCmd) foreseeArmed(a *app, site *host.Site, outcome *install.Outc
 	case errors.As(err, &strangers):
 		return failed(hintUncounted(strangers, outcome), fmt.Errorf("the file can be installed, but no replica that counts would take it: %w", err))
 	case errors.As(err, &unseen):
-		hint := render.LookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
-		return failed(hint, fmt.Errorf("the file can be installed, but then %w", err))
+		return failed(hints.Unseen(path, unseen.Unseen), fmt.Errorf("the file can be installed, but then %w", err))
 	case err != nil && replicas == 0:
 		return err
 	case err != nil:
@@ -215,7 +217,7 @@ func hintUncounted(strangers *watch.StrangersError, outcome *install.Outcome) st
 	if outcome.Plan.New != nil {
 		until = watch.ConditionArmed + "=" + outcome.Plan.New.Release.String()
 	}
-	return hintStrangers(strangers.Processes, "tbctl watch "+shellWord(outcome.Plan.Target.Path)+" --until "+until)
+	return hints.Strangers(strangers.Processes, outcome.Plan.Target.Path, until)
 }
 
 // waitArmed waits until every replica on this host holds the installed binary.
@@ -230,8 +232,7 @@ func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome
 	var strangers *watch.StrangersError
 	switch {
 	case errors.As(err, &unseen):
-		hint := render.LookElsewhere(unseen.Unseen, "tbctl status "+shellWord(path))
-		return failed(hint, fmt.Errorf("the file is installed, but %w", err))
+		return failed(hints.Unseen(path, unseen.Unseen), fmt.Errorf("the file is installed, but %w", err))
 	case errors.As(err, &strangers):
 		return failed(hintUncounted(strangers, outcome), fmt.Errorf("the file is installed, but no replica that counts has taken it: %w", err))
 	case err != nil && replicas == 0:

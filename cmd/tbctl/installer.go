@@ -9,7 +9,6 @@ import (
 
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/interrupt"
-	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -22,7 +21,7 @@ func (a *app) target(argument string) string {
 func (a *app) installer() *install.Installer {
 	return &install.Installer{
 		FS: vfs.OS(), Journal: a.journal(),
-		Command: "tbctl " + strings.Join(redactArgs(a.line), " "), User: userName(), SudoUser: a.getenv("SUDO_USER"),
+		Command: "tbctl " + strings.Join(a.line.Shown(), " "), User: userName(), SudoUser: a.getenv("SUDO_USER"),
 		Observe: a.observe, Advise: a.advise,
 	}
 }
@@ -46,16 +45,6 @@ func (a *app) observe(step install.Step) {
 	if name, ok := names[step]; ok {
 		a.progress.Start(name, -1)
 	}
-}
-
-// redactArgs takes passwords and queries out of URLs among the arguments: the
-// command stands in the journal and in the lock, for others to read.
-func redactArgs(args []string) []string {
-	shown := make([]string, len(args))
-	for index, arg := range args {
-		shown[index] = release.Redact(arg)
-	}
-	return shown
 }
 
 func userName() string {

@@ -14,6 +14,8 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -70,15 +72,12 @@ func mappers() []kong.Option {
 	}
 }
 
-// hintUTF8 is about a name that cannot be kept.
-const hintUTF8 = "rename the file or directory first: history, locks and JSON documents hold names in UTF-8"
-
 // checkUTF8 refuses a text that cannot be written down as it is.
 func checkUTF8(what, text string) error {
 	if utf8.ValidString(text) {
 		return nil
 	}
-	return usage(hintUTF8, "%s is not UTF-8: %s", what, shellQuote(text))
+	return usage(hints.UTF8, "%s is not UTF-8: %s", what, shell.Word(text))
 }
 
 // isTilde reports whether a path begins as one that a shell would have expanded.
@@ -114,6 +113,6 @@ func (a *app) checkHere(target string) error {
 	if _, err := vfs.Lstat(target); !errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	return usage("if it is a file to be made here: "+a.retyped(target, "."+string(filepath.Separator)+target)+"; on another host, type it there: ssh HOST tbctl install …",
+	return usage("if it is a file to be made here: "+a.line.Retyped(target, "."+string(filepath.Separator)+target)+"; on another host, type it there: ssh HOST tbctl install …",
 		"the target %s is neither a path nor a file that is here", target)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/input"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -20,8 +21,7 @@ func openInput(a *app, name string) (*input.File, error) {
 		}
 		return input.OpenExecutable(a.ctx, name, a.in)
 	}
-	file, err := input.OpenExecutable(a.ctx, name, nil)
-	return file, ofFile(name, err)
+	return input.OpenExecutable(a.ctx, name, nil)
 }
 
 // openStored opens what openInput does, or the artifact of the store that is named by its digest, which is returned then.
@@ -44,25 +44,19 @@ func openStored(a *app, name, store string) (file *input.File, digest string, er
 	return file, digest, nil
 }
 
-// openFile opens a regular file, or a data file's block device.
-func openFile(name string) (*input.File, error) {
-	file, err := input.Open(name)
-	return file, ofFile(name, err)
-}
-
 // checkOutput refuses to write over a binary that tbctl has installed: without the checks,
 // the lock and the way back of an installation.
 func checkOutput(name string) error {
 	if _, err := vfs.Stat(name); err != nil || !fsatomic.HasLock(vfs.OS(), name) {
 		return nil
 	}
-	return refused("write it elsewhere, and then: tbctl install FILE "+shellWord(name), fmt.Errorf("%s is where tbctl installs", name))
+	return refused("write it elsewhere, and then: tbctl install FILE "+shell.File(name), fmt.Errorf("%s is where tbctl installs", name))
 }
 
 // checkStdin refuses a terminal as standard input: nobody types a binary.
 func (a *app) checkStdin() error {
 	if term.IsTerminal(a.in) {
-		return usage("send a file: "+a.retyped("-", "-")+" < FILE", "standard input is a terminal")
+		return usage("send a file: "+a.line.Retyped("-", "-")+" < FILE", "standard input is a terminal")
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
@@ -76,7 +77,7 @@ func (c *packCmd) Run(a *app) error {
 		if options.Past, err = multiversion.Parse(past, past.Size()); multiversion.IsPlain(err) {
 			return rejected("if it is 0.15.3: --epoch instead of --past", fmt.Errorf("%s: %s", c.Past, inspect.Describe(past, past.Size()).Text))
 		} else if err != nil {
-			return ofFile(c.Past, fmt.Errorf("%s: %w", c.Past, err))
+			return input.OfFile(c.Past, fmt.Errorf("%s: %w", c.Past, err))
 		}
 	default:
 		sources, err := opened.sources(c.Epoch)
@@ -139,13 +140,13 @@ type inputs []*input.File
 func (i *inputs) sources(names []string) ([]pack.Source, error) {
 	var sources []pack.Source
 	for _, name := range names {
-		file, err := openFile(name)
+		file, err := input.Open(name)
 		if err != nil {
 			return nil, err
 		}
 		if zip, err := file.IsZip(); err == nil && zip {
 			file.Close()
-			return nil, rejected("take the executable out of it: tbctl extract "+shellWord(name)+" RELEASE -o tigerbeetle", fmt.Errorf("%s: a zip archive, not an executable", name))
+			return nil, rejected("take the executable out of it: tbctl extract "+shell.File(name)+" RELEASE -o tigerbeetle", fmt.Errorf("%s: a zip archive, not an executable", name))
 		}
 		*i = append(*i, file)
 		sources = append(sources, file)

@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -27,7 +28,7 @@ func TestExitUnknown(t *testing.T) {
 			&durable.UnknownStateError{Path: target, Step: "exchange", Err: cause},
 			&durable.SyncError{Path: target, Swapped: true, Err: cause},
 		} {
-			a := &app{ctx: t.Context(), command: "install", about: subject{target: target}}
+			a := &app{ctx: t.Context(), command: "install", about: hints.About{Target: target}}
 			got := classify(a, fmt.Errorf("install: %w", err))
 			if got.code != exitUnknown || !strings.Contains(got.hint, "tbctl ") || !strings.Contains(got.hint, target) {
 				t.Errorf("%T of %v: exit code %d, hint %q", err, cause, got.code, got.hint)

@@ -15,7 +15,10 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
@@ -124,7 +127,7 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 		return artifact, s.unresolved(a, argument, err)
 	}
 	if artifact.Path() != "" {
-		a.about.file = artifact.Location
+		a.about.File = artifact.Location
 	}
 	if s.GitHub && a.onCommandLine["github-digest"] && !artifact.NamesRelease() {
 		return artifact, usage("name the release: tbctl "+a.command+" RELEASE --mirror DIR-OR-URL --github-digest; or give its digest: --sha256 HEX",
@@ -143,7 +146,7 @@ func (s *sourceFlags) stored(a *app, argument string, options release.Options) (
 	var ambiguous *shelf.AmbiguousError
 	switch {
 	case errors.As(err, &ambiguous):
-		return artifact, refused("name the one that is meant: "+a.retyped(argument, shelf.PrefixDigest+ambiguous.Items[0].SHA256), err)
+		return artifact, refused("name the one that is meant: "+a.line.Retyped(argument, shelf.PrefixDigest+ambiguous.Items[0].SHA256), err)
 	case errors.Is(err, release.ErrNotFound):
 		return artifact, failed("see what there is: tbctl store list", err)
 	}
@@ -154,24 +157,24 @@ func (s *sourceFlags) stored(a *app, argument string, options release.Options) (
 func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 	hint := ""
 	switch {
-	case errors.Is(err, release.ErrTag) && strings.HasPrefix(argument, "v") && isRelease(argument[1:]):
-		return usage(a.retyped(argument, argument[1:]), "%w", err)
+	case errors.Is(err, release.ErrTag) && strings.HasPrefix(argument, "v") && release.IsTag(argument[1:]):
+		return usage(a.line.Retyped(argument, argument[1:]), "%w", err)
 	case !errors.Is(err, release.ErrNotFound):
 		return err
-	case isRelease(argument) && s.Place.Mirror != "":
+	case release.IsTag(argument) && s.Place.Mirror != "":
 		if _, statErr := vfs.Stat(s.Place.Mirror); errors.Is(statErr, fs.ErrNotExist) && !strings.Contains(s.Place.Mirror, "://") {
-			return failed(hintMirror, err)
+			return failed(hints.Mirror, err)
 		}
-		hint = "see what there is: tbctl releases --mirror " + shellWord(s.Place.Mirror)
-	case isRelease(argument):
+		hint = "see what there is: tbctl releases --mirror " + shell.File(s.Place.Mirror)
+	case release.IsTag(argument):
 		return err
 	default:
-		hint = hintMissing(argument)
+		hint = hints.Missing(argument)
 		if info, statErr := vfs.Stat(argument); statErr == nil && info.IsDir() {
-			hint = "name a file in it: ls " + shellWord(argument)
+			hint = "name a file in it: ls " + shell.File(argument)
 			listing, listErr := release.List(a.ctx, release.Options{Mirror: argument})
 			if listErr == nil && len(listing.Releases) > 0 && listing.Releases[0].Tag != "" {
-				hint = fmt.Sprintf("a directory of releases is a mirror, and the newest in it: %s", a.retyped(argument, string(listing.Releases[0].Tag), "--mirror", argument))
+				hint = fmt.Sprintf("a directory of releases is a mirror, and the newest in it: %s", a.line.Retyped(argument, string(listing.Releases[0].Tag), "--mirror", argument))
 			}
 		}
 	}
@@ -184,7 +187,7 @@ func sizeHint(artifact release.Artifact) int64 {
 	if artifact.Path() == "" {
 		return 0
 	}
-	file, err := openFile(artifact.Path())
+	file, err := input.Open(artifact.Path())
 	if err != nil {
 		return 0
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/report"
@@ -43,7 +44,7 @@ func (c *statusCmd) Run(a *app) error {
 	// Of the previous file it is said when that is to be put back, and what runs is about to be left.
 	a.advise(slices.DeleteFunc(slices.Clone(status.Advisories), func(n advisory.Notice) bool { return n.About != advisory.AboutInstalled }))
 	a.emit(status, func(out *term.Stream) {
-		render.Status(out, status, "tbctl status "+shellWord(status.Target.Path), unseen != nil)
+		render.Status(out, status, "tbctl status "+shell.File(status.Target.Path), unseen != nil)
 	})
 	target, err := status.Target, status.Problem
 	switch {

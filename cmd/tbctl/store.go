@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/verify"
@@ -91,7 +92,7 @@ func (c *storeImportCmd) Run(a *app) error {
 	a.advise(result.Advisories)
 	name := shelf.PrefixDigest + imported.Artifact.SHA256
 	if a.onCommandLine["store"] {
-		name += " --store " + shellWord(c.From.Store.Store)
+		name += " --store " + shell.File(c.From.Store.Store)
 	}
 	result.Next = []string{"tbctl install " + name, "tbctl fleet plan " + name + " -o plan.json"}
 	a.emit(result, func(out *term.Stream) {
@@ -118,7 +119,7 @@ func (s *sourceFlags) importTo(a *app, store *depot.Depot, source string) (relea
 		},
 		Judge: func(report verify.Report) error {
 			if !report.Ok {
-				return rejected(a.hintFindings(a.about), fmt.Errorf("%s: %s", artifact.Place(), report.Diagnosis))
+				return rejected(a.known().Findings(), fmt.Errorf("%s: %s", artifact.Place(), report.Diagnosis))
 			}
 			return asked(artifact, report)
 		},

@@ -13,6 +13,7 @@ import (
 
 	"github.com/tbctl/tbctl/depot/serve"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/vfs"
@@ -109,7 +110,7 @@ func (c *storeServeCmd) token() (string, error) {
 		err = errToken
 	}
 	if err != nil {
-		return "", usage("make one: (umask 077; head -c 32 /dev/urandom | base64 -w0 > "+shellWord(c.TokenFile)+")", "--token-file %s: %w", c.TokenFile, err)
+		return "", usage("make one: (umask 077; head -c 32 /dev/urandom | base64 -w0 > "+shell.File(c.TokenFile)+")", "--token-file %s: %w", c.TokenFile, err)
 	}
 	return string(text), nil
 }

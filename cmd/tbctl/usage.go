@@ -15,6 +15,8 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
@@ -66,7 +68,7 @@ func (a *app) checkValues(parser *kong.Kong, args []string) error {
 		a.command = node.Name
 		hint := flag + " " + placeholderOf(node, flag)
 		if _, known := takes[next]; !known && next != "--" {
-			hint += "; a value that begins with - is written " + flag + "=" + shellQuote(next)
+			hint += "; a value that begins with - is written " + flag + "=" + shell.Word(next)
 		}
 		return usage(hint, "%s: its value is missing", flag)
 	}
@@ -151,36 +153,6 @@ func (e *argumentError) usage(node *kong.Node, all, example string) error {
 	return usage(hint, "%s: %w", name, e.err)
 }
 
-// typed is a command line as a shell takes it, without what may be secret.
-func typed(args []string) string {
-	words := []string{"tbctl"}
-	for _, arg := range args {
-		words = append(words, shellQuote(release.Redact(arg)))
-	}
-	return strings.Join(words, " ")
-}
-
-// typedWith is the command line with further arguments.
-func (a *app) typedWith(more ...string) string { return typed(slices.Concat(a.line, more)) }
-
-// retyped is the command line with one argument replaced.
-func (a *app) retyped(old string, with ...string) string {
-	line := slices.Clone(a.line)
-	if at := slices.Index(line, old); at >= 0 {
-		line = slices.Replace(line, at, at+1, with...)
-	}
-	return typed(line)
-}
-
-// swapped is the command line with two of its arguments in each other's place.
-func (a *app) swapped(one, other string) string {
-	line := slices.Clone(a.line)
-	if first, second := slices.Index(line, one), slices.Index(line, other); first >= 0 && second >= 0 {
-		line[first], line[second] = other, one
-	}
-	return typed(line)
-}
-
 // checkTarget refuses a target that is named like a release, or like a condition: it was
 // meant for something else. So it does with a relative one where there is no directory.
 func (a *app) checkTarget(parsed *kong.Context) error {
@@ -200,9 +172,9 @@ func (a *app) checkTarget(parsed *kong.Context) error {
 		}
 		switch what, _, condition := strings.Cut(name, "="); {
 		case (condition || what == watch.ConditionServing || what == watch.ConditionRunning) && a.command == "watch" && slices.Contains(watch.Conditions(), what):
-			return usage(a.retyped(name, "--until", name), "%s is a condition, not a file", name)
-		case isRelease(name):
-			return usage("name the installed binary: "+a.retyped(name, install.TargetDefault), "%s is a release, not a file", name)
+			return usage(a.line.Retyped(name, "--until", name), "%s is a condition, not a file", name)
+		case release.IsTag(name):
+			return usage("name the installed binary: "+a.line.Retyped(name, install.TargetDefault), "%s is a release, not a file", name)
 		}
 	}
 	return nil
@@ -244,9 +216,9 @@ func unknownCommand(line []string) error {
 	}
 	word := line[0]
 	if command := synonymOf(word); command != "" {
-		return usage(typed(append([]string{command}, line[1:]...)), "there is no command %s", word)
+		return usage(append(hints.Line{command}, line[1:]...).String(), "there is no command %s", word)
 	}
-	if isRelease(word) {
+	if release.IsTag(word) {
 		return usage("tbctl install "+word, "%s is a release, not a command", word)
 	}
 	if word == "uninstall" || word == "remove" || word == "delete" {

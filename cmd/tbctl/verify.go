@@ -8,8 +8,10 @@ import (
 	"io"
 
 	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -45,7 +47,7 @@ Examples:
 // Run verifies the file.
 func (c *verifyCmd) Run(a *app) error {
 	if c.Against == "" && c.Fit.given() {
-		return usage("name the installed file: --against "+shellWord(a.target("")), "what is known of the cluster is compared only with --against")
+		return usage("name the installed file: --against "+shell.File(a.target("")), "what is known of the cluster is compared only with --against")
 	}
 	file, digest, err := openStored(a, c.File, c.Store.Store)
 	if err != nil {
@@ -79,13 +81,13 @@ func (c *verifyCmd) Run(a *app) error {
 	case untrusted != nil && result.Report.Ok:
 		return untrusted
 	case !result.Report.Ok:
-		hint := a.hintFindings(a.about)
+		hint := a.known().Findings()
 		if result.Report.Binary == nil && result.Kind.Name != inspect.NameDamaged {
-			hint = hintStranger(result.Kind)
+			hint = hints.Stranger(result.Kind)
 		}
 		return rejected(hint, fmt.Errorf("%s: %s", c.File, result.Report.Diagnosis))
 	case result.Fit != nil && !result.Fit.Ok:
-		return refused(a.hintFit(result.Fit, false), fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis))
+		return refused(a.known().Fit(result.Fit, false), fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis))
 	}
 	return nil
 }

@@ -11,11 +11,12 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
@@ -130,14 +131,14 @@ func (c *watchCmd) Run(a *app) error {
 func (a *app) conditionHint(text string) string {
 	what, value, _ := strings.Cut(text, "=")
 	switch {
-	case strings.HasPrefix(value, "v") && isRelease(value[1:]):
-		return a.retyped(text, what+"="+value[1:])
-	case isRelease(text):
+	case strings.HasPrefix(value, "v") && release.IsTag(value[1:]):
+		return a.line.Retyped(text, what+"="+value[1:])
+	case release.IsTag(text):
 		return "say of what: --until " + strings.Join(watch.Conditions(), "="+text+", ") + "=" + text
 	case slices.Contains(watch.Conditions(), what):
-		return a.retyped(text, what+"=0.17.8")
+		return a.line.Retyped(text, what+"=0.17.8")
 	}
-	return a.retyped(text, "armed=0.17.8")
+	return a.line.Retyped(text, "armed=0.17.8")
 }
 
 // follow prints events until the time is up or a signal comes.
@@ -168,35 +169,7 @@ func untilError(a *app, path string, err error) error {
 	if cause := interrupt.Cause(a.ctx); cause != nil {
 		return fmt.Errorf("%w: %w", cause, err)
 	}
-	hint := "tbctl status " + shellWord(path) + " shows each replica"
-	var cannot *replica.CannotAskError
-	var unmet *watch.UntilError
-	switch {
-	case errors.Is(err, watch.ErrUnseen) && errors.As(err, &unmet):
-		hint = render.LookElsewhere(unmet.Outcome.Unseen, "tbctl status "+shellWord(path)) + leaveOut(unmet.Outcome.Unseen)
-	case errors.As(err, &unmet) && len(watch.OnlyStrangers(unmet.Outcome.Processes)) > 0:
-		hint = hintStrangers(unmet.Outcome.Processes, "tbctl watch "+shellWord(path)+" --until "+unmet.Outcome.Condition.String())
-	case errors.Is(err, watch.ErrHidden):
-		hint = "run it as root, who may look into every process"
-	case errors.Is(err, watch.ErrNeverSees):
-		hint = "mount the directory of the file where that replica runs, and start its container again"
-	case errors.Is(err, watch.ErrNeverArms):
-		hint = "restart that replica: it takes the file when it starts"
-	case errors.As(err, &cannot):
-		hint = "what can be seen of it: --until running"
-	}
-	return failed(hint, err)
-}
-
-// hintStrangers says how to let the first replica that does not count do so, or how to leave it out. The
-// command waits for it.
-func hintStrangers(processes []replica.Process, command string) string {
-	first := watch.Strangers(processes)[0]
-	file := "FILE"
-	if first.DataFilePath != "" {
-		file = shellWord(first.DataFilePath)
-	}
-	return fmt.Sprintf("if that is a replica of yours, name its data file: %s --data-file %s; if not, leave it out: --ignore-process %d", command, file, first.PID)
+	return failed(hints.Until(path, err), err)
 }
 
 // checkTime refuses a time in which nothing can be waited for.

@@ -43,8 +43,30 @@ func (f *File) Size() int64 { return f.size }
 // Close closes the file and removes a scratch copy.
 func (f *File) Close() error { return f.close() }
 
-// Open opens a regular file, or the block device of a data file.
+// FileError is an error about the file of this name, which its text has already.
+type FileError struct {
+	Name string
+	Err  error
+}
+
+func (e *FileError) Error() string { return e.Err.Error() }
+func (e *FileError) Unwrap() error { return e.Err }
+
+// OfFile makes an error one about a file; of nil nil.
+func OfFile(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &FileError{name, err}
+}
+
+// Open opens a regular file, or the block device of a data file. The error is a [*FileError].
 func Open(name string) (*File, error) {
+	file, err := open(name)
+	return file, OfFile(name, err)
+}
+
+func open(name string) (*File, error) {
 	file, info, err := vfs.OpenFile(name, func(mode fs.FileMode) error {
 		switch {
 		case mode.IsDir():
@@ -69,13 +91,15 @@ func Open(name string) (*File, error) {
 }
 
 // OpenExecutable opens an executable, a data file, or the executable inside a release archive. "-" is
-// the stream, which is kept in a scratch file. One that was cut, as far as that shows, matches [archive.ErrEndedEarly].
+// the stream, which is kept in a scratch file. An error about a file is a [*FileError]. A stream that was cut, as far as that shows, matches [archive.ErrEndedEarly].
 func OpenExecutable(ctx context.Context, name string, stream io.Reader) (*File, error) {
-	open := func() (*File, error) { return Open(name) }
+	var file *File
+	var err error
 	if name == "-" {
-		open = func() (*File, error) { return keep(ctx, stream) }
+		file, err = keep(ctx, stream)
+	} else {
+		file, err = Open(name)
 	}
-	file, err := open()
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +107,7 @@ func OpenExecutable(ctx context.Context, name string, stream io.Reader) (*File, 
 	if name == "-" && errors.Is(err, archive.RuleTruncated) {
 		err = fmt.Errorf("%w: %w", archive.ErrEndedEarly, err)
 	} else if err != nil {
-		err = fmt.Errorf("%s: %w", name, err)
+		err = OfFile(name, fmt.Errorf("%s: %w", name, err))
 	}
 	if err != nil {
 		file.Close()

@@ -1,4 +1,4 @@
-package main
+package hints
 
 import (
 	"crypto/tls"
@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -22,9 +23,9 @@ const (
 	hintWay      = "check the network and HTTPS_PROXY, use --mirror, " + carry
 )
 
-// hintNetwork says what to do about a request or a download that failed, by what
+// ofNetwork says what to do about a request or a download that failed, by what
 // ended it. kept is whether the next run goes on where it stopped.
-func hintNetwork(err error, kept bool) string {
+func ofNetwork(err error, kept bool) string {
 	var answer *release.HTTPError
 	var certificate *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
@@ -37,7 +38,7 @@ func hintNetwork(err error, kept bool) string {
 	case errors.Is(err, release.ErrRedirect):
 		return hintRedirect
 	case errors.As(err, &answer):
-		return hintAnswer(answer)
+		return ofAnswer(answer)
 	case kept:
 		return "run the same command again: it goes on where it stopped"
 	case errors.As(err, &name), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EHOSTUNREACH):
@@ -48,25 +49,25 @@ func hintNetwork(err error, kept bool) string {
 
 const hintToken = "renew GITHUB_TOKEN, or unset it: releases are public, and without a token GitHub's API answers 60 requests an hour"
 
-// hintOfToken is about a request that GitHub's API answered neither with the token nor without.
-func hintOfToken(err *release.TokenError) string {
+// ofToken is about a request that GitHub's API answered neither with the token nor without.
+func ofToken(err *release.TokenError) string {
 	if err.Hidden {
 		return "check the release; of a private repository GITHUB_TOKEN must have the right to read the contents"
 	}
 	return hintToken
 }
 
-// hintUnavailable says when to try again, and how to do without what could not be had.
-func hintUnavailable(err *release.UnavailableError) string {
+// ofUnavailable says when to try again, and how to do without what could not be had.
+func ofUnavailable(err *release.UnavailableError) string {
 	var token *release.TokenError
 	var limit *release.RateLimitError
 	var path *fs.PathError
-	first := hintNetwork(err.Err, false)
+	first := ofNetwork(err.Err, false)
 	switch {
 	case errors.As(err, &path):
-		first = "make it readable, or remove it: ls -l " + shellWord(path.Path)
+		first = "make it readable, or remove it: ls -l " + shell.File(path.Path)
 	case errors.As(err, &token):
-		first = hintOfToken(token)
+		first = ofToken(token)
 	case errors.As(err, &limit):
 		first = "run the same command again when the limit is over"
 		if !limit.Authenticated {
@@ -85,8 +86,8 @@ func hintUnavailable(err *release.UnavailableError) string {
 	return first + "; a digest that you have is enough: --sha256 HEX"
 }
 
-// hintAnswer is about a server's final answer.
-func hintAnswer(answer *release.HTTPError) string {
+// ofAnswer is about a server's final answer.
+func ofAnswer(answer *release.HTTPError) string {
 	switch {
 	case errors.Is(answer, release.ErrNotFound):
 		return "check the release, the platform and the mirror's URL; without --mirror, tbctl releases lists what there is"
@@ -104,8 +105,8 @@ func hintAnswer(answer *release.HTTPError) string {
 	return "check the URL, and whether a proxy stands in the way; " + carry
 }
 
-// hintKind is about a source that has something else than a release.
-func hintKind(kind *release.KindError) string {
+// ofKind is about a source that has something else than a release.
+func ofKind(kind *release.KindError) string {
 	switch {
 	case strings.Contains(kind.Location, "://"):
 		return "look at what the server sends: a proxy's or an error page?"

@@ -1,40 +1,39 @@
-package main
+package hints
 
 import (
-	"strings"
-
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/remote"
 )
 
-// hintFenced is about a target that a rollout holds.
-func (a *app) hintFenced(err *fleet.FencedError) string {
+// ofFenced is about a target that a rollout holds.
+func (k *Known) ofFenced(err *fleet.FencedError) string {
 	if err.Reason != fleet.ReasonRollout {
 		return "tbctl fleet status shows who has it"
 	}
-	return "wait for its end: --wait 30m; or, if it is to be changed all the same: " + a.typedWith("--despite-rollout")
+	return "wait for its end: --wait 30m; or, if it is to be changed all the same: " + k.Line.With("--despite-rollout")
 }
 
-// hintUnknownFence is about a state that does not say whether a rollout holds the target.
-func (a *app) hintUnknownFence(err *install.UnknownFenceError) string {
+// ofUnknownFence is about a state that does not say whether a rollout holds the target.
+func (k *Known) ofUnknownFence(err *install.UnknownFenceError) string {
 	if err.Class() != fault.Refused { // it is another directory now
 		return ""
 	}
-	look := "look at it first: ls -l " + shellWord(err.State.Path)
+	look := "look at it first: ls -l " + shell.File(err.State.Path)
 	if !err.Writers.None() {
 		look += " (" + err.Writers.String() + ")"
 	}
-	return look + "; to go through whatever it says, which is recorded: " + a.typedWith("--despite-rollout")
+	return look + "; to go through whatever it says, which is recorded: " + k.Line.With("--despite-rollout")
 }
 
-// hintSession is what to do about a host that cannot be asked, by the ssh that the inventory has. Nothing here
+// Session is what to do about a host that cannot be asked, by the ssh that the inventory has. Nothing here
 // weakens ssh's checks.
-func hintSession(failed *remote.SessionError, words []string) string {
-	host, ssh := shellWord(failed.Host), "ssh"
+func Session(failed *remote.SessionError, words []string) string {
+	host, ssh := shell.File(failed.Host), "ssh"
 	if len(words) > 0 {
-		ssh = shellWords(words)
+		ssh = shell.Words(words)
 	}
 	switch failed.Reason {
 	case remote.ReasonProgram:
@@ -61,13 +60,4 @@ func hintSession(failed *remote.SessionError, words []string) string {
 		return "run the same command again"
 	}
 	return "try it by hand: " + ssh + " " + host + " tbctl --version"
-}
-
-// shellWords is a command as it is typed.
-func shellWords(words []string) string {
-	quoted := make([]string, len(words))
-	for index, word := range words {
-		quoted[index] = shellQuote(word)
-	}
-	return strings.Join(quoted, " ")
 }

@@ -1,9 +1,11 @@
-package main
+package hints
 
 import (
 	"os/exec"
 	"strings"
 	"testing"
+
+	"github.com/tbctl/tbctl/internal/shell"
 )
 
 // TestHintsAreSafeToPaste has a shell read the names in hints: each is one word, and the name.
@@ -15,7 +17,7 @@ func TestHintsAreSafeToPaste(t *testing.T) {
 	}
 	shells := []string{"bash", "zsh"}
 	for _, name := range names {
-		hint := subject{file: name, target: name}.in("print {file} " + shellWord(name) + " {target}")
+		hint := About{File: name, Target: name}.in("print {file} " + shell.File(name) + " {target}")
 		want := name
 		if strings.HasPrefix(name, "-") {
 			want = "./" + name

@@ -1,4 +1,4 @@
-package main
+package hints
 
 import (
 	"errors"
@@ -11,30 +11,31 @@ import (
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/internal/input"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/release"
 )
 
-// hintFile is about a file that cannot be read as one.
-func (a *app) hintFile(err *fileError) string {
+// ofFile is about a file that cannot be read as one.
+func (k *Known) ofFile(err *input.FileError) string {
 	path, ok := errors.AsType[*fs.PathError](err)
 	switch {
-	case !ok || path.Path != err.name:
+	case !ok || path.Path != err.Name:
 	case errors.Is(path, fs.ErrNotExist):
-		return hintMissing(path.Path)
+		return Missing(path.Path)
 	case errors.Is(path, input.ErrDirectory):
 		return "name the file in it: ls {file}"
 	case errors.Is(path, input.ErrNotRegular):
-		return "a stream comes through standard input: cat {file} | tbctl " + a.command + " -"
+		return "a stream comes through standard input: cat {file} | tbctl " + k.Command + " -"
 	}
 	return ""
 }
 
-// hintMissing is about a file that is not there.
-func hintMissing(name string) string {
+// Missing is about a file that is not there.
+func Missing(name string) string {
 	if strings.Contains(name, "://") {
-		return "fetch it first: tbctl download " + shellWord(release.Redact(name))
+		return "fetch it first: tbctl download " + shell.File(release.Redact(name))
 	}
-	if isRelease(name) {
+	if release.IsTag(name) {
 		return fmt.Sprintf("%s is a release, not a file; fetch it: tbctl download %s", name, name)
 	}
 	if name == "" || os.IsPathSeparator(name[0]) {
@@ -47,53 +48,53 @@ func hintMissing(name string) string {
 	return "check the name; it begins at " + here
 }
 
-// hintFindings is about a file that breaks a rule of the format.
-func (a *app) hintFindings(about subject) string {
+// Findings is about a file that breaks a rule of the format.
+func (k *Known) Findings() string {
 	switch {
-	case a.command == "verify":
+	case k.Command == "verify":
 		return "get the file again: it is not the one that was released"
-	case about.file == "" || about.file == "-":
+	case k.About.File == "" || k.About.File == "-":
 		return "get the file again, from a source that you trust"
 	}
 	return "get the file again; this lists every finding: tbctl verify {file}"
 }
 
-// hintRejected is about a new file that is not whole or not the one that was asked for.
-func (a *app) hintRejected(err *install.RejectedError, about subject) (hint string, detail any) {
+// ofRejected is about a new file that is not whole or not the one that was asked for.
+func (k *Known) ofRejected(err *install.RejectedError) (hint string, detail any) {
 	stranger := err.Kind.Name != "" && err.Kind.Name != inspect.NameDamaged
 	switch {
 	case errors.Is(err, install.ErrOtherOld):
 		return "look at who changed it: ls -l {target}-old; if it is the right file, name it: --sha256 " + err.Report.SHA256, nil
 	case errors.Is(err, install.ErrUnvouched):
-		return "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release); if it is the right file, name it: " + a.typedWith("--sha256", err.Report.SHA256), nil
+		return "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release); if it is the right file, name it: " + k.Line.With("--sha256", err.Report.SHA256), nil
 	case err.Expected:
 		return "the source serves another release under this name", nil
-	case stranger && a.command == "rollback":
+	case stranger && k.Command == "rollback":
 		return "only multiversion binaries are put back; by hand, with the replicas stopped: cp {target}-old {target}.back && chown --reference={target} {target}.back && mv {target}.back {target}, and its capabilities: getcap, setcap", err.Kind
 	case stranger:
-		return hintStranger(err.Kind), err.Kind
+		return Stranger(err.Kind), err.Kind
 	case err.Report == nil: // the cause knows
 		return "", nil
 	}
-	return a.hintFindings(about), nil
+	return k.Findings(), nil
 }
 
-// hintArtifact is about what a source sent.
-func hintArtifact(err *release.ArtifactError) (hint string, detail any) {
+// ofArtifact is about what a source sent.
+func ofArtifact(err *release.ArtifactError) (hint string, detail any) {
 	if trust, ok := errors.AsType[*release.TrustError](err); ok {
-		return hintTrust(trust), trust.Evidence
+		return ofTrust(trust), trust.Evidence
 	}
 	if kind, ok := errors.AsType[*release.KindError](err); ok {
-		return hintKind(kind), nil
+		return ofKind(kind), nil
 	}
 	if zip, ok := errors.AsType[*archive.FormatError](err); ok {
-		return hintArchive(zip), zip
+		return ofArchive(zip), zip
 	}
 	return "", nil
 }
 
-// hintTrust is about an artifact that nothing vouches for.
-func hintTrust(trust *release.TrustError) string {
+// ofTrust is about an artifact that nothing vouches for.
+func ofTrust(trust *release.TrustError) string {
 	switch {
 	case trust.Failed():
 		return hintUntrusted
@@ -108,8 +109,8 @@ func hintTrust(trust *release.TrustError) string {
 // hintPlain is about an executable without multiversion sections.
 const hintPlain = "TigerBeetle's releases up to 0.15.3, what tbctl extract takes out, and other programs have no multiversion sections: tbctl releases lists what there is"
 
-// hintStranger is about a file that is no multiversion binary.
-func hintStranger(kind inspect.Kind) string {
+// Stranger is about a file that is no multiversion binary.
+func Stranger(kind inspect.Kind) string {
 	switch archive.Kind(kind.Name) {
 	case archive.KindELF, archive.KindPE, archive.KindMachO, archive.KindMachOUniversal:
 		return hintPlain
@@ -121,8 +122,8 @@ func hintStranger(kind inspect.Kind) string {
 	return "name a TigerBeetle binary, a release archive (.zip) or a data file"
 }
 
-// hintArchive is about an archive that cannot be used.
-func hintArchive(zip *archive.FormatError) string {
+// ofArchive is about an archive that cannot be used.
+func ofArchive(zip *archive.FormatError) string {
 	switch zip.Rule {
 	case archive.RuleStoredDescriptor:
 		return "unzip it and name the executable in it: unzip {file}"

@@ -1,4 +1,4 @@
-package main
+package hints
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ func TestHintAnswer(t *testing.T) {
 		{release.HTTPError{Status: http.StatusNotFound}, "check the release"},
 		{release.HTTPError{Status: http.StatusServiceUnavailable}, "run the same command again later"},
 	} {
-		if got := hintAnswer(&tc.answer); !strings.HasPrefix(got, tc.want) && !strings.Contains(got, tc.want) {
+		if got := ofAnswer(&tc.answer); !strings.HasPrefix(got, tc.want) && !strings.Contains(got, tc.want) {
 			t.Errorf("%+v: %q", tc.answer, got)
 		}
 	}
@@ -48,7 +48,7 @@ func TestHintUnavailable(t *testing.T) {
 		{release.UnavailableError{Require: release.RequireDigest, Err: down}, []string{"--sha256 HEX", "again later"}},
 		{release.UnavailableError{Require: release.RequireSignature, Err: errors.New("x")}, []string{"check the network"}},
 	} {
-		got := hintUnavailable(&tc.err)
+		got := ofUnavailable(&tc.err)
 		for _, want := range tc.want {
 			if !strings.Contains(got, want) {
 				t.Errorf("%+v: %q", tc.err, got)

@@ -1,4 +1,6 @@
-package main
+// Package hints says what to type next, for each error that tbctl can end with. It is one switch by the type of the error, and one table
+// of the errors that have but a name. An error of which only the command knows what to do is an [Error].
+package hints
 
 import (
 	"crypto/tls"
@@ -22,6 +24,8 @@ import (
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/input"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
 	"github.com/tbctl/tbctl/release"
@@ -29,19 +33,20 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// explain finds what to type next, and what a program may want to know of an error: what the outermost error in it
+// Explain finds what to type next, and what a program may want to know of an error: what the outermost error in it
 // says that knows. Where an error inside decided the class, nothing outside of it knows what is to be done.
-func (a *app) explain(err error, class fault.Class) (hint string, detail any) {
-	about := a.about
-	if file, ok := errors.AsType[*fileError](err); ok {
-		about.file = file.name
+func (k *Known) Explain(err error, class fault.Class) (hint string, detail any) {
+	if file, ok := errors.AsType[*input.FileError](err); ok {
+		known := *k
+		known.About.File = file.Name
+		k = &known
 	}
 	decided := class == fault.Unknown || class == fault.Interrupted
 	for each := range fault.All(err) {
 		if said, ok := each.(interface{ Class() fault.Class }); decided && (!ok || said.Class() != class) {
 			continue
 		}
-		text, more := a.hintOf(each, err, about)
+		text, more := k.one(each, err)
 		if hint == "" {
 			hint = text
 		}
@@ -51,60 +56,60 @@ func (a *app) explain(err error, class fault.Class) (hint string, detail any) {
 	}
 	switch {
 	case hint != "":
-	case class == fault.Interrupted && a.command != "watch": // there it is the usual end
+	case class == fault.Interrupted && k.Command != "watch": // there it is the usual end
 		hint = "run the same command again: nothing is half done"
 	case class == fault.Failed:
-		hint = a.hintOtherwise(err)
+		hint = k.otherwise(err)
 	}
-	return about.in(hint), detail
+	return k.About.in(hint), detail
 }
 
-// hintOf is what one error knows, of all that there are in whole.
-func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) {
+// one is what one error knows, of all that there are in whole.
+func (k *Known) one(err, whole error) (hint string, detail any) {
 	switch e := err.(type) {
-	case *hintedError:
-		return e.hint, nil
+	case *Error:
+		return e.Hint, nil
 
 	// What is on the disk.
 	case *durable.UnknownStateError:
-		if a.makesFile() {
-			return "look whether it is there, and whole: tbctl verify " + shellWord(e.Path) + "; or write it again, with --force", nil
+		if k.makesFile() {
+			return "look whether it is there, and whole: tbctl verify " + shell.File(e.Path) + "; or write it again, with --force", nil
 		}
-		return "find out what is on the disk: tbctl status " + shellWord(e.Path), nil
+		return "find out what is on the disk: tbctl status " + shell.File(e.Path), nil
 	case *install.ReadBackError:
-		return "find out what is on the disk: tbctl verify " + shellWord(e.Target), nil
+		return "find out what is on the disk: tbctl verify " + shell.File(e.Target), nil
 	case *durable.SyncError:
-		return a.hintSync(e), nil
+		return k.ofSync(e), nil
 	case *install.PlanError:
-		return a.hintPlan(e), nil
+		return k.ofPlan(e), nil
 	case *fsatomic.AttributeError:
-		return a.hintAttribute(e), nil
+		return k.ofAttribute(e), nil
 	case *durable.BusyError:
 		return "wait for it: --wait 1m", e.Holder
 	case *durable.ScratchError:
 		if errors.Is(e, syscall.EFBIG) {
 			return "this process may not write files of that size: ulimit -f unlimited", nil
 		}
-		return "it is kept in a temporary file for a moment: name a directory that can be written and has room for it: TMPDIR=DIR " + typed(a.line), nil
+		return "it is kept in a temporary file for a moment: name a directory that can be written and has room for it: TMPDIR=DIR " + k.Line.String(), nil
 	case *install.UnknownFenceError:
-		return a.hintUnknownFence(e), nil
+		return k.ofUnknownFence(e), nil
 	case *install.StateError:
-		return hintState(e), nil
+		return ofState(e), nil
 	case *install.JournalError:
 		if errors.Is(e, syscall.EIO) || errors.Is(e, syscall.ENOTCONN) || errors.Is(e, syscall.ESTALE) {
 			return "", nil
 		}
-		return "run it as root, or name a history that may be read: --state-dir DIR (now " + a.stateDir() + ")", nil
-	case *fileError:
-		return a.hintFile(e), nil
+		return "run it as root, or name a history that may be read: --state-dir DIR (now " + k.StateDir() + ")", nil
+	case *input.FileError:
+		return k.ofFile(e), nil
 
 	// The artifact.
 	case *install.RejectedError:
-		return a.hintRejected(e, about)
+		return k.ofRejected(e)
 	case *release.ArtifactError:
-		return hintArtifact(e)
+		return ofArtifact(e)
 	case *inspect.NotMultiversionError:
-		return hintStranger(e.Kind), e.Kind
+		return Stranger(e.Kind), e.Kind
 	case *multiversion.FormatError:
 		switch {
 		case e.Rule == multiversion.RuleRead:
@@ -112,9 +117,9 @@ func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) 
 		case multiversion.IsPlain(e):
 			return hintPlain, e
 		}
-		return a.hintFindings(about), e
+		return k.Findings(), e
 	case *archive.FormatError:
-		return hintArchive(e), e
+		return ofArchive(e), e
 	case *pack.RefusalError:
 		switch {
 		case e.Class() != fault.Rejected:
@@ -130,18 +135,18 @@ func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) 
 		case errors.Is(e, install.ErrNotBinary):
 			return "if it really is to be replaced, move it away first: " + moveAway(e.Target), nil
 		case e.Report != nil && e.Err == nil: // else the cause knows
-			return a.hintFit(e.Report, e.Plain), nil
+			return k.Fit(e.Report, e.Plain), nil
 		}
 	case *fleet.FencedError:
-		return a.hintFenced(e), e.Stored
+		return k.ofFenced(e), e.Stored
 	case *install.HearsayError:
-		return "if that is the data file of its replica, name it: " + a.typedWith("--data-file", e.DataFile), nil
+		return "if that is the data file of its replica, name it: " + k.Line.With("--data-file", e.DataFile), nil
 	case *host.UnknownReleaseError:
 		return "run it as root, or say which release runs: --running RELEASE" + ignoring(" --ignore-process "+strconv.Itoa(e.Process.PID)), nil
 	case *host.StillRunsError:
 		return "stop it, then run the same command again", nil
 	case *host.RememberedError:
-		return "run it as root, or say which release runs: --running RELEASE; if the file no longer belongs to a replica of {target}: --forget-data-file " + shellWord(e.Name), nil
+		return "run it as root, or say which release runs: --running RELEASE; if the file no longer belongs to a replica of {target}: --forget-data-file " + shell.File(e.Name), nil
 	case *host.DataFileError:
 		if errors.Is(e, fs.ErrNotExist) {
 			return "check the name; tbctl status shows the data files of the replicas that run", nil
@@ -149,33 +154,33 @@ func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) 
 
 	case *datafile.QuorumError:
 		if e.Reason != datafile.ErrNoCopy { //nolint:errorlint // a reason is one of those
-			return hintRunning(a, e, about), nil
+			return ofRunning(k, e), nil
 		}
 	case *datafile.VersionError:
-		return hintRunning(a, e, about), nil
+		return ofRunning(k, e), nil
 
 	// The place that releases come from.
 	case *release.UnavailableError:
-		return hintUnavailable(e), e.Evidence
+		return ofUnavailable(e), e.Evidence
 	case *release.TokenError:
-		return hintOfToken(e), nil
+		return ofToken(e), nil
 	case *release.RateLimitError:
 		return "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", e
 	case *release.TransferError:
-		return hintNetwork(e, e.Kept), e
+		return ofNetwork(e, e.Kept), e
 	case *release.HTTPError:
 		if !errors.Is(e, release.ErrNotFound) {
-			return hintNetwork(e, false), nil
+			return ofNetwork(e, false), nil
 		}
 	case *tls.CertificateVerificationError, *net.OpError:
-		return hintNetwork(e, false), nil
+		return ofNetwork(e, false), nil
 	}
 	for _, entry := range namedHints {
 		is, ok := err.(interface{ Is(error) bool })
 		switch {
 		case err != entry.err && !(ok && is.Is(entry.err)): //nolint:errorlint // this error, without those in it
 		case entry.ask != nil:
-			return entry.ask(a, whole, about), nil
+			return entry.ask(k, whole), nil
 		default:
 			return entry.hint, nil
 		}
@@ -187,14 +192,14 @@ func (a *app) hintOf(err, whole error, about subject) (hint string, detail any) 
 var namedHints = []struct {
 	err  error
 	hint string
-	ask  func(a *app, whole error, about subject) string // instead, where the command line or another error decides
+	ask  func(k *Known, whole error) string // instead, where the command line or another error decides
 }{
 	{err: fsatomic.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
 	{err: vfs.ErrRace, hint: "something else changed it at the same moment: run the same command again"},
 	{err: verify.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
 
 	// What is installed.
-	{err: fsatomic.ErrNoOld, ask: hintNoOld},
+	{err: fsatomic.ErrNoOld, ask: ofNoOld},
 	{err: install.ErrStateVersion, hint: "use the tbctl that wrote it, or a newer one"},
 	{err: install.ErrNotExecutable, hint: "if it is the right file: chmod u+x {target}-old"},
 	{err: install.ErrNotBack, hint: "this goes back: tbctl rollback {target}"},
@@ -216,8 +221,8 @@ var namedHints = []struct {
 	{err: fsatomic.ErrDirNotWritable, hint: "run it as root or as the directory's owner: sudo tbctl …"},
 	{err: fsatomic.ErrSticky, hint: "run it as root or as the file's owner: sudo tbctl …"},
 	{err: fsatomic.ErrMountPoint, hint: "something is mounted on the file itself: umount it, or change what it is mounted from"},
-	{err: vfs.ErrNoSpace, ask: hintNoSpace},
-	{err: syscall.EDQUOT, ask: hintNoSpace},
+	{err: vfs.ErrNoSpace, ask: ofNoSpace},
+	{err: syscall.EDQUOT, ask: ofNoSpace},
 	{err: fsatomic.ErrNoInodes, hint: "remove some files from the target's file system"},
 	{err: fsatomic.ErrOldKind, hint: "move away what stands at {target}-old"},
 	{err: vfs.ErrDangling, hint: "mend or remove the symbolic link"},
@@ -225,31 +230,31 @@ var namedHints = []struct {
 	{err: vfs.ErrMagicLink, hint: "look at where the links lead (namei -l PATH), and name the file itself"},
 	{err: vfs.ErrLinkOwner, hint: "name the file itself: a link that anybody may have put there is not followed"},
 	{err: fsatomic.ErrOldOwner, hint: "look at who put {target}-old there, and move it away; if it is the right file, name it by what sha256sum prints: --sha256 HEX"},
-	{err: fsatomic.ErrDelete, ask: hintDelete},
+	{err: fsatomic.ErrDelete, ask: ofDelete},
 	{err: fsatomic.ErrRename, hint: "that file system, or a security module of this host, lets no file be renamed there: install elsewhere"},
 	{err: fsatomic.ErrInode, hint: "move away the leftover that the message names"},
 	{err: vfs.ErrLinkLoop, hint: "mend the symbolic links"},
 	{err: vfs.ErrDirectory, hint: "name the file, not its directory: {target}/tigerbeetle"},
 	{err: vfs.ErrNotRegular, hint: "name a regular file, or a place where nothing is"},
-	{err: vfs.ErrNoDirectory, ask: hintNoDirectory},
+	{err: vfs.ErrNoDirectory, ask: ofNoDirectory},
 	{err: vfs.ErrNoCurrent, hint: hintNoCurrent},
-	{err: fsatomic.ErrLockFile, ask: hintAway},
-	{err: fsatomic.ErrStateKind, ask: hintAway},
+	{err: fsatomic.ErrLockFile, ask: ofAway},
+	{err: fsatomic.ErrStateKind, ask: ofAway},
 	{err: install.ErrNotSupported, hint: "tbctl inspect and tbctl verify work here"},
-	{err: install.ErrNotUTF8, hint: hintUTF8},
+	{err: install.ErrNotUTF8, hint: UTF8},
 
 	// The source, and data files.
 	{err: release.ErrTag, hint: "tbctl releases lists the releases; a file is named with its path, such as ./tigerbeetle"},
-	{err: release.ErrPlatform, hint: "one of --platform " + strings.Join(texts(release.Platforms()), ", ")},
+	{err: release.ErrPlatform, ask: ofPlatform},
 	{err: release.ErrNotListable, hint: "only GitHub, directories and tbctl store serve list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL"},
-	{err: release.ErrOption, ask: hintOption},
-	{err: release.ErrNotFound, ask: hintNotFound},
+	{err: release.ErrOption, ask: ofOption},
+	{err: release.ErrNotFound, ask: ofNotFound},
 	{err: release.ErrEndedEarly, hint: "was the connection lost, or did the command before the pipe fail? send it again"},
 	{err: release.ErrRedirect, hint: hintRedirect},
 	{err: release.ErrIdle, hint: hintWay},
 	{err: datafile.ErrNoCopy, hint: hintNoDataFile},
 	{err: datafile.ErrFileKind, hint: hintNoDataFile},
-	{err: datafile.ErrNoRelease, ask: hintRunning},
+	{err: datafile.ErrNoRelease, ask: ofRunning},
 
 	// What the system says, where nothing more is known.
 	{err: fs.ErrExist, hint: "choose another name, or replace it: --force"},
@@ -267,38 +272,33 @@ var namedHints = []struct {
 	{err: syscall.ENOMEM, hint: "this host, or the control group of the service, is out of memory"},
 }
 
-// hintOtherwise is for failures that nothing is known of but what the system says.
-func (a *app) hintOtherwise(err error) string {
+// otherwise is for failures that nothing is known of but what the system says.
+func (k *Known) otherwise(err error) string {
 	if path, ok := errors.AsType[*fs.PathError](err); ok && errors.Is(err, fs.ErrNotExist) {
-		return "check the name: ls -ld " + shellWord(filepath.Dir(path.Path))
+		return "check the name: ls -ld " + shell.File(filepath.Dir(path.Path))
 	}
-	return strings.Join(strings.Fields("tbctl "+a.command+" --help"), " ")
+	return strings.Join(strings.Fields("tbctl "+k.Command+" --help"), " ")
 }
 
-// hintSync is about a failed fsync.
-func (a *app) hintSync(err *durable.SyncError) string {
+// ofSync is about a failed fsync.
+func (k *Known) ofSync(err *durable.SyncError) string {
 	switch {
-	case err.Swapped && a.makesFile():
+	case err.Swapped && k.makesFile():
 		return "the file is in place but may be gone after a power cut: sync, or write it again, with --force"
 	case err.Swapped:
 		return "the new file is in place but may be gone after a power cut: sync, then tbctl status {target}"
-	case a.makesFile():
+	case k.makesFile():
 		return "the disk may be failing: nothing was put at the name; look at the kernel's log (dmesg)"
 	}
 	return "the disk may be failing; the target was not replaced: look at the kernel's log (dmesg), and at the target: tbctl verify {target}"
 }
 
-// makesFile reports whether the command writes an ordinary file, which is no target.
-func (a *app) makesFile() bool {
-	return slices.Contains([]string{"download", "extract", "pack"}, a.command)
-}
-
-// hintPlan is about all that hinders an installation in that place. Its attributes come after the place.
-func (a *app) hintPlan(plan *install.PlanError) string {
+// ofPlan is about all that hinders an installation in that place. Its attributes come after the place.
+func (k *Known) ofPlan(plan *install.PlanError) string {
 	var hints []string
 	for _, problem := range plan.Problems {
 		if class := fault.Of(problem); class == plan.Class() || class != fault.Refused {
-			if hint, _ := a.explain(problem, fault.None); hint != "" && !slices.Contains(hints, hint) {
+			if hint, _ := k.Explain(problem, fault.None); hint != "" && !slices.Contains(hints, hint) {
 				hints = append(hints, hint)
 			}
 		}
@@ -306,11 +306,11 @@ func (a *app) hintPlan(plan *install.PlanError) string {
 	return strings.Join(hints, "; ")
 }
 
-// hintAttribute is about an attribute that cannot be set. A rollback puts the file itself back, which keeps its
+// ofAttribute is about an attribute that cannot be set. A rollback puts the file itself back, which keeps its
 // owner or gets that of the installed one; a copy can get another.
-func (a *app) hintAttribute(err *fsatomic.AttributeError) string {
+func (k *Known) ofAttribute(err *fsatomic.AttributeError) string {
 	if mode, ok := errors.AsType[*fsatomic.ModeError](err); ok {
-		return a.hintMode(mode)
+		return k.ofMode(mode)
 	}
 	if !errors.Is(err, fsatomic.ErrOwner) {
 		return "run it as root on a file system that stores the attribute; or take the attribute from the installed file first (setcap -r, setfattr -x, setfacl -b)"
@@ -322,26 +322,26 @@ func (a *app) hintAttribute(err *fsatomic.AttributeError) string {
 	case os.Geteuid() == 0:
 		root = "run it outside of this container, whose root may not do that, or "
 	}
-	if a.command == "rollback" {
+	if k.Command == "rollback" {
 		return root + "put a copy of it back, which may have another owner: tbctl install {target}-old {target} --allow-downgrade " + owner
 	}
 	return root + "say " + owner
 }
 
-// hintMode is about a mode that a file system does not keep. A replica needs no more than that its owner may
+// ofMode is about a mode that a file system does not keep. A replica needs no more than that its owner may
 // execute the file.
-func (a *app) hintMode(err *fsatomic.ModeError) string {
+func (k *Known) ofMode(err *fsatomic.ModeError) string {
 	switch {
 	case err.Got&0o100 == 0:
 		return "that file system lets no file be executed by its owner: install on another one"
-	case a.command == "rollback":
+	case k.Command == "rollback":
 		return "put a copy of it back, with a mode that the file system keeps: tbctl install {target}-old {target} --allow-downgrade --mode " + err.Got.String()
 	}
 	return "that file system keeps " + err.Got.String() + ", with which a replica can be started too: --mode " + err.Got.String()
 }
 
-// hintState is about what is beside the target and not a state. What else is wrong has a hint of its own.
-func hintState(err *install.StateError) string {
+// ofState is about what is beside the target and not a state. What else is wrong has a hint of its own.
+func ofState(err *install.StateError) string {
 	var system syscall.Errno
 	var sync *durable.SyncError
 	if errors.As(err, &system) || errors.As(err, &sync) || errors.Is(err, install.ErrStateVersion) || errors.Is(err, vfs.ErrNoSpace) || errors.Is(err, fsatomic.ErrChanged) {
@@ -350,17 +350,17 @@ func hintState(err *install.StateError) string {
 	return "move away what stands there, and run the same command again: " + moveAway(err.Path)
 }
 
-// hintDelete is about a file system on which nothing can be deleted.
-func hintDelete(_ *app, err error, _ subject) string {
+// ofDelete is about a file system on which nothing can be deleted.
+func ofDelete(_ *Known, err error) string {
 	hint := "that file system, or a security module of this host, lets no file be deleted there: install elsewhere"
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
-		hint += "; the file is empty, and may go when that is allowed: rm " + shellWord(path.Path)
+		hint += "; the file is empty, and may go when that is allowed: rm " + shell.File(path.Path)
 	}
 	return hint
 }
 
-// hintAway is about what stands at a name of tbctl's own.
-func hintAway(_ *app, err error, _ subject) string {
+// ofAway is about what stands at a name of tbctl's own.
+func ofAway(_ *Known, err error) string {
 	hint := "move away what stands there, and run the same command again"
 	if path, ok := errors.AsType[*fs.PathError](err); ok {
 		hint += ": " + moveAway(path.Path)
@@ -369,49 +369,57 @@ func hintAway(_ *app, err error, _ subject) string {
 }
 
 // moveAway is the command that does so, and keeps it.
-func moveAway(path string) string { return "mv " + shellWord(path) + " " + shellWord(path+".away") }
+func moveAway(path string) string { return "mv " + shell.File(path) + " " + shell.File(path+".away") }
 
-func hintNoOld(_ *app, _ error, about subject) string {
-	if name, ok := strings.CutSuffix(about.target, "-old"); ok {
-		return "name the installed binary: tbctl rollback " + shellWord(name)
+func ofNoOld(k *Known, _ error) string {
+	if name, ok := strings.CutSuffix(k.About.Target, "-old"); ok {
+		return "name the installed binary: tbctl rollback " + shell.File(name)
 	}
 	return "there is nothing to go back to: see what was done where with tbctl history; this installs another: tbctl install RELEASE {target}"
 }
 
-func hintNoSpace(_ *app, err error, _ subject) string {
+func ofNoSpace(_ *Known, err error) string {
 	if errors.Is(err, syscall.EDQUOT) {
 		return "the quota of its owner there is used up: quota -s shows it; make room, have it raised, or name another place"
 	}
 	return "make room in that file system (df), or name another place; the new file is beside the old one until it takes its place"
 }
 
-func hintNoDirectory(a *app, _ error, about subject) string {
-	if a.command != "install" && !a.makesFile() {
+func ofNoDirectory(k *Known, _ error) string {
+	if k.Command != "install" && !k.makesFile() {
 		return "check the name"
 	}
-	if strings.HasSuffix(about.target, "/") {
+	if strings.HasSuffix(k.About.Target, "/") {
 		return "make the directory first, and name the file in it: {target}/tigerbeetle"
 	}
 	return "make the directory first: mkdir -p \"$(dirname {target})\""
 }
 
-func hintOption(a *app, err error, _ subject) string {
+func ofOption(k *Known, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "check the name; tbctl config shows which flag, variable or file says it"
 	}
-	return "tbctl " + a.command + " --help"
+	return "tbctl " + k.Command + " --help"
 }
 
-func hintNotFound(a *app, _ error, _ subject) string {
-	if a.command == "releases" {
-		return hintMirror
+func ofNotFound(k *Known, _ error) string {
+	if k.Command == "releases" {
+		return Mirror
 	}
 	return "check the name; tbctl releases lists what there is"
 }
 
-// hintRunning is about a data file that does not tell its release.
-func hintRunning(a *app, _ error, _ subject) string {
-	if a.command == "exec" {
+func ofPlatform(*Known, error) string {
+	var names []string
+	for _, platform := range release.Platforms() {
+		names = append(names, string(platform))
+	}
+	return "one of --platform " + strings.Join(names, ", ")
+}
+
+// ofRunning is about a data file that does not tell its release.
+func ofRunning(k *Known, _ error) string {
+	if k.Command == "exec" {
 		return "say which release is to run: --release RELEASE"
 	}
 	return "say which release runs instead: --running RELEASE"
@@ -419,18 +427,10 @@ func hintRunning(a *app, _ error, _ subject) string {
 
 // Hints that are given at several places.
 const (
+	UTF8           = "rename the file or directory first: history, locks and JSON documents hold names in UTF-8"
+	Mirror         = "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from"
 	hintTooLarge   = "no release is that large: look at what the source sends"
 	hintNoDataFile = "name a TigerBeetle data file: tbctl status shows those of the replicas that run, and tbctl inspect what a file is"
-	hintMirror     = "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from"
 	hintNoCurrent  = "cd to a directory that is there, or name the file from /" // where the shell's directory is gone
 	hintUntrusted  = "do not use this file: get it again from a source that you trust"
 )
-
-// texts are values as a list.
-func texts[T ~string](values []T) []string {
-	var list []string
-	for _, value := range values {
-		list = append(list, string(value))
-	}
-	return list
-}

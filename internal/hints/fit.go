@@ -1,4 +1,4 @@
-package main
+package hints
 
 import (
 	"slices"
@@ -9,8 +9,8 @@ import (
 	"github.com/tbctl/tbctl/verify"
 )
 
-// hintFit says what to do about a refusal.
-func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
+// Fit says what to do about a refusal.
+func (k *Known) Fit(report *verify.ReplaceReport, plain bool) string {
 	if plain {
 		return "say which release the installed executable is: --from-plain RELEASE"
 	}
@@ -30,23 +30,23 @@ func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 			return "if going back is meant, say what the cluster needs and allow it: --data-file FILE (or --running RELEASE) --allow-downgrade, " +
 				"with the replicas stopped also --stopped; or, if {target}-old is what you want: tbctl rollback {target}"
 		case verify.CheckOverlap:
-			return a.hintBetween(report, finding) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
+			return k.ofBetween(report, finding) + "; if the cluster runs another release, say which: --running RELEASE, or --data-file FILE"
 		case verify.CheckRunning:
-			return a.hintBetween(report, finding) + a.hintStrange(report)
+			return k.ofBetween(report, finding) + k.ofStrange(report)
 		case verify.CheckReached:
-			return a.hintBetween(report, finding) + "; if the cluster is another one now, say what it needs: --data-file FILE, or --running RELEASE"
+			return k.ofBetween(report, finding) + "; if the cluster is another one now, say what it needs: --data-file FILE, or --running RELEASE"
 		case verify.CheckOffered:
-			if len(a.host.Processes) == 0 {
+			if len(k.Host.Processes) == 0 {
 				return "no replica was seen here; if it is stopped, or runs nowhere else from {target}, say so: --stopped; or go forward, with a file that holds all that may have been offered"
 			}
 			return "a replica that holds a newer release in memory still upgrades to it: stop the replica, say --stopped --data-file FILE, " +
-				"and start it again; or go forward, with a file that holds all that was offered" + a.hintStrange(report)
+				"and start it again; or go forward, with a file that holds all that was offered" + k.ofStrange(report)
 		case verify.CheckUnseen:
 			say := "say what the replicas need: --running RELEASE, or --data-file FILE"
-			if elsewhere := render.LookElsewhere(a.host.Unseen, "tbctl …"); elsewhere != "" {
+			if elsewhere := render.LookElsewhere(k.Host.Unseen, "tbctl …"); elsewhere != "" {
 				say = elsewhere + "; or " + say
 			}
-			return say + leaveOut(a.host.Unseen)
+			return say + leaveOut(k.Host.Unseen)
 		case verify.CheckPlatform:
 			if first := report.Findings[0]; first.Name == verify.CheckPlatform && first.Status == verify.Held { // it is this host's
 				return "what is installed there is for another platform: is it the right target? If it is to be replaced, move it away first: mv {target} {target}.away"
@@ -57,12 +57,12 @@ func (a *app) hintFit(report *verify.ReplaceReport, plain bool) string {
 	return ""
 }
 
-// hintStrange says how to leave out the processes of users whom nothing is believed, if one
+// ofStrange says how to leave out the processes of users whom nothing is believed, if one
 // of them needs what the file lacks.
-func (a *app) hintStrange(report *verify.ReplaceReport) string {
+func (k *Known) ofStrange(report *verify.ReplaceReport) string {
 	const flagsMax = 5
 	flags, count := "", 0
-	for _, stranger := range a.host.Strangers {
+	for _, stranger := range k.Host.Strangers {
 		flag := " --ignore-process " + strconv.Itoa(stranger.PID)
 		needed := slices.ContainsFunc(report.Findings, func(finding verify.Finding) bool {
 			return finding.Status == verify.Failed && finding.Release == stranger.Release &&
@@ -76,13 +76,13 @@ func (a *app) hintStrange(report *verify.ReplaceReport) string {
 	return ignoring(flags)
 }
 
-// hintBetween is about a file that lacks the release that the cluster is at.
-func (a *app) hintBetween(report *verify.ReplaceReport, lacking verify.Finding) string {
+// ofBetween is about a file that lacks the release that the cluster is at.
+func (k *Known) ofBetween(report *verify.ReplaceReport, lacking verify.Finding) string {
 	if !report.Behind(lacking) {
 		return "install a release in between first: tbctl releases shows which"
 	}
 	hint := "a cluster does not go back: install a release that holds " + lacking.Release.String() + ", see tbctl releases"
-	if a.onCommandLine["running"] && lacking.Name == verify.CheckRunning {
+	if k.Running && lacking.Name == verify.CheckRunning {
 		hint += "; or is --running right? tbctl status shows what runs"
 	}
 	return hint
