@@ -25,7 +25,7 @@ func Decide(in Input) Decision {
 		r.act()
 	} else {
 		for _, s := range r.sights {
-			s.reached = s.atGoal()
+			s.reached, s.state.Step = s.atGoal(), s.step()
 		}
 	}
 	return r.end()

@@ -39,7 +39,7 @@ type Input struct {
 
 	Options  Options
 	Memory   Memory    // what the last Decide of this run returned; the zero value for the first
-	Running  []Action  // that have begun and not ended
+	Running  []Action  // that had begun, and had not ended when the looks began
 	Outcomes []Outcome // of those that have ended since the last Decide
 }
 

@@ -15,6 +15,34 @@ func (s *sight) atGoal() bool {
 	return s.allRun()
 }
 
+// step is how far the cluster is by what was seen alone, for a run that changes nothing any more.
+func (s *sight) step() Step {
+	phase := func(phase Phase) bool {
+		return slices.ContainsFunc(s.hosts, func(h *seen) bool { return s.ofPlan(h) && h.o.Fence.Phase == phase })
+	}
+	switch {
+	case s.allRun():
+		return StepDone
+	case s.begun():
+		return StepPromoting
+	case phase(PhaseAborting):
+		return StepAborting
+	case s.sure > 0 && s.c.Replicas-s.sure == s.c.Holdback:
+		return StepArmed
+	case s.sure > 0:
+		return StepArming
+	case phase(PhaseAborted) && s.given():
+		return StepAborted
+	case phase(PhaseStopped) && s.given():
+		return StepStopped
+	case s.state.Checked == len(s.hosts):
+		return StepStaged
+	case s.state.Staged == len(s.hosts):
+		return StepChecking
+	}
+	return StepStaging
+}
+
 // given says that no run of the plan has a place of the cluster.
 func (s *sight) given() bool {
 	return !slices.ContainsFunc(s.hosts, func(h *seen) bool { return h.o == nil || s.ofPlan(h) && h.o.Fence.Phase.Holds() })

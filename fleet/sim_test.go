@@ -137,6 +137,7 @@ type simWorld struct {
 	chaos       bool
 	failures    []string
 	trace       []string
+	restless    bool // views change, replicas start again at once, and requests come late, all of it often
 	quiet       int  // how seldom something happens
 	mv          bool // somebody else changes files in this schedule
 	stats       *simStats
@@ -181,6 +182,9 @@ func newSim(seed uint64, stats *simStats) *simWorld {
 	w.previous = &simFile{digestOf("b"), multiversion.Checksum{0xbb}, Artifact{Release: from, Releases: []multiversion.Release{from}}}
 	w.other = &simFile{digestOf("c"), multiversion.Checksum{0xcc}, Artifact{Release: to, Releases: next.Releases, Visits: next.Visits}}
 	w.mv, w.quiet = w.chance(8), []int{1, 1, 3, 8}[w.rng.IntN(4)]
+	if w.restless = w.chance(3); w.restless {
+		w.quiet = 2
+	}
 	w.plan = &Plan{Version: PlanVersion, Author: "ana", Generation: 3, Artifact: next}
 	for i := range w.between(1, 2) {
 		w.addCluster(fmt.Sprintf("c%d", i), i+1, []int{1, 2, 3, 3, 3, 5, 6}[w.rng.IntN(7)], btoi(w.chance(4)), from)
@@ -233,6 +237,9 @@ func (w *simWorld) start(r *simReplica) {
 	w.pids++
 	r.alive, r.stranded, r.pid, r.born, r.running, r.stopped = true, false, w.pids, w.now, r.durable, 0
 	r.serves = w.now + w.between(2, 4)
+	if w.restless {
+		r.serves = w.now
+	}
 	w.take(r)
 }
 
@@ -617,7 +624,7 @@ func (k *simController) send(a Action) {
 	q := &simRequest{action: a, controller: k, arrives: w.now + w.between(0, 1)}
 	q.answers = q.arrives + w.between(1, 2)
 	q.gives = w.now + 8
-	if w.chaos && w.chance(6) {
+	if w.chaos && (w.chance(6) || w.restless && w.chance(3)) {
 		q.arrives = w.now + w.between(1, 30)
 		q.answers = q.arrives + 1
 	}
@@ -726,6 +733,12 @@ func (w *simWorld) disturb() {
 	case w.chance(100):
 		c.view, c.viewAt = c.view+1, w.now
 		w.log("%s: view %d", c.plan.Name, c.view)
+	case w.restless && w.chance(12):
+		c.view, c.viewAt = c.view+1, w.now
+		w.log("%s: view %d", c.plan.Name, c.view)
+	case w.restless && w.chance(12) && r.alive:
+		w.log("replica %d of %s is started again", r.index, c.plan.Name)
+		w.kill(r, w.now)
 	case w.mv && w.chance(60):
 		file := w.artifact
 		if w.chance(4) {

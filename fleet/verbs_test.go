@@ -380,7 +380,13 @@ func TestDecideAbort(t *testing.T) {
 		}
 	}
 	runScenes(t, GoalAbort, 3, 10*time.Second, map[string]sceneCase{
-		"nothing was done":                       {func(s *scene) {}, "="},
+		"nothing was done": {func(s *scene) {}, "="},
+		"given back, and one is armed": {begun(func(s *scene) {
+			restored(s, "a0")
+			s.at("a1").Installed.SHA256 = digestOf("b")
+			s.phase(PhaseStopped, "a0", "a1", "a2")
+			s.Epoch = 3
+		}), "claim a0 (claiming)"},
 		"claims first":                           {func(s *scene) { s.armed("a0") }, "claim a0 (claiming)"},
 		"claims, and nothing armed":              {func(s *scene) { s.ours() }, "phase a0 aborting, phase a1 aborting, phase a2 aborting (restoring)"},
 		"it is noted first":                      {begun(func(s *scene) { s.phase(PhaseArmed, "a0", "a1") }), "phase a0 aborting, phase a1 aborting (restoring)"},
@@ -473,6 +479,49 @@ func TestDecideWaves(t *testing.T) {
 		test.change(s)
 		if got := said(s.after(test.later)); got != test.want {
 			t.Errorf("%s: %s\nwant %s", name, got, test.want)
+		}
+	}
+}
+
+// TestDecideAsked has a swap asked for whose answer is lost, and then the view change so that its host would be held back. The
+// request may still arrive, so that no other host is armed in its place.
+func TestDecideAsked(t *testing.T) {
+	t.Parallel()
+	s := newScene(t, GoalArm, 3)
+	s.ours()
+	view(s, 5)
+	s.armed("a0")
+	d := Decide(s.Input)
+	if said(d) != "swap a2 armed (swapping)" {
+		t.Fatal(said(d))
+	}
+	s.Memory, s.Outcomes = d.Memory, []Outcome{{d.Actions[0], &Problem{Reason: "lost", Message: "no answer"}, fault.Failed}}
+	view(s, 6)
+	if d := Decide(s.Input); said(d) != "swap a2 armed (swapping)" {
+		t.Error(said(d))
+	}
+}
+
+// TestDecideShows holds what a run shows that may change nothing any more.
+func TestDecideShows(t *testing.T) {
+	t.Parallel()
+	for want, change := range map[Step]func(s *scene){
+		StepStaging:   func(s *scene) { s.at("a1").Stored, s.at("a1").Checked = false, false },
+		StepChecking:  func(s *scene) { s.at("a1").Checked = false },
+		StepStaged:    func(s *scene) { s.ours() },
+		StepArming:    func(s *scene) { s.ours(); s.armed("a0") },
+		StepArmed:     func(s *scene) { s.ours(); s.armed("a0", "a1") },
+		StepPromoting: func(s *scene) { s.ours(); s.armed("a0", "a1", "a2") },
+		StepDone:      func(s *scene) { s.ours(); s.upgraded("a0", "a1", "a2") },
+		StepAborting:  func(s *scene) { s.ours(); s.armed("a0"); s.phase(PhaseAborting, "a0", "a1", "a2") },
+		StepAborted:   func(s *scene) { s.ours(); s.phase(PhaseAborted, "a0", "a1", "a2") },
+		StepStopped:   func(s *scene) { s.ours(); s.phase(PhaseStopped, "a0", "a1", "a2") },
+	} {
+		s := newScene(t, GoalPromote, 3)
+		change(s)
+		s.Memory.Fenced = &Problem{Reason: ProblemEpoch, Message: "another run has it"}
+		if d := Decide(s.Input); d.Clusters[0].Step != want || len(d.Actions) > 0 || !d.Done || d.Class != fault.Fenced {
+			t.Errorf("%s: %s, %s", want, d.Clusters[0].Step, said(d))
 		}
 	}
 }

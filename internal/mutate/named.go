@@ -226,4 +226,100 @@ var namedMutants = []namedMutant{
 		return nil, nil`,
 		tests: "./depot ^TestReadFaults$",
 	},
+	{
+		name: "a cluster is promoted before it was stable for the whole period", file: "fleet/stable.go",
+		old: `if len(s.state.Misses) > 0 || since < s.options.Stable {`, new: `if len(s.state.Misses) > 0 {`,
+		tests: "./fleet ^TestSimulation$",
+	},
+	{
+		name: "a cluster is armed and promoted though nothing was claimed", file: "fleet/forward.go",
+		old: `|| !s.claimed() || !s.arm() {`, new: `|| !s.arm() {`,
+		tests: "./fleet ^TestSimulation$",
+	},
+	{
+		name: "a cluster is armed when its first host alone is claimed", file: "fleet/forward.go",
+		old: `return all && before`, new: `return s.hosts[0].ours`,
+		tests: "./fleet ^TestSimulation$",
+	},
+	{
+		name: "what was seen while the claims were under way counts", file: "fleet/forward.go",
+		old: `return all && before`, new: `return all`,
+		tests: "./fleet ^TestDecideClaims$",
+	},
+	{
+		name: "a primary is held back", file: "fleet/sight.go",
+		old: `s.isPrimary(a), s.isPrimary(b); a != b {`, new: `s.isPrimary(a), s.isPrimary(b); a != b && false {`,
+		tests: "./fleet ^TestDecideArm$",
+	},
+	{
+		name: "one replica is held back where two must be", file: "fleet/sight.go",
+		old: `if held += count; held >= s.c.Holdback {`, new: `if held += count; held >= 1 {`,
+		tests: "./fleet ^TestSimulation$",
+	},
+	{
+		name: "what a dead replica has offered is forgotten", file: "fleet/sight.go",
+		old: `	case r == nil:
+		return true, false`, new: `	case r == nil:
+		return false, false`,
+		tests: "./fleet ^TestDecideArm$",
+	},
+	{
+		name: "a swap that may still arrive is forgotten", file: "fleet/forward.go",
+		old: `s.memory.Asked[placeKey(h.key)] = true`, new: `s.memory.Asked[placeKey(h.key)] = false`,
+		tests: "./fleet ^TestDecideAsked$",
+	},
+	{
+		name: "a swap that could complete the quorum is done while arming", file: "fleet/forward.go",
+		old: `if s.may+more >= s.state.Quorum && h.h.Voting() > 0 {`, new: `if s.may+more > s.state.Quorum && h.h.Voting() > 0 {`,
+		tests: "./fleet ^TestDecideArm$",
+	},
+	{
+		name: "a replica that was started again is taken for the same", file: "fleet/stable.go",
+		old: `(before.PID != now.PID || !before.Started.Equal(now.Started)) {`, new: `(before.PID != now.PID && before.PID == 0) {`,
+		tests: "./fleet ^TestSimulation$",
+	},
+	{
+		name: "a view that changed is taken for the same", file: "fleet/stable.go",
+		old: `if s.view != s.own.View {`, new: `if s.view < s.own.View {`,
+		tests: "./fleet ^TestSimulation$",
+	},
+	{
+		name: "a promotion that began is not seen", file: "fleet/sight.go",
+		old: `if s.c.Replicas-s.sure < s.c.Holdback {`, new: `if s.c.Replicas-s.sure < 0 {`,
+		tests: "./fleet ^TestDecideAbort$",
+	},
+	{
+		name: "after the promotion began the previous files are put back", file: "fleet/abort.go",
+		old: `case s.begun() || s.state.Upgraded > 0:`, new: `case s.state.Upgraded > 0:`,
+		tests: "./fleet ^TestSimulation$",
+	},
+	{
+		name: "the next previous file is put back before the cluster is calm", file: "fleet/abort.go",
+		old: `if len(s.state.Misses) > 0 || since < AbortCalm {`, new: `if len(s.state.Misses) > 0 {`,
+		tests: "./fleet ^TestDecideAbort$",
+	},
+	{
+		name: "an abort is over while replicas are armed", file: "fleet/abort.go",
+		old: `|| s.offersNewer(r) || r.ArmedUnseen != "" {
+				return false`, new: `|| r.ArmedUnseen != "" {
+				return false`,
+		tests: "./fleet ^TestDecideAbort$",
+	},
+	{
+		name: "a cluster is done before its data says so", file: "fleet/sight.go",
+		old: `return r != nil && r.Running == s.plan.Artifact.Release && r.Durable == s.plan.Artifact.Release`, new: `return r != nil && r.Running == s.plan.Artifact.Release`,
+		tests: "./fleet ^TestDecidePromote$",
+	},
+	{
+		name: "a run that is done has upgraded only one replica", file: "fleet/sight.go",
+		old: `			if !s.runsIt(r) {
+				return false`, new: `			if !s.runsIt(r) {
+				return true`,
+		tests: "./fleet ^TestSimulation$",
+	},
+	{
+		name: "another run is passed over", file: "fleet/decide.go",
+		old: `case f.Epoch > s.in.Epoch, f.Epoch == s.in.Epoch`, new: `case f.Epoch > s.in.Epoch && false, f.Epoch == s.in.Epoch`,
+		tests: "./fleet ^TestDecideClaims$",
+	},
 }
