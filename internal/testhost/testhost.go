@@ -238,8 +238,15 @@ func (h *Host) WriteFile(path string, content []byte, mode os.FileMode) {
 // Cut takes the host out of the network, and Connect puts it back.
 func (h *Host) Cut() { h.link("down") }
 
-// Connect puts the host back into the network.
-func (h *Host) Connect() { h.link("up") }
+// Connect puts the host back into the network. What the controller's end has concluded meanwhile, that there is no way to
+// it, is forgotten.
+func (h *Host) Connect() {
+	h.tb.Helper()
+	h.link("up")
+	if output, err := h.fleet.Command("ip", "neigh", "flush", "dev", "br0").CombinedOutput(); err != nil {
+		h.tb.Fatalf("%s: %v\n%s", h.Name, err, output)
+	}
+}
 
 func (h *Host) link(to string) {
 	h.tb.Helper()
