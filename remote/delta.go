@@ -1,10 +1,8 @@
 package remote
 
 import (
-	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,14 +13,13 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
-	"github.com/tbctl/tbctl/multiversion"
 )
 
 // An artifact is sent as far as the host lacks it.
 //
 //	GET /v1/held?target=T  -> HeldAnswer: which executables it has
-//	PUT /v1/store/sha256/HEX/delta?target=T  a line of JSON, DeltaRequest, and what the recipe lacks, as package delta
-//	    compresses it -> DeltaAnswer, when the artifact is durable
+//	PUT /v1/store/sha256/HEX/delta?target=T  a delta: a line of JSON, delta.Head, and what the recipe lacks, compressed
+//	    -> DeltaAnswer, when the artifact is durable
 //
 // An executable that turns out to be damaged is named in the [ErrorAnswer], so that it can be sent again without that.
 const (
@@ -37,22 +34,12 @@ type HeldAnswer struct {
 	LeftOut     []host.LeftOut        `json:"left_out"`
 }
 
-// DeltaRequest says how an artifact is put together.
-type DeltaRequest struct {
-	Recipe delta.Recipe `json:"recipe"`
-	// Dictionary is the executable with which what follows is compressed; nil: none.
-	Dictionary *multiversion.Checksum `json:"dictionary,omitempty"`
-}
-
 // DeltaAnswer is what an artifact became, and of how many bytes.
 type DeltaAnswer struct {
 	Artifact depot.Artifact `json:"artifact"`
 	Came     int64          `json:"came"`  // bytes of the request
 	There    int64          `json:"there"` // bytes of the artifact that the host had
 }
-
-// errDelta says that what was sent is not what the host can put together.
-var errDelta = fault.New(fault.Rejected, "what was sent cannot be put together")
 
 // Held asks a host which executables it has for a target.
 func (s *Session) Held(ctx context.Context, target string) (HeldAnswer, error) {
@@ -118,17 +105,17 @@ func (h *Host) rebuilt(r *http.Request, came io.Reader) (DeltaAnswer, error) {
 		return DeltaAnswer{}, err
 	}
 	defer end()
-	request, rest, err := readDelta(came)
+	head, rest, err := delta.ReadHead(came)
 	if err != nil {
 		return DeltaAnswer{}, err
 	}
 	held := host.OpenHeld(h.Installer.FS, target, h.Store)
 	defer held.Close()
-	writer, err := h.Store.Create(request.Recipe.Size)
+	writer, err := h.Store.Create(head.Recipe.Size)
 	if err != nil {
 		return DeltaAnswer{}, err
 	}
-	if err := request.rebuild(r.Context(), writer, held.Held, rest); err != nil {
+	if err := head.Rebuild(r.Context(), writer, held.Held, rest); err != nil {
 		var seed *delta.SeedError
 		if errors.As(err, &seed) && held.Name(seed.Checksum) != "" {
 			err = fmt.Errorf("%s: %w", held.Name(seed.Checksum), err)
@@ -136,76 +123,8 @@ func (h *Host) rebuilt(r *http.Request, came io.Reader) (DeltaAnswer, error) {
 		return DeltaAnswer{}, errors.Join(err, writer.Abort())
 	}
 	artifact, err := writer.Commit(r.Context(), digest)
-	_, lacking := request.Recipe.Lacking()
-	return DeltaAnswer{Artifact: artifact, There: request.Recipe.Size - lacking}, err
-}
-
-// readDelta reads the line in front of what is compressed, and returns what follows it.
-func readDelta(r io.Reader) (DeltaRequest, io.Reader, error) {
-	buffered := bufio.NewReaderSize(r, RequestSizeMax)
-	line, err := buffered.ReadSlice('\n')
-	var request DeltaRequest
-	switch {
-	case errors.Is(err, bufio.ErrBufferFull):
-		return request, nil, fault.New(fault.Usage, fmt.Sprintf("the recipe has more than %d bytes", RequestSizeMax))
-	case err != nil:
-		return request, nil, fmt.Errorf("read the recipe: %w", err)
-	}
-	if err := json.Unmarshal(line, &request); err != nil {
-		return request, nil, fault.New(fault.Usage, "not a recipe: "+fault.JSON(err).Error())
-	}
-	if err := request.Recipe.Check(); err != nil {
-		return request, nil, fault.New(fault.Usage, err.Error())
-	}
-	return request, buffered, nil
-}
-
-// rebuild writes the artifact to w.
-func (d DeltaRequest) rebuild(ctx context.Context, w io.Writer, held delta.Held, rest io.Reader) error {
-	var dictionary []byte
-	if d.Dictionary != nil {
-		var err error
-		if dictionary, err = held.Dictionary(*d.Dictionary); err != nil {
-			return err
-		}
-	}
-	sent := &failing{Reader: rest}
-	inflated, err := delta.NewReader(sent, dictionary)
-	if err != nil {
-		return err
-	}
-	defer inflated.Close()
-	reader := &failing{Reader: inflated}
-	err = d.Recipe.Rebuild(ctx, w, held, reader)
-	if err == nil {
-		var more [1]byte
-		var count int
-		if count, err = io.ReadFull(reader, more[:]); count > 0 {
-			return fmt.Errorf("%w: more came than the recipe lacks", errDelta)
-		} else if errors.Is(err, io.EOF) {
-			err = nil
-		}
-	}
-	ended := errors.Is(err, io.ErrUnexpectedEOF) && !errors.As(err, new(*delta.SeedError))
-	if (reader.err != nil || ended) && sent.err == nil { // all that came could be read, and is to blame
-		return fmt.Errorf("%w: %w", errDelta, err)
-	}
-	return err
-}
-
-// failing remembers why it could not be read to its end.
-type failing struct {
-	io.Reader
-
-	err error
-}
-
-func (f *failing) Read(data []byte) (int, error) {
-	count, err := f.Reader.Read(data)
-	if err != nil && !errors.Is(err, io.EOF) {
-		f.err = err
-	}
-	return count, err
+	_, lacking := head.Recipe.Lacking()
+	return DeltaAnswer{Artifact: artifact, There: head.Recipe.Size - lacking}, err
 }
 
 // counted counts what is read.

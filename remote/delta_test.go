@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -101,7 +100,7 @@ func digestOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-func ship(t testing.TB, data []byte, kept *Kept) *Shipment {
+func ship(t testing.TB, data []byte, kept *delta.Kept) *Shipment {
 	t.Helper()
 	s, err := Ship(digestOf(data), bytes.NewReader(data), kept)
 	if err != nil {
@@ -325,7 +324,7 @@ func TestOwnDamage(t *testing.T) {
 }
 
 // deltaBody is the body of a request.
-func deltaBody(t testing.TB, request DeltaRequest, dictionary, rest []byte) []byte {
+func deltaBody(t testing.TB, request delta.Head, dictionary, rest []byte) []byte {
 	t.Helper()
 	line, err := json.Marshal(request)
 	if err != nil {
@@ -349,14 +348,14 @@ func TestHostileDelta(t *testing.T) {
 	r := newReceiver(t, one)
 	content := []byte("a whole artifact")
 	digest := digestOf(content)
-	literal := func(size int) DeltaRequest {
-		return DeltaRequest{Recipe: delta.Recipe{Size: int64(size), Segments: []delta.Segment{{Size: int64(size)}}}}
+	literal := func(size int) delta.Head {
+		return delta.Head{Recipe: delta.Recipe{Size: int64(size), Segments: []delta.Segment{{Size: int64(size)}}}}
 	}
 	good := deltaBody(t, literal(len(content)), nil, content)
 	foreign := multiversion.ChecksumOf([]byte("elsewhere"))
 	unknown := literal(len(content))
 	unknown.Dictionary = &foreign
-	seed := DeltaRequest{Recipe: delta.Recipe{Size: 100, Segments: []delta.Segment{{Size: 100, Executable: &foreign}}}}
+	seed := delta.Head{Recipe: delta.Recipe{Size: 100, Segments: []delta.Segment{{Size: 100, Executable: &foreign}}}}
 	many := literal(1)
 	many.Recipe.Segments = slices.Repeat(many.Recipe.Segments, 4000)
 	for name, tc := range map[string]struct {
@@ -413,7 +412,8 @@ func TestSendIsCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer session.Close()
-	body, err := ship(t, next, nil).make(t.Context(), ship(t, next, nil).request(nil))
+	shipment := ship(t, next, nil)
+	body, err := shipment.press.Make(t.Context(), shipment.file, shipment.head(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -446,7 +446,7 @@ func (s stopping) Read([]byte) (int, error) {
 func TestMadeOnce(t *testing.T) {
 	t.Parallel()
 	_, one, next := binaries(t)
-	kept := &Kept{vfs.OS(), filepath.Join(t.TempDir(), "deltas")}
+	kept := &delta.Kept{FS: vfs.OS(), Dir: filepath.Join(t.TempDir(), "deltas")}
 	shipment := ship(t, next, kept)
 	var hosts sync.WaitGroup
 	for range 3 {
@@ -459,8 +459,8 @@ func TestMadeOnce(t *testing.T) {
 	}
 	hosts.Wait()
 	names := keptIn(t, kept)
-	if len(shipment.made) != 1 || len(names) != 1 {
-		t.Fatalf("%d were made, and %q is kept", len(shipment.made), names)
+	if len(names) != 1 {
+		t.Fatalf("%q is kept", names)
 	}
 	// What is kept is sent: it shows by one of another content that is whole.
 	path := filepath.Join(kept.Dir, names[0])
@@ -483,7 +483,7 @@ func TestMadeOnce(t *testing.T) {
 	r.has(t, next)
 }
 
-func keptIn(t *testing.T, kept *Kept) []string {
+func keptIn(t *testing.T, kept *delta.Kept) []string {
 	t.Helper()
 	entries, err := os.ReadDir(kept.Dir)
 	if err != nil {
@@ -496,37 +496,15 @@ func keptIn(t *testing.T, kept *Kept) []string {
 	return names
 }
 
-// TestKeptMax holds that no more is kept than may be, and what is not of its kind stays.
-func TestKeptMax(t *testing.T) {
-	t.Parallel()
-	kept := &Kept{vfs.OS(), t.TempDir()}
-	other := filepath.Join(kept.Dir, "notes")
-	if err := os.WriteFile(other, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for number := range keptMax + 3 {
-		kept.put(fmt.Sprintf("%03d", number), []byte{byte(number)})
-	}
-	if names := keptIn(t, kept); len(names) != keptMax+1 || !slices.Contains(names, "notes") {
-		t.Errorf("%d: %q", len(names), names)
-	}
-	if got := kept.get(fmt.Sprintf("%03d", keptMax+2)); !bytes.Equal(got, []byte{keptMax + 2}) {
-		t.Errorf("%v", got)
-	}
-	if got := kept.get("000"); got != nil {
-		t.Errorf("the oldest is there: %v", got)
-	}
-}
-
 // FuzzDelta holds that no request stores a file of another SHA-256, or takes more than it may.
 func FuzzDelta(f *testing.F) {
 	content := []byte("a whole artifact")
-	literal := DeltaRequest{Recipe: delta.Recipe{Size: int64(len(content)), Segments: []delta.Segment{{Size: int64(len(content))}}}}
+	literal := delta.Head{Recipe: delta.Recipe{Size: int64(len(content)), Segments: []delta.Segment{{Size: int64(len(content))}}}}
 	f.Add(deltaBody(f, literal, nil, content))
 	f.Add([]byte(`{"recipe":{"size":3,"segments":[{"size":3,"executable":"00000000000000000000000000000000"}]}}` + "\n"))
 	held := delta.Held{multiversion.ChecksumOf(content): bytes.NewReader(content)}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		request, rest, err := readDelta(bytes.NewReader(body))
+		request, rest, err := delta.ReadHead(bytes.NewReader(body))
 		if err != nil {
 			return
 		}
@@ -534,7 +512,7 @@ func FuzzDelta(f *testing.F) {
 			return
 		}
 		var made bytes.Buffer
-		err = request.rebuild(t.Context(), &made, held, rest)
+		err = request.Rebuild(t.Context(), &made, held, rest)
 		if size := int64(made.Len()); size > request.Recipe.Size || err == nil && size != request.Recipe.Size {
 			t.Errorf("%d bytes of %d: %v", size, request.Recipe.Size, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 
+	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
@@ -30,7 +31,7 @@ var ErrArtifact = fault.New(fault.Rejected, "the artifact in the store of this m
 
 // OpenArtifact opens an artifact of a store, reads and verifies all of it, and says what a plan has of it. What is made to be sent
 // is kept for another run; nil: nowhere. The caller closes it.
-func OpenArtifact(ctx context.Context, store *depot.Depot, digest string, kept *remote.Kept) (*Artifact, fleet.Artifact, error) {
+func OpenArtifact(ctx context.Context, store *depot.Depot, digest string, kept *delta.Kept) (*Artifact, fleet.Artifact, error) {
 	artifact, facts, err := openArtifact(ctx, store, digest, kept)
 	if err != nil {
 		return nil, fleet.Artifact{}, fmt.Errorf("artifact sha256:%s: %w", digest, err)
@@ -38,7 +39,7 @@ func OpenArtifact(ctx context.Context, store *depot.Depot, digest string, kept *
 	return artifact, facts, nil
 }
 
-func openArtifact(ctx context.Context, store *depot.Depot, digest string, kept *remote.Kept) (_ *Artifact, facts fleet.Artifact, err error) {
+func openArtifact(ctx context.Context, store *depot.Depot, digest string, kept *delta.Kept) (_ *Artifact, facts fleet.Artifact, err error) {
 	stored, err := store.Stat(digest)
 	if err != nil {
 		return nil, facts, err

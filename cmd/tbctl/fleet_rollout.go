@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/hints"
@@ -204,7 +205,7 @@ func (a *app) openPlanned(plan *fleet.Plan, named string) (*rollout.Artifact, er
 	if err != nil {
 		return nil, err
 	}
-	kept := &remote.Kept{FS: vfs.OS(), Dir: filepath.Join(store.Dir(), "deltas")}
+	kept := &delta.Kept{FS: vfs.OS(), Dir: filepath.Join(store.Dir(), "deltas")}
 	a.progress.Start("verifying the artifact", -1)
 	artifact, _, err := rollout.OpenArtifact(a.ctx, store, strings.TrimPrefix(plan.Artifact.SHA256, "sha256:"), kept)
 	a.progress.Done()
