@@ -22,6 +22,7 @@ var rooms = map[string][]string{
 	everyones:                  {},
 	"completions":              {},
 	"internal/candidates":      {"completions", "depot", "depot/shelf", "install", "multiversion", "release", "watch", "internal/archive", "vfs"},
+	"internal/cmdline":         {"fsatomic", "install", "internal/config", "internal/hints", "internal/input", "internal/shell", "internal/term", "multiversion", "release", "vfs", "watch"},
 	"internal/config":          {"vfs"},
 	"internal/demo":            {"multiversion", "pack", "release", "durable", "vfs"},
 	"internal/hints":           {"datafile", "durable", "extract", "fleet", "fsatomic", "host", "inspect", "install", "internal/archive", "internal/input", "internal/render", "internal/shell", "multiversion", "pack", "release", "remote", "replica", "verify", "vfs", "watch"},
@@ -76,7 +77,7 @@ var rooms = map[string][]string{
 
 // external says which packages alone may import a module of others.
 var external = map[string][]string{
-	"github.com/alecthomas/kong":        {"cmd/tbctl", "completions", "internal/manual"},
+	"github.com/alecthomas/kong":        {"cmd/tbctl", "internal/cmdline", "completions", "internal/manual"},
 	"github.com/charmbracelet/lipgloss": {"internal/term"},
 	"github.com/schollz/progressbar/v3": {"internal/term"},
 	"github.com/cenkalti/backoff/v5":    {"release"},

@@ -14,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
@@ -72,8 +73,8 @@ func run(args []string, std streams, getenv func(string) string) int {
 		return int(exitDone)
 	}
 	a := &app{in: std.in, std: std, getenv: getenv, line: args}
-	a.global.Color = earlyColor(args)
-	a.global.JSON = earlyFlag(args, "--json")
+	a.global.Color = cmdline.Color(args)
+	a.global.JSON = cmdline.HasFlag(args, "--json")
 	a.openStreams()
 	ctx, stop := interrupt.Context(context.Background())
 	defer stop()
@@ -82,8 +83,8 @@ func run(args []string, std streams, getenv func(string) string) int {
 		return a.dispatch(args)
 	})
 	if stuck, ok := errors.AsType[*interrupt.StuckError](err); ok { // a is the command's, which may still go on
-		left := &app{ctx: ctx, std: std, getenv: getenv, line: args, command: earlyCommand(args)}
-		left.global.Color, left.global.JSON = earlyColor(args), earlyFlag(args, "--json")
+		left := &app{ctx: ctx, std: std, getenv: getenv, line: args, command: cmdline.Command(args)}
+		left.global.Color, left.global.JSON = cmdline.Color(args), cmdline.HasFlag(args, "--json")
 		left.openStreams()
 		return left.finish(stuck)
 	}
@@ -93,18 +94,6 @@ func run(args []string, std streams, getenv func(string) string) int {
 // known is what hints may say of the command line.
 func (a *app) known() *hints.Known {
 	return &hints.Known{Command: a.command, Line: a.line, About: a.about, StateDir: a.stateDir, Running: a.onCommandLine["running"], Host: a.host}
-}
-
-// earlyCommand is the command that the arguments name.
-func earlyCommand(args []string) string {
-	var words []string
-	for _, arg := range args[:min(len(args), 2)] {
-		if strings.HasPrefix(arg, "-") || len(words) == 1 && words[0] != "fleet" && words[0] != "store" {
-			break
-		}
-		words = append(words, arg)
-	}
-	return strings.Join(words, " ")
 }
 
 // grace is how long the command may go on after a signal: by its whole name, or by its first word.
@@ -128,33 +117,6 @@ var graces = map[string]interrupt.Grace{
 func (a *app) openStreams() {
 	a.out = term.New(a.std.out, a.global.Color, a.getenv)
 	a.err = term.New(a.std.err, a.global.Color, a.getenv)
-}
-
-// earlyFlag looks for a flag before the arguments are parsed, so that a usage
-// error is printed in the form that was asked for.
-func earlyFlag(args []string, flag string) bool {
-	for _, arg := range args {
-		if arg == "--" {
-			return false
-		}
-		if arg == flag || arg == flag+"=true" {
-			return true
-		}
-	}
-	return false
-}
-
-func earlyColor(args []string) term.Color {
-	for index, arg := range args {
-		value, ok := strings.CutPrefix(arg, "--color=")
-		if !ok && arg == "--color" && index+1 < len(args) {
-			value, ok = args[index+1], true
-		}
-		if ok && (value == string(term.ColorAlways) || value == string(term.ColorNever)) {
-			return term.Color(value)
-		}
-	}
-	return term.ColorAuto
 }
 
 // note says something to a person on standard error, unless --quiet or --json.

@@ -18,18 +18,3 @@ func TestGrace(t *testing.T) {
 		}
 	}
 }
-
-func TestEarlyCommand(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		args []string
-		want string
-	}{
-		{nil, ""}, {[]string{"--json", "status"}, ""}, {[]string{"status", "/opt/tb"}, "status"}, {[]string{"fleet", "status", "tb0"}, "fleet status"},
-		{[]string{"store"}, "store"}, {[]string{"store", "--json"}, "store"},
-	} {
-		if got := earlyCommand(test.args); got != test.want {
-			t.Errorf("%q: %q, want %q", test.args, got, test.want)
-		}
-	}
-}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 
 	"github.com/tbctl/tbctl/completions"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/shell"
@@ -92,7 +92,7 @@ func newCommandParser(word string, settings *config.Config, out io.Writer, width
 }
 
 func parserOptions(settings *config.Config, out io.Writer, width int) []kong.Option {
-	return append(mappers(),
+	return append(cmdline.Mappers(),
 		kong.Name("tbctl"),
 		kong.Description(description),
 		kong.ExplicitGroups(groups),
@@ -100,7 +100,7 @@ func parserOptions(settings *config.Config, out io.Writer, width int) []kong.Opt
 		kong.Exit(func(int) { panic(errHelpShown) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
 		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault, "store": "/var/lib/tbctl/store for root"},
-		kong.Resolvers(configured(settings)),
+		kong.Resolvers(cmdline.Configured(settings)),
 	)
 }
 
@@ -112,7 +112,7 @@ func (a *app) dispatch(args []string) (err error) {
 	if args[0] == "help" {
 		args = append(slices.Clone(args[1:]), "--help")
 	}
-	if versionAsked(args) {
+	if cmdline.VersionAsked(args) {
 		a.command = "version"
 		return (&versionCmd{}).Run(a)
 	}
@@ -128,9 +128,12 @@ func (a *app) dispatch(args []string) (err error) {
 	if err != nil {
 		return fmt.Errorf("grammar: %w", err)
 	}
-	own, program := ownArguments(parser.Model.Node, args)
-	a.global.JSON = earlyFlag(own, "--json")
-	if err := cmp.Or(checkArguments(own), a.checkValues(parser, own)); err != nil {
+	own, program := cmdline.Own(parser.Model.Node, args)
+	a.global.JSON = cmdline.HasFlag(own, "--json")
+	if err := cmdline.CheckArguments(own); err != nil {
+		return err
+	}
+	if a.command, err = cmdline.CheckValues(parser, own); err != nil {
 		return err
 	}
 	defer func() {
@@ -150,8 +153,8 @@ func (a *app) dispatch(args []string) (err error) {
 		return a.lostResult(a.out.Err()) // of the help text
 	}
 	if err != nil {
-		a.command = commandOf(err)
-		return usageError(a, err)
+		a.command = cmdline.CommandOf(err)
+		return cmdline.Explain(a.line, err)
 	}
 	if a.global != *given {
 		a.global = *given
@@ -168,26 +171,16 @@ func (a *app) dispatch(args []string) (err error) {
 	}
 	interrupt.Set(a.ctx, a.grace())
 	a.prepare(parsed)
-	if err := a.checkTarget(parsed); err != nil {
+	if err := cmdline.CheckTarget(parsed, a.command, a.line); err != nil {
 		return err
 	}
 	for _, skipped := range loaded.Skipped {
 		a.warn("the configuration %s is not read: %v; to use it as root, name it: %s=%s", skipped.Path, skipped.Err, config.Variable, shell.File(skipped.Path))
 	}
-	if err := checkVariables(); err != nil && a.command != "version" {
+	if err := cmdline.CheckVariables(reflect.TypeFor[cli]()); err != nil && a.command != "version" {
 		return err
 	}
 	return parsed.Run(a)
-}
-
-// versionAsked reports whether the arguments ask for the version and nothing else.
-func versionAsked(args []string) bool {
-	for _, arg := range args {
-		if arg != "--version" && arg != "--json" {
-			return false
-		}
-	}
-	return slices.Contains(args, "--version")
 }
 
 // prepare keeps what the command line is about, and what the configuration command and the progress need.
@@ -216,47 +209,4 @@ func (a *app) prepare(parsed *kong.Context) {
 			a.onCommandLine[element.Flag.Name] = true
 		}
 	}
-}
-
-// checkVariables refuses variables that are named like tbctl's settings and are none: one
-// may be a misspelt safeguard.
-func checkVariables() error {
-	names := config.Variables()
-	if len(names) == 0 {
-		return nil
-	}
-	known := map[string]bool{config.Variable: true}
-	addVariables(known, reflect.TypeFor[cli]())
-	for _, name := range names {
-		if !known[name] {
-			return usage("unset "+name+", or see its right name: tbctl install --help", "the environment's %s is no setting of tbctl", name)
-		}
-	}
-	return nil
-}
-
-// addVariables adds the variables that set something in a part of the grammar.
-func addVariables(known map[string]bool, part reflect.Type) {
-	for index := range part.NumField() {
-		field := part.Field(index)
-		if names := field.Tag.Get("env"); names != "" {
-			for name := range strings.SplitSeq(names, ",") {
-				known[name] = true
-			}
-		}
-		_, command := field.Tag.Lookup("cmd")
-		_, embedded := field.Tag.Lookup("embed")
-		if command || embedded {
-			addVariables(known, field.Type)
-		}
-	}
-}
-
-// commandOf returns the command that a usage error is about, or "".
-func commandOf(err error) string {
-	var parse *kong.ParseError
-	if errors.As(err, &parse) && parse.Context != nil && parse.Context.Selected() != nil {
-		return strings.TrimPrefix(parse.Context.Selected().FullPath(), "tbctl ")
-	}
-	return ""
 }

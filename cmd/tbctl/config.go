@@ -11,10 +11,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alecthomas/kong"
-
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
@@ -66,23 +65,11 @@ func loadConfig(getenv func(string) string) (*config.Config, error) {
 	return &config.Config{}, usage(hint, "%w", err)
 }
 
-// configured sets a flag that neither the command line nor the environment sets.
-func configured(loaded *config.Config) kong.Resolver {
-	return kong.ResolverFunc(func(_ *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
-		for _, variable := range flag.Tag.Envs {
-			if os.Getenv(variable) != "" { // set, but empty, is not set
-				return nil, nil
-			}
-		}
-		return loaded.Value(flag.Name), nil
-	})
-}
-
 // checkEnvironment refuses variables that name a file by a relative path, and those that
 // are not UTF-8.
 func checkEnvironment(getenv func(string) string) error {
 	for _, name := range config.Variables() {
-		if err := checkUTF8("the environment's "+name, os.Getenv(name)); err != nil {
+		if err := cmdline.CheckUTF8("the environment's "+name, os.Getenv(name)); err != nil {
 			return err
 		}
 	}

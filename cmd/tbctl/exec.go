@@ -3,9 +3,6 @@ package main
 import (
 	"fmt"
 	"path/filepath"
-	"strings"
-
-	"github.com/alecthomas/kong"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/extract"
@@ -33,53 +30,6 @@ Examples:
   tbctl exec --release 0.17.7 /usr/local/bin/tigerbeetle -- version
   tbctl exec --data-file 0_0.tigerbeetle tigerbeetle -- start --addresses=3000 0_0.tigerbeetle
 ` + exitHelp(exitRejected, "the file is damaged, or does not hold the release")
-}
-
-// ownArguments parts the arguments of "tbctl exec" at the first that is the program's: the
-// one after FILE that is not a flag of tbctl, or what follows --. All of another command's
-// are its own.
-func ownArguments(model *kong.Node, args []string) (own, program []string) {
-	if args[0] != "exec" {
-		return args, nil
-	}
-	takes := flagsOf(model, "exec")
-	file := false
-	for index := 1; index < len(args); index++ {
-		arg := args[index]
-		name, _, joined := strings.Cut(arg, "=")
-		value, known := takes[name]
-		switch {
-		case arg == "--":
-			return args[:index:index], args[index:]
-		case known && value && !joined:
-			index++ // its value
-		case known, !file && strings.HasPrefix(arg, "-"):
-		case file:
-			return args[:index:index], append([]string{"--"}, args[index:]...)
-		default:
-			file = true
-		}
-	}
-	return args, nil
-}
-
-// flagsOf are a command's flags as they are typed, and whether each takes a value.
-func flagsOf(model *kong.Node, command string) map[string]bool {
-	takes := make(map[string]bool)
-	for _, node := range model.Children {
-		if node.Name != command {
-			continue
-		}
-		for _, group := range node.AllFlags(false) {
-			for _, flag := range group {
-				takes["--"+flag.Name] = !flag.IsBool()
-				if flag.Short != 0 {
-					takes["-"+string(flag.Short)] = !flag.IsBool()
-				}
-			}
-		}
-	}
-	return takes
 }
 
 // Run replaces this process.

@@ -6,14 +6,12 @@ import (
 	"runtime"
 	"time"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/hints"
-	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
-	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -69,7 +67,7 @@ func (c *installCmd) Run(a *app) error {
 	if err := checkTime("--wait-armed", c.WaitArmed); err != nil {
 		return err
 	}
-	if err := c.checkOrder(a); err != nil {
+	if err := cmdline.CheckOrder(a.line, c.Source, c.Target); err != nil {
 		return err
 	}
 	site := a.site(a.target(c.Target), c.Fit.said())
@@ -107,45 +105,6 @@ func (c *installCmd) Run(a *app) error {
 		return c.foreseeArmed(a, site, outcome)
 	}
 	return c.waitArmed(a, site, outcome)
-}
-
-// checkOrder refuses arguments that look as if they stood in the wrong order: a target
-// that is named like a release or a host or is an archive, and a source at which tbctl installs.
-func (c *installCmd) checkOrder(a *app) error {
-	if c.Target == "" {
-		return nil
-	}
-	if !release.IsTag(c.Target) {
-		if err := a.checkHere(c.Target); err != nil {
-			return err
-		}
-		return c.checkFiles(a)
-	}
-	if _, err := vfs.Lstat(c.Target); err == nil {
-		return nil
-	}
-	hint := "a file of that name is written ./" + c.Target
-	if !release.IsTag(c.Source) {
-		hint = "the release comes first: " + a.line.Swapped(c.Source, c.Target)
-	}
-	return usage(hint, "the target %s is named like a release", c.Target)
-}
-
-func (c *installCmd) checkFiles(a *app) error {
-	there, err := input.Open(c.Target)
-	if err != nil {
-		return nil // the plan says what is wrong with it
-	}
-	defer there.Close()
-	swapped := "the source comes first; is it the other way round? " + a.line.Swapped(c.Source, c.Target)
-	if zip, err := there.IsZip(); err == nil && zip {
-		return usage(swapped, "the target %s is a zip archive", c.Target)
-	}
-	if fsatomic.HasLock(vfs.OS(), c.Source) && !fsatomic.HasLock(vfs.OS(), c.Target) {
-		return usage(swapped+"; if it is meant: "+a.line.Retyped(c.Source, "-")+" < "+shell.File(c.Source),
-			"the source %s is a place where tbctl installs, and the target %s is none yet", c.Source, c.Target)
-	}
-	return nil
 }
 
 // expected are the releases that a binary of this tag may say it is.

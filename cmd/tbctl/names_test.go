@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/testbin"
 )
 
@@ -111,7 +112,7 @@ func TestOwnArguments(t *testing.T) {
 		{"exec f --release", "exec f --release", ""},
 		{"exec -- f x", "exec", "-- f x"},
 	} {
-		own, program := ownArguments(parser.Model.Node, strings.Fields(test.line))
+		own, program := cmdline.Own(parser.Model.Node, strings.Fields(test.line))
 		if strings.Join(own, " ") != test.own || strings.Join(program, " ") != test.program {
 			t.Errorf("%s: %q and %q, want %q and %q", test.line, own, program, test.own, test.program)
 		}

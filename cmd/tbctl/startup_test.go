@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/tbctl/tbctl/internal/cmdline"
 )
 
 // BenchmarkParser is what every command pays before it begins.
@@ -62,8 +64,8 @@ func TestCommandParser(t *testing.T) {
 	}
 }
 
-// TestAddVariables holds that the variables are those of the parser.
-func TestAddVariables(t *testing.T) {
+// TestVariables holds that the variables are those of the parser.
+func TestVariables(t *testing.T) {
 	t.Parallel()
 	var grammar cli
 	parser, err := newParser(&grammar, nil, io.Discard, 80)
@@ -84,8 +86,7 @@ func TestAddVariables(t *testing.T) {
 		}
 		return next(nil)
 	})
-	got := make(map[string]bool)
-	addVariables(got, reflect.TypeFor[cli]())
+	got := cmdline.Variables(reflect.TypeFor[cli]())
 	if len(want) == 0 || !maps.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
