@@ -132,6 +132,7 @@ func (d *drafter) cluster(entry *Cluster) {
 	for i := range c.places {
 		c.host(&c.places[i])
 	}
+	c.roomUnseen()
 	c.members()
 	c.releases()
 	if c.id == "" || c.runs == 0 {
@@ -294,6 +295,19 @@ func (d *draft) room(p *place) {
 	}
 }
 
+// roomUnseen tells of hosts whose room could not be compared.
+func (d *draft) roomUnseen() {
+	var hosts []string
+	for _, p := range d.places {
+		if p.Room < 0 || p.StoreRoom < 0 && !p.Stored {
+			hosts = append(hosts, p.host.Name)
+		}
+	}
+	if len(hosts) > 0 {
+		d.note(ProblemRoomUnseen, "whether there is room for the artifact could not be seen on %s: each host looks before a file comes", strings.Join(hosts, ", "))
+	}
+}
+
 // replica checks what one replica shows by itself.
 func (d *draft) replica(p *place, r *Replica) {
 	who := fmt.Sprintf("process %d", r.PID)
@@ -420,29 +434,31 @@ func (d *draft) releases() {
 	}
 }
 
-// advisories finds what is known of the artifact, of the releases on the way and of leaving what runs.
+// advisories finds what is known of the releases on the way, and of leaving what runs.
 func (d *draft) advisories() {
-	digest := strings.TrimPrefix(d.artifact.SHA256, "sha256:")
-	subjects := []advisory.Subject{
-		{About: advisory.AboutFile, Release: d.artifact.Release, SHA256: []string{digest}},
-		{About: advisory.AboutLeaving, Release: d.runs},
-	}
+	subjects := []advisory.Subject{{About: advisory.AboutLeaving, Release: d.runs}}
 	for _, hop := range d.artifact.Hops(d.runs) {
 		if hop != d.artifact.Release {
 			subjects = append(subjects, advisory.Subject{About: advisory.AboutHop, Release: hop})
 		}
 	}
+	d.advise(d.name, subjects...)
+}
+
+// advise says what is known of releases: those to skip are obstacles, unless the operator goes on despite that.
+func (d *drafter) advise(cluster string, subjects ...advisory.Subject) {
 	for _, notice := range advisory.Of(subjects...) {
-		if !notice.Skip {
-			d.note(ProblemLeaving, "%s", notice.Message)
-			continue
+		p := Problem{Cluster: cluster, Replica: -1, Reason: ProblemAdvisory, Message: notice.Message, Note: true}
+		if notice.Skip {
+			p.Reason = ProblemSkip
+			if p.Note = slices.Contains(d.options.Despite, notice.ID); p.Note {
+				d.despite[notice.ID] = true
+				p.Message += "; the plan goes on despite it"
+			} else {
+				p.Hint = "take another release, or add --despite " + notice.ID
+			}
 		}
-		if slices.Contains(d.options.Despite, notice.ID) {
-			d.despite[notice.ID] = true
-			d.note(ProblemSkip, "%s; the plan goes on despite it", notice.Message)
-			continue
-		}
-		d.problem(nil, -1, ProblemSkip, "take another release, or add --despite "+notice.ID, "%s", notice.Message)
+		d.add(p)
 	}
 }
 
@@ -503,6 +519,10 @@ func (d *draft) lacks(installed *InstalledFile) int64 {
 func (d *drafter) whole(inventory Inventory) {
 	add := func(reason ProblemReason, note bool, format string, args ...any) {
 		d.add(Problem{Replica: -1, Reason: reason, Note: note, Message: fmt.Sprintf(format, args...)})
+	}
+	if len(d.plan.Clusters) > 0 {
+		digest := strings.TrimPrefix(d.artifact.SHA256, "sha256:")
+		d.advise("", advisory.Subject{About: advisory.AboutFile, Release: d.artifact.Release, SHA256: []string{digest}})
 	}
 	for _, id := range d.options.Despite {
 		if !d.despite[id] {

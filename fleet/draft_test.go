@@ -117,7 +117,7 @@ func TestDraftProblems(t *testing.T) {
 		"room to the byte":             {func(w *world) { w.observations[2].Room = 158 << 20 }, ""},
 		"no room in the store":         {func(w *world) { w.observations[2].StoreRoom = 158<<20 - 1 }, "no-room"},
 		"no room, and it is stored":    {func(w *world) { w.observations[2].StoreRoom, w.observations[2].Stored = 0, true }, ""},
-		"room not known":               {func(w *world) { w.observations[2].Room = -1 }, ""},
+		"room not known":               {func(w *world) { w.observations[2].Room = -1 }, "-room-unseen"},
 		"another processor":            {func(w *world) { w.observations[2].Platform = multiversion.PlatformAArch64Linux }, "platform"},
 		"macOS":                        {func(w *world) { w.observations[2].Platform = multiversion.PlatformUniversalMacOS }, "not-linux"},
 		"Windows":                      {func(w *world) { w.observations[2].Platform = multiversion.PlatformX86_64Windows }, "not-linux"},
@@ -151,11 +151,11 @@ func TestDraftProblems(t *testing.T) {
 		"a downgrade": {func(w *world) {
 			w.artifact.Release, w.artifact.Releases, w.artifact.Visits = release("0.17.1"), releases("0.17.1"), nil
 		}, "downgrade lacks-running"},
-		"a release to skip": {func(w *world) { w.artifact.Release = release("0.17.6"); w.artifact.Releases[3] = release("0.17.6") }, "-leaving skip"},
+		"a release to skip": {func(w *world) { w.artifact.Release = release("0.17.6"); w.artifact.Releases[3] = release("0.17.6") }, "-advisory skip"},
 		"a release to skip, despite": {func(w *world) {
 			w.artifact.Release, w.options.Despite = release("0.17.6"), []string{"skip-0.17.5"}
 			w.artifact.Releases[3] = release("0.17.6")
-		}, "-leaving -skip"},
+		}, "-advisory -skip"},
 		"a hop to skip": {func(w *world) {
 			w.artifact.Releases, w.artifact.Visits = releases("0.17.2", "0.17.5", "0.17.8"), releases("0.17.5")
 		}, "skip"},

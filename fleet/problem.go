@@ -56,9 +56,10 @@ const (
 	ProblemCountDiffers ProblemReason = "count-differs"     // the data files do not agree on how many replicas there are
 	ProblemSkip         ProblemReason = "skip"              // an advisory says that the release is to be skipped
 	ProblemClients      ProblemReason = "client-too-old"    // a client in use is older than the release serves
-	ProblemLeaving      ProblemReason = "leaving"           // something to know of the release that runs
+	ProblemAdvisory     ProblemReason = "advisory"          // something to know of the artifact, or of leaving what runs
 	ProblemDespite      ProblemReason = "despite-unused"    // an advisory was to be passed over that does not apply
 	ProblemRoom         ProblemReason = "no-room"           // a file system of the host has too little room
+	ProblemRoomUnseen   ProblemReason = "room-unseen"       // how much room there is cannot be seen
 	ProblemPlatform     ProblemReason = "platform"          // the artifact is for another processor or system
 	ProblemSystem       ProblemReason = "not-linux"         // rollouts are done on Linux alone
 	ProblemNoPolling    ProblemReason = "no-polling"        // the replica does not look for a new binary by itself
