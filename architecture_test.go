@@ -57,7 +57,7 @@ var rooms = map[string][]string{
 	"depot/prune":              {"depot", "depot/shelf", "fleet", "fsatomic", "host", "install", "multiversion"},
 	"depot/serve":              {"depot", "depot/shelf", "release", "vfs"},
 	"remote":                   {"fleet", "delta", "depot", "host", "install", "report", "multiversion", "fsatomic", "internal/current"},
-	"rollout":                  {"delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "verify", "vfs"},
+	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "verify", "vfs"},
 	"watch":                    {"vfs", "multiversion", "replica"},
 	"release":                  {"multiversion", "advisory", "delta", "vfs", "durable", "internal/archive"},
 	"pack":                     {"multiversion", "internal/objcopy", "internal/current"},

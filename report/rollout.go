@@ -51,24 +51,25 @@ type RolloutCluster struct {
 
 // RolloutHost is one replica of it, with its host.
 type RolloutHost struct {
-	Name      string               `json:"name"`
-	Target    string               `json:"target"`
-	Replica   int                  `json:"replica"`
-	Standby   bool                 `json:"standby"`
-	Holdback  bool                 `json:"holdback"` // it is swapped by promote
-	Seen      bool                 `json:"seen"`     // the host, at the last look
-	Problem   string               `json:"problem"`  // why it was not
-	Staged    bool                 `json:"staged"`   // the artifact is in its store, and was hashed there in this run
-	Checked   bool                 `json:"checked"`  // the check passed there in this run
-	Installed multiversion.Release `json:"installed,omitzero"`
-	Runs      bool                 `json:"runs"`           // the replica was seen
-	Armed     multiversion.Release `json:"armed,omitzero"` // the artifact's release, if the replica holds the artifact in memory
-	Running   multiversion.Release `json:"running,omitzero"`
-	View      uint32               `json:"view"`
-	Lag       int64                `json:"lag"`   // operations that its checkpoint is behind the newest; -1: not known
-	Peers     int                  `json:"peers"` // established connections with other members; -1: not known
-	Sent      int64                `json:"sent"`  // bytes that were sent to the host in this run
-	Had       int64                `json:"had"`   // bytes of the artifact that were there
+	Name       string               `json:"name"`
+	Target     string               `json:"target"`
+	Replica    int                  `json:"replica"`
+	Standby    bool                 `json:"standby"`
+	Holdback   bool                 `json:"holdback"`   // it is swapped by promote
+	Seen       bool                 `json:"seen"`       // the host, at the last look
+	Problem    string               `json:"problem"`    // why it was not
+	Staged     bool                 `json:"staged"`     // the artifact is in its store, and was hashed there in this run
+	Checked    bool                 `json:"checked"`    // the check passed there in this run
+	Unanswered []string             `json:"unanswered"` // questions of the check that had no answer there, and why
+	Installed  multiversion.Release `json:"installed,omitzero"`
+	Runs       bool                 `json:"runs"`           // the replica was seen
+	Armed      multiversion.Release `json:"armed,omitzero"` // the artifact's release, if the replica holds the artifact in memory
+	Running    multiversion.Release `json:"running,omitzero"`
+	View       uint32               `json:"view"`
+	Lag        int64                `json:"lag"`   // operations that its checkpoint is behind the newest; -1: not known
+	Peers      int                  `json:"peers"` // established connections with other members; -1: not known
+	Sent       int64                `json:"sent"`  // bytes that were sent to the host in this run
+	Had        int64                `json:"had"`   // bytes of the artifact that were there
 }
 
 // RolloutCounters are how often what happened in a run.

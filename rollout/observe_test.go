@@ -93,11 +93,11 @@ func (oneHost) Send(context.Context, string, *rollout.Artifact) (rollout.Sent, e
 func (oneHost) Claim(context.Context, remote.ClaimRequest) (fleet.Fence, error) {
 	return fleet.Fence{}, nil
 }
-func (oneHost) Check(context.Context, string, string) error          { return nil }
-func (oneHost) Restart(context.Context, remote.RestartRequest) error { return nil }
-func (oneHost) Phase(context.Context, remote.PhaseRequest) error     { return nil }
-func (oneHost) Swap(context.Context, remote.SwapRequest) error       { return nil }
-func (oneHost) Close() error                                         { return nil }
+func (oneHost) Check(context.Context, string, string) ([]string, error) { return nil, nil }
+func (oneHost) Restart(context.Context, remote.RestartRequest) error    { return nil }
+func (oneHost) Phase(context.Context, remote.PhaseRequest) error        { return nil }
+func (oneHost) Swap(context.Context, remote.SwapRequest) error          { return nil }
+func (oneHost) Close() error                                            { return nil }
 
 // Every place has an observation, in its order, and each host is asked once; what hinders one is no obstacle to another.
 func TestCollect(t *testing.T) {

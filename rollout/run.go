@@ -389,7 +389,11 @@ func (m *machine) do(t *target, action fleet.Action) error {
 			m.sent(t, sent)
 			return err
 		case fleet.ActionCheck:
-			return t.host.Check(ctx, t.planned.Target, digest)
+			unanswered, err := t.host.Check(ctx, t.planned.Target, digest)
+			m.mu.Lock()
+			t.unanswered = unanswered
+			m.mu.Unlock()
+			return err
 		case fleet.ActionClaim:
 			_, err := t.host.Claim(ctx, remote.ClaimRequest{Target: action.Target, Fence: action.Fence, TakeOver: action.TakeOver})
 			return err

@@ -3,13 +3,17 @@ package rollout
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/verify"
 )
 
 const (
@@ -140,8 +144,47 @@ func (s *session) Send(ctx context.Context, target string, artifact *Artifact) (
 	return sent, err
 }
 
-func (s *session) Check(context.Context, string, string) error {
-	return fault.New(fault.Failed, "a host cannot be asked to check an artifact by this tbctl")
+func (s *session) Check(ctx context.Context, target, digest string) (unanswered []string, err error) {
+	var checked *host.Checked
+	err = s.do(ctx, func(open *remote.Session) error {
+		checked, err = open.Check(ctx, remote.CheckRequest{Target: target, Artifact: digest})
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return verdict(checked)
+}
+
+// verdict says what speaks against an artifact on a host, and which questions had no answer.
+func verdict(checked *host.Checked) (unanswered []string, err error) {
+	class, against := fault.None, []string{}
+	for _, check := range checked.Checks {
+		text := string(check.Question)
+		if check.PID != 0 {
+			text += fmt.Sprintf(" %d", check.PID)
+		}
+		text += ": " + check.Detail
+		switch check.Status {
+		case verify.Held:
+		case verify.Failed:
+			against = append(against, text)
+			if check.Question == host.QuestionFile || check.Question == host.QuestionVouched {
+				class = Worse(class, fault.Rejected)
+			} else {
+				class = Worse(class, fault.Refused)
+			}
+		default:
+			unanswered = append(unanswered, text)
+		}
+	}
+	switch {
+	case len(against) > 0:
+		return unanswered, fault.New(class, strings.Join(against, "; "))
+	case !checked.OK:
+		return unanswered, fault.New(fault.Refused, "its check does not say what speaks against the artifact")
+	}
+	return unanswered, nil
 }
 
 func (s *session) Claim(ctx context.Context, request remote.ClaimRequest) (fence fleet.Fence, err error) {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/report"
 )
 
@@ -65,7 +66,7 @@ func (m *machine) hostRows(t *target, c *report.RolloutCluster, newest uint64) [
 	for _, planned := range t.planned.Replicas {
 		row := report.RolloutHost{
 			Name: t.planned.Name, Target: t.planned.Target, Replica: planned.Index, Standby: planned.Standby, Seen: o.Problem == nil,
-			Staged: o.Stored, Checked: o.Checked, Sent: t.sent.Bytes, Had: t.sent.Had, Lag: -1, Peers: -1,
+			Staged: o.Stored, Checked: o.Checked, Unanswered: t.unanswered, Sent: t.sent.Bytes, Had: t.sent.Had, Lag: -1, Peers: -1,
 		}
 		for _, name := range c.Holdback {
 			row.Holdback = row.Holdback || name == t.planned.Name
@@ -90,7 +91,7 @@ func (m *machine) hostRows(t *target, c *report.RolloutCluster, newest uint64) [
 
 // ways are the commands that undo what was done to a cluster, and that go on.
 func (m *machine) ways(state *fleet.ClusterState) (back, on string) {
-	command := func(verb string) string { return "tbctl fleet " + verb + " " + Quote(m.File) + " " + state.Name }
+	command := func(verb string) string { return "tbctl fleet " + verb + " " + shell.File(m.File) + " " + state.Name }
 	switch state.Step {
 	case fleet.StepStaged:
 		return "", command("arm")
@@ -113,17 +114,8 @@ func (m *machine) ways(state *fleet.ClusterState) (back, on string) {
 
 // named puts the plan's file in place of PLAN in a hint, and the class of a problem that an action failed with stays its own.
 func (m *machine) named(problem fleet.Problem) fleet.Problem {
-	problem.Hint = strings.ReplaceAll(problem.Hint, "PLAN", Quote(m.File))
+	problem.Hint = strings.ReplaceAll(problem.Hint, "PLAN", shell.File(m.File))
 	return problem
-}
-
-// Quote makes one word of a shell of a file's name.
-func Quote(name string) string {
-	const plain = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_./=:,+@-"
-	if name != "" && strings.Trim(name, plain) == "" {
-		return name
-	}
-	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
 
 // report is the counters as they are shown.

@@ -192,8 +192,8 @@ func (h *simHost) Claim(ctx context.Context, request remote.ClaimRequest) (fence
 	return fence, err
 }
 
-func (h *simHost) Check(ctx context.Context, _, digest string) error {
-	return h.do(ctx, rollout.RequestCheck, func() error {
+func (h *simHost) Check(ctx context.Context, _, digest string) ([]string, error) {
+	return nil, h.do(ctx, rollout.RequestCheck, func() error {
 		if !h.stored[digest] {
 			return fault.New(fault.Failed, "it is not in the store")
 		}

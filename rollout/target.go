@@ -26,6 +26,8 @@ type target struct {
 	attempts map[Request]int // since the last success; one request of a kind is under way at a time
 	sent     Sent            // in all, under the machine's mu
 	last     Sent            // of the last time, too
+
+	unanswered []string // of the last check, too
 }
 
 // observe takes what a look showed.

@@ -33,7 +33,7 @@ type cli struct {
 	Watch    watchCmd    `cmd:"" group:"look" help:"Follow the installed binary and what each replica makes of it."`
 	History  historyCmd  `cmd:"" group:"look" help:"Show what tbctl did on this host."`
 	Config   configCmd   `cmd:"" group:"look" help:"Show each setting and where it comes from."`
-	Fleet    fleetCmd    `cmd:"" group:"fleet" help:"Show the hosts of one or many clusters."`
+	Fleet    fleetCmd    `cmd:"" group:"fleet" help:"Show the hosts of one or many clusters, and bring a release to them."`
 	Store    storeCmd    `cmd:"" group:"get" help:"Keep releases on this host, by their digest, and give them to others."`
 	Releases releasesCmd `cmd:"" group:"get" help:"List the releases that there are."`
 	Download downloadCmd `cmd:"" group:"get" help:"Fetch a release for hosts without internet."`

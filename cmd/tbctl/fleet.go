@@ -26,9 +26,14 @@ import (
 )
 
 type fleetCmd struct {
-	Status fleetStatusCmd `cmd:"" help:"Show every host of a fleet and what runs there; it changes nothing."`
-	Plan   fleetPlanCmd   `cmd:"" help:"Write the plan that brings a release to clusters; it changes nothing on them."`
-	Stage  fleetStageCmd  `cmd:"" help:"Bring the file of a plan to every host, into its store; nothing that runs is touched."`
+	Status  fleetStatusCmd  `cmd:"" help:"Show every host of a fleet and what runs there; it changes nothing."`
+	Plan    fleetPlanCmd    `cmd:"" help:"Write the plan that brings a release to clusters; it changes nothing on them."`
+	Stage   fleetStageCmd   `cmd:"" help:"Bring the file of a plan to every host, into its store, and check it there; nothing that runs is touched."`
+	Arm     fleetArmCmd     `cmd:"" help:"Put the file in place on all hosts but the holdback; the clusters run what they ran."`
+	Promote fleetPromoteCmd `cmd:"" help:"Let armed clusters upgrade: swap the holdback when they are proved stable. There is no way back."`
+	Abort   fleetAbortCmd   `cmd:"" help:"Before promote: put the previous file back, and start the replicas again, one host after the other."`
+	Run     fleetRunCmd     `cmd:"" help:"Stage, arm and promote all clusters of a plan, wave by wave."`
+	Stop    fleetStopCmd    `cmd:"" help:"Fence whoever carries a plan out; nothing else is changed."`
 }
 
 // fleetFlags say which hosts there are, and how they are reached.

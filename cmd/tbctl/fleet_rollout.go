@@ -51,8 +51,9 @@ type fleetStageCmd struct {
 // Help is the long help text.
 func (c *fleetStageCmd) Help() string {
 	return `Brings the plan's file into the store of every host: of it only what the host lacks is
-sent. A host is done when the file is there durable, and its SHA-256 was computed there in
-this run. No installed file and no replica is touched, and nothing is claimed.
+sent. Then the host checks it: whether it is whole, fits the installed file and what each
+replica runs, whether there is room for the swap, and what the new release says of its own
+file. No installed file and no replica is touched, and nothing is claimed.
 
 A host that is down blocks its own cluster; the others go on. The same command again goes
 on where this one ended.
@@ -61,12 +62,164 @@ Examples:
 
   tbctl fleet stage plan.json
   tbctl fleet stage plan.json ledger-eu --json
-` + exitHelp(exitRejected, "what came is not the plan's file", exitRefused, "a host is not as it was when the plan was made", exitFenced, "another plan has a host")
+` + exitHelp(exitRejected, "what came is not the plan's file, or not vouched for as a host requires", exitRefused, "the file does not fit a host, or a host is not as the plan has it", exitFenced, "another plan has a host")
 }
 
 // Run stages.
 func (c *fleetStageCmd) Run(a *app) error {
-	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalStage, sends: true, store: c.Store.Store})
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalCheck, run: true, sends: true, store: c.Store.Store})
+}
+
+type fleetArmCmd struct {
+	Plan     string       `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
+	Clusters []string     `arg:"" optional:"" help:"Clusters of the plan; all where none is named."`
+	Flags    rolloutFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetArmCmd) Help() string {
+	return `Claims every host of the clusters, and puts the plan's file in place on all of them but
+the holdback, one host after the other: the next one when the replicas of the one before
+hold it in memory. The clusters go on running what they run for as long as the holdback
+does not swap. A swap that could complete the quorum is not done: it is promote's.
+
+The file must have been staged; a host on which it was not is told, and nothing is changed.
+"tbctl fleet abort" is the way back, and "tbctl fleet promote" the way on.
+
+Examples:
+
+  tbctl fleet arm plan.json ledger-eu
+` + exitHelp(carryExits...)
+}
+
+// Run arms.
+func (c *fleetArmCmd) Run(a *app) error {
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalArm})
+}
+
+type fleetPromoteCmd struct {
+	Plan     string       `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
+	Clusters []string     `arg:"" help:"Clusters of the plan."`
+	Yes      bool         `help:"Do not ask: what runs now does not come back."`
+	Prove    proveFlags   `embed:""`
+	Flags    rolloutFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetPromoteCmd) Help() string {
+	return `Swaps the holdback of clusters that are armed, after they were seen to be stable for the
+whole of --stable without a break: all alive and the same processes, all answering, one view,
+all connected, none more than a checkpoint behind. Then the cluster upgrades by itself, in
+seconds, and there is no way back. It is watched until all replicas run the release and
+their data files say so.
+
+It asks at a terminal, and wants --yes elsewhere. From the last swap on no failure leads to
+anything being put back: the same command goes on watching.
+
+Examples:
+
+  tbctl fleet promote plan.json ledger-eu
+  tbctl fleet promote plan.json ledger-eu --yes --stable 5m
+` + exitHelp(carryExits...)
+}
+
+// Run promotes.
+func (c *fleetPromoteCmd) Run(a *app) error {
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalPromote, prove: c.Prove, ask: true, yes: c.Yes})
+}
+
+type fleetAbortCmd struct {
+	Plan     string       `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
+	Clusters []string     `arg:"" optional:"" help:"Clusters of the plan; all where none is named."`
+	Flags    rolloutFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetAbortCmd) Help() string {
+	return `Puts the previous file back on every host of clusters that were not promoted, one host
+after the other, the primary's last: the file, then the replicas are started again by the
+host's own means (restart in its configuration, or the unit that they are in), and the next
+host when all serve again in one view. A replica that does not come back stops it.
+
+All hosts of a cluster must be reachable: one that cannot be seen may have been promoted. Of
+a cluster whose promotion has begun nothing is put back.
+
+Examples:
+
+  tbctl fleet abort plan.json ledger-eu
+` + exitHelp(carryExits...)
+}
+
+// Run aborts.
+func (c *fleetAbortCmd) Run(a *app) error {
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalAbort})
+}
+
+type fleetRunCmd struct {
+	Plan  string       `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
+	Until string       `enum:"staged,armed,promoted" default:"promoted" placeholder:"STEP" help:"Where to end: staged, armed, or promoted (promoted)."`
+	Yes   bool         `help:"Do not ask: what runs now does not come back."`
+	Prove proveFlags   `embed:""`
+	Flags rolloutFlags `embed:""`
+	Store storeFlags   `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetRunCmd) Help() string {
+	return `Stages and checks all clusters of the plan, and then arms, proves and promotes them wave by
+wave, with the time that the inventory names between two waves (soak). Each step is that of
+"tbctl fleet stage", "arm" and "promote"; what is done already is not done again.
+
+It asks at a terminal, and wants --yes elsewhere, unless it ends before the promotion. Ctrl-C
+pauses: the same command goes on.
+
+Examples:
+
+  tbctl fleet run plan.json
+  tbctl fleet run plan.json --until armed
+` + exitHelp(carryExits...)
+}
+
+// Run does all of it.
+func (c *fleetRunCmd) Run(a *app) error {
+	do := carrying{run: true, sends: true, store: c.Store.Store, prove: c.Prove}
+	switch c.Until {
+	case "staged":
+		do.goal = fleet.GoalCheck
+	case "armed":
+		do.goal = fleet.GoalArm
+	default:
+		do.goal, do.ask, do.yes = fleet.GoalPromote, true, c.Yes
+	}
+	return a.carryOut(c.Plan, nil, c.Flags, do)
+}
+
+type fleetStopCmd struct {
+	Plan     string       `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
+	Clusters []string     `arg:"" optional:"" help:"Clusters of the plan; all where none is named."`
+	Flags    rolloutFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetStopCmd) Help() string {
+	return `Takes every host from whichever run of the plan has it, and gives it back: that run changes
+nothing more, and neither does this one. What was staged or armed stays as it is.
+
+Examples:
+
+  tbctl fleet stop plan.json
+` + exitHelp(carryExits...)
+}
+
+// Run stops.
+func (c *fleetStopCmd) Run(a *app) error {
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalStop})
+}
+
+// carryExits are the exit codes of the commands that change hosts by a plan.
+var carryExits = []any{
+	exitRejected, "the file is damaged, or not vouched for as a host requires", exitRefused, "a host is not as the plan has it, or the step may not be done",
+	exitBusy, "another process works on a target", exitUnknown, "which file is at a target is not known", exitFenced, "another run or a newer plan has a host",
 }
 
 // carrying is what a command does with a plan.
@@ -83,6 +236,7 @@ type carrying struct {
 
 // carryOut carries a plan out, and shows how far that is.
 func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do carrying) error {
+	a.compact = true // each change is a line, and so is the document
 	plan, id, err := readPlan(file)
 	if err != nil {
 		return err
@@ -116,7 +270,6 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	if a.out.Redraws() && !a.global.JSON {
 		shown.frame, options.Linger = a.out.NewFrame(), true
 	}
-	a.compact = a.compact || a.global.JSON
 	options.Show = shown.show
 	result, err := rollout.Run(a.ctx, options)
 	if journalErr := options.Journal.Err(); journalErr != nil {
@@ -130,18 +283,22 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 		render.Rollout(out, result)
 	})
 	if failed, ok := errors.AsType[*rollout.Error](err); ok {
-		hint := "each obstacle has a line that says where; mend it, and run the same command again"
-		if failed.Class() == fault.Fenced {
-			hint = "see who has the hosts: tbctl fleet status; to take them over, on purpose: --take-over"
-		}
-		for _, problem := range failed.Problems {
-			if problem.Hint != "" && len(failed.Problems) == 1 {
-				hint = problem.Hint
-			}
-		}
-		return &hints.Error{Hint: hint, Err: err}
+		return &hints.Error{Of: failed.Class(), Hint: hintRollout(failed), Err: err}
 	}
 	return err
+}
+
+// hintRollout is what to do about a run that ended before its goal.
+func hintRollout(failed *rollout.Error) string {
+	if failed.Class() == fault.Fenced {
+		return "see who has the hosts: tbctl fleet status; to take them over from another run of this plan, on purpose: --take-over"
+	}
+	for _, problem := range failed.Problems {
+		if problem.Hint != "" && problem.Class() == failed.Class() {
+			return problem.Hint
+		}
+	}
+	return "each obstacle has a line that says where; mend it, and run the same command again"
 }
 
 // shownRollout is what is shown of a rollout while it goes on.

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"encoding/json"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -98,5 +102,177 @@ func TestFleetStage(t *testing.T) {
 	journal, err := os.ReadFile(filepath.Join(filepath.Dir(f.inventory), "state", "rollout.jsonl"))
 	if err != nil || strings.Count(string(journal), `"request":"stage"`) < 8 || !strings.Contains(string(journal), `"reason":"tbctl-missing"`) {
 		t.Errorf("%v: the journal says\n%s", err, journal)
+	}
+}
+
+// runs is what the replicas of all hosts run and the files at their targets are.
+func (f *liveFleet) runs() (releases, installed []string) {
+	f.t.Helper()
+	hosts, _ := f.status()
+	for _, h := range hosts {
+		status := h.Report.Targets[0].Status
+		installed = append(installed, status.Installed.Release.String())
+		for _, replica := range status.Replicas {
+			releases = append(releases, replica.Running.Release.String())
+		}
+	}
+	return releases, installed
+}
+
+func count(texts []string, text string) int {
+	found := 0
+	for _, each := range texts {
+		if each == text {
+			found++
+		}
+	}
+	return found
+}
+
+// One verb after the other brings a cluster to the release. Armed it runs what it ran; each verb again changes nothing.
+func TestFleetRollout(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 3)
+	file := f.planned()
+	if _, code := f.carry("arm", file); code != 4 {
+		t.Errorf("arm of what is not staged: exit code %d", code)
+	}
+	result, code := f.carry("stage", file)
+	if code != 0 || result.Clusters[0].Checked != 3 {
+		t.Fatalf("stage: exit code %d: %+v", code, result)
+	}
+	for range 2 {
+		result, code = f.carry("arm", file, "ledger")
+		if cluster := result.Clusters[0]; code != 0 || string(cluster.Step) != "armed" || cluster.Armed != 2 || cluster.WayBack == "" || cluster.WayOn == "" {
+			t.Fatalf("arm: exit code %d: %+v", code, cluster)
+		}
+		if releases, installed := f.runs(); count(releases, "0.17.7") != 3 || count(installed, "0.17.8") != 2 || installed[2] != "0.17.7" {
+			t.Fatalf("armed: they run %q, installed is %q", releases, installed)
+		}
+	}
+	if _, errs, code := f.tbctl("fleet", "promote", file, "ledger"); code != 2 || !strings.Contains(errs, "--yes") {
+		t.Errorf("promote without a word: exit code %d", code)
+	}
+	for range 2 {
+		result, code = f.carry("promote", file, "ledger", "--stable", "1s", "--yes")
+		if cluster := result.Clusters[0]; code != 0 || string(cluster.Step) != "done" || cluster.Upgraded != 3 || cluster.Holder != "" {
+			t.Fatalf("promote: exit code %d: %+v", code, cluster)
+		}
+	}
+	if releases, installed := f.runs(); count(releases, "0.17.8") != 3 || count(installed, "0.17.8") != 3 {
+		t.Errorf("promoted: they run %q, installed is %q", releases, installed)
+	}
+	if result, code := f.carry("abort", file); code != 4 || !strings.Contains(reasons(result.Clusters[0].Problems), "promotion-begun") {
+		t.Errorf("abort after it: exit code %d: %+v", code, result.Clusters[0])
+	}
+}
+
+// started starts a command that carries a plan out, and returns when it has said the words; it is killed at the test's end.
+func (f *liveFleet) started(words string, args ...string) *exec.Cmd {
+	f.t.Helper()
+	args = append(args, "--fleet", f.inventory, "--state-dir", filepath.Join(filepath.Dir(f.inventory), "state"))
+	command := exec.Command(f.program, append([]string{"fleet"}, args...)...)
+	output, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() {
+		command.Process.Kill()
+		command.Wait() // a signal ended it, or it was waited for
+	})
+	var said strings.Builder
+	lines := bufio.NewScanner(output)
+	for lines.Scan() {
+		said.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), words) {
+			go io.Copy(io.Discard, output)
+			return command
+		}
+	}
+	f.t.Fatalf("fleet %v ended without %q:\n%s", args, words, said.String())
+	return nil
+}
+
+// A controller that is killed while it arms is followed by the same command, which comes to the end; fleet stop ends one that is
+// alive, which changes nothing more.
+func TestFleetRunKilled(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 3)
+	file := f.planned()
+	first := f.started("armed:", "run", file, "--yes", "--stable", "1h")
+	first.Process.Kill()
+	first.Wait()                                                                              // a signal ended it
+	second := f.started("step: armed", "run", file, "--yes", "--stable", "1h", "--take-over") // its sessions may not have ended yet
+	result, code := f.carry("stop", file)
+	if code != 0 || string(result.Clusters[0].Step) != "stopped" || result.Clusters[0].Holder != "" {
+		t.Errorf("stop: exit code %d: %+v", code, result.Clusters[0])
+	}
+	second.Wait() // its exit code says it
+	if code := second.ProcessState.ExitCode(); code != 7 {
+		t.Errorf("the run that was stopped: exit code %d", code)
+	}
+	if releases, installed := f.runs(); count(releases, "0.17.7") != 3 || count(installed, "0.17.8") != 2 {
+		t.Errorf("stopped: they run %q, installed is %q", releases, installed)
+	}
+	result, code = f.carry("run", file, "--yes", "--stable", "1s")
+	if code != 0 || string(result.Clusters[0].Step) != "done" {
+		t.Fatalf("exit code %d: %+v", code, result)
+	}
+	if releases, installed := f.runs(); count(releases, "0.17.8") != 3 || count(installed, "0.17.8") != 3 {
+		t.Errorf("they run %q, installed is %q", releases, installed)
+	}
+}
+
+// What was armed is taken back: the previous file, replicas that were started again with it, and no claim is left. A cluster of
+// one has no arm step.
+func TestFleetAbort(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 3)
+	file := f.planned()
+	var addresses []string
+	for _, h := range f.Hosts {
+		addresses = append(addresses, h.Address+":3000")
+	}
+	for _, h := range f.Hosts {
+		h.Run("sh", "-c", "pgrep -f '^/usr/local/bin/tigerbeetle start' >/var/lib/tigerbeetle/pid")
+		h.WriteFile("/etc/tbctl/restart", fmt.Appendf(nil, restartScript, strings.Join(addresses, ",")), 0o755)
+		h.WriteFile("/etc/tbctl/config.toml", []byte("restart = [\"/etc/tbctl/restart\"]\n"), 0o644)
+	}
+	if result, code := f.carry("run", file, "--until", "armed"); code != 0 || result.Clusters[0].Armed != 2 {
+		t.Fatalf("exit code %d: %+v", code, result)
+	}
+	for range 2 {
+		result, code := f.carry("abort", file)
+		if code != 0 || string(result.Clusters[0].Step) != "aborted" || result.Clusters[0].Armed != 0 {
+			t.Fatalf("exit code %d: %+v", code, result.Clusters[0])
+		}
+	}
+	releases, installed := f.runs()
+	if count(releases, "0.17.7") != 3 || count(installed, "0.17.7") != 3 {
+		t.Errorf("they run %q, installed is %q", releases, installed)
+	}
+	for _, h := range f.Hosts {
+		restarts, err := os.ReadFile(h.Path("/var/lib/tigerbeetle/restarts"))
+		if want := h.Name != "tb2"; (err == nil) != want || strings.Count(string(restarts), "\n") > 1 {
+			t.Errorf("%s: it was restarted: %q, %v", h.Name, restarts, err)
+		}
+	}
+}
+
+func TestFleetClusterOfOne(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 1)
+	file := f.planned()
+	if result, code := f.carry("run", file, "--until", "armed"); code != 0 || result.Clusters[0].Armed != 0 {
+		t.Fatalf("exit code %d: %+v", code, result)
+	}
+	if _, installed := f.runs(); installed[0] != "0.17.7" {
+		t.Fatalf("armed: %q", installed)
+	}
+	if result, code := f.carry("run", file, "--yes", "--stable", "100ms"); code != 0 || result.Clusters[0].Upgraded != 1 {
+		t.Fatalf("exit code %d: %+v", code, result)
 	}
 }

@@ -51,16 +51,21 @@ var schemaTypes = map[string][]reflect.Type{
 	"man": {reflect.TypeFor[manualPage](), reflect.TypeFor[struct {
 		Pages []manualPage `json:"pages"`
 	}]()},
-	"exec":         {}, // the result is the program's
-	"fleet-status": {reflect.TypeFor[report.Fleet]()},
-	"store-import": {reflect.TypeFor[storeImported]()},
-	"store-list":   {reflect.TypeFor[storeListed]()},
-	"store-verify": {reflect.TypeFor[storeVerified]()},
-	"store-prune":  {reflect.TypeFor[storePruned]()},
-	"store-serve":  {reflect.TypeFor[storeServed]()},
-	"fleet-plan":   {reflect.TypeFor[report.FleetPlan]()},
-	"fleet-stage":  {reflect.TypeFor[report.Rollout]()},
-	"host":         {}, // it answers another tbctl, see TestRemoteSchema
+	"exec":          {}, // the result is the program's
+	"fleet-status":  {reflect.TypeFor[report.Fleet]()},
+	"store-import":  {reflect.TypeFor[storeImported]()},
+	"store-list":    {reflect.TypeFor[storeListed]()},
+	"store-verify":  {reflect.TypeFor[storeVerified]()},
+	"store-prune":   {reflect.TypeFor[storePruned]()},
+	"store-serve":   {reflect.TypeFor[storeServed]()},
+	"fleet-plan":    {reflect.TypeFor[report.FleetPlan]()},
+	"fleet-stage":   {reflect.TypeFor[report.Rollout]()},
+	"fleet-arm":     {reflect.TypeFor[report.Rollout]()},
+	"fleet-promote": {reflect.TypeFor[report.Rollout]()},
+	"fleet-abort":   {reflect.TypeFor[report.Rollout]()},
+	"fleet-run":     {reflect.TypeFor[report.Rollout]()},
+	"fleet-stop":    {reflect.TypeFor[report.Rollout]()},
+	"host":          {}, // it answers another tbctl, see TestRemoteSchema
 }
 
 // schemaDetails are the types of what an error knows besides.
@@ -252,7 +257,8 @@ var schemaRuns = []struct {
 	{0, "store verify"}, {1, "store verify sha256:0000000000000000000000000000000000000000000000000000000000000000"}, {2, "store verify nonsense"},
 	{0, "store prune --dry-run --keep 0"}, {0, "store prune"}, {2, "store prune --keep=-1"},
 	{2, "fleet plan 0.17.8 nowhere.invalid"}, {1, "fleet plan sha256:" + strings.Repeat("0", 64) + " nowhere.invalid -o $DIR/plan.json"},
-	{2, "fleet stage $FIX/nothing"}, {2, "fleet stage $FIX/text"},
+	{2, "fleet stage $FIX/nothing"}, {2, "fleet stage $FIX/text"}, {2, "fleet arm $FIX/text"}, {2, "fleet promote $FIX/text"},
+	{2, "fleet promote $FIX/text a --yes"}, {2, "fleet abort $FIX/text"}, {2, "fleet run $FIX/text"}, {2, "fleet stop $FIX/text"},
 	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
 }
 
@@ -328,7 +334,7 @@ func decodes(command string, output []byte) error {
 		return decodesAs[report.Document[*report.Releases]](output)
 	case "fleet status":
 		return decodesAs[report.Document[*report.Fleet]](output)
-	case "fleet stage":
+	case "fleet stage", "fleet arm", "fleet promote", "fleet abort", "fleet run", "fleet stop":
 		return decodesAs[report.Document[*report.Rollout]](output)
 	case "fleet plan":
 		return decodesAs[report.Document[*report.FleetPlan]](output)

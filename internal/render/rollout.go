@@ -197,6 +197,11 @@ func rolloutCluster(out *term.Stream, result *report.Rollout, cluster *report.Ro
 	}
 	out.Printf("%s", out.Table(columns, rows))
 	out.Printf("%s\n", out.Hang(rolloutState(cluster), 2))
+	for index := range cluster.Rows {
+		if row := &cluster.Rows[index]; len(row.Unanswered) > 0 && row.Checked {
+			out.Printf("%s\n", out.Hang(row.Name+": "+styles.Warn.Render("not checked:")+" "+term.Printable(strings.Join(row.Unanswered, "; ")), 2))
+		}
+	}
 	for index := range cluster.Waits {
 		p := &cluster.Waits[index]
 		out.Printf("%s\n", out.Hang(styles.Dim.Render("waits:")+" "+placed(p), 2))
