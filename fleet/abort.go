@@ -167,7 +167,7 @@ func (s *sight) steady() bool {
 // stop gives the places of the cluster back, so that no run of the plan that began before can change anything there. It
 // changes nothing else.
 func (s *sight) stop() {
-	s.state.Step, s.blocked = StepStopped, nil
+	s.state.Step, s.blocked = s.step(), nil
 	s.reached = true
 	for _, h := range s.hosts {
 		switch {

@@ -138,6 +138,7 @@ type simWorld struct {
 	failures    []string
 	trace       []string
 	restless    bool // views change, replicas start again at once, and requests come late, all of it often
+	torn        bool // a look shows a fence that is newer than the rest
 	quiet       int  // how seldom something happens
 	mv          bool // somebody else changes files in this schedule
 	stats       *simStats
@@ -182,6 +183,7 @@ func newSim(seed uint64, stats *simStats) *simWorld {
 	w.previous = &simFile{digestOf("b"), multiversion.Checksum{0xbb}, Artifact{Release: from, Releases: []multiversion.Release{from}}}
 	w.other = &simFile{digestOf("c"), multiversion.Checksum{0xcc}, Artifact{Release: to, Releases: next.Releases, Visits: next.Visits}}
 	w.mv, w.quiet = w.chance(8), []int{1, 1, 3, 8}[w.rng.IntN(4)]
+	w.torn = w.chance(2)
 	if w.restless = w.chance(3); w.restless {
 		w.quiet = 2
 	}
@@ -592,7 +594,11 @@ func (w *simWorld) step(k *simController) {
 	}
 	for _, c := range w.clusters {
 		for _, h := range c.hosts {
-			in.Observations = append(in.Observations, k.seen[h])
+			o := k.seen[h]
+			if again := w.observe(k, h); w.torn && o.Problem == nil && again.Problem == nil {
+				o.Fence, o.Alive = again.Fence, again.Alive // that is read last, when the files are a while old
+			}
+			in.Observations = append(in.Observations, o)
 		}
 	}
 	for _, q := range k.requests {
@@ -747,8 +753,11 @@ func (w *simWorld) disturb() {
 		w.log("somebody puts %.9s on %s", file.sha256, r.host.name)
 		r.host.file, c.foreign = file, true
 	}
-	if len(w.controllers) == 0 || w.chance(60/w.quiet) {
+	if living := slices.ContainsFunc(w.controllers, func(k *simController) bool { return !k.dead && k.ended == nil }); !living || !w.restless && w.chance(60/w.quiet) || w.chance(150) {
 		w.begin([]Goal{GoalPromote, GoalPromote, GoalPromote, GoalArm, GoalAbort, GoalAbort, GoalStop, GoalProve}[w.rng.IntN(8)], !w.chance(4), w.chance(2))
+	}
+	if w.restless && len(w.controllers) > 1 {
+		return // of the controllers nothing is asked besides
 	}
 	k := w.controllers[w.rng.IntN(len(w.controllers))]
 	switch {

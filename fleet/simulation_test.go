@@ -31,3 +31,40 @@ func TestSimulation(t *testing.T) {
 	}
 	t.Logf("from seed %d: %+v", *seed, stats)
 }
+
+// TestStory is what a run does with one cluster of three, and what an abort does, when nothing goes wrong.
+func TestStory(t *testing.T) {
+	t.Parallel()
+	var told strings.Builder
+	for _, goal := range []Goal{GoalPromote, GoalArm, GoalAbort, GoalStop} {
+		w := newSim(3, &simStats{})
+		w.chaos, w.mv, w.restless, w.torn, w.clusters, w.hosts, w.plan.Clusters, w.trace = false, false, false, false, nil, map[string]*simHost{}, nil, nil
+		w.addCluster("c0", 1, 3, 1, w.previous.artifact.Release)
+		w.decide = func(in Input) Decision {
+			d := Decide(in)
+			w.log("%s %s: %s", d.Clusters[0].Step, d.Clusters[0].Stable, said(d))
+			return d
+		}
+		run := func(goal Goal) {
+			k := w.begin(goal, true, true)
+			for k.ended == nil && w.now < 400 {
+				w.tick()
+			}
+		}
+		if goal == GoalAbort {
+			run(GoalArm)
+			w.trace = nil
+		}
+		run(goal)
+		if len(w.failures) > 0 {
+			t.Error(w.failures)
+		}
+		for _, line := range w.trace {
+			if !strings.Contains(line, " sends ") {
+				told.WriteString(line + "\n")
+			}
+		}
+		told.WriteString("\n")
+	}
+	golden(t, "story.txt", []byte(told.String()))
+}
