@@ -6,7 +6,9 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -28,7 +30,7 @@ const (
 type About struct {
 	Source SourceKind `json:"source"`
 	// Tag is the release, empty where nothing names one. That the file is of that release is for the caller to
-	// check, in its header.
+	// check, in its header: see [Artifact.Compare].
 	Tag   Tag    `json:"tag,omitempty"`
 	Asset string `json:"asset,omitempty"` // file name, empty for standard input
 	// Location is the URL without credentials and query, the path, or "-".
@@ -66,6 +68,46 @@ func (a Artifact) Path() string {
 		return path
 	}
 	return string(f)
+}
+
+// FileName is the name that the executable gets by itself, such as tigerbeetle-0.17.8-x86_64-linux.
+func (a Artifact) FileName() string {
+	if a.Tag == "" {
+		return "tigerbeetle-" + string(a.Platform)
+	}
+	return filepath.Clean("tigerbeetle-" + string(a.Tag) + "-" + string(a.Platform))
+}
+
+// OtherError says that what came is not what was asked for.
+type OtherError struct {
+	Location string
+	Platform bool   // it is of another platform, otherwise another release
+	Is       string // what came
+	Asked    string
+}
+
+func (e *OtherError) Error() string {
+	if e.Platform {
+		return fmt.Sprintf("%s: it is for %s, not %s as asked for", e.Location, e.Is, e.Asked)
+	}
+	return fmt.Sprintf("%s: it is release %s, not %s as asked for", e.Location, e.Is, e.Asked)
+}
+
+// Class is what it means: see [fault.Of].
+func (e *OtherError) Class() fault.Class { return fault.Rejected }
+
+// Compare compares what the binary that came says of itself with what was asked for. The error is an [*OtherError].
+func (a Artifact) Compare(platform multiversion.Platform, current multiversion.Release) error {
+	want, err := a.Tag.Releases()
+	switch {
+	case err != nil:
+		return err
+	case a.Tag != "" && platform != a.Platform:
+		return &OtherError{a.Location, true, string(platform), string(a.Platform)}
+	case len(want) > 0 && !slices.Contains(want, current):
+		return &OtherError{a.Location, false, current.String(), want[0].String()}
+	}
+	return nil
 }
 
 // Near reports whether the bytes are on this host, or are sent to it.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/tbctl/tbctl/multiversion"
 )
 
 // A Tag names a release as upstream tags it: "0.17.8", or "0.17.5-1" for a re-release of the same
@@ -44,6 +46,18 @@ func (t Tag) Release() string {
 	}
 	release, _, _ := strings.Cut(string(t), "-")
 	return release
+}
+
+// Releases are those that a binary of this tag may say it is; none where the tag does not tell.
+func (t Tag) Releases() ([]multiversion.Release, error) {
+	if t == "" || t == Latest {
+		return nil, nil
+	}
+	number, err := multiversion.ParseRelease(t.Release())
+	if err != nil {
+		return nil, err
+	}
+	return multiversion.PublishedAs(number), nil
 }
 
 // Compare orders tags by release number, a re-release after what it replaces. Latest, and then what

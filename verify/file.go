@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -48,6 +49,25 @@ type Report struct {
 
 	// Binary is the parsed file. It is nil unless every rule of the format held.
 	Binary *multiversion.Binary `json:"-"`
+}
+
+// DamagedError says that a file is not whole.
+type DamagedError struct {
+	Name   string
+	Report *Report
+}
+
+func (e *DamagedError) Error() string { return e.Name + ": " + e.Report.Diagnosis }
+
+// Class is what it means: see [fault.Of].
+func (e *DamagedError) Class() fault.Class { return fault.Rejected }
+
+// Err is the [*DamagedError] of a file of this name that is not whole; nil of one that is.
+func (r *Report) Err(name string) error {
+	if r.Ok {
+		return nil
+	}
+	return &DamagedError{name, r}
 }
 
 // File checks a file of size bytes: every finding, not only the first that

@@ -139,9 +139,11 @@ func (a *app) warn(format string, args ...any) {
 	}
 }
 
+func (a *app) warnText(text string) { a.warn("%s", text) }
+
 func (a *app) warnAll(texts []string) {
 	for _, text := range texts {
-		a.warn("%s", text)
+		a.warnText(text)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/extract"
+	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -88,7 +89,7 @@ func (c *extractCmd) Run(a *app) error {
 	results := []extracted{}
 	universal := len(binary.Images) > 1
 	for _, executable := range executables { // before the first is written
-		if err := checkOutput(c.name(executable, universal)); err != nil {
+		if err := output.Check(c.name(executable, universal)); err != nil {
 			return err
 		}
 		if name := c.name(executable, universal); !c.Force {
@@ -138,7 +139,7 @@ func (c *extractCmd) write(a *app, executable *extract.Executable, universal boo
 			return extracted{}, err
 		}
 	}
-	err := a.writeExecutable(name, c.Force, func(w io.Writer) error {
+	err := output.Write(name, c.Force, a.warnText, func(w io.Writer) error {
 		_, err := executable.Copy(a.ctx, w)
 		return err
 	})

@@ -31,5 +31,5 @@ func (f *fitFlags) said() host.Said {
 
 // site is the target on this host, with what the operator says of it.
 func (a *app) site(target string, said host.Said) *host.Site {
-	return &host.Site{Installer: a.installer(), Target: target, Said: said, Warn: func(text string) { a.warn("%s", text) }}
+	return &host.Site{Installer: a.installer(), Target: target, Said: said, Warn: a.warnText}
 }

@@ -14,7 +14,6 @@ import (
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
@@ -89,7 +88,7 @@ func (c *installCmd) Run(a *app) error {
 	if !request.Near { // what is here is read: it may be another than its digest says
 		request.Known = knownFrom(a, artifact)
 	}
-	if request.Expect, err = expected(artifact.Tag); err != nil {
+	if request.Expect, err = artifact.Tag.Releases(); err != nil {
 		return err
 	}
 	a.adviseTag(artifact)
@@ -105,18 +104,6 @@ func (c *installCmd) Run(a *app) error {
 		return c.foreseeArmed(a, site, outcome)
 	}
 	return c.waitArmed(a, site, outcome)
-}
-
-// expected are the releases that a binary of this tag may say it is.
-func expected(tag release.Tag) ([]multiversion.Release, error) {
-	if tag == "" || tag == release.Latest {
-		return nil, nil
-	}
-	number, err := multiversion.ParseRelease(tag.Release())
-	if err != nil {
-		return nil, err
-	}
-	return multiversion.PublishedAs(number), nil
 }
 
 // emitOutcome prints what an operation did or would do.

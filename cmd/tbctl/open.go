@@ -1,15 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/tbctl/tbctl/depot/shelf"
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/input"
-	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 // openInput opens an executable, a data file, or the executable inside a
@@ -42,15 +38,6 @@ func openStored(a *app, name, store string) (file *input.File, digest string, er
 	}
 	file.Mode = nil // no artifact of a store is executable
 	return file, digest, nil
-}
-
-// checkOutput refuses to write over a binary that tbctl has installed: without the checks,
-// the lock and the way back of an installation.
-func checkOutput(name string) error {
-	if _, err := vfs.Stat(name); err != nil || !fsatomic.HasLock(vfs.OS(), name) {
-		return nil
-	}
-	return refused("write it elsewhere, and then: tbctl install FILE "+shell.File(name), fmt.Errorf("%s is where tbctl installs", name))
 }
 
 // checkStdin refuses a terminal as standard input: nobody types a binary.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/input"
+	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
@@ -59,7 +60,7 @@ func (c *packCmd) Run(a *app) error {
 	if options.Commit, err = parseCommit(c.Commit); err != nil {
 		return err
 	}
-	if err := checkOutput(c.Output); err != nil {
+	if err := output.Check(c.Output); err != nil {
 		return err
 	}
 	var opened inputs
@@ -90,7 +91,7 @@ func (c *packCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	err = a.writeExecutable(c.Output, c.Force, func(w io.Writer) error {
+	err = output.Write(c.Output, c.Force, a.warnText, func(w io.Writer) error {
 		_, err := built.Copy(a.ctx, w)
 		return err
 	})

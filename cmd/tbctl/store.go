@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -15,7 +14,6 @@ import (
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
-	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -117,12 +115,7 @@ func (s *sourceFlags) importTo(a *app, store *depot.Depot, source string) (relea
 		Fetch: func(ctx context.Context, draft *durable.Draft) (release.Fetched, error) {
 			return a.fetch(ctx, artifact, draft)
 		},
-		Judge: func(report verify.Report) error {
-			if !report.Ok {
-				return rejected(a.known().Findings(), fmt.Errorf("%s: %s", artifact.Place(), report.Diagnosis))
-			}
-			return asked(artifact, report)
-		},
+		Judge: judge(artifact, artifact.Place()),
 	})
 	a.progress.Done()
 	return artifact, imported, err

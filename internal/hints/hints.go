@@ -25,6 +25,7 @@ import (
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/internal/input"
+	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
@@ -108,6 +109,15 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return k.ofRejected(e)
 	case *release.ArtifactError:
 		return ofArtifact(e)
+	case *release.OtherError:
+		if e.Platform {
+			return "the source serves another platform under this name", nil
+		}
+		return hintOther, nil
+	case *verify.DamagedError:
+		return k.Findings(), nil
+	case *output.InstalledError:
+		return "write it elsewhere, and then: tbctl install FILE " + shell.File(e.Path), nil
 	case *inspect.NotMultiversionError:
 		return Stranger(e.Kind), e.Kind
 	case *multiversion.FormatError:
@@ -429,6 +439,7 @@ func ofRunning(k *Known, _ error) string {
 const (
 	UTF8           = "rename the file or directory first: history, locks and JSON documents hold names in UTF-8"
 	Mirror         = "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from"
+	hintOther      = "the source serves another release under this name"
 	hintTooLarge   = "no release is that large: look at what the source sends"
 	hintNoDataFile = "name a TigerBeetle data file: tbctl status shows those of the replicas that run, and tbctl inspect what a file is"
 	hintNoCurrent  = "cd to a directory that is there, or name the file from /" // where the shell's directory is gone

@@ -1,0 +1,66 @@
+// Package output writes an executable as an ordinary file: never where tbctl has installed one, in one step, and not at all where
+// the same bytes are there already. Nothing runs from such a file yet; what is installed is fsatomic's.
+package output
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// mode is that of a file that is to be executed.
+const mode vfs.Mode = 0o755
+
+// InstalledError says that the name is that of a binary which tbctl has installed. A file that is written there would have neither the
+// checks nor the lock and the way back of an installation.
+type InstalledError struct{ Path string }
+
+func (e *InstalledError) Error() string      { return e.Path + " is where tbctl installs" }
+func (e *InstalledError) Class() fault.Class { return fault.Refused }
+
+// Check refuses a name at which tbctl has installed a binary. The error is an [*InstalledError].
+func Check(name string) error {
+	if _, err := vfs.Stat(name); err != nil || !fsatomic.HasLock(vfs.OS(), name) {
+		return nil
+	}
+	return &InstalledError{name}
+}
+
+// Write writes a file that is to be executed, in one step: with an error nothing is at the name that was not there before, but
+// for a [*durable.SyncError] that says so. What fits badly is told to warn.
+func Write(name string, force bool, warn func(string), fill func(io.Writer) error) error {
+	output, err := durable.Create(vfs.OS(), name, mode, force)
+	if err != nil {
+		return err
+	}
+	if err := fill(output); err != nil {
+		_ = output.Abort() // the next Create of the name removes what stays
+		return err
+	}
+	return commit(output, warn)
+}
+
+// commit puts a file at its name. One that cannot be given its mode, as on a FAT file
+// system, is good all the same.
+func commit(output *durable.Output, warn func(string)) error {
+	if err := output.Commit(); err != nil {
+		return err
+	}
+	if err := output.ModeErr(); err != nil {
+		warn(fmt.Sprintf("%s: its mode could not be set (%v): chmod +x it where it is used", output.Path(), errors.Unwrap(err)))
+	}
+	return nil
+}
+
+// checkMode warns of a file that stays as it is and is not executable.
+func checkMode(name string, warn func(string)) {
+	if info, err := vfs.Stat(name); err == nil && info.Mode()&0o100 == 0 && runtime.GOOS != "windows" {
+		warn(name + " is not executable: chmod +x it where it is used")
+	}
+}

@@ -1,0 +1,121 @@
+package output_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/internal/input"
+	"github.com/tbctl/tbctl/internal/output"
+	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/verify"
+)
+
+func judge(report verify.Report) error { return report.Err("what came") }
+
+// TestDraft: what is at the name already stays, untouched; anything else is in the way, unless it is to be replaced.
+func TestDraft(t *testing.T) {
+	t.Parallel()
+	binary, other := testbin.Build(t, testbin.Spec{}), testbin.Build(t, testbin.Spec{Debug: true})
+	if bytes.Equal(binary, other) {
+		t.Fatal("two binaries are one")
+	}
+	for name, test := range map[string]struct {
+		there     []byte
+		meanwhile []byte // put there while it comes
+		force     bool
+		err       error
+		after     []byte
+		already   bool
+	}{
+		"nothing":           {after: binary},
+		"the same":          {there: binary, after: binary, already: true},
+		"another release":   {there: other, err: fs.ErrExist, after: other},
+		"no binary":         {there: []byte("notes"), err: fs.ErrExist, after: []byte("notes")},
+		"replaced":          {there: []byte("notes"), force: true, after: binary},
+		"changed meanwhile": {there: binary, meanwhile: other, err: fs.ErrExist, after: other},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := filepath.Join(t.TempDir(), "tigerbeetle")
+			if test.there != nil {
+				testbin.WriteFile(t, path, test.there)
+			}
+			before, _ := os.Stat(path)
+			already, err := write(t, path, test.force, binary, func() {
+				if test.meanwhile != nil {
+					testbin.WriteFile(t, path+".new", test.meanwhile)
+					if err := os.Rename(path+".new", path); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			if !errors.Is(err, test.err) || already != test.already && err == nil {
+				t.Errorf("%v, already %t, want %v and %t", err, already, test.err, test.already)
+			}
+			if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, test.after) {
+				t.Errorf("%d bytes are there, %v, want %d", len(after), err, len(test.after))
+			}
+			if after, _ := os.Stat(path); test.already && !os.SameFile(before, after) {
+				t.Error("the file that was there is another one now")
+			}
+			if entries, _ := os.ReadDir(filepath.Dir(path)); len(entries) > 1 {
+				t.Errorf("something else is left: %v", entries)
+			}
+		})
+	}
+}
+
+func write(t *testing.T, path string, force bool, content []byte, meanwhile func()) (already bool, err error) {
+	t.Helper()
+	draft, err := output.NewDraft(t.Context(), path, force, judge)
+	if err != nil {
+		return false, err
+	}
+	defer draft.Close()
+	if _, err := io.Copy(draft, bytes.NewReader(content)); err != nil {
+		t.Fatal(err)
+	}
+	meanwhile()
+	report, err := draft.Verify(t.Context())
+	if err != nil {
+		return false, err
+	}
+	return draft.Already(), draft.Commit(report, func(text string) { t.Error(text) })
+}
+
+// TestDraftJudges: what is not whole never gets the name.
+func TestDraftJudges(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "tigerbeetle")
+	binary := testbin.Build(t, testbin.Spec{})
+	_, err := write(t, path, false, binary[:len(binary)-1], func() {})
+	if _, damaged := errors.AsType[*verify.DamagedError](err); !damaged || !strings.HasPrefix(err.Error(), "what came: ") {
+		t.Errorf("%v", err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("something is there: %v", err)
+	}
+	if _, err := output.NewDraft(t.Context(), filepath.Dir(path), false, judge); !errors.Is(err, input.ErrDirectory) {
+		t.Errorf("a directory: %v", err)
+	}
+}
+
+// TestCheck: where tbctl installs no ordinary file is written.
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "tigerbeetle")
+	testbin.WriteFile(t, path, []byte("x"))
+	if err := output.Check(path); err != nil {
+		t.Error(err)
+	}
+	testbin.WriteFile(t, filepath.Join(filepath.Dir(path), ".tigerbeetle.tbctl-lock"), nil)
+	if _, installed := errors.AsType[*output.InstalledError](output.Check(path)); !installed {
+		t.Error("a file may be written where tbctl installs")
+	}
+}
