@@ -59,6 +59,8 @@ var rooms = map[string][]string{
 	"depot/serve":              {"depot", "depot/shelf", "release", "vfs"},
 	"remote":                   {"fleet", "delta", "depot", "host", "install", "report", "multiversion", "fsatomic", "internal/current"},
 	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "verify", "vfs"},
+	"state":                    {"vfs", "durable"},
+	"state/statetest":          {"state"},
 	"watch":                    {"vfs", "multiversion", "replica"},
 	"release":                  {"multiversion", "advisory", "delta", "vfs", "durable", "internal/archive"},
 	"pack":                     {"multiversion", "internal/objcopy", "internal/current"},

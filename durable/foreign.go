@@ -28,8 +28,8 @@ func othersWrite(in vfs.Info, owner int, self vfs.Self) bool {
 	return in.Mode&0o022 != 0
 }
 
-// ownDir refuses a directory in which others may put files.
-func ownDir(dir vfs.Dir, self vfs.Self) error {
+// OwnDir refuses a directory in which other users may put files, with [ErrForeign].
+func OwnDir(dir vfs.Dir, self vfs.Self) error {
 	in, err := dir.Lstat(".")
 	if err == nil && othersWrite(in, -1, self) {
 		err = fmt.Errorf("%w: the directory belongs to user %d, and has mode %s", ErrForeign, in.UID, in.Mode)

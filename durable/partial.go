@@ -34,7 +34,7 @@ func OpenPartial(fsys vfs.FS, name string) (*Partial, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
 	p := &Partial{dir: dir, path: name}
-	if err = ownDir(dir, fsys.Self()); err == nil {
+	if err = OwnDir(dir, fsys.Self()); err == nil {
 		p.file, err = OpenLocked(dir, base,
 			func() (vfs.File, error) { return openOwn(dir, base, partialMode) },
 			func(vfs.File) error { return &BusyError{Path: name} })
