@@ -152,6 +152,9 @@ func (d *drafter) cluster(entry *Cluster) {
 	for i := range c.places {
 		host := c.planned(&c.places[i])
 		planned.Standbys += len(host.Replicas) - host.Voting()
+		if len(host.Replicas) > 1 {
+			c.note(ProblemSeveral, "%d replicas run from %s on %s: they take the new file at once", len(host.Replicas), host.Target, host.Name)
+		}
 		planned.Hosts = append(planned.Hosts, host)
 	}
 	d.plan.Clusters = append(d.plan.Clusters, planned)

@@ -73,7 +73,7 @@ type Replica struct {
 	NoAnswer   string // why it did not, in words
 	View       uint32
 	Checkpoint uint64 // op of the last checkpoint
-	Peers      int    // established connections with other replicas; -1: cannot be seen
+	Peers      int    // established connections with other replicas, standbys not counted; -1: cannot be seen
 	// PeersUnseen is why they cannot be seen, in words; "": not known why, or they can.
 	PeersUnseen string
 }

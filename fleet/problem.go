@@ -53,6 +53,7 @@ const (
 	ProblemTwice        ProblemReason = "replica-twice"     // two hosts have the same replica
 	ProblemSharedTarget ProblemReason = "shared-target"     // two clusters, or two names of one host, share a target
 	ProblemClusterTwice ProblemReason = "cluster-twice"     // two entries of the inventory are the same cluster
+	ProblemSeveral      ProblemReason = "several-replicas"  // a host has more than one replica of the cluster: they take the file at once
 	ProblemCountDiffers ProblemReason = "count-differs"     // the data files do not agree on how many replicas there are
 	ProblemSkip         ProblemReason = "skip"              // an advisory says that the release is to be skipped
 	ProblemClients      ProblemReason = "client-too-old"    // a client in use is older than the release serves

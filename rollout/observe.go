@@ -116,7 +116,7 @@ func observeReplica(r *host.Replica) fleet.Replica {
 		o.Armed, o.ArmedRelease = &sum, r.Armed.Newest()
 	}
 	if r.Process.Peers != nil {
-		o.Peers = r.Process.Peers.Connected
+		o.Peers = r.Process.Peers.Replicas
 	}
 	if r.Answer != nil {
 		o.Answers, o.View = true, r.Answer.View

@@ -33,7 +33,7 @@ func TestObserve(t *testing.T) {
 			PID: 7, Replica: true, Polls: true, State: replica.StateRunning, Running: replica.Running{Release: release0177},
 			Superblock: &datafile.Superblock{Cluster: datafile.NewID(7), ReplicaIndex: 2, ReplicaCount: 6, Release: release0177, View: 3, CheckpointOp: 40},
 			Armed:      &replica.Armed{Current: release0178, Checksum: multiversion.Checksum{1}, Offered: []multiversion.Release{release0177, release0178}},
-			Peers:      &replica.Peers{Others: 5, Connected: 4},
+			Peers:      &replica.Peers{Others: 6, Connected: 5, Replicas: 4},
 		}, Answer: &host.Answer{Pong: replica.Pong{Replica: 2, View: 9, Release: release0177}}}
 		change(&r)
 		return r

@@ -291,7 +291,7 @@ var namedMutants = []namedMutant{
 	{
 		name: "after the promotion began the previous files are put back", file: "fleet/abort.go",
 		old: `case s.begun() || s.state.Upgraded > 0:`, new: `case s.state.Upgraded > 0:`,
-		tests: "./fleet ^TestSimulation$",
+		tests: "./fleet ^TestDecideAbort$",
 	},
 	{
 		name: "the next previous file is put back before the cluster is calm", file: "fleet/abort.go",
