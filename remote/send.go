@@ -95,6 +95,16 @@ func (s *Shipment) Send(ctx context.Context, to Receiver, target string) (Sent, 
 	}
 }
 
+// Lacks is how many bytes [Shipment.Send] would send to a host as it is now. What is made for it is kept for that.
+func (s *Shipment) Lacks(ctx context.Context, to Receiver, target string) (int64, error) {
+	answer, err := to.Held(ctx, target)
+	if err != nil {
+		return 0, err
+	}
+	body, err := s.press.Make(ctx, s.file, s.head(answer.Executables))
+	return int64(len(body)), err
+}
+
 // whose is the file of a host that holds an executable; "" where it is not known.
 func (s *Shipment) whose(answer HeldAnswer, seed *delta.SeedError) string {
 	for _, each := range answer.Executables {

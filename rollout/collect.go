@@ -43,6 +43,30 @@ func Collect(ctx context.Context, hosts func(name string) Host, places []Place, 
 	return observations
 }
 
+// Measure asks the hosts of a plan what they lack of its artifact, and puts that in place of the plan's estimates. Where a host does not say,
+// its estimate stays, and the error is the first of these.
+func Measure(ctx context.Context, hosts func(name string) Host, plan *fleet.Plan, artifact *Artifact, parallel int) error {
+	var planned []*fleet.PlannedHost
+	for c := range plan.Clusters {
+		for h := range plan.Clusters[c].Hosts {
+			planned = append(planned, &plan.Clusters[c].Hosts[h])
+		}
+	}
+	failed := make([]error, len(planned))
+	each(parallel, len(planned), func(index int) {
+		size, err := hosts(planned[index].Name).Lacks(ctx, planned[index].Target, artifact)
+		if failed[index] = err; err == nil {
+			planned[index].Lacks = size
+		}
+	})
+	for _, err := range failed {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // look is what came of asking a host.
 type look struct {
 	shown  []fleet.Observation

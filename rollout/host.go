@@ -15,6 +15,8 @@ type Host interface {
 	Observe(ctx context.Context) ([]fleet.Observation, error)
 	// Store says what is in its store.
 	Store(ctx context.Context) ([]depot.Artifact, error)
+	// Lacks is how many bytes of an artifact would have to be sent. Nothing is changed.
+	Lacks(ctx context.Context, target string, artifact *Artifact) (int64, error)
 	// Send brings an artifact into its store, for a target whose files have a part of it. Afterwards it is durable there, and
 	// its bytes were hashed.
 	Send(ctx context.Context, target string, artifact *Artifact) (Sent, error)

@@ -85,8 +85,9 @@ type oneHost struct {
 	observe func(context.Context) ([]fleet.Observation, error)
 }
 
-func (h oneHost) Observe(ctx context.Context) ([]fleet.Observation, error) { return h.observe(ctx) }
-func (oneHost) Store(context.Context) ([]depot.Artifact, error)            { return nil, nil }
+func (h oneHost) Observe(ctx context.Context) ([]fleet.Observation, error)      { return h.observe(ctx) }
+func (oneHost) Store(context.Context) ([]depot.Artifact, error)                 { return nil, nil }
+func (oneHost) Lacks(context.Context, string, *rollout.Artifact) (int64, error) { return 0, nil }
 func (oneHost) Send(context.Context, string, *rollout.Artifact) (rollout.Sent, error) {
 	return rollout.Sent{}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -133,6 +134,18 @@ func (s *session) Store(ctx context.Context) (artifacts []depot.Artifact, err er
 		return err
 	})
 	return artifacts, err
+}
+
+func (s *session) Lacks(ctx context.Context, target string, artifact *Artifact) (size int64, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		stored, err := open.Store(ctx)
+		if err != nil || slices.ContainsFunc(stored, func(a depot.Artifact) bool { return a.SHA256 == artifact.SHA256 }) {
+			return err
+		}
+		size, err = artifact.shipment.Lacks(ctx, open, target)
+		return err
+	})
+	return size, err
 }
 
 func (s *session) Send(ctx context.Context, target string, artifact *Artifact) (sent Sent, err error) {

@@ -158,6 +158,8 @@ func (h *simHost) Store(ctx context.Context) (artifacts []depot.Artifact, err er
 	return artifacts, err
 }
 
+func (h *simHost) Lacks(context.Context, string, *rollout.Artifact) (int64, error) { return 0, nil }
+
 func (h *simHost) Send(ctx context.Context, _ string, artifact *rollout.Artifact) (sent rollout.Sent, err error) {
 	err = h.do(ctx, rollout.RequestSend, func() error {
 		h.stored[artifact.SHA256] = true

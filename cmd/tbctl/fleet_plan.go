@@ -82,13 +82,15 @@ func (c *fleetPlanCmd) Run(a *app) error {
 		return err
 	}
 	a.progress.Start("verifying the artifact", -1)
-	artifact, facts, err := rollout.OpenArtifact(a.ctx, store, digest, nil)
+	artifact, facts, err := rollout.OpenArtifact(a.ctx, store, digest, deltasOf(store))
 	a.progress.Done()
 	if err != nil {
 		return err
 	}
 	defer artifact.Close()
-	observations := a.collect(list, rollout.ParallelDefault)
+	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become}}
+	defer sessions.Close()
+	observations := a.collect(sessions, list)
 	if a.ctx.Err() != nil {
 		return context.Cause(a.ctx)
 	}
@@ -97,6 +99,15 @@ func (c *fleetPlanCmd) Run(a *app) error {
 		Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite,
 	})
 	if result.Plan != nil {
+		a.progress.Start("measuring what each host lacks", -1)
+		err := rollout.Measure(a.ctx, sessions.Host, result.Plan, artifact, rollout.ParallelDefault)
+		a.progress.Done()
+		if a.ctx.Err() != nil {
+			return context.Cause(a.ctx)
+		}
+		if err != nil {
+			a.warn("how many bytes are to be sent is an estimate: %v", err)
+		}
 		if err := c.write(a, result); err != nil {
 			return err
 		}
@@ -147,9 +158,7 @@ func (c *fleetPlanCmd) write(a *app, result *report.FleetPlan) error {
 }
 
 // collect looks at all hosts of a list.
-func (a *app) collect(list *fleet.Inventory, parallel int) []fleet.Observation {
-	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become}}
-	defer sessions.Close()
+func (a *app) collect(sessions *rollout.Sessions, list *fleet.Inventory) []fleet.Observation {
 	var places []rollout.Place
 	for _, cluster := range list.Clusters {
 		for _, host := range cluster.Hosts {
@@ -158,7 +167,7 @@ func (a *app) collect(list *fleet.Inventory, parallel int) []fleet.Observation {
 	}
 	a.progress.Start("looking at the hosts", -1)
 	defer a.progress.Done()
-	return rollout.Collect(a.ctx, sessions.Host, places, parallel)
+	return rollout.Collect(a.ctx, sessions.Host, places, rollout.ParallelDefault)
 }
 
 // problemsError is what a command with problems ends with: the worst of them; nil where they are notes alone.

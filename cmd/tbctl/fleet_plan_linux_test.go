@@ -86,7 +86,7 @@ func TestFleetPlan(t *testing.T) {
 		t.Errorf("%+v", cluster)
 	}
 	for index, host := range cluster.Hosts {
-		if host.Name != f.Hosts[index].Name || host.Target != fleetTarget || host.Machine == "" || host.Previous == "" || len(host.Replicas) != 1 || host.Replicas[0].Index != index {
+		if host.Name != f.Hosts[index].Name || host.Target != fleetTarget || host.Machine == "" || host.Previous == "" || host.Lacks == 0 || host.Lacks > 100<<10 || len(host.Replicas) != 1 || host.Replicas[0].Index != index {
 			t.Errorf("%+v", host)
 		}
 	}

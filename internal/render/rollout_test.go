@@ -1,0 +1,84 @@
+package render_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/report"
+)
+
+// armedRollout is a cluster of two, of which one is armed.
+func armedRollout() *report.Rollout {
+	const old, next = multiversion.Release(17<<8 | 7), multiversion.Release(17<<8 | 8)
+	return &report.Rollout{
+		Plan: "plan.json", Generation: 4, Release: next, Sent: 2 << 20,
+		Clusters: []report.RolloutCluster{{
+			ClusterState: fleet.ClusterState{
+				Name: "ledger-eu", Step: fleet.StepArmed, Hosts: 2, Reachable: 2, Staged: 2, Checked: 2, Replicas: 2, Armed: 1,
+				Stable: 12500 * time.Millisecond, StableFor: time.Minute, Misses: []fleet.Problem{{Host: "tb1", Replica: 1, Reason: fleet.ProblemView, Message: "the view is 13, and was 12"}},
+			},
+			Epoch: 1, Holder: "ana@bastion\x1b[31m", WayBack: "tbctl fleet abort plan.json ledger-eu", WayOn: "tbctl fleet promote plan.json ledger-eu",
+			Waits:    []fleet.Problem{{Cluster: "ledger-eu", Replica: -1, Reason: fleet.ProblemNotStable, Message: "it is to be stable"}},
+			Problems: []fleet.Problem{{Cluster: "ledger-eu", Host: "tb1", Replica: -1, Reason: fleet.ProblemDrift, Message: "evil\r\nname", Hint: "look"}},
+			Rows: []report.RolloutHost{
+				{Name: "tb0", Seen: true, Staged: true, Checked: true, Sent: 1 << 20, Runs: true, Armed: next, Running: old, View: 12, Peers: 1},
+				{Name: "tb1", Replica: 1, Seen: true, Holdback: true, Staged: true, Runs: true, Running: old, View: 12, Peers: 1, Unanswered: []string{"boot: no memory file"}, Checked: true},
+			},
+		}},
+	}
+}
+
+// The table says of each replica where it is; the ways back and on are the last lines; and nothing from outside acts on a terminal.
+func TestRollout(t *testing.T) {
+	t.Parallel()
+	var buffer bytes.Buffer
+	render.Rollout(term.New(&buffer, term.ColorNever, nil), armedRollout())
+	text := buffer.String()
+	for _, want := range []string{"ledger-eu   generation 4, epoch 1, held by ana@bastion", "✓ 0.17.8", "held back", "1/1", "stable for 12s of 1m0s", "tb1: the view is 13", "boot: no memory file", "drift: evil", "hint: look"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if last := lines[len(lines)-2:]; !strings.HasPrefix(last[0], "way back:") || !strings.HasPrefix(last[1], "way on:") {
+		t.Errorf("the last lines are %q", last)
+	}
+	if strings.ContainsAny(text, "\x1b\r") {
+		t.Errorf("a terminal acts on %q", text)
+	}
+}
+
+// A change is told once: what lasts, and for how long, is none.
+func TestRolloutChanges(t *testing.T) {
+	t.Parallel()
+	before, now := armedRollout(), armedRollout()
+	now.Clusters[0].Stable = time.Minute
+	now.Clusters[0].Waits[0].Message = "it is to be stable for longer"
+	if changes := now.Changes(before, time.Time{}); len(changes) != 0 {
+		t.Errorf("%+v", changes)
+	}
+	cluster := &now.Clusters[0]
+	cluster.Step = fleet.StepPromoting
+	cluster.Rows[0].Running, cluster.Rows[1].Armed, cluster.Rows[0].Seen = cluster.Rows[0].Armed, cluster.Rows[0].Armed, false
+	cluster.Problems = append(cluster.Problems, fleet.Problem{Host: "tb0", Replica: -1, Reason: fleet.ProblemUnreachable, Message: "gone"})
+	var words []string
+	out := term.New(&bytes.Buffer{}, term.ColorNever, nil)
+	for _, change := range now.Changes(before, time.Time{}) {
+		words = append(words, render.RolloutChange(out, &change))
+	}
+	text := strings.Join(words, "\n")
+	for _, want := range []string{"ledger-eu tb0: lost:", "ledger-eu tb0: running: the replica runs 0.17.8, and ran 0.17.7", "ledger-eu tb1: armed:", "ledger-eu: step: promoting", "ledger-eu tb0: problem: gone"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if len(words) != 5 {
+		t.Errorf("%q", words)
+	}
+}
