@@ -33,6 +33,8 @@ var rooms = map[string][]string{
 	"internal/output":          {"durable", "fsatomic", "internal/input", "verify", "vfs"},
 	"internal/manual":          {},
 	"internal/shell":           {"internal/term"},
+	"internal/metrics":         {"fleet", "host", "install", "internal/openmetrics", "multiversion", "replica", "report", "vfs"},
+	"internal/openmetrics":     {"internal/term"},
 	"internal/term":            {},
 	"internal/aegis":           {},
 	"internal/archive":         {},

@@ -41,12 +41,17 @@ type Status struct {
 	// Reached is the newest release that a replica of the target was ever seen at; null: none is remembered.
 	Reached *verify.Reached `json:"reached"`
 
+	// StateObserved is whether what is kept beside the target could be read and is to be believed. Without, what comes from there
+	// is not known: a record that is null, and a fence.
+	StateObserved bool `json:"state_observed"`
+
 	// Fence is the rollout that the target belongs to, or last belonged to; null: to none. HolderAlive is whether
-	// the session of its holder is open. Despite is the last change that was made though a rollout held
+	// the session of its holder is open, and HolderObserved whether that could be seen. Despite is the last change that was made though a rollout held
 	// the target; null: none was since its plan began.
-	Fence       *fleet.Fence    `json:"fence"`
-	HolderAlive bool            `json:"holder_alive"`
-	Despite     *install.Record `json:"despite_rollout"`
+	Fence          *fleet.Fence    `json:"fence"`
+	HolderAlive    bool            `json:"holder_alive"`
+	HolderObserved bool            `json:"holder_observed"`
+	Despite        *install.Record `json:"despite_rollout"`
 
 	// Observed is whether all processes could be looked at: without, Unseen says why there may be
 	// replicas that are not among them.
@@ -108,9 +113,10 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		s.warn("%v", err)
 	}
 	s.Last, s.Recorded, s.Reached = state.Last, state.Files, state.Reached
-	s.Fence, s.Despite = state.Fence, state.Despite
+	s.StateObserved, s.Fence, s.Despite = err == nil, state.Fence, state.Despite
 	if s.Fence != nil {
-		if _, s.HolderAlive, err = in.FenceOf(target); err != nil {
+		_, s.HolderAlive, err = in.FenceOf(target)
+		if s.HolderObserved = err == nil; err != nil {
 			s.warn("whether the rollout's session is open cannot be seen: %v", err)
 		}
 	}

@@ -17,7 +17,7 @@ func (m *machine) report() *report.Rollout {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r.Sent, r.Had, r.Counters = int64(m.counters.BytesSent), int64(m.counters.BytesHad), m.counters.report()
+	r.Sent, r.Had, r.Counters = int64(m.counters.BytesSent), int64(m.counters.BytesHad), m.counters.Report()
 	for index := range m.last.Clusters {
 		state := m.last.Clusters[index]
 		c := report.RolloutCluster{ClusterState: state, Waits: []fleet.Problem{}, Problems: []fleet.Problem{}}
@@ -118,8 +118,8 @@ func (m *machine) named(problem fleet.Problem) fleet.Problem {
 	return problem
 }
 
-// report is the counters as they are shown.
-func (c *Counters) report() report.RolloutCounters {
+// Report is the counters as they are shown.
+func (c *Counters) Report() report.RolloutCounters {
 	shown := report.RolloutCounters{
 		BytesSent: c.BytesSent, BytesHad: c.BytesHad, Looks: c.Looks, Lost: c.Lost, StableAgain: c.StableAgain, Runs: c.Runs,
 		Requests: make(map[string]uint64), Failed: make(map[string]uint64), Classes: make(map[string]uint64),

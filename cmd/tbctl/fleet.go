@@ -16,12 +16,14 @@ import (
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/internal/metrics"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/inventory"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -45,7 +47,9 @@ type fleetStatusCmd struct {
 	Names []string   `arg:"" optional:"" name:"cluster|host" help:"Clusters of the list, or hosts as ssh knows them, such as tb[0-5].eu; all of the list where none is named."`
 	Flags fleetFlags `embed:""`
 
-	Follow   bool           `help:"Ask again and again, and show what changes, until a signal ends it."`
+	Follow      bool `help:"Ask again and again, and show what changes, until a signal ends it."`
+	OpenMetrics bool `name:"openmetrics" help:"Print metrics for Prometheus instead, with a host that cannot be asked as one of them."`
+
 	Interval *time.Duration `placeholder:"DURATION" help:"With --follow: the time from a host's answer to the next question (2s)."`
 }
 
@@ -61,6 +65,9 @@ holds in memory, and DURABLE the one that its data needs at the next start.
 --follow asks again over the same sessions, and tries a host again that it has lost. At a
 terminal the table is drawn again in its place, elsewhere each change is a line, with
 --json one of JSON, and the last line is the usual document.
+
+--openmetrics prints the same as metrics. A host that could not be asked is one of them, with
+the reason, and no failure.
 
 Examples:
 
@@ -78,6 +85,9 @@ func (c *fleetStatusCmd) Run(a *app) error {
 	}
 	if err := checkTime("--interval", c.Interval); err != nil {
 		return err
+	}
+	if c.OpenMetrics && (c.Follow || a.global.JSON) {
+		return usage("one of them: --openmetrics, --json or --follow", "--openmetrics is another form of the answer than --json and --follow")
 	}
 	list, err := a.inventory(c.Flags, c.Names)
 	if err != nil {
@@ -101,6 +111,21 @@ func (c *fleetStatusCmd) Run(a *app) error {
 	asked.Wait()
 	if a.ctx.Err() != nil {
 		return context.Cause(a.ctx)
+	}
+	if c.OpenMetrics {
+		for _, host := range result.Hosts {
+			if host.Problem != nil {
+				a.warn("%s", host.Problem.Message)
+			}
+		}
+		var counters *report.RolloutCounters
+		if lifetime, err := (&rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()}).Lifetime(); err != nil {
+			a.warn("how often what happened in rollouts is not known: %v", err)
+		} else {
+			shown := lifetime.Report()
+			counters = &shown
+		}
+		return metrics.Fleet(build(), time.Now(), result, counters).Write(a.out)
 	}
 	a.emit(result, func(out *term.Stream) { render.Fleet(out, result) })
 	return notAsked(result)

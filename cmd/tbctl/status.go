@@ -2,9 +2,11 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/internal/metrics"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
@@ -13,7 +15,10 @@ import (
 )
 
 type statusCmd struct {
-	Target string `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
+	Target string   `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
+	More   []string `arg:"" optional:"" name:"more" help:"Of --openmetrics: further targets."`
+
+	OpenMetrics bool `name:"openmetrics" help:"Print metrics for Prometheus instead: of TARGET, or of all targets that this host's configuration names."`
 }
 
 // Help is the long help text.
@@ -27,15 +32,26 @@ its data file and listens, ARMED the newest of the binary that it holds in memor
 the newest that it offers its cluster, and DURABLE the one that its data needs at the
 next start.
 
+--openmetrics prints the same as metrics, for node_exporter's textfile collector on this host:
+write them beside the file that it reads, and rename that when the exit code is 0. What
+could not be seen is a metric too, and no failure.
+
 Examples:
 
   tbctl status
   tbctl status /opt/tigerbeetle/tigerbeetle --json
+  tbctl status --openmetrics >tbctl.prom.tmp && mv tbctl.prom.tmp tbctl.prom
 ` + exitHelp(exitRejected, "the file at TARGET is no multiversion binary")
 }
 
 // Run looks and reports.
 func (c *statusCmd) Run(a *app) error {
+	if c.OpenMetrics {
+		return c.metrics(a)
+	}
+	if len(c.More) > 0 {
+		return usage("one command for each, or all as metrics: --openmetrics", "more than one target is named")
+	}
 	status, unseen := report.NewStatus(a.ctx, a.installer(), a.target(c.Target))
 	if status == nil {
 		return unseen
@@ -60,4 +76,38 @@ func (c *statusCmd) Run(a *app) error {
 		return rejected("check the name: is this where TigerBeetle is installed?", fmt.Errorf("%s is %s", target.Path, status.Installed.Kind))
 	}
 	return fmt.Errorf("%s: %w", target.Path, err)
+}
+
+// metrics prints what the targets show as metrics. What could not be looked at is one of them: whoever reads them is to
+// learn of it, and does not where the command fails.
+func (c *statusCmd) metrics(a *app) error {
+	if a.global.JSON {
+		return usage("one of them: --json, or --openmetrics", "--json and --openmetrics are two forms of one answer")
+	}
+	targets := a.targets()
+	if c.Target != "" {
+		targets = append([]string{c.Target}, c.More...)
+	}
+	for index, target := range targets { // a metric's target is the same one wherever it was asked for
+		if path, err := filepath.Abs(target); err == nil {
+			targets[index] = path
+		}
+	}
+	shown, err := report.NewHost(a.ctx, a.installer(), readVersion().Version, slices.Compact(slices.Sorted(slices.Values(targets))))
+	if err != nil {
+		return err
+	}
+	for _, target := range shown.Targets {
+		a.warnAll(target.Warnings)
+		if target.Problem != "" {
+			a.warn("%s", target.Problem)
+		}
+	}
+	return metrics.Host(build(), shown).Write(a.out)
+}
+
+// build is this tbctl, for metrics.
+func build() metrics.Build {
+	version := readVersion()
+	return metrics.Build{Version: version.Version, Commit: version.Commit, Go: version.Go}
 }
