@@ -152,6 +152,9 @@ func (s *sight) turn() bool {
 		s.held = true
 		return false
 	}
+	if s.state.Claimed > 0 {
+		return true // its turn came, and what others wait for breaks nothing of it
+	}
 	for _, other := range s.sights {
 		if !other.staged && !other.reached && len(other.blocked) == 0 {
 			s.wait(nil, -1, ProblemStaging, "the artifact is not on all hosts of %s yet", other.c.Name)

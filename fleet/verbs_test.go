@@ -472,6 +472,7 @@ func TestDecideWaves(t *testing.T) {
 		"a cluster may be":                  {func(s *scene) { s.at("b0").Machine = "x"; s.Options.MaxFailed = 1 }, 0, "claim a0 (claiming) !reinstalled"},
 		"the first is blocked, and may be":  {func(s *scene) { s.at("a0").Machine = "x"; s.Options.MaxFailed = 1 }, 0, "claim b0 (claiming) !reinstalled"},
 		"one that upgrades is gone on with": {func(s *scene) { s.at("b0").Machine = "x"; s.ours("a0"); s.swapped("a0") }, 0, "(upgrading) !reinstalled"},
+		"begun, and another's host is gone": {func(s *scene) { s.ours(); s.gone("b0") }, 0, "(not-stable unreachable)"},
 		"the first alone is meant":          {func(s *scene) { s.Clusters = []string{"a"}; s.at("b0").Machine = "x" }, 0, "claim a0 (claiming)"},
 	} {
 		s := newScene(t, GoalPromote, 1, 1)
