@@ -26,6 +26,7 @@ var rooms = map[string][]string{
 	"internal/config":          {"vfs"},
 	"internal/demo":            {"multiversion", "pack", "release", "durable", "vfs"},
 	"internal/hints":           {"datafile", "durable", "extract", "fleet", "fsatomic", "host", "inspect", "install", "internal/archive", "internal/input", "internal/output", "internal/render", "internal/shell", "multiversion", "pack", "release", "remote", "replica", "verify", "vfs", "watch"},
+	"internal/fetch":           {"install", "internal/input", "release", "verify", "vfs"},
 	"internal/input":           {"internal/archive", "durable", "multiversion", "report", "vfs"},
 	"internal/interrupt":       {},
 	"internal/limits":          {},

@@ -54,6 +54,9 @@ func Epoch(executables ...Source) Plain {
 	}
 }
 
+// Early reports whether a release is so old that its header cannot carry a commit or its oldest client. A later one must.
+func Early(release multiversion.Release) bool { return release <= multiversion.ReleaseFirst }
+
 // check requires what can be required before anything is read.
 func (o *Options) check() error {
 	if len(o.Current) == 0 {
@@ -68,7 +71,7 @@ func (o *Options) check() error {
 	if o.Release == 0 {
 		return refuse(ReasonRelease, nil, "the current release is 0")
 	}
-	if o.Release <= multiversion.ReleaseFirst {
+	if Early(o.Release) {
 		if o.Commit != (multiversion.Commit{}) {
 			return refuse(ReasonCommit, nil, "release %s cannot carry a commit", o.Release)
 		}
@@ -119,7 +122,7 @@ func (o *Options) checkOrder(past []multiversion.Past) error {
 	if before.Release >= o.Release {
 		return refuse(ReasonOrder, nil, "past release %s is not older than the current %s", before.Release, o.Release)
 	}
-	if o.Release > multiversion.ReleaseFirst && o.ClientMin < before.ClientMin {
+	if !Early(o.Release) && o.ClientMin < before.ClientMin {
 		return refuse(ReasonClientMin, nil, "client minimum %s is older than %s of past release %s", o.ClientMin, before.ClientMin, before.Release)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -45,8 +46,8 @@ func (a About) Place() string {
 	return a.Location
 }
 
-// An Artifact is a file to fetch, and how. It is data for a plan; only [Resolve], [File] and [From] make one that
-// can be fetched. Two goroutines must not use one at once.
+// An Artifact is a file to fetch, and how. It is data for a plan; only [Resolve] and [From] make one that can be
+// fetched. Two goroutines must not use one at once.
 type Artifact struct {
 	About
 	Platform multiversion.Platform
@@ -69,6 +70,9 @@ func (a Artifact) Path() string {
 	}
 	return string(f)
 }
+
+// Absolute is where it comes from, for a record that is read elsewhere.
+func (a Artifact) Absolute() string { return cmp.Or(a.Path(), a.Location) }
 
 // FileName is the name that the executable gets by itself, such as tigerbeetle-0.17.8-x86_64-linux.
 func (a Artifact) FileName() string {

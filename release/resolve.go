@@ -1,6 +1,7 @@
 package release
 
 import (
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -43,13 +44,23 @@ func Resolve(arg string, options Options) (Artifact, error) {
 	return a, a.onGitHub()
 }
 
-// File is the artifact at a path, whatever it is called. Errors are those of [Resolve].
-func File(path string, options Options) (Artifact, error) {
+// Stated is what must be so of a file that the caller has: its SHA-256, unless that is "", and what the lists of checksums beside it
+// say; there are none beside "-". Errors are those of [Artifact.Expected].
+func Stated(ctx context.Context, path, sha256 string) (Expected, error) {
+	options := Options{SHA256: sha256}
+	if _, err := HostPlatform(); err != nil { // nothing is fetched for this host
+		options.Platform = Platforms()[0]
+	}
 	a, err := newArtifact(options)
 	if err != nil {
-		return a, err
+		return Expected{}, err
 	}
-	return a, a.named(path, fmt.Errorf("%w: %s", ErrNotFound, path))
+	if path == "-" {
+		a.Source, a.Location, a.source = SourceStdin, path, stdinSource{strings.NewReader("")}
+	} else if err := a.named(path, fmt.Errorf("%w: %s", ErrNotFound, path)); err != nil {
+		return Expected{}, err
+	}
+	return a.Expected(ctx)
 }
 
 // From is the artifact that a source has, of which about says what it is. Besides what the options ask for, the

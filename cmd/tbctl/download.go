@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/render"
@@ -73,7 +74,7 @@ func (c *downloadCmd) Run(a *app) error {
 	a.emit(result, func(out *term.Stream) {
 		renderDownloaded(out, result)
 		if !result.Already && !a.global.Quiet {
-			fields := [][2]string{{"from", term.Printable(artifact.Location)}, {"trust", render.Trust(originOf(artifact, result.Fetched))}}
+			fields := [][2]string{{"from", term.Printable(artifact.Location)}, {"trust", render.Trust(fetch.Origin(artifact, result.Fetched))}}
 			if text := render.Fetched(result.Fetched.BytesFetched, result.Fetched.BytesHeld); text != "" {
 				fields = append(fields, [2]string{"fetched", text})
 			}

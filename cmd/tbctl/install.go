@@ -1,19 +1,23 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"runtime"
 	"time"
 
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/cmdline"
+	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
@@ -83,10 +87,13 @@ func (c *installCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	request.Source, request.SizeHint = absolute(artifact), sizeHint(artifact)
+	request.Source, request.SizeHint = artifact.Absolute(), fetch.SizeHint(artifact)
 	request.Near = artifact.Near()
 	if !request.Near { // what is here is read: it may be another than its digest says
-		request.Known = knownFrom(a, artifact)
+		request.Known = fetch.Known(artifact, func(fetched release.Fetched) {
+			a.tellToken(fetched.TokenNote)
+			a.tellEvidence(fetched.Evidence)
+		})
 	}
 	if request.Expect, err = artifact.Tag.Releases(); err != nil {
 		return err
@@ -95,7 +102,9 @@ func (c *installCmd) Run(a *app) error {
 	if !c.DryRun && runtime.GOOS == "windows" {
 		return install.ErrNotSupported
 	}
-	outcome, err := site.Install(a.ctx, request, fetchFrom(a, artifact), c.DryRun)
+	outcome, err := site.Install(a.ctx, request, fetch.From(artifact, func(ctx context.Context, w io.Writer) (release.Fetched, error) {
+		return a.fetch(ctx, artifact, w)
+	}), c.DryRun)
 	a.emitOutcome(site, outcome, err)
 	switch {
 	case err != nil || c.WaitArmed == nil:

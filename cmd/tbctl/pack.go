@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/hex"
 	"fmt"
 	"io"
 
@@ -57,8 +56,8 @@ func (c *packCmd) Run(a *app) error {
 		return err
 	}
 	var err error
-	if options.Commit, err = parseCommit(c.Commit); err != nil {
-		return err
+	if c.Commit != "" && options.Commit.UnmarshalText([]byte(c.Commit)) != nil {
+		return usage("git rev-parse TAG prints it", "--commit: want 40 hexadecimal digits")
 	}
 	if err := output.Check(c.Output); err != nil {
 		return err
@@ -112,7 +111,7 @@ func (c *packCmd) Run(a *app) error {
 
 // check refuses what no input could make right.
 func (c *packCmd) check() error {
-	early := c.Release <= multiversion.ReleaseFirst
+	early := pack.Early(c.Release)
 	switch {
 	case c.Past == "" && len(c.Epoch) == 0:
 		return usage("tbctl pack --past FILE, or --epoch FILE for the first one", "a pack needs the release before")
@@ -122,17 +121,6 @@ func (c *packCmd) check() error {
 		return usage("leave out --commit and --client-min", "a release up to %s cannot carry a commit or an oldest client", multiversion.ReleaseFirst)
 	}
 	return nil
-}
-
-func parseCommit(text string) (multiversion.Commit, error) {
-	var commit multiversion.Commit
-	if text == "" {
-		return commit, nil
-	}
-	if decoded, err := hex.DecodeString(text); err != nil || copy(commit[:], decoded) != len(commit) || len(decoded) != len(commit) {
-		return commit, usage("git rev-parse TAG prints it", "--commit: want 40 hexadecimal digits")
-	}
-	return commit, nil
 }
 
 // inputs are files that are open for as long as a command reads from them.

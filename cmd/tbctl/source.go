@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,10 +12,8 @@ import (
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/host"
-	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/hints"
-	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
@@ -181,28 +178,6 @@ func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
 	return failed(hint, err)
 }
 
-// sizeHint is the size in bytes that an executable in a local file at least
-// has, or 0 where that is not known.
-func sizeHint(artifact release.Artifact) int64 {
-	if artifact.Path() == "" {
-		return 0
-	}
-	file, err := input.Open(artifact.Path())
-	if err != nil {
-		return 0
-	}
-	defer file.Close()
-	return file.ExecutableSize()
-}
-
-// fetchFrom makes the installer's fetch out of an artifact.
-func fetchFrom(a *app, artifact release.Artifact) install.Fetch {
-	return func(ctx context.Context, w io.Writer) (install.Origin, error) {
-		fetched, err := a.fetch(ctx, artifact, w)
-		return originOf(artifact, fetched), err
-	}
-}
-
 // fetch fetches the artifact, and tells how that goes and what came of it.
 func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer) (release.Fetched, error) {
 	if artifact.Source == release.SourceStdin {
@@ -240,33 +215,6 @@ func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer)
 	return fetched, nil
 }
 
-// knownFrom makes the installer's question out of an artifact: whether the installed file
-// is what a fetch would bring.
-func knownFrom(a *app, artifact release.Artifact) func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
-	return func(ctx context.Context, installed install.File, from *install.Origin) (install.Origin, bool, error) {
-		had := release.Had{ExecutableSHA256: installed.SHA256, ExecutableSize: installed.Size}
-		if from != nil {
-			had.AssetSHA256, had.AssetSize, had.Location, had.Validator = from.SHA256, from.Size, from.Source, from.Validator
-		}
-		fetched, known, err := artifact.Known(ctx, had)
-		if err != nil || known { // else the fetch tells
-			a.tellToken(fetched.TokenNote)
-		}
-		if err != nil || !known {
-			return install.Origin{}, false, err
-		}
-		a.tellEvidence(fetched.Evidence)
-		origin := originOf(artifact, fetched)
-		if from != nil {
-			origin.Asset, origin.Entry = from.Asset, from.Entry
-		}
-		if from != nil && origin.Tag == "" {
-			origin.Tag = from.Tag
-		}
-		return origin, true, nil
-	}
-}
-
 // tellEvidence says what was not compared although it is there or was asked for.
 func (a *app) tellEvidence(list []release.Evidence) {
 	for _, evidence := range list {
@@ -289,24 +237,6 @@ func (a *app) tellToken(note string) {
 		a.warn("GITHUB_TOKEN is not taken (%s); GitHub was asked without it: renew it, or unset it", note)
 	}
 }
-
-// originOf is what the installer notes of a fetch.
-func originOf(artifact release.Artifact, fetched release.Fetched) install.Origin {
-	origin := install.Origin{
-		Source: absolute(artifact), Asset: fetched.Asset, Entry: fetched.EntryName, SHA256: fetched.AssetSHA256, Size: fetched.AssetSize,
-		ExecutableSHA256: fetched.ExecutableSHA256, Tag: string(fetched.Tag), Validator: fetched.Validator,
-		Fetched: fetched.BytesFetched, Resumed: fetched.BytesResumed, Held: fetched.BytesHeld, Trusted: fetched.Trusted,
-	}
-	for _, evidence := range fetched.Evidence {
-		origin.Trust = append(origin.Trust, install.Trust{
-			Kind: string(evidence.Kind), Status: string(evidence.Status), Of: evidence.Of, Detail: evidence.Detail,
-		})
-	}
-	return origin
-}
-
-// absolute is where the file comes from, for a journal that is read elsewhere.
-func absolute(artifact release.Artifact) string { return cmp.Or(artifact.Path(), artifact.Location) }
 
 // downloadProgress shows how far a download is, and why it waits.
 func (a *app) downloadProgress(progress release.Progress) {

@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
@@ -94,7 +95,7 @@ func (c *storeImportCmd) Run(a *app) error {
 	}
 	result.Next = []string{"tbctl install " + name, "tbctl fleet plan " + name + " -o plan.json"}
 	a.emit(result, func(out *term.Stream) {
-		render.StoreImported(out, &result.Imports, store.Dir(), render.Trust(originOf(artifact, imported.Fetched)), result.Next, a.global.Quiet)
+		render.StoreImported(out, &result.Imports, store.Dir(), render.Trust(fetch.Origin(artifact, imported.Fetched)), result.Next, a.global.Quiet)
 	})
 	return nil
 }
@@ -111,7 +112,7 @@ func (s *sourceFlags) importTo(a *app, store *depot.Depot, source string) (relea
 		return artifact, shelf.Imports{}, err
 	}
 	imported, err := shelf.Import(a.ctx, store, shelf.Importing{
-		Artifact: artifact, Source: absolute(artifact), SizeHint: sizeHint(artifact), Who: whoAmI(), PublicKey: key,
+		Artifact: artifact, Source: artifact.Absolute(), SizeHint: fetch.SizeHint(artifact), Who: whoAmI(), PublicKey: key,
 		Fetch: func(ctx context.Context, draft *durable.Draft) (release.Fetched, error) {
 			return a.fetch(ctx, artifact, draft)
 		},

@@ -1,15 +1,13 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"cmp"
 	"errors"
 	"fmt"
-	"io"
 
 	"github.com/tbctl/tbctl/inspect"
+	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/hints"
-	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
@@ -17,7 +15,6 @@ import (
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/verify"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 type verifyCmd struct {
@@ -54,17 +51,24 @@ func (c *verifyCmd) Run(a *app) error {
 		return err
 	}
 	defer file.Close()
-	expected, err := c.expected(a, digest)
+	if _, err := release.ParseSHA256(c.SHA256); c.SHA256 != "" && err != nil {
+		return usage("sha256sum prints it", "--sha256: %w", err)
+	}
+	beside := c.File
+	if digest != "" { // what is in a store is called so, and has no lists beside it
+		beside = "-"
+	}
+	stated, err := release.Stated(a.ctx, beside, cmp.Or(c.SHA256, digest))
 	if err != nil {
 		return err
 	}
-	result, err := report.Verify(a.ctx, c.File, file, verify.Options{Mode: file.Mode, SHA256: c.Digest || expected.Open()})
+	result, err := report.Verify(a.ctx, c.File, file, verify.Options{Mode: file.Mode, SHA256: c.Digest || stated.Open()})
 	if err != nil {
 		return err
 	}
 	result.Archive, result.Against = file.Archive, c.Against
 	var untrusted error
-	if result.Evidence, untrusted, err = judgeInput(a, expected, file, result.Report); err != nil {
+	if result.Evidence, untrusted, err = fetch.Judge(a.ctx, stated, file, result.Report); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	a.tellEvidence(result.Evidence)
@@ -90,44 +94,6 @@ func (c *verifyCmd) Run(a *app) error {
 		return refused(a.known().Fit(result.Fit, false), fmt.Errorf("%s may not replace %s: %s", c.File, c.Against, result.Fit.Diagnosis))
 	}
 	return nil
-}
-
-// expected is what must be so of the file: what --sha256 says, or the digest by which the store has it, and a list of checksums
-// beside it.
-func (c *verifyCmd) expected(a *app, digest string) (release.Expected, error) {
-	if _, err := release.ParseSHA256(c.SHA256); c.SHA256 != "" && err != nil {
-		return release.Expected{}, usage("sha256sum prints it", "--sha256: %w", err)
-	}
-	options := release.Options{SHA256: c.SHA256, Stdin: a.in}
-	if _, err := release.HostPlatform(); err != nil { // nothing is fetched for this host
-		options.Platform = release.Platforms()[0]
-	}
-	if digest != "" && options.SHA256 == "" {
-		options.SHA256 = digest
-	}
-	artifact, err := release.Resolve("-", options)
-	if c.File != "-" && digest == "" {
-		artifact, err = release.File(c.File, options)
-	}
-	if err != nil {
-		return release.Expected{}, err
-	}
-	return artifact.Expected(a.ctx)
-}
-
-// judgeInput compares the file, and the archive that it is in, with what is stated about it.
-func judgeInput(a *app, expected release.Expected, file *input.File, found verify.Report) (evidence []release.Evidence, untrusted, err error) {
-	had := release.Had{ExecutableSHA256: found.SHA256, ExecutableSize: found.Size, AssetSHA256: found.SHA256, AssetSize: found.Size}
-	if file.Outer != nil && expected.Open() {
-		hash := sha256.New()
-		had.AssetSize, err = io.Copy(hash, vfs.Interruptible(a.ctx, io.NewSectionReader(file.Outer, 0, file.Outer.Size())))
-		if err != nil {
-			return nil, nil, err
-		}
-		had.AssetSHA256 = hex.EncodeToString(hash.Sum(nil))
-	}
-	evidence, untrusted = expected.Judge(had)
-	return evidence, untrusted, nil
 }
 
 // compare judges whether the file may replace the other.
