@@ -3,6 +3,7 @@ package rollout_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -351,14 +352,24 @@ func TestRunRefused(t *testing.T) {
 	})
 }
 
-// BenchmarkRun is a rollout to a hundred clusters.
+// BenchmarkRun is a rollout to a hundred clusters of six hosts, from the plan to its end, and the most memory that it holds.
 func BenchmarkRun(b *testing.B) {
+	var most uint64
 	for b.Loop() {
 		f := simClusters(100, 6)
-		options := f.options(f.plan(b), fleet.GoalStage, "ana")
-		options.Interval = time.Millisecond
-		if _, err := rollout.Run(b.Context(), options); err != nil {
-			b.Fatal(err)
+		options := f.options(f.plan(b), fleet.GoalPromote, "ana")
+		options.Run, options.Interval, options.Rules.Stable = true, time.Millisecond, time.Millisecond
+		looks := 0
+		options.Show = func(*report.Rollout) {
+			if looks++; looks%20 == 0 {
+				var memory runtime.MemStats
+				runtime.ReadMemStats(&memory)
+				most = max(most, memory.HeapInuse+memory.StackInuse)
+			}
+		}
+		if _, err := rollout.Run(b.Context(), options); err != nil || f.swapped() != 600 {
+			b.Fatalf("%v, %d swapped", err, f.swapped())
 		}
 	}
+	b.ReportMetric(float64(most)/(1<<20), "MiB-most")
 }
