@@ -174,25 +174,7 @@ func TestFleetFollowText(t *testing.T) {
 		t.Errorf("%q, %q", rest, &c.errs)
 	}
 
-	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		t.Skipf("skipped: no pseudo-terminals here: %v", err)
-	}
-	defer control.Close()
-	number, err := unix.IoctlGetInt(int(control.Fd()), unix.TIOCGPTN)
-	if err == nil {
-		err = unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0)
-	}
-	if err == nil {
-		err = unix.IoctlSetWinsize(int(control.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: 120})
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	terminal, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
+	control, terminal := newTerminal(t)
 	command := exec.Command(f.program, "fleet", "status", "--follow", "--fleet", f.inventory)
 	command.Env = append(os.Environ(), "TERM=xterm")
 	command.Stdout = terminal
@@ -218,4 +200,29 @@ func TestFleetFollowText(t *testing.T) {
 	if code := command.ProcessState.ExitCode(); code != int(exitInterrupted) {
 		t.Errorf("exit code %d", code)
 	}
+}
+
+// newTerminal is a terminal of 20 lines: what controls it, and the end that a program gets.
+func newTerminal(t *testing.T) (control, terminal *os.File) {
+	t.Helper()
+	control, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Skipf("skipped: no pseudo-terminals here: %v", err)
+	}
+	t.Cleanup(func() { control.Close() })
+	number, err := unix.IoctlGetInt(int(control.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(control.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		err = unix.IoctlSetWinsize(int(control.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Row: 20, Col: 120})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return control, terminal
 }

@@ -262,6 +262,53 @@ func TestFleetAbort(t *testing.T) {
 	}
 }
 
+// At a terminal promote asks, and any other answer than the release is a no; the table is drawn again in its place.
+func TestFleetPromoteAsks(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 1)
+	file := f.planned()
+	if result, code := f.carry("run", file, "--until", "staged"); code != 0 {
+		t.Fatalf("exit code %d: %+v", code, result)
+	}
+	for _, test := range []struct {
+		answer string
+		code   int
+		want   string
+	}{{"yes", 2, "0.17.7"}, {"0.17.8", 0, "0.17.8"}} {
+		control, terminal := newTerminal(t)
+		command := exec.Command(f.program, "fleet", "promote", file, "ledger", "--stable", "100ms", "--fleet", f.inventory, "--state-dir", filepath.Join(filepath.Dir(f.inventory), "state"))
+		command.Env = append(os.Environ(), "TERM=xterm")
+		command.Stdin, command.Stdout, command.Stderr = terminal, terminal, terminal
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		terminal.Close()
+		var said strings.Builder
+		buffer := make([]byte, 4096)
+		for answered := false; ; {
+			count, err := control.Read(buffer)
+			said.Write(buffer[:count])
+			if err != nil { // its other end is closed
+				break
+			}
+			if !answered && strings.Contains(said.String(), "Type the release to go on: ") {
+				answered = true
+				io.WriteString(control, test.answer+"\n")
+			}
+		}
+		command.Wait() // its exit code says it
+		if code := command.ProcessState.ExitCode(); code != test.code || !strings.Contains(said.String(), "There is no way back") {
+			t.Errorf("%s: exit code %d: %q", test.answer, code, said.String())
+		}
+		if drawn := strings.Contains(said.String(), "A\r\x1b[J"); drawn != (test.code == 0) {
+			t.Errorf("%s: drawn again: %v: %q", test.answer, drawn, said.String())
+		}
+		if _, installed := f.runs(); installed[0] != test.want {
+			t.Errorf("%s: installed is %q", test.answer, installed)
+		}
+	}
+}
+
 func TestFleetClusterOfOne(t *testing.T) {
 	t.Parallel()
 	f := newLiveFleet(t, 1)
