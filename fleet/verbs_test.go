@@ -329,6 +329,29 @@ func TestDecidePromote(t *testing.T) {
 	runScenes(t, GoalPromote, 3, 59*time.Second, map[string]sceneCase{"a second too early": {ready(func(s *scene) {}), "(not-stable)"}})
 }
 
+func TestDecideCheck(t *testing.T) {
+	t.Parallel()
+	runScenes(t, GoalCheck, 3, 0, map[string]sceneCase{
+		"all have":    {func(s *scene) {}, "="},
+		"one has not": {func(s *scene) { s.at("a1").Checked = false }, "check a1 (checking)"},
+		"it is under way": {func(s *scene) {
+			s.at("a1").Checked = false
+			s.Running = []Action{{Kind: ActionCheck, Host: "a1", Target: "/opt/tb/tigerbeetle"}}
+		}, "(checking)"},
+		"one has nothing":      {func(s *scene) { s.at("a1").Stored = false; s.at("a2").Checked = false }, "check a2 (checking) !not-staged"},
+		"one refuses it":       {func(s *scene) { s.at("a1").Refusals = []Problem{{Reason: "platform", Message: "no"}} }, "!platform =refused"},
+		"also what is swapped": {func(s *scene) { s.swapped("a1"); s.at("a1").Checked = false }, "check a1 (checking)"},
+		"a later run has it":   {func(s *scene) { s.ours(); s.at("a1").Fence.Epoch = 9 }, "="},
+		"a newer plan has it":  {func(s *scene) { s.ours(); s.at("a1").Fence.Generation = 9 }, "!generation =fenced"},
+	})
+	runScenes(t, GoalProve, 3, 0, map[string]sceneCase{
+		"not armed":       {func(s *scene) { s.ours() }, "!not-armed =refused"},
+		"armed":           {func(s *scene) { s.ours(); s.armed("a0", "a1") }, "(not-stable)"},
+		"armed by others": {func(s *scene) { s.armed("a0", "a1") }, "claim a0 (claiming)"},
+		"it upgrades":     {func(s *scene) { s.ours(); s.armed("a0", "a1", "a2") }, "!promotion-begun =refused"},
+	})
+}
+
 // TestDecideBreaks holds that the period begins again when anything breaks it, and that what is shown says why.
 func TestDecideBreaks(t *testing.T) {
 	t.Parallel()
