@@ -61,7 +61,7 @@ var rooms = map[string][]string{
 	"depot/prune":              {"depot", "depot/shelf", "fleet", "fsatomic", "host", "install", "multiversion"},
 	"depot/serve":              {"depot", "depot/shelf", "release", "vfs"},
 	"remote":                   {"fleet", "delta", "depot", "host", "install", "report", "multiversion", "fsatomic", "internal/current"},
-	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "verify", "vfs"},
+	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "state", "verify", "vfs"},
 	"state":                    {"vfs", "durable"},
 	"state/statetest":          {"state"},
 	"watch":                    {"vfs", "multiversion", "replica"},

@@ -21,6 +21,8 @@ type DraftOptions struct {
 	Clients multiversion.Release // the oldest release of a client in use; 0: not said
 	Despite []string             // ids of advisories to go on despite of
 
+	// Above is the highest generation that any plan is known to have had; the plan's is higher.
+	Above uint64
 	// TbctlMin is the oldest version of tbctl that a host may have, such as 0.4.0; "": any.
 	TbctlMin string
 	// Reserve is how many bytes are to stay free in each file system of a host that gets the artifact; 0: 128 MiB.
@@ -44,7 +46,7 @@ func Draft(inventory Inventory, observations []Observation, artifact Artifact, o
 		targets: map[[2]string]string{}, ids: map[string]string{}, despite: map[string]bool{},
 		plan: &Plan{Version: PlanVersion, Author: options.Author, Created: options.Created.UTC(), Artifact: artifact, Clients: options.Clients},
 	}
-	var highest uint64
+	highest := options.Above
 	for i := range observations {
 		o := &observations[i]
 		d.byHost[o.Host] = append(d.byHost[o.Host], o)

@@ -10,6 +10,12 @@ import (
 // Fleet is the result of fleet status: every host that was asked.
 type Fleet struct {
 	Hosts []FleetHost `json:"hosts"`
+	// Holders are the controllers that work on clusters, by the state that they share.
+	Holders []FleetHolder `json:"holders"`
+	// StateSeen says that this state was looked at; fleet status --follow does not.
+	StateSeen bool `json:"state_seen"`
+	// StateProblem is why it could not be looked at; "": it was, or was not to be.
+	StateProblem string `json:"state_problem,omitempty"`
 }
 
 // FleetHost is one host, as far as it could be asked.
@@ -19,6 +25,14 @@ type FleetHost struct {
 	Target  string        `json:"target"`  // that the inventory names; "": all of the host's own
 	Report  *Host         `json:"report"`  // null: it could not be asked
 	Problem *FleetProblem `json:"problem"` // null: it could
+}
+
+// FleetHolder is a controller that works on a cluster.
+type FleetHolder struct {
+	Cluster string    `json:"cluster"` // the id that the data files have, in hexadecimal digits
+	Who     string    `json:"who"`     // user and machine
+	Since   time.Time `json:"since"`   // by its clock, for people
+	Unseen  bool      `json:"unseen"`  // it cannot be seen from here whether it still runs
 }
 
 // FleetProblem is why a host could not be asked.

@@ -22,8 +22,9 @@ import (
 )
 
 const (
-	dirMode  vfs.Mode = 0o700
-	fileMode vfs.Mode = 0o600
+	parentMode vfs.Mode = 0o755
+	dirMode    vfs.Mode = 0o700
+	fileMode   vfs.Mode = 0o600
 
 	swapLock = ".lock"    // held by who swaps
 	incoming = "incoming" // what is being written is named after it
@@ -74,6 +75,9 @@ func (f *Files) open(ctx context.Context, write bool) (vfs.Dir, error) {
 		return nil, err
 	}
 	if write {
+		if err := durable.MkdirAll(f.fsys, filepath.Dir(f.dir), parentMode); err != nil {
+			return nil, err
+		}
 		if err := durable.MkdirAll(f.fsys, f.dir, dirMode); err != nil {
 			return nil, err
 		}

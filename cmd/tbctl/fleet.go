@@ -41,6 +41,7 @@ type fleetCmd struct {
 // fleetFlags say which hosts there are, and how they are reached.
 type fleetFlags struct {
 	Fleet string `placeholder:"FILE" env:"TBCTL_FLEET" type:"path" help:"The list of hosts and clusters (fleet.toml here, or ~/.config/tbctl/fleet.toml)."`
+	State string `placeholder:"WHERE" env:"TBCTL_FLEET_STATE" help:"Where controllers see each other and number their plans: files, in the state directory (what the list says, or files)."`
 }
 
 type fleetStatusCmd struct {
@@ -57,7 +58,8 @@ type fleetStatusCmd struct {
 func (c *fleetStatusCmd) Help() string {
 	return `Asks every host, over ssh, what is installed there, what its replicas run, hold in memory
 and need, and which rollout holds it. Nothing is changed there, and nothing is locked. A
-host that cannot be asked is a row with the reason.
+host that cannot be asked is a row with the reason. Below are the runs that work on a
+cluster, as far as the controllers share a state (--state).
 
 Of each replica: RUNNING is the release that it runs, ARMED the newest of the binary that it
 holds in memory, and DURABLE the one that its data needs at the next start.
@@ -93,16 +95,21 @@ func (c *fleetStatusCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := &report.Fleet{}
+	result := &report.Fleet{Holders: []report.FleetHolder{}}
 	dialer := &remote.Dialer{SSH: list.SSH, Become: list.Become}
 	for _, cluster := range list.Clusters {
 		for _, host := range cluster.Hosts {
 			result.Hosts = append(result.Hosts, report.FleetHost{Cluster: cluster.Name, Name: host.Name, Target: host.Target})
 		}
 	}
-	if c.Follow {
+	if c.Follow { // who works on clusters is not asked again and again
 		return c.follow(a, dialer, result)
 	}
+	shared, err := a.sharedState(c.Flags, list)
+	if err != nil {
+		return err
+	}
+	defer shared.Close()
 	var asked sync.WaitGroup
 	for index := range result.Hosts {
 		row := &result.Hosts[index]
@@ -126,6 +133,12 @@ func (c *fleetStatusCmd) Run(a *app) error {
 			counters = &shown
 		}
 		return metrics.Fleet(build(), time.Now(), result, counters).Write(a.out)
+	}
+	holders, err := rollout.Holders(a.ctx, shared)
+	if result.StateSeen = err == nil; result.StateSeen {
+		result.Holders = holders
+	} else {
+		result.StateProblem = err.Error()
 	}
 	a.emit(result, func(out *term.Stream) { render.Fleet(out, result) })
 	return notAsked(result)

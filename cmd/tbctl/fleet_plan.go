@@ -73,6 +73,11 @@ func (c *fleetPlanCmd) Run(a *app) error {
 	if _, err := os.Lstat(c.Output); err == nil && !c.Force {
 		return &fs.PathError{Op: "create", Path: c.Output, Err: fs.ErrExist}
 	}
+	shared, err := a.sharedState(c.Fleet, list)
+	if err != nil {
+		return err
+	}
+	defer shared.Close()
 	store, err := a.depot(c.From.Store.Store)
 	if err != nil {
 		return err
@@ -95,9 +100,14 @@ func (c *fleetPlanCmd) Run(a *app) error {
 		return context.Cause(a.ctx)
 	}
 	result := &report.FleetPlan{}
-	result.Plan, result.Problems = fleet.Draft(*list, observations, facts, fleet.DraftOptions{
-		Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite,
+	result.Plan, result.Problems, err = rollout.Number(a.ctx, shared, func(above uint64) (*fleet.Plan, []fleet.Problem) {
+		return fleet.Draft(*list, observations, facts, fleet.DraftOptions{
+			Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite, Above: above,
+		})
 	})
+	if err != nil {
+		return err
+	}
 	if result.Plan != nil {
 		a.progress.Start("measuring what each host lacks", -1)
 		err := rollout.Measure(a.ctx, sessions.Host, result.Plan, artifact, rollout.ParallelDefault)

@@ -272,7 +272,17 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 		shown.frame, options.Linger = a.out.NewFrame(), true
 	}
 	options.Show = shown.show
-	result, err := rollout.Run(a.ctx, options)
+	ctx := a.ctx
+	switch do.goal {
+	case fleet.GoalArm, fleet.GoalPromote, fleet.GoalAbort: // stop takes the hosts from who works on them, and staging changes no target
+		held, end, err := a.hold(flags, list, plan, clusters)
+		if err != nil {
+			return err
+		}
+		defer end()
+		ctx = held
+	}
+	result, err := rollout.Run(ctx, options)
 	if journalErr := options.Journal.Err(); journalErr != nil {
 		a.warn("%v", journalErr)
 	}

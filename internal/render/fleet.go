@@ -24,6 +24,16 @@ func Fleet(out *term.Stream, result *report.Fleet) {
 		fleetCluster(out, result.Hosts[first:last])
 		first = last
 	}
+	for _, holder := range result.Holders {
+		text := fmt.Sprintf("cluster %s: %s works on it since %s", term.Printable(holder.Cluster), term.Printable(holder.Who), holder.Since.Local().Format(timeFormat))
+		if holder.Unseen {
+			text += "; whether that run still lives cannot be seen from here"
+		}
+		out.Printf("%s\n", out.Hang(text, 2))
+	}
+	if result.StateProblem != "" {
+		out.Printf("%s\n", out.Hang(out.Styles().Warn.Render("not seen:")+" "+term.Printable(result.StateProblem), 2))
+	}
 }
 
 // fleetColumns are the columns of [fleetRows].

@@ -1,0 +1,103 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/state"
+)
+
+const (
+	keyGeneration = "generation" // the highest that was given to a plan
+	keyClusters   = "clusters/"  // and the id of one that is held
+
+	numberTriesMax = 100 // times that another plan takes a number first
+)
+
+// errGeneration says that what the state has is no generation.
+var errGeneration = fault.New(fault.Failed, "the highest generation in the state of the controllers is not a number")
+
+// Number makes a plan with a generation that no plan of this state had before, and notes it there. draft is asked for a
+// plan with a higher generation than it is given, maybe several times.
+func Number(ctx context.Context, store state.Store, draft func(above uint64) (*fleet.Plan, []fleet.Problem)) (*fleet.Plan, []fleet.Problem, error) {
+	for range numberTriesMax {
+		text, revision, err := store.Get(ctx, keyGeneration)
+		if err != nil {
+			return nil, nil, err
+		}
+		above := uint64(0)
+		if revision > 0 {
+			above, err = strconv.ParseUint(string(text), 10, 64)
+			if err != nil || above > fleet.GenerationMax {
+				return nil, nil, fmt.Errorf("%w: %.40q", errGeneration, text)
+			}
+		}
+		plan, problems := draft(above)
+		if plan == nil {
+			return nil, problems, nil
+		}
+		_, err = store.Swap(ctx, keyGeneration, strconv.AppendUint(nil, plan.Generation, 10), revision)
+		if err == nil || !errors.Is(err, state.ErrStale) {
+			return plan, problems, err
+		}
+	}
+	return nil, nil, fmt.Errorf("number the plan: %w", state.ErrStale)
+}
+
+// Hold holds the clusters of a plan, those of these names or all, so that who works on one of them sees it before
+// a host refuses it. With it goes a context that ends with a [*state.LostError] when one is not held any more. With takeOver what another run
+// holds is left to it, and returned. End gives all back.
+func Hold(ctx context.Context, store state.Store, plan *fleet.Plan, names []string, who string, takeOver bool) (_ context.Context, others []state.Holder, end func(), err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	var holds []*state.Hold
+	end = func() {
+		for _, hold := range holds {
+			_ = hold.Release(context.WithoutCancel(ctx)) // what cannot be given back ends with the process
+		}
+		cancel(nil)
+	}
+	for index := range plan.Clusters {
+		cluster := &plan.Clusters[index]
+		if len(names) > 0 && !slices.Contains(names, cluster.Name) {
+			continue
+		}
+		hold, err := store.Hold(ctx, keyClusters+strings.ToLower(cluster.ID), who)
+		if held, is := errors.AsType[*state.HeldError](err); is && takeOver {
+			others = append(others, held.Holder)
+			continue
+		}
+		if err != nil {
+			end()
+			return nil, nil, nil, fmt.Errorf("cluster %s: %w", cluster.Name, err)
+		}
+		holds = append(holds, hold)
+		go func() {
+			select {
+			case <-hold.Lost():
+				cancel(hold.Err())
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return ctx, others, end, nil
+}
+
+// Holders are the runs that hold clusters.
+func Holders(ctx context.Context, store state.Store) ([]report.FleetHolder, error) {
+	held, err := store.Holders(ctx, keyClusters)
+	if err != nil {
+		return nil, err
+	}
+	holders := make([]report.FleetHolder, len(held))
+	for index, each := range held {
+		holders[index] = report.FleetHolder{Cluster: strings.TrimPrefix(each.Key, keyClusters), Who: each.Who, Since: each.Since, Unseen: each.Unseen}
+	}
+	return holders, nil
+}

@@ -1,0 +1,99 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/state"
+	"github.com/tbctl/tbctl/vfs/memfs"
+)
+
+// TestNumber holds that each plan has a number of its own, also where another one takes it first, and that what is no number is told.
+func TestNumber(t *testing.T) {
+	t.Parallel()
+	store := state.OpenFiles(memfs.New(memfs.Options{}), "/state")
+	taken := false
+	draft := func(above uint64) (*fleet.Plan, []fleet.Problem) {
+		if !taken { // another controller is quicker
+			taken = true
+			if _, err := store.Swap(t.Context(), keyGeneration, []byte("7"), 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return &fleet.Plan{Generation: max(above, 3) + 1}, nil
+	}
+	for _, want := range []uint64{8, 9} {
+		plan, _, err := Number(t.Context(), store, draft)
+		if err != nil || plan.Generation != want {
+			t.Errorf("%+v, %v, want generation %d", plan, err, want)
+		}
+	}
+	none := func(uint64) (*fleet.Plan, []fleet.Problem) { return nil, []fleet.Problem{{}} }
+	if plan, problems, err := Number(t.Context(), store, none); plan != nil || len(problems) != 1 || err != nil {
+		t.Errorf("no plan: %v, %v, %v", plan, problems, err)
+	}
+	value, revision, err := store.Get(t.Context(), keyGeneration)
+	if err != nil || string(value) != "9" {
+		t.Errorf("a number was taken for no plan: %q, %v", value, err)
+	}
+	for _, text := range []string{"", "x", "-1", "2147483648", "99999999999999999999"} {
+		if revision, err = store.Swap(t.Context(), keyGeneration, []byte(text), revision); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := Number(t.Context(), store, draft); !errors.Is(err, errGeneration) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+// TestHold holds that two runs of one cluster see each other, and that a run ends when what it holds is lost.
+func TestHold(t *testing.T) {
+	t.Parallel()
+	m := memfs.New(memfs.Options{})
+	open := func() *state.Files { return state.OpenFiles(m, "/state") }
+	one, other := open(), open()
+	plan := &fleet.Plan{Clusters: []fleet.PlannedCluster{{Name: "eu", ID: "0A"}, {Name: "us", ID: "0B"}}}
+	ctx, others, end, err := Hold(t.Context(), one, plan, []string{"us"}, "ann@a", false)
+	if err != nil || len(others) != 0 {
+		t.Fatalf("%v, %v", others, err)
+	}
+	holders, err := Holders(t.Context(), other)
+	if err != nil || len(holders) != 1 || holders[0].Cluster != "0b" || holders[0].Who != "ann@a" {
+		t.Errorf("%+v, %v", holders, err)
+	}
+	var held *state.HeldError
+	if _, _, _, err := Hold(t.Context(), other, plan, nil, "bob@b", false); !errors.As(err, &held) || fault.Of(err) != fault.Fenced {
+		t.Errorf("%v", err)
+	}
+	if holders, _ := Holders(t.Context(), other); len(holders) != 1 {
+		t.Errorf("who was refused holds something: %+v", holders)
+	}
+	_, others, endOther, err := Hold(t.Context(), other, plan, nil, "bob@b", true)
+	if err != nil || len(others) != 1 || others[0].Who != "ann@a" {
+		t.Errorf("take over: %+v, %v", others, err)
+	}
+	endOther()
+	if err := one.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-ctx.Done()
+	var lost *state.LostError
+	if err := context.Cause(ctx); !errors.As(err, &lost) || fault.Of(err) != fault.Fenced {
+		t.Errorf("%v", err)
+	}
+	end()
+	ctx, _, end, err = Hold(t.Context(), open(), plan, nil, "ann@a", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	end()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+	if holders, err := Holders(t.Context(), other); err != nil || len(holders) != 0 {
+		t.Errorf("%+v, %v", holders, err)
+	}
+}
