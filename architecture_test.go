@@ -59,7 +59,7 @@ var rooms = map[string][]string{
 	"depot":                    {"multiversion", "vfs", "durable"},
 	"depot/shelf":              {"depot", "durable", "fsatomic", "multiversion", "release", "verify"},
 	"depot/prune":              {"depot", "depot/shelf", "fleet", "fsatomic", "host", "install", "multiversion"},
-	"depot/serve":              {"depot", "depot/shelf", "release", "vfs"},
+	"depot/serve":              {"delta", "depot", "multiversion", "depot/shelf", "release", "vfs"},
 	"remote":                   {"fleet", "delta", "depot", "host", "install", "report", "multiversion", "fsatomic", "internal/current"},
 	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "state", "verify", "vfs"},
 	"state":                    {"vfs", "durable"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/tbctl/tbctl/internal/current"
 	"github.com/tbctl/tbctl/multiversion"
@@ -15,6 +16,7 @@ type Files struct {
 
 	opened []io.Closer
 	names  map[multiversion.Checksum]string
+	order  []multiversion.Checksum
 }
 
 // Open adds the executables of the binary in a file of this name, which is open, and takes the file over. One that is
@@ -31,6 +33,27 @@ func (f *Files) Open(binary *multiversion.Binary, name string, file io.Closer) {
 			f.Held[checksum], f.names[checksum] = source, name
 		}
 	}
+	for i := range binary.Images {
+		header := &binary.Images[i].Header
+		f.order = append(f.order, header.Current.Checksum)
+		for _, past := range slices.Backward(header.Past) {
+			f.order = append(f.order, past.Checksum)
+		}
+	}
+}
+
+// Newest are the checksums of the executables that are held, each once and so many at most: of the file that was opened first before
+// those of the next, and of each the newest release first.
+func (f *Files) Newest(most int) []multiversion.Checksum {
+	var newest []multiversion.Checksum
+	told := make(map[multiversion.Checksum]bool)
+	for _, checksum := range f.order {
+		if f.Held[checksum] != nil && !told[checksum] && len(newest) < most {
+			told[checksum] = true
+			newest = append(newest, checksum)
+		}
+	}
+	return newest
 }
 
 // Name is that of the file that an executable is in.

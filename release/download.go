@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/durable"
 )
 
@@ -39,6 +40,11 @@ type download struct {
 	here     int64     // bytes that this host had
 	heldNote string    // why they are fewer than could be
 	damage   string    // which of them were of no use
+
+	held      *delta.Files // open; nil: there are none, or they are not open
+	opened    bool         // they were
+	deltaCame int64        // bytes that came of deltas
+	deltaNote string       // why one that was offered was not used
 
 	answer   *http.Response // the last successful one, for its headers and its way
 	attempts int
@@ -87,7 +93,7 @@ func (d *download) Read(p []byte) (int, error) {
 // isHere reports whether the next byte needs no request.
 func (d *download) isHere() bool {
 	in, _ := d.plan.at(d.offset, d.total)
-	return in != nil || d.plan != nil && d.offset < d.ahead
+	return in != nil || d.plan != nil && (d.offset < d.ahead || d.plan.rest != nil)
 }
 
 // read takes bytes from the partial file, from what this host has or from the network, and accounts for them.
@@ -107,6 +113,9 @@ func (d *download) read(p []byte) (int, error) {
 	}
 	if d.total >= 0 {
 		p = p[:min(int64(len(p)), next-d.offset)]
+	}
+	if d.plan != nil && d.plan.rest != nil {
+		return d.readRest(p), nil
 	}
 	n, err := d.body.Read(p)
 	d.fetched += int64(n)
@@ -188,7 +197,7 @@ func (d *download) connect() error {
 	have = max(have, d.ahead)
 	d.until = -1
 	header := http.Header{}
-	ranged := have > 0 && d.validator != "" && !d.noRange
+	ranged := (have > 0 || d.plan != nil) && d.validator != "" && !d.noRange
 	if ranged {
 		span := fmt.Sprintf("bytes=%d-", have)
 		if _, next := d.plan.at(have, d.total); next < d.total {
@@ -292,8 +301,8 @@ func (d *download) acceptWhole(resp *http.Response) error {
 	}
 	validator := validatorOf(resp.Header)
 	if d.plan != nil {
-		d.plan.close()
-		d.plan, d.here, d.heldNote = nil, 0, "the server sent all of the file instead of a part"
+		d.leavePlan()
+		d.here, d.heldNote = 0, "the server sent all of the file instead of a part"
 	}
 	if d.offset == 0 {
 		d.forget()
@@ -332,9 +341,9 @@ func (d *download) forget() {
 // Close ends the download. What came stays in the partial file when keep is set and a later one can use it.
 func (d *download) Close(keep bool) Delivery {
 	d.disconnect()
-	d.plan.close()
+	d.leavePlan()
 	took := Delivery{
-		Validator: d.validator, BytesFetched: d.fetched, BytesResumed: d.resumed, BytesHeld: d.here, Attempts: d.attempts, HeldNote: d.heldNote, HeldDamage: d.damage,
+		Validator: d.validator, BytesFetched: d.fetched, BytesResumed: d.resumed, BytesHeld: d.here, BytesDelta: d.deltaCame, DeltaNote: d.deltaNote, Attempts: d.attempts, HeldNote: d.heldNote, HeldDamage: d.damage,
 	}
 	if d.answer != nil {
 		took.FinalURL, took.ContentType, took.Latest = redacted(d.answer.Request.URL), d.answer.Header.Get("Content-Type"), tagOnTheWay(d.answer)

@@ -68,7 +68,7 @@ func (a Artifact) Fetch(ctx context.Context, dst io.Writer) (Fetched, error) {
 		return f, err
 	}
 	defer a.session.end()
-	a.session.whole = ""
+	a.session.whole, a.session.noDelta = "", ""
 	claims, err := a.gather(ctx)
 	a.session.needsDigest(claims)
 	f.About, f.TokenNote = a.About, a.session.refusal
@@ -131,7 +131,7 @@ func worthRestart(err error, f *Fetched) bool {
 	}
 	var trust *TrustError
 	wrong := errors.As(err, new(*archive.FormatError)) || errors.As(err, new(*KindError)) || errors.As(err, &trust) && trust.Failed()
-	return wrong && f.BytesResumed+f.BytesHeld > 0
+	return wrong && f.BytesResumed+f.BytesHeld+f.BytesDelta > 0
 }
 
 // resumable reports whether a later Fetch can go on where this one ended: the bytes are not wrong, and the
@@ -179,7 +179,7 @@ func (a *Artifact) fetchOnce(ctx context.Context, claims []Claim, out *output, f
 	took.BytesFetched += f.BytesFetched
 	took.Attempts += f.Attempts
 	if f.Kind == string(archive.KindZip) {
-		took.HeldNote = "" // nothing of it can be here
+		took.HeldNote, took.DeltaNote = "", "" // nothing of it can be here
 	}
 	f.Delivery = took
 	if took.Latest != "" && a.Tag == Latest {

@@ -29,8 +29,8 @@ const (
 
 // assembly is what a download has not to ask for.
 type assembly struct {
-	files *delta.Files // nil: nothing that this host has
-	have  []have       // of what this host has first, then of what came already
+	have []have // of what this host has first, then of what came already
+	rest *rest  // of a delta; nil: the rest is asked for in parts
 }
 
 // have is a stretch of the file that is here.
@@ -59,10 +59,21 @@ func (a *assembly) at(offset, total int64) (in *have, next int64) {
 	return nil, total
 }
 
-func (a *assembly) close() {
-	if a != nil && a.files != nil {
-		a.files.Close()
-		a.files = nil
+// openHeld opens what this host has of releases, once.
+func (d *download) openHeld() *delta.Files {
+	if !d.opened {
+		d.opened, d.held = true, d.from.session.options.Held()
+	}
+	return d.held
+}
+
+// leavePlan gives up on what this host has of the file.
+func (d *download) leavePlan() {
+	d.plan.leaveRest()
+	d.plan = nil
+	if d.held != nil {
+		d.held.Close()
+		d.held = nil
 	}
 }
 
@@ -96,12 +107,13 @@ func (d *download) probe() error {
 	}
 	var whole whyWhole
 	var head []byte
+	var made *assembly
 	switch resp.StatusCode {
 	case http.StatusOK:
 		d.probed, d.heldNote = true, "the server sends no parts of a file"
 		return d.take(resp, 0, false)
 	case http.StatusPartialContent:
-		head, err = d.head(resp)
+		head, made, err = d.head(resp)
 	case http.StatusPreconditionFailed, http.StatusRequestedRangeNotSatisfiable:
 		err = whyWhole("the server sends no parts of this file")
 	default:
@@ -119,7 +131,9 @@ func (d *download) probe() error {
 	if d.ahead == 0 {
 		d.partial.begin(d.validator, d.total, time.Now())
 	}
-	made, err := d.assemble(head)
+	if made == nil {
+		made, err = d.assemble(head)
+	}
 	switch {
 	case errors.As(err, &whole):
 		d.fetchWhole(whole)
@@ -148,8 +162,8 @@ func (d *download) askPart(first, last int64) (*http.Response, error) {
 	return d.from.client.get(d.ctx, d.from.url, header)
 }
 
-// head reads the first part of the file, and what the answer says of the rest.
-func (d *download) head(resp *http.Response) ([]byte, error) {
+// head reads what an answer says of the file, and the first part of it, or how it is put together with a delta.
+func (d *download) head(resp *http.Response) ([]byte, *assembly, error) {
 	first, last, total, ok := contentRange(resp.Header)
 	validator := validatorOf(resp.Header)
 	if validator == "" && d.validator != "" && validatorHeld(resp.Header, d.validator) {
@@ -157,19 +171,26 @@ func (d *download) head(resp *http.Response) ([]byte, error) {
 	}
 	switch {
 	case !ok || first != 0 || total < 0 || last != min(total, headSize)-1:
-		return nil, whyWhole("the server sent a range that was not asked for")
+		return nil, nil, whyWhole("the server sent a range that was not asked for")
 	case validator == "":
-		return nil, whyWhole("the server does not say by a strong ETag which file its parts are of")
+		return nil, nil, whyWhole("the server does not say by a strong ETag which file its parts are of")
 	case d.validator != "" && (validator != d.validator || d.total >= 0 && total != d.total):
-		return nil, whyWhole("the server sent a part of another file")
+		return nil, nil, whyWhole("the server sent a part of another file")
 	case total > AssetSizeMax:
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are downloaded", ErrTooLarge, total, int64(AssetSizeMax))
+		return nil, nil, fmt.Errorf("%w: %d bytes, at most %d are downloaded", ErrTooLarge, total, int64(AssetSizeMax))
+	}
+	said, saidTotal := d.validator, d.total
+	d.validator, d.total = validator, total
+	if where := d.deltaOf(resp); where != nil {
+		if made, err := d.viaDelta(where); made != nil || err != nil {
+			return nil, made, err
+		}
 	}
 	data, err := d.part(resp, last+1)
-	if err == nil {
-		d.validator, d.total = validator, total
+	if err != nil {
+		d.validator, d.total = said, saidTotal
 	}
-	return data, err
+	return data, nil, err
 }
 
 // part reads the body of a part of this size.
@@ -293,7 +314,7 @@ func (a *assembly) worth(pieces []have, total int64) []have {
 
 // findHeld adds what this host has. Each executable is read once now, so that one that is damaged is fetched.
 func (d *download) findHeld(made *assembly, recipe delta.Recipe) error {
-	files := d.from.session.options.Held()
+	files := d.openHeld()
 	if files == nil {
 		return nil
 	}
@@ -312,12 +333,11 @@ func (d *download) findHeld(made *assembly, recipe delta.Recipe) error {
 			continue
 		}
 		if err != nil {
-			files.Close()
 			return err
 		}
 		here = append(here, have{Extent: extent, source: files.Held[*segment.Executable], checksum: segment.Executable})
 	}
-	made.files, made.have = files, here
+	made.have = here
 	return nil
 }
 
@@ -345,9 +365,22 @@ func (d *download) readHere(in *have, end int64, p []byte) (int, error) {
 	}
 	in.hash.Write(p[:n])
 	if d.offset == in.End() && in.hash.Checksum() != *in.checksum {
-		return 0, &errRestart{heldFault(d.plan.files, &delta.SeedError{Checksum: *in.checksum, Err: delta.ErrDamaged})}
+		return 0, &errRestart{heldFault(d.held, &delta.SeedError{Checksum: *in.checksum, Err: delta.ErrDamaged})}
 	}
 	return n, nil
+}
+
+// readRest reads what this host lacks out of a delta. When that ends too early, what is left is asked for in parts.
+func (d *download) readRest(p []byte) int {
+	n, err := d.plan.restAt(p, d.offset)
+	if n == 0 && err != nil {
+		d.deltaNote = "it broke off: " + err.Error()
+		d.plan.leaveRest()
+		return 0
+	}
+	d.partial.append(p[:n])
+	d.offset += int64(n)
+	return n
 }
 
 // needsDigest takes nothing of what this host has where there is no digest or signature to compare the whole with: what is here
@@ -358,8 +391,13 @@ func (s *session) needsDigest(claims []Claim) {
 	}
 }
 
-// leaveHeld says why a Fetch that begins again takes nothing of what this host has: it did, or it begins again twice.
+// leaveHeld says why a Fetch that begins again takes no delta, if it did, or nothing of what this host has: it did, or it begins
+// again twice.
 func (s *session) leaveHeld(f *Fetched, why error) {
+	if f.BytesDelta > 0 && s.noDelta == "" {
+		s.noDelta = why.Error() // what came in parts is of the server's own file
+		return
+	}
 	if s.options.Held != nil && (f.BytesHeld > 0 || f.Restarts > 0) {
 		s.whole = why.Error()
 	}

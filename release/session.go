@@ -25,6 +25,7 @@ type session struct {
 	refusal  string              // why the token is not taken, empty while it may be
 	gathered *Expected           // what Expected found out, for the next Fetch
 	whole    string              // why this Fetch takes nothing of what this host has
+	noDelta  string              // why this Fetch takes no delta
 }
 
 // A silence is a server that did not answer.

@@ -42,11 +42,15 @@ type Delivery struct {
 	BytesFetched int64  `json:"bytes_fetched"` // over the network, repetitions included
 	BytesResumed int64  `json:"bytes_resumed"` // received by an earlier run
 	BytesHeld    int64  `json:"bytes_held"`    // that this host had, see [Options.Held]
-	Attempts     int    `json:"attempts"`      // requests for the asset
+	// BytesDelta are those of BytesFetched that came as a delta: what this host lacked, compressed with what it had.
+	BytesDelta int64 `json:"bytes_delta"`
+	Attempts   int   `json:"attempts"` // requests for the asset
 	// HeldNote says why more came over the network than this host lacks, as far as the server is to blame, and HeldDamage which
 	// executable of this host is damaged and was fetched.
 	HeldNote   string `json:"held_note,omitempty"`
 	HeldDamage string `json:"held_damage,omitempty"`
+	// DeltaNote says why a delta that the server offers was not used, or not to its end.
+	DeltaNote string `json:"delta_note,omitempty"`
 	// CacheNote says why nothing could be kept for a later run, empty when there was no obstacle.
 	CacheNote string `json:"cache_note,omitempty"`
 
@@ -72,7 +76,7 @@ func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
 	}
 	d := &download{from: w, ctx: ctx, patience: newPatience(w.options.Retry, w.failing[server]), sum: read, total: -1, until: -1}
 	if w.options.Held != nil && !w.zip {
-		d.heldNote = w.whole
+		d.heldNote, d.deltaNote = w.whole, w.noDelta
 	}
 	d.partial, d.unkept = openPartial(w.options.CacheDir, w.url)
 	return d, nil

@@ -30,6 +30,7 @@ type heldWorld struct {
 	url           string
 	sent          atomic.Int64
 	noParts       atomic.Bool
+	deltas        bool // are offered
 }
 
 func newHeldWorld(t *testing.T) *heldWorld {
@@ -41,6 +42,13 @@ func newHeldWorld(t *testing.T) *heldWorld {
 	w := &heldWorld{}
 	w.before = testbin.Build(t, testbin.Spec{Platform: platform, Current: testbin.Release("0.17.7"), Past: testbin.PastOf("0.17.5", "0.17.6")})
 	w.after = testbin.Build(t, testbin.Spec{Platform: platform, Current: testbin.Release("0.17.8"), From: w.before})
+	w.serve(t)
+	return w
+}
+
+// serve serves a store that has the release.
+func (w *heldWorld) serve(t *testing.T) {
+	t.Helper()
 	recipe, err := delta.Of(testbin.Load(t, w.after))
 	if err != nil {
 		t.Fatal(err)
@@ -62,17 +70,24 @@ func newHeldWorld(t *testing.T) *heldWorld {
 		if w.noParts.Load() {
 			r.Header.Del("Range")
 		}
-		handler.ServeHTTP(sentCounter{answer, &w.sent}, r)
+		handler.ServeHTTP(sentCounter{answer, &w.sent, !w.deltas}, r)
 	}))
 	t.Cleanup(server.Close)
 	w.url = server.URL
-	return w
 }
 
 // sentCounter counts the bytes of answers.
 type sentCounter struct {
 	http.ResponseWriter
-	sent *atomic.Int64
+	sent     *atomic.Int64
+	noDeltas bool // are offered
+}
+
+func (s sentCounter) WriteHeader(status int) {
+	if s.noDeltas {
+		s.Header().Del(delta.Header)
+	}
+	s.ResponseWriter.WriteHeader(status)
 }
 
 func (s sentCounter) Write(data []byte) (int, error) {

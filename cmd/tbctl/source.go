@@ -199,6 +199,9 @@ func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer)
 	if fetched.HeldDamage != "" {
 		a.warn("%s; it was fetched", fetched.HeldDamage)
 	}
+	if fetched.DeltaNote != "" {
+		a.note("the delta that the server offers was not used: %s", fetched.DeltaNote)
+	}
 	if fetched.HeldNote != "" {
 		a.note("what this host has of it was fetched too: %s", fetched.HeldNote)
 	}

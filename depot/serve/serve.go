@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/release"
@@ -56,8 +57,11 @@ type Server struct {
 	// Tell is told what an operator must know, such as an artifact that has changed.
 	Tell func(text string)
 
+	// Kept is where deltas are kept for another run; nil: nowhere.
+	Kept *delta.Kept
+
 	ConnectionsMax, RequestsMax int           // 0: the constants of those names
-	Wait                        time.Duration // of a request until it is answered; 0: 5 s
+	Wait                        time.Duration // of a request until it is answered; 0: 5 s, and 15 s for a delta
 	Idle                        time.Duration // between two requests, and between two pieces of an answer; 0: 30 s
 
 	mu       sync.Mutex
@@ -66,6 +70,8 @@ type Server struct {
 	items    map[string]*shelf.Item // what each artifact says of itself, by digest
 	once     sync.Once
 	busy     chan struct{}
+	press    delta.Press
+	deltas   chan struct{} // requests for deltas that are being answered: they leave places for others
 }
 
 // Counters are what a server did.
@@ -73,9 +79,11 @@ type Counters struct {
 	Requests     int64 `json:"requests"`
 	Artifacts    int64 `json:"artifacts"`    // given as a whole
 	Parts        int64 `json:"parts"`        // given in ranges
+	Deltas       int64 `json:"deltas"`       // given as what was lacking
 	Lists        int64 `json:"lists"`        // of artifacts or checksums
 	Unchanged    int64 `json:"unchanged"`    // "you have it already"
 	Bytes        int64 `json:"bytes"`        // of answers
+	Malformed    int64 `json:"malformed"`    // 400
 	NotFound     int64 `json:"not_found"`    // 404
 	Ambiguous    int64 `json:"ambiguous"`    // 409: several artifacts are of the release
 	WrongMethod  int64 `json:"wrong_method"` // 405
@@ -125,7 +133,11 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 
 // Handler answers requests.
 func (s *Server) Handler() http.Handler {
-	s.once.Do(func() { s.busy = make(chan struct{}, positive(s.RequestsMax, RequestsMax)) })
+	s.once.Do(func() {
+		places := positive(s.RequestsMax, RequestsMax)
+		s.busy, s.deltas = make(chan struct{}, places), make(chan struct{}, max(1, places/2))
+		s.press.Kept, s.press.QueueMax = s.Kept, deltaQueueMax
+	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.count(&s.counters.Requests, 1)
 		out := &answer{ResponseWriter: w, control: http.NewResponseController(w), started: time.Now(), idle: positive(s.Idle, idleTimeout), head: r.Method == http.MethodHead}
@@ -201,6 +213,7 @@ func (s *Server) route(out *answer, r *http.Request) {
 		return
 	}
 	if digest, ok := strings.CutPrefix(path, PathDigest); ok {
+		digest, ofDelta := strings.CutSuffix(digest, suffixDelta)
 		if !depot.IsDigest(digest) {
 			refuse(out, http.StatusNotFound, "no such artifact")
 			return
@@ -209,7 +222,11 @@ func (s *Server) route(out *answer, r *http.Request) {
 		if s.Token != "" {
 			out.Header().Set("Cache-Control", "private, max-age=31536000, immutable")
 		}
-		s.artifact(out, r, digest)
+		if ofDelta {
+			s.delta(out, r, digest)
+			return
+		}
+		s.artifact(out, r, digest, digest+suffixDelta)
 		return
 	}
 	if path == pathReleases {
@@ -219,7 +236,7 @@ func (s *Server) route(out *answer, r *http.Request) {
 	tag, asset, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	parsed, err := release.ParseTag(tag)
 	if !ok || err != nil || parsed == release.Latest || !strings.HasPrefix(path, "/") {
-		refuse(out, http.StatusNotFound, "there are /sha256/HEX, and /TAG/ASSET with SHA256SUMS")
+		refuse(out, http.StatusNotFound, "there are /sha256/HEX, its /delta, and /TAG/ASSET with SHA256SUMS")
 		return
 	}
 	s.asset(out, r, parsed, asset)
@@ -309,7 +326,7 @@ func (s *Server) asset(out *answer, r *http.Request, tag release.Tag, asset stri
 		small(out, "text/plain; charset=utf-8", []byte(sums))
 	case len(digests) == 1:
 		out.Header().Set("Cache-Control", "no-cache")
-		s.artifact(out, r, digests[0])
+		s.artifact(out, r, digests[0], ".."+PathDigest+digests[0]+suffixDelta)
 	case len(digests) > 1:
 		refuse(out, http.StatusConflict, fmt.Sprintf("there are several of release %s; ask for one of /sha256/%s", tag, strings.Join(digests, ", /sha256/")))
 	default:
@@ -359,15 +376,22 @@ func (s *Server) releases(out *answer, r *http.Request) {
 	small(out, "application/json", append(text, '\n'))
 }
 
-// artifact gives the bytes of one that is whole.
-func (s *Server) artifact(out *answer, r *http.Request, digest string) {
+// artifactOf opens one that is whole, or answers why it is not given.
+func (s *Server) artifactOf(out *answer, r *http.Request, digest string) (*depot.File, bool) {
 	file, err := s.open(r.Context(), digest)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, depot.ErrDigest):
 		refuse(out, http.StatusNotFound, "no such artifact")
-		return
 	case err != nil:
 		s.failed(out, err)
+	}
+	return file, err == nil
+}
+
+// artifact gives the bytes of one that is whole. Deltas of it are at a reference that is relative to what is asked for.
+func (s *Server) artifact(out *answer, r *http.Request, digest, deltas string) {
+	file, ok := s.artifactOf(out, r, digest)
+	if !ok {
 		return
 	}
 	defer file.Close()
@@ -381,6 +405,7 @@ func (s *Server) artifact(out *answer, r *http.Request, digest string) {
 	header := out.Header()
 	header.Set("Content-Type", "application/octet-stream")
 	header.Set("ETag", `"sha256-`+digest+`"`)
+	header.Set(delta.Header, deltas)
 	header.Set("Repr-Digest", coded)
 	header.Set("Content-Digest", coded) // which the answer takes back where it has but a part
 	http.ServeContent(out, r, "", time.Time{}, io.NewSectionReader(file, 0, file.Size()))
@@ -416,6 +441,8 @@ func (s *Server) ended(out *answer, r *http.Request) {
 		c.Parts++
 	case http.StatusNotModified:
 		c.Unchanged++
+	case http.StatusBadRequest:
+		c.Malformed++
 	case http.StatusUnauthorized:
 		c.Unauthorized++
 	case http.StatusNotFound:
@@ -442,7 +469,7 @@ func small(out *answer, kind string, text []byte) {
 
 func refuse(out *answer, status int, text string) {
 	header := out.Header()
-	for _, name := range []string{"Cache-Control", "ETag", "Content-Digest", "Repr-Digest"} {
+	for _, name := range []string{"Cache-Control", "ETag", "Content-Digest", "Repr-Digest", delta.Header} {
 		header.Del(name)
 	}
 	header.Set("Content-Type", "text/plain; charset=utf-8")

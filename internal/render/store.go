@@ -81,9 +81,9 @@ func receipts(list []depot.Receipt) string {
 
 // StoreServed shows what a server did.
 func StoreServed(out *term.Stream, counters serve.Counters) {
-	refused := counters.NotFound + counters.Ambiguous + counters.WrongMethod + counters.Unauthorized + counters.WrongRange + counters.Busy + counters.Failed
-	out.Printf("served: %s, %s whole, %s; %s sent, %d refused, %d cut, %d changed\n", counted(int(counters.Requests), "request"),
-		counted(int(counters.Artifacts), "artifact"), counted(int(counters.Parts), "part"), term.Bytes(counters.Bytes), refused, counters.Cut, counters.Changed)
+	refused := counters.Malformed + counters.NotFound + counters.Ambiguous + counters.WrongMethod + counters.Unauthorized + counters.WrongRange + counters.Busy + counters.Failed
+	out.Printf("served: %s, %s whole, %s, %s; %s sent, %d refused, %d cut, %d changed\n", counted(int(counters.Requests), "request"),
+		counted(int(counters.Artifacts), "artifact"), counted(int(counters.Parts), "part"), counted(int(counters.Deltas), "delta"), term.Bytes(counters.Bytes), refused, counters.Cut, counters.Changed)
 }
 
 func counted(number int, what string) string {
