@@ -69,10 +69,10 @@ func TestInstallFetchesADelta(t *testing.T) {
 		}
 		env := map[string]string{"TBCTL_STATE_DIR": filepath.Join(dir, "state"), "TBCTL_CONFIG": config}
 		for _, args := range [][]string{
-			{"download", "0.17.8", "-o", file}, {"store", "import", "0.17.8", "--store", filepath.Join(dir, "store")}, {"install", "0.17.8", target},
+			{"download", "0.17.8", "-o", file}, {"store", "import", "0.17.8"}, {"install", "0.17.8", target},
 		} {
 			w.sent.Store(0)
-			r := tell(t, env, append(args, "--mirror", w.url, "--cache-dir", filepath.Join(dir, "cache"))...)
+			r := tell(t, env, append(args, "--mirror", w.url, "--store", filepath.Join(dir, args[0]), "--cache-dir", filepath.Join(dir, "cache"))...)
 			sent := w.sent.Load()
 			if r.code != 0 || !strings.Contains(unwrapped(r.out), "was on this host") || strings.Contains(unwrapped(r.err), "delta") {
 				t.Errorf("%s behind, %s: exit code %d\n%s%s", tc.behind, args[0], r.code, r.out, r.err)
@@ -124,7 +124,7 @@ func TestInstallWithoutADelta(t *testing.T) {
 	dir := t.TempDir()
 	target := filepath.Join(dir, "tigerbeetle")
 	testbin.WriteFile(t, target, w.before)
-	r := tell(t, map[string]string{"TBCTL_STATE_DIR": filepath.Join(dir, "state")}, "install", "0.17.8", target, "--mirror", stripped.URL, "--cache-dir", filepath.Join(dir, "cache"))
+	r := tell(t, map[string]string{"TBCTL_STATE_DIR": filepath.Join(dir, "state")}, "install", "0.17.8", target, "--mirror", stripped.URL, "--store", filepath.Join(dir, "store"), "--cache-dir", filepath.Join(dir, "cache"))
 	if said := unwrapped(r.err); r.code != 0 || strings.Count(said, "the delta that the server offers was not used") != 1 || !strings.Contains(said, "503") || !strings.Contains(unwrapped(r.out), "was on this host") {
 		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.err)
 	}

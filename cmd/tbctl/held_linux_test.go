@@ -106,7 +106,7 @@ func TestInstallFetchesWhatIsLacking(t *testing.T) {
 	target := filepath.Join(dir, "tigerbeetle")
 	testbin.WriteFile(t, target, w.before)
 	env := map[string]string{"TBCTL_STATE_DIR": filepath.Join(dir, "state")}
-	args := []string{"install", "0.17.8", target, "--mirror", w.url, "--require", "digest"}
+	args := []string{"install", "0.17.8", target, "--mirror", w.url, "--require", "digest", "--store", filepath.Join(dir, "store")}
 	most := w.lacking + 4*64<<10
 
 	r := tell(t, env, append(args, "--dry-run", "--cache-dir", filepath.Join(dir, "cache"))...)
@@ -132,11 +132,11 @@ func TestInstallFetchesWhatIsLacking(t *testing.T) {
 	// What the store has serves as well, for other commands too.
 	before := filepath.Join(dir, "before")
 	testbin.WriteFile(t, before, w.before)
-	if r := tell(t, env, "store", "import", before); r.code != 0 {
+	if r := tell(t, env, "store", "import", before, "--store", filepath.Join(dir, "store")); r.code != 0 {
 		t.Fatal(r.err)
 	}
 	file := filepath.Join(dir, "file")
-	if r := tell(t, env, "download", "0.17.8", "-o", file, "--mirror", w.url); r.code != 0 || !strings.Contains(unwrapped(r.out), "was on this host") {
+	if r := tell(t, env, "download", "0.17.8", "-o", file, "--mirror", w.url, "--store", filepath.Join(dir, "store")); r.code != 0 || !strings.Contains(unwrapped(r.out), "was on this host") {
 		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.err)
 	}
 	if sent := w.sent.Swap(0); sent > most {
@@ -145,7 +145,7 @@ func TestInstallFetchesWhatIsLacking(t *testing.T) {
 	if got, err := os.ReadFile(file); err != nil || !bytes.Equal(got, w.after) {
 		t.Errorf("the download is something else: %v", err)
 	}
-	if r := tell(t, env, "store", "import", "0.17.8", "--mirror", w.url); r.code != 0 || !strings.Contains(unwrapped(r.out), "was on this host") {
+	if r := tell(t, env, "store", "import", "0.17.8", "--mirror", w.url, "--store", filepath.Join(dir, "store")); r.code != 0 || !strings.Contains(unwrapped(r.out), "was on this host") {
 		t.Errorf("exit code %d\n%s%s", r.code, r.out, r.err)
 	}
 	if sent := w.sent.Swap(0); sent > most {
@@ -185,7 +185,7 @@ func TestInstallFetchesWhole(t *testing.T) {
 			testbin.WriteFile(t, target, tc.installed)
 		}
 		w.noParts.Store(tc.noParts)
-		r := tell(t, map[string]string{"TBCTL_STATE_DIR": filepath.Join(dir, "state")}, "install", "0.17.8", target, "--mirror", w.url)
+		r := tell(t, map[string]string{"TBCTL_STATE_DIR": filepath.Join(dir, "state")}, "install", "0.17.8", target, "--mirror", w.url, "--store", filepath.Join(dir, "store"))
 		if said := unwrapped(r.err); r.code != 0 || tc.said != "" && strings.Count(said, tc.said) != 1 || tc.said == "" && strings.Contains(said, "was fetched too") {
 			t.Errorf("%s: exit code %d\n%s", name, r.code, r.err)
 		}
