@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
-	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/metrics"
 	"github.com/tbctl/tbctl/internal/render"
@@ -85,7 +81,7 @@ func (c *fleetStatusCmd) Run(a *app) error {
 	if c.Interval != nil && !c.Follow {
 		return usage("ask again and again: --follow", "--interval is of --follow, which is not there")
 	}
-	if err := checkTime("--interval", c.Interval); err != nil {
+	if err := cmdline.CheckTime("--interval", c.Interval); err != nil {
 		return err
 	}
 	if c.OpenMetrics && (c.Follow || a.global.JSON) {
@@ -211,14 +207,14 @@ func notAsked(result *report.Fleet) error {
 
 // inventory is the list that holds the named clusters or hosts; without names all of it.
 func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, error) {
-	name, text, err := a.readInventory(flags.Fleet)
+	name, text, err := inventory.Find(flags.Fleet, a.getenv)
 	if err != nil {
 		return nil, err
 	}
 	list := &fleet.Inventory{}
 	if text != nil {
 		if list, err = inventory.Parse(name, text); err != nil {
-			return nil, &hints.Error{Of: fault.Usage, Hint: "mend " + shell.File(name), Err: err}
+			return nil, usage("mend "+shell.File(name), "%w", err)
 		}
 	}
 	if len(names) == 0 {
@@ -230,68 +226,9 @@ func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, err
 		}
 		return list, nil
 	}
-	var clusters []fleet.Cluster
-	var hosts []string
-	for _, name := range names {
-		at := slices.IndexFunc(list.Clusters, func(c fleet.Cluster) bool { return c.Name == name })
-		switch {
-		case at < 0:
-			hosts = append(hosts, name)
-		case !slices.ContainsFunc(clusters, func(c fleet.Cluster) bool { return c.Name == name }): // not named before
-			clusters = append(clusters, list.Clusters[at])
-		}
-	}
-	named, err := inventory.OfHosts(hosts)
+	chosen, err := inventory.Choose(list, names)
 	if err != nil {
-		return nil, &hints.Error{Of: fault.Usage, Hint: "tbctl " + a.command + " --help", Err: err}
+		return nil, usage("tbctl "+a.command+" --help", "%w", err)
 	}
-	for _, cluster := range named.Clusters {
-		for index, host := range cluster.Hosts { // what the list says of it holds
-			for _, known := range list.Clusters {
-				at := slices.IndexFunc(known.Hosts, func(h fleet.Host) bool { return h.Name == host.Name })
-				if at >= 0 {
-					cluster.Hosts[index] = known.Hosts[at]
-				}
-			}
-		}
-		if len(cluster.Hosts) > 0 {
-			clusters = append(clusters, cluster)
-		}
-	}
-	list.Clusters = clusters
-	return list, nil
-}
-
-// readInventory reads the file that is named, or the first that is there; no text where none is.
-func (a *app) readInventory(named string) (string, []byte, error) {
-	places := []string{named}
-	if named == "" {
-		places = []string{"fleet.toml"}
-		base := a.getenv("XDG_CONFIG_HOME")
-		if home := a.getenv("HOME"); !filepath.IsAbs(base) && filepath.IsAbs(home) {
-			base = filepath.Join(home, ".config")
-		}
-		if filepath.IsAbs(base) {
-			places = append(places, filepath.Join(base, "tbctl", "fleet.toml"))
-		}
-	}
-	for _, place := range places {
-		file, info, err := vfs.OpenFile(place, nil)
-		if named == "" && errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		var text []byte
-		if err == nil {
-			defer file.Close()
-			if why := config.OthersMayWrite(place, info, os.Geteuid()); named == "" && why != "" { // it names the program that is started
-				return place, nil, usage("look at it, and if it is yours, name it: --fleet "+shell.File(place), "%s is not read, since another user may decide what it says: %s", place, why)
-			}
-			text, err = io.ReadAll(io.LimitReader(file, inventory.SizeMax+1))
-		}
-		if err != nil {
-			return place, nil, &hints.Error{Of: fault.Usage, Hint: "check the name: ls -l " + shell.File(place), Err: err}
-		}
-		return place, text, nil
-	}
-	return "", nil, nil
+	return chosen, nil
 }

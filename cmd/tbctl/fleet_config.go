@@ -13,7 +13,7 @@ import (
 func (a *app) fleetSettings() ([]setting, error) {
 	const variable = "TBCTL_FLEET"
 	named := a.getenv(variable)
-	name, text, err := a.readInventory(named)
+	name, text, err := inventory.Find(named, a.getenv)
 	if name == "" {
 		return []setting{{Name: "fleet", Origin: "default"}}, nil
 	}

@@ -356,7 +356,7 @@ func readPlan(name string) (*fleet.Plan, string, error) {
 
 // connections are how hosts are reached, as the list of hosts says it; without a list as ssh does by itself.
 func (a *app) connections(flags fleetFlags) (*fleet.Inventory, error) {
-	name, text, err := a.readInventory(flags.Fleet)
+	name, text, err := inventory.Find(flags.Fleet, a.getenv)
 	if err != nil || text == nil {
 		return &fleet.Inventory{}, err
 	}

@@ -67,7 +67,7 @@ func (c *installCmd) Run(a *app) error {
 	if c.Wait < 0 {
 		return usage("--wait 1m", "a time to wait cannot be negative")
 	}
-	if err := checkTime("--wait-armed", c.WaitArmed); err != nil {
+	if err := cmdline.CheckTime("--wait-armed", c.WaitArmed); err != nil {
 		return err
 	}
 	if err := cmdline.CheckOrder(a.line, c.Source, c.Target); err != nil {

@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/config"
-	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
-	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
@@ -121,7 +119,7 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	}
 	artifact, err := release.Resolve(argument, options)
 	if err != nil {
-		return artifact, s.unresolved(a, argument, err)
+		return artifact, cmdline.Unresolved(a.ctx, a.line, argument, s.Place.Mirror, err)
 	}
 	if artifact.Path() != "" {
 		a.about.File = artifact.Location
@@ -148,34 +146,6 @@ func (s *sourceFlags) stored(a *app, argument string, options release.Options) (
 		return artifact, failed("see what there is: tbctl store list", err)
 	}
 	return artifact, err
-}
-
-// unresolved adds what to type instead to the error of an argument that means nothing.
-func (s *sourceFlags) unresolved(a *app, argument string, err error) error {
-	hint := ""
-	switch {
-	case errors.Is(err, release.ErrTag) && strings.HasPrefix(argument, "v") && release.IsTag(argument[1:]):
-		return usage(a.line.Retyped(argument, argument[1:]), "%w", err)
-	case !errors.Is(err, release.ErrNotFound):
-		return err
-	case release.IsTag(argument) && s.Place.Mirror != "":
-		if _, statErr := vfs.Stat(s.Place.Mirror); errors.Is(statErr, fs.ErrNotExist) && !strings.Contains(s.Place.Mirror, "://") {
-			return failed(hints.Mirror, err)
-		}
-		hint = "see what there is: tbctl releases --mirror " + shell.File(s.Place.Mirror)
-	case release.IsTag(argument):
-		return err
-	default:
-		hint = hints.Missing(argument)
-		if info, statErr := vfs.Stat(argument); statErr == nil && info.IsDir() {
-			hint = "name a file in it: ls " + shell.File(argument)
-			listing, listErr := release.List(a.ctx, release.Options{Mirror: argument})
-			if listErr == nil && len(listing.Releases) > 0 && listing.Releases[0].Tag != "" {
-				hint = fmt.Sprintf("a directory of releases is a mirror, and the newest in it: %s", a.line.Retyped(argument, string(listing.Releases[0].Tag), "--mirror", argument))
-			}
-		}
-	}
-	return failed(hint, err)
 }
 
 // fetch fetches the artifact, and tells how that goes and what came of it.

@@ -1,22 +1,15 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"net"
-	"path/filepath"
-	"runtime"
-	"strings"
 
 	"github.com/tbctl/tbctl/depot/serve"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 type storeServeCmd struct {
@@ -50,9 +43,12 @@ type storeServed struct {
 
 // Run serves until it is ended.
 func (c *storeServeCmd) Run(a *app) error {
-	token, err := c.token()
-	if err != nil {
-		return err
+	token := ""
+	if c.TokenFile != "" {
+		var err error
+		if token, err = serve.ReadToken(c.TokenFile); err != nil {
+			return usage("make one: (umask 077; head -c 32 /dev/urandom | base64 -w0 > "+shell.File(c.TokenFile)+")", "--token-file %s: %w", c.TokenFile, err)
+		}
 	}
 	store, err := a.depot(c.Store.Store)
 	if err != nil {
@@ -90,61 +86,4 @@ func (c *storeServeCmd) Run(a *app) error {
 		}
 	})
 	return err
-}
-
-const (
-	tokenSizeMin = 16
-	tokenSizeMax = 4 << 10
-)
-
-var errToken = errors.New("it must have 16 printable characters at least, and no blanks")
-
-// token reads the token from a file that is root's or this user's, and nobody else's to read.
-func (c *storeServeCmd) token() (string, error) {
-	if c.TokenFile == "" {
-		return "", nil
-	}
-	text, err := readSecret(c.TokenFile)
-	text = bytes.TrimSpace(text)
-	if err == nil && (len(text) < tokenSizeMin || strings.ContainsFunc(string(text), func(r rune) bool { return r <= ' ' || r > '~' })) {
-		err = errToken
-	}
-	if err != nil {
-		return "", usage("make one: (umask 077; head -c 32 /dev/urandom | base64 -w0 > "+shell.File(c.TokenFile)+")", "--token-file %s: %w", c.TokenFile, err)
-	}
-	return string(text), nil
-}
-
-// readSecret reads a small file that nobody else may read.
-func readSecret(name string) ([]byte, error) {
-	name, err := filepath.Abs(name)
-	if err != nil {
-		return nil, err
-	}
-	fsys := vfs.OS()
-	dir, err := fsys.OpenDir(filepath.Dir(name))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	file, err := dir.Open(filepath.Base(name))
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err == nil {
-		err = vfs.Regular(info)
-	}
-	switch {
-	case err != nil:
-		return nil, err
-	case runtime.GOOS == "windows":
-	case info.UID != 0 && info.UID != fsys.Self().UID:
-		return nil, fmt.Errorf("it belongs to user %d", info.UID)
-	case info.Mode&0o077 != 0:
-		return nil, fmt.Errorf("others may read or write it: its mode is %s", info.Mode)
-	}
-	text, err := io.ReadAll(io.NewSectionReader(file, 0, tokenSizeMax))
-	return text, err
 }

@@ -5,18 +5,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
@@ -74,7 +72,7 @@ Examples:
 
 // Run follows the binary.
 func (c *watchCmd) Run(a *app) error {
-	if err := cmp.Or(checkTime("--timeout", c.Timeout), checkTime("--patience", c.Patience), checkTime("--interval", &c.Interval)); err != nil {
+	if err := cmp.Or(cmdline.CheckTime("--timeout", c.Timeout), cmdline.CheckTime("--patience", c.Patience), cmdline.CheckTime("--interval", &c.Interval)); err != nil {
 		return err
 	}
 	if c.Patience != nil && c.Until == "" {
@@ -110,9 +108,9 @@ func (c *watchCmd) Run(a *app) error {
 	if c.Until == "" {
 		return c.follow(ctx, a, path, options)
 	}
-	condition, err := watch.ParseCondition(c.Until)
+	condition, err := cmdline.Condition(a.line, c.Until)
 	if err != nil {
-		return usage(a.conditionHint(c.Until), "--until: %v", err)
+		return err
 	}
 	each := a.event
 	if a.global.Quiet && !a.global.JSON {
@@ -125,20 +123,6 @@ func (c *watchCmd) Run(a *app) error {
 		}
 	})
 	return untilError(a, path, err)
-}
-
-// conditionHint is what to type instead of a condition that is none.
-func (a *app) conditionHint(text string) string {
-	what, value, _ := strings.Cut(text, "=")
-	switch {
-	case strings.HasPrefix(value, "v") && release.IsTag(value[1:]):
-		return a.line.Retyped(text, what+"="+value[1:])
-	case release.IsTag(text):
-		return "say of what: --until " + strings.Join(watch.Conditions(), "="+text+", ") + "=" + text
-	case slices.Contains(watch.Conditions(), what):
-		return a.line.Retyped(text, what+"=0.17.8")
-	}
-	return a.line.Retyped(text, "armed=0.17.8")
 }
 
 // follow prints events until the time is up or a signal comes.
@@ -170,14 +154,6 @@ func untilError(a *app, path string, err error) error {
 		return fmt.Errorf("%w: %w", cause, err)
 	}
 	return failed(hints.Until(path, err), err)
-}
-
-// checkTime refuses a time in which nothing can be waited for.
-func checkTime(flag string, given *time.Duration) error {
-	if given != nil && *given <= 0 {
-		return usage(flag+" 1m", "%s %s is no time to wait: it must be more than 0", flag, *given)
-	}
-	return nil
 }
 
 // event prints one event as it happens.

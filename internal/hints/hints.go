@@ -27,6 +27,7 @@ import (
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/shell"
+	"github.com/tbctl/tbctl/inventory"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
 	"github.com/tbctl/tbctl/release"
@@ -147,6 +148,11 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		case e.Report != nil && e.Err == nil: // else the cause knows
 			return k.Fit(e.Report, e.Plain), nil
 		}
+	case *inventory.FileError:
+		if e.Others {
+			return "look at it, and if it is yours, name it: --fleet " + shell.File(e.Name), nil
+		}
+		return "check the name: ls -l " + shell.File(e.Name), nil
 	case *fleet.FencedError:
 		return k.ofFenced(e), e.Stored
 	case *install.HearsayError:
