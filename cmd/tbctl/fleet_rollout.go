@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -126,7 +127,7 @@ Examples:
 
 // Run promotes.
 func (c *fleetPromoteCmd) Run(a *app) error {
-	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalPromote, prove: c.Prove, ask: true, yes: c.Yes})
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalPromote, prove: &c.Prove, ask: true, yes: c.Yes})
 }
 
 type fleetAbortCmd struct {
@@ -183,7 +184,7 @@ Examples:
 
 // Run does all of it.
 func (c *fleetRunCmd) Run(a *app) error {
-	do := carrying{run: true, sends: true, store: c.Store.Store, prove: c.Prove}
+	do := carrying{run: true, sends: true, store: c.Store.Store, prove: &c.Prove}
 	switch c.Until {
 	case "staged":
 		do.goal = fleet.GoalCheck
@@ -230,14 +231,17 @@ type carrying struct {
 	sends bool   // it brings the artifact
 	store string // where that is
 
-	prove proveFlags
-	ask   bool // before it begins, since there is no way back
+	prove *proveFlags // nil: nothing is promoted
+	ask   bool        // before it begins, since there is no way back
 	yes   bool
 }
 
 // carryOut carries a plan out, and shows how far that is.
 func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do carrying) error {
 	a.compact = true // each change is a line, and so is the document
+	if err := cmp.Or(checkTime("--timeout", &flags.Timeout), do.prove.check(), checkCount("--parallel", flags.Parallel, 1)); err != nil {
+		return err
+	}
 	plan, id, err := readPlan(file)
 	if err != nil {
 		return err
@@ -256,8 +260,11 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	options := rollout.Options{
 		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host,
 		Holder:  fleet.Holder{ID: newRunID(), Who: whoAmI(), Since: time.Now().UTC().Truncate(time.Second)},
-		Rules:   fleet.Options{Parallel: flags.Parallel, Stable: do.prove.Stable, MaxFailed: do.prove.MaxFailed, TakeOver: flags.TakeOver},
+		Rules:   fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver},
 		Journal: &rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()},
+	}
+	if do.prove != nil {
+		options.Rules.Stable, options.Rules.MaxFailed = do.prove.Stable, do.prove.MaxFailed
 	}
 	if do.sends {
 		artifact, err := a.openPlanned(plan, do.store)
@@ -310,6 +317,22 @@ func hintRollout(failed *rollout.Error) string {
 		}
 	}
 	return "each obstacle has a line that says where; mend it, and run the same command again"
+}
+
+// check refuses what cannot be waited for or counted.
+func (p *proveFlags) check() error {
+	if p == nil { // of a command without them
+		return nil
+	}
+	return cmp.Or(checkTime("--stable", &p.Stable), checkCount("--max-failed", p.MaxFailed, 0))
+}
+
+// checkCount refuses a number that is too small.
+func checkCount(flag string, given, least int) error {
+	if given < least {
+		return usage(fmt.Sprintf("%s %d", flag, max(1, least)), "%s %d: it must be %d or more", flag, given, least)
+	}
+	return nil
 }
 
 // shownRollout is what is shown of a rollout while it goes on.

@@ -259,6 +259,7 @@ var schemaRuns = []struct {
 	{2, "fleet plan 0.17.8 nowhere.invalid"}, {1, "fleet plan sha256:" + strings.Repeat("0", 64) + " nowhere.invalid -o $DIR/plan.json"},
 	{2, "fleet stage $FIX/nothing"}, {2, "fleet stage $FIX/text"}, {2, "fleet arm $FIX/text"}, {2, "fleet promote $FIX/text"},
 	{2, "fleet promote $FIX/text a --yes"}, {2, "fleet abort $FIX/text"}, {2, "fleet run $FIX/text"}, {2, "fleet stop $FIX/text"},
+	{2, "fleet stage $FIX/text --parallel 0"}, {2, "fleet run $FIX/text --stable 0s"}, {2, "fleet promote $FIX/text a --max-failed=-1"}, {2, "fleet arm $FIX/text --timeout 0s"},
 	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
 }
 
