@@ -18,6 +18,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
@@ -239,7 +240,7 @@ type carrying struct {
 // carryOut carries a plan out, and shows how far that is.
 func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do carrying) error {
 	a.compact = true // each change is a line, and so is the document
-	if err := cmp.Or(checkTime("--timeout", &flags.Timeout), do.prove.check(), checkCount("--parallel", flags.Parallel, 1)); err != nil {
+	if err := cmp.Or(cmdline.CheckTime("--timeout", &flags.Timeout), do.prove.check(), checkCount("--parallel", flags.Parallel, 1)); err != nil {
 		return err
 	}
 	plan, id, err := readPlan(file)
@@ -324,7 +325,7 @@ func (p *proveFlags) check() error {
 	if p == nil { // of a command without them
 		return nil
 	}
-	return cmp.Or(checkTime("--stable", &p.Stable), checkCount("--max-failed", p.MaxFailed, 0))
+	return cmp.Or(cmdline.CheckTime("--stable", &p.Stable), checkCount("--max-failed", p.MaxFailed, 0))
 }
 
 // checkCount refuses a number that is too small.
