@@ -57,7 +57,7 @@ var rooms = map[string][]string{
 	"inventory":                {"fleet", "internal/config", "vfs"},
 	"delta":                    {"multiversion", "internal/current", "vfs", "durable"},
 	"depot":                    {"multiversion", "vfs", "durable"},
-	"depot/shelf":              {"depot", "durable", "fsatomic", "multiversion", "release", "verify"},
+	"depot/shelf":              {"depot", "durable", "multiversion", "release", "verify"},
 	"depot/prune":              {"depot", "depot/shelf", "fleet", "fsatomic", "host", "install", "multiversion"},
 	"depot/serve":              {"delta", "depot", "multiversion", "depot/shelf", "release", "vfs"},
 	"remote":                   {"fleet", "delta", "depot", "host", "install", "report", "multiversion", "fsatomic", "internal/current"},

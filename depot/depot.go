@@ -307,7 +307,7 @@ func (d *Depot) Stat(digest string) (Artifact, error) {
 		return Artifact{}, err
 	}
 	file.Close()
-	receipts, _ := d.receipts(digest)
+	receipts, _, _ := d.Receipts(digest)
 	return Artifact{SHA256: digest, Size: info.Size, Stored: info.Modified, Receipts: receipts}, nil
 }
 
@@ -459,7 +459,7 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 	} else if err = file.Close(); err != nil {
 		return err
 	}
-	receipts, err := d.receipts(digest)
+	receipts, _, err := d.Receipts(digest)
 	if err != nil {
 		return err
 	}
@@ -485,31 +485,39 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 	})
 }
 
-// receipts reads the receipts of an artifact; none are none.
-func (d *Depot) receipts(digest string) ([]Receipt, error) {
+// Receipts returns the receipts of an artifact, the oldest first, and who can have written them; none are none.
+func (d *Depot) Receipts(digest string) ([]Receipt, vfs.Writers, error) {
 	receipts := []Receipt{}
 	dir, err := d.fsys.OpenDir(d.files())
 	if err != nil {
-		return receipts, err
+		return receipts, vfs.Writers{}, err
 	}
 	defer dir.Close()
 	file, err := dir.Open(digest + receiptSuffix)
 	if errors.Is(err, fs.ErrNotExist) {
-		return receipts, nil
+		return receipts, vfs.Writers{}, nil
 	}
 	if err != nil {
-		return receipts, err
+		return receipts, vfs.Writers{}, err
 	}
 	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return receipts, vfs.Writers{}, err
+	}
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, receiptsSizeMax))
 	if err != nil {
-		return receipts, err
+		return receipts, vfs.Writers{}, err
+	}
+	writers, err := vfs.WritersIn(dir, d.ReceiptsPath(digest), &info, d.fsys.Self())
+	if err != nil {
+		return receipts, writers, err
 	}
 	if err := json.Unmarshal(text, &receipts); err != nil {
-		return []Receipt{}, fmt.Errorf("%s: %w", d.ReceiptsPath(digest), fault.JSON(err))
+		return []Receipt{}, writers, fmt.Errorf("%s: %w", d.ReceiptsPath(digest), fault.JSON(err))
 	}
 	if receipts == nil { // null
 		receipts = []Receipt{}
 	}
-	return receipts, nil
+	return receipts, writers, nil
 }

@@ -217,22 +217,22 @@ func mayAppend(dir vfs.Dir, path, base string, line []byte, self vfs.Self) error
 // ones were left out. A last line without newline is left out: it is torn, or just being
 // written. A line that a crash tore in the middle of the journal is passed like any other, and
 // one of more than [LineSizeMax] bytes, which [Append] never wrote, as an empty one. A
-// journal that does not exist is fs.ErrNotExist.
-func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
+// journal that does not exist is fs.ErrNotExist. On nil the writers are those of the file that was read.
+func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, writers vfs.Writers, err error) {
 	if sizeMax <= 0 || sizeMax > journalReadMax {
 		sizeMax = journalReadMax
 	}
-	all, err = scanJournal(fsys, name, sizeMax, each)
+	all, writers, err = scanJournal(fsys, name, sizeMax, each)
 	if err != nil {
-		return false, &fs.PathError{Op: "read journal", Path: name, Err: err}
+		return false, vfs.Writers{}, &fs.PathError{Op: "read journal", Path: name, Err: err}
 	}
-	return all, nil
+	return all, writers, nil
 }
 
-func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, err error) {
+func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, writers vfs.Writers, err error) {
 	dir, base, err := openParent(fsys, name, false)
 	if err != nil {
-		return false, err
+		return false, writers, err
 	}
 	defer dir.Close()
 	info, err := dir.Lstat(base) // before it is opened: that does something to some devices
@@ -240,21 +240,24 @@ func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)
 		err = vfs.Regular(info)
 	}
 	if err != nil {
-		return false, err
+		return false, writers, err
 	}
 	file, err := dir.Open(base)
 	if err != nil {
-		return false, err
+		return false, writers, err
 	}
 	defer file.Close()
 	if info, err = file.Stat(); err == nil {
 		err = vfs.Regular(info)
 	}
 	if err != nil {
-		return false, err
+		return false, writers, err
 	}
 	start := max(0, info.Size-sizeMax)
-	return start == 0, scanLines(io.NewSectionReader(file, start, info.Size-start), start > 0, each)
+	if err = scanLines(io.NewSectionReader(file, start, info.Size-start), start > 0, each); err == nil {
+		writers, err = vfs.WritersIn(dir, name, &info, fsys.Self())
+	}
+	return start == 0, writers, err
 }
 
 // scanLines calls each for the complete lines; of a text that begins anywhere, for those after

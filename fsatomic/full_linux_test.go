@@ -66,7 +66,7 @@ func TestHostStateFull(t *testing.T) {
 		want := strings.Repeat(string(digit), 5000)
 		check(t, lock.WriteState([]byte(want)))
 		check(t, lock.Sync())
-		if text, err := fsatomic.ReadState(vfs.OS(), target); string(text) != want || err != nil {
+		if text, _, err := fsatomic.ReadState(vfs.OS(), target); string(text) != want || err != nil {
 			t.Fatalf("%.10q, %v", text, err)
 		}
 	}

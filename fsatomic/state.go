@@ -34,40 +34,71 @@ func (t Target) StatePath() string { return filepath.Join(t.dirPath(), stateName
 // wrote it and other users may not: otherwise, and when it is not a regular file with one link or
 // has more than [StateSizeMax] bytes, the error is [ErrStateFile]. Other errors: [ErrChanged] when the
 // directory is no longer the one that was looked up, fs.ErrNotExist where there is none, or the operating system's.
-func ReadState(fsys vfs.FS, target Target) ([]byte, error) {
-	data, err := readState(fsys, target)
+//
+// The writers are those of the file that was read, or of its name, also when it is not believed or not there; with [ErrChanged] and
+// when the directory could not be opened they are not known, and none.
+func ReadState(fsys vfs.FS, target Target) ([]byte, vfs.Writers, error) {
+	data, writers, err := readState(fsys, target)
 	if err != nil {
-		return nil, &fs.PathError{Op: "read", Path: target.StatePath(), Err: err}
+		return nil, writers, &fs.PathError{Op: "read", Path: target.StatePath(), Err: err}
 	}
-	return data, nil
+	return data, writers, nil
 }
 
-func readState(fsys vfs.FS, target Target) ([]byte, error) {
-	dir, err := fsys.OpenDir(target.dirPath())
+func readState(fsys vfs.FS, target Target) ([]byte, vfs.Writers, error) {
+	dir, in, err := target.openDir(fsys)
 	if err != nil {
-		return nil, err
+		return nil, vfs.Writers{}, err
 	}
 	defer dir.Close()
-	in, err := dir.Lstat(".")
-	if err == nil && target.Dir.Inode != 0 && !in.SameFile(target.Dir) {
+	file, info, err := openState(dir.Open, dir, in, target.base(), fsys.Self())
+	if err != nil {
+		writers, failed := vfs.WritersIn(dir, target.StatePath(), nil, fsys.Self())
+		if failed != nil {
+			err = failed
+		}
+		return nil, writers, err
+	}
+	defer file.Close()
+	data, err := io.ReadAll(io.NewSectionReader(file, 0, info.Size))
+	if err != nil {
+		return nil, vfs.Writers{}, err
+	}
+	writers, err := vfs.WritersIn(dir, target.StatePath(), &info, fsys.Self())
+	return data, writers, err
+}
+
+// openDir opens the directory that was looked up; another one is [ErrChanged].
+func (t Target) openDir(fsys vfs.FS) (dir vfs.Dir, in vfs.Info, err error) {
+	if dir, err = fsys.OpenDir(t.dirPath()); err != nil {
+		return nil, in, err
+	}
+	if in, err = dir.Lstat("."); err == nil && t.Dir.Inode != 0 && !in.SameFile(t.Dir) {
 		err = ErrChanged
 	}
 	if err != nil {
-		return nil, err
+		dir.Close()
+		return nil, in, err
 	}
-	file, size, err := openState(dir.Open, dir, in, target.base(), fsys.Self())
+	return dir, in, nil
+}
+
+// OldWriters returns who may write the previous file, or its name where there is none. Errors: [ErrChanged] when the directory is no
+// longer the one that was looked up, or the operating system's.
+func OldWriters(fsys vfs.FS, target Target) (vfs.Writers, error) {
+	dir, _, err := target.openDir(fsys)
 	if err != nil {
-		return nil, err
+		return vfs.Writers{}, &fs.PathError{Op: "find who may write", Path: target.OldPath, Err: err}
 	}
-	defer file.Close()
-	return io.ReadAll(io.NewSectionReader(file, 0, size))
+	defer dir.Close()
+	return vfs.WritersIn(dir, target.OldPath, nil, fsys.Self())
 }
 
 // openState opens a state file with open, if it is to be believed. It looks at it before, since
 // opening a symbolic link only says that there are too many, and afterwards, since it may be
 // another one by then.
-func openState(open func(string) (vfs.File, error), dir vfs.Dir, in vfs.Info, base string, self vfs.Self) (file vfs.File, size int64, err error) {
-	info, err := dir.Lstat(stateName(base))
+func openState(open func(string) (vfs.File, error), dir vfs.Dir, in vfs.Info, base string, self vfs.Self) (file vfs.File, info vfs.Info, err error) {
+	info, err = dir.Lstat(stateName(base))
 	if err == nil {
 		err = believable(info, in, self)
 	}
@@ -75,16 +106,16 @@ func openState(open func(string) (vfs.File, error), dir vfs.Dir, in vfs.Info, ba
 		file, err = open(stateName(base))
 	}
 	if err != nil {
-		return nil, 0, err
+		return nil, info, err
 	}
 	if info, err = file.Stat(); err == nil {
 		err = believable(info, in, self)
 	}
 	if err != nil {
 		file.Close()
-		return nil, 0, err
+		return nil, info, err
 	}
-	return file, info.Size, nil
+	return file, info, nil
 }
 
 // believable says why a state file may be another user's work.
@@ -182,12 +213,12 @@ func reserve(file vfs.File, size int64) {
 // giveReserve gives back what the state that is there holds beyond its end, and reports
 // whether it could.
 func (l *Lock) giveReserve() bool {
-	file, size, err := openState(l.dir.OpenAppend, l.dir, l.dirInfo, l.base(), l.fsys.Self())
+	file, info, err := openState(l.dir.OpenAppend, l.dir, l.dirInfo, l.base(), l.fsys.Self())
 	if err != nil {
 		return false
 	}
 	defer file.Close()
-	return file.Truncate(size) == nil && file.Sync() == nil
+	return file.Truncate(info.Size) == nil && file.Sync() == nil
 }
 
 // removeIfThere removes a file that tbctl made.

@@ -36,7 +36,7 @@ func readState(t *testing.T, m *memfs.FS) (string, error) {
 	t.Helper()
 	target, err := fsatomic.Lookup(m, testName)
 	check(t, err)
-	text, err := fsatomic.ReadState(m, target)
+	text, _, err := fsatomic.ReadState(m, target)
 	return string(text), err
 }
 
@@ -192,7 +192,7 @@ func TestStateOfAnotherDirectory(t *testing.T) {
 	target, err := fsatomic.Lookup(m, testName)
 	check(t, err)
 	target.Dir.Inode++
-	if _, err := fsatomic.ReadState(m, target); !errors.Is(err, fsatomic.ErrChanged) {
+	if _, _, err := fsatomic.ReadState(m, target); !errors.Is(err, fsatomic.ErrChanged) {
 		t.Errorf("error %v, want %v", err, fsatomic.ErrChanged)
 	}
 }

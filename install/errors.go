@@ -8,7 +8,6 @@ import (
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
@@ -65,7 +64,7 @@ func (e *PlanError) Class() fault.Class {
 type UnknownFenceError struct {
 	Target  string
 	State   *StateError
-	Writers fsatomic.Writers // who else can have written the state
+	Writers vfs.Writers // who else can have written the state
 }
 
 // Error says why the state does not count.

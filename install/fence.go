@@ -269,7 +269,7 @@ func (r *run) stillFenced() error {
 	if r.request.Fence == nil && r.request.DespiteRollout {
 		return nil
 	}
-	text, err := fsatomic.ReadState(r.FS, r.target)
+	text, _, err := fsatomic.ReadState(r.FS, r.target)
 	var state *State
 	if err == nil {
 		state, err = parseState(text)

@@ -69,11 +69,11 @@ type run struct {
 
 	historyTold bool // that it could not be read or written
 
-	stateWriters fsatomic.Writers // who else can have written the state
-	oldWriters   fsatomic.Writers // of a rollback: who else can have written the previous file
-	oldKnown     bool             // and something is recorded of the time when it was the target
-	fresh        bool             // a copy of the previous file is put back, see checkBack
-	onlyCopy     bool             // and nothing but a copy may be
+	stateWriters vfs.Writers // who else can have written the state
+	oldWriters   vfs.Writers // of a rollback: who else can have written the previous file
+	oldKnown     bool        // and something is recorded of the time when it was the target
+	fresh        bool        // a copy of the previous file is put back, see checkBack
+	onlyCopy     bool        // and nothing but a copy may be
 }
 
 // Install replaces the file at the target with what fetch writes. On nil the new
@@ -271,7 +271,9 @@ func (r *run) known(ctx context.Context, draft *draft) (bool, error) {
 	}
 	var from *Origin
 	if noted := r.state.Installed; r.alone && noted != nil && noted.SHA256 == r.installed.file.SHA256 {
-		from = noted.Origin
+		if from = noted.Origin; from != nil && from.ExecutableSHA256 != noted.SHA256 { // what it says of the archive is not about this file
+			from = nil
+		}
 	}
 	origin, known, err := r.request.Known(ctx, r.installed.file, from)
 	if err != nil || !known {

@@ -100,6 +100,8 @@ type History struct {
 	// Complete is false if older records were left out, since the journal has more
 	// than what is read of it, or kept.
 	Complete bool `json:"complete"`
+
+	writers vfs.Writers // who else can have written what was read
 }
 
 // Read returns the newest records of the target, or of all of them for "": at most
@@ -119,14 +121,14 @@ func (j *Journal) read(target string, sizeMax int64) (History, error) {
 	if j == nil {
 		return history, nil
 	}
-	all, err := durable.ScanJournal(j.FS, j.Path(), sizeMax, func(line []byte) { history.add(line, target) })
+	all, writers, err := durable.ScanJournal(j.FS, j.Path(), sizeMax, func(line []byte) { history.add(line, target) })
 	if errors.Is(err, fs.ErrNotExist) {
 		return history, nil
 	}
 	if err != nil {
 		return history, &JournalError{Path: j.Path(), Err: err}
 	}
-	history.Complete = history.Complete && all
+	history.Complete, history.writers = history.Complete && all, writers
 	history.shorten(RecordsMax)
 	return history, nil
 }

@@ -144,10 +144,9 @@ func (r *run) know() error {
 	}
 	state, readErr := r.ReadState(r.target, there)
 	r.state, r.believed, r.unread = state, readErr == nil, nil
-	var err error
-	r.stateWriters, err = r.writers(r.target.StatePath())
+	r.stateWriters = state.writers
 	switch {
-	case errors.Is(readErr, ErrStateVersion) && (err != nil || r.stateWriters.None()):
+	case errors.Is(readErr, ErrStateVersion) && r.stateWriters.None():
 		return readErr
 	case errors.As(readErr, &r.unread):
 	case readErr != nil:
@@ -160,11 +159,11 @@ func (r *run) know() error {
 			r.plan.Warnings = append(r.plan.Warnings, text)
 		}
 	}
-	r.alone = r.believed && err == nil && r.stateWriters.None()
-	if err == nil && r.state.fromJournal {
-		r.knowJournal()
+	r.alone = r.believed && r.stateWriters.None()
+	if r.state.hearsay { // it is no reason to say that something was done already
+		r.state.Last = nil
 	}
-	return err
+	return nil
 }
 
 // settle completes the record of an operation that was interrupted: we hold the lock,

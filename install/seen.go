@@ -151,7 +151,7 @@ func (in *Installer) Remember(ctx context.Context, target fsatomic.Target, seen 
 
 // news reads the state, and reports whether anything is to be added to it.
 func (r *run) news(seen Seen) bool {
-	text, err := fsatomic.ReadState(r.FS, r.target)
+	text, _, err := fsatomic.ReadState(r.FS, r.target)
 	if err == nil {
 		r.state, err = parseState(text)
 	}

@@ -67,8 +67,9 @@ type State struct {
 	// known; nil: there was none since the plan that the fence has.
 	Despite *Record `json:"despite_rollout,omitempty"`
 
-	unknown     map[string]json.RawMessage
-	fromJournal bool // it is what the journal says, since nothing is kept beside the target
+	unknown map[string]json.RawMessage
+	hearsay bool        // it is what the journal says, since nothing is kept beside the target, and others can have written that
+	writers vfs.Writers // who else can have written what was read, or the name where nothing is
 }
 
 // Files are the two files of a target.
@@ -223,9 +224,9 @@ func parseState(text []byte) (*State, error) {
 // of which nothing is known has an empty state. The error is a [StateError] or that of the
 // journal; the state is empty then, and can be used.
 func (in *Installer) ReadState(target fsatomic.Target, installed *File) (*State, error) {
-	text, err := fsatomic.ReadState(in.FS, target)
+	text, writers, err := fsatomic.ReadState(in.FS, target)
 	if errors.Is(err, fs.ErrNotExist) {
-		return in.stateFromJournal(target, installed)
+		return in.stateFromJournal(target, installed, writers)
 	}
 	var state *State
 	if err == nil {
@@ -236,18 +237,22 @@ func (in *Installer) ReadState(target fsatomic.Target, installed *File) (*State,
 		if errors.As(err, &path) && path.Path == target.StatePath() {
 			err = path.Err // it is said once
 		}
-		return &State{Version: stateVersion}, &StateError{Path: target.StatePath(), Err: err}
+		return &State{Version: stateVersion, writers: writers}, &StateError{Path: target.StatePath(), Err: err}
 	}
+	state.writers = writers
 	return state, nil
 }
 
 // stateFromJournal is the state of a target that an earlier tbctl changed last. It counts
 // only while the file that it speaks of is there.
-func (in *Installer) stateFromJournal(target fsatomic.Target, installed *File) (*State, error) {
-	state := &State{Version: stateVersion, fromJournal: true}
+func (in *Installer) stateFromJournal(target fsatomic.Target, installed *File, writers vfs.Writers) (*State, error) {
+	state := &State{Version: stateVersion, writers: writers}
 	history, err := in.Journal.read(target.Path, lastChangeSizeMax)
 	if err != nil {
 		return state, err
+	}
+	if !history.writers.None() {
+		state.writers, state.hearsay = history.writers, true
 	}
 	last, known := history.lastChange()
 	if last == nil || last.Hearsay {

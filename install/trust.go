@@ -2,37 +2,22 @@ package install
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/verify"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 // Who may write a target's directory can put another file at TARGET-old, and another state beside it.
 // What can only make tbctl more careful is believed from him, and what permits something is not:
 // docs/durability.md says who is believed for what.
 
-// writers are those besides root and this user who can write what stands at a path. What this user
-// may not look at may be anybody's.
-func (r *run) writers(path string) (fsatomic.Writers, error) {
-	writers, err := fsatomic.WritersOf(r.FS, path)
-	if errors.Is(err, fs.ErrPermission) {
-		writers = fsatomic.Writers{}
-		writers.Add(r.target.Self, path, fsatomic.OwnerUnchanged, vfs.ModeMax)
-		return writers, nil
-	}
-	return writers, err
-}
-
 // findOldWriters finds out who can have written the previous file, also while it was the target.
 func (r *run) findOldWriters() error {
 	var err error
-	if r.oldWriters, err = r.writers(r.target.OldPath); err != nil {
+	if r.oldWriters, err = fsatomic.OldWriters(r.FS, r.target); err != nil {
 		return err
 	}
 	previous := r.state.Previous
@@ -112,15 +97,8 @@ func (r *run) ownRecords() ([]Record, error) {
 	if r.Journal == nil {
 		return nil, nil
 	}
-	writers, err := r.writers(r.Journal.Path())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil || !writers.None() {
-		return nil, err
-	}
 	history, err := r.Journal.Read(r.target.Path)
-	if err != nil {
+	if err != nil || !history.writers.None() {
 		return nil, err
 	}
 	var own []Record
@@ -143,22 +121,6 @@ func (r *run) last() (last *Record, sure bool) {
 		return &own[len(own)-1], true
 	}
 	return r.state.Last, false
-}
-
-// knowJournal is for a state that comes from the journal: what others can have written there is no reason to say that
-// something was done already.
-func (r *run) knowJournal() {
-	if r.Journal == nil {
-		return
-	}
-	writers, err := r.writers(r.Journal.Path())
-	if errors.Is(err, fs.ErrNotExist) || err == nil && writers.None() {
-		return
-	}
-	if err != nil {
-		writers.Add(r.target.Self, r.Journal.Path(), fsatomic.OwnerUnchanged, vfs.ModeMax) // for all that can be seen
-	}
-	r.state.Last, r.stateWriters, r.alone = nil, writers, false
 }
 
 // leaveOut leaves in a record that comes from what others can have written only what the files on the disk were

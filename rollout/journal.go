@@ -163,7 +163,7 @@ func (j *Journal) Entries(each func(Entry)) error {
 		return nil
 	}
 	for _, name := range []string{j.Path() + durable.RingSuffix, j.Path()} {
-		_, err := durable.ScanJournal(j.FS, name, 0, func(line []byte) {
+		_, _, err := durable.ScanJournal(j.FS, name, 0, func(line []byte) {
 			var entry Entry
 			if json.Unmarshal(line, &entry) == nil && entry.Request != "" {
 				each(entry)

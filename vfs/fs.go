@@ -64,6 +64,8 @@ type Dir interface {
 	List(prefix string, limit int) ([]string, error)
 	// Chmod sets the directory's own mode.
 	Chmod(mode Mode) error
+	// Up opens the directory above, of the root the root: not the one that a path names, but the one that this is in.
+	Up() (Dir, error)
 	// Access returns an error unless this process may make and remove entries.
 	Access() error
 	// Volume describes the mounted file system.

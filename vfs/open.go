@@ -12,7 +12,7 @@ import (
 // an error for is not opened, since that does something to some devices; nil allows everything.
 // On Linux it opens the very file that allowed has judged, and nothing that is put in its place.
 //
-// The name is the operator's. If he did not type a path in /proc or /dev, no symbolic link on the way leads there
+// The name is the operator's. If he did not type a path in /proc, or /dev/stdin or /dev/fd/N, no symbolic link on the way leads there
 // through another process's root, working directory, executable or descriptor: see [ErrMagicLink].
 func OpenFile(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
 	return openFile(name, typed(name), orAll(allowed))
@@ -48,9 +48,14 @@ const (
 	own                   // the operator, and it names such a link
 )
 
-// typed says whether an operator's path is one in /proc or /dev, such as /dev/stdin.
+// typed says whether an operator's path is one in /proc, or a name of his own descriptors, such as /dev/stdin. Nothing else in
+// /dev is: every user can make links in /dev/shm.
 func typed(name string) origin {
-	if strings.HasPrefix(name, "/proc/") || strings.HasPrefix(name, "/dev/") {
+	switch name {
+	case "/dev/stdin", "/dev/stdout", "/dev/stderr":
+		return own
+	}
+	if number, ok := strings.CutPrefix(name, "/dev/fd/"); ok && !strings.Contains(number, "/") || strings.HasPrefix(name, "/proc/") {
 		return own
 	}
 	return foreign

@@ -79,7 +79,7 @@ var hasOpenat2 = sync.OnceValue(func() bool {
 })
 
 func openDir(name string) (int, error) {
-	return openPath(name, typed(name), unix.O_RDONLY|unix.O_DIRECTORY)
+	return openPath(name, foreign, unix.O_RDONLY|unix.O_DIRECTORY)
 }
 
 // entryAt describes the entry at a path of which no element but the last is a link, and of a link says the text. A link
@@ -98,8 +98,13 @@ func entryAt(path string) (Info, string, error) {
 	if info.Kind != KindSymlink {
 		return info, "", nil
 	}
+	dir, err := openPath(filepath.Dir(path), foreign, unix.O_PATH|unix.O_DIRECTORY)
+	if err != nil {
+		return Info{}, "", err
+	}
+	defer unix.Close(dir)
 	var in unix.Stat_t
-	if err := ignoringEINTR(func() error { return unix.Stat(filepath.Dir(path), &in) }); err != nil {
+	if err := ignoringEINTR(func() error { return unix.Fstat(dir, &in) }); err != nil {
 		return Info{}, "", err
 	}
 	if isMagic(fd, in.Ino) {

@@ -65,12 +65,40 @@ func TestMagicLinks(t *testing.T) {
 		{"lstat", stat(vfs.Lstat), link, nil},
 		{"lstat", stat(vfs.Lstat), place + "/file", vfs.ErrMagicLink},
 		{"open directory", openDir, dir, nil},
-		{"open directory", openDir, "/proc/self/root" + dir, nil},
+		{"open directory", openDir, "/proc/self/root" + dir, vfs.ErrMagicLink},
 		{"open directory", openDir, place, vfs.ErrMagicLink},
 	} {
 		if err := test.do(test.name); !errors.Is(err, test.want) {
 			t.Errorf("%s %s: %v, want %v", test.what, test.name, err, test.want)
 		}
+	}
+}
+
+// TestSharedMemory: every user can make links in /dev/shm, and a path there is not the operator's for beginning with /dev.
+func TestSharedMemory(t *testing.T) {
+	t.Parallel()
+	dir, err := os.MkdirTemp("/dev/shm", "tbctl-test-")
+	if err != nil {
+		t.Skip("skipped: ", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	link := filepath.Join(dir, "link")
+	if err := errors.Join(os.Symlink("/proc/self/root/tmp", link), os.WriteFile(filepath.Join(dir, "file"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := vfs.OS().OpenDir(link); !errors.Is(err, vfs.ErrMagicLink) {
+		t.Errorf("open directory: %v", err)
+	}
+	if _, err := vfs.Stat(link); !errors.Is(err, vfs.ErrMagicLink) {
+		t.Errorf("stat: %v", err)
+	}
+	if _, _, err := vfs.OpenFile(filepath.Join(link, "file"), nil); !errors.Is(err, vfs.ErrMagicLink) {
+		t.Errorf("open: %v", err)
+	}
+	if file, _, err := vfs.OpenFile("/dev/fd/0", nil); err != nil {
+		t.Errorf("an own descriptor: %v", err)
+	} else {
+		file.Close()
 	}
 }
 

@@ -63,6 +63,8 @@ func infoOf(info os.FileInfo) Info {
 	return Info{Kind: kind, Size: info.Size(), Mode: Mode(info.Mode().Perm()), Modified: info.ModTime().UTC()}
 }
 
+func (d *osDir) Up() (Dir, error) { return &osDir{filepath.Dir(d.path)}, nil }
+
 func (d *osDir) Lstat(name string) (Info, error) {
 	info, err := os.Lstat(d.join(name))
 	if err != nil {

@@ -121,6 +121,14 @@ func (d *osDir) open(op, name string, flags int, mode Mode) (File, error) {
 	return &osFile{os.NewFile(uintptr(fd), filepath.Join(d.file.file.Name(), name))}, nil
 }
 
+func (d *osDir) Up() (Dir, error) {
+	fd, err := openat(d.fd(), "..", unix.O_RDONLY|unix.O_DIRECTORY|openAlways, 0)
+	if err != nil {
+		return nil, d.wrap("open directory", "..", err)
+	}
+	return &osDir{&osFile{os.NewFile(uintptr(fd), filepath.Dir(d.file.file.Name()))}}, nil
+}
+
 func (d *osDir) Lstat(name string) (Info, error) {
 	info, err := d.lstat(name)
 	return info, d.wrap("stat", name, err)

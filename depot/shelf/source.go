@@ -13,7 +13,6 @@ import (
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -205,7 +204,7 @@ func (r *receipts) Ask(context.Context, *release.Artifact) []release.Claim {
 	if r.named {
 		claims = append(claims, r.claim(release.EvidenceSHA256, release.RequireDigest))
 	}
-	writers, err := fsatomic.WritersOf(r.depot.FS(), r.depot.ReceiptsPath(r.item.SHA256))
+	said, writers, err := r.depot.Receipts(r.item.SHA256)
 	doubt := ""
 	switch {
 	case err != nil:
@@ -223,7 +222,7 @@ func (r *receipts) Ask(context.Context, *release.Artifact) []release.Claim {
 			claim.Strength = release.RequireSignature
 		}
 		claim.Asked = wanted[kind]
-		receipt := r.newest(kind, key)
+		receipt := newest(said, kind, key)
 		switch {
 		case kind == release.EvidenceSHA256 && r.named:
 			continue
@@ -247,9 +246,9 @@ func (r *receipts) claim(kind release.EvidenceKind, strength release.Require) re
 }
 
 // newest is the newest receipt of a kind; of signatures one by the key, if there is one.
-func (r *receipts) newest(kind release.EvidenceKind, key string) *depot.Receipt {
-	for index := range slices.Backward(r.item.Receipts) {
-		receipt := &r.item.Receipts[index]
+func newest(said []depot.Receipt, kind release.EvidenceKind, key string) *depot.Receipt {
+	for index := range slices.Backward(said) {
+		receipt := &said[index]
 		if receipt.Kind == string(kind) && (kind != release.EvidenceMinisign || key == "" || receipt.By == key) {
 			return receipt
 		}

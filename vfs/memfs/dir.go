@@ -42,6 +42,36 @@ func (m *FS) RealPath(name string) (real string, err error) {
 	return real, err
 }
 
+// Up implements [vfs.Dir].
+func (d *dir) Up() (vfs.Dir, error) {
+	above := &dir{fs: d.fs, node: d.fs.root, path: path.Dir(d.path), epoch: d.epoch}
+	err := d.read("opendir", "..", func() error {
+		if parent := parentOf(d.fs.root, d.node); parent != nil {
+			above.node = parent
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return above, nil
+}
+
+// parentOf returns the directory below one in which another is; nil if it is in none.
+func parentOf(in, node *inode) *inode {
+	for _, entry := range in.entries {
+		if entry == node {
+			return in
+		}
+		if entry.kind == vfs.KindDirectory {
+			if found := parentOf(entry, node); found != nil {
+				return found
+			}
+		}
+	}
+	return nil
+}
+
 func (m *FS) currentEpoch() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -1,12 +1,13 @@
-package fsatomic_test
+package vfs_test
 
 import (
 	"errors"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 
-	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
 )
@@ -41,7 +42,11 @@ func TestWriters(t *testing.T) {
 		"sticky":                    {0, []func(*memfs.FS) error{mode("/opt/tb", 0o1777)}, nil, false, "nobody else may write it"},
 		"another's in a sticky one": {0, []func(*memfs.FS) error{mode("/opt/tb", 0o1777), owner(file, 7)}, []int{7}, true, "others may write /opt/tb"},
 		"a link, with every right": {0, []func(*memfs.FS) error{func(m *memfs.FS) error {
-			return errors.Join(remove(m, file), m.Symlink("elsewhere", file))
+			dir, err := m.OpenDir("/opt/tb")
+			if err != nil {
+				return err
+			}
+			return errors.Join(dir.Remove("file"), dir.Close(), m.Symlink("elsewhere", file))
 		}}, nil, false, "nobody else may write it"},
 		"a user's, and then everybody": {0, []func(*memfs.FS) error{owner(file, 7), mode("/opt", 0o777)}, []int{7}, true, "others may write /opt"},
 	} {
@@ -55,7 +60,7 @@ func TestWriters(t *testing.T) {
 				check(t, change(m))
 			}
 			m.SetUser(vfs.Self{UID: test.user, GID: test.user, Chown: test.user == 0, AnyFile: test.user == 0})
-			writers, err := fsatomic.WritersOf(m, file)
+			writers, err := vfs.WritersOf(m, file)
 			if err != nil || !slices.Equal(writers.Users, test.users) || writers.Any != test.any || writers.String() != test.text {
 				t.Errorf("%+v, %s, %v", writers, writers, err)
 			}
@@ -65,10 +70,78 @@ func TestWriters(t *testing.T) {
 		})
 	}
 	m := memfs.New(memfs.Options{})
-	if _, err := fsatomic.WritersOf(m, "/not/there"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := vfs.WritersOf(m, "/not/there"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
-	if writers, err := fsatomic.WritersOf(m, "/file"); err != nil || !writers.None() {
+	if writers, err := vfs.WritersOf(m, "/file"); err != nil || !writers.None() {
 		t.Errorf("of a name where nothing is: %v, %v", writers, err)
+	}
+}
+
+// TestWritersOfHandle: the writers are those of what was opened, also when its path leads to something of root's by then.
+func TestWritersOfHandle(t *testing.T) {
+	t.Parallel()
+	m := memfs.New(memfs.Options{})
+	for _, dir := range []string{"/home", "/home/tb", "/home/tb/bin", "/home/tb/ours"} {
+		check(t, m.Make(dir, vfs.KindDirectory, 0o755))
+	}
+	check(t, m.Make("/home/tb/bin/state", vfs.KindFile, 0o644))
+	check(t, m.Make("/home/tb/ours/state", vfs.KindFile, 0o644))
+	check(t, m.Alter("/home/tb/bin", func(i *vfs.Info) { i.UID = 7 }))
+	dir, err := m.OpenDir("/home/tb/bin")
+	check(t, err)
+	defer dir.Close()
+	above, err := m.OpenDir("/home/tb")
+	check(t, err)
+	defer above.Close()
+	check(t, above.Exchange("bin", "ours"))
+
+	if writers, err := vfs.WritersOf(m, "/home/tb/bin/state"); err != nil || !writers.None() {
+		t.Errorf("of the path: %s, %v", writers, err)
+	}
+	writers, err := vfs.WritersIn(dir, "/home/tb/bin/state", nil, m.Self())
+	if err != nil || !slices.Equal(writers.Users, []int{7}) {
+		t.Errorf("of the handle: %s, %v", writers, err)
+	}
+}
+
+// TestWritersOfOpened: of a file that was opened its own owner counts, and not that of another one which has the name by then.
+func TestWritersOfOpened(t *testing.T) {
+	t.Parallel()
+	m := memfs.New(memfs.Options{})
+	check(t, m.Make("/tmp", vfs.KindDirectory, 0o1777))
+	check(t, m.Make("/tmp/state", vfs.KindFile, 0o644))
+	dir, err := m.OpenDir("/tmp")
+	check(t, err)
+	defer dir.Close()
+	writers, err := vfs.WritersIn(dir, "/tmp/state", &vfs.Info{UID: 7, Mode: 0o644}, m.Self())
+	if err != nil || writers.None() || !slices.Contains(writers.Users, 7) {
+		t.Errorf("%s, %v", writers, err)
+	}
+}
+
+// TestWritersOfSystem climbs a real directory.
+func TestWritersOfSystem(t *testing.T) {
+	t.Parallel()
+	if os.Getuid() != 0 {
+		t.Skip("only root can give a directory away")
+	}
+	above := t.TempDir()
+	dir := filepath.Join(above, "dir")
+	name := filepath.Join(dir, "file")
+	check(t, errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(name, nil, 0o644)))
+	if writers, err := vfs.WritersOf(vfs.OS(), name); err != nil || !writers.None() {
+		t.Errorf("root's: %s, %v", writers, err)
+	}
+	check(t, os.Chown(above, 12345, 12345))
+	if writers, err := vfs.WritersOf(vfs.OS(), name); err != nil || !slices.Equal(writers.Users, []int{12345}) {
+		t.Errorf("below another's: %s, %v", writers, err)
+	}
+}
+
+func check(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
 	}
 }
