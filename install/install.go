@@ -271,7 +271,7 @@ func (r *run) known(ctx context.Context, draft *draft) (bool, error) {
 	}
 	var from *Origin
 	if noted := r.state.Installed; r.alone && noted != nil && noted.SHA256 == r.installed.file.SHA256 {
-		if from = noted.Origin; from != nil && from.ExecutableSHA256 != noted.SHA256 { // what it says of the archive is not about this file
+		if from = noted.Origin; from != nil && from.ExecutableSHA256 != "" && from.ExecutableSHA256 != noted.SHA256 { // it is about another file
 			from = nil
 		}
 	}
