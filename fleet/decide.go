@@ -190,6 +190,9 @@ func (s *sight) fencedBy(h *seen) (reason ProblemReason, text string) {
 	case f.Generation > s.plan.Generation:
 		return refused(ReasonGeneration)
 	case f.Generation < s.plan.Generation:
+		if !reads && f.Phase.Holds() && h.o.Alive && !s.takesOver() {
+			return refused(ReasonHeld)
+		}
 		return "", ""
 	case f.Plan != s.in.PlanID:
 		return refused(ReasonPlanDiffers)

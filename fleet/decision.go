@@ -49,7 +49,7 @@ type Options struct {
 	Stable    time.Duration // how long a cluster is seen to be stable before it is promoted; 0: a minute
 	MaxFailed int           // clusters of the whole rollout that may be blocked while others go on
 	MinCopies int           // hosts that get the artifact from here before others copy it from them; 0: 2
-	TakeOver  bool          // take hosts from another run of the plan that is alive
+	TakeOver  bool          // take hosts from another run that is alive
 	// AcceptUnseen lets a cluster be stable though the connections of its replicas cannot be seen, where it is
 	// known why.
 	AcceptUnseen bool

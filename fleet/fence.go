@@ -12,6 +12,8 @@ import (
 const (
 	// GenerationMax is the highest generation and the highest epoch.
 	GenerationMax = 1<<31 - 1
+	// GenerationLeapMax is how far a claim's generation is above the one before at most.
+	GenerationLeapMax = 1_000_000
 
 	whoSizeMax = 256 // bytes of a holder's name
 	idSizeMax  = 64  // bytes of a holder's or a cluster's id
@@ -115,7 +117,7 @@ const (
 	ReasonGeneration  Reason = "generation"   // a newer plan has the host
 	ReasonPlanDiffers Reason = "plan-differs" // another plan of the same generation, or an edited one, has it
 	ReasonEpoch       Reason = "epoch"        // a later run of the same plan has it, or this run gave it back
-	ReasonHeld        Reason = "held"         // another run of the same plan has it, and its session is alive
+	ReasonHeld        Reason = "held"         // another run has it, and its session is alive
 	ReasonNotClaimed  Reason = "not-claimed"  // no rollout ever claimed it
 	ReasonRollout     Reason = "rollout"      // a rollout holds it, and what wants to change it is none
 )
@@ -142,7 +144,7 @@ func (e *FencedError) Error() string {
 	case ReasonPlanDiffers:
 		return "another plan of the same generation has this host: " + has
 	case ReasonHeld:
-		return "another run of this plan has this host, and is alive: " + has
+		return "another run has this host, and is alive: " + has
 	case ReasonRollout:
 		return "a rollout holds this host: " + has
 	}
@@ -169,6 +171,12 @@ func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 	offered.Phase, offered.Previous = PhaseClaimed, ""
 	switch {
 	case stored == nil || offered.Generation > stored.Generation:
+		if stored != nil && stored.Phase.Holds() && alive && !takeOver {
+			return refused(ReasonHeld)
+		}
+		if err := offered.leaps(stored); err != nil {
+			return Fence{}, err
+		}
 		return offered, nil
 	case offered.Generation < stored.Generation:
 		return refused(ReasonGeneration)
@@ -191,6 +199,18 @@ func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 		offered.Phase = stored.Phase
 	}
 	return offered, nil
+}
+
+// leaps refuses a generation so far above the stored one that none would be left for the plans to come.
+func (f Fence) leaps(stored *Fence) error {
+	var before uint64
+	if stored != nil {
+		before = stored.Generation
+	}
+	if f.Generation > before+GenerationLeapMax {
+		return fmt.Errorf("%w: its generation, %d, is more than %d above the one before, %d", ErrFence, f.Generation, GenerationLeapMax, before)
+	}
+	return nil
 }
 
 // Match decides whether a request that changes a host comes from the run that has it now, and

@@ -53,7 +53,8 @@ func TestClaim(t *testing.T) {
 	}{
 		{"nothing stored", nil, ana, false, false, ""},
 		{"a higher generation", &ana, fence(5, 1, "b", "bob"), false, false, ""},
-		{"a higher generation while the holder is alive", &ana, fence(5, 1, "b", "bob"), true, false, ""},
+		{"a higher generation while the holder is alive", &ana, fence(5, 1, "b", "bob"), true, false, ReasonHeld},
+		{"a higher generation while the holder is alive, on purpose", &ana, fence(5, 1, "b", "bob"), true, true, ""},
 		{"a lower generation", &ana, fence(3, 9, "b", "bob"), false, false, ReasonGeneration},
 		{"a lower generation that takes over", &ana, fence(3, 9, "b", "bob"), false, true, ReasonGeneration},
 		{"another plan", &ana, fence(4, 9, "b", "bob"), false, false, ReasonPlanDiffers},
@@ -298,5 +299,23 @@ func TestInterleavings(t *testing.T) {
 	}
 	if swaps < 500 {
 		t.Errorf("%d swaps in 1,000 schedules: they show nothing", swaps)
+	}
+}
+
+// TestClaimLeap: no claim takes a generation so high that no plan could follow it.
+func TestClaimLeap(t *testing.T) {
+	t.Parallel()
+	stored := fence(4, 1, "a", "ana")
+	for _, before := range []*Fence{nil, &stored} {
+		var from uint64
+		if before != nil {
+			from = before.Generation
+		}
+		if _, err := Claim(before, fence(from+GenerationLeapMax, 1, "b", "bob"), false, false); err != nil {
+			t.Errorf("after %d: %v", from, err)
+		}
+		if _, err := Claim(before, fence(from+GenerationLeapMax+1, 1, "b", "bob"), false, true); !errors.Is(err, ErrFence) {
+			t.Errorf("after %d, too far: %v", from, err)
+		}
 	}
 }

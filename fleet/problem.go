@@ -92,7 +92,7 @@ const (
 	ProblemGeneration     ProblemReason = "generation"      // … a newer plan
 	ProblemPlanDiffers    ProblemReason = "plan-differs"    // … another plan, or this one edited
 	ProblemEpoch          ProblemReason = "epoch"           // … a later run of this plan
-	ProblemAlive          ProblemReason = "held"            // … another run of this plan, which is alive
+	ProblemAlive          ProblemReason = "held"            // … another run, which is alive
 	ProblemNotStaged      ProblemReason = "not-staged"      // the artifact is not in the host's store
 	ProblemStaging        ProblemReason = "staging"         // it is on its way there
 	ProblemChecking       ProblemReason = "checking"        // the host is to check it, or does

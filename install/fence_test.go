@@ -440,7 +440,7 @@ func TestClaimAgain(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, memfs.Options{}, nil, files(t).old)
 	ana, bob := fenceOf(4, fleet.GenerationMax-1, "ana"), fenceOf(4, fleet.GenerationMax, "bob")
-	ana.Generation, bob.Generation = fleet.GenerationMax, fleet.GenerationMax
+	ana.Generation, bob.Generation = fleet.GenerationLeapMax, fleet.GenerationLeapMax
 	first, one, err := m.installer().Claim(t.Context(), targetName, ana, false, 0)
 	check(t, err)
 	again, two, err := m.installer().Claim(t.Context(), targetName, ana, false, 0)

@@ -34,7 +34,7 @@ import (
 type rolloutFlags struct {
 	Parallel int           `default:"8" placeholder:"COUNT" help:"How many hosts are worked on at the same time (8)."`
 	Timeout  time.Duration `default:"24h" placeholder:"DURATION" help:"End after this time, with exit code 1; what was done stays (24h)."`
-	TakeOver bool          `help:"Take the hosts from another run of the plan that is alive: that one changes nothing any more."`
+	TakeOver bool          `help:"Take the hosts from another run that is alive: that one changes nothing any more."`
 	Fleet    fleetFlags    `embed:""`
 }
 
@@ -310,7 +310,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 // hintRollout is what to do about a run that ended before its goal.
 func hintRollout(failed *rollout.Error) string {
 	if failed.Class() == fault.Fenced {
-		return "see who has the hosts: tbctl fleet status; to take them over from another run of this plan, on purpose: --take-over"
+		return "see who has the hosts: tbctl fleet status; to take them over from another run, on purpose: --take-over"
 	}
 	for _, problem := range failed.Problems {
 		if problem.Hint != "" && problem.Class() == failed.Class() {

@@ -40,7 +40,7 @@ func (a *app) hold(flags rolloutFlags, list *fleet.Inventory, plan *fleet.Plan, 
 	if err != nil {
 		_ = shared.Close() // it has nothing open
 		if held, is := errors.AsType[*state.HeldError](err); is {
-			return nil, nil, &hints.Error{Of: held.Class(), Hint: "see who works on what: tbctl fleet status; to take the hosts over from another run of this plan, on purpose: --take-over", Err: err}
+			return nil, nil, &hints.Error{Of: held.Class(), Hint: "see who works on what: tbctl fleet status; to take the hosts over from another run, on purpose: --take-over", Err: err}
 		}
 		return nil, nil, err
 	}
