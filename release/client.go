@@ -137,8 +137,8 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	return nil
 }
 
-// get starts a request. The answer's body must be closed; reading it fails with ErrIdle when nothing
-// comes for the idle timeout, which holds for the time before the answer too.
+// get starts a request. The answer's body must be closed; reading it fails with ErrIdle when less than idleBytes
+// come in the idle timeout, which holds for the time before the answer too.
 func (c *client) get(ctx context.Context, u *url.URL, header http.Header) (*http.Response, error) {
 	return c.do(ctx, http.MethodGet, u, header)
 }
@@ -171,7 +171,7 @@ func (c *client) do(ctx context.Context, method string, u *url.URL, header http.
 		cancel(nil)
 		return nil, err
 	}
-	resp.Body = &idleBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, idle: c.idle}
+	resp.Body = &idleBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, idle: c.idle, left: c.idle}
 	return resp, nil
 }
 
@@ -187,7 +187,11 @@ func withoutURL(ctx context.Context, err error) error {
 	return err
 }
 
-// An idleBody ends a transfer in which nothing comes. Its clock runs only while someone waits for
+// idleBytes is how much must come for the clock of an idle transfer to begin again: who sends a byte now and then must not
+// keep a target locked for as long as he likes.
+const idleBytes = 16 << 10
+
+// An idleBody ends a transfer in which next to nothing comes. Its clock runs only while someone waits for
 // bytes, so a slow reader is not mistaken for a slow server.
 type idleBody struct {
 	body   io.ReadCloser
@@ -195,12 +199,22 @@ type idleBody struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	idle   time.Duration
+	left   time.Duration // of idle
+	came   int           // bytes since the clock began
 }
 
 func (b *idleBody) Read(p []byte) (int, error) {
-	b.timer.Reset(b.idle)
+	if err := context.Cause(b.ctx); err != nil {
+		return 0, err
+	}
+	begun := time.Now()
+	b.timer.Reset(b.left)
 	n, err := b.body.Read(p)
 	b.timer.Stop()
+	b.left -= time.Since(begun)
+	if b.came += n; b.came >= idleBytes {
+		b.left, b.came = b.idle, 0
+	}
 	if err != nil && err != io.EOF {
 		err = withoutURL(b.ctx, err)
 	}

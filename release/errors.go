@@ -30,8 +30,8 @@ var (
 	ErrEndedEarly = archive.ErrEndedEarly
 	// ErrRedirect says that a server redirected to where this package does not go.
 	ErrRedirect = errors.New("redirect refused")
-	// ErrIdle says that nothing came for the idle timeout.
-	ErrIdle = errors.New("nothing received within the idle timeout")
+	// ErrIdle says that nothing, or less than 16 KiB, came in the idle timeout.
+	ErrIdle = errors.New("next to nothing received within the idle timeout")
 	// ErrNotListable says that a source cannot tell which releases it has.
 	ErrNotListable = fault.New(fault.Usage, "this source cannot list releases")
 )

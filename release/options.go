@@ -87,7 +87,7 @@ type Options struct {
 
 // Retry says how patient a download is. A zero field means its default.
 type Retry struct {
-	// IdleTimeout ends an attempt in which no byte came for that long. Default 30 s.
+	// IdleTimeout ends an attempt in which less than 16 KiB came in that time of waiting. Default 30 s.
 	IdleTimeout time.Duration
 	// Attempts is how often in a row may fail without progress. Default 6.
 	Attempts int

@@ -216,31 +216,45 @@ func TestIdle(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 	})
+	large := program(2<<20, 1)
+	zip = string(zipped(t, large))
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
 		_, b, tr, _, err := patient(t, Retry{IdleTimeout: 20 * time.Second}, func(_ int, r *http.Request) (*http.Response, error) {
 			resp := answer(200, nil, zip)
-			resp.Body = io.NopCloser(&slow{strings.NewReader(zip), 10 * time.Second})
+			resp.Body = io.NopCloser(&slow{strings.NewReader(zip), idleBytes, 10 * time.Second})
 			return resp, nil
 		})
-		if err != nil || !bytes.Equal(b, executable) || tr.n != 1 {
+		if err != nil || !bytes.Equal(b, large) || tr.n != 1 {
 			t.Errorf("slow: %v", err)
 		}
 		if took := time.Since(start); took < 10*time.Minute {
 			t.Errorf("took %v", took)
 		}
 	})
+	synctest.Test(t, func(t *testing.T) { // who sends a byte now and then has sent nothing
+		start := time.Now()
+		_, _, _, _, err := patient(t, Retry{IdleTimeout: 20 * time.Second}, func(_ int, r *http.Request) (*http.Response, error) {
+			resp := answer(200, nil, zip)
+			resp.Body = io.NopCloser(&slow{strings.NewReader(zip), 1, 10 * time.Second})
+			return resp, nil
+		})
+		if took := time.Since(start); !errors.Is(err, ErrIdle) || took > time.Hour {
+			t.Errorf("dripping: %v after %v", err, took)
+		}
+	})
 }
 
-// A slow reader gives 100 bytes at a time.
+// A slow reader gives that many bytes at a time.
 type slow struct {
 	r     io.Reader
+	size  int
 	pause time.Duration
 }
 
 func (s *slow) Read(p []byte) (int, error) {
 	<-time.After(s.pause) // on the clock of the test
-	return s.r.Read(p[:min(len(p), 100)])
+	return s.r.Read(p[:min(len(p), s.size)])
 }
 
 // TestProgress reports each piece, and the end.
