@@ -150,7 +150,8 @@ func nested(text string) bool {
 	return false
 }
 
-// userUnknown is the user of a process of which nothing may be read.
+// userUnknown is the user of a process of which nothing may be read, and every user who does not exist in the user
+// namespace that we are in.
 const userUnknown = ^uint32(0)
 
 // parseUser returns the real user id in the content of /proc/PID/status.

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -240,7 +241,7 @@ func (f *Finder) glanceOnce(place *place, pid int, strangers bool) (glance, erro
 	}
 	defer entry.close()
 	seen.executes = place.index(id.inode) >= 0
-	if seen.stranger = place.users.stranger(entry.user()); seen.stranger {
+	if seen.stranger = place.users.stranger(entry.user(place.ids)); seen.stranger {
 		seen.service = entry.service() != ""
 		if !strangers {
 			return seen, nil
@@ -426,25 +427,23 @@ func (e *entry) service() string {
 
 // user is the one that started the process, or what it became: not what a program makes
 // itself for a while that belongs to another. It is the owner of the process's directory; only where
-// that is root, as of a process that changed its user, the list of its ids is read. That list may be
-// long, with 65,536 groups, of a process in a user namespace, which then is nobody's that is believed.
-func (e *entry) user() uint32 {
+// that is root, as of a process that changed its user, the list of its ids is read. Both are told in our
+// user namespace, whichever the process is in: nobody becomes root by making one of his own.
+func (e *entry) user(ids vfs.IDMap) uint32 {
 	found, err := statAt(e.fd, "")
-	if err == nil && found.uid != 0 {
-		return found.uid
-	}
-	if own, err := os.ReadFile(filepath.Join(procDefault, "self", "uid_map")); err == nil {
-		if theirs, err := e.text("uid_map"); err == nil && theirs != string(own) {
-			return userUnknown
-		}
-	}
-	if text, err := e.text("status"); err == nil {
-		if uid, ok := parseUser(text); ok {
-			return uid
-		}
-	}
 	if err != nil {
 		return userUnknown
 	}
-	return found.uid
+	uid := found.uid
+	if uid == 0 {
+		if text, err := e.text("status"); err == nil {
+			if real, ok := parseUser(text); ok {
+				uid = real
+			}
+		}
+	}
+	if ids.Hides(int(uid)) {
+		return userUnknown
+	}
+	return uid
 }

@@ -142,7 +142,7 @@ func (l *look) owner() error {
 		l.key.started = l.id.started
 	}
 	l.process.Started, l.process.Stopped = l.startTime(l.key.started), state.stopped
-	l.process.UID = l.entry.user()
+	l.process.UID = l.entry.user(l.place.ids)
 	l.process.Stranger = l.place.users.stranger(l.process.UID)
 	return nil
 }

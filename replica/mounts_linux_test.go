@@ -51,7 +51,7 @@ func TestStranger(t *testing.T) {
 	t.Parallel()
 	known := users{1000, 4000}
 	for uid, want := range map[uint32]bool{
-		0: false, 1: false, 999: false, 1000: false, 1001: true, 4000: false, 61184: false, 65519: false, 65520: true, 65534: true, userUnknown: true,
+		0: false, 1: false, 999: false, 1000: false, 1001: true, 4000: false, 61184: false, 65519: false, 65520: true, 65534: true, userUnknown: false,
 	} {
 		if got := known.stranger(uid); got != want {
 			t.Errorf("%d: stranger %t", uid, got)

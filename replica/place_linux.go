@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -20,6 +21,7 @@ type place struct {
 
 	mount, root string // our mount namespace and root directory; empty if not known
 	users       users
+	ids         vfs.IDMap // which users exist here
 
 	mounted [2]string // where in the target's file system they are
 	device  string    // that file system
@@ -39,6 +41,7 @@ func (f *Finder) locate() (*place, error) {
 		mount: readlinkOrEmpty(filepath.Join(f.proc(), "self/ns/mnt")),
 		root:  readlinkOrEmpty(filepath.Join(f.proc(), "self/root")),
 		users: append(users{uint32(os.Geteuid())}, f.options.Users...),
+		ids:   vfs.OS().Self().Users,
 	}
 	for index, name := range []string{f.target, f.target + "-old"} {
 		absolute, err := filepath.Abs(name)
@@ -56,6 +59,7 @@ func (f *Finder) locate() (*place, error) {
 	if found, err := statHere(filepath.Dir(p.paths[0])); err == nil {
 		p.users = append(p.users, found.uid)
 	}
+	p.users = slices.DeleteFunc(p.users, func(uid uint32) bool { return p.ids.Hides(int(uid)) }) // the number of many
 	return p, nil
 }
 

@@ -41,7 +41,7 @@ const (
 // Process is a process that runs from the target.
 type Process struct {
 	PID     int       `json:"pid"`
-	UID     uint32    `json:"uid"`              // of the user that started it
+	UID     uint32    `json:"uid"`              // of the user that started it, as this user namespace has it; 4294967295: it cannot be seen who that is
 	Started time.Time `json:"started,omitzero"` // a change of the release does not change it
 	Origin  Origin    `json:"origin"`
 	Exe     string    `json:"exe"` // the text of the link /proc/PID/exe

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -33,12 +34,23 @@ type opened struct {
 	data    bool            // the data file is among them
 	sockets map[uint64]bool // by their numbers
 	memory  time.Time       // when a memory file of a replica's was written last
+	hidden  int             // how many may be listed, and not followed
+	why     error           // for the first of them
 }
 
 // descriptors looks through the descriptors of a process: for the memory file that it holds
 // the next binary in, whose header comes in front of the headers, and for what else they tell.
-// The error is why they could not be looked at.
+// The error is why they, or some of them, could not be looked at.
 func (l *look) descriptors(data *pin, headers *[]named) (opened, error) {
+	found, err := l.lookThrough(data, headers)
+	if found.hidden > 0 {
+		l.process.unreadable("fd", fmt.Errorf("%d descriptors are not shown: %w", found.hidden, found.why))
+		err = cmp.Or(err, found.why)
+	}
+	return found, err
+}
+
+func (l *look) lookThrough(data *pin, headers *[]named) (opened, error) {
 	found := opened{sockets: make(map[uint64]bool)}
 	directory, err := l.entry.open("fd")
 	if err != nil {
@@ -73,7 +85,9 @@ func (l *look) descriptor(directory int, name string, data *pin, opened *opened,
 	count, err := unix.Readlinkat(directory, name, buffer)
 	if err != nil {
 		if gone(err) != errGone {
-			l.process.unreadable("fd", &os.PathError{Op: "readlink", Path: filepath.Join(l.entry.path, "fd", name), Err: err})
+			if opened.hidden++; opened.why == nil {
+				opened.why = &os.PathError{Op: "readlink", Path: filepath.Join(l.entry.path, "fd", name), Err: err}
+			}
 		}
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tbctl/tbctl/internal/standin"
@@ -69,5 +70,43 @@ until ! [ -e /proc/self ]; do :; done
 				t.Errorf("seen %t, by name %t, unseen %+v", seen, view.ByName, view.Unseen)
 			}
 		})
+	}
+}
+
+// Where the descriptors of a replica are listed and not followed it is not seen whether it listens: nothing is concluded
+// from that, and it is said once.
+func TestDescriptorsNotFollowed(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: it looks as root without rights at a process of root's")
+	}
+	setpriv, err := exec.LookPath("setpriv")
+	if err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	p := standin.Start(t, binary, dataFile, standin.Options{})
+	command := exec.Command(setpriv, "--bounding-set", "-all", "--inh-caps", "-all", program(t))
+	command.Env = append(os.Environ(), helperVariable+"=find root "+binary)
+	output, err := command.Output()
+	if err != nil {
+		t.Skipf("skipped: not possible here: %v: %s", err, output)
+	}
+	var view replica.View
+	if err := json.Unmarshal(output, &view); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	got := processOf(t, view, p.PID())
+	if got.State != replica.StateUnknown || !got.StartingSince.IsZero() {
+		t.Errorf("state %q since %v, want unknown", got.State, got.StartingSince)
+	}
+	var said []string
+	for _, each := range got.Unreadable {
+		if each.What == "fd" {
+			said = append(said, each.Reason)
+		}
+	}
+	if len(said) != 1 || !strings.Contains(said[0], "descriptors are not shown") {
+		t.Errorf("said of its descriptors: %q", said)
 	}
 }

@@ -25,8 +25,12 @@ const (
 	dynamicUserMax = 65519
 )
 
-// stranger reports whether a user's word does not count.
+// stranger reports whether a user's word does not count. One of whom it cannot be seen who he is may be root outside
+// of this user namespace: what he runs from the target counts, since what is overlooked would do harm.
 func (u users) stranger(uid uint32) bool {
+	if uid == userUnknown {
+		return false
+	}
 	system := uid <= systemUserMax || uid >= dynamicUserMin && uid <= dynamicUserMax
 	return !system && !slices.Contains(u, uid)
 }
@@ -47,6 +51,9 @@ func (p *Process) Who() string {
 
 // User is the name of its user, or the number of one without a name.
 func (p *Process) User() string {
+	if p.UID == userUnknown {
+		return "unknown (it cannot be seen from here who that is)"
+	}
 	number := strconv.FormatUint(uint64(p.UID), 10)
 	if found, err := user.LookupId(number); err == nil {
 		return found.Username
