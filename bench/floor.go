@@ -108,7 +108,7 @@ func receiveAll(url string) ([]byte, error) {
 }
 
 func inflateTo(w io.Writer, zip []byte) error {
-	reader, err := archive.NewReader(bytes.NewReader(zip), archive.Limits{})
+	reader, err := archive.NewReader(bytes.NewReader(zip))
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func inspectFile(file *os.File, size int64) error {
 }
 
 func inspectEntry(file *os.File, size int64) error {
-	zip, err := archive.Open(file, size, archive.Limits{})
+	zip, err := archive.Open(file, size)
 	if err != nil {
 		return err
 	}

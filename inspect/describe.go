@@ -137,7 +137,7 @@ func describeOdd(name, text string, failure *multiversion.FormatError) (string, 
 
 // describeZip says whether there is an executable in the archive.
 func describeZip(r io.ReaderAt, size int64) string {
-	zip, err := archive.Open(r, size, archive.Limits{})
+	zip, err := archive.Open(r, size)
 	switch {
 	case err == nil:
 		return fmt.Sprintf("a zip archive with the executable %q", zip.Entry.Name)

@@ -255,7 +255,7 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 	case kind == archive.KindEmpty && a.Source == SourceStdin:
 		return archive.EndedEarly(nil, 0)
 	case kind == archive.KindZip:
-		r, err := archive.NewReader(whole, archive.Limits{})
+		r, err := archive.NewReader(whole)
 		if err != nil {
 			return err
 		}
@@ -266,10 +266,10 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 		f.EntryName, f.EntryMode = entry.Name, vfs.Mode(entry.Mode.Perm())
 		return nil
 	case kind.Executable():
-		size, err := io.Copy(out, io.LimitReader(whole, archive.SizeMaxDefault+1))
+		size, err := io.Copy(out, io.LimitReader(whole, archive.SizeMax+1))
 		switch {
-		case err == nil && size > archive.SizeMaxDefault:
-			return fmt.Errorf("%w: the executable has more than %d bytes", ErrTooLarge, int64(archive.SizeMaxDefault))
+		case err == nil && size > archive.SizeMax:
+			return fmt.Errorf("%w: the executable has more than %d bytes", ErrTooLarge, int64(archive.SizeMax))
 		case err == nil && a.Source == SourceStdin:
 			return archive.EndedEarly(prefix[:n], size)
 		}

@@ -27,7 +27,7 @@ const (
 
 // AssetSizeMax is the largest asset in bytes that is downloaded or read: the largest executable and
 // some room for what stands around it.
-const AssetSizeMax = archive.SizeMaxDefault + 32<<20
+const AssetSizeMax = archive.SizeMax + 32<<20
 
 // Options say where to find a release and what must hold. The zero value is upstream's release for
 // this host, over the network, without a cache.

@@ -3,6 +3,7 @@ package archive
 import (
 	stdzip "archive/zip"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -32,23 +33,24 @@ func program(size int) []byte {
 
 func sound(data []byte) piece { return piece{name: "tigerbeetle", data: data} }
 
-// readStream reads with the streaming reader, in pieces or with WriteTo.
-func readStream(data []byte, limits Limits, writeTo bool) ([]byte, Entry, error) {
-	r, err := NewReader(bytes.NewReader(data), limits)
+// orUsual are the limits with the usual ones in the place of zeroes.
+func (l limits) orUsual() limits {
+	return limits{cmp.Or(l.Size, usual.Size), cmp.Or(l.Others, usual.Others), cmp.Or(l.Entries, usual.Entries)}
+}
+
+// readStream reads with the streaming reader.
+func readStream(data []byte, limits limits) ([]byte, Entry, error) {
+	r, err := newReader(bytes.NewReader(data), limits.orUsual())
 	if err != nil {
 		return nil, Entry{}, err
 	}
 	var out bytes.Buffer
-	if writeTo {
-		_, err = r.WriteTo(&out)
-	} else {
-		_, err = io.Copy(&out, struct{ io.Reader }{r})
-	}
+	_, err = r.WriteTo(&out)
 	return out.Bytes(), r.Entry(), err
 }
 
-func readRandom(data []byte, limits Limits) ([]byte, Entry, error) {
-	a, err := Open(bytes.NewReader(data), int64(len(data)), limits)
+func readRandom(data []byte, limits limits) ([]byte, Entry, error) {
+	a, err := open(bytes.NewReader(data), int64(len(data)), limits.orUsual())
 	if err != nil {
 		return nil, Entry{}, err
 	}
@@ -88,20 +90,17 @@ func TestSound(t *testing.T) {
 			if name == "empty program" {
 				want = nil
 			}
-			for _, writeTo := range []bool{true, false} {
-				got, entry, err := readStream(zip, Limits{}, writeTo)
-				if err != nil || !bytes.Equal(got, want) {
-					t.Fatalf("stream (WriteTo %v): %d bytes, %v", writeTo, len(got), err)
-				}
-				if entry.Size != int64(len(want)) || entry.Mode != 0o755 && name != "made for dos" {
-					t.Errorf("stream: %+v", entry)
-				}
+			got, streamed, err := readStream(zip, limits{})
+			if err != nil || !bytes.Equal(got, want) {
+				t.Fatalf("stream: %d bytes, %v", len(got), err)
 			}
-			got, entry, err := readRandom(zip, Limits{})
+			if streamed.Size != int64(len(want)) || streamed.Mode != 0o755 && name != "made for dos" {
+				t.Errorf("stream: %+v", streamed)
+			}
+			got, entry, err := readRandom(zip, limits{})
 			if err != nil || !bytes.Equal(got, want) {
 				t.Fatalf("random access: %d bytes, %v", len(got), err)
 			}
-			_, streamed, _ := readStream(zip, Limits{}, true)
 			if entry != streamed {
 				t.Errorf("random access %+v, stream %+v", entry, streamed)
 			}
@@ -123,7 +122,7 @@ func TestOtherWriters(t *testing.T) {
 	}
 	f.Write(data)
 	w.Close()
-	got, entry, err := readStream(b.Bytes(), Limits{}, true)
+	got, entry, err := readStream(b.Bytes(), limits{})
 	if err != nil || !bytes.Equal(got, data) || entry.Mode != 0o755 {
 		t.Fatalf("%d bytes, %+v, %v", len(got), entry, err)
 	}
@@ -147,7 +146,7 @@ func TestRules(t *testing.T) {
 
 	for name, tc := range map[string]struct {
 		zip    []byte
-		limits Limits
+		limits limits
 		rule   Rule
 		random Rule // of random access where it differs
 	}{
@@ -185,11 +184,11 @@ func TestRules(t *testing.T) {
 		"method in directory":   {zip: with(func(p *piece) { p.central = put16(10, 0) }).bytes(t), rule: RuleSize, random: RuleSize},
 		"long name":             {zip: built{pieces: []piece{{name: strings.Repeat("n", nameSizeMax+1)}, one}}.bytes(t), rule: RuleHeader},
 		"long extra":            {zip: with(func(p *piece) { p.extra = make([]byte, extraSizeMax+1) }).bytes(t), rule: RuleHeader},
-		"many entries":          {zip: built{pieces: []piece{one, {name: "a"}, {name: "b"}}}.bytes(t), limits: Limits{Entries: 2}, rule: RuleEntries},
-		"large":                 {zip: plain, limits: Limits{Size: 9_999}, rule: RuleSizeMax},
-		"large, descriptor":     {zip: with(func(p *piece) { p.form = "sig32" }).bytes(t), limits: Limits{Size: 9_999}, rule: RuleSizeMax},
-		"large companion":       {zip: built{pieces: []piece{other, one}}.bytes(t), limits: Limits{Others: 9_999}, rule: RuleSizeMax},
-		"large companions":      {zip: built{pieces: []piece{other, one, other}}.bytes(t), limits: Limits{Others: 19_999}, rule: RuleSizeMax},
+		"many entries":          {zip: built{pieces: []piece{one, {name: "a"}, {name: "b"}}}.bytes(t), limits: limits{Entries: 2}, rule: RuleEntries},
+		"large":                 {zip: plain, limits: limits{Size: 9_999}, rule: RuleSizeMax},
+		"large, descriptor":     {zip: with(func(p *piece) { p.form = "sig32" }).bytes(t), limits: limits{Size: 9_999}, rule: RuleSizeMax},
+		"large companion":       {zip: built{pieces: []piece{other, one}}.bytes(t), limits: limits{Others: 9_999}, rule: RuleSizeMax},
+		"large companions":      {zip: built{pieces: []piece{other, one, other}}.bytes(t), limits: limits{Others: 19_999}, rule: RuleSizeMax},
 		"bomb":                  {zip: built{pieces: []piece{sound(make([]byte, 8<<20))}}.bytes(t), rule: RuleRatio},
 		"bomb, descriptor":      {zip: built{pieces: []piece{{name: "tigerbeetle", data: make([]byte, 8<<20), form: "sig32"}}}.bytes(t), rule: RuleRatio},
 		"bomb, understated":     {zip: built{pieces: []piece{{name: "tigerbeetle", data: make([]byte, 8<<20), size: number(1 << 20)}}}.bytes(t), rule: RuleSize},
@@ -226,11 +225,9 @@ func TestRules(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, writeTo := range []bool{true, false} {
-				_, _, err := readStream(tc.zip, tc.limits, writeTo)
-				checkRule(t, "stream", err, tc.rule)
-			}
-			_, _, err := readRandom(tc.zip, tc.limits)
+			_, _, err := readStream(tc.zip, tc.limits)
+			checkRule(t, "stream", err, tc.rule)
+			_, _, err = readRandom(tc.zip, tc.limits)
 			want := tc.rule
 			if tc.random != "" {
 				want = tc.random
@@ -267,14 +264,14 @@ func TestCut(t *testing.T) {
 		{name: "README.md", data: program(60)},
 	}, zip64: true, comment: []byte("end")}.bytes(t)
 	for n := range zip {
-		if _, _, err := readStream(zip[:n], Limits{}, true); !errors.Is(err, RuleTruncated) || !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, _, err := readStream(zip[:n], limits{}); !errors.Is(err, RuleTruncated) || !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("stream, %d of %d bytes: %v", n, len(zip), err)
 		}
-		if _, _, err := readRandom(zip[:n], Limits{}); err == nil {
+		if _, _, err := readRandom(zip[:n], limits{}); err == nil {
 			t.Fatalf("random access, %d of %d bytes: accepted", n, len(zip))
 		}
 	}
-	if _, _, err := readStream(zip, Limits{}, true); err != nil {
+	if _, _, err := readStream(zip, limits{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -286,7 +283,7 @@ func TestSourceFails(t *testing.T) {
 	failure := errors.New("the cable is out")
 	for _, n := range []int{0, 2, 40, 1000, 200_000, len(zip) - 10, len(zip)} {
 		src := io.MultiReader(bytes.NewReader(zip[:n]), iotest.ErrReader(failure))
-		r, err := NewReader(src, Limits{})
+		r, err := NewReader(src)
 		if err == nil {
 			_, err = r.WriteTo(io.Discard)
 		}
@@ -301,14 +298,14 @@ func TestSourceEnds(t *testing.T) {
 	t.Parallel()
 	half := built{pieces: []piece{sound(program(400_000))}}.bytes(t)[:200_000]
 	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF} {
-		r, err := NewReader(io.MultiReader(bytes.NewReader(half), iotest.ErrReader(end)), Limits{})
+		r, err := NewReader(io.MultiReader(bytes.NewReader(half), iotest.ErrReader(end)))
 		if err == nil {
 			_, err = r.WriteTo(io.Discard)
 		}
 		checkRule(t, "source", err, RuleTruncated)
 	}
 	why := fmt.Errorf("gave up after 6 attempts: %w", io.ErrUnexpectedEOF)
-	r, err := NewReader(io.MultiReader(bytes.NewReader(half), iotest.ErrReader(why)), Limits{})
+	r, err := NewReader(io.MultiReader(bytes.NewReader(half), iotest.ErrReader(why)))
 	if err == nil {
 		_, err = r.WriteTo(io.Discard)
 	}
@@ -322,7 +319,7 @@ func TestDestinationFails(t *testing.T) {
 	t.Parallel()
 	for _, stored := range []bool{false, true} {
 		zip := built{pieces: []piece{{name: "tigerbeetle", data: program(400_000), stored: stored}}}.bytes(t)
-		r, err := NewReader(bytes.NewReader(zip), Limits{})
+		r, err := NewReader(bytes.NewReader(zip))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -345,7 +342,7 @@ func TestSection(t *testing.T) {
 	t.Parallel()
 	data := program(200_000)
 	zip := built{pieces: []piece{{name: "tigerbeetle", data: data, stored: true, form: "sig32"}}}.bytes(t)
-	a, err := Open(bytes.NewReader(zip), int64(len(zip)), Limits{})
+	a, err := Open(bytes.NewReader(zip), int64(len(zip)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -361,7 +358,7 @@ func TestSection(t *testing.T) {
 		t.Errorf("mode %v", a.Entry.Mode)
 	}
 	zip = built{pieces: []piece{sound(data)}}.bytes(t)
-	if a, err = Open(bytes.NewReader(zip), int64(len(zip)), Limits{}); err != nil {
+	if a, err = Open(bytes.NewReader(zip), int64(len(zip))); err != nil {
 		t.Fatal(err)
 	}
 	if _, ok := a.Section(); ok {
@@ -403,12 +400,12 @@ func TestToolsArchives(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, entry, err := readStream(zip, Limits{}, true)
+		got, entry, err := readStream(zip, limits{})
 		checkRule(t, name+" stream", err, rule)
 		if err == nil && (!bytes.Equal(got, want) || entry.Mode.Perm() != 0o755) {
 			t.Errorf("%s: %d bytes, %+v", name, len(got), entry)
 		}
-		got, entry, err = readRandom(zip, Limits{})
+		got, entry, err = readRandom(zip, limits{})
 		checkRule(t, name+" random access", err, rule)
 		if err == nil && (!bytes.Equal(got, want) || entry.Mode.Perm() != 0o755) {
 			t.Errorf("%s: %d bytes, %+v", name, len(got), entry)

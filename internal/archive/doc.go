@@ -23,6 +23,6 @@
 // stored entry whose size comes behind it cannot be found in a stream ([RuleStoredDescriptor]).
 //
 // Archives are hostile until proven otherwise: every size and count meets a limit before memory or
-// time is spent on it ([Limits]), names are compared and never used as paths, and no bytes make
+// time is spent on it (see [SizeMax]), names are compared and never used as paths, and no bytes make
 // either reader panic. Nothing here writes to the disk.
 package archive

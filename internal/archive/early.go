@@ -20,7 +20,7 @@ func EndedEarly(prefix []byte, size int64) error {
 	if kind == KindEmpty {
 		return fmt.Errorf("%w: nothing came", ErrEndedEarly)
 	}
-	if least := leastSize(kind, prefix[:min(len(prefix), HeaderSize)]); size < least && least <= SizeMaxDefault {
+	if least := leastSize(kind, prefix[:min(len(prefix), HeaderSize)]); size < least && least <= SizeMax {
 		return fmt.Errorf("%w: %s came that goes on to byte %d, and ended after %d", ErrEndedEarly, kind, least, size)
 	}
 	return nil
@@ -110,8 +110,8 @@ func leastUniversal(b []byte) int64 {
 
 // endOf is where something ends that begins at offset; more than any file has where the two are absurd.
 func endOf(offset, size uint64) int64 {
-	if offset > SizeMaxDefault || size > SizeMaxDefault {
-		return SizeMaxDefault + 1
+	if offset > SizeMax || size > SizeMax {
+		return SizeMax + 1
 	}
 	return int64(offset + size)
 }

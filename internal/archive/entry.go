@@ -11,45 +11,30 @@ const (
 	nameExecutableWindows = "tigerbeetle.exe"
 )
 
-// What an archive may be unless [Limits] says otherwise, and what it may never be.
+// What an archive may be.
 const (
-	// SizeMaxDefault is the executable's largest size in bytes: no reader of the format takes more.
-	SizeMaxDefault = 256 << 20
-	// OthersMaxDefault is the largest size in bytes of all other entries together.
-	OthersMaxDefault = 16 << 20
-	// EntriesMaxDefault is the largest number of entries.
-	EntriesMaxDefault = 64
-	// RatioMaxDefault is how many bytes one compressed byte may become, on average. Programs stay below 20.
-	RatioMaxDefault = 300
+	// SizeMax is the executable's largest size in bytes: no reader of the format takes more.
+	SizeMax = 256 << 20
+	// othersMax is the largest size in bytes of all other entries together.
+	othersMax = 16 << 20
+	// entriesMax is the largest number of entries.
+	entriesMax = 64
+	// ratioMax is how many bytes one compressed byte may become, on average. Programs stay below 20.
+	ratioMax = 300
 
 	ratioFloor   = 4 << 20 // bytes that may be inflated before the ratio counts
 	nameSizeMax  = 512
 	extraSizeMax = 8 << 10
 )
 
-// Limits bounds what a reader accepts. A zero field means its default.
-type Limits struct {
-	Size    int64 `json:"size"`    // bytes of the executable
-	Others  int64 `json:"others"`  // bytes of all other entries together, compressed or not
-	Entries int   `json:"entries"` // number of entries
-	Ratio   int64 `json:"ratio"`   // bytes inflated from one compressed byte, on average
+// limits bound what a reader accepts.
+type limits struct {
+	Size    int64 // bytes of the executable
+	Others  int64 // bytes of all other entries together, compressed or not
+	Entries int   // number of entries
 }
 
-func (l Limits) withDefaults() Limits {
-	if l.Size <= 0 {
-		l.Size = SizeMaxDefault
-	}
-	if l.Others <= 0 {
-		l.Others = OthersMaxDefault
-	}
-	if l.Entries <= 0 {
-		l.Entries = EntriesMaxDefault
-	}
-	if l.Ratio <= 0 {
-		l.Ratio = RatioMaxDefault
-	}
-	return l
-}
+var usual = limits{SizeMax, othersMax, entriesMax}
 
 // An Entry is one file of an archive, as its headers describe it.
 type Entry struct {

@@ -14,7 +14,7 @@ type Archive struct {
 
 	src        io.ReaderAt
 	size       int64
-	limits     Limits
+	limits     limits
 	executable record
 }
 
@@ -23,8 +23,9 @@ type Archive struct {
 //
 // The error is a [*FormatError], or wraps what src returned. Of the data nothing has been checked when
 // it is nil: [Archive.Reader] does that.
-func Open(src io.ReaderAt, size int64, limits Limits) (*Archive, error) {
-	limits = limits.withDefaults()
+func Open(src io.ReaderAt, size int64) (*Archive, error) { return open(src, size, usual) }
+
+func open(src io.ReaderAt, size int64, limits limits) (*Archive, error) {
 	if size > limits.sizeMax() {
 		return nil, broken(RuleSizeMax, 0, "an archive of %d bytes, at most %d are read", size, limits.sizeMax())
 	}

@@ -8,12 +8,12 @@ import (
 
 // A Reader hands out the executable of an archive that is read from front to back, once.
 //
-// Its data is not to be trusted before Read has returned io.EOF, or WriteTo nil: only then has the
+// Its data is not to be trusted before WriteTo has returned nil: only then has the
 // whole archive been read to its last byte, and everything in it agrees. Any other error is final.
 // A Reader uses less than 256 KiB of memory, whatever the archive says.
 type Reader struct {
 	c      *cursor
-	limits Limits
+	limits limits
 	locals []record
 	index  int // of the executable in locals
 	others int64
@@ -25,8 +25,9 @@ type Reader struct {
 // it, if there are any. It reads ahead, so src must not be used by others until the Reader is done.
 //
 // The error is a [*FormatError], or wraps what src returned.
-func NewReader(src io.Reader, limits Limits) (*Reader, error) {
-	limits = limits.withDefaults()
+func NewReader(src io.Reader) (*Reader, error) { return newReader(src, usual) }
+
+func newReader(src io.Reader, limits limits) (*Reader, error) {
 	c := newCursor(src, 0, limits.sizeMax())
 	r := &Reader{c: c, limits: limits, index: -1}
 	if err := checkStart(c); err != nil {
@@ -68,18 +69,6 @@ func checkStart(c *cursor) error {
 // Entry describes the executable. Its mode is 0, and its sizes and CRC-32 may be unknown, before the
 // Reader is at its end.
 func (r *Reader) Entry() Entry { return r.locals[r.index].entry() }
-
-// Read reads the executable.
-func (r *Reader) Read(p []byte) (int, error) {
-	if r.err != nil {
-		return 0, r.err
-	}
-	n, err := r.data.Read(p)
-	if err != nil {
-		r.end(err)
-	}
-	return n, r.err
-}
 
 // WriteTo writes what is left of the executable to w, in pieces of 32 to 64 KiB.
 func (r *Reader) WriteTo(w io.Writer) (int64, error) {

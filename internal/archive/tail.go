@@ -14,7 +14,7 @@ type directory struct {
 
 // readDirectory reads from the first directory header to the archive's last byte. The cursor must
 // stand where the entries end, and the end records must say that the directory stands there.
-func readDirectory(c *cursor, limits Limits) (directory, error) {
+func readDirectory(c *cursor, limits limits) (directory, error) {
 	d := directory{offset: c.offset()}
 	for {
 		signature, err := c.signature("the central directory")
@@ -197,7 +197,7 @@ func checkRegular(central *record) error {
 
 // checkSizes applies the limits to one entry's sizes; others is what the entries before it have used
 // of the limit for companions, and the new sum is returned.
-func (l Limits) checkSizes(r *record, others int64) (int64, error) {
+func (l limits) checkSizes(r *record, others int64) (int64, error) {
 	large := max(r.size, r.sizeCompressed)
 	if !isExecutableName(r.name) {
 		if large > l.Others-others {
@@ -208,14 +208,14 @@ func (l Limits) checkSizes(r *record, others int64) (int64, error) {
 	if large > l.Size {
 		return others, broken(RuleSizeMax, r.offset, "%s has %d bytes, at most %d are read", quoted(r.name), large, l.Size)
 	}
-	if r.size > ratioFloor && r.size/l.Ratio > r.sizeCompressed {
-		return others, broken(RuleRatio, r.offset, "%s expands from %d to %d bytes, more than %d-fold", quoted(r.name), r.sizeCompressed, r.size, l.Ratio)
+	if r.size > ratioFloor && r.size/ratioMax > r.sizeCompressed {
+		return others, broken(RuleRatio, r.offset, "%s expands from %d to %d bytes, more than %d-fold", quoted(r.name), r.sizeCompressed, r.size, ratioMax)
 	}
 	return others, nil
 }
 
 // sizeMax is the largest archive in bytes that can be within the limits.
-func (l Limits) sizeMax() int64 {
+func (l limits) sizeMax() int64 {
 	const headers = 4 << 20 // names, fields and comments of all entries, twice
 	return l.Size + l.Others + headers
 }

@@ -113,7 +113,7 @@ func embedded(name string) []completions.Candidate {
 		return nil
 	}
 	if archive.Sniff(prefix) == archive.KindZip {
-		zip, err := archive.Open(file, size, archive.Limits{})
+		zip, err := archive.Open(file, size)
 		if err != nil {
 			return nil
 		}

@@ -149,7 +149,7 @@ func unpack(ctx context.Context, file *File) (*File, error) {
 	if zipped, err := file.IsZip(); err != nil || !zipped {
 		return file, err
 	}
-	zip, err := archive.Open(file, file.size, archive.Limits{})
+	zip, err := archive.Open(file, file.size)
 	if err != nil {
 		return nil, err
 	}
@@ -212,7 +212,7 @@ func (f *File) ExecutableSize() int64 {
 	case kind != archive.KindZip:
 		return 0
 	}
-	zip, err := archive.Open(f, f.size, archive.Limits{})
+	zip, err := archive.Open(f, f.size)
 	if err != nil {
 		return 0
 	}
