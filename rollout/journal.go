@@ -14,6 +14,7 @@ import (
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -46,6 +47,12 @@ const (
 	RequestRestart Request = "restart"
 )
 
+// What is noted besides, when a look shows it and the one before did not.
+const (
+	SeenArmed   Request = "armed"   // a replica of the target holds the artifact in memory
+	SeenRunning Request = "running" // a replica of the target runs the artifact's release
+)
+
 // Entry is one request to one host, as the journal has it.
 type Entry struct {
 	Time       time.Time     `json:"time"`    // at which it was answered
@@ -57,9 +64,11 @@ type Entry struct {
 	Epoch      uint64        `json:"epoch"` // 0: the run has claimed nothing
 	Request    Request       `json:"request"`
 	Artifact   string        `json:"artifact"`
-	From       string        `json:"from"`  // where the bytes came from; "": none came
-	Bytes      int64         `json:"bytes"` // that were sent
-	Took       time.Duration `json:"took"`  // nanoseconds
+	Phase      fleet.Phase   `json:"phase,omitempty"`    // that was noted, of a phase and a swap
+	Promotes   bool          `json:"promotes,omitempty"` // of a swap: it completes the quorum, and the cluster was seen to be stable before it
+	From       string        `json:"from"`               // where the bytes came from; "": none came
+	Bytes      int64         `json:"bytes"`              // that were sent
+	Took       time.Duration `json:"took"`               // nanoseconds
 	Attempt    int           `json:"attempt"`
 	Result     fault.Class   `json:"result"` // "": done
 	Reason     string        `json:"reason"` // in one word; "": none

@@ -373,7 +373,7 @@ func (m *machine) begin(action fleet.Action) {
 // do asks a host for an action.
 func (m *machine) do(t *target, action fleet.Action) error {
 	digest := strings.TrimPrefix(action.Artifact, "sha256:")
-	entry, limit := Entry{Request: Request(action.Kind), Epoch: action.Fence.Epoch}, actionLimit
+	entry, limit := Entry{Request: Request(action.Kind), Epoch: action.Fence.Epoch, Artifact: action.Artifact, Phase: action.Phase, Promotes: action.Promotes}, actionLimit
 	if action.Kind == fleet.ActionStage {
 		limit = sendLimit
 	}

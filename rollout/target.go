@@ -1,8 +1,10 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
@@ -49,7 +51,32 @@ func (m *machine) observe(t *target, l look) {
 		t.boot = shown.Boot
 	}
 	shown.Stored, shown.Checked = t.stored, t.checked
+	m.noteReplicas(t, &shown)
 	t.seen = shown
+}
+
+// noteReplicas notes that a replica holds the artifact in memory, or runs its release, where it did not at the last look.
+func (m *machine) noteReplicas(t *target, shown *fleet.Observation) {
+	armed := func(r *fleet.Replica) bool { return r.Armed != nil && *r.Armed == m.Plan.Artifact.Checksum }
+	for index := range shown.Replicas {
+		now := &shown.Replicas[index]
+		at := slices.IndexFunc(t.seen.Replicas, func(r fleet.Replica) bool { return r.Cluster == now.Cluster && r.Index == now.Index })
+		if at < 0 || shown.Problem != nil {
+			continue
+		}
+		before := &t.seen.Replicas[at]
+		if armed(now) && !armed(before) {
+			m.note(t, SeenArmed)
+		}
+		if release := m.Plan.Artifact.Release; now.Running == release && before.Running != release && before.Running != 0 {
+			m.note(t, SeenRunning)
+		}
+	}
+}
+
+// note notes what was seen, which is no request and is not counted.
+func (m *machine) note(t *target, seen Request) {
+	m.Journal.record(m.ctx, m.about(t, Entry{Request: seen}))
 }
 
 // ask carries a request out, and notes what came of it.
@@ -76,10 +103,16 @@ func (m *machine) ask(ctx context.Context, t *target, entry Entry, do func(conte
 	return err
 }
 
+// about fills in which target of which plan an entry is about.
+func (m *machine) about(t *target, entry Entry) Entry {
+	entry.Time, entry.Rollout, entry.Cluster, entry.Host, entry.Target = time.Now().UTC(), m.ID, t.cluster.Name, t.planned.Name, t.planned.Target
+	entry.Generation, entry.Artifact, entry.Causes = m.Plan.Generation, cmp.Or(entry.Artifact, m.Plan.Artifact.SHA256), []string{}
+	return entry
+}
+
 // record notes a request, and counts it.
 func (m *machine) record(t *target, entry Entry, err error) {
-	entry.Time, entry.Rollout, entry.Cluster, entry.Host, entry.Target = time.Now().UTC(), m.ID, t.cluster.Name, t.planned.Name, t.planned.Target
-	entry.Generation, entry.Artifact, entry.Causes = m.Plan.Generation, m.Plan.Artifact.SHA256, []string{}
+	entry = m.about(t, entry)
 	m.mu.Lock()
 	m.counters.Requests[entry.Request]++
 	if err != nil {
