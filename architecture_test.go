@@ -36,6 +36,7 @@ var rooms = map[string][]string{
 	"internal/shell":           {"internal/term"},
 	"internal/metrics":         {"fleet", "host", "install", "internal/openmetrics", "multiversion", "replica", "report", "vfs"},
 	"internal/openmetrics":     {"internal/term"},
+	"internal/page":            {"fleet", "host", "internal/term", "multiversion", "report"},
 	"internal/term":            {},
 	"internal/aegis":           {},
 	"internal/archive":         {},

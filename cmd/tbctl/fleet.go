@@ -32,6 +32,7 @@ type fleetCmd struct {
 	Abort   fleetAbortCmd   `cmd:"" help:"Before promote: put the previous file back, and start the replicas again, one host after the other."`
 	Run     fleetRunCmd     `cmd:"" help:"Stage, arm and promote all clusters of a plan, wave by wave."`
 	Stop    fleetStopCmd    `cmd:"" help:"Fence whoever carries a plan out; nothing else is changed."`
+	Report  fleetReportCmd  `cmd:"" help:"Write a page of what was planned, done and seen, for the change record."`
 }
 
 // fleetFlags say which hosts there are, and how they are reached.

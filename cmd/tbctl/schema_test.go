@@ -65,6 +65,7 @@ var schemaTypes = map[string][]reflect.Type{
 	"fleet-abort":   {reflect.TypeFor[report.Rollout]()},
 	"fleet-run":     {reflect.TypeFor[report.Rollout]()},
 	"fleet-stop":    {reflect.TypeFor[report.Rollout]()},
+	"fleet-report":  {reflect.TypeFor[report.FleetReport]()},
 	"host":          {}, // it answers another tbctl, see TestRemoteSchema
 }
 
@@ -260,6 +261,7 @@ var schemaRuns = []struct {
 	{2, "fleet stage $FIX/nothing"}, {2, "fleet stage $FIX/text"}, {2, "fleet arm $FIX/text"}, {2, "fleet promote $FIX/text"},
 	{2, "fleet promote $FIX/text a --yes"}, {2, "fleet abort $FIX/text"}, {2, "fleet run $FIX/text"}, {2, "fleet stop $FIX/text"},
 	{2, "fleet stage $FIX/text --parallel 0"}, {2, "fleet run $FIX/text --stable 0s"}, {2, "fleet promote $FIX/text a --max-failed=-1"}, {2, "fleet arm $FIX/text --timeout 0s"},
+	{2, "fleet promote $FIX/text a --yes"}, {2, "fleet abort $FIX/text"}, {2, "fleet run $FIX/text"}, {2, "fleet stop $FIX/text"}, {2, "fleet report $FIX/text --offline"},
 	{0, "releases $DIR/tb --mirror $FIX/mirror"}, {2, "exec"}, {3, "exec --release 1.2.3 $FIX/v1"},
 }
 
@@ -337,6 +339,8 @@ func decodes(command string, output []byte) error {
 		return decodesAs[report.Document[*report.Fleet]](output)
 	case "fleet stage", "fleet arm", "fleet promote", "fleet abort", "fleet run", "fleet stop":
 		return decodesAs[report.Document[*report.Rollout]](output)
+	case "fleet report":
+		return decodesAs[report.Document[*report.FleetReport]](output)
 	case "fleet plan":
 		return decodesAs[report.Document[*report.FleetPlan]](output)
 	case "install", "rollback":

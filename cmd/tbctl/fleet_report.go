@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/internal/page"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+const pageMode vfs.Mode = 0o644
+
+type fleetReportCmd struct {
+	Plan    string `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
+	Output  string `short:"o" placeholder:"FILE" type:"path" help:"Where to write the page."`
+	Force   bool   `short:"f" help:"Replace FILE if it exists."`
+	Offline bool   `help:"Ask no host: what was planned, and what was done from this machine."`
+
+	Fleet fleetFlags `embed:""`
+}
+
+// Help is the long help text.
+func (c *fleetReportCmd) Help() string {
+	return `Writes one HTML page for the change record: the plan and who vouched for its file, each
+host with what happened there and what it shows now, each check with its evidence, the
+requests that failed with all their causes, and what was not checked or cannot be seen. The
+page needs no network and no script.
+
+What happened is from the journal of requests of this machine and user. Every host is asked
+what it shows and, where the plan's file is not installed, what it makes of that file; nothing
+is changed there, and nothing is locked. The page is written also when a host cannot be asked,
+and says so; the exit code is 1 then.
+
+Examples:
+
+  tbctl fleet report plan.json -o report.html
+  tbctl fleet report plan.json -o report.html --offline
+  tbctl fleet report plan.json --json
+` + exitHelp()
+}
+
+// Run asks, and writes the page.
+func (c *fleetReportCmd) Run(a *app) error {
+	if c.Output == "" && !a.global.JSON {
+		return usage("-o report.html, or --json", "it is not said where the page is to be written")
+	}
+	if _, err := os.Lstat(c.Output); c.Output != "" && err == nil && !c.Force {
+		return &fs.PathError{Op: "create", Path: c.Output, Err: fs.ErrExist}
+	}
+	plan, id, err := readPlan(c.Plan)
+	if err != nil {
+		return err
+	}
+	options := rollout.RecordOptions{
+		Plan: plan, ID: id, File: c.Plan, By: whoAmI(), Tbctl: readVersion().Version, Now: time.Now(),
+		Journal: &rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()},
+	}
+	if !c.Offline {
+		list, err := a.connections(c.Fleet)
+		if err != nil {
+			return err
+		}
+		options.Dial = (&remote.Dialer{SSH: list.SSH, Become: list.Become}).Dial
+	}
+	a.progress.Start("looking at the hosts", -1)
+	result := rollout.Record(a.ctx, options)
+	a.progress.Done()
+	if a.ctx.Err() != nil {
+		return context.Cause(a.ctx)
+	}
+	if c.Output != "" {
+		if err := durable.WriteFile(vfs.OS(), c.Output, pageMode, c.Force, func(w io.Writer) error { return page.Write(w, result) }); err != nil {
+			return err
+		}
+		result.Page = c.Output
+	}
+	a.emit(result, func(out *term.Stream) { render.FleetReport(out, result) })
+	return notSeen(result)
+}
+
+// notSeen is what the report ends with: a host that could not be looked at is a failure, though the report says so.
+func notSeen(r *report.FleetReport) error {
+	count := 0
+	for index := range r.Hosts {
+		if r.Hosts[index].Problem != nil {
+			count++
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	return failed("the report says why, of each; to ask none of them: --offline", fmt.Errorf("%d of %d targets could not be looked at as a whole", count, len(r.Hosts)))
+}

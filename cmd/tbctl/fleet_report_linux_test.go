@@ -1,0 +1,106 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/report"
+)
+
+// reported runs tbctl fleet report --json.
+func (f *liveFleet) reported(args ...string) (report.FleetReport, int) {
+	f.t.Helper()
+	output, errs, code := f.tbctl(append([]string{"fleet", "report", "--json"}, args...)...)
+	if _, err := mustSchemas(f.t).checkOutput([]byte(output)); err != nil {
+		f.t.Errorf("fleet report: %v", err)
+	}
+	if err := decodes("fleet report", []byte(output)); err != nil {
+		f.t.Errorf("fleet report: %v", err)
+	}
+	var document report.Document[report.FleetReport]
+	if err := json.Unmarshal([]byte(output), &document); err != nil {
+		f.t.Fatalf("fleet report: %v: %s%s", err, output, errs)
+	}
+	return document.Result, code
+}
+
+// happened are the words for what happened to a target.
+func happened(h *report.ReportedHost) (words []string) {
+	for _, moment := range h.Moments {
+		words = append(words, moment.What)
+	}
+	return words
+}
+
+// The report says what happened on each host, in its order, what it shows now, and what was checked; a host that cannot be asked is
+// in it. Nothing is changed by it.
+func TestFleetReport(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 3)
+	file := f.planned()
+	r, code := f.reported(file)
+	if code != 0 || len(r.Hosts) != 3 || len(r.Requests) != 0 || r.Hosts[0].CheckNote == "" || len(r.Hosts[0].Checks) != 0 || r.Hosts[0].Status == nil || r.Page != "" {
+		t.Fatalf("planned: exit code %d: %+v", code, r)
+	}
+	if _, code := f.carry("run", file, "--until", "armed"); code != 0 {
+		t.Fatalf("armed: exit code %d", code)
+	}
+	if r, code = f.reported(file); code != 0 || len(r.Hosts[2].Checks) < 6 || r.Hosts[2].CheckNote != "" || !strings.Contains(r.Hosts[0].CheckNote, "SHA-256") {
+		t.Errorf("armed: exit code %d: %+v", code, r.Hosts)
+	}
+	for index := range r.Hosts {
+		h := &r.Hosts[index]
+		if h.Done(r.Plan) || len(h.Differs) > 0 || slices.Contains(happened(h), "armed") != (index < 2) || slices.Contains(happened(h), "promoted") {
+			t.Errorf("armed: %s: %q, %q", h.Name, happened(h), h.Differs)
+		}
+	}
+	if _, code := f.carry("promote", file, "ledger", "--stable", "1s", "--yes"); code != 0 {
+		t.Fatalf("promote: exit code %d", code)
+	}
+	page := filepath.Join(t.TempDir(), "report.html")
+	output, errs, code := f.tbctl("fleet", "report", file, "-o", page)
+	if code != 0 || !strings.Contains(output, "3 of 3 targets run 0.17.8") {
+		t.Errorf("exit code %d: %s%s", code, output, errs)
+	}
+	text, err := os.ReadFile(page)
+	if err != nil || strings.Count(string(text), "✓ runs 0.17.8") != 3 {
+		t.Errorf("%v: %s", err, text)
+	}
+	if _, _, code := f.tbctl("fleet", "report", file, "-o", page); code != 1 {
+		t.Errorf("a page that is there: exit code %d", code)
+	}
+
+	missing := f.Host("tb1")
+	if err := os.Rename(missing.Path("/usr/local/bin/tbctl"), missing.Path("/usr/local/bin/tbctl-away")); err != nil {
+		t.Fatal(err)
+	}
+	r, code = f.reported(file, "-o", page, "--force")
+	if code != 1 || r.Page != page || r.Hosts[1].Problem == nil || r.Hosts[1].Status != nil || !slices.ContainsFunc(r.Unseen, func(text string) bool { return strings.HasPrefix(text, "tb1: ") }) {
+		t.Errorf("a host is down: exit code %d: %+v", code, r.Hosts[1])
+	}
+	for index := range r.Hosts {
+		h := &r.Hosts[index]
+		words := []string{"staged", "checked", "claimed", "swapped", "armed", "stable", "promoted", "done"}
+		if index == 2 {
+			words = []string{"staged", "checked", "claimed", "stable", "promoted", "done"}
+		}
+		got, at := happened(h), -1
+		for _, word := range words {
+			next := slices.Index(got, word)
+			if next <= at {
+				t.Errorf("%s: %q is not where it belongs in %q", h.Name, word, got)
+			}
+			at = next
+		}
+		if !slices.Contains(got, "running") || slices.Contains(got, "seen") != (index != 1) {
+			t.Errorf("%s: %q", h.Name, got)
+		}
+	}
+	if r, code = f.reported(file, "--offline"); code != 0 || !r.Offline || r.Hosts[0].Status != nil || len(r.Requests) == 0 {
+		t.Errorf("offline: exit code %d: %+v", code, r.Hosts[0])
+	}
+}

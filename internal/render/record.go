@@ -1,0 +1,47 @@
+package render
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/report"
+)
+
+// FleetReport shows where the report of a rollout is, and how it is with it in a few lines.
+func FleetReport(out *term.Stream, r *report.FleetReport) {
+	done, seen := 0, 0
+	for index := range r.Hosts {
+		h := &r.Hosts[index]
+		if h.Status != nil {
+			seen++
+		}
+		if h.Done(r.Plan) {
+			done++
+		}
+	}
+	hosts := fmt.Sprintf("%d of %d targets run %s; %d could be looked at", done, len(r.Hosts), r.Plan.Artifact.Release, seen)
+	if r.Offline {
+		hosts = fmt.Sprintf("none of the %d targets was asked", len(r.Hosts))
+	}
+	failed := 0
+	for index := range r.Requests {
+		if r.Requests[index].Result != "" {
+			failed++
+		}
+	}
+	Fields(out, [][2]string{
+		{"report", term.Printable(r.Page)}, {"plan", r.ID}, {"hosts", hosts},
+		{"requests", fmt.Sprintf("%d from here, of which %d failed", len(r.Requests), failed)},
+		{"not known", fmt.Sprintf("%d things, see the end of the report", len(r.Unseen))},
+	})
+	for index := range r.Hosts {
+		h := &r.Hosts[index]
+		if problem := h.Problem; problem != nil {
+			out.Printf("%s %s: %s\n", out.Styles().Bad.Render("not seen"), term.Printable(h.Name), term.Printable(problem.Message))
+		}
+		if len(h.Differs) > 0 {
+			out.Printf("%s %s: %s\n", out.Styles().Bad.Render("differs"), term.Printable(h.Name), term.Printable(strings.Join(h.Differs, "; ")))
+		}
+	}
+}
