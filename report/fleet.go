@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -84,4 +85,37 @@ func (h FleetHost) Essence() (string, error) {
 	}
 	text, err := Encode(h, "")
 	return string(text), err
+}
+
+// Answered notes what the host showed. That it says nothing of the target that is asked for, or of any, is a problem.
+func (h *FleetHost) Answered(shown *Host) {
+	h.Report, h.Problem = shown, nil
+	var paths []string
+	for _, target := range shown.Targets {
+		paths = append(paths, target.Path)
+	}
+	if len(paths) > 0 && (h.Target == "" || slices.Contains(paths, h.Target)) {
+		return
+	}
+	message := fmt.Sprintf("host %s: it shows no target", h.Name)
+	if h.Target != "" {
+		message = fmt.Sprintf("host %s: its configuration does not name the target %s: its targets are %q", h.Name, h.Target, paths)
+	}
+	h.Report = nil
+	h.Problem = &FleetProblem{Kind: fault.Usage, Message: message, Hint: "name the target in /etc/tbctl/config.toml there: targets = [\"/opt/tigerbeetle/tigerbeetle\"]"}
+}
+
+// Seen counts the hosts that could be asked, and of them those whose targets could be looked at.
+func (f *Fleet) Seen() (asked, seen int) {
+	for _, host := range f.Hosts {
+		if host.Problem != nil {
+			continue
+		}
+		asked++
+		blind := func(t HostTarget) bool { return t.Status == nil && (host.Target == "" || host.Target == t.Path) }
+		if !slices.ContainsFunc(host.Report.Targets, blind) {
+			seen++
+		}
+	}
+	return asked, seen
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -154,11 +153,11 @@ func ask(ctx context.Context, dialer *remote.Dialer, h *report.FleetHost) {
 
 // answered notes what a host showed, or why it did not.
 func answered(dialer *remote.Dialer, h *report.FleetHost, shown *report.Host, err error) {
-	h.Report, h.Problem = shown, nil
 	if err == nil {
-		h.Problem = notShown(h)
+		h.Answered(shown)
 		return
 	}
+	h.Report = shown
 	h.Problem = &report.FleetProblem{Kind: fault.Of(err), Message: err.Error()}
 	var failed *remote.SessionError
 	if errors.As(err, &failed) {
@@ -166,36 +165,9 @@ func answered(dialer *remote.Dialer, h *report.FleetHost, shown *report.Host, er
 	}
 }
 
-// notShown is why a report says nothing of the target that is asked for, or of any; nil: it does.
-func notShown(h *report.FleetHost) *report.FleetProblem {
-	var paths []string
-	for _, target := range h.Report.Targets {
-		paths = append(paths, target.Path)
-	}
-	if len(paths) > 0 && (h.Target == "" || slices.Contains(paths, h.Target)) {
-		return nil
-	}
-	message := fmt.Sprintf("host %s: it shows no target", h.Name)
-	if h.Target != "" {
-		message = fmt.Sprintf("host %s: its configuration does not name the target %s: its targets are %q", h.Name, h.Target, paths)
-	}
-	h.Report = nil
-	return &report.FleetProblem{Kind: fault.Usage, Message: message, Hint: "name the target in /etc/tbctl/config.toml there: targets = [\"/opt/tigerbeetle/tigerbeetle\"]"}
-}
-
 // notAsked is what the whole ends with: one host that could not be asked, or whose target could not be looked at, is a failure.
 func notAsked(result *report.Fleet) error {
-	asked, seen := 0, 0
-	for _, host := range result.Hosts {
-		if host.Problem != nil {
-			continue
-		}
-		asked++
-		blind := func(t report.HostTarget) bool { return t.Status == nil && (host.Target == "" || host.Target == t.Path) }
-		if !slices.ContainsFunc(host.Report.Targets, blind) {
-			seen++
-		}
-	}
+	asked, seen := result.Seen()
 	all := len(result.Hosts)
 	switch {
 	case asked < all:

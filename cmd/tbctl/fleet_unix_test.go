@@ -89,7 +89,7 @@ func TestFleetTargetNotShown(t *testing.T) {
 		"words that act": {report.FleetHost{Name: "tb0", Report: &report.Host{Targets: []report.HostTarget{{Path: "/a", Status: &report.Status{}, Warnings: []string{"\x1b[31mred\r"}}}}}, ""},
 	} {
 		host := test.host
-		host.Problem = notShown(&host)
+		host.Answered(host.Report)
 		result := &report.Fleet{Hosts: []report.FleetHost{host}}
 		var buffer bytes.Buffer
 		render.Fleet(term.New(&buffer, term.ColorNever, func(string) string { return "" }), result)
