@@ -57,6 +57,34 @@ func Residue(fsys vfs.FS, target Target) (Recovery, error) {
 	return plan, nil
 }
 
+// Recovered returns the target as it is after [Recover] has done what is planned: the previous file is then the one of a
+// swap that was interrupted, wherever it is now.
+func (t Target) Recovered(fsys vfs.FS, plan Recovery) (Target, error) {
+	at := ""
+	for _, leftover := range plan.Leftovers {
+		if leftover.Action == ActionKept { // the last one keeps the name
+			at = leftover.Path
+		}
+	}
+	if at == "" {
+		return t, nil
+	}
+	dir, err := fsys.OpenDir(t.dirPath())
+	if err != nil {
+		return t, &fs.PathError{Op: "look for leftovers of", Path: t.Path, Err: err}
+	}
+	defer dir.Close()
+	old, exists, err := vfs.LstatMaybe(dir, filepath.Base(at))
+	if err != nil {
+		return t, &fs.PathError{Op: "look at", Path: at, Err: err}
+	}
+	if !exists { // who holds the lock has just dealt with it
+		return t, nil
+	}
+	t.Old, t.OldExists, t.oldAt = old, true, at
+	return t, nil
+}
+
 // Recover removes what interrupted runs left beside the target, and finishes a
 // swap that became visible but did not get as far as naming the previous file.
 // The target itself is not touched. It is the first thing to do under a lock.

@@ -91,7 +91,7 @@ func OldWriters(fsys vfs.FS, target Target) (vfs.Writers, error) {
 		return vfs.Writers{}, &fs.PathError{Op: "find who may write", Path: target.OldPath, Err: err}
 	}
 	defer dir.Close()
-	return vfs.WritersIn(dir, target.OldPath, nil, fsys.Self())
+	return vfs.WritersIn(dir, target.OldAt(), nil, fsys.Self())
 }
 
 // openState opens a state file with open, if it is to be believed. It looks at it before, since

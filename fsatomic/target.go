@@ -1,6 +1,7 @@
 package fsatomic
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -30,6 +31,7 @@ type Target struct {
 	OldExists bool     `json:"old_exists"`
 	Old       vfs.Info `json:"old,omitzero"` // zero when it does not exist
 
+	oldAt       string   // where the previous file is now; "": at OldPath
 	lock, state vfs.Info // what is at the names of the lock and of the state; zero: nothing
 
 	Dir         vfs.Info   `json:"dir"`                   // the directory of Path
@@ -44,6 +46,9 @@ func (t Target) dirPath() string { return filepath.Dir(t.Path) }
 
 // base returns the last element of Path.
 func (t Target) base() string { return filepath.Base(t.Path) }
+
+// OldAt returns where the previous file is: OldPath, or, see [Target.Recovered], a name that it has until then.
+func (t Target) OldAt() string { return cmp.Or(t.oldAt, t.OldPath) }
 
 // SamePlace reports whether both are one name in one directory, whatever is at it.
 func (t Target) SamePlace(other Target) bool {

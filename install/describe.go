@@ -142,7 +142,7 @@ func (r *run) isTarget(file vfs.File) error {
 
 // openOld opens the file kept beside the target, and reads its attributes.
 func (r *run) openOld() (vfs.File, fsatomic.Attributes, error) {
-	old, err := fsatomic.Lookup(r.FS, r.target.OldPath)
+	old, err := fsatomic.Lookup(r.FS, r.target.OldAt())
 	if err != nil {
 		return nil, fsatomic.Attributes{}, fmt.Errorf("previous file: %w", err)
 	}

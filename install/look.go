@@ -125,11 +125,19 @@ func executable(attributes fsatomic.Attributes) fsatomic.Attributes {
 	return attributes
 }
 
-// lookup finds out what stands at the target.
+// lookup finds out what stands at the target; before the lock is taken, what will stand there when an interrupted swap
+// has been completed.
 func (r *run) lookup() error {
 	target, err := fsatomic.Lookup(r.FS, r.request.Target)
 	if err != nil {
 		return err
+	}
+	if r.lock == nil {
+		if residue, err := fsatomic.Residue(r.FS, target); err == nil { // why it cannot be seen is said where it matters
+			if target, err = target.Recovered(r.FS, residue); err != nil {
+				return err
+			}
+		}
 	}
 	if !utf8.ValidString(target.Path) {
 		return fmt.Errorf("%q: %w", target.Path, ErrNotUTF8)

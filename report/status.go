@@ -87,9 +87,6 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	if target.Exists {
 		s.Installed = s.describe(ctx, in, target.Path)
 	}
-	if target.OldExists && target.Old.Kind == vfs.KindFile {
-		s.Previous = s.describe(ctx, in, target.OldPath)
-	}
 
 	holder, held, err := fsatomic.HeldBy(in.FS, target)
 	s.LockObserved = err == nil
@@ -103,6 +100,13 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	}
 	residue, err := fsatomic.Residue(in.FS, target)
 	s.Leftovers, s.err = residue.Leftovers, errors.Join(s.err, err)
+	if err == nil && !held { // otherwise it may be what is worked on
+		target, err = target.Recovered(in.FS, residue)
+		s.Target, s.err = target, errors.Join(s.err, err)
+	}
+	if target.OldExists && target.Old.Kind == vfs.KindFile {
+		s.Previous = s.describe(ctx, in, target.OldAt())
+	}
 
 	state, err := in.ReadState(target, s.Installed)
 	var unread *install.StateError

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
@@ -28,7 +29,7 @@ func Status(out *term.Stream, s *report.Status, command string, failed bool) {
 	if len(s.Target.Links) > 0 {
 		fields = append(fields, [2]string{"link", s.Target.Name})
 	}
-	fields = append(fields, fileFields(s, failed, "previous", s.Target.OldPath, s.Previous)...)
+	fields = append(fields, fileFields(s, failed, "previous", s.Target.OldAt(), s.Previous)...)
 	if s.Last != nil {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
 	}
@@ -49,7 +50,7 @@ func Status(out *term.Stream, s *report.Status, command string, failed bool) {
 	}
 	for _, leftover := range s.Leftovers {
 		if s.HeldBy == nil {
-			out.Printf("%s %s: %s; the next installation clears it away\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason)
+			out.Printf("%s %s: %s; %s\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason, nextOf(leftover, s.Target.OldPath))
 		}
 	}
 	for _, open := range s.Interrupted {
@@ -63,6 +64,17 @@ func Status(out *term.Stream, s *report.Status, command string, failed bool) {
 		out.Printf("%s %s since %s; on the disk: %s\n", styles.Warn.Render(what), open.Intent.Operation, open.Intent.Time.Local().Format(timeFormat), open.Found)
 	}
 	replicas(out, s, command)
+}
+
+// nextOf says what becomes of a leftover.
+func nextOf(leftover fsatomic.Leftover, oldPath string) string {
+	switch leftover.Action {
+	case fsatomic.ActionKept:
+		return "the next installation or rollback first makes it " + oldPath
+	case fsatomic.ActionLeft:
+		return "it is left there"
+	}
+	return "the next installation clears it away"
 }
 
 // reachedFields tell of the release that the cluster has reached, where the installed file lacks it.
