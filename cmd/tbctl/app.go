@@ -110,7 +110,7 @@ func (a *app) grace() interrupt.Grace {
 var graces = map[string]interrupt.Grace{
 	"download": interrupt.Clears, "pack": interrupt.Clears, "extract": interrupt.Clears, "store": interrupt.Clears,
 	"exec": interrupt.Stays, "demo": interrupt.Stays, "fleet": interrupt.Stays, "host": interrupt.Stays,
-	"fleet status": interrupt.Clears,
+	"fleet status": interrupt.Clears, "fleet report": interrupt.Clears,
 }
 
 // openStreams makes the two output streams.

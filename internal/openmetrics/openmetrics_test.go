@@ -3,7 +3,10 @@ package openmetrics_test
 import (
 	"errors"
 	"math"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -137,6 +140,37 @@ func FuzzText(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestMade proves that what is made of real reports is OpenMetrics, too.
+func TestMade(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../metrics/testdata/*.prom")
+	if err != nil || len(files) < 2 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if samples, err := parse(string(text)); err != nil || len(samples) < 50 {
+			t.Errorf("%s: %d samples, %v", file, len(samples), err)
+		}
+		program, err := exec.LookPath("promtool")
+		if err != nil {
+			t.Logf("skipped: Prometheus' own reader of OpenMetrics is asked with promtool (package prometheus): %v", err)
+			continue
+		}
+		timed := regexp.MustCompile(`(?m)^([^#].*)$`).ReplaceAllString(string(text), "$1 1795780800") // which this reader wants
+		input := filepath.Join(t.TempDir(), "text")
+		if err := os.WriteFile(input, []byte(timed), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if output, err := exec.Command(program, "tsdb", "create-blocks-from", "openmetrics", input, t.TempDir()).CombinedOutput(); err != nil {
+			t.Errorf("%s: promtool: %v\n%s", file, err, output)
+		}
+	}
 }
 
 // TestPromtool proves that Prometheus' own reader of the older text format takes it.
