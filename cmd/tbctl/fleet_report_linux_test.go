@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -36,6 +37,20 @@ func happened(h *report.ReportedHost) (words []string) {
 	return words
 }
 
+// measured requires that so many lines of fleet status --openmetrics begin so.
+func (f *liveFleet) measured(lines map[string]int) {
+	f.t.Helper()
+	output, errs, code := f.tbctl("fleet", "status", "--openmetrics")
+	if code != 0 || !strings.HasSuffix(output, "\n# EOF\n") {
+		f.t.Fatalf("exit code %d: %s", code, errs)
+	}
+	for pattern, want := range lines {
+		if got := len(regexp.MustCompile("(?m)^"+pattern).FindAllString(output, -1)); got != want {
+			f.t.Errorf("%d lines are %s, want %d:\n%s", got, pattern, want, output)
+		}
+	}
+}
+
 // The report says what happened on each host, in its order, what it shows now, and what was checked; a host that cannot be asked is
 // in it. Nothing is changed by it.
 func TestFleetReport(t *testing.T) {
@@ -58,9 +73,19 @@ func TestFleetReport(t *testing.T) {
 			t.Errorf("armed: %s: %q, %q", h.Name, happened(h), h.Differs)
 		}
 	}
+	f.measured(map[string]int{
+		`tbctl_fleet_host_asked{.*} 1`: 3, `tbctl_replica_armed{.*} 1`: 2, `tbctl_replica_armed{.*} 0`: 1, `tbctl_replica_running_info{.*release="0.17.7"} 1`: 3,
+		`tbctl_replica_answers{.*} 1`: 3, `tbctl_fence_held{.*} 1`: 3, `tbctl_fence_holder_alive{.*} 0`: 3, `tbctl_fence_drifted{.*} 0`: 3,
+		`tbctl_fence_phase{.*state="armed"} 1`: 2, `tbctl_rollout_requests_total{request="swap",result="done"} 2`: 1, `tbctl_rollout_runs_total 1`: 1,
+	})
 	if _, code := f.carry("promote", file, "ledger", "--stable", "1s", "--yes"); code != 0 {
 		t.Fatalf("promote: exit code %d", code)
 	}
+	f.measured(map[string]int{
+		`tbctl_replica_armed{.*} 0`: 3, `tbctl_replica_running_info{.*release="0.17.8"} 1`: 3, `tbctl_installed_info{.*release="0.17.8",.*} 1`: 3,
+		`tbctl_installed_drifted{.*} 0`: 3, `tbctl_fence_held{.*} 0`: 3, `tbctl_fence_holder_alive`: 0, `tbctl_operation_interrupted{.*} 0`: 3,
+		`tbctl_rollout_requests_total{request="swap",result="done"} 3`: 1, `tbctl_samples_left_out 0`: 1,
+	})
 	page := filepath.Join(t.TempDir(), "report.html")
 	output, errs, code := f.tbctl("fleet", "report", file, "-o", page)
 	if code != 0 || !strings.Contains(output, "3 of 3 targets run 0.17.8") {

@@ -1,6 +1,7 @@
 package page_test
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -288,7 +289,9 @@ document.documentElement.setAttribute('data-measured', [innerWidth, document.doc
 		t.Fatal(err)
 	}
 	for _, width := range []int{360, 700, 1280} {
-		output, err := exec.Command(program, "--no-sandbox", "--disable-gpu", "--user-data-dir="+filepath.Join(dir, fmt.Sprint(width)),
+		ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute) // a browser that hangs is to be told as one
+		defer stop()
+		output, err := exec.CommandContext(ctx, program, "--no-sandbox", "--disable-gpu", "--user-data-dir="+filepath.Join(dir, fmt.Sprint(width)),
 			fmt.Sprintf("--window-size=%d,800", width), "--dump-dom", "file://"+file).Output()
 		if err != nil {
 			t.Fatalf("%s: %v", program, err)
@@ -304,7 +307,7 @@ document.documentElement.setAttribute('data-measured', [innerWidth, document.doc
 			if err := os.WriteFile(filepath.Join(*screenshots, "report.html"), []byte(write(t, full(""))), 0o644); err != nil {
 				t.Fatal(err)
 			}
-			_ = exec.Command(program, "--no-sandbox", "--disable-gpu", "--user-data-dir="+filepath.Join(dir, fmt.Sprint(width)), fmt.Sprintf("--window-size=%d,2600", width),
+			_ = exec.CommandContext(ctx, program, "--no-sandbox", "--disable-gpu", "--user-data-dir="+filepath.Join(dir, fmt.Sprint(width)), fmt.Sprintf("--window-size=%d,2600", width),
 				"--screenshot="+filepath.Join(*screenshots, fmt.Sprintf("%d.png", width)), "file://"+filepath.Join(*screenshots, "report.html")).Run()
 		}
 	}
