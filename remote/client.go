@@ -73,6 +73,12 @@ func (d *Dialer) Dial(ctx context.Context, host string) (*Session, error) {
 	if err != nil {
 		return nil, &SessionError{Host: host, Reason: ReasonProgram, Err: err}
 	}
+	return Start(ctx, host, command)
+}
+
+// Start starts a session with a program that speaks on its standard input and output, such as one of this machine;
+// host is what it is called in errors. When it cannot be had the error is a [*SessionError].
+func Start(ctx context.Context, host string, command []string) (*Session, error) {
 	started, err := start(host, command)
 	if err != nil {
 		return nil, &SessionError{Host: host, Reason: ReasonProgram, Err: err}

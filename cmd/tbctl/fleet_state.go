@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"strings"
 
+	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/rollout"
@@ -18,15 +20,25 @@ const stateFiles = "files"
 
 // sharedState is what controllers share: where the flag, or the list of hosts, says.
 func (a *app) sharedState(flags fleetFlags, list *fleet.Inventory) (state.Store, error) {
-	switch where := cmp.Or(flags.State, list.State, stateFiles); where {
-	case stateFiles:
+	switch where := cmp.Or(flags.State, list.State, stateFiles); {
+	case where == stateFiles:
 		dir, err := filepath.Abs(filepath.Join(a.stateDir(), "fleet"))
 		if err != nil {
 			return nil, err
 		}
 		return state.OpenFiles(vfs.OS(), dir), nil
+	case strings.HasPrefix(where, "etcd://"):
+		path, err := engine.Find()
+		var started *engine.Engine
+		if err == nil {
+			started, err = engine.Start(a.ctx, path)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return started.OpenState(a.ctx, where)
 	default:
-		return nil, usage("without other controllers: --state files", "the state of the controllers is to be %q, which this tbctl does not know", where)
+		return nil, usage("in etcd: --state etcd://HOST:2379,HOST:2379/tbctl; of this machine alone: --state files", "the state of the controllers is to be %q, which is neither files nor in etcd", where)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/extract"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
@@ -71,6 +72,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	switch e := err.(type) {
 	case *Error:
 		return e.Hint, nil
+	case *engine.Error:
+		return ofEngine(e), nil
 
 	// What is on the disk.
 	case *durable.UnknownStateError:

@@ -1,6 +1,7 @@
 package hints
 
 import (
+	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/install"
@@ -60,4 +61,18 @@ func Session(failed *remote.SessionError, words []string) string {
 		return "run the same command again"
 	}
 	return "try it by hand: " + ssh + " " + host + " tbctl --version"
+}
+
+// ofEngine is what to do about a tbctl-engines that cannot be used. Nothing depends on it but that controllers see each other.
+func ofEngine(failed *engine.Error) string {
+	const without = "; without other controllers: --state files"
+	switch failed.Reason {
+	case engine.ReasonMissing:
+		return "install the package " + engine.Name + ", of the version of this tbctl" + without
+	case engine.ReasonVersion:
+		return "install the package " + engine.Name + " of the version that tbctl version shows" + without
+	case engine.ReasonDied:
+		return "run the same command again: it looks first; the hosts have not changed hands by it"
+	}
+	return "try it by hand: " + shell.File(failed.Path) + " version" + without
 }

@@ -1,0 +1,191 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/state"
+	"github.com/tbctl/tbctl/state/statetest"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// TestMain makes this program the other end, when it is started as that; its name says how it behaves.
+func TestMain(m *testing.M) {
+	if len(os.Args) != 2 || os.Args[1] != Argument {
+		os.Exit(m.Run())
+	}
+	var err error
+	switch name := filepath.Base(os.Args[0]); name {
+	case "later":
+		err = remote.Serve(context.Background(), os.Stdin, os.Stdout, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			fmt.Fprintln(w, `{"protocol": 2, "version": "9.0.0"}`)
+		}))
+	case "chatty":
+		fmt.Println("this is no session")
+	case "silent":
+		os.Exit(2)
+	default:
+		err = (&Session{Version: "test", OpenState: func(_ context.Context, where string) (state.Store, error) {
+			if where == "nowhere" {
+				return nil, fault.New(fault.Usage, "nowhere is no place")
+			}
+			return state.OpenFiles(vfs.OS(), where), os.WriteFile(where+".pid", []byte(strconv.Itoa(os.Getpid())), 0o600)
+		}}).Serve(context.Background(), os.Stdin, os.Stdout)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+// program is this one by another name.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows makes no links without a privilege")
+	}
+	self, err := os.Executable()
+	path := filepath.Join(t.TempDir(), name)
+	if err == nil {
+		err = os.Symlink(self, path)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func open(t *testing.T, where string) state.Store {
+	t.Helper()
+	started, err := Start(t.Context(), program(t, Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := started.OpenState(t.Context(), where)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
+// TestStore holds that a state is the same through the program.
+func TestStore(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		t.Skip("that a holder lives can be seen on Linux alone")
+	}
+	statetest.Run(t, func(t *testing.T) func() state.Store {
+		dir := filepath.Join(t.TempDir(), "state")
+		return func() state.Store {
+			return open(t, dir)
+		}
+	})
+}
+
+// TestDies holds that what was held is lost when the program dies, and that each later call says why it fails.
+func TestDies(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	store := open(t, dir)
+	defer store.Close()
+	hold, err := store.Hold(t.Context(), "a", "ann@a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(dir + ".pid")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := os.FindProcess(pid)
+	if err == nil {
+		err = other.Kill()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-hold.Lost()
+	var died *Error
+	if err := hold.Err(); !errors.As(err, &died) || died.Reason != ReasonDied || fault.Of(err) != fault.Fenced {
+		t.Errorf("%v", err)
+	}
+	if _, _, err := store.Get(t.Context(), "a"); !errors.As(err, &died) || died.Reason != ReasonDied || !strings.Contains(err.Error(), Name) {
+		t.Errorf("%v", err)
+	}
+	if err := hold.Release(t.Context()); err != nil {
+		t.Errorf("what is lost is given back: %v", err)
+	}
+	next := open(t, dir)
+	defer next.Close()
+	if _, err := next.Hold(t.Context(), "a", "bob@b"); err != nil {
+		t.Errorf("after it died: %v", err)
+	}
+}
+
+// TestStart holds what is said of a program that is not there, or is another one.
+func TestStart(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		reason Reason
+		says   string
+	}{
+		"later":  {ReasonVersion, "9.0.0"},
+		"chatty": {ReasonVersion, "does not fit"},
+		"silent": {ReasonFailed, "exit code 2"},
+	} {
+		_, err := Start(t.Context(), program(t, name))
+		var failed *Error
+		if !errors.As(err, &failed) || failed.Reason != test.reason || !strings.Contains(err.Error(), test.says) || fault.Of(err) != fault.Failed {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	var failed *Error
+	if _, err := Start(t.Context(), filepath.Join(t.TempDir(), Name)); !errors.As(err, &failed) || failed.Reason != ReasonFailed {
+		t.Errorf("one that is not there: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Start(ctx, program(t, Name)); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestOpenState holds that what the program says against a place comes with its class.
+func TestOpenState(t *testing.T) {
+	t.Parallel()
+	started, err := Start(t.Context(), program(t, Name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := started.OpenState(t.Context(), "nowhere"); fault.Of(err) != fault.Usage || err.Error() != "nowhere is no place" {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestFind looks on the PATH.
+func TestFind(t *testing.T) {
+	path := program(t, Name)
+	t.Setenv("PATH", filepath.Dir(path))
+	if found, err := Find(); err != nil || found != path {
+		t.Errorf("%s, %v, want %s", found, err, path)
+	}
+	t.Setenv("PATH", t.TempDir())
+	var failed *Error
+	if _, err := Find(); !errors.As(err, &failed) || failed.Reason != ReasonMissing || !strings.Contains(err.Error(), Name) {
+		t.Errorf("%v", err)
+	}
+}

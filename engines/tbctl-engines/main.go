@@ -1,0 +1,63 @@
+// Tbctl-engines is for machines that control rollouts: it keeps the state that they share in etcd. tbctl starts it and speaks with it;
+// nobody else needs to.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/tbctl/tbctl/engine"
+	"github.com/tbctl/tbctl/engines/etcd"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/state"
+)
+
+// buildVersion is set when a release is made.
+var buildVersion = "devel"
+
+func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
+
+const usage = `usage: tbctl-engines session | version
+
+It is started by tbctl, where the inventory's state is etcd://HOST:PORT,…/PREFIX.
+session speaks HTTP/2 on standard input and output.
+`
+
+func run(args []string, in io.ReadCloser, out, errs io.Writer) int {
+	switch strings.Join(args, " ") {
+	case "version", "--version":
+		fmt.Fprintln(out, engine.Name, buildVersion)
+		return 0
+	case "--help", "-h", "help":
+		fmt.Fprint(out, usage)
+		return 0
+	case engine.Argument:
+	default:
+		fmt.Fprint(errs, usage)
+		return 2
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	session := &engine.Session{Version: buildVersion, OpenState: openState}
+	if err := session.Serve(ctx, in, out); err != nil {
+		fmt.Fprintf(errs, "%s: error: %v\n", engine.Name, err)
+		return 1
+	}
+	return 0
+}
+
+func openState(ctx context.Context, where string) (state.Store, error) {
+	if !strings.HasPrefix(where, etcd.Scheme) {
+		return nil, fault.New(fault.Usage, "a state that "+engine.Name+" keeps begins with "+etcd.Scheme)
+	}
+	place, err := etcd.ParsePlace(where)
+	if err != nil {
+		return nil, err
+	}
+	return etcd.Open(ctx, place)
+}
