@@ -32,7 +32,7 @@ import (
 //	POST /v1/restart  RestartRequest -> host.Restarted
 //	POST /v1/check    CheckRequest -> host.Checked
 //
-// Those of an artifact that is sent as far as the host lacks it are in delta.go.
+// Those of an artifact that is sent as far as the host lacks it are in delta.go, and of one that it copies in copy.go.
 //
 // An answer that is no 200 is an [ErrorAnswer].
 const (
@@ -114,6 +114,8 @@ type ErrorAnswer struct {
 	Stored  *fleet.Fence `json:"stored,omitempty"` // what the host has, of class fenced
 
 	Seed *multiversion.Checksum `json:"seed,omitempty"` // an executable of the host that is damaged, or not there any more
+	// Source is the depot that is to blame, of a copy.
+	Source string `json:"source,omitempty"`
 }
 
 // AnswerError is a host's answer that a request was not done.
@@ -129,8 +131,11 @@ func (e *AnswerError) Error() string { return "host " + e.Host + ": " + e.Answer
 func (e *AnswerError) Class() fault.Class { return e.Answer.Class }
 
 // Unwrap returns a [*fleet.FencedError] for an answer of class fenced, a [*delta.SeedError] for one about an executable of the
-// host, and otherwise nil.
+// host, a [*SourceError] for one about the depot that it was to copy from, and otherwise nil.
 func (e *AnswerError) Unwrap() error {
+	if e.Answer.Source != "" {
+		return &SourceError{e.Answer.Source, errors.New(e.Answer.Message)}
+	}
 	if e.Answer.Seed != nil {
 		return &delta.SeedError{Checksum: *e.Answer.Seed, Err: errors.New(e.Answer.Message)}
 	}

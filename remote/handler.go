@@ -32,6 +32,7 @@ type Host struct {
 	Targets   []string // paths, of this host's own configuration
 	Version   string   // of tbctl
 	Store     *depot.Depot
+	Depot     string // ADDR:PORT at which others may read the store while a session asks for it; "": nowhere
 
 	// Require is the host's own demand on what vouches for a file; "": none. What the other end brought has
 	// nothing that this host has seen, so that with a demand no swap is done.
@@ -42,6 +43,7 @@ type Host struct {
 
 	mu       sync.Mutex
 	sessions map[string]*fsatomic.Session // of the claims that this session made, by target
+	giving   *giving                      // nil: nobody reads the store
 
 	reports, lists looks // so that what a session costs does not grow with how often it asks at once
 	turns          turns
@@ -61,6 +63,8 @@ func (h *Host) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathSwap, h.swap)
 	mux.HandleFunc("POST "+pathRestart, h.restart)
 	mux.HandleFunc("POST "+pathCheck, h.check)
+	mux.HandleFunc("POST "+pathDepot, h.openDepot)
+	mux.HandleFunc("POST "+pathCopy, h.copy)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := mux.Handler(r); known == "" {
 			answerError(w, fault.New(fault.Usage, fmt.Sprintf("this tbctl, %s, does not know the request %s %q", h.Version, r.Method, r.URL.Path)))
@@ -95,10 +99,12 @@ func (b *body) Read(data []byte) (int, error) {
 	return b.ReadCloser.Read(data)
 }
 
-// Close ends the claims' sessions. What is claimed stays claimed.
+// Close ends the claims' sessions, and lets nobody read the store any more. What is claimed stays claimed.
 func (h *Host) Close() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.giving.close()
+	h.giving = nil
 	var err error
 	for _, session := range h.sessions {
 		err = errors.Join(err, session.Close())
@@ -412,6 +418,9 @@ func answerError(w http.ResponseWriter, err error) {
 	var seed *delta.SeedError
 	if errors.As(err, &seed) {
 		said.Seed = &seed.Checksum
+	}
+	if source, blamed := errors.AsType[*SourceError](err); blamed {
+		said.Source = source.From
 	}
 	answer(w, statusOf(said.Class), said)
 }

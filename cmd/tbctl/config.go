@@ -18,6 +18,7 @@ import (
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/remote"
 )
 
 // settings are what a configuration file may set: the target, and flags by their names.
@@ -35,6 +36,7 @@ func settings() []config.Setting {
 		{Name: "cache-dir", Variable: "TBCTL_CACHE_DIR", Path: config.Always},
 		{Name: "idle-timeout", Check: func(value string) error { _, err := time.ParseDuration(value); return err }},
 		{Name: "store", Variable: "TBCTL_STORE", Path: config.Always},
+		{Name: "depot", Check: remote.CheckDepot},
 		{Name: "state-dir", Variable: "TBCTL_STATE_DIR", Path: config.Always},
 		{Name: "color", Check: func(value string) error {
 			if slices.Contains([]string{string(term.ColorAuto), string(term.ColorAlways), string(term.ColorNever)}, value) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/serve"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
@@ -87,7 +88,7 @@ func (c *fleetPlanCmd) Run(a *app) error {
 		return err
 	}
 	a.progress.Start("verifying the artifact", -1)
-	artifact, facts, err := rollout.OpenArtifact(a.ctx, store, digest, deltasOf(store))
+	artifact, facts, err := rollout.OpenArtifact(a.ctx, store, digest, serve.Kept(store))
 	a.progress.Done()
 	if err != nil {
 		return err

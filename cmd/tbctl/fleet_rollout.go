@@ -10,12 +10,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/tbctl/tbctl/delta"
-	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/serve"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/cmdline"
@@ -398,7 +396,7 @@ func (a *app) openPlanned(plan *fleet.Plan, named string) (*rollout.Artifact, er
 		return nil, err
 	}
 	a.progress.Start("verifying the artifact", -1)
-	artifact, _, err := rollout.OpenArtifact(a.ctx, store, strings.TrimPrefix(plan.Artifact.SHA256, "sha256:"), deltasOf(store))
+	artifact, _, err := rollout.OpenArtifact(a.ctx, store, strings.TrimPrefix(plan.Artifact.SHA256, "sha256:"), serve.Kept(store))
 	a.progress.Done()
 	if errors.Is(err, fs.ErrNotExist) {
 		source := plan.Artifact.Source
@@ -408,11 +406,6 @@ func (a *app) openPlanned(plan *fleet.Plan, named string) (*rollout.Artifact, er
 		return nil, failed("bring it here first: tbctl store import "+shell.File(source), err)
 	}
 	return artifact, err
-}
-
-// deltasOf is where what is made of a store's artifacts to be sent is kept.
-func deltasOf(store *depot.Depot) *delta.Kept {
-	return &delta.Kept{FS: vfs.OS(), Dir: filepath.Join(store.Dir(), "deltas")}
 }
 
 // confirm asks a person before what cannot be undone.

@@ -32,7 +32,7 @@ func (c *hostCmd) Run(a *app) error {
 	}
 	host := &remote.Host{
 		Installer: a.installer(), Targets: a.targets(), Version: readVersion().Version, Store: store,
-		Require: a.config.Text("require"), Restart: a.config.List("restart"),
+		Require: a.config.Text("require"), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
 	}
 	defer host.Close()
 	err = remote.Serve(a.ctx, in, a.std.out, host.Handler())

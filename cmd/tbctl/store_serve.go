@@ -77,7 +77,7 @@ func (c *storeServeCmd) Run(a *app) error {
 			end()
 		}()
 	}
-	server := &serve.Server{Depot: store, Token: token, Kept: deltasOf(store), Tell: func(text string) { a.note("%s", term.Printable(text)) }}
+	server := &serve.Server{Depot: store, Token: token, Kept: serve.Kept(store), Tell: func(text string) { a.note("%s", term.Printable(text)) }}
 	err = server.Serve(ctx, listener)
 	result := storeServed{Store: store.Dir(), Address: address, Counters: server.Counters()}
 	a.emit(result, func(out *term.Stream) {

@@ -5,19 +5,27 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/delta"
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
 const (
-	suffixDelta = "/delta" // of an artifact's path
+	// SuffixDelta follows an artifact's path where its deltas are.
+	SuffixDelta = "/delta"
 
 	deltaWaitMax  = 15 * time.Second // of a request for a delta until it is made
 	deltaQueueMax = 8                // that wait to be made
 )
+
+// Kept is where the deltas of a store's artifacts are kept: in the store.
+func Kept(store *depot.Depot) *delta.Kept {
+	return &delta.Kept{FS: store.FS(), Dir: filepath.Join(store.Dir(), "deltas")}
+}
 
 // delta gives what a host that has certain executables lacks of an artifact. It is made once, one at a time, and kept; who asks when too
 // many are to be made, or would wait for too long, is sent away, and can have the artifact itself.

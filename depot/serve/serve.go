@@ -213,7 +213,7 @@ func (s *Server) route(out *answer, r *http.Request) {
 		return
 	}
 	if digest, ok := strings.CutPrefix(path, PathDigest); ok {
-		digest, ofDelta := strings.CutSuffix(digest, suffixDelta)
+		digest, ofDelta := strings.CutSuffix(digest, SuffixDelta)
 		if !depot.IsDigest(digest) {
 			refuse(out, http.StatusNotFound, "no such artifact")
 			return
@@ -226,7 +226,7 @@ func (s *Server) route(out *answer, r *http.Request) {
 			s.delta(out, r, digest)
 			return
 		}
-		s.artifact(out, r, digest, digest+suffixDelta)
+		s.artifact(out, r, digest, digest+SuffixDelta)
 		return
 	}
 	if path == pathReleases {
@@ -326,7 +326,7 @@ func (s *Server) asset(out *answer, r *http.Request, tag release.Tag, asset stri
 		small(out, "text/plain; charset=utf-8", []byte(sums))
 	case len(digests) == 1:
 		out.Header().Set("Cache-Control", "no-cache")
-		s.artifact(out, r, digests[0], ".."+PathDigest+digests[0]+suffixDelta)
+		s.artifact(out, r, digests[0], ".."+PathDigest+digests[0]+SuffixDelta)
 	case len(digests) > 1:
 		refuse(out, http.StatusConflict, fmt.Sprintf("there are several of release %s; ask for one of /sha256/%s", tag, strings.Join(digests, ", /sha256/")))
 	default:

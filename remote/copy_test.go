@@ -1,0 +1,276 @@
+package remote
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/delta"
+	"github.com/tbctl/tbctl/depot/serve"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// giver is a host that has an artifact in its store and lets others read it.
+func newGiver(t *testing.T, artifact []byte) (*receiver, DepotAnswer) {
+	t.Helper()
+	r := newReceiver(t, nil)
+	r.Depot = "127.0.0.1:0"
+	if status, answer := r.asked(http.MethodPut, pathPut+digestOf(artifact), artifact); status != http.StatusOK {
+		t.Fatalf("%+v", answer)
+	}
+	var opened, again DepotAnswer
+	for _, answer := range []*DepotAnswer{&opened, &again} {
+		if err := r.ask(http.MethodPost, pathDepot, []byte("{}"), answer); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if opened != again || len(opened.Token) != 64 {
+		t.Errorf("%+v, and then %+v", opened, again)
+	}
+	return r, opened
+}
+
+func (r *receiver) copies(request CopyRequest) (answer CopyAnswer, err error) {
+	body, err := json.Marshal(request)
+	if err != nil {
+		return answer, err
+	}
+	return answer, r.ask(http.MethodPost, pathCopy, body, &answer)
+}
+
+func (d DepotAnswer) of(artifact []byte) CopyRequest {
+	return CopyRequest{Artifact: digestOf(artifact), Size: int64(len(artifact)), From: d.Address, Token: d.Token, Certificate: d.Certificate}
+}
+
+// TestCopy copies to a host that is one release behind, to one that has nothing, to one whose file is damaged, and to one that has it.
+func TestCopy(t *testing.T) {
+	t.Parallel()
+	_, one, next := binaries(t)
+	giver, opened := newGiver(t, next)
+	for name, tc := range map[string]struct {
+		installed []byte
+		how       How
+		left      int
+		most      int64 // bytes
+	}{
+		"one behind": {one, HowDelta, 0, int64(len(next)) / 100}, "nothing": {nil, HowWhole, 0, int64(len(next)) * 9 / 10},
+		"damaged": {spoil(t, one, 0), HowDelta, 1, int64(len(next)) * 9 / 10},
+	} {
+		r := newReceiver(t, tc.installed)
+		answer, err := r.copies(opened.of(next))
+		if err != nil || answer.How != tc.how || len(answer.LeftOut) != tc.left || answer.Came > tc.most || answer.Came == 0 || answer.From != opened.Address || answer.Artifact.SHA256 != digestOf(next) {
+			t.Errorf("%s: %+v, %v", name, answer, err)
+		}
+		r.has(t, next)
+		again, err := r.copies(opened.of(next))
+		if err != nil || again.Came != 0 || again.There != int64(len(next)) || again.From != "" {
+			t.Errorf("%s, again: %+v, %v", name, again, err)
+		}
+	}
+	// With the session the depot ends.
+	giver.Close()
+	r := newReceiver(t, one)
+	_, err := r.copies(opened.of(next))
+	if _, blamed := errors.AsType[*SourceError](err); !blamed || fault.Of(err) != fault.Failed || !strings.Contains(err.Error(), opened.Address) {
+		t.Errorf("%v", err)
+	}
+	r.has(t, nil)
+}
+
+// TestDepotRefused holds that a host whose configuration does not name an address gives nothing, that an address that is taken is
+// busy, and that a run whose fence is not the stored one gets no depot.
+func TestDepotRefused(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	if status, answer := r.asked(http.MethodPost, pathDepot, []byte("{}")); status != http.StatusConflict || answer.Class != fault.Refused || !strings.Contains(answer.Message, "depot = ") {
+		t.Errorf("%d, %+v", status, answer)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	r.Depot = listener.Addr().String()
+	if status, answer := r.asked(http.MethodPost, pathDepot, []byte("{}")); status != http.StatusConflict || answer.Class != fault.Busy {
+		t.Errorf("%d, %+v", status, answer)
+	}
+	r.Depot = "127.0.0.1:0"
+	body, err := json.Marshal(DepotRequest{Fence: &fleet.Fence{Generation: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if status, answer := r.asked(http.MethodPost, pathDepot, body); status != http.StatusConflict || answer.Class != fault.Fenced {
+		t.Errorf("%d, %+v", status, answer)
+	}
+}
+
+// TestCopyRefused holds that a request that names no place, or no artifact, is refused before anything is connected to.
+func TestCopyRefused(t *testing.T) {
+	t.Parallel()
+	r := newReceiver(t, nil)
+	good := CopyRequest{Artifact: strings.Repeat("a", 64), Size: 1, From: "127.0.0.1:1", Token: "x", Certificate: strings.Repeat("b", 64)}
+	for name, change := range map[string]func(*CopyRequest){
+		"no digest":      func(c *CopyRequest) { c.Artifact = "../x" },
+		"no size":        func(c *CopyRequest) { c.Size = 0 },
+		"too large":      func(c *CopyRequest) { c.Size = multiversion.SizeMax + 1 },
+		"no address":     func(c *CopyRequest) { c.From = "" },
+		"no port":        func(c *CopyRequest) { c.From = "10.0.0.1" },
+		"no host":        func(c *CopyRequest) { c.From = ":3443" },
+		"port 0":         func(c *CopyRequest) { c.From = "10.0.0.1:0" },
+		"a path":         func(c *CopyRequest) { c.From = "10.0.0.1:80/x" },
+		"a user":         func(c *CopyRequest) { c.From = "a@10.0.0.1:80" },
+		"a line":         func(c *CopyRequest) { c.Token = "x\r\nHost: y" },
+		"no certificate": func(c *CopyRequest) { c.Certificate = "" },
+		"another target": func(c *CopyRequest) { c.Target = "/etc/passwd" },
+	} {
+		request := good
+		change(&request)
+		_, err := r.copies(request)
+		if fault.Of(err) != fault.Usage {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// TestLyingDepot holds that whatever a depot answers, nothing of it is stored that is not the artifact, and that it is named as the one
+// to blame.
+func TestLyingDepot(t *testing.T) {
+	t.Parallel()
+	_, one, next := binaries(t)
+	digest := digestOf(next)
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("another server was asked") }))
+	defer elsewhere.Close()
+	literal := delta.Head{Recipe: delta.Recipe{Size: int64(len(next)), Segments: []delta.Segment{{Size: int64(len(next))}}}}
+	none := multiversion.ChecksumOf([]byte("elsewhere"))
+	unknown := delta.Head{Recipe: delta.Recipe{Size: int64(len(next)), Segments: []delta.Segment{{Size: int64(len(next)), Executable: &none}}}}
+	short := delta.Head{Recipe: delta.Recipe{Size: 3, Segments: []delta.Segment{{Size: 3}}}}
+	bytesOf := func(data []byte) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { w.Write(data) }
+	}
+	other := spoil(t, next, -1)
+	for name, tc := range map[string]struct {
+		delta, whole http.HandlerFunc
+	}{
+		"not found":       {http.NotFound, http.NotFound},
+		"elsewhere":       {http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP, http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP},
+		"another file":    {bytesOf(deltaBody(t, literal, nil, other)), bytesOf(other)},
+		"noise":           {bytesOf([]byte("noise\n")), bytesOf(next[1:])},
+		"too little":      {bytesOf(deltaBody(t, literal, nil, next[:100])), bytesOf(next[:100])},
+		"too much":        {bytesOf(deltaBody(t, literal, nil, append(bytes.Clone(next), 1))), bytesOf(append(bytes.Clone(next), 1))},
+		"of another's":    {bytesOf(deltaBody(t, unknown, nil, nil)), http.NotFound},
+		"of another size": {bytesOf(deltaBody(t, short, nil, []byte("abc"))), http.NotFound},
+		"it breaks off": {bytesOf(deltaBody(t, literal, nil, next)[:1000]), func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "1")
+			panic(http.ErrAbortHandler)
+		}},
+		"it breaks off too": {func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, http.NotFound},
+		"a line for ever":   {func(w http.ResponseWriter, _ *http.Request) { io.CopyN(w, zeros{}, 1<<20) }, http.NotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			depot := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method != http.MethodGet || r.Header.Get("Authorization") != "Bearer token" {
+					t.Errorf("%s %s", r.Method, r.Header.Get("Authorization"))
+				}
+				switch r.URL.Path {
+				case serve.PathDigest + digest + serve.SuffixDelta:
+					tc.delta(w, r)
+				case serve.PathDigest + digest:
+					tc.whole(w, r)
+				default:
+					t.Errorf("%s is asked for", r.URL)
+				}
+			}))
+			depot.Config.ErrorLog = silent()
+			certificate, fingerprint, err := newCertificate()
+			if err != nil {
+				t.Fatal(err)
+			}
+			depot.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}}
+			depot.StartTLS()
+			defer depot.Close()
+			r := newReceiver(t, one)
+			opened := DepotAnswer{depot.Listener.Addr().String(), "token", fingerprint}
+			_, err = r.copies(opened.of(next))
+			if source, blamed := errors.AsType[*SourceError](err); !blamed || source.From != opened.Address || fault.Of(err) != fault.Failed {
+				t.Errorf("%v", err)
+			}
+			r.has(t, nil)
+			opened.Certificate = hex.EncodeToString(make([]byte, 32))
+			if _, err = r.copies(opened.of(next)); err == nil || !strings.Contains(err.Error(), "certificate") {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(data []byte) (int, error) { clear(data); return len(data), nil }
+
+// TestCopyToken holds that a wrong token gets nothing.
+func TestCopyToken(t *testing.T) {
+	t.Parallel()
+	_, one, next := binaries(t)
+	_, opened := newGiver(t, next)
+	opened.Token = strings.Repeat("0", 64)
+	r := newReceiver(t, one)
+	if _, err := r.copies(opened.of(next)); err == nil || !strings.Contains(err.Error(), "401") {
+		t.Errorf("%v", err)
+	}
+	r.has(t, nil)
+}
+
+// TestCopyOwnFault holds that the depot is not blamed for a store that cannot be written.
+func TestCopyOwnFault(t *testing.T) {
+	t.Parallel()
+	_, one, next := binaries(t)
+	_, opened := newGiver(t, next)
+	r := newReceiver(t, one)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(r.target()), "store"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.copies(opened.of(next))
+	if _, blamed := errors.AsType[*SourceError](err); blamed || err == nil {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestCopyThroughSessions copies from one host to another through both their sessions.
+func TestCopyThroughSessions(t *testing.T) {
+	t.Parallel()
+	_, one, next := binaries(t)
+	_, opened := newGiver(t, next)
+	r := newReceiver(t, one)
+	session, err := testDialer().Dial(t.Context(), "place:"+filepath.Dir(r.target()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	request := opened.of(next)
+	answer, err := session.Copy(t.Context(), request)
+	if err != nil || answer.How != HowDelta {
+		t.Errorf("%+v, %v", answer, err)
+	}
+	r.has(t, next)
+	request.Artifact, request.Token = digestOf(one), "x"
+	_, err = session.Copy(t.Context(), request)
+	if source, blamed := errors.AsType[*SourceError](err); !blamed || source.From != request.From {
+		t.Errorf("%v", err)
+	}
+	if _, err := session.OpenDepot(t.Context(), DepotRequest{}); fault.Of(err) != fault.Refused {
+		t.Errorf("%v", err)
+	}
+}
