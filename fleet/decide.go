@@ -150,7 +150,7 @@ func (r *round) learnOutcome(outcome Outcome) {
 	case fault.Busy, fault.Interrupted:
 		return // it is tried again for as long as it takes
 	}
-	if a.Kind == ActionStage && a.From != "" {
+	if a.Kind == ActionStage && a.From != "" && outcome.Class != fault.Refused { // which is the host's own answer
 		r.memory.BadSources[a.From] = true
 		return
 	}

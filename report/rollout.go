@@ -32,6 +32,7 @@ type Rollout struct {
 	Clusters   []RolloutCluster     `json:"clusters"`
 	Problems   []fleet.Problem      `json:"problems"` // of no cluster
 	Sent       int64                `json:"sent"`     // bytes that were sent to all hosts
+	Copied     int64                `json:"copied"`   // bytes that hosts copied from each other
 	Had        int64                `json:"had"`      // bytes that were there, and not sent
 	Counters   RolloutCounters      `json:"counters"` // of this run
 }
@@ -66,10 +67,12 @@ type RolloutHost struct {
 	Armed      multiversion.Release `json:"armed,omitzero"` // the artifact's release, if the replica holds the artifact in memory
 	Running    multiversion.Release `json:"running,omitzero"`
 	View       uint32               `json:"view"`
-	Lag        int64                `json:"lag"`   // operations that its checkpoint is behind the newest; -1: not known
-	Peers      int                  `json:"peers"` // established connections with other members; -1: not known
-	Sent       int64                `json:"sent"`  // bytes that were sent to the host in this run
-	Had        int64                `json:"had"`   // bytes of the artifact that were there
+	Lag        int64                `json:"lag"`    // operations that its checkpoint is behind the newest; -1: not known
+	Peers      int                  `json:"peers"`  // established connections with other members; -1: not known
+	Sent       int64                `json:"sent"`   // bytes that were sent to the host in this run
+	Copied     int64                `json:"copied"` // bytes that it copied from another in this run
+	From       string               `json:"from"`   // the last of those that it copied from; "": none
+	Had        int64                `json:"had"`    // bytes of the artifact that were there
 }
 
 // RolloutCounters are how often what happened in a run.
@@ -78,6 +81,7 @@ type RolloutCounters struct {
 	Failed      map[string]uint64 `json:"failed"`   // of them, by kind
 	Classes     map[string]uint64 `json:"classes"`  // of the failures
 	BytesSent   uint64            `json:"bytes_sent"`
+	BytesCopied uint64            `json:"bytes_copied"`
 	BytesHad    uint64            `json:"bytes_had"`
 	Looks       uint64            `json:"looks"`        // at all hosts
 	Lost        uint64            `json:"lost"`         // sessions that ended in the middle, or became silent
@@ -158,7 +162,11 @@ func (h *RolloutHost) changes(before *RolloutHost, add func(what, message string
 		add("seen", "it is seen again")
 	}
 	if h.Staged && !before.Staged {
-		add("staged", fmt.Sprintf("the artifact is in its store: %d bytes were sent, and %d were there", h.Sent, h.Had))
+		copied := ""
+		if h.From != "" {
+			copied = fmt.Sprintf(", %d were copied from %s", h.Copied, h.From)
+		}
+		add("staged", fmt.Sprintf("the artifact is in its store: %d bytes were sent%s, and %d were there", h.Sent, copied, h.Had))
 	}
 	if h.Checked && !before.Checked {
 		add("checked", "the artifact fits there")

@@ -20,6 +20,11 @@ type Host interface {
 	// Send brings an artifact into its store, for a target whose files have a part of it. Afterwards it is durable there, and
 	// its bytes were hashed.
 	Send(ctx context.Context, target string, artifact *Artifact) (Sent, error)
+	// OpenDepot lets others read its store until its session ends.
+	OpenDepot(ctx context.Context, target string) (remote.DepotAnswer, error)
+	// Copy lets it fetch an artifact from another's depot, as Send brings it. An error that unwraps to a [*remote.SourceError] is that
+	// depot's.
+	Copy(ctx context.Context, request remote.CopyRequest) (Sent, error)
 	// Check lets it check an artifact of its store for a target, by its SHA-256 in hexadecimal digits. Nothing is changed. The error
 	// is of class refused or rejected where the artifact does not fit there, or is no good. Unanswered are the questions that
 	// nothing speaks against, and to which there is no answer there, with the reason.
@@ -38,6 +43,8 @@ type Host interface {
 
 // Sent says what it took to bring an artifact into a store.
 type Sent struct {
-	Bytes int64 `json:"bytes"` // that were sent
-	Had   int64 `json:"had"`   // of the artifact's bytes, that were there already
+	Bytes  int64  `json:"bytes"`  // that were sent from here
+	Copied int64  `json:"copied"` // that came from another host
+	Had    int64  `json:"had"`    // of the artifact's bytes, that were there already
+	From   string `json:"from"`   // the host from which they were copied; "": none was asked
 }

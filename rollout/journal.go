@@ -66,8 +66,8 @@ type Entry struct {
 	Artifact   string        `json:"artifact"`
 	Phase      fleet.Phase   `json:"phase,omitempty"`    // that was noted, of a phase and a swap
 	Promotes   bool          `json:"promotes,omitempty"` // of a swap: it completes the quorum, and the cluster was seen to be stable before it
-	From       string        `json:"from"`               // where the bytes came from; "": none came
-	Bytes      int64         `json:"bytes"`              // that were sent
+	From       string        `json:"from"`               // where the bytes came from: push, or a host; "": none came
+	Bytes      int64         `json:"bytes"`              // that were sent, or copied
 	Took       time.Duration `json:"took"`               // nanoseconds
 	Attempt    int           `json:"attempt"`
 	Result     fault.Class   `json:"result"` // "": done
@@ -80,7 +80,8 @@ type Counters struct {
 	Requests    map[Request]uint64     `json:"requests"`     // that were answered, or given up
 	Failed      map[Request]uint64     `json:"failed"`       // of them
 	Classes     map[fault.Class]uint64 `json:"classes"`      // of the failures
-	BytesSent   uint64                 `json:"bytes_sent"`   // into stores
+	BytesSent   uint64                 `json:"bytes_sent"`   // into stores, from here
+	BytesCopied uint64                 `json:"bytes_copied"` // into stores, from other hosts
 	BytesHad    uint64                 `json:"bytes_had"`    // that were there and not sent
 	Looks       uint64                 `json:"looks"`        // at all hosts of a cluster
 	Lost        uint64                 `json:"lost"`         // sessions that ended in the middle
@@ -104,6 +105,7 @@ func (c *Counters) add(other Counters) {
 		c.Classes[key] += count
 	}
 	c.BytesSent += other.BytesSent
+	c.BytesCopied += other.BytesCopied
 	c.BytesHad += other.BytesHad
 	c.Looks += other.Looks
 	c.Lost += other.Lost

@@ -25,10 +25,9 @@ const (
 	// looksMax is how many hosts are looked at at the same time.
 	looksMax = 64
 
-	pauseMin     = 20 * time.Millisecond // between two looks, whatever happens
-	actionLimit  = 10 * time.Minute      // of everything but sending an artifact
-	sendLimit    = time.Hour
-	copiesNoPeer = 1 << 30 // from this machine alone: hosts do not copy from each other
+	pauseMin    = 20 * time.Millisecond // between two looks, whatever happens
+	actionLimit = 10 * time.Minute      // of everything but sending an artifact
+	sendLimit   = time.Hour
 )
 
 // Options say what a run is to do.
@@ -124,7 +123,6 @@ func Run(ctx context.Context, options Options) (*report.Rollout, error) {
 	if m.Interval <= 0 {
 		m.Interval = IntervalDefault
 	}
-	m.Rules.MinCopies = copiesNoPeer
 	m.counters.Runs = 1
 	for c := range m.Plan.Clusters {
 		cluster := &m.Plan.Clusters[c]
@@ -382,10 +380,7 @@ func (m *machine) do(t *target, action fleet.Action) error {
 	return m.ask(ctx, t, entry, func(ctx context.Context) error {
 		switch action.Kind {
 		case fleet.ActionStage:
-			if m.Artifact == nil {
-				return fault.New(fault.Failed, "this run sends no artifact")
-			}
-			sent, err := t.host.Send(ctx, t.planned.Target, m.Artifact)
+			sent, err := m.stage(ctx, t, action, digest)
 			m.sent(t, sent)
 			return err
 		case fleet.ActionCheck:
@@ -413,8 +408,13 @@ func (m *machine) sent(t *target, sent Sent) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t.sent.Bytes += sent.Bytes
+	t.sent.Copied += sent.Copied
 	t.sent.Had += sent.Had
 	t.last = sent
+	if sent.From != "" {
+		t.sent.From = sent.From
+	}
 	m.counters.BytesSent += uint64(sent.Bytes)
+	m.counters.BytesCopied += uint64(sent.Copied)
 	m.counters.BytesHad += uint64(sent.Had)
 }

@@ -31,7 +31,11 @@ func (f *simFleet) plan(t testing.TB) *fleet.Plan {
 			inventory.Clusters = append(inventory.Clusters, fleet.Cluster{Name: cluster, Wave: 1})
 		}
 		last := &inventory.Clusters[len(inventory.Clusters)-1]
-		last.Hosts = append(last.Hosts, fleet.Host{Name: name})
+		host := fleet.Host{Name: name}
+		if f.depots {
+			host.Depot = name + ":3443"
+		}
+		last.Hosts = append(last.Hosts, host)
 		shown, err := h.Observe(t.Context())
 		if err != nil {
 			t.Fatal(err)

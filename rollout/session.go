@@ -157,6 +157,23 @@ func (s *session) Send(ctx context.Context, target string, artifact *Artifact) (
 	return sent, err
 }
 
+func (s *session) OpenDepot(ctx context.Context, target string) (opened remote.DepotAnswer, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		opened, err = open.OpenDepot(ctx, remote.DepotRequest{Target: target})
+		return err
+	})
+	return opened, err
+}
+
+func (s *session) Copy(ctx context.Context, request remote.CopyRequest) (sent Sent, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		done, err := open.Copy(ctx, request)
+		sent = Sent{Copied: done.Came, Had: done.There}
+		return err
+	})
+	return sent, err
+}
+
 func (s *session) Check(ctx context.Context, target, digest string) (unanswered []string, err error) {
 	var checked *host.Checked
 	err = s.do(ctx, func(open *remote.Session) error {

@@ -17,7 +17,7 @@ func (m *machine) report() *report.Rollout {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r.Sent, r.Had, r.Counters = int64(m.counters.BytesSent), int64(m.counters.BytesHad), m.counters.Report()
+	r.Sent, r.Copied, r.Had, r.Counters = int64(m.counters.BytesSent), int64(m.counters.BytesCopied), int64(m.counters.BytesHad), m.counters.Report()
 	for index := range m.last.Clusters {
 		state := m.last.Clusters[index]
 		c := report.RolloutCluster{ClusterState: state, Waits: []fleet.Problem{}, Problems: []fleet.Problem{}}
@@ -66,7 +66,7 @@ func (m *machine) hostRows(t *target, c *report.RolloutCluster, newest uint64) [
 	for _, planned := range t.planned.Replicas {
 		row := report.RolloutHost{
 			Name: t.planned.Name, Target: t.planned.Target, Replica: planned.Index, Standby: planned.Standby, Seen: o.Problem == nil,
-			Staged: o.Stored, Checked: o.Checked, Unanswered: t.unanswered, Sent: t.sent.Bytes, Had: t.sent.Had, Lag: -1, Peers: -1,
+			Staged: o.Stored, Checked: o.Checked, Unanswered: t.unanswered, Sent: t.sent.Bytes, Copied: t.sent.Copied, From: t.sent.From, Had: t.sent.Had, Lag: -1, Peers: -1,
 		}
 		for _, name := range c.Holdback {
 			row.Holdback = row.Holdback || name == t.planned.Name
@@ -121,7 +121,7 @@ func (m *machine) named(problem fleet.Problem) fleet.Problem {
 // Report is the counters as they are shown.
 func (c *Counters) Report() report.RolloutCounters {
 	shown := report.RolloutCounters{
-		BytesSent: c.BytesSent, BytesHad: c.BytesHad, Looks: c.Looks, Lost: c.Lost, StableAgain: c.StableAgain, Runs: c.Runs,
+		BytesSent: c.BytesSent, BytesCopied: c.BytesCopied, BytesHad: c.BytesHad, Looks: c.Looks, Lost: c.Lost, StableAgain: c.StableAgain, Runs: c.Runs,
 		Requests: make(map[string]uint64), Failed: make(map[string]uint64), Classes: make(map[string]uint64),
 	}
 	for key, count := range c.Requests {

@@ -30,9 +30,10 @@ var (
 // simFleet is a fleet in memory: hosts whose fences follow the rules of package fleet, and clusters that upgrade when
 // all of their replicas are armed.
 type simFleet struct {
-	mu    sync.Mutex
-	hosts map[string]*simHost
-	order []string
+	mu     sync.Mutex
+	hosts  map[string]*simHost
+	order  []string
+	depots bool // each host has one
 }
 
 // simHost is one of its hosts, with one replica of one cluster.
@@ -55,6 +56,8 @@ type simHost struct {
 	refuses error    // the answer to a check
 	changes []string // what was done to the target, in order
 	sends   int
+	copies  int
+	shut    error // why nobody can copy from it
 
 	// before is asked before each request is carried out, and after when it was, with what it is about. An error is the
 	// answer; that of after is one of a request that was done.
@@ -165,6 +168,28 @@ func (h *simHost) Send(ctx context.Context, _ string, artifact *rollout.Artifact
 		h.stored[artifact.SHA256] = true
 		h.sends++
 		sent.Bytes = artifact.Size
+		return nil
+	})
+	return sent, err
+}
+
+func (h *simHost) OpenDepot(context.Context, string) (remote.DepotAnswer, error) {
+	return remote.DepotAnswer{Token: h.name}, nil
+}
+
+func (h *simHost) Copy(ctx context.Context, request remote.CopyRequest) (sent rollout.Sent, err error) {
+	err = h.do(ctx, rollout.RequestSend, func() error {
+		from := h.fleet.hosts[request.Token]
+		switch {
+		case request.From != from.name+":3443" || !from.stored[request.Artifact]:
+			return fault.New(fault.Usage, "there is nothing to be copied")
+		case from.shut != nil:
+			return &remote.SourceError{From: request.From, Err: from.shut}
+		}
+		h.stored[request.Artifact] = true
+		h.copies++
+		sent.Copied = request.Size / 2
+		sent.Had = request.Size / 2
 		return nil
 	})
 	return sent, err

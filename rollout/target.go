@@ -93,7 +93,7 @@ func (m *machine) ask(ctx context.Context, t *target, entry Entry, do func(conte
 	entry.Took = time.Since(began)
 	m.mu.Lock()
 	if entry.Request == RequestSend {
-		entry.Bytes, entry.From = t.last.Bytes, "push"
+		entry.Bytes, entry.From = t.last.Bytes+t.last.Copied, cmp.Or(t.last.From, "push")
 	}
 	if err == nil {
 		t.attempts[entry.Request] = 0

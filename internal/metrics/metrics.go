@@ -94,6 +94,7 @@ func addCounters(set *openmetrics.Set, c *report.RolloutCounters) {
 		}
 	}
 	count("tbctl_rollout_sent_bytes", "Bytes that were sent into the stores of hosts.", c.BytesSent)
+	count("tbctl_rollout_copied_bytes", "Bytes that hosts copied from each other.", c.BytesCopied)
 	count("tbctl_rollout_had_bytes", "Bytes of artifacts that hosts had already.", c.BytesHad)
 	count("tbctl_rollout_looks", "Looks at all hosts of a plan.", c.Looks)
 	count("tbctl_rollout_lost_sessions", "Sessions that ended in the middle, or became silent.", c.Lost)

@@ -174,8 +174,12 @@ func Rollout(out *term.Stream, result *report.Rollout) {
 		rolloutCluster(out, result, &result.Clusters[index])
 	}
 	fleetProblems(out, result.Problems)
-	if result.Sent > 0 || result.Had > 0 {
-		out.Printf("sent %s; %s were there\n", term.Bytes(result.Sent), term.Bytes(result.Had))
+	if result.Sent > 0 || result.Copied > 0 || result.Had > 0 {
+		copied := ""
+		if result.Copied > 0 {
+			copied = term.Bytes(result.Copied) + " copied between hosts; "
+		}
+		out.Printf("sent %s; %s%s were there\n", term.Bytes(result.Sent), copied, term.Bytes(result.Had))
 	}
 	RolloutWays(out, result)
 }

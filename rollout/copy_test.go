@@ -1,0 +1,82 @@
+package rollout_test
+
+import (
+	"errors"
+	"testing"
+	"testing/synctest"
+
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/rollout"
+)
+
+// counted is how often the artifact was sent from here, and copied between hosts.
+func (f *simFleet) counted() (sends, copies int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, h := range f.hosts {
+		sends += h.sends
+		copies += h.copies
+	}
+	return sends, copies
+}
+
+// Hosts with depots copy the artifact from each other once enough have it from here. One that nobody can copy from is not
+// asked again, and where none is left the artifact is sent.
+func TestRunCopies(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		depots bool
+		copies int // hosts that get it from here
+		shut   int // hosts that nobody can copy from
+		sends  int
+	}{
+		"no depots": {false, 0, 0, 6}, "two copies": {true, 0, 0, 2}, "one copy": {true, 1, 0, 1}, "six copies": {true, 6, 0, 6}, "all shut": {true, 0, 6, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := simClusters(1, 6)
+				f.depots = tc.depots
+				for index := range tc.shut {
+					f.hosts[f.order[index]].shut = errors.New("no route to host")
+				}
+				options := f.options(f.plan(t), fleet.GoalStage, "ana")
+				options.Rules.MinCopies = tc.copies
+				result, err := rollout.Run(t.Context(), options)
+				sends, copies := f.counted()
+				if err != nil || sends != tc.sends || copies != 6-tc.sends {
+					t.Fatalf("%d were sent and %d copied: %v", sends, copies, err)
+				}
+				if result.Sent != int64(sends)*1000 || result.Copied != int64(copies)*500 || result.Counters.BytesCopied != uint64(result.Copied) {
+					t.Errorf("%d bytes sent, %d copied: %+v", result.Sent, result.Copied, result.Counters)
+				}
+				for _, row := range result.Clusters[0].Rows {
+					if !row.Staged || (row.Copied > 0) != (row.From != "") && tc.shut == 0 {
+						t.Errorf("%+v", row)
+					}
+				}
+			})
+		})
+	}
+}
+
+// A host that is lost after it got the artifact gives it to nobody: the others have it from another one, or from here.
+func TestRunCopiesFromWhoIsLeft(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 6)
+		f.depots = true
+		lost := f.hosts[f.order[0]]
+		lost.shut = errors.New("connection refused")
+		result, err := rollout.Run(t.Context(), f.options(f.plan(t), fleet.GoalStage, "ana"))
+		sends, copies := f.counted()
+		if err != nil || sends != 2 || copies != 4 {
+			t.Fatalf("%d were sent and %d copied: %v", sends, copies, err)
+		}
+		for _, row := range result.Clusters[0].Rows {
+			if !row.Staged || row.Copied > 0 && row.From == lost.name {
+				t.Errorf("%+v", row)
+			}
+		}
+	})
+}
