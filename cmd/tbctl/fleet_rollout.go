@@ -45,6 +45,7 @@ type proveFlags struct {
 type fleetStageCmd struct {
 	Plan     string       `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
 	Clusters []string     `arg:"" optional:"" help:"Clusters of the plan; all where none is named."`
+	Copies   int          `name:"min-copies" default:"2" placeholder:"COUNT" help:"How many hosts get the file from here before others copy it from those that have a depot (2)."`
 	Flags    rolloutFlags `embed:""`
 	Store    storeFlags   `embed:""`
 }
@@ -68,7 +69,10 @@ Examples:
 
 // Run stages.
 func (c *fleetStageCmd) Run(a *app) error {
-	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalCheck, run: true, sends: true, store: c.Store.Store})
+	if err := checkCount("--min-copies", c.Copies, 1); err != nil {
+		return err
+	}
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalCheck, run: true, sends: true, store: c.Store.Store, copies: c.Copies})
 }
 
 type fleetArmCmd struct {
@@ -230,6 +234,8 @@ type carrying struct {
 	sends bool   // it brings the artifact
 	store string // where that is
 
+	copies int // hosts that get it from here before others copy it; 0: as many as package fleet says
+
 	prove *proveFlags // nil: nothing is promoted
 	ask   bool        // before it begins, since there is no way back
 	yes   bool
@@ -259,7 +265,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	options := rollout.Options{
 		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host,
 		Holder:  fleet.Holder{ID: newRunID(), Who: whoAmI(), Since: time.Now().UTC().Truncate(time.Second)},
-		Rules:   fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver},
+		Rules:   fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies},
 		Journal: &rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()},
 	}
 	if do.prove != nil {
