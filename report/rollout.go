@@ -67,12 +67,13 @@ type RolloutHost struct {
 	Armed      multiversion.Release `json:"armed,omitzero"` // the artifact's release, if the replica holds the artifact in memory
 	Running    multiversion.Release `json:"running,omitzero"`
 	View       uint32               `json:"view"`
-	Lag        int64                `json:"lag"`    // operations that its checkpoint is behind the newest; -1: not known
-	Peers      int                  `json:"peers"`  // established connections with other members; -1: not known
-	Sent       int64                `json:"sent"`   // bytes that were sent to the host in this run
-	Copied     int64                `json:"copied"` // bytes that it copied from another in this run
-	From       string               `json:"from"`   // the last of those that it copied from; "": none
-	Had        int64                `json:"had"`    // bytes of the artifact that were there
+	Lag        int64                `json:"lag"`        // operations that its checkpoint is behind the newest; -1: not known
+	Peers      int                  `json:"peers"`      // established connections with other members; -1: not known
+	Sent       int64                `json:"sent"`       // bytes that were sent to the host in this run
+	Copied     int64                `json:"copied"`     // bytes that it copied from another in this run
+	NotCopied  string               `json:"not_copied"` // why it could not copy from another, the last time; "": it could, or was not to
+	From       string               `json:"from"`       // the last of those that it copied from; "": none
+	Had        int64                `json:"had"`        // bytes of the artifact that were there
 }
 
 // RolloutCounters are how often what happened in a run.
@@ -102,7 +103,7 @@ type RolloutChange struct {
 	Cluster string    `json:"cluster"`
 	Host    string    `json:"host"`    // "": of the whole cluster
 	Replica int       `json:"replica"` // index; -1: of none
-	What    string    `json:"what"`    // in one word: step, waits, problem, miss, seen, lost, staged, checked, armed, disarmed, running
+	What    string    `json:"what"`    // in one word: step, waits, problem, miss, seen, lost, not-copied, staged, checked, armed, disarmed, running
 	Message string    `json:"message"` // for people
 }
 
@@ -160,6 +161,9 @@ func (h *RolloutHost) changes(before *RolloutHost, add func(what, message string
 		add("lost", h.Problem)
 	case h.Seen && !before.Seen:
 		add("seen", "it is seen again")
+	}
+	if h.NotCopied != "" && h.NotCopied != before.NotCopied {
+		add("not-copied", h.NotCopied)
 	}
 	if h.Staged && !before.Staged {
 		copied := ""

@@ -2,6 +2,8 @@ package rollout
 
 import (
 	"context"
+	"fmt"
+	"strings"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
@@ -41,6 +43,15 @@ func (m *machine) stage(ctx context.Context, t *target, action fleet.Action, dig
 	})
 	sent.From = action.From
 	return sent, err
+}
+
+// copied notes why a host could not copy from another.
+func (m *machine) copied(t *target, action fleet.Action, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if action.From != "" && err != nil {
+		t.notCopied = fmt.Sprintf("from %s: %s", action.From, strings.TrimPrefix(err.Error(), "host "+action.Host+": "))
+	}
 }
 
 // depot lets others read a host's store. Asked again, the host says the same for as long as its session lives.

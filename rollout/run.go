@@ -382,6 +382,7 @@ func (m *machine) do(t *target, action fleet.Action) error {
 		case fleet.ActionStage:
 			sent, err := m.stage(ctx, t, action, digest)
 			m.sent(t, sent)
+			m.copied(t, action, err)
 			return err
 		case fleet.ActionCheck:
 			unanswered, err := t.host.Check(ctx, t.planned.Target, digest)

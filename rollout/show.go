@@ -66,7 +66,7 @@ func (m *machine) hostRows(t *target, c *report.RolloutCluster, newest uint64) [
 	for _, planned := range t.planned.Replicas {
 		row := report.RolloutHost{
 			Name: t.planned.Name, Target: t.planned.Target, Replica: planned.Index, Standby: planned.Standby, Seen: o.Problem == nil,
-			Staged: o.Stored, Checked: o.Checked, Unanswered: t.unanswered, Sent: t.sent.Bytes, Copied: t.sent.Copied, From: t.sent.From, Had: t.sent.Had, Lag: -1, Peers: -1,
+			Staged: o.Stored, Checked: o.Checked, Unanswered: t.unanswered, Sent: t.sent.Bytes, Copied: t.sent.Copied, From: t.sent.From, NotCopied: t.notCopied, Had: t.sent.Had, Lag: -1, Peers: -1,
 		}
 		for _, name := range c.Holdback {
 			row.Holdback = row.Holdback || name == t.planned.Name

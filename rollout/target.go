@@ -29,6 +29,8 @@ type target struct {
 	sent     Sent            // in all, under the machine's mu
 	last     Sent            // of the last time, too
 
+	notCopied string // why it could not copy from another host, the last time, too
+
 	unanswered []string // of the last check, too
 }
 
