@@ -7,6 +7,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // OutlookKind says in one word what a replica will do with the file at the target.
@@ -70,6 +71,10 @@ func outlook(process *replica.Process, header *multiversion.Header, lack Lack) (
 		return OutlookRefuses, "nothing is at the target: the replica keeps what it has, and cannot be started again from there"
 	case header == nil:
 		return OutlookRefuses, "the file at the target is no multiversion binary that can be read: the replica keeps what it has"
+	case process.DeniedRight == vfs.RightExecute:
+		return OutlookRestartFails, "a restart would fail: " + process.Denied
+	case process.Denied != "":
+		return OutlookRefuses, "it cannot take the file, and a restart would fail: " + process.Denied
 	case running == 0 && process.State == replica.StateStarting:
 		return OutlookStarting, startingOutlook(process) + Unreadable(process)
 	case running == 0:

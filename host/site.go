@@ -48,6 +48,8 @@ type Site struct {
 	// Report is what the last look found.
 	Report Report
 
+	owned []string // data files of the target's replicas that the last look knew of
+
 	at *fsatomic.Target // of the last operation; nil: there was none, or it could not be looked up
 }
 
@@ -104,6 +106,7 @@ func (s *Site) prepare(ctx context.Context, request *install.Request, query Quer
 	request.Refresh = func(ctx context.Context, target fsatomic.Target) (verify.ReplaceOptions, install.Seen, error) {
 		return s.look(ctx, &target, query)
 	}
+	request.MayExecute = s.mayExecute
 	var err error
 	request.At = s.lookup()
 	s.at = request.At
@@ -155,7 +158,7 @@ func (s *Site) look(ctx context.Context, target *fsatomic.Target, query Query) (
 	for _, warning := range report.Warnings {
 		s.warn(warning)
 	}
-	s.Report = report
+	s.Report, s.owned = report, slices.Concat(known.DataFiles, known.Remembered)
 	if err := s.stillThere(target); err != nil {
 		return verify.ReplaceOptions{}, install.Seen{}, err
 	}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // fits judges whether the new file may take the place of the installed one.
@@ -37,6 +39,9 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 		}
 	}
 	if err := r.areBinaries(); err != nil {
+		return err
+	}
+	if err := r.executes(); err != nil {
 		return err
 	}
 	hearsay := r.hearsay(&options)
@@ -80,6 +85,35 @@ func (r *run) consequences(installed verify.Installed, report verify.ReplaceRepo
 			r.warn("%s", finding.Detail)
 		}
 	}
+}
+
+// executes refuses a file that those who run the target could not execute.
+func (r *run) executes() error {
+	if r.request.MayExecute == nil {
+		return nil
+	}
+	attributes := executable(r.plan.Attributes)
+	if r.plan.Action == ActionNone { // it stays as it is
+		attributes = r.target.Attributes
+	}
+	file := vfs.Guarded{Path: r.target.Path, UID: attributes.UID, GID: attributes.GID, Mode: attributes.Mode, ACL: attributes.Xattrs[fsatomic.XattrACL]}
+	if file.UID == fsatomic.OwnerUnchanged {
+		file.UID = r.target.Self.UID
+	}
+	if file.GID == fsatomic.OwnerUnchanged {
+		file.GID = r.target.Self.GID
+		if r.target.Dir.Mode&0o2000 != 0 {
+			file.GID = r.target.Dir.GID
+		}
+	}
+	warnings, err := r.request.MayExecute(file)
+	for _, warning := range warnings {
+		r.warn("%s", warning)
+	}
+	if err != nil {
+		return &RefusedError{Target: r.target.Path, Reason: err.Error(), Err: err}
+	}
+	return nil
 }
 
 // areBinaries refuses to replace what is something else than a binary: at the target, and

@@ -102,6 +102,10 @@ type Request struct {
 	// What was seen is remembered also where it ends with an error.
 	Refresh func(ctx context.Context, target fsatomic.Target) (fit verify.ReplaceOptions, seen Seen, err error)
 
+	// MayExecute, unless nil, is asked whether those who run the target can do so with a file of that owner, mode and ACL. Its
+	// error refuses the operation; it is asked after Refresh.
+	MayExecute func(file vfs.Guarded) (warnings []string, err error)
+
 	// Guard, unless nil, is asked last, under the lock, right before the swap. Its error
 	// leaves the target untouched.
 	Guard func(ctx context.Context) error

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
@@ -167,6 +169,68 @@ func parseUser(text string) (uint32, bool) {
 		}
 	}
 	return 0, false
+}
+
+// The capabilities by which files are read and executed that the mode would not let.
+const (
+	capOverride = 1 << 1 // CAP_DAC_OVERRIDE
+	capSearch   = 1 << 2 // CAP_DAC_READ_SEARCH
+)
+
+// parseAsks returns as whom a process asks the file system, in the content of /proc/PID/status. It is not known of a
+// content that was cut off, by too many groups.
+func parseAsks(text string) (as vfs.User, ok bool) {
+	found := 0
+	for line := range strings.Lines(text) {
+		name, value, _ := strings.Cut(line, ":")
+		fields := strings.Fields(value)
+		switch name {
+		case "Uid", "Gid":
+			if len(fields) < 2 {
+				return vfs.User{}, false
+			}
+			id, err := strconv.ParseUint(fields[1], 10, 32) // the effective one
+			if err != nil {
+				return vfs.User{}, false
+			}
+			if found++; name == "Uid" {
+				as.UID = int(id)
+			} else {
+				as.Groups = append(as.Groups, int(id))
+			}
+		case "Groups":
+			for _, field := range fields {
+				if id, err := strconv.ParseUint(field, 10, 32); err == nil {
+					as.Groups = append(as.Groups, int(id))
+				}
+			}
+		case "CapEff":
+			capable, err := strconv.ParseUint(strings.TrimSpace(value), 16, 64)
+			if err != nil {
+				return vfs.User{}, false
+			}
+			found++
+			as.Override, as.Search = capable&capOverride != 0, capable&capSearch != 0
+		}
+	}
+	return as, found == 3
+}
+
+// parseIDs returns which numbers of ours a user namespace has, in the content of /proc/PID/uid_map or gid_map.
+func parseIDs(text string) []vfs.IDs {
+	ids := []vfs.IDs{}
+	for line := range strings.Lines(text) {
+		fields := strings.Fields(line)
+		if len(fields) != 3 {
+			continue
+		}
+		first, err := strconv.ParseUint(fields[1], 10, 32)
+		count, countErr := strconv.ParseUint(fields[2], 10, 32)
+		if err == nil && countErr == nil {
+			ids = append(ids, vfs.IDs{First: int(first), Count: int(count)})
+		}
+	}
+	return ids
 }
 
 const suffixDeleted = " (deleted)"

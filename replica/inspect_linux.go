@@ -58,6 +58,7 @@ type look struct {
 
 	read   *program // nil: not yet
 	theirs []mount  // the process's mounts; nil: not yet
+	alike  bool     // the process sees the owner of the file at the target as we do; unset where it is in our place
 	hidden error    // why it cannot be seen where the process comes from
 }
 
@@ -165,6 +166,7 @@ func (l *look) replica() error {
 		}
 		l.process.Sees = l.sees()
 	}
+	l.access()
 	if l.process.Running.Release == 0 {
 		l.process.runningFromDataFile()
 	}

@@ -19,7 +19,9 @@ type place struct {
 	paths [2]string // with symlinks resolved: what the kernel says in links
 	files [2]inode  // zero where there is none
 
-	mount, root string // our mount namespace and root directory; empty if not known
+	owner       uint32       // of the file at the target
+	guarded     *vfs.Guarded // who may use it; nil: not known
+	mount, root string       // our mount namespace and root directory; empty if not known
 	users       users
 	ids         vfs.IDMap // which users exist here
 
@@ -52,7 +54,7 @@ func (f *Finder) locate() (*place, error) {
 		if found, err := statHere(p.paths[index]); err == nil {
 			p.files[index] = found.inode
 			if index == 0 {
-				p.users = append(p.users, found.uid)
+				p.users, p.owner = append(p.users, found.uid), found.uid
 			}
 		}
 	}
@@ -102,6 +104,7 @@ func readlinkOrEmpty(name string) string {
 // read reads the headers of the files, as far as they have any, and where they are mounted from.
 func (p *place) read(mounts []mount) {
 	p.readMounts()
+	p.guarded = guarding(p.paths[0])
 	for _, each := range mounts {
 		if slices.Contains(localKinds[:], each.kind) {
 			p.disks = append(p.disks, each.device)

@@ -7,6 +7,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // MemfdName is the name of the memory files that replicas execute from and
@@ -69,6 +70,13 @@ type Process struct {
 
 	Stopped bool `json:"stopped,omitempty"` // by a signal or a debugger: it does nothing until it is continued
 	Sees    Sees `json:"sees,omitempty"`
+
+	// Denied says that its user may not read or not execute the file at the target, or not pass through a directory on the
+	// way, and DeniedRight which of these. Empty: he may, or it cannot be seen.
+	Denied      string    `json:"denied,omitempty"`
+	DeniedRight vfs.Right `json:"denied_right,omitempty"`
+	denied      *vfs.DeniedError
+	as          *vfs.User // nil: not known
 
 	DataFile     string               `json:"data_file,omitempty"`      // as on the command line
 	DataFilePath string               `json:"data_file_path,omitempty"` // where the same file is from here, if anywhere

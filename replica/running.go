@@ -1,9 +1,11 @@
 package replica
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // named is the header of a binary in which a plain executable may be found,
@@ -73,6 +75,21 @@ func (p *Process) offer(headers []named) {
 			return
 		}
 	}
+}
+
+// MayExecute is a [*vfs.DeniedError] if the process's user may not read or not execute a file at the target, or not reach
+// it. Nil is also where it cannot be seen from here.
+func (p *Process) MayExecute(file vfs.Guarded) error {
+	switch {
+	case p.as == nil:
+		return nil
+	case p.denied != nil && p.denied.Right == vfs.RightSearch:
+		return p.denied
+	}
+	if denied, ok := errors.AsType[*vfs.DeniedError](p.as.MayExecute(file)); ok {
+		return denied
+	}
+	return nil
 }
 
 // Hindrance says in one word why a replica does not take a new binary by itself.

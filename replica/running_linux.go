@@ -182,6 +182,7 @@ func (l *look) sees() Sees {
 		return ""
 	}
 	defer found.close()
+	l.alike = found.uid == l.place.owner
 	switch {
 	case found.inode != target:
 		return SeesOther

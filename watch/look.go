@@ -2,6 +2,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -132,7 +133,7 @@ func (b *binary) judge(facts *Facts, header *multiversion.Header, processes []re
 		if !processes[index].Counts() {
 			continue
 		}
-		judgement, refusal := judgeFor(&processes[index], header)
+		judgement, refusal := judgeFor(&processes[index], header, b.path)
 		event.Replicas = append(event.Replicas, judgement)
 		known = known || judgement.Running != 0
 		if err == nil {
@@ -151,7 +152,7 @@ func (b *binary) judge(facts *Facts, header *multiversion.Header, processes []re
 	return event
 }
 
-func judgeFor(process *replica.Process, header *multiversion.Header) (Judgement, error) {
+func judgeFor(process *replica.Process, header *multiversion.Header, path string) (Judgement, error) {
 	judgement := Judgement{PID: process.PID, State: process.State, Running: process.Settles(), Polls: process.Polls}
 	if judgement.Running == 0 {
 		judgement.Reason = "the release that runs is not known"
@@ -163,11 +164,29 @@ func judgeFor(process *replica.Process, header *multiversion.Header) (Judgement,
 	}
 	judgement.New = header.Advertisable(judgement.Running)
 	err := replica.Accepts(header, judgement.Running, judgement.Old)
+	denied := mayExecute(process, path)
+	if denied != nil && denied.Right != vfs.RightExecute {
+		err = denied
+	}
 	judgement.Verdict = verdictOf(err)
 	if err != nil {
 		judgement.New, judgement.Reason = slices.Clone(judgement.Old), err.Error()
+	} else if denied != nil {
+		judgement.Reason = "a restart would fail: " + denied.Error()
 	}
 	return judgement, err
+}
+
+// mayExecute says what the replica's user lacks to read or execute the file that is at the path now; nil: nothing, or it
+// cannot be seen.
+func mayExecute(process *replica.Process, path string) *vfs.DeniedError {
+	file, err := vfs.GuardedAt(path)
+	if err != nil {
+		return nil
+	}
+	file.Path = path
+	denied, _ := errors.AsType[*vfs.DeniedError](process.MayExecute(file))
+	return denied
 }
 
 // read reads the whole file and returns its header if every checksum

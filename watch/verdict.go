@@ -8,6 +8,7 @@ import (
 
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Verdict is what a replica makes of a binary: accepted, or upstream's name of
@@ -70,7 +71,7 @@ func verdictOf(err error) Verdict {
 		return VerdictNotSuperset
 	case errors.Is(err, fs.ErrNotExist):
 		return VerdictNotFound
-	case errors.Is(err, fs.ErrPermission):
+	case errors.Is(err, fs.ErrPermission), errors.As(err, new(*vfs.DeniedError)):
 		return VerdictAccessDenied
 	}
 	return VerdictUnreadable

@@ -144,6 +144,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return "look at what goes in: tbctl inspect FILE", nil
 
 	// What is installed, and what runs.
+	case *vfs.DeniedError:
+		return k.ofDenied(e), nil
 	case *install.RefusedError:
 		switch {
 		case errors.Is(e, install.ErrNotBinary):
@@ -345,6 +347,19 @@ func (k *Known) ofAttribute(err *fsatomic.AttributeError) string {
 		return root + "put a copy of it back, which may have another owner: tbctl install {target}-old {target} --allow-downgrade " + owner
 	}
 	return root + "say " + owner
+}
+
+// ofDenied is about a file that the user of a replica may not execute.
+func (k *Known) ofDenied(err *vfs.DeniedError) string {
+	switch {
+	case err.Right == vfs.RightSearch:
+		return "let that user pass: chmod " + err.Needs().String() + " " + shell.File(err.Of.Path)
+	case err.Of.ACL != nil:
+		return "let that user read and execute it: setfacl -m u:" + strconv.Itoa(err.User.UID) + ":rx {target}"
+	case k.Command == "install":
+		return "give it a mode with which that user may read and execute it: --mode " + err.Needs().String() + "; if it is installed already: chmod " + err.Needs().String() + " {target}"
+	}
+	return "let that user read and execute it, and do it again: chmod " + err.Needs().String() + " {target}"
 }
 
 // ofMode is about a mode that a file system does not keep. A replica needs no more than that its owner may
