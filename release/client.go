@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -232,7 +233,15 @@ var errNotRegular = errors.New("not a regular file")
 
 // readFileBounded reads a small file.
 func readFileBounded(name string, most int64) ([]byte, error) {
-	f, _, err := vfs.OpenFile(name, vfs.RegularOnly(errNotRegular))
+	f, _, err := vfs.OpenFile(name, func(mode fs.FileMode) error {
+		switch {
+		case mode.IsDir():
+			return vfs.ErrDirectory
+		case !mode.IsRegular():
+			return errNotRegular
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
 	}
