@@ -39,10 +39,16 @@ func (e *RememberedError) Class() fault.Class { return fault.Refused }
 
 // StillRunsError says that a replica runs from the target though the operator has said
 // that none does.
-type StillRunsError struct{ PID int }
+type StillRunsError struct {
+	PID    int
+	Unseen string // why it may be one that runs from the target; "": it is
+}
 
 // Error names the process.
 func (e *StillRunsError) Error() string {
+	if e.Unseen != "" {
+		return "--stopped, but " + e.Unseen
+	}
 	return fmt.Sprintf("--stopped, but process %d is a replica that runs from the target", e.PID)
 }
 

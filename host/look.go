@@ -177,6 +177,14 @@ func (r *Report) replicas(ctx context.Context, query Query) error {
 	if view.Skipped > 0 { // one of them may run what the next binary lacks, whoever's it is
 		r.Unseen = append(r.Unseen, replica.Unseen{Kind: replica.UnseenNoAnswer, Reason: SkippedText(view.Skipped)})
 	}
+	for _, unseen := range view.Unseen {
+		if unseen.Kind != replica.UnseenElsewhere || !query.Stopped {
+			continue
+		}
+		if err := r.against(query, &StillRunsError{PID: unseen.PID, Unseen: unseen.Reason}); err != nil {
+			return err
+		}
+	}
 	for index := range r.Processes { // also where one of them ends the look
 		if process := &r.Processes[index]; process.Counts() && process.Origin != replica.OriginClaimed {
 			r.remember(process)
@@ -279,7 +287,11 @@ func (r *Report) stopped(process *replica.Process, query Query) error {
 	if !query.Stopped || process.Origin == replica.OriginUnknown {
 		return nil
 	}
-	err := &StillRunsError{PID: process.PID}
+	return r.against(query, &StillRunsError{PID: process.PID})
+}
+
+// against is an error that speaks against the operator's word, or a warning while nothing is to be changed.
+func (r *Report) against(query Query, err *StillRunsError) error {
 	if query.Ahead {
 		r.warn("%v: stop it first", err)
 		return nil

@@ -291,3 +291,25 @@ func rewrite(t *testing.T, dataFile, release string) {
 		t.Fatal(err)
 	}
 }
+
+// The operator's word is held, too, against a replica that has the target's data file but runs from another path; a
+// copy of the target alone is another one.
+func TestLookStoppedElsewhere(t *testing.T) {
+	t.Parallel()
+	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	other, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	p := standin.Start(t, other, dataFile, standin.Options{})
+	query := host.Query{Target: binary, Stopped: true}
+	if _, err := host.Look(t.Context(), query); err != nil {
+		t.Errorf("of a copy: %v", err)
+	}
+	query.Remembered = []string{dataFile}
+	_, err := host.Look(t.Context(), query)
+	if runs, ok := errors.AsType[*host.StillRunsError](err); !ok || runs.PID != p.PID() || !strings.Contains(err.Error(), other) {
+		t.Errorf("with the target's data file: %v", err)
+	}
+	query.Ignore = []int{p.PID()}
+	if _, err := host.Look(t.Context(), query); err != nil {
+		t.Errorf("left out: %v", err)
+	}
+}

@@ -22,6 +22,7 @@ const (
 func (q *Query) Options() replica.Options {
 	options := q.Replicas
 	options.Users = slices.Concat(options.Users, owners(q.DataFiles, vfs.Stat), owners(q.Remembered, vfs.StatForeign))
+	options.DataFiles = slices.Concat(options.DataFiles, q.DataFiles, q.Remembered)
 	options.Ignore = slices.Concat(options.Ignore, q.Ignore)
 	return options
 }

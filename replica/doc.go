@@ -28,9 +28,15 @@
 //     must be a multiversion binary, or be in the pack of the target or of the file beside it.
 //  3. Anything else that calls itself like the target is [OriginClaimed], and no replica.
 //
-// The user counts, too. Root, this process's user, accounts of the system, the owners of the target
-// and of its directory, and those in [Options] are believed. Everyone else is a stranger,
-// who can read and execute the target, and so can make a process that looks like
+// A replica that runs from another file is another target's, whatever that file holds: a host may have several copies of
+// one release. Two things say that it may be the target's all the same: the file that it executes, or calls itself
+// by, has the target's size and time and is in a file system that may show the target (FUSE, overlay, one of a network), or
+// its data file is one of [Options].DataFiles. It is told in [View].Unseen, unless it is a stranger's.
+//
+// The user counts, too, as our user namespace has him, whichever the process is in. Root, this process's user, accounts
+// of the system, the owners of the target and of its directory, and those in [Options] are believed, and so is who has one
+// of those data files open to write: he could ruin it as well. Everyone else is a stranger, who
+// can read and execute the target, and so can make a process that looks like
 // a replica in all but one thing: what it executes is, or was, the target. For a stranger rule 2
 // asks for a memory file, too, that its release is one which the target or the file beside it
 // holds; his data file is read if it is his or he has it open; and of what he needs only

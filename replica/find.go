@@ -25,6 +25,10 @@ type Options struct {
 	// owners of data files that are known to belong to the target, for example.
 	Users []uint32
 
+	// DataFiles are known to belong to the target's replicas: a process that has one, but runs from elsewhere, is told
+	// in [View].Unseen, and one that runs from the target and has one open to write is believed, whoever started it.
+	DataFiles []string
+
 	// Ignore are processes that are left out, whatever they look like.
 	Ignore []int
 

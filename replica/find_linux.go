@@ -257,11 +257,20 @@ func (f *Finder) glanceOnce(place *place, pid int, strangers bool) (glance, erro
 	path, deleted := id.path()
 	command, none, err := entry.command()
 	seen.candidate = seen.executes || id.memory() || place.means(path) || place.named(command) ||
-		place.related(path) || place.related(command) || deleted && !entry.same("ns/mnt", place.mount)
+		place.related(path) || place.related(command) || f.hasData(place, entry) || deleted && !entry.same("ns/mnt", place.mount)
 	if !seen.candidate && (none || err != nil) {
 		return seen, errUnsettled
 	}
 	return seen, nil
+}
+
+// hasData reports whether a process is a replica, by its command line, of a data file that belongs to the target.
+func (f *Finder) hasData(place *place, entry *entry) bool {
+	if len(place.data) == 0 {
+		return false
+	}
+	args, _, err := entry.arguments()
+	return err == nil && args.starts() && place.hasName(args.positional)
 }
 
 // another reports whether a process that may not be looked into runs from another file of this host by its
@@ -292,10 +301,15 @@ func (f *Finder) looks(ctx context.Context, limits limits, place *place, candida
 		return err
 	}
 	var late, unanswered []int
+	elsewhere := 0
 	for index, candidate := range candidates {
 		switch {
 		case answered[index] && errors.Is(found[index].err, errUnanswered):
 			unanswered = append(unanswered, candidate.pid)
+		case answered[index] && isElsewhere(found[index].err):
+			if elsewhere++; elsewhere <= unseenMax {
+				view.Unseen = append(view.Unseen, Unseen{Kind: UnseenElsewhere, PID: candidate.pid, Reason: fmt.Sprintf("process %d %v", candidate.pid, found[index].err)})
+			}
 		case !answered[index], found[index].err != nil && !errors.Is(found[index].err, errGone):
 			if !candidate.stranger || candidate.executes || candidate.service {
 				late = append(late, candidate.pid)
@@ -307,11 +321,19 @@ func (f *Finder) looks(ctx context.Context, limits limits, place *place, candida
 			alive[found[index].key] = true
 		}
 	}
+	if more := elsewhere - unseenMax; more > 0 {
+		view.Unseen = append(view.Unseen, Unseen{Kind: UnseenElsewhere, Reason: fmt.Sprintf("%d more processes may be replicas of this target that run from elsewhere", more)})
+	}
 	slices.Sort(late)
 	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(limits))...)
 	slices.Sort(unanswered)
 	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, unanswered, "calls itself by a path that is not followed: "+errUnanswered.Error())...)
 	return nil
+}
+
+func isElsewhere(err error) bool {
+	_, elsewhere := errors.AsType[*elsewhereError](err)
+	return elsewhere
 }
 
 func sleep(ctx context.Context, pause time.Duration) error {

@@ -56,6 +56,11 @@ func help(what string) {
 	case "find": // a replica, as mallory or root
 		find(argument)
 		return
+	case "open": // a file, to read or to write
+		how, path, _ := strings.Cut(argument, " ")
+		if _, err := unix.Open(path, map[string]int{"read": unix.O_RDONLY, "write": unix.O_RDWR}[how], 0); err != nil {
+			panic(err)
+		}
 	case "files": // many memory files
 		for range 20 {
 			memoryFile(argument)

@@ -151,20 +151,23 @@ func (l *look) mayRead(file *pin) bool {
 // answers reports whether a file of the process is in a file system that is local, or that is mounted here, too, and
 // is no user's: that of a container's image is mounted by its engine.
 func (l *look) answers(fd int) bool {
-	id := mountOf(fd)
-	if id == "" {
-		return false
-	}
+	mounted := l.mountedAs(fd)
+	return slices.Contains(localKinds[:], mounted.kind) || !strings.HasPrefix(mounted.kind, "fuse") && l.place.devices[mounted.device]
+}
+
+// mountedAs is the mount of the process that a file is held in, zero if that is not known.
+func (l *look) mountedAs(fd int) mount {
 	if l.theirs == nil {
 		text, _ := l.entry.part("mountinfo", mountsMax)
 		l.theirs = parseMounts(text)
 	}
+	id := mountOf(fd)
 	for _, each := range l.theirs {
 		if each.id == id {
-			return slices.Contains(localKinds[:], each.kind) || !strings.HasPrefix(each.kind, "fuse") && l.place.devices[each.device]
+			return each
 		}
 	}
-	return false
+	return mount{}
 }
 
 // ours reports whether a file is held in a mount of our own mount namespace, in which only root mounts. What it leads

@@ -74,7 +74,7 @@ func (f *Finder) inspect(ctx context.Context, place *place, pid int, last bool) 
 	l := &look{Finder: f, ctx: ctx, place: place, entry: entry, id: id, key: executable{pid: pid, dev: id.dev, ino: id.ino}}
 	l.process = Process{PID: pid, Exe: id.link, Origin: OriginUnknown, Running: Running{Source: SourceNone}}
 	err = l.all(last)
-	if err == nil || errors.Is(err, errGone) {
+	if err == nil || isElsewhere(err) || errors.Is(err, errGone) {
 		// What was not found may have been there before it executed something, or after.
 		if now, failure := entry.identify(); failure != nil || now.inode != id.inode {
 			err = errUnsettled
@@ -100,6 +100,9 @@ func (l *look) all(last bool) error {
 	if process.Origin == OriginUnknown && l.id.err == nil {
 		if l.hidden != nil {
 			return l.hidden
+		}
+		if err := l.elsewhere(); err != nil {
+			return err
 		}
 		return errGone
 	}
@@ -158,6 +161,9 @@ func (l *look) replica() error {
 	headers := l.place.headers
 	opened, err := l.descriptors(data, &headers)
 	if data != nil {
+		if opened.writes && l.place.data[data.inode] != "" { // who may write it could do worse than to make a replica
+			l.process.Stranger = false
+		}
 		l.superblock(data, opened.data)
 	}
 	if l.process.Origin != OriginUnknown {

@@ -18,6 +18,10 @@ type place struct {
 	names [2]string // target and TARGET-old, absolute
 	paths [2]string // with symlinks resolved: what the kernel says in links
 	files [2]inode  // zero where there is none
+	infos [2]info   // what more is known of them
+	kinds [2]string // of the file systems that they are in
+
+	data map[inode]string // the data files that belong to the target
 
 	owner       uint32       // of the file at the target
 	guarded     *vfs.Guarded // who may use it; nil: not known
@@ -52,7 +56,7 @@ func (f *Finder) locate() (*place, error) {
 		}
 		p.names[index], p.paths[index] = absolute, resolve(absolute)
 		if found, err := statHere(p.paths[index]); err == nil {
-			p.files[index] = found.inode
+			p.files[index], p.infos[index] = found.inode, found
 			if index == 0 {
 				p.users, p.owner = append(p.users, found.uid), found.uid
 			}
@@ -60,6 +64,12 @@ func (f *Finder) locate() (*place, error) {
 	}
 	if found, err := statHere(filepath.Dir(p.paths[0])); err == nil {
 		p.users = append(p.users, found.uid)
+	}
+	p.data = make(map[inode]string)
+	for _, name := range f.options.DataFiles {
+		if found, err := statHere(name); err == nil && found.regular() {
+			p.data[found.inode] = name
+		}
 	}
 	p.users = slices.DeleteFunc(p.users, func(uid uint32) bool { return p.ids.Hides(int(uid)) }) // the number of many
 	return p, nil
@@ -115,6 +125,7 @@ func (p *place) read(mounts []mount) {
 		if p.files[index] == (inode{}) {
 			continue
 		}
+		p.kinds[index] = kindHere(mounts, path)
 		if header, err := headerHere(path); err == nil {
 			p.headers = append(p.headers, named{name: path, header: header})
 			p.held = append(p.held, header.Releases()...)
@@ -122,6 +133,32 @@ func (p *place) read(mounts []mount) {
 	}
 	slices.Sort(p.held)
 	p.held = slices.Compact(p.held)
+}
+
+// kindHere is the kind of the file system that a path of ours leads to.
+func kindHere(mounts []mount, path string) string {
+	held, err := pinHere(path)
+	if err != nil {
+		return ""
+	}
+	defer held.close()
+	id := mountOf(held.fd)
+	for _, each := range mounts {
+		if each.id == id {
+			return each.kind
+		}
+	}
+	return ""
+}
+
+// hasName reports whether a path ends as one of the target's data files does: in a container it may begin in another way.
+func (p *place) hasName(path string) bool {
+	for _, name := range p.data {
+		if filepath.Base(path) == filepath.Base(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // localKinds are the kinds of file systems that read from the machine itself, and ask no server.

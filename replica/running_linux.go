@@ -32,6 +32,7 @@ const (
 // opened is what the descriptors of a process tell, besides what it is armed with.
 type opened struct {
 	data    bool            // the data file is among them
+	writes  bool            // and is written through one; this and the former of a stranger's only
 	sockets map[uint64]bool // by their numbers
 	memory  time.Time       // when a memory file of a replica's was written last
 	hidden  int             // how many may be listed, and not followed
@@ -105,7 +106,9 @@ func (l *look) descriptor(directory int, name string, data *pin, opened *opened,
 	case err != nil:
 		return
 	case !memory:
-		opened.data = opened.data || found.inode == data.inode
+		if found.inode == data.inode {
+			opened.data, opened.writes = true, opened.writes || l.writesTo(name)
+		}
 		return
 	case !isMemory(memfdLink, found.inode), seen[found.inode]:
 		return
@@ -117,6 +120,21 @@ func (l *look) descriptor(directory int, name string, data *pin, opened *opened,
 	case count == memoryFilesMax+1:
 		l.process.unreadable("fd", fmt.Errorf("%w: more than %d memory files", ErrTooMany, memoryFilesMax))
 	}
+}
+
+// writesTo reports whether a descriptor of the process is one to write with.
+func (l *look) writesTo(name string) bool {
+	text, err := l.entry.text("fdinfo/" + name)
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(text) {
+		if value, ok := strings.CutPrefix(line, "flags:"); ok {
+			flags, err := strconv.ParseUint(strings.TrimSpace(value), 8, 32)
+			return err == nil && flags&unix.O_ACCMODE != unix.O_RDONLY
+		}
+	}
+	return false
 }
 
 // memoryFile reads a memory file that the process holds.

@@ -15,6 +15,7 @@ const (
 	UnseenNoProc    UnseenKind = "no-proc"       // there is no /proc
 	UnseenForbidden UnseenKind = "forbidden"     // a process may not be looked into
 	UnseenNoAnswer  UnseenKind = "no-answer"     // a process could not be looked at in time
+	UnseenElsewhere UnseenKind = "elsewhere"     // a replica runs from another path, and may be the target's
 )
 
 // Unseen is a reason why replicas may be there that were not seen.

@@ -32,6 +32,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -165,6 +166,9 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *host.UnknownReleaseError:
 		return "run it as root, or say which release runs: --running RELEASE" + ignoring(" --ignore-process "+strconv.Itoa(e.Process.PID)), nil
 	case *host.StillRunsError:
+		if e.Unseen != "" {
+			return "stop it, then run the same command again" + leaveOut([]replica.Unseen{{Kind: replica.UnseenElsewhere, PID: e.PID}}), nil
+		}
 		return "stop it, then run the same command again", nil
 	case *host.RememberedError:
 		return "run it as root, or say which release runs: --running RELEASE; if the file no longer belongs to a replica of {target}: --forget-data-file " + shell.File(e.Name), nil

@@ -54,7 +54,7 @@ func leaveOut(unseen []replica.Unseen) string {
 	const flagsMax = 5
 	flags := ""
 	for _, each := range unseen[:min(len(unseen), flagsMax)] {
-		if each.Kind == replica.UnseenForbidden && each.PID != 0 {
+		if (each.Kind == replica.UnseenForbidden || each.Kind == replica.UnseenElsewhere) && each.PID != 0 {
 			flags += fmt.Sprintf(" --ignore-process %d", each.PID)
 		}
 	}

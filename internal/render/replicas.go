@@ -22,6 +22,8 @@ func LookElsewhere(unseen []replica.Unseen, command string) string {
 		return "look as root, who sees every process: sudo " + command
 	case is(replica.UnseenNoProc):
 		return "look where /proc is mounted: " + command
+	case is(replica.UnseenElsewhere):
+		return "name the path that such a process runs from as the target"
 	case is(replica.UnseenNoAnswer):
 		return "look again when it answers: " + command
 	}
