@@ -156,9 +156,9 @@ func (s *sight) steady() bool {
 		}
 	}
 	since := s.track()
-	s.state.Stable, s.state.StableFor = since, AbortCalm
-	if len(s.state.Misses) > 0 || since < AbortCalm {
-		s.wait(nil, -1, ProblemNotStable, "it serves in one view for %s, and is to for %s before the next step", since, AbortCalm)
+	s.state.Stable, s.state.StableFor = since, s.options.Calm
+	if len(s.state.Misses) > 0 || since < s.options.Calm {
+		s.wait(nil, -1, ProblemNotStable, "it serves in one view for %s, and is to for %s before the next step", since, s.options.Calm)
 		return false
 	}
 	return true

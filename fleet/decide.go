@@ -47,7 +47,7 @@ type round struct {
 
 func newRound(in *Input) *round {
 	r := &round{in: in, plan: in.Plan, options: in.Options, at: map[[2]string]*Observation{}, working: map[[2]string]bool{}}
-	defaults := Options{Parallel: ParallelDefault, Stable: StableDefault, MinCopies: MinCopiesDefault, CheckpointOps: CheckpointOpsDefault}
+	defaults := Options{Parallel: ParallelDefault, Stable: StableDefault, MinCopies: MinCopiesDefault, CheckpointOps: CheckpointOpsDefault, Calm: AbortCalm}
 	if r.options.Parallel <= 0 {
 		r.options.Parallel = defaults.Parallel
 	}
@@ -59,6 +59,9 @@ func newRound(in *Input) *round {
 	}
 	if r.options.CheckpointOps == 0 {
 		r.options.CheckpointOps = defaults.CheckpointOps
+	}
+	if r.options.Calm <= 0 {
+		r.options.Calm = defaults.Calm
 	}
 	r.memory = Memory{
 		Last: in.Memory.Last, Looked: in.Memory.Looked, Fenced: in.Memory.Fenced,

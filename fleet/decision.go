@@ -55,6 +55,7 @@ type Options struct {
 	AcceptUnseen bool
 	// CheckpointOps is how many operations there are between two checkpoints; 0: 960, as upstream builds it.
 	CheckpointOps uint64
+	Calm          time.Duration // between two steps of an abort; 0: [AbortCalm]
 }
 
 // The defaults of [Options], and figures that are not the operator's to choose.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"time"
 	_ "unsafe" // for go:linkname
 )
 
@@ -12,6 +13,11 @@ var replicaNamespace string
 
 // This program runs on the hosts of package testhost too, which are namespaces: there nothing is outside of the first process's.
 func init() {
+	if text := os.Getenv("TESTING_PACE"); text != "" { // of this program alone
+		if look, err := time.ParseDuration(text); err == nil {
+			rolloutPace = pace{look, look}
+		}
+	}
 	if _, err := os.Stat("/run/tbctl-test-host"); err != nil {
 		return
 	}

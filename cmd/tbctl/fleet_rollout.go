@@ -227,6 +227,15 @@ var carryExits = []any{
 	exitBusy, "another process works on a target", exitUnknown, "which file is at a target is not known", exitFenced, "another run or a newer plan has a host",
 }
 
+// pace is how fast a rollout goes; 0: as the libraries have it.
+type pace struct {
+	look time.Duration // from one look to the next
+	calm time.Duration // between two steps of an abort
+}
+
+// rolloutPace is another one in tests alone.
+var rolloutPace pace
+
 // carrying is what a command does with a plan.
 type carrying struct {
 	goal  fleet.Goal
@@ -264,8 +273,8 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	defer sessions.Close()
 	options := rollout.Options{
 		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host,
-		Holder:  fleet.Holder{ID: newRunID(), Who: whoAmI(), Since: time.Now().UTC().Truncate(time.Second)},
-		Rules:   fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies},
+		Holder: fleet.Holder{ID: newRunID(), Who: whoAmI(), Since: time.Now().UTC().Truncate(time.Second)},
+		Rules:  fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies, Calm: rolloutPace.calm}, Interval: rolloutPace.look,
 		Journal: &rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()},
 	}
 	if do.prove != nil {

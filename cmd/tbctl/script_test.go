@@ -26,8 +26,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(cleaned{m}, map[string]func(){"tbctl": main})
+	testscript.Main(cleaned{m}, programs)
 }
+
+// programs are what this test program is besides, by the name that it is called by.
+var programs = map[string]func(){"tbctl": main}
 
 // cleaned removes the fixtures after the tests, and keeps them from this host's own history: the
 // flags that are not given come from the environment of the process.

@@ -295,7 +295,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "the next previous file is put back before the cluster is calm", file: "fleet/abort.go",
-		old: `if len(s.state.Misses) > 0 || since < AbortCalm {`, new: `if len(s.state.Misses) > 0 {`,
+		old: `if len(s.state.Misses) > 0 || since < s.options.Calm {`, new: `if len(s.state.Misses) > 0 {`,
 		tests: "./fleet ^TestDecideAbort$",
 	},
 	{
