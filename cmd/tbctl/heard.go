@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"syscall"
+	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/hints"
@@ -14,6 +16,29 @@ import (
 // errNotHeard says that what tbctl prints reaches nobody any more, as when ssh lost its
 // connection.
 var errNotHeard = errors.New("its reader is gone, as when the connection is lost")
+
+// whileRead returns a context that ends with EPIPE when the reader of standard output is gone: where there is nothing to print
+// nothing else tells.
+func (a *app) whileRead(parent context.Context) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	go func() {
+		ticker := time.NewTicker(readEvery)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			if term.ReaderLost(a.std.out) {
+				cancel(syscall.EPIPE)
+			}
+			select {
+			case <-ctx.Done():
+			case <-ticker.C:
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}
+
+// readEvery is the time between two looks at whether somebody reads.
+const readEvery = time.Second
 
 // heard refuses to change anything after standard output or standard error lost its
 // reader: the operator has seen the command fail by then.

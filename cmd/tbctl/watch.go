@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
@@ -96,9 +97,11 @@ func (c *watchCmd) Run(a *app) error {
 		a.note("nothing is installed at %s yet: waiting for it", path)
 	}
 	a.warnAll(host.Ignored(a.ctx, query))
-	ctx, cancel := a.ctx, func() {}
+	ctx, stop := a.whileRead(a.ctx)
+	defer stop()
+	cancel := func() {}
 	if c.Timeout != nil {
-		ctx, cancel = context.WithTimeout(a.ctx, *c.Timeout)
+		ctx, cancel = context.WithTimeout(ctx, *c.Timeout)
 	}
 	defer cancel()
 	options := watch.Options{Interval: c.Interval, Running: c.Running, Replicas: query.Options()}
@@ -117,6 +120,9 @@ func (c *watchCmd) Run(a *app) error {
 		each = nil // the answer alone
 	}
 	outcome, err := watch.Until(ctx, path, condition, options, each)
+	if err != nil && errors.Is(context.Cause(ctx), syscall.EPIPE) {
+		return a.lostResult(syscall.EPIPE)
+	}
 	a.emit(outcome, func(out *term.Stream) {
 		if outcome.Met {
 			out.Printf("%s %s\n", out.Styles().Good.Render("met:"), condition)
@@ -132,6 +138,8 @@ func (c *watchCmd) follow(ctx context.Context, a *app, path string, options watc
 			switch cause := interrupt.Cause(a.ctx); {
 			case cause != nil:
 				return cause
+			case errors.Is(context.Cause(ctx), syscall.EPIPE):
+				return a.lostResult(syscall.EPIPE)
 			case errors.Is(err, context.DeadlineExceeded):
 				return nil
 			}

@@ -82,6 +82,9 @@ func binaryEventText(out *term.Stream, event watch.Event) term.Block {
 		text += ", releases_bundled " + Releases(event.New)
 	}
 	lines := []string{text}
+	if event.First && len(event.Replicas) == 0 {
+		lines = append(lines, "             no replica that counts is seen to run from it: what comes is told when it comes")
+	}
 	for _, judgement := range event.Replicas {
 		text := fmt.Sprintf("             replica %d", judgement.PID)
 		if judgement.Running != 0 {
