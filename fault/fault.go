@@ -12,6 +12,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 )
 
 // Class is what an error means. Its text is the kind in a JSON document.
@@ -71,6 +72,20 @@ func Of(err error) Class {
 		return Failed
 	}
 	return said
+}
+
+// worst are the classes, the worst first.
+var worst = []Class{Unknown, Fenced, Rejected, Refused, Failed, Busy, Interrupted, Usage, None}
+
+// Worst is the class by which that of several hosts is told: what is not known on one is worse than what was refused on
+// another. Of none it is None.
+func Worst(classes ...Class) Class {
+	for _, class := range worst {
+		if slices.Contains(classes, class) {
+			return class
+		}
+	}
+	return None
 }
 
 // All returns an error and all that it wraps, the outermost first, in the order in which [errors.Is] looks.

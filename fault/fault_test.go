@@ -119,3 +119,25 @@ func TestClasses(t *testing.T) {
 		seen[class] = true
 	}
 }
+
+// TestWorst: of several hosts the class that must be known first is told.
+func TestWorst(t *testing.T) {
+	t.Parallel()
+	for _, class := range append(fault.Classes(), fault.None) {
+		if got := fault.Worst(class); got != class {
+			t.Errorf("of %q alone: %q", class, got)
+		}
+		if got := fault.Worst(class, fault.Unknown); got != fault.Unknown {
+			t.Errorf("of %q and unknown: %q", class, got)
+		}
+		if got := fault.Worst(fault.None, class); got != class {
+			t.Errorf("of none and %q: %q", class, got)
+		}
+	}
+	if got := fault.Worst(); got != fault.None {
+		t.Errorf("of nothing: %q", got)
+	}
+	if got := fault.Worst(fault.Usage, fault.Busy, fault.Failed, fault.Refused, fault.Rejected, fault.Fenced); got != fault.Fenced {
+		t.Errorf("of many: %q", got)
+	}
+}

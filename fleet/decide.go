@@ -266,7 +266,7 @@ func (r *round) end() Decision {
 	}
 	d.Done = !going || r.memory.Fenced != nil || r.in.Deadline
 	if d.Done {
-		d.Class = worst(classes)
+		d.Class = fault.Worst(classes...)
 	}
 	return *d
 }
@@ -283,16 +283,6 @@ func (s *sight) deadline() Problem {
 	p := s.problem(nil, -1, ProblemDeadline, "the time that the run may take is over: %s", text)
 	p.Hint = "run the same command again"
 	return p
-}
-
-// worst is the class that a run over many hosts ends with.
-func worst(classes []fault.Class) fault.Class {
-	for _, class := range []fault.Class{fault.Unknown, fault.Fenced, fault.Rejected, fault.Refused, fault.Failed, fault.Busy, fault.Interrupted, fault.Usage} {
-		if slices.Contains(classes, class) {
-			return class
-		}
-	}
-	return fault.None
 }
 
 // act decides what is done with the clusters.

@@ -36,7 +36,7 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 		return r.failed(err)
 	}
 	if err := r.stillFenced(); err != nil {
-		return fmt.Errorf("install: %w", err)
+		return r.failed(err)
 	}
 	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.request.DropOld})
 	return r.swapped(ctx, committed, err)

@@ -18,9 +18,9 @@ import (
 // operation has the lock, Claim waits for so long; so what began before it has ended when it
 // returns, or is refused at its swap.
 //
-// Errors: a [*fleet.FencedError] of [fleet.Claim], one that wraps [fleet.ErrFence], [*fsatomic.BusyError], [*UnknownFenceError], [*StateError], or the
+// Errors: a [*fleet.FencedError] of [fleet.Claim], one that wraps [fleet.ErrFence], [*durable.BusyError], [*UnknownFenceError], [*StateError], or the
 // operating system's. On error the stored fence is what it was, unless it is an
-// [*fsatomic.SyncError]: then it may be the new one.
+// [*durable.SyncError]: then it may be the new one.
 func (in *Installer) Claim(ctx context.Context, name string, offered fleet.Fence, takeOver bool, wait time.Duration) (fleet.Fence, *fsatomic.Session, error) {
 	if err := offered.Check(); err != nil {
 		return fleet.Fence{}, nil, fmt.Errorf("claim: %w", err)

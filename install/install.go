@@ -164,8 +164,11 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 		return r.already()
 	case r.hindered != nil: // it could have been the installed file, and is not
 		return r.hindered
-	case r.fenced(r.state.Fence) != nil:
-		return fmt.Errorf("install: %w", r.fenced(r.state.Fence))
+	}
+	if err := r.fenced(r.state.Fence); err != nil {
+		return fmt.Errorf("install: %w", err)
+	}
+	switch {
 	}
 	r.warnUnread()
 	switch {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/depot"
-	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
@@ -138,15 +137,5 @@ func TestCollect(t *testing.T) {
 	}
 	if len(words) != len(want) || len(asked) != 1 {
 		t.Errorf("%q, and tb0 was asked %d times", words, len(asked))
-	}
-}
-
-func TestWorse(t *testing.T) {
-	t.Parallel()
-	order := []fault.Class{fault.Unknown, fault.Fenced, fault.Rejected, fault.Refused, fault.Failed, fault.Busy, fault.None}
-	for index := range order[1:] {
-		if a, b := order[index], order[index+1]; rollout.Worse(a, b) != a || rollout.Worse(b, a) != a {
-			t.Errorf("%s and %s: %s, %s", a, b, rollout.Worse(a, b), rollout.Worse(b, a))
-		}
 	}
 }

@@ -200,9 +200,9 @@ func verdict(checked *host.Checked) (unanswered []string, err error) {
 		case verify.Failed:
 			against = append(against, text)
 			if check.Question == host.QuestionFile || check.Question == host.QuestionVouched {
-				class = Worse(class, fault.Rejected)
+				class = fault.Worst(class, fault.Rejected)
 			} else {
-				class = Worse(class, fault.Refused)
+				class = fault.Worst(class, fault.Refused)
 			}
 		default:
 			unanswered = append(unanswered, text)

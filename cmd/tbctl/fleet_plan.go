@@ -186,7 +186,7 @@ func problemsError(problems []fleet.Problem, what string) error {
 	worst, count := fault.None, 0
 	for index := range problems {
 		if class := problems[index].Class(); class != fault.None {
-			worst, count = rollout.Worse(worst, class), count+1
+			worst, count = fault.Worst(worst, class), count+1
 		}
 	}
 	if count == 0 {

@@ -24,7 +24,7 @@ import (
 )
 
 type installCmd struct {
-	Source string `arg:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, or - for standard input."`
+	Source string `arg:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, sha256:HEX or store:RELEASE of the store, or - for standard input."`
 	Target string `arg:"" optional:"" env:"TBCTL_TARGET" help:"Where to install (${target})."`
 
 	DryRun bool          `short:"n" help:"Fetch and check everything and print the plan, but change nothing."`

@@ -46,7 +46,7 @@ func IsName(text string) bool {
 
 // Digest is the SHA-256 in sha256:HEX. The error is of class usage.
 func Digest(text string) (string, error) {
-	digest, err := release.ParseSHA256(strings.TrimPrefix(text, PrefixDigest))
+	digest, err := release.ParseSHA256(text)
 	if err != nil {
 		return "", fault.New(fault.Usage, fmt.Sprintf("%.80q is not %s and 64 hexadecimal digits", text, PrefixDigest))
 	}
@@ -56,7 +56,7 @@ func Digest(text string) (string, error) {
 // Resolve says which artifact of the store a text means: sha256:HEX, or store:RELEASE for the platform of the options.
 // What its receipts say vouches for it, as strongly as what they name, if nobody else can have written them; so does
 // the digest, where it is what names it. Errors match [release.ErrNotFound], [release.ErrTag] or [release.ErrOption], or are
-// an [*AmbiguousError], of class usage, or the depot's.
+// an [*AmbiguousError], those of [Digest], or the depot's.
 func Resolve(ctx context.Context, d *depot.Depot, text string, options release.Options) (release.Artifact, error) {
 	var item Item
 	about := release.About{Source: release.SourceStore}

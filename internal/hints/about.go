@@ -21,7 +21,7 @@ type Known struct {
 
 // makesFile reports whether the command writes an ordinary file, which is no target.
 func (k *Known) makesFile() bool {
-	return slices.Contains([]string{"download", "extract", "pack"}, k.Command)
+	return slices.Contains([]string{"download", "extract", "pack", "man", "fleet plan", "fleet report", "store import"}, k.Command)
 }
 
 // About is what a command line is about. Hints repeat its names, so that they can
