@@ -273,21 +273,26 @@ func (d *draft) host(p *place) {
 	}
 }
 
-// sharing finds targets that two clusters, or two names of one host, have.
+// sharing finds targets that two clusters, or two names of one host, have. Two containers of one machine are two hosts whose
+// targets are in two directories, whatever their paths are.
 func (d *draft) sharing(p *place) {
-	const who = "%s has the same target %s"
-	for _, key := range [][2]string{{"name " + p.host.Name, p.Target}, {"boot " + p.Boot, p.Target}} {
-		if key[0] == "boot " {
-			continue // it cannot be seen
-		}
+	keys := [][2]string{{"name " + p.host.Name, p.Target}}
+	switch {
+	case p.Boot == "": // which machine it is cannot be seen
+	case p.Place != "":
+		keys = append(keys, [2]string{"boot " + p.Boot, "place " + p.Place})
+	default:
+		keys = append(keys, [2]string{"boot " + p.Boot + " " + p.Machine, p.Target})
+	}
+	for _, key := range keys {
 		if other, ok := d.targets[key]; ok {
-			d.problem(p, -1, ProblemSharedTarget, "", who, other, p.Target)
+			d.problem(p, -1, ProblemSharedTarget, "", "%s has the same target %s", other, p.Target)
 			return
 		}
 	}
-	other := fmt.Sprintf("%s of %s", p.host.Name, d.name)
-	d.targets[[2]string{"name " + p.host.Name, p.Target}] = other
-	d.targets[[2]string{"boot " + p.Boot, p.Target}] = other
+	for _, key := range keys {
+		d.targets[key] = fmt.Sprintf("%s of %s", p.host.Name, d.name)
+	}
 }
 
 func (d *draft) room(p *place) {

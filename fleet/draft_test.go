@@ -98,19 +98,29 @@ func TestDraftProblems(t *testing.T) {
 		change func(w *world)
 		want   string
 	}{
-		"nothing":                      {func(w *world) {}, ""},
-		"a host that was not asked":    {func(w *world) { w.observations = w.observations[:2] }, "missing-replica unseen"},
-		"a host that does not answer":  {func(w *world) { w.observations[2].Problem = &Problem{Reason: "no-connection", Message: "no route"} }, "missing-replica no-connection"},
-		"a host with no reason why":    {func(w *world) { w.observations[2].Problem = &Problem{Message: "no route"} }, "missing-replica unseen"},
-		"hidden replicas":              {func(w *world) { w.observations[1].Blind = []string{"process 9 may not be looked into"} }, "hidden-replicas"},
-		"a forgotten host":             {func(w *world) { w.inventory.Clusters[0].Hosts = w.inventory.Clusters[0].Hosts[:2] }, "missing-replica"},
-		"another cluster":              {func(w *world) { replica(w, 2).Cluster = "0d" }, "foreign-cluster missing-replica"},
-		"a data file unread":           {func(w *world) { *replica(w, 2) = Replica{PID: 7, Index: -1, Polls: true, State: "running"} }, "data-file missing-replica release-unknown"},
-		"a replica twice":              {func(w *world) { replica(w, 2).Index = 1 }, "missing-replica replica-twice"},
-		"counts that differ":           {func(w *world) { replica(w, 0).Count = 2 }, "count-differs"},
-		"no replica":                   {func(w *world) { w.observations[2].Replicas = nil }, "missing-replica no-replica"},
-		"no file":                      {func(w *world) { w.observations[2].Installed = nil }, "nothing-installed"},
-		"one host by two names":        {func(w *world) { w.observations[2].Boot = w.observations[1].Boot }, "shared-target"},
+		"nothing":                     {func(w *world) {}, ""},
+		"a host that was not asked":   {func(w *world) { w.observations = w.observations[:2] }, "missing-replica unseen"},
+		"a host that does not answer": {func(w *world) { w.observations[2].Problem = &Problem{Reason: "no-connection", Message: "no route"} }, "missing-replica no-connection"},
+		"a host with no reason why":   {func(w *world) { w.observations[2].Problem = &Problem{Message: "no route"} }, "missing-replica unseen"},
+		"hidden replicas":             {func(w *world) { w.observations[1].Blind = []string{"process 9 may not be looked into"} }, "hidden-replicas"},
+		"a forgotten host":            {func(w *world) { w.inventory.Clusters[0].Hosts = w.inventory.Clusters[0].Hosts[:2] }, "missing-replica"},
+		"another cluster":             {func(w *world) { replica(w, 2).Cluster = "0d" }, "foreign-cluster missing-replica"},
+		"a data file unread":          {func(w *world) { *replica(w, 2) = Replica{PID: 7, Index: -1, Polls: true, State: "running"} }, "data-file missing-replica release-unknown"},
+		"a replica twice":             {func(w *world) { replica(w, 2).Index = 1 }, "missing-replica replica-twice"},
+		"counts that differ":          {func(w *world) { replica(w, 0).Count = 2 }, "count-differs"},
+		"no replica":                  {func(w *world) { w.observations[2].Replicas = nil }, "missing-replica no-replica"},
+		"no file":                     {func(w *world) { w.observations[2].Installed = nil }, "nothing-installed"},
+		"one host by two names": {func(w *world) {
+			w.observations[2].Boot, w.observations[2].Machine = w.observations[1].Boot, w.observations[1].Machine
+		}, "shared-target"},
+		"two containers of one machine": {func(w *world) {
+			w.observations[2].Boot = w.observations[1].Boot
+			w.observations[1].Place, w.observations[2].Place = "40:2:tb", "41:2:tb"
+		}, ""},
+		"two containers with one file": {func(w *world) {
+			w.observations[2].Boot = w.observations[1].Boot
+			w.observations[1].Place, w.observations[2].Place = "40:2:tb", "40:2:tb"
+		}, "shared-target"},
 		"a clone's machine id":         {func(w *world) { w.observations[2].Machine = w.observations[1].Machine }, ""},
 		"no boot id":                   {func(w *world) { w.observations[2].Boot, w.observations[1].Boot = "", "" }, ""},
 		"no room":                      {func(w *world) { w.observations[2].Room = 30 << 20 }, "no-room"},

@@ -33,6 +33,9 @@ type Observation struct {
 	Room      int64     // bytes that are free where the target is; -1: not known
 	StoreRoom int64     // bytes that are free where its store is; -1: not known
 
+	// Place tells the target from all others that hosts with the same Boot have; "": not known.
+	Place string
+
 	// Blind are the reasons why there may be replicas besides, in words. With any of them, a replica that
 	// is not among Replicas cannot be said not to be there.
 	Blind    []string

@@ -115,7 +115,7 @@ func (h *Host) Close() error {
 
 func (h *Host) report(w http.ResponseWriter, r *http.Request) {
 	shown, err := h.reports.get(r.Context(), func(ctx context.Context) ([]byte, error) {
-		shown, err := report.NewHost(ctx, h.Installer, h.Version, h.Targets)
+		shown, err := report.NewHost(ctx, h.Installer, h.Version, h.Store.Dir(), h.Targets)
 		if err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
@@ -24,6 +25,8 @@ type Host struct {
 	Platform multiversion.Platform `json:"platform"`
 	Time     time.Time             `json:"time"` // by the host's clock, for people
 	Targets  []HostTarget          `json:"targets"`
+
+	StoreRoom *int64 `json:"store_room"` // bytes that are free where its store is; nil: that cannot be seen
 }
 
 // HostTarget is one target of a host.
@@ -32,13 +35,16 @@ type HostTarget struct {
 	Status   *Status  `json:"status"`  // null: it could not be looked at, and Problem says why
 	Problem  string   `json:"problem"` // "": none; beside a status: not all could be looked at, or the installed file is no multiversion binary
 	Warnings []string `json:"warnings"`
+
+	Room  *int64 `json:"room"`  // bytes that are free where it is; nil: that cannot be seen
+	Place string `json:"place"` // of the same text with the same Boot, whichever host shows it, is the same target; "": that cannot be seen
 }
 
-// NewHost looks at this host, and changes nothing.
-func NewHost(ctx context.Context, in *install.Installer, version string, targets []string) (*Host, error) {
+// NewHost looks at this host, whose store is in a directory, and changes nothing.
+func NewHost(ctx context.Context, in *install.Installer, version, store string, targets []string) (*Host, error) {
 	h := &Host{
 		Version: HostVersion, Machine: firstLine("/etc/machine-id"), Boot: firstLine("/proc/sys/kernel/random/boot_id"), Tbctl: version,
-		Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Time: time.Now().UTC(),
+		Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Time: time.Now().UTC(), StoreRoom: roomOf(in.FS, store),
 	}
 	var err error
 	if h.Name, err = os.Hostname(); err != nil {
@@ -57,6 +63,9 @@ func NewHost(ctx context.Context, in *install.Installer, version string, targets
 		}
 		if status != nil {
 			target.Status, target.Warnings = status, status.Warnings
+			if path := status.Target.Path; path != "" {
+				target.Room, target.Place = roomOf(in.FS, filepath.Dir(path)), placeOf(in.FS, path)
+			}
 		}
 		h.Targets = append(h.Targets, target)
 	}

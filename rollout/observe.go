@@ -19,7 +19,7 @@ func Observe(name string, shown *report.Host) []fleet.Observation {
 		target := &shown.Targets[index]
 		o := fleet.Observation{
 			Host: name, Target: target.Path, Machine: shown.Machine, Boot: shown.Boot, Tbctl: shown.Tbctl, Platform: shown.Platform,
-			Room: -1, StoreRoom: -1,
+			Room: known(target.Room), StoreRoom: known(shown.StoreRoom), Place: target.Place,
 		}
 		if target.Status == nil {
 			o.Problem = problem(name, target.Problem)
@@ -29,6 +29,14 @@ func Observe(name string, shown *report.Host) []fleet.Observation {
 		observations = append(observations, o)
 	}
 	return observations
+}
+
+// known is a figure, or -1.
+func known(figure *int64) int64 {
+	if figure == nil {
+		return -1
+	}
+	return *figure
 }
 
 // Unseen is the observation of a host that could not be asked.

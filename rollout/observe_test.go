@@ -49,14 +49,15 @@ func TestObserve(t *testing.T) {
 		},
 	}
 	hidden := &report.Status{Target: fsatomic.Target{Path: "/b"}, Hidden: []string{"/b"}, LockObserved: true}
-	shown := rollout.Observe("tb2", &report.Host{Machine: "m", Boot: "b", Tbctl: "v", Platform: multiversion.PlatformX86_64Linux, Targets: []report.HostTarget{
-		{Path: "/a", Status: status}, {Path: "/b", Status: hidden}, {Path: "/c", Problem: "it is a directory"},
+	room, storeRoom := int64(5), int64(6)
+	shown := rollout.Observe("tb2", &report.Host{StoreRoom: &storeRoom, Machine: "m", Boot: "b", Tbctl: "v", Platform: multiversion.PlatformX86_64Linux, Targets: []report.HostTarget{
+		{Path: "/a", Status: status, Room: &room, Place: "1:2:a"}, {Path: "/b", Status: hidden}, {Path: "/c", Problem: "it is a directory"},
 	}})
 	if len(shown) != 3 {
 		t.Fatalf("%+v", shown)
 	}
 	first := shown[0]
-	if first.Host != "tb2" || first.Target != "/a" || first.Problem != nil || first.Machine != "m" || first.Boot != "b" || first.Tbctl != "v" || first.Room != -1 || first.StoreRoom != -1 ||
+	if first.Host != "tb2" || first.Target != "/a" || first.Problem != nil || first.Machine != "m" || first.Boot != "b" || first.Tbctl != "v" || first.Room != 5 || first.StoreRoom != 6 || first.Place != "1:2:a" || shown[1].Room != -1 ||
 		first.Installed == nil || first.Installed.SHA256 != "sha256:"+strings.Repeat("7", 64) || first.Fence == nil || !first.Alive || len(first.Blind) != 0 || first.Stored || first.Checked {
 		t.Errorf("%+v", first)
 	}

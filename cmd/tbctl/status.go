@@ -93,7 +93,11 @@ func (c *statusCmd) metrics(a *app) error {
 			targets[index] = path
 		}
 	}
-	shown, err := report.NewHost(a.ctx, a.installer(), readVersion().Version, slices.Compact(slices.Sorted(slices.Values(targets))))
+	store, err := filepath.Abs(a.storeDir(""))
+	if err != nil {
+		return err
+	}
+	shown, err := report.NewHost(a.ctx, a.installer(), readVersion().Version, store, slices.Compact(slices.Sorted(slices.Values(targets))))
 	if err != nil {
 		return err
 	}
