@@ -31,6 +31,7 @@ const (
 	recordWait      = 3 * time.Second // for another writer: nothing depends on the journal
 	countersSizeMax = 64 << 10
 	countersMode    = vfs.Mode(0o600)
+	stateDirMode    = vfs.Mode(0o755)
 )
 
 // Request is what a host is asked for.
@@ -111,6 +112,28 @@ func (c *Counters) add(other Counters) {
 	c.Lost += other.Lost
 	c.StableAgain += other.StableAgain
 	c.Runs += other.Runs
+}
+
+// since is what was counted after another count of the same run.
+func (c *Counters) since(before Counters) Counters {
+	left := newCounters()
+	for key, count := range c.Requests {
+		left.Requests[key] = count - before.Requests[key]
+	}
+	for key, count := range c.Failed {
+		left.Failed[key] = count - before.Failed[key]
+	}
+	for key, count := range c.Classes {
+		left.Classes[key] = count - before.Classes[key]
+	}
+	left.BytesSent = c.BytesSent - before.BytesSent
+	left.BytesCopied = c.BytesCopied - before.BytesCopied
+	left.BytesHad = c.BytesHad - before.BytesHad
+	left.Looks = c.Looks - before.Looks
+	left.Lost = c.Lost - before.Lost
+	left.StableAgain = c.StableAgain - before.StableAgain
+	left.Runs = c.Runs - before.Runs
+	return left
 }
 
 // Journal is the log of the requests of rollouts, and their counters. Nothing is decided by it. The nil Journal
@@ -204,12 +227,15 @@ func (j *Journal) Lifetime() (Counters, error) {
 	return total, err
 }
 
-// count adds a run's counters to those of all runs.
+// count adds what a run counted to the counters of all runs.
 func (j *Journal) count(run Counters) {
 	if j == nil {
 		return
 	}
 	total, err := j.Lifetime()
+	if err == nil {
+		err = durable.MkdirAll(j.FS, j.Dir, stateDirMode)
+	}
 	if err == nil {
 		total.add(run)
 		err = durable.WriteFile(j.FS, j.CountersPath(), countersMode, true, func(w io.Writer) error {

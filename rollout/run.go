@@ -25,6 +25,7 @@ const (
 	// looksMax is how many hosts are looked at at the same time.
 	looksMax = 64
 
+	saveAfter   = 10 * time.Second      // what is counted is kept, also where nothing is done
 	pauseMin    = 20 * time.Millisecond // between two looks, whatever happens
 	actionLimit = 10 * time.Minute      // of everything but sending an artifact
 	sendLimit   = time.Hour
@@ -104,6 +105,8 @@ type machine struct {
 
 	mu       sync.Mutex // for what requests count
 	counters Counters
+	saved    Counters      // those that are in the counters of all runs already
+	savedAt  time.Duration // from the beginning
 }
 
 // pending is a look at a host that is under way.
@@ -135,7 +138,7 @@ func Run(ctx context.Context, options Options) (*report.Rollout, error) {
 		}
 	}
 	err := m.loop()
-	m.Journal.count(m.counters)
+	m.save()
 	return m.report(), err
 }
 
@@ -156,6 +159,10 @@ func (m *machine) loop() error {
 			m.epoch = fleet.NextEpoch(m.Plan, m.ID, m.observations())
 		}
 		m.decide(elapsed)
+		if len(m.last.Actions) > 0 || elapsed-m.savedAt >= saveAfter {
+			m.savedAt = elapsed
+			m.save()
+		}
 		for _, action := range m.last.Actions {
 			m.begin(action)
 		}
@@ -166,6 +173,16 @@ func (m *machine) loop() error {
 			return err
 		}
 	}
+}
+
+// save adds what was counted since the last time to the counters of all runs: a run that is killed has counted too.
+func (m *machine) save() {
+	m.mu.Lock()
+	now := newCounters()
+	now.add(m.counters)
+	m.mu.Unlock()
+	m.Journal.count(now.since(m.saved))
+	m.saved = now
 }
 
 // lingers says that a run which may change nothing any more goes on showing.

@@ -262,6 +262,35 @@ func TestRunKilled(t *testing.T) {
 	}
 }
 
+// What a run has counted is kept while it goes on: one that is killed has counted too, and one that ends has counted each once.
+func TestRunCountsSoon(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 3)
+		options := f.options(f.plan(t), fleet.GoalPromote, "ana")
+		options.Run = true
+		options.Journal = &rollout.Journal{FS: memfs.New(memfs.Options{}), Dir: "/state"}
+		var during rollout.Counters
+		f.hosts["tb2.c0"].after = func(request rollout.Request) error {
+			var err error
+			if request == rollout.RequestSwap { // which is the last one
+				during, err = options.Journal.Lifetime()
+			}
+			return err
+		}
+		if _, err := rollout.Run(t.Context(), options); err != nil {
+			t.Fatal(err)
+		}
+		total, err := options.Journal.Lifetime()
+		if err != nil || total.Runs != 1 || total.Requests[rollout.RequestSwap] != 3 || total.Requests[rollout.RequestSend] != 3 {
+			t.Errorf("at its end: %+v, %v", total, err)
+		}
+		if during.Runs != 1 || during.Requests[rollout.RequestSwap] != 2 || during.Requests[rollout.RequestSend] != 3 || during.Looks == 0 || during.Looks >= total.Looks {
+			t.Errorf("at the last swap: %+v", during)
+		}
+	})
+}
+
 // A run that another one took over from changes nothing more, and ends as one that is fenced.
 func TestRunFenced(t *testing.T) {
 	t.Parallel()
