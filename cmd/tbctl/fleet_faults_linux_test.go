@@ -27,7 +27,6 @@ import (
 
 const (
 	faultHosts = 3
-	faultPace  = "300ms"
 	faultSame  = 12 // times that the same command is run at most until it is done
 )
 
@@ -108,7 +107,7 @@ func (w *faultWorld) run(args ...string) ([]byte, int) {
 	w.t.Helper()
 	args = append(append([]string{"fleet"}, args...), "--fleet", filepath.Join(w.dir, "fleet.toml"), "--state-dir", filepath.Join(w.dir, "controller"))
 	command := exec.CommandContext(w.t.Context(), "tbctl", args...)
-	command.Env = append(os.Environ(), "TESTING_PACE="+faultPace)
+	command.Env = quick()
 	var output, errs bytes.Buffer
 	command.Stdout, command.Stderr = &output, &errs
 	command.WaitDelay = time.Second

@@ -176,6 +176,7 @@ func (f *liveFleet) started(words string, args ...string) *exec.Cmd {
 	f.t.Helper()
 	args = append(args, "--fleet", f.inventory, "--state-dir", filepath.Join(filepath.Dir(f.inventory), "state"))
 	command := exec.Command(f.program, append([]string{"fleet"}, args...)...)
+	command.Env = quick()
 	output, err := command.StdoutPipe()
 	if err == nil {
 		err = command.Start()
@@ -281,7 +282,7 @@ func TestFleetPromoteAsks(t *testing.T) {
 	}{{"yes", 2, "0.17.7"}, {"0.17.8", 0, "0.17.8"}} {
 		control, terminal := newTerminal(t)
 		command := exec.Command(f.program, "fleet", "promote", file, "ledger", "--stable", "100ms", "--fleet", f.inventory, "--state-dir", filepath.Join(filepath.Dir(f.inventory), "state"))
-		command.Env = append(os.Environ(), "TERM=xterm")
+		command.Env = append(quick(), "TERM=xterm")
 		command.Stdin, command.Stdout, command.Stderr = terminal, terminal, terminal
 		if err := command.Start(); err != nil {
 			t.Fatal(err)
