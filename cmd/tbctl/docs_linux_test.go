@@ -203,11 +203,7 @@ func (s *sandbox) env() []string {
 		"TBCTL_CACHE_DIR=" + s.path("cache"), "TBCTL_CONFIG=" + s.path("here/etc/tbctl/config.toml"),
 		"TBCTL_GITHUB_URL=" + s.world.url + "/github", "TBCTL_API_URL=" + s.world.url + "/api", "COLUMNS=160",
 	}
-	docs, err := filepath.Abs("../../docs")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return append(env, "DOCS="+docs)
+	return append(env, "TESTING_PACE=300ms")
 }
 
 // run prepares a block, runs it, and compares.
@@ -310,6 +306,16 @@ func (s *sandbox) start(host string) {
 	s.replicas = append(s.replicas, replica)
 }
 
+// member does as start does, for a replica of a cluster whose replicas decide together when they upgrade.
+func (s *sandbox) member(host string, index, count int, addresses string) {
+	s.t.Helper()
+	target, data := s.path(host, "usr/local/bin/tigerbeetle"), s.path(host, "var/lib/tigerbeetle/0_0.tigerbeetle")
+	if output, err := exec.Command(target, "format", "--cluster=7", fmt.Sprintf("--replica=%d", index), fmt.Sprintf("--replica-count=%d", count), data).CombinedOutput(); err != nil {
+		s.t.Fatalf("format: %v\n%s", err, output)
+	}
+	s.replicas = append(s.replicas, standin.Start(s.t, target, data, standin.Options{Upgrade: "cluster", Args: []string{"--addresses=" + addresses}}))
+}
+
 // docsStaging starts an installation that does not end, and waits until it stages: its standard
 // input, which it holds open itself, has the beginning of a release and no end.
 const docsStaging = `rm -f $S/open; mkfifo $S/open
@@ -332,6 +338,15 @@ func (s *sandbox) setup(name string) {
 			s.host(host)
 			s.install(host, "0.17.7")
 			s.start(host)
+		}
+	case "fleet": // three hosts with a replica of one cluster each
+		const count = 3
+		addresses := standin.Addresses(count)
+		for index := range count {
+			host := fmt.Sprintf("tb%d", index)
+			s.host(host)
+			s.install(host, "0.17.7")
+			s.member(host, index, count, addresses)
 		}
 	case "plain": // an executable without multiversion sections, such as 0.15.3
 		writeDoc(s.t, target, standin.Executable(s.t, 0x000f0300), 0o755)
