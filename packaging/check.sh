@@ -37,6 +37,7 @@ two=$scratch/elsewhere/two/dist/release
 
 step "the same bytes"
 cmp "$one/tbctl_linux_amd64_v1/tbctl" "$two/tbctl_linux_amd64_v1/tbctl"
+cmp "$one/tbctl-engines_linux_amd64_v1/tbctl-engines" "$two/tbctl-engines_linux_amd64_v1/tbctl-engines"
 diff "$one/SHA256SUMS" "$two/SHA256SUMS"
 (cd "$one" && sha256sum --check SHA256SUMS)
 cat "$one/SHA256SUMS"
@@ -46,6 +47,10 @@ archive=$(echo "$one"/tbctl_*_linux_amd64.tar.gz)
 tar -tzf "$archive" >"$scratch/list"
 for name in tbctl LICENSE THIRD_PARTY_LICENSES README.md man/tbctl.1 man/tbctl-install.1 completions/tbctl.bash completions/tbctl.fish completions/_tbctl; do
   grep -qx "$name" "$scratch/list" || fail "$archive has no $name"
+done
+tar -tzf "$(echo "$one"/tbctl-engines_*_linux_amd64.tar.gz)" >"$scratch/list"
+for name in tbctl-engines LICENSE THIRD_PARTY_LICENSES README.md; do
+  grep -qx "$name" "$scratch/list" || fail "the archive of tbctl-engines has no $name"
 done
 if command -v readelf >/dev/null 2>&1; then
   readelf --program-headers "$one/tbctl_linux_amd64_v1/tbctl" >"$scratch/headers"
@@ -69,6 +74,9 @@ installed=yes
 dpkg --install --path-include='/usr/share/man/*' --path-include='/usr/share/doc/*' "$package" >/dev/null
 /usr/bin/tbctl version
 cmp THIRD_PARTY_LICENSES /usr/share/doc/tbctl/THIRD_PARTY_LICENSES
+[ ! -e /usr/bin/tbctl-engines ] || fail "the package tbctl brings tbctl-engines"
+dpkg --info "$(echo "$one"/tbctl-engines_*_linux_"$(dpkg --print-architecture)".deb)" >"$scratch/info"
+grep -q '^ Package: tbctl-engines$' "$scratch/info" || fail "there is no package tbctl-engines"
 if command -v man >/dev/null 2>&1; then
   man -w tbctl tbctl-install
   man tbctl-install >"$scratch/page" 2>&1
