@@ -76,7 +76,7 @@ const KindImport = "import"
 
 // Receipt says who vouched for an artifact, or where it came from.
 type Receipt struct {
-	Kind   string    `json:"kind"`   // [KindImport], or what vouched: sha256, sha256sums, github-digest, minisign
+	Kind   string    `json:"kind"`   // [KindImport], or what vouched: sha256, sha256sums, github-digest, minisign, oci-manifest
 	By     string    `json:"by"`     // the digest or the key that vouched; "" of an import
 	Source string    `json:"source"` // where the artifact came from
 	Who    string    `json:"who"`    // user and machine that brought it

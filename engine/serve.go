@@ -24,6 +24,9 @@ type Session struct {
 	// OpenState opens the state at a place.
 	OpenState func(ctx context.Context, where string) (state.Store, error)
 
+	// Registry speaks with registries of OCI artifacts.
+	Registry Registry
+
 	mu    sync.Mutex
 	store state.Store
 	holds map[string]chan struct{} // by id; closed to end one
@@ -70,6 +73,7 @@ func (s *Session) Serve(ctx context.Context, in io.ReadCloser, out io.Writer) er
 		}
 	})
 	mux.HandleFunc("POST "+pathHold, s.hold)
+	s.registry(mux)
 	err := remote.Serve(ctx, in, out, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := mux.Handler(r); known == "" {
 			reply(w, nil, fault.New(fault.Usage, "this "+Name+", "+s.Version+", does not know the request"))

@@ -24,7 +24,8 @@ const (
 	SourceURL       SourceKind = "url"       // an explicit URL
 	SourceFile      SourceKind = "file"      // an explicit path
 	SourceStdin     SourceKind = "stdin"
-	SourceStore     SourceKind = "store" // an artifact of this host's store, see package shelf
+	SourceStore     SourceKind = "store"    // an artifact of this host's store, see package shelf
+	SourceRegistry  SourceKind = "registry" // a registry of OCI artifacts, see package engine
 )
 
 // An About says what an artifact is called, and where it is.
@@ -117,7 +118,7 @@ func (a Artifact) Compare(platform multiversion.Platform, current multiversion.R
 // Near reports whether the bytes are on this host, or are sent to it.
 func (a Artifact) Near() bool {
 	_, far := a.source.(*webSource)
-	return !far
+	return !far && a.Source != SourceRegistry
 }
 
 // begin prepares an operation with the artifact, which net.end ends. It refuses one that Resolve did not make.

@@ -76,6 +76,7 @@ const (
 	EvidenceSums         EvidenceKind = "sha256sums"    // the file SHA256SUMS beside the asset
 	EvidenceGitHubDigest EvidenceKind = "github-digest" // what GitHub's API says of the asset
 	EvidenceMinisign     EvidenceKind = "minisign"      // ASSET.minisig beside the asset
+	EvidenceManifest     EvidenceKind = "oci-manifest"  // the manifest of a registry
 )
 
 // A Status is what became of a piece of evidence.
@@ -200,7 +201,7 @@ func (a *Artifact) vouchers() []Voucher {
 	if a.options.SHA256 != "" {
 		all = append(all, knownDigest(a.options.SHA256))
 	}
-	if a.Source != SourceGitHub && a.Source != SourceStdin { // upstream publishes no sums
+	if a.Source != SourceGitHub && a.Source != SourceStdin && a.Source != SourceRegistry { // upstream publishes no sums
 		all = append(all, sumsBeside{})
 	}
 	if a.options.AskGitHub || a.wantsGitHubDigest() {

@@ -28,11 +28,7 @@ func (a *app) sharedState(flags fleetFlags, list *fleet.Inventory) (state.Store,
 		}
 		return state.OpenFiles(vfs.OS(), dir), nil
 	case strings.HasPrefix(where, "etcd://"):
-		path, err := engine.Find()
-		var started *engine.Engine
-		if err == nil {
-			started, err = engine.Start(a.ctx, path)
-		}
+		started, err := a.startEngine()
 		if err != nil {
 			return nil, err
 		}
@@ -40,6 +36,15 @@ func (a *app) sharedState(flags fleetFlags, list *fleet.Inventory) (state.Store,
 	default:
 		return nil, usage("in etcd: --state etcd://HOST:2379,HOST:2379/tbctl; of this machine alone: --state files", "the state of the controllers is to be %q, which is neither files nor in etcd", where)
 	}
+}
+
+// startEngine starts tbctl-engines.
+func (a *app) startEngine() (*engine.Engine, error) {
+	path, err := engine.Find()
+	if err != nil {
+		return nil, err
+	}
+	return engine.Start(a.ctx, path)
 }
 
 // hold holds what a plan changes, and returns the context of the run and what ends it.

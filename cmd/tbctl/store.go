@@ -23,6 +23,7 @@ type storeCmd struct {
 	List   storeListCmd   `cmd:"" help:"Show which artifacts there are, and who vouched for them."`
 	Verify storeVerifyCmd `cmd:"" help:"Read artifacts as a whole, and set aside what has changed."`
 	Prune  storePruneCmd  `cmd:"" help:"Remove the artifacts that nothing on this host needs."`
+	Push   storePushCmd   `cmd:"" help:"Bring an artifact of the store into a registry."`
 	Serve  storeServeCmd  `cmd:"" help:"Give the artifacts to other hosts over HTTP, to be read only."`
 }
 
@@ -45,8 +46,9 @@ func (a *app) storeDir(named string) string {
 }
 
 type storeImportCmd struct {
-	Source string      `arg:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, or - for standard input."`
-	From   sourceFlags `embed:""`
+	Source   string        `arg:"" optional:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, or - for standard input."`
+	Registry registryFlags `embed:""`
+	From     sourceFlags   `embed:""`
 }
 
 // Help is the long help text.
@@ -56,11 +58,15 @@ gives it a name there: its SHA-256. What vouched for it is kept beside it. What 
 store already, as --sha256, SHA256SUMS or the record of an earlier import tells, is
 not fetched again.
 
+From a registry it comes by way of tbctl-engines. A tag means what it names now; that is noted with
+its digest. With @sha256:HEX the digest vouches for what comes.
+
 Examples:
 
   tbctl store import 0.17.8
   tbctl store import ./tigerbeetle-x86_64-linux.zip --require digest
   tbctl store import 0.17.8 --platform aarch64-linux --mirror https://mirror.internal
+  tbctl store import --from oci://registry.internal/tigerbeetle:0.17.8
 ` + exitHelp(exitRejected, "the file is not whole, not trusted or not what was asked for; nothing was stored",
 		exitUnknown, "whether it is stored durably is not known: run \"tbctl store verify\"")
 }
@@ -80,7 +86,18 @@ func (c *storeImportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	artifact, imported, err := c.From.importTo(a, store, c.Source)
+	var artifact release.Artifact
+	var imported shelf.Imports
+	switch from := c.Registry.From; {
+	case (c.Source == "") == (from == ""):
+		return usage("tbctl store import 0.17.8, or tbctl store import --from oci://HOST/REPOSITORY:TAG", "either a source is named or --from")
+	case from == "" && c.Registry.PlainHTTP:
+		return usage("tbctl store import --from oci://HOST/REPOSITORY:TAG --plain-http", "--plain-http is of --from, which is not there")
+	case from == "":
+		artifact, imported, err = c.From.importTo(a, store, c.Source)
+	default:
+		artifact, imported, err = c.From.importRegistry(a, store, c.Registry)
+	}
 	if err != nil {
 		return err
 	}
@@ -106,10 +123,16 @@ func (s *sourceFlags) importTo(a *app, store *depot.Depot, source string) (relea
 	if err != nil {
 		return artifact, shelf.Imports{}, err
 	}
+	imported, err := s.importArtifact(a, store, artifact)
+	return artifact, imported, err
+}
+
+// importArtifact fetches, verifies and stores.
+func (s *sourceFlags) importArtifact(a *app, store *depot.Depot, artifact release.Artifact) (shelf.Imports, error) {
 	a.adviseTag(artifact)
 	key, err := release.ReadPublicKey(s.PublicKey)
 	if err != nil {
-		return artifact, shelf.Imports{}, err
+		return shelf.Imports{}, err
 	}
 	imported, err := shelf.Import(a.ctx, store, shelf.Importing{
 		Artifact: artifact, Source: artifact.Absolute(), SizeHint: fetch.SizeHint(artifact), Who: whoAmI(), PublicKey: key,
@@ -119,7 +142,7 @@ func (s *sourceFlags) importTo(a *app, store *depot.Depot, source string) (relea
 		Judge: judge(artifact, artifact.Place()),
 	})
 	a.progress.Done()
-	return artifact, imported, err
+	return imported, err
 }
 
 // whoAmI is user and machine, for a receipt.

@@ -216,7 +216,7 @@ func (r *receipts) Ask(context.Context, *release.Artifact) []release.Claim {
 		release.EvidenceMinisign: r.options.PublicKey != "", release.EvidenceGitHubDigest: r.options.AskGitHub && !r.named,
 	}
 	key := release.PublicKeyLine(r.options.PublicKey)
-	for _, kind := range []release.EvidenceKind{release.EvidenceSHA256, release.EvidenceSums, release.EvidenceGitHubDigest, release.EvidenceMinisign} {
+	for _, kind := range []release.EvidenceKind{release.EvidenceSHA256, release.EvidenceSums, release.EvidenceGitHubDigest, release.EvidenceManifest, release.EvidenceMinisign} {
 		claim := r.claim(kind, release.RequireDigest)
 		if kind == release.EvidenceMinisign {
 			claim.Strength = release.RequireSignature

@@ -1,4 +1,5 @@
-// Tbctl-engines is for machines that control rollouts: it keeps the state that they share in etcd. tbctl starts it and speaks with it;
+// Tbctl-engines is for machines that control rollouts: it keeps the state that they share in etcd, and
+// releases in registries. tbctl starts it and speaks with it;
 // nobody else needs to.
 package main
 
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/engines/etcd"
+	"github.com/tbctl/tbctl/engines/oci"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/state"
 )
@@ -24,7 +26,8 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
 const usage = `usage: tbctl-engines session | version
 
-It is started by tbctl, where the inventory's state is etcd://HOST:PORT,…/PREFIX.
+It is started by tbctl, where the inventory's state is etcd://HOST:PORT,…/PREFIX,
+and for store push and store import --from oci://HOST/REPOSITORY.
 session speaks HTTP/2 on standard input and output.
 `
 
@@ -43,7 +46,7 @@ func run(args []string, in io.ReadCloser, out, errs io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	session := &engine.Session{Version: buildVersion, OpenState: openState}
+	session := &engine.Session{Version: buildVersion, OpenState: openState, Registry: oci.Registries{Version: buildVersion}}
 	if err := session.Serve(ctx, in, out); err != nil {
 		fmt.Fprintf(errs, "%s: error: %v\n", engine.Name, err)
 		return 1

@@ -270,6 +270,8 @@ func EvidenceName(kind release.EvidenceKind) string {
 		return "GitHub's digest"
 	case release.EvidenceMinisign:
 		return "the minisign signature"
+	case release.EvidenceManifest:
+		return "the registry's manifest"
 	}
 	return ""
 }

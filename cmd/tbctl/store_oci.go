@@ -1,0 +1,178 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/engine"
+	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
+)
+
+// registryFlags say where a registry's artifact is.
+type registryFlags struct {
+	From      string `placeholder:"oci://HOST/REPOSITORY[:TAG][@sha256:HEX]" help:"Get it from a registry, in place of a source."`
+	PlainHTTP bool   `name:"plain-http" help:"Speak with the registry without TLS."`
+}
+
+// importRegistry imports what a registry has.
+func (s *sourceFlags) importRegistry(a *app, store *depot.Depot, from registryFlags) (release.Artifact, shelf.Imports, error) {
+	options, err := s.options(a)
+	if err != nil {
+		return release.Artifact{}, shelf.Imports{}, err
+	}
+	if options.Platform == "" {
+		if options.Platform, err = release.HostPlatform(); err != nil {
+			return release.Artifact{}, shelf.Imports{}, err
+		}
+	}
+	ref, err := reference(from.From, options.Platform, from.PlainHTTP, options.CAFile)
+	if err != nil {
+		return release.Artifact{}, shelf.Imports{}, err
+	}
+	registry, err := a.startEngine()
+	if err != nil {
+		return release.Artifact{}, shelf.Imports{}, err
+	}
+	defer registry.Close()
+	found, err := registry.Resolve(a.ctx, ref)
+	if err != nil {
+		return release.Artifact{}, shelf.Imports{}, err
+	}
+	artifact, err := registry.Artifact(ref, found, options)
+	if err != nil {
+		return artifact, shelf.Imports{}, err
+	}
+	imported, err := s.importArtifact(a, store, artifact)
+	return artifact, imported, err
+}
+
+// reference checks a reference as far as it can be checked here.
+func reference(where string, platform multiversion.Platform, plain bool, caFile string) (ref engine.Reference, err error) {
+	if !engine.IsOCI(where) {
+		return ref, usage("write it as "+engine.SchemeOCI+"HOST/REPOSITORY:TAG", "%q does not name a registry", where)
+	}
+	if caFile != "" {
+		if caFile, err = filepath.Abs(caFile); err != nil {
+			return ref, err
+		}
+	}
+	return engine.Reference{Where: where, Platform: string(platform), PlainHTTP: plain, CAFile: caFile}, nil
+}
+
+type storePushCmd struct {
+	Artifact string `arg:"" help:"sha256:HEX or store:RELEASE of the store."`
+	Where    string `arg:"" help:"oci://HOST/REPOSITORY[:TAG]; without a tag it is the release."`
+
+	PlainHTTP bool                  `name:"plain-http" help:"Speak with the registry without TLS."`
+	CAFile    string                `name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
+	Platform  multiversion.Platform `placeholder:"PLATFORM" env:"TBCTL_PLATFORM" help:"With store:RELEASE: x86_64-linux, aarch64-linux, x86_64-windows or universal-macos; otherwise this host's."`
+	Store     storeFlags            `embed:""`
+}
+
+// Help is the long help text.
+func (c *storePushCmd) Help() string {
+	return `Reads the artifact as a whole, and brings it into a registry of OCI artifacts, by way of
+tbctl-engines: the bare executable as a blob, whose digest is that of the artifact, and who
+vouched for it here beside it. The tag names a list of platforms; those of others stay as
+they are. A tag that names something else is refused.
+
+Who may write there is known from docker's own configuration: docker login, podman login.
+
+Examples:
+
+  tbctl store push store:0.17.8 oci://registry.internal/tigerbeetle
+  tbctl store push sha256:73aa… oci://registry.internal/tigerbeetle:stable
+` + exitHelp(exitRejected, "the artifact has changed in the store; nothing was pushed", exitRefused, "the tag names something that tbctl did not push")
+}
+
+// storePushed is the result of the command.
+type storePushed struct {
+	Store    string                `json:"store"` // its directory
+	SHA256   string                `json:"sha256"`
+	Release  multiversion.Release  `json:"release"`
+	Platform multiversion.Platform `json:"platform"`
+	engine.Pushed
+}
+
+// Run pushes.
+func (c *storePushCmd) Run(a *app) error {
+	store, err := a.depot(c.Store.Store)
+	if err != nil {
+		return err
+	}
+	source := sourceFlags{Place: placeFlags{Platform: c.Platform}, Store: c.Store}
+	if !shelf.IsName(c.Artifact) {
+		return usage("see what there is: tbctl store list", "%q is neither sha256:HEX nor store:RELEASE", c.Artifact)
+	}
+	artifact, err := source.resolve(a, c.Artifact)
+	if err != nil {
+		return err
+	}
+	digest, err := shelf.Digest(artifact.Location)
+	if err != nil {
+		return err
+	}
+	stored, err := store.Stat(digest)
+	if err != nil {
+		return err
+	}
+	item := shelf.Describe(store, stored)
+	if item.Problem != "" {
+		return rejected("look at it: tbctl store verify "+shelf.PrefixDigest+digest, fmt.Errorf("%s%s: %s", shelf.PrefixDigest, digest, item.Problem))
+	}
+	ref, err := reference(c.Where, item.Platform, c.PlainHTTP, c.CAFile)
+	if err != nil {
+		return err
+	}
+	a.progress.Start("reading the artifact", -1)
+	err = store.Check(a.ctx, digest)
+	a.progress.Done()
+	if err != nil {
+		return err
+	}
+	receipts, err := json.Marshal(item.Receipts)
+	if err != nil {
+		return err
+	}
+	registry, err := a.startEngine()
+	if err != nil {
+		return err
+	}
+	defer registry.Close()
+	a.progress.Start("pushing", -1)
+	result := storePushed{Store: store.Dir(), SHA256: digest, Release: item.Release, Platform: item.Platform}
+	result.Pushed, err = registry.Push(a.ctx, engine.Push{
+		Reference: ref, Path: store.Path(digest), Blob: engine.Blob{SHA256: digest, Size: item.Size}, Version: string(item.Tag()),
+		Source: importedFrom(&item), Created: item.Stored.UTC().Format(time.RFC3339), Receipts: receipts,
+	})
+	a.progress.Done()
+	if err != nil {
+		return err
+	}
+	a.emit(result, func(out *term.Stream) {
+		done := "pushed:"
+		if result.Already {
+			done = "ok, the executable was there:"
+		}
+		out.Printf("%s %s\n", out.Styles().Good.Render(done), term.Printable(result.Place))
+		render.Fields(out, [][2]string{{"release", fmt.Sprintf("%s for %s", item.Release, item.Platform)}, {"next", "tbctl store import --from " + shell.File(result.Place)}})
+	})
+	return nil
+}
+
+// importedFrom is where an artifact came from, where that is a place on the network.
+func importedFrom(item *shelf.Item) string {
+	if receipt := shelf.Imported(&item.Artifact); receipt != nil && strings.HasPrefix(receipt.Source, "https://") {
+		return receipt.Source
+	}
+	return ""
+}

@@ -1,0 +1,385 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/engine"
+	"github.com/tbctl/tbctl/engines/oci"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+const (
+	user, password = "ann", "a password"
+	registryTries  = 5 // at ports that another process takes first
+)
+
+// registry is Debian's docker-registry.
+type registry struct {
+	dir     string
+	address string
+	ca      string // file
+	trust   *x509.CertPool
+	login   string // directory of docker's configuration
+}
+
+// startRegistry starts one that wants a password, by TLS of a test's own authority or without TLS.
+func startRegistry(t *testing.T, secure bool) *registry {
+	t.Helper()
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		t.Skipf("skipped: it needs Debian's docker-registry: %v", err)
+	}
+	r := &registry{dir: t.TempDir(), trust: x509.NewCertPool()}
+	r.login = filepath.Join(r.dir, "login")
+	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.write(t, "htpasswd", user+":"+string(hash)+"\n")
+	certificates := ""
+	if secure {
+		r.ca = r.certify(t)
+		certificates = fmt.Sprintf("  tls:\n    certificate: %s/cert.pem\n    key: %s/key.pem\n", r.dir, r.dir)
+	}
+	for range registryTries {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.address = listener.Addr().String()
+		listener.Close()
+		r.write(t, "config.yml", fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s/data\nhttp:\n  addr: %s\n%sauth:\n  htpasswd:\n    realm: test\n    path: %s/htpasswd\n",
+			r.dir, r.address, certificates, r.dir))
+		command := exec.Command(program, "serve", filepath.Join(r.dir, "config.yml"))
+		command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+		var said bytes.Buffer
+		command.Stdout, command.Stderr = &said, &said
+		if err := command.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan struct{})
+		go func() {
+			command.Wait() // what it said tells why
+			close(ended)
+		}()
+		t.Cleanup(func() {
+			command.Process.Kill()
+			<-ended
+		})
+		if r.serves(ended) {
+			auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
+			r.write(t, "login/config.json", fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, r.address, auth))
+			return r
+		}
+		if !strings.Contains(said.String(), "address already in use") {
+			t.Fatalf("docker-registry ended:\n%s", &said)
+		}
+	}
+	t.Fatal("no free port")
+	return nil
+}
+
+// serves waits until it takes connections, or has ended.
+func (r *registry) serves(ended chan struct{}) bool {
+	for {
+		conn, err := net.Dial("tcp", r.address)
+		if err == nil {
+			conn.Close()
+			return true
+		}
+		select {
+		case <-ended:
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (r *registry) write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(r.dir, name)
+	err := os.MkdirAll(filepath.Dir(path), 0o755)
+	if err == nil {
+		err = os.WriteFile(path, []byte(text), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// certify makes an authority and the registry's certificate.
+func (r *registry) certify(t *testing.T) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	r.trust.AppendCertsFromPEM(text)
+	r.write(t, "key.pem", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})))
+	r.write(t, "trusted/ca.crt", string(text))
+	return r.write(t, "cert.pem", string(text))
+}
+
+func (r *registry) reference(rest string, platform multiversion.Platform) engine.Reference {
+	return engine.Reference{Where: engine.SchemeOCI + r.address + "/" + rest, Platform: string(platform), CAFile: r.ca, PlainHTTP: r.ca == ""}
+}
+
+// speak starts the program, with the password or without.
+func (r *registry) speak(t *testing.T, known bool) *engine.Engine {
+	t.Helper()
+	login := r.login
+	if !known {
+		login = t.TempDir()
+	}
+	started, err := engine.Start(t.Context(), script(t, "env", "DOCKER_CONFIG="+login))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { started.Close() })
+	return started
+}
+
+// binary is a release, in a file.
+type binary struct {
+	data   []byte
+	path   string
+	digest string
+}
+
+func newBinary(t *testing.T, platform multiversion.Platform) *binary {
+	t.Helper()
+	b := &binary{path: filepath.Join(t.TempDir(), "tigerbeetle")}
+	b.data = testbin.Build(t, testbin.Spec{Platform: platform, Current: multiversion.NewRelease(0, 17, 8), Past: []testbin.Past{{Release: multiversion.NewRelease(0, 17, 7)}}})
+	sum := sha256.Sum256(b.data)
+	b.digest = hex.EncodeToString(sum[:])
+	if err := os.WriteFile(b.path, b.data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func (b *binary) push(ref engine.Reference) engine.Push {
+	return engine.Push{
+		Reference: ref, Path: b.path, Blob: engine.Blob{SHA256: b.digest, Size: int64(len(b.data))}, Version: "0.17.8",
+		Created: "2026-01-02T03:04:05Z", Source: "https://example.com/release", Receipts: []byte("[]"),
+	}
+}
+
+// bring imports what a reference names.
+func bring(ctx context.Context, t *testing.T, from *engine.Engine, ref engine.Reference, d *depot.Depot, options release.Options) (shelf.Imports, error) {
+	t.Helper()
+	options.Platform = multiversion.Platform(ref.Platform)
+	found, err := from.Resolve(ctx, ref)
+	if err != nil {
+		return shelf.Imports{}, err
+	}
+	artifact, err := from.Artifact(ref, found, options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return shelf.Import(ctx, d, shelf.Importing{Artifact: artifact, Source: artifact.Location, Who: "ann@host", Judge: func(report verify.Report) error {
+		if !report.Ok {
+			return fault.New(fault.Rejected, report.Diagnosis)
+		}
+		return nil
+	}})
+}
+
+const linux, arm = multiversion.PlatformX86_64Linux, multiversion.PlatformAArch64Linux
+
+// TestRegistry holds that what was pushed comes back byte for byte, for each platform, by its tag and by its digest, and that others' programs read it.
+func TestRegistry(t *testing.T) {
+	t.Parallel()
+	r := startRegistry(t, true)
+	known := r.speak(t, true)
+	files := map[multiversion.Platform]*binary{linux: newBinary(t, linux), arm: newBinary(t, arm)}
+	if _, err := r.speak(t, false).Push(t.Context(), files[linux].push(r.reference("tb", linux))); err == nil || !strings.Contains(err.Error(), oci.ErrDenied.Error()) {
+		t.Errorf("without a password: %v", err)
+	}
+	var pushed engine.Pushed
+	for _, platform := range []multiversion.Platform{linux, arm, linux} {
+		var err error
+		if pushed, err = known.Push(t.Context(), files[platform].push(r.reference("tb", platform))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !pushed.Already {
+		t.Error("what was there was pushed again")
+	}
+	for platform, file := range files {
+		for where, kind := range map[string]release.EvidenceKind{"tb:0.17.8": release.EvidenceManifest, "tb@" + pushed.Index: release.EvidenceSHA256} {
+			d := depot.Open(vfs.OS(), t.TempDir())
+			for round := range 2 {
+				result, err := bring(t.Context(), t, known, r.reference(where, platform), d, release.Options{Require: release.RequireDigest})
+				if err != nil || result.Artifact.SHA256 != file.digest || result.Already != (round > 0) || round > 0 && result.Fetched.BytesFetched > 0 {
+					t.Fatalf("%s for %s, round %d: %v, %+v", where, platform, round, err, result)
+				}
+				receipts := result.Artifact.Receipts
+				if len(receipts) != 2 || receipts[0].Kind != string(kind) || receipts[1].Source != pushed.Place || receipts[1].Tag != "0.17.8" {
+					t.Errorf("%s for %s: %+v", where, platform, receipts)
+				}
+			}
+			if got, err := os.ReadFile(d.Path(file.digest)); err != nil || !bytes.Equal(got, file.data) {
+				t.Errorf("%s for %s: %d bytes, %v", where, platform, len(got), err)
+			}
+		}
+	}
+	for where, class := range map[string]fault.Class{"tb:none": fault.Failed, "tb@sha256:" + files[linux].digest: fault.Failed, "TB": fault.Usage, "tb@sha256:12": fault.Usage} {
+		if _, err := known.Resolve(t.Context(), r.reference(where, linux)); fault.Of(err) != class {
+			t.Errorf("%s: %v", where, err)
+		}
+	}
+	if _, err := known.Resolve(t.Context(), r.reference("tb:0.17.8", multiversion.PlatformX86_64Windows)); err == nil || !strings.Contains(err.Error(), "x86_64-windows") {
+		t.Errorf("a platform that is not there: %v", err)
+	}
+	untrusted := r.reference("tb:0.17.8", linux)
+	untrusted.CAFile = ""
+	if _, err := known.Resolve(t.Context(), untrusted); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("an unknown authority: %v", err)
+	}
+
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: r.trust}}}
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+r.address+"/v2/tb/blobs/sha256:"+files[linux].digest, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetBasicAuth(user, password)
+	request.Header.Set("Range", "bytes=5-14")
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	if got, err := io.ReadAll(response.Body); err != nil || response.StatusCode != http.StatusPartialContent || !bytes.Equal(got, files[linux].data[5:15]) {
+		t.Errorf("a part of the blob: status %d, %q, %v", response.StatusCode, got, err)
+	}
+	if _, err := exec.LookPath("skopeo"); err != nil {
+		t.Skipf("skipped: the rest needs Debian's skopeo: %v", err)
+	}
+	skopeo := func(words ...string) string {
+		command := exec.CommandContext(t.Context(), "skopeo", words...)
+		var said bytes.Buffer
+		command.Stderr = &said
+		output, err := command.Output()
+		if err != nil {
+			t.Errorf("skopeo %q: %v\n%s", words, err, &said)
+		}
+		return string(output)
+	}
+	trusted := filepath.Join(r.dir, "trusted")
+	for place, want := range map[string]string{":0.17.8": pushed.Manifest, "@" + pushed.Manifest: files[linux].digest} {
+		if output := skopeo("inspect", "--raw", "--creds", user+":"+password, "--cert-dir", trusted, "docker://"+r.address+"/tb"+place); !strings.Contains(output, want) || !strings.Contains(output, oci.ArtifactType) {
+			t.Errorf("skopeo inspect --raw %s: %s", place, output)
+		}
+	}
+	skopeo("copy", "--all", "--src-creds", user+":"+password, "--dest-creds", user+":"+password, "--src-cert-dir", trusted, "--dest-cert-dir", trusted,
+		"docker://"+r.address+"/tb:0.17.8", "docker://"+r.address+"/copy:1")
+	if copied, err := known.Resolve(t.Context(), r.reference("copy:1", linux)); err != nil || copied.Blob.SHA256 != files[linux].digest {
+		t.Errorf("what skopeo copied: %+v, %v", copied, err)
+	}
+}
+
+// TestTampered holds that a blob that was changed in the registry is refused, by its name, and that nothing of it is stored or kept.
+func TestTampered(t *testing.T) {
+	t.Parallel()
+	r := startRegistry(t, false)
+	known, file := r.speak(t, true), newBinary(t, linux)
+	secure := r.reference("tb:0.17.8", linux)
+	secure.PlainHTTP = false
+	if _, err := known.Push(t.Context(), file.push(secure)); err == nil {
+		t.Error("it was pushed without TLS, and nobody asked for that")
+	}
+	if _, err := known.Push(t.Context(), file.push(r.reference("tb", linux))); err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Clone(file.data)
+	changed[len(changed)/2] ^= 1
+	r.write(t, "data/docker/registry/v2/blobs/sha256/"+file.digest[:2]+"/"+file.digest+"/data", string(changed))
+	cache := t.TempDir()
+	d := depot.Open(vfs.OS(), t.TempDir())
+	_, err := bring(t.Context(), t, known, r.reference("tb:0.17.8", linux), d, release.Options{CacheDir: cache})
+	if fault.Of(err) != fault.Rejected || !strings.Contains(err.Error(), file.digest) {
+		t.Errorf("%v", err)
+	}
+	if items, err := shelf.List(t.Context(), d); err != nil || len(items) != 0 {
+		t.Errorf("stored: %+v, %v", items, err)
+	}
+	if left, _ := filepath.Glob(filepath.Join(cache, "oci", "*")); len(left) != 0 {
+		t.Errorf("kept: %q", left)
+	}
+}
+
+// TestResumed holds that an import that ended in the middle goes on where it was.
+func TestResumed(t *testing.T) {
+	t.Parallel()
+	r := startRegistry(t, false)
+	known, file := r.speak(t, true), newBinary(t, linux)
+	if _, err := known.Push(t.Context(), file.push(r.reference("tb", linux))); err != nil {
+		t.Fatal(err)
+	}
+	cache, d := t.TempDir(), depot.Open(vfs.OS(), t.TempDir())
+	begun, cancel := context.WithCancel(t.Context())
+	_, err := bring(begun, t, known, r.reference("tb:0.17.8", linux), d, release.Options{CacheDir: cache, Progress: func(p release.Progress) {
+		if p.Done > 0 {
+			cancel()
+		}
+	}})
+	if fault.Of(err) != fault.Interrupted {
+		t.Fatalf("%v", err)
+	}
+	result, err := bring(t.Context(), t, known, r.reference("tb:0.17.8", linux), d, release.Options{CacheDir: cache})
+	fetched := result.Fetched
+	if err != nil || result.Artifact.SHA256 != file.digest || fetched.BytesResumed == 0 || fetched.BytesResumed+fetched.BytesFetched != int64(len(file.data)) {
+		t.Errorf("%v, %+v", err, fetched)
+	}
+	if left, _ := filepath.Glob(filepath.Join(cache, "oci", "*")); len(left) != 0 {
+		t.Errorf("left over: %q", left)
+	}
+}
