@@ -17,8 +17,8 @@ type tracked struct {
 }
 
 // changes compares what was found with the last look, and keeps it for the next one. Processes
-// that are no replicas do not count.
-func (t *tracker) changes(path string, found []replica.Process) []Event {
+// that are no replicas do not count. One that could not be looked at this time has not ended: it stays as it was last seen.
+func (t *tracker) changes(path string, found []replica.Process, unseen []replica.Unseen) []Event {
 	var events []Event
 	add := func(kind Kind, process replica.Process) {
 		events = append(events, Event{Kind: kind, Path: path, Process: &process})
@@ -56,12 +56,26 @@ func (t *tracker) changes(path string, found []replica.Process) []Event {
 		known = append(known, now)
 	}
 	for _, before := range t.known {
-		if !slices.ContainsFunc(known, func(now tracked) bool { return same(now.process, before.process) }) {
+		switch {
+		case slices.ContainsFunc(known, func(now tracked) bool { return same(now.process, before.process) }):
+		case noAnswer(before.process, found, unseen):
+			known = append(known, before)
+		default:
 			add(KindReplicaEnded, before.process)
 		}
 	}
 	t.known = known
 	return events
+}
+
+// noAnswer reports whether a process that was not found may be one of those that could not be looked at.
+func noAnswer(process replica.Process, found []replica.Process, unseen []replica.Unseen) bool {
+	if slices.ContainsFunc(found, func(other replica.Process) bool { return other.PID == process.PID }) {
+		return false // its pid is another's
+	}
+	return slices.ContainsFunc(unseen, func(each replica.Unseen) bool {
+		return each.Kind == replica.UnseenNoAnswer && (each.PID == process.PID || each.PID == 0)
+	})
 }
 
 // same reports whether two findings are of one process: a pid alone may have

@@ -63,12 +63,44 @@ func TestChanges(t *testing.T) {
 		var tracker tracker
 		var got []Kind
 		for _, look := range test.looks {
-			for _, event := range tracker.changes("x", look) {
+			for _, event := range tracker.changes("x", look, nil) {
 				got = append(got, event.Kind)
 			}
 		}
 		if !slices.Equal(got, test.want) {
 			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+}
+
+// TestNoAnswer: a replica that could not be looked at has not ended, and is no new one when it can be again.
+func TestNoAnswer(t *testing.T) {
+	t.Parallel()
+	one := at(replica.StateRunning, 5, 5)
+	late := []replica.Unseen{{Kind: replica.UnseenNoAnswer, PID: one.PID}}
+	other := []replica.Unseen{{Kind: replica.UnseenNoAnswer, PID: one.PID + 1}}
+	more := []replica.Unseen{{Kind: replica.UnseenNoAnswer}}
+	forbidden := []replica.Unseen{{Kind: replica.UnseenForbidden, PID: one.PID}}
+	var tracker tracker
+	for index, look := range []struct {
+		found  []replica.Process
+		unseen []replica.Unseen
+		want   []Kind
+	}{
+		{[]replica.Process{one}, nil, []Kind{KindReplica}},
+		{nil, late, nil},
+		{nil, more, nil},
+		{[]replica.Process{one}, nil, nil},
+		{nil, other, []Kind{KindReplicaEnded}},
+		{[]replica.Process{one}, nil, []Kind{KindReplica}},
+		{nil, forbidden, []Kind{KindReplicaEnded}},
+	} {
+		var got []Kind
+		for _, event := range tracker.changes("x", look.found, look.unseen) {
+			got = append(got, event.Kind)
+		}
+		if !slices.Equal(got, look.want) {
+			t.Errorf("look %d: %v, want %v", index, got, look.want)
 		}
 	}
 }

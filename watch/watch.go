@@ -205,5 +205,5 @@ func (w *watcher) replicas(ctx context.Context) ([]Event, error) {
 			events = append(events, Event{Kind: KindUnseen, Path: w.binary.path, Reason: unseen.Reason})
 		}
 	}
-	return append(events, w.tracker.changes(w.binary.path, w.processes)...), nil
+	return append(events, w.tracker.changes(w.binary.path, w.processes, found.Unseen)...), nil
 }
