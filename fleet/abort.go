@@ -125,7 +125,7 @@ func (s *sight) down(h *seen) []int {
 
 func (s *sight) restore(h *seen) {
 	s.wait(h, -1, ProblemRestoring, "the previous file is being put back")
-	s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: h.h.Previous, Phase: PhaseAborting})
+	s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: h.h.Previous, Displaces: s.plan.Artifact.SHA256, Phase: PhaseAborting})
 }
 
 // startAgain starts replicas from the previous file, and gives up when they do not come back from several attempts.

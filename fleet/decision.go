@@ -101,9 +101,10 @@ type Action struct {
 	TakeOver bool  `json:"take_over,omitempty"` // of a claim: also from a run that is alive
 	Phase    Phase `json:"phase,omitempty"`     // that is noted, of a phase and a swap
 
-	Artifact string `json:"artifact,omitempty"` // sha256:HEX, of stage, check and swap
-	From     string `json:"from,omitempty"`     // of stage: the host whose depot has it; "": it is sent from here
-	Depot    string `json:"depot,omitempty"`    // of stage: the address of that depot
+	Artifact  string `json:"artifact,omitempty"`  // sha256:HEX, of stage, check and swap
+	Displaces string `json:"displaces,omitempty"` // sha256:HEX of the file that is to be there before, of a swap
+	From      string `json:"from,omitempty"`      // of stage: the host whose depot has it; "": it is sent from here
+	Depot     string `json:"depot,omitempty"`     // of stage: the address of that depot
 
 	Replicas []int `json:"replicas,omitempty"` // indices, of a restart
 	// Promotes says that the swap completes the quorum. Whatever its answer is, nothing is put back afterwards.

@@ -273,6 +273,15 @@ func (f Fence) Allows(artifact string, phase Phase) error {
 	return nil
 }
 
+// Displaces says which file, named as sha256:HEX, the run that has the host may displace in a phase; "": nothing may be there. While
+// the previous file is being put back that is not for the fence to say, and sure is false.
+func (f Fence) Displaces(phase Phase) (artifact string, sure bool) {
+	if phase == "" {
+		phase = f.Phase
+	}
+	return f.Previous, phase != PhaseAborting && phase != PhaseAborted
+}
+
 // Free decides whether a command that no rollout sent may change the target of a host, and returns nil or a
 // [*FencedError] with [ReasonRollout].
 func Free(stored *Fence) error {

@@ -221,7 +221,7 @@ func (s *sight) armNext(h *seen) bool {
 		return false
 	}
 	s.wait(h, -1, ProblemSwapping, "the new file is being put in place")
-	if s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: s.plan.Artifact.SHA256, Phase: PhaseArmed}) {
+	if s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: s.plan.Artifact.SHA256, Displaces: h.h.Previous, Phase: PhaseArmed}) {
 		s.memory.Asked[placeKey(h.key)] = true
 	}
 	return false
@@ -240,7 +240,7 @@ func (s *sight) promote() {
 	for _, h := range s.hosts {
 		if !s.swapped(h) {
 			s.wait(h, -1, ProblemUpgrading, "its file is put in place: the cluster is promoted")
-			s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: s.plan.Artifact.SHA256, Phase: PhaseArmed, Promotes: true})
+			s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: s.plan.Artifact.SHA256, Displaces: h.h.Previous, Phase: PhaseArmed, Promotes: true})
 		}
 	}
 }
@@ -258,7 +258,7 @@ func (s *sight) follow() {
 		case !h.ours:
 			s.claim(h)
 		case h.untouched() && h.o.Stored:
-			s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: s.plan.Artifact.SHA256, Phase: PhaseArmed, Promotes: true})
+			s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: s.plan.Artifact.SHA256, Displaces: h.h.Previous, Phase: PhaseArmed, Promotes: true})
 		case h.untouched():
 			s.wait(h, -1, ProblemStaging, "the artifact is on its way to it")
 			s.emit(h, Action{Kind: ActionStage, Artifact: s.plan.Artifact.SHA256})

@@ -412,6 +412,10 @@ func (w *simWorld) arrive(q *simRequest) {
 				refuse(err)
 				break
 			}
+			if h.file.sha256 != a.Displaces && h.file.sha256 != a.Artifact {
+				refuse(fault.New(fault.Busy, "another file is there than the one that was to be displaced"))
+				break
+			}
 			w.swap(c, h, q)
 		}
 		if a.Kind == ActionRestart {

@@ -3,21 +3,14 @@ package host
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"os"
 	"slices"
-	"strings"
-	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
 )
-
-// bootTimeout is the most time that the new release may take to judge its file.
-const bootTimeout = 5 * time.Second
 
 // Question is what is checked before a swap; scripts compare it.
 type Question string
@@ -30,7 +23,7 @@ const (
 	QuestionFit     Question = "fit"     // may it take the installed file's place?
 	QuestionPlace   Question = "place"   // is there room, and can the attributes be carried over?
 	QuestionReplica Question = "replica" // does this replica take it?
-	QuestionBoot    Question = "boot"    // does the release itself, run on this host, take its file?
+	QuestionBoot    Question = "boot"    // does the release itself, run on this host, take its file? It is never run, and so never answered
 )
 
 // Check is the answer to one question.
@@ -71,8 +64,7 @@ type Candidate struct {
 	SHA256 string
 }
 
-// Check finds out what a swap would find, and lets the new release judge its own file. Nothing is changed, and nothing is
-// locked. That something speaks against it is no error; the error is the context's, or says that the host could not be looked at.
+// Check finds out what a swap would find. Nothing is changed, nothing is locked, and nothing of the file is run. That something speaks against it is no error; the error is the context's, or says that the host could not be looked at.
 func (s *Site) Check(ctx context.Context, candidate Candidate, request install.Request, fetch install.Fetch, into *Checked) error {
 	err := s.check(ctx, candidate, request, fetch, into)
 	into.OK = err == nil && !slices.ContainsFunc(into.Checks, func(c Check) bool { return c.Status == verify.Failed })
@@ -89,18 +81,13 @@ func (s *Site) check(ctx context.Context, candidate Candidate, request install.R
 		return planErr
 	}
 	into.planned(outcome.Plan, planErr)
+	defer into.Skip(QuestionBoot, "nothing that was sent to this host is run by tbctl")
 	binary, err := multiversion.Parse(candidate.File, candidate.Size)
 	if err != nil {
 		into.Skip(QuestionReplica, "the file is rejected")
-		into.Skip(QuestionBoot, "the file is rejected")
 		return nil
 	}
 	into.replicas(&s.Report, binary)
-	if into.Report == nil || !into.Report.Ok {
-		into.Skip(QuestionBoot, "only what is known to be whole is run")
-		return nil
-	}
-	into.Checks = append(into.Checks, s.boot(ctx, candidate, binary, outcome.Plan))
 	return ctx.Err()
 }
 
@@ -167,44 +154,4 @@ func (c *Checked) replicas(seen *Report, binary *multiversion.Binary) {
 	if !found && len(seen.Unseen) == 0 {
 		c.Skip(QuestionReplica, "no replica runs from the target")
 	}
-}
-
-// boot lets the new release judge its own file: upstream's reader, on this host's kernel and processor.
-func (s *Site) boot(ctx context.Context, candidate Candidate, binary *multiversion.Binary, plan *install.Plan) Check {
-	check := Check{Question: QuestionBoot, Status: verify.NotChecked}
-	if binary.Platform() != plan.Host {
-		check.Detail = fmt.Sprintf("it is for %s", binary.Platform())
-		return check
-	}
-	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
-	defer cancel()
-	said, err := runCandidate(ctx, candidate, plan.Target.Path, s.bootUser(plan))
-	const released = "releases_bundled" // of what upstream's command prints
-	switch failed := new(ProgramError); {
-	case err == nil && strings.Contains(said, released):
-		check.Status, check.Detail = verify.Held, said
-	case err == nil:
-		check.Detail = "it says nothing of its releases: " + said
-	case errors.As(err, &failed) && (failed.NotRun || strings.Contains(failed.Said, "unknown subcommand")): // before it has the command
-		check.Detail = err.Error()
-	default:
-		check.Status, check.Detail = verify.Failed, err.Error()
-	}
-	return check
-}
-
-// nobody is a user without rights.
-const nobody = 65534
-
-// bootUser is as whom the new release is run: as a replica runs, or the owner of the installed file, and never as root.
-func (s *Site) bootUser(plan *install.Plan) uint32 {
-	for _, process := range s.Report.Processes {
-		if process.Counts() && process.UID != 0 {
-			return process.UID
-		}
-	}
-	if owner := plan.Target.File.UID; plan.Target.Exists && owner > 0 && os.Geteuid() == 0 {
-		return uint32(owner)
-	}
-	return nobody
 }

@@ -15,8 +15,3 @@ type program struct{ command []string }
 func runProgram(_ context.Context, p program) (string, error) {
 	return "", &ProgramError{Command: p.command, Err: replica.ErrNotSupported}
 }
-
-// runCandidate is for systems whose replicas can be seen.
-func runCandidate(_ context.Context, _ Candidate, target string, _ uint32) (string, error) {
-	return "", &ProgramError{Command: []string{target, "multiversion"}, NotRun: true, Err: replica.ErrNotSupported}
-}

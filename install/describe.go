@@ -107,6 +107,11 @@ func describePath(ctx context.Context, fsys vfs.FS, path string) (present, error
 		return present{}, err
 	}
 	defer file.Close()
+	return describeFile(ctx, file, path)
+}
+
+// describeFile describes an open file.
+func describeFile(ctx context.Context, file vfs.File, path string) (present, error) {
 	info, err := file.Stat()
 	if err != nil {
 		return present{}, fmt.Errorf("read %s: %w", path, err)
@@ -156,6 +161,14 @@ func (r *run) openOld() (vfs.File, fsatomic.Attributes, error) {
 	defer dir.Close()
 	file, err := dir.Open(filepath.Base(old.Path))
 	if err != nil {
+		return nil, fsatomic.Attributes{}, fmt.Errorf("previous file %s: %w", r.target.OldPath, err)
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Unchanged(r.target.Old) {
+		err = fsatomic.ErrChanged
+	}
+	if err != nil {
+		file.Close()
 		return nil, fsatomic.Attributes{}, fmt.Errorf("previous file %s: %w", r.target.OldPath, err)
 	}
 	return file, old.Attributes, nil

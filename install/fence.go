@@ -1,9 +1,11 @@
 package install
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
@@ -220,9 +222,32 @@ func (r *run) fenced(stored *fleet.Fence) error {
 		if err == nil && r.plan.New != nil {
 			err = stored.Allows("sha256:"+r.plan.New.SHA256, r.request.Phase)
 		}
+		if err == nil && r.plan.New != nil {
+			err = r.displaces(stored)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("%s: %w", r.target.Path, err)
+	}
+	return nil
+}
+
+// displaces refuses to displace another file than the run is to displace: the one that was there when the host was claimed, which an
+// abort would put back, and the one that the request names. A file that is there already displaces none.
+func (r *run) displaces(stored *fleet.Fence) error {
+	there := ""
+	if r.installed != nil {
+		there = "sha256:" + r.installed.file.SHA256
+	}
+	if there == "sha256:"+r.plan.New.SHA256 {
+		return nil
+	}
+	wanted, sure := stored.Displaces(r.request.Phase)
+	if named := r.request.Displaces; named != "" && (!sure || there == wanted) {
+		wanted, sure = "sha256:"+strings.ToLower(named), true
+	}
+	if sure && there != wanted {
+		return fmt.Errorf("%w: this run is to displace %s, and %s is there", fsatomic.ErrChanged, cmp.Or(wanted, "nothing"), cmp.Or(there, "nothing"))
 	}
 	return nil
 }

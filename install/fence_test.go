@@ -459,3 +459,84 @@ func TestClaimAgain(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestSwapDisplaces holds that a run displaces the file that was there when the host was claimed, and that its request names, and no
+// other: an abort would put that back with what the installed file may do.
+func TestSwapDisplaces(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for _, test := range []struct {
+		name  string
+		there []byte // at the swap
+		named string
+		want  bool
+	}{
+		{"the one that was there", nil, "", true},
+		{"the one that was there, which is named", nil, sumOf(b.old), true},
+		{"the one that was there, where another is named", nil, sumOf(b.older), false},
+		{"one that came after the claim", b.older, "", false},
+		{"one that came after the claim, which is named", b.older, sumOf(b.older), false},
+	} {
+		m := newMachine(t, memfs.Options{}, nil, b.old)
+		granted, err := claim(t, m, bringing(fenceOf(4, 2, "ana"), b.new), false)
+		check(t, err)
+		if test.there != nil {
+			m.unlink(t, targetName)
+			m.put(t, targetName, test.there)
+		}
+		r := request()
+		r.Fence, r.Phase, r.Displaces = &granted, fleet.PhaseArmed, test.named
+		before := m.look(t, test.name)
+		for _, act := range []func(context.Context, install.Request, install.Fetch) (*install.Outcome, error){m.installer().Plan, m.installer().Install} {
+			_, err := act(t.Context(), r, fetchOf(b.new, nil))
+			if (err == nil) != test.want || err != nil && (!errors.Is(err, fsatomic.ErrChanged) || fault.Of(err) != fault.Busy) {
+				t.Errorf("%s: %v", test.name, err)
+			}
+		}
+		if got := m.look(t, test.name); !test.want && (fmt.Sprint(got) != fmt.Sprint(before) || *m.stored(t) != granted) {
+			t.Errorf("%s: %+v, was %+v; the fence is %+v", test.name, got, before, m.stored(t))
+		}
+	}
+}
+
+// TestAbortEntitled holds that what a run of a rollout puts back gets rights by a record alone, never since the run, or the fence,
+// names it: who owns the directory says what was there when the host was claimed.
+func TestAbortEntitled(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for _, test := range []struct {
+		name string
+		evil bool
+		back string
+		want error
+	}{
+		{"what root displaced", false, sumOf(b.old), nil},
+		{"what root displaced, where another is to be put back", false, sumOf(b.older), install.ErrOtherOld},
+		{"another's, which was there at the claim", true, sumOf(b.next), install.ErrOtherOld},
+		{"another's, and nothing is recorded of the one before", true, sumOf(b.next), install.ErrUnvouched},
+	} {
+		m := serviceMachine(t, memfs.Options{}) // root has installed new over old
+		if test.evil {
+			m.unlink(t, oldName)
+			m.plant(t, oldName, b.next)
+		}
+		fence := fenceOf(4, 2, "ana")
+		fence.Artifact, fence.Previous, fence.Phase = "sha256:"+sumOf(b.new), "sha256:"+test.back, fleet.PhaseAborting
+		m.forge(t, func(s *install.State) {
+			s.Version, s.Fence = 2, &fence
+			if test.want == install.ErrUnvouched {
+				s.Previous = nil
+			}
+		})
+		before, _ := m.read(t, targetName)
+		r := backTo("0.17.7")
+		r.Fence, r.Phase, r.Back = &fence, fleet.PhaseAborting, test.back
+		outcome, err := m.installer().Rollback(t.Context(), r)
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if data, _ := m.read(t, targetName); test.want != nil && string(data) != string(before) || test.want == nil && !outcome.Changed {
+			t.Errorf("%s: the target is %s", test.name, b.name(data))
+		}
+	}
+}

@@ -171,16 +171,26 @@ func (r *run) isPlace(target fsatomic.Target) error {
 	return nil
 }
 
-// describe reads the file at the target, if there is one.
+// describe reads the file at the target, if there is one: that which was looked up, whose attributes are recorded with what is
+// read here, and which nobody has written to meanwhile.
 func (r *run) describe(ctx context.Context) error {
 	if !r.target.Exists {
 		return nil
 	}
-	found, err := describePath(ctx, r.FS, r.target.Path)
+	file, err := openPath(r.FS, r.target.Path)
 	if err != nil {
 		return err
 	}
-	r.installed, r.target.SHA256 = &found, found.file.SHA256
+	defer file.Close()
+	found, err := describeFile(ctx, file, r.target.Path)
+	if err != nil {
+		return err
+	}
+	r.target.SHA256 = found.file.SHA256
+	if err := r.isTarget(file); err != nil {
+		return err
+	}
+	r.installed = &found
 	r.plan.Installed = &r.installed.file
 	return nil
 }

@@ -129,8 +129,12 @@ type Request struct {
 	Forget []string
 
 	// OldSHA256 names the previous file of a rollback by its SHA-256, in hexadecimal digits:
-	// that one is put back, whatever is recorded of it, and no other.
+	// that one is put back, whatever is recorded of it, and no other. A person names it: it may get rights by that.
 	OldSHA256 string
+
+	// Back is the SHA-256 of the only file that a rollback may put back, and Displaces, of an operation of a rollout, that of
+	// the only one that it may displace; "": any. Both only compare: what they name gets no rights by it.
+	Back, Displaces string
 
 	AllowDowngrade bool
 	DropOld        bool // do not keep the replaced file

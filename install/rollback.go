@@ -335,6 +335,9 @@ func (r *run) recognize(old *File) (doubt string, err error) {
 	recorded, installed := r.state.Previous, r.state.Installed
 	named := r.request.OldSHA256
 	r.record.Named = named
+	if back := r.request.Back; back != "" && !strings.EqualFold(back, old.SHA256) {
+		return "", &RejectedError{Source: old.Path, Err: ErrOtherOld, Report: r.plan.Verified, Reason: fmt.Sprintf("its sha256 is %s, and %s is to be put back", old.SHA256, back)}
+	}
 	known := recorded != nil && recorded.SHA256 == old.SHA256 || installed != nil && installed.SHA256 == old.SHA256
 	switch {
 	case named != "" && !strings.EqualFold(named, old.SHA256):

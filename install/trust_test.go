@@ -511,3 +511,55 @@ func TestInstallHearsay(t *testing.T) {
 		}
 	}
 }
+
+// exchanging is a file system in which one of the times that a directory is opened, another is opened in its place: who owns the directory
+// above exchanges both, and again.
+type exchanging struct {
+	vfs.FS
+	dir, other string
+	at         int // 0: never
+	count      *int
+}
+
+func (e exchanging) OpenDir(name string) (vfs.Dir, error) {
+	if name == e.dir {
+		if *e.count++; *e.count == e.at {
+			name = e.other
+		}
+	}
+	return e.FS.OpenDir(name)
+}
+
+// TestDescribedIsLookedUp holds that what is recorded of a displaced file is of one file, whichever the name led to meanwhile: no
+// record says that another's file was installed here with the rights of the one that was.
+func TestDescribedIsLookedUp(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	const other = "/opt/other"
+	for at := 1; ; at++ {
+		m := newMachine(t, memfs.Options{}, nil, b.old)
+		check(t, m.Make(other, vfs.KindDirectory, 0o755))
+		for _, dir := range []string{targetDir, other} {
+			check(t, m.Alter(dir, func(i *vfs.Info) { i.UID = service }))
+		}
+		m.plant(t, other+"/tigerbeetle", b.older)
+		count := 0
+		in := m.installer()
+		in.FS = exchanging{m.FS, targetDir, other, at, &count}
+		outcome, err := in.Install(t.Context(), request(), fetchOf(b.new, nil))
+		if err == nil && (outcome.Plan.Installed == nil || outcome.Plan.Installed.SHA256 != sumOf(b.old)) {
+			t.Errorf("exchanged at %d: displaced is %+v", at, outcome.Plan.Installed)
+		}
+		history, readErr := m.journal().Read("")
+		check(t, readErr)
+		for _, record := range history.Records {
+			if record.Old != nil && record.Old.SHA256 != sumOf(b.old) {
+				t.Errorf("exchanged at %d: the history says that %s was displaced, with %+v", at, record.Old.SHA256, record.OldRights)
+			}
+		}
+		if at > count { // the last ran without
+			check(t, err)
+			return
+		}
+	}
+}

@@ -90,6 +90,10 @@ type SwapRequest struct {
 	Fence    fleet.Fence `json:"fence"`
 	Artifact string      `json:"artifact"` // its SHA-256 in hexadecimal digits
 	Phase    fleet.Phase `json:"phase"`    // that the fence has with the swap
+
+	// Displaces is the SHA-256 of the file that is to be at the target before, in hexadecimal digits; "": any that the
+	// fence lets it displace.
+	Displaces string `json:"displaces,omitempty"`
 }
 
 // RestartRequest restarts the replicas of a target, if the run that asks has it and is aborting. How is the host's own to say.

@@ -230,8 +230,11 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	site := &host.Site{Installer: h.Installer, Target: target}
 	// While a run aborts it has every host of the cluster, so that none can upgrade, and it restarts the replicas next.
 	site.Said.Restart, site.Said.AllowDowngrade = back, back
+	if request.Displaces != "" && !depot.IsDigest(request.Displaces) {
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Displaces))
+	}
 	if back && h.keptBeside(ctx, place, request.Artifact) {
-		return site.Rollback(ctx, install.Request{OldSHA256: request.Artifact, Fence: &request.Fence, Phase: request.Phase, Wait: lockWait}, false)
+		return site.Rollback(ctx, request.back(), false)
 	}
 	file, err := h.Store.Open(request.Artifact)
 	if err != nil {
@@ -239,8 +242,14 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	}
 	defer file.Close()
 	swap := h.ofStore(request.Artifact, file)
-	swap.Fence, swap.Phase, swap.Wait = &request.Fence, request.Phase, lockWait
+	swap.Fence, swap.Phase, swap.Displaces, swap.Wait = &request.Fence, request.Phase, request.Displaces, lockWait
 	return site.Install(ctx, swap, h.fetchOf(request.Artifact, file), false)
+}
+
+// back asks for the file beside the target to be put back. The digest comes from the other end, or from what was there when the host was
+// claimed: by naming it nobody here has said that the file may have the rights of the installed one.
+func (r SwapRequest) back() install.Request {
+	return install.Request{Back: r.Artifact, Displaces: r.Displaces, Fence: &r.Fence, Phase: r.Phase, Wait: lockWait}
 }
 
 // ofStore asks for an artifact of the store to be installed, and fetchOf copies it.

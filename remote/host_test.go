@@ -208,6 +208,15 @@ func TestHostOtherArtifact(t *testing.T) {
 	}
 }
 
+// What the other end says is to be put back is compared, and is not named by anybody of this host: it gets no rights by it.
+func TestSwapBackIsNoName(t *testing.T) {
+	t.Parallel()
+	request := SwapRequest{Fence: testFence(), Artifact: strings.Repeat("8", 64), Phase: fleet.PhaseAborting, Displaces: strings.Repeat("9", 64)}
+	if back := request.back(); back.OldSHA256 != "" || back.Back != request.Artifact || back.Displaces != request.Displaces || back.Fence == nil {
+		t.Errorf("%+v", back)
+	}
+}
+
 // What is not in the store, or is named by no SHA-256, is not installed, and the answer says so.
 func TestHostLacksArtifact(t *testing.T) {
 	t.Parallel()

@@ -413,7 +413,7 @@ func (m *machine) do(t *target, action fleet.Action) error {
 		case fleet.ActionPhase:
 			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Phase: action.Phase})
 		case fleet.ActionSwap:
-			return t.host.Swap(ctx, remote.SwapRequest{Target: action.Target, Fence: action.Fence, Artifact: digest, Phase: action.Phase})
+			return t.host.Swap(ctx, remote.SwapRequest{Target: action.Target, Fence: action.Fence, Artifact: digest, Phase: action.Phase, Displaces: strings.TrimPrefix(action.Displaces, "sha256:")})
 		case fleet.ActionRestart:
 			return t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence})
 		}
