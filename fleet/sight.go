@@ -321,7 +321,7 @@ func (s *sight) judge() {
 func (s *sight) gone(h *seen) {
 	since, ok := s.memory.Gone[placeKey(h.key)]
 	if ok && s.in.Elapsed-since >= UnreachableMax && !s.begun() { // then it follows when it is back
-		s.block(h, -1, ProblemUnreachable, "", "it cannot be looked at: %s", h.why)
+		s.block(h, -1, ProblemUnreachable, "see why: tbctl fleet status "+h.h.Name, "it cannot be looked at: %s", h.why)
 		return
 	}
 	s.wait(h, -1, ProblemUnreachable, "it cannot be looked at: %s", h.why)
