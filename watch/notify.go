@@ -36,8 +36,9 @@ func listen(path string) (*notices, error) {
 	}
 	for _, path := range paths {
 		n.bases[filepath.Base(path)] = true
-		dir, err := vfs.OS().RealPath(filepath.Dir(path)) // which leads through no other process's files
+		dir, letGo, err := hold(filepath.Dir(path))
 		if err == nil {
+			defer letGo() // only when all are watched: another directory would get the same name
 			err = watcher.Add(dir)
 		}
 		if err != nil {
