@@ -322,4 +322,34 @@ var namedMutants = []namedMutant{
 		old: `case f.Epoch > s.in.Epoch, f.Epoch == s.in.Epoch`, new: `case f.Epoch > s.in.Epoch && false, f.Epoch == s.in.Epoch`,
 		tests: "./fleet ^TestDecideClaims$",
 	},
+	{
+		name: "a displaced file is recorded with the attributes of another", file: "install/look.go",
+		old: `if err := r.isTarget(file); err != nil {`, new: `if err := r.isTarget(file); false && err != nil {`,
+		tests: "./install ^TestDescribedIsLookedUp$",
+	},
+	{
+		name: "a run displaces whatever is at the target", file: "install/fence.go",
+		old: `if sure && there != wanted {`, new: `if false && sure && there != wanted {`,
+		tests: "./install ^TestSwapDisplaces$",
+	},
+	{
+		name: "a run puts back another file than its plan has", file: "install/rollback.go",
+		old: `back != "" && !strings.EqualFold(back, old.SHA256) {`, new: `false && back != "" && !strings.EqualFold(back, old.SHA256) {`,
+		tests: "./install ^TestAbortEntitled$",
+	},
+	{
+		name: "a digest that the other end names gives rights", file: "remote/handler.go",
+		old: `return install.Request{Back: r.Artifact, `, new: `return install.Request{OldSHA256: r.Artifact, `,
+		tests: "./remote ^TestSwapBackIsNoName$",
+	},
+	{
+		name: "what was sent to a host is said to have been tried there", file: "host/check.go",
+		old: `defer into.Skip(QuestionBoot, "nothing that was sent`, new: `defer into.Add(QuestionBoot, nil); _ = ("nothing that was sent`,
+		tests: "./cmd/tbctl ^TestFleetCheck$",
+	},
+	{
+		name: "a directory is watched by its name", file: "watch/hold_linux.go",
+		old: `return fmt.Sprintf("/proc/self/fd/%d", fd), func() {`, new: `_ = fmt.Sprint(fd); return dir, func() {`,
+		tests: "./watch ^TestHold$",
+	},
 }
