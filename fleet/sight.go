@@ -14,10 +14,9 @@ type sight struct {
 	own     ClusterMemory
 	tracked bool // whether it is stable was asked in this round
 
-	view     uint32
-	may      int // replicas that offer a newer release, or may
-	sure     int // of them those of which it was seen
-	upgraded int // replicas that run the artifact's release
+	view uint32
+	may  int // replicas that offer a newer release, or may
+	sure int // of them those of which it was seen
 
 	staged  bool // as far as the goal needs it
 	reached bool // the goal
