@@ -18,7 +18,7 @@
 // and a full one some minutes, more if others are busy. It wants Linux on x86-64, root, and loop devices; each test
 // skips and says why where it cannot run:
 //
-//	TORTURE=full go test -timeout 30m -v ./torture
+//	TORTURE=full go test -timeout 60m -v ./torture
 //
 // It ends with a table of what was tried.
 package torture
