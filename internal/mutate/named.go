@@ -22,7 +22,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "a target is changed though its state does not say whether a rollout holds it", file: "install/fence.go",
-		old: "		return r.unknownFence(r.unread)\n", new: "		return nil\n",
+		old: "	case r.unread != nil:\n		return r.unknownFence(r.unread)\n", new: "	case r.unread != nil:\n		return nil\n",
 		tests: "./install ^TestStateNotBelieved$",
 	},
 	{
@@ -205,9 +205,13 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "a swap of what is not in the store is answered as done", file: "remote/handler.go",
-		old: `	file, err := h.Store.Open(request.Artifact)
+		old: `		return site.Rollback(ctx, request.back(), false)
+	}
+	file, err := h.Store.Open(request.Artifact)
 	if err != nil {
-		return nil, err`, new: `	file, err := h.Store.Open(request.Artifact)
+		return nil, err`, new: `		return site.Rollback(ctx, request.back(), false)
+	}
+	file, err := h.Store.Open(request.Artifact)
 	if err != nil {
 		return nil, nil`,
 		tests: "./remote ^TestHostLacksArtifact$",
