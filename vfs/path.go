@@ -11,8 +11,11 @@ import (
 )
 
 const (
-	linksMax    = 40  // symbolic links in a row, as in the kernel
-	nameSizeMax = 200 // bytes; with what a caller adds it stays below the 255 of every file system
+	linksMax = 40 // symbolic links in a row, as in the kernel
+
+	// NameSizeMax is how many bytes the name of a file may have: with what a caller adds it stays below the 255 of every
+	// file system.
+	NameSizeMax = 200
 )
 
 // Place is where a path leads.
@@ -173,7 +176,10 @@ func SplitPath(path string) (dir, base string) {
 
 // CheckName refuses what cannot be the last element of a path of a file.
 func CheckName(name string) error {
-	if name == "" || name == "." || name == ".." || len(name) > nameSizeMax || strings.ContainsRune(name, 0) ||
+	if len(name) > NameSizeMax {
+		return fmt.Errorf("%w: it has %d bytes, and may have %d", ErrName, len(name), NameSizeMax)
+	}
+	if name == "" || name == "." || name == ".." || strings.ContainsRune(name, 0) ||
 		strings.ContainsRune(name, filepath.Separator) {
 		return ErrName
 	}
