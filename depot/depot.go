@@ -58,10 +58,14 @@ var ErrDigest = fault.New(fault.Rejected, "its bytes have another SHA-256")
 type Depot struct {
 	fsys vfs.FS
 	dir  string
+	look bool // nothing is changed, see Looking
 }
 
 // Open returns the depot in a directory, an absolute path. Nothing is made before something is stored.
-func Open(fsys vfs.FS, dir string) *Depot { return &Depot{fsys, dir} }
+func Open(fsys vfs.FS, dir string) *Depot { return &Depot{fsys: fsys, dir: dir} }
+
+// Looking is the same depot for one who only looks: an artifact whose bytes have changed is left where it is.
+func (d *Depot) Looking() *Depot { return &Depot{fsys: d.fsys, dir: d.dir, look: true} }
 
 // Artifact is a file of a depot.
 type Artifact struct {
@@ -343,7 +347,7 @@ func (d *Depot) List() ([]Artifact, error) {
 }
 
 // Check reads an artifact and compares its SHA-256. One whose bytes have changed is set aside under another name, and
-// is [ErrDigest] now and fs.ErrNotExist from then on. Other errors: those of [Depot.Open], and the context's.
+// is [ErrDigest] now and fs.ErrNotExist from then on; see [Depot.Looking]. Other errors: those of [Depot.Open], and the context's.
 func (d *Depot) Check(ctx context.Context, digest string) error {
 	file, info, err := d.open(digest)
 	if err != nil {
@@ -371,12 +375,48 @@ func (d *Depot) Check(ctx context.Context, digest string) error {
 		return nil
 	}
 	err = fmt.Errorf("%s: %w: %s", d.Path(digest), ErrDigest, found)
+	if d.look {
+		return fmt.Errorf("%w; it is left there", err)
+	}
 	if aside, asideErr := d.setAside(digest); asideErr != nil {
 		err = fmt.Errorf("%w; it could not be set aside: %w", err, asideErr)
 	} else {
 		err = fmt.Errorf("%w; it was set aside as %s", err, aside)
 	}
 	return err
+}
+
+// Damaged is a file that was set aside, since its bytes had changed.
+type Damaged struct {
+	Name string `json:"name"` // in the depot's directory of artifacts
+	Size int64  `json:"size"` // in bytes
+}
+
+// SetAside lists what was set aside, in the order of the names.
+func (d *Depot) SetAside() ([]Damaged, error) {
+	found := []Damaged{}
+	dir, err := d.fsys.OpenDir(d.files())
+	if errors.Is(err, fs.ErrNotExist) {
+		return found, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the store: %w", err)
+	}
+	defer dir.Close()
+	names, err := dir.List("", 4*ArtifactsMax)
+	if err != nil {
+		return nil, fmt.Errorf("list the store: %w", err)
+	}
+	for _, name := range names {
+		digest, _, marked := strings.Cut(name, damagedMark)
+		if !marked || !IsDigest(digest) {
+			continue
+		}
+		if info, exists, err := vfs.LstatMaybe(dir, name); err == nil && exists {
+			found = append(found, Damaged{Name: name, Size: info.Size})
+		}
+	}
+	return found, nil
 }
 
 // setAside renames a file whose bytes are not its name's.

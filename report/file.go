@@ -51,7 +51,11 @@ func Inspect(ctx context.Context, name string, input Input, running ...multivers
 	binary, err := inspect.Inspect(input, input.Size(), inspect.Options{Running: running})
 	if err == nil {
 		result.Binary = binary
-		result.Advisories = advisory.Of(advisory.Subject{About: advisory.AboutFile, Release: binary.Binary.Current()})
+		subjects := []advisory.Subject{{About: advisory.AboutFile, Release: binary.Binary.Current()}}
+		for _, release := range running {
+			subjects = append(subjects, hops(&binary.Binary.HostImage().Header, release)...)
+		}
+		result.Advisories = advisory.Of(subjects...)
 		return result, nil
 	}
 	superblock, dataErr := readDataFile(ctx, input)

@@ -19,6 +19,7 @@ import (
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/watch"
 )
 
 // Status is the result of status: the target, what is kept with it, and what runs from it.
@@ -68,6 +69,8 @@ type Status struct {
 	// one, or nothing is there. Warnings are what could not be found out.
 	Problem  error    `json:"-"`
 	Warnings []string `json:"-"`
+
+	header *multiversion.Header // of the installed file; nil: there is none
 
 	err error // why not all that this user may see could be seen
 }
@@ -145,6 +148,7 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 			s.Problem = lookupErr
 		}
 	}
+	s.header = header
 	lack := host.LackBinary
 	switch {
 	case s.Hides(target.Path):
@@ -239,8 +243,37 @@ func (s *Status) advise() {
 		if s.Installed == nil || running != s.Installed.Release {
 			subjects = append(subjects, advisory.Subject{About: advisory.AboutRunning, Release: running})
 		}
+		subjects = append(subjects, hops(s.header, s.Replicas[index].Settles())...)
 	}
 	s.Advisories = advisory.Of(subjects...)
+}
+
+// hops are the releases at which a replica that runs one stops on its way to a file's own.
+func hops(header *multiversion.Header, running multiversion.Release) []advisory.Subject {
+	if header == nil || running == 0 {
+		return nil
+	}
+	var subjects []advisory.Subject
+	for _, hop := range verify.PathFrom(header, running).Hops {
+		if hop.Visit {
+			subjects = append(subjects, advisory.Subject{About: advisory.AboutHop, Release: hop.Release})
+		}
+	}
+	return subjects
+}
+
+// OnTheWay is what is known of the releases through which the replicas go that a watched binary was judged for.
+func OnTheWay(event watch.Event) []advisory.Notice {
+	var subjects []advisory.Subject
+	for _, judgement := range event.Replicas {
+		if judgement.Verdict == watch.VerdictAccepted {
+			subjects = append(subjects, hops(event.Header, judgement.Running)...)
+		}
+	}
+	if len(event.Replicas) == 0 {
+		subjects = hops(event.Header, event.Running)
+	}
+	return advisory.Of(subjects...)
 }
 
 // subjectOf is a file of which it is asked what is known, with what its record says of it.

@@ -40,6 +40,7 @@ type Event struct {
 	Reason  string               `json:"reason,omitempty"` // of all but an accepted binary, of KindPolling and of KindUnseen
 	Err     error                `json:"-"`
 	Current multiversion.Release `json:"current,omitzero"`
+	Header  *multiversion.Header `json:"-"` // of a binary that was read; nil otherwise
 
 	// Running is the release that the verdict was made for, and Old and New what
 	// a replica which runs it offered before and offers with this file. If no

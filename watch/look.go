@@ -122,7 +122,7 @@ func (b *binary) event(facts *Facts, err error) *Event {
 // judge asks each replica about a good file, or the one that b stands for if it
 // knows of none what it runs.
 func (b *binary) judge(facts *Facts, header *multiversion.Header, processes []replica.Process) *Event {
-	event := &Event{Kind: KindBinary, Path: b.path, File: facts, Verdict: VerdictAccepted, Current: header.Current.Release,
+	event := &Event{Kind: KindBinary, Path: b.path, File: facts, Verdict: VerdictAccepted, Current: header.Current.Release, Header: header,
 		Running: b.running, Old: b.offered, New: header.Releases()}
 	if b.running != 0 {
 		event.New = header.Advertisable(b.running)

@@ -136,6 +136,9 @@ func (a *app) dispatch(args []string) (err error) {
 	if a.command, err = cmdline.CheckValues(parser, own); err != nil {
 		return err
 	}
+	if a.command, err = cmdline.CheckTwice(parser, own); err != nil {
+		return err
+	}
 	defer func() {
 		// Kong's --help hook wants to end the process; this is how it ends the parse.
 		if shown := recover(); shown != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/term"
 )
@@ -20,13 +21,26 @@ var errNotHeard = errors.New("its reader is gone, as when the connection is lost
 // whileRead returns a context that ends with EPIPE when the reader of standard output is gone: where there is nothing to print
 // nothing else tells.
 func (a *app) whileRead(parent context.Context) (context.Context, func()) {
+	return unless(parent, func(context.Context) error {
+		if term.ReaderLost(a.std.out) {
+			return syscall.EPIPE
+		}
+		return nil
+	})
+}
+
+// whileHeard returns a context that ends with the error of heard.
+func (a *app) whileHeard() (context.Context, func()) { return unless(a.ctx, a.heard) }
+
+// unless returns a context that ends with the error of lost, which is asked again and again.
+func unless(parent context.Context, lost func(context.Context) error) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	go func() {
 		ticker := time.NewTicker(readEvery)
 		defer ticker.Stop()
 		for ctx.Err() == nil {
-			if term.ReaderLost(a.std.out) {
-				cancel(syscall.EPIPE)
+			if err := lost(ctx); err != nil {
+				cancel(err)
 			}
 			select {
 			case <-ctx.Done():
@@ -39,6 +53,14 @@ func (a *app) whileRead(parent context.Context) (context.Context, func()) {
 
 // readEvery is the time between two looks at whether somebody reads.
 const readEvery = time.Second
+
+// unheard is err, or that the reader is gone where that has ended the context and nothing was changed.
+func unheard(ctx context.Context, outcome *install.Outcome, err error) error {
+	if cause := context.Cause(ctx); err != nil && errors.Is(cause, errNotHeard) && (outcome == nil || !outcome.Changed) && fault.Of(err) != fault.Unknown {
+		return cause
+	}
+	return err
+}
 
 // heard refuses to change anything after standard output or standard error lost its
 // reader: the operator has seen the command fail by then.

@@ -102,9 +102,12 @@ func (c *installCmd) Run(a *app) error {
 	if !c.DryRun && runtime.GOOS == "windows" {
 		return install.ErrNotSupported
 	}
-	outcome, err := site.Install(a.ctx, request, fetch.From(artifact, func(ctx context.Context, w io.Writer) (release.Fetched, error) {
+	ctx, end := a.whileHeard()
+	defer end()
+	outcome, err := site.Install(ctx, request, fetch.From(artifact, func(ctx context.Context, w io.Writer) (release.Fetched, error) {
 		return a.fetch(ctx, artifact, w)
 	}), c.DryRun)
+	err = unheard(ctx, outcome, err)
 	a.emitOutcome(site, outcome, err)
 	switch {
 	case err != nil || c.WaitArmed == nil:

@@ -70,9 +70,12 @@ func (c *rollbackCmd) Run(a *app) error {
 		c.SHA256 = sum
 	}
 	site := a.site(a.target(c.Target), c.Fit.said())
-	outcome, err := site.Rollback(a.ctx, install.Request{
+	ctx, end := a.whileHeard()
+	defer end()
+	outcome, err := site.Rollback(ctx, install.Request{
 		Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait, DespiteRollout: c.DespiteRollout, Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
 	}, c.DryRun)
+	err = unheard(ctx, outcome, err)
 	a.emitOutcome(site, outcome, err)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,7 +101,7 @@ func checkRequire(value release.Require) error {
 	return fmt.Errorf("%q is neither digest nor signature", value)
 }
 
-// resolve says what the argument means, without using the network.
+// resolve says what the argument means. Only of the newest release a mirror is asked.
 func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error) {
 	options, err := s.options(a)
 	if err != nil {
@@ -117,12 +118,15 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	if shelf.IsName(argument) {
 		return s.stored(a, argument, options)
 	}
-	artifact, err := release.Resolve(argument, options)
+	artifact, err := release.ResolveAsking(a.ctx, argument, options)
 	if err != nil {
 		return artifact, cmdline.Unresolved(a.ctx, a.line, argument, s.Place.Mirror, err)
 	}
 	if artifact.Path() != "" {
 		a.about.File = artifact.Location
+	}
+	if err := a.checkFile(artifact); err != nil {
+		return artifact, err
 	}
 	if s.GitHub && a.onCommandLine["github-digest"] && !artifact.NamesRelease() {
 		return artifact, usage("name the release: tbctl "+a.command+" RELEASE --mirror DIR-OR-URL --github-digest; or give its digest: --sha256 HEX",
@@ -131,11 +135,27 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	return artifact, nil
 }
 
+// checkFile refuses what chooses an asset of a release where a file is named. Other commands than install compare the file's platform.
+func (a *app) checkFile(artifact release.Artifact) error {
+	if !slices.Contains([]release.SourceKind{release.SourceFile, release.SourceURL, release.SourceStdin}, artifact.Source) {
+		return nil
+	}
+	for _, name := range []string{"debug", "platform"} {
+		if a.onCommandLine[name] && (name == "debug" || a.command == "install") {
+			return usage("leave it out: the file says what it is, see tbctl inspect", "--%s chooses an asset of a release, and %s is one file", name, artifact.Place())
+		}
+	}
+	return nil
+}
+
 // stored is the artifact of the store that the argument names.
 func (s *sourceFlags) stored(a *app, argument string, options release.Options) (release.Artifact, error) {
-	store, err := a.depot(s.Store.Store)
+	store, err := a.existing(s.Store.Store)
 	if err != nil {
 		return release.Artifact{}, err
+	}
+	if s.keep { // a dry run changes nothing, also where an artifact has changed
+		store = store.Looking()
 	}
 	artifact, err := shelf.Resolve(a.ctx, store, argument, options)
 	var ambiguous *shelf.AmbiguousError

@@ -57,8 +57,8 @@ func (c *statusCmd) Run(a *app) error {
 		return unseen
 	}
 	a.warnAll(status.Warnings)
-	// Of the previous file it is said when that is to be put back, and what runs is about to be left.
-	a.advise(slices.DeleteFunc(slices.Clone(status.Advisories), func(n advisory.Notice) bool { return n.About != advisory.AboutInstalled }))
+	// Of the previous file it is said when that is to be put back.
+	a.advise(slices.DeleteFunc(slices.Clone(status.Advisories), func(n advisory.Notice) bool { return n.About == advisory.AboutPrevious }))
 	a.emit(status, func(out *term.Stream) {
 		render.Status(out, status, "tbctl status "+shell.File(status.Target.Path), unseen != nil)
 	})

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -30,6 +32,23 @@ type storeCmd struct {
 // storeFlags say where the store is.
 type storeFlags struct {
 	Store string `placeholder:"DIR" env:"TBCTL_STORE" help:"The store of artifacts (${store})."`
+}
+
+// existing is depot for a command that makes nothing: a store that was named and is not there is a mistake, and it is said that
+// there is none at the usual place.
+func (a *app) existing(named string) (*depot.Depot, error) {
+	store, err := a.depot(named)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := vfs.Stat(store.Dir()); !errors.Is(err, fs.ErrNotExist) {
+		return store, nil // another error is that of what looks into it
+	}
+	if a.onCommandLine["store"] {
+		return nil, usage("check the name; this host's is shown without --store: tbctl store list", "--store: there is no directory %s", store.Dir())
+	}
+	a.warn("there is no store yet: there is no directory %s", store.Dir())
+	return store, nil
 }
 
 // depot is the store that is named, or the configuration's, or the default one.
@@ -170,13 +189,14 @@ Examples:
 
 // storeListed is the result of the command.
 type storeListed struct {
-	Store     string       `json:"store"` // its directory
-	Artifacts []shelf.Item `json:"artifacts"`
+	Store     string          `json:"store"` // its directory
+	Artifacts []shelf.Item    `json:"artifacts"`
+	SetAside  []depot.Damaged `json:"set_aside"` // what is kept of artifacts whose bytes had changed
 }
 
 // Run lists the artifacts.
 func (c *storeListCmd) Run(a *app) error {
-	store, err := a.depot(c.Store.Store)
+	store, err := a.existing(c.Store.Store)
 	if err != nil {
 		return err
 	}
@@ -184,7 +204,14 @@ func (c *storeListCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := storeListed{Store: store.Dir(), Artifacts: items}
-	a.emit(result, func(out *term.Stream) { render.StoreListed(out, result.Store, items) })
+	aside, err := store.SetAside()
+	if err != nil {
+		return err
+	}
+	result := storeListed{Store: store.Dir(), Artifacts: items, SetAside: aside}
+	a.emit(result, func(out *term.Stream) {
+		render.StoreListed(out, result.Store, items)
+		render.StoreSetAside(out, result.Store, aside)
+	})
 	return nil
 }

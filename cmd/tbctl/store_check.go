@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/prune"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
@@ -34,11 +36,12 @@ Examples:
 type storeVerified struct {
 	Store     string          `json:"store"` // its directory
 	Artifacts []shelf.Checked `json:"artifacts"`
+	SetAside  []depot.Damaged `json:"set_aside"` // what is kept of artifacts whose bytes had changed
 }
 
 // Run reads and tells.
 func (c *storeVerifyCmd) Run(a *app) error {
-	store, err := a.depot(c.Store.Store)
+	store, err := a.existing(c.Store.Store)
 	if err != nil {
 		return err
 	}
@@ -58,8 +61,13 @@ func (c *storeVerifyCmd) Run(a *app) error {
 			first = checkedError(&checked)
 		}
 	})
-	a.emit(result, func(out *term.Stream) { render.StoreVerified(out, result.Store, result.Artifacts) })
-	if err != nil {
+	aside, asideErr := store.SetAside()
+	result.SetAside = aside
+	a.emit(result, func(out *term.Stream) {
+		render.StoreVerified(out, result.Store, result.Artifacts)
+		render.StoreSetAside(out, result.Store, aside)
+	})
+	if err := cmp.Or(err, asideErr); err != nil {
 		return err
 	}
 	return first
@@ -106,9 +114,9 @@ type storePruned struct {
 // Run decides, removes and tells.
 func (c *storePruneCmd) Run(a *app) error {
 	if c.Keep < 0 {
-		return usage("--keep 1", "--keep %d is no number of artifacts", c.Keep)
+		return usage("--keep 1", "--keep: a number of artifacts cannot be negative: %d", c.Keep)
 	}
-	store, err := a.depot(c.Store.Store)
+	store, err := a.existing(c.Store.Store)
 	if err != nil {
 		return err
 	}

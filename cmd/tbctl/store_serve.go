@@ -50,7 +50,7 @@ func (c *storeServeCmd) Run(a *app) error {
 			return usage("make one: (umask 077; head -c 32 /dev/urandom | base64 -w0 > "+shell.File(c.TokenFile)+")", "--token-file %s: %w", c.TokenFile, err)
 		}
 	}
-	store, err := a.depot(c.Store.Store)
+	store, err := a.existing(c.Store.Store)
 	if err != nil {
 		return err
 	}

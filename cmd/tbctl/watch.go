@@ -116,8 +116,8 @@ func (c *watchCmd) Run(a *app) error {
 		return err
 	}
 	each := a.event
-	if a.global.Quiet && !a.global.JSON {
-		each = nil // the answer alone
+	if a.global.Quiet && !a.global.JSON { // the answer alone
+		each = func(event watch.Event) { a.advise(report.OnTheWay(event)) }
 	}
 	outcome, err := watch.Until(ctx, path, condition, options, each)
 	if err != nil && errors.Is(context.Cause(ctx), syscall.EPIPE) {
@@ -147,7 +147,7 @@ func (c *watchCmd) follow(ctx context.Context, a *app, path string, options watc
 		}
 		a.event(event)
 		if a.out.Err() != nil {
-			return fmt.Errorf("write an event: %w", a.out.Err())
+			return a.lostResult(fmt.Errorf("write an event: %w", a.out.Err()))
 		}
 	}
 	return nil
@@ -166,6 +166,7 @@ func untilError(a *app, path string, err error) error {
 
 // event prints one event as it happens.
 func (a *app) event(event watch.Event) {
+	a.advise(report.OnTheWay(event))
 	if a.global.JSON {
 		_ = a.writeJSON(report.Event{Version: report.Version, Command: a.command, Event: event}, "") // its error is kept by the stream
 		return

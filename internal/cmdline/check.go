@@ -94,6 +94,51 @@ func CheckValues(parser *kong.Kong, args []string) (command string, err error) {
 	return "", nil
 }
 
+// CheckTwice refuses a flag that is given twice with different values, where only one of them counts: the other may be a safeguard. With
+// an error it says which command that is of.
+func CheckTwice(parser *kong.Kong, args []string) (command string, err error) {
+	node := commandOf(parser.Model.Node, args)
+	if node == parser.Model.Node {
+		return "", nil
+	}
+	single := make(map[string]*kong.Flag)
+	for _, group := range node.AllFlags(false) {
+		for _, flag := range group {
+			if flag.IsCumulative() || flag.IsCounter() {
+				continue
+			}
+			single["--"+flag.Name] = flag
+			if flag.Short != 0 {
+				single["-"+string(flag.Short)] = flag
+			}
+		}
+	}
+	takes, said := flagsOf(node), make(map[*kong.Flag]string)
+	for index := 0; index < len(args) && args[index] != "--"; index++ {
+		name, value, joined := strings.Cut(args[index], "=")
+		if strings.HasPrefix(name, "-") && !strings.HasPrefix(name, "--") && len(name) > 2 && takes[name[:2]] {
+			name, value, joined = name[:2], strings.TrimPrefix(args[index][2:], "="), true
+		}
+		switch {
+		case joined:
+		case takes[name] && index+1 < len(args):
+			index++
+			value = args[index]
+		default:
+			value = "true"
+		}
+		flag := single[name]
+		if flag == nil {
+			continue
+		}
+		if before, again := said[flag]; again && before != value {
+			return nameOf(node), hints.Usage("say it once", "--%s is given twice, as %s and as %s: which one counts?", flag.Name, shell.Word(before), shell.Word(value))
+		}
+		said[flag] = value
+	}
+	return "", nil
+}
+
 // CheckVariables refuses variables that are not in the grammar, a struct, and are named like tbctl's settings: one
 // may be a misspelt safeguard.
 func CheckVariables(grammar reflect.Type) error {

@@ -287,6 +287,7 @@ var namedHints = []struct {
 	{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
 	{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
 	{err: syscall.ENOTDIR, hint: "what the name has before its last / is a file, not a directory: check the name, which has no / at its end"},
+	{err: fsatomic.ErrLongName, hint: "give it a shorter name"},
 	{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
 	{err: syscall.ELOOP, hint: "mend the symbolic links"},
 	{err: syscall.ENOTCONN, hint: "a file system is mounted there whose server has ended: findmnt shows it; umount -l it, and mount it again"},

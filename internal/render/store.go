@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/tbctl/tbctl/depot"
@@ -95,6 +96,10 @@ func counted(number int, what string) string {
 
 // StoreVerified shows what became of each artifact that was read.
 func StoreVerified(out *term.Stream, dir string, list []shelf.Checked) {
+	if len(list) == 0 {
+		out.Printf("the store %s has no artifacts: nothing was checked\n", term.Printable(dir))
+		return
+	}
 	styles := out.Styles()
 	whole := 0
 	for index := range list {
@@ -107,6 +112,14 @@ func StoreVerified(out *term.Stream, dir string, list []shelf.Checked) {
 		out.Println(out.Hang(styles.Bad.Render(string(checked.Verdict)+":")+" sha256:"+checked.SHA256+": "+term.Printable(checked.Problem), 2))
 	}
 	out.Printf("%s of %s in %s: the bytes are those of the name, and a whole binary\n", fmt.Sprint(whole), counted(len(list), "artifact"), term.Printable(dir))
+}
+
+// StoreSetAside shows what is kept of artifacts whose bytes had changed.
+func StoreSetAside(out *term.Stream, dir string, list []depot.Damaged) {
+	for _, damaged := range list {
+		path := filepath.Join(dir, "sha256", damaged.Name)
+		out.Println(out.Hang(fmt.Sprintf("%s %s, %s: its bytes had changed; nothing uses it", out.Styles().Warn.Render("set aside:"), term.Printable(path), term.Bytes(damaged.Size)), 2))
+	}
 }
 
 // StorePruned shows what became of each artifact, and why.
