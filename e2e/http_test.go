@@ -171,8 +171,13 @@ func TestMirrorTemplate(t *testing.T) {
 		t.Errorf("trust %+v", doc.Result.Plan.Origin.Trust)
 	}
 	h.holds(b.next)
-	if got := to(s.requests("/"), "/mirror/0.17.8/"+name); len(got) != 1 || got[0].status != 200 {
-		t.Errorf("requests %+v", got)
+	// The beginning may come first, to see whether it is the executable itself, of which parts are here. No byte comes twice.
+	got, sent := to(s.requests("/"), "/mirror/0.17.8/"+name), 0
+	for _, request := range got {
+		sent += int(request.sent)
+	}
+	if len(got) > 2 || sent != len(b.next.zip) {
+		t.Errorf("%d bytes, and the file has %d: requests %+v", sent, len(b.next.zip), got)
 	}
 }
 

@@ -107,9 +107,9 @@ func TestSSH(t *testing.T) {
 	s := startSSH(t, h)
 	s.run(b.far.zip, "install", "-", h.target).failed(4, "RunningVersionNotIncluded")
 	s.run(b.next.zip[:len(b.next.zip)/2], "install", "-", h.target).failed(1, "ended early", "truncated")
-	s.run(b.next.data[:len(b.next.data)/2], "install", "-", h.target).failed(3)
+	s.run(b.next.data[:len(b.next.data)/2], "install", "-", h.target).failed(1, "ended early")
 	s.run([]byte("no binary"), "install", "-", h.target).failed(3, "standard input")
-	s.run(nil, "install", "-", h.target).failed(1, "empty", "the pipe")
+	s.run(nil, "install", "-", h.target).failed(1, "nothing came", "the pipe")
 	s.run(b.next.zip, "install", "-", h.target, "--sha256", strings.Repeat("0", 64)).failed(3)
 	s.run(nil, "install", "-", h.target, "--no-such-flag").failed(2)
 	for _, code := range []int{4, 3, 1} {

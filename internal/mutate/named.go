@@ -37,7 +37,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "a download is written to what others may have put at its name", file: "durable/partial.go",
-		old: `if err = ownDir(dir, fsys.Self()); err == nil {`, new: `if err = error(nil); err == nil {`,
+		old: `if err = OwnDir(dir, fsys.Self()); err == nil {`, new: `if err = error(nil); err == nil {`,
 		tests: "./durable ^TestPartialOfOthers$",
 	},
 	{
