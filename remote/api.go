@@ -102,7 +102,8 @@ type RestartRequest struct {
 	Fence  fleet.Fence `json:"fence"`
 }
 
-// CheckRequest asks what a swap of an artifact of the host's store would find. Nothing is changed by it.
+// CheckRequest asks what a swap of an artifact of the host's store would find. Nothing is changed by it, but that an artifact whose
+// bytes have changed since it was stored is set aside.
 type CheckRequest struct {
 	Target   string       `json:"target"`
 	Fence    *fleet.Fence `json:"fence,omitempty"` // of the run that would do it; nil: that is not asked

@@ -252,7 +252,8 @@ func (r SwapRequest) back() install.Request {
 	return install.Request{Back: r.Artifact, Displaces: r.Displaces, Fence: &r.Fence, Phase: r.Phase, Wait: lockWait}
 }
 
-// ofStore asks for an artifact of the store to be installed, and fetchOf copies it.
+// ofStore asks for an artifact of the store to be installed, and fetchOf copies it. One whose bytes have changed since it was
+// stored is set aside, so that it is sent again.
 func (h *Host) ofStore(artifact string, file *depot.File) install.Request {
 	return install.Request{Source: "sha256:" + artifact, SizeHint: file.Size(), Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Near: true}
 }
@@ -262,7 +263,9 @@ func (h *Host) fetchOf(artifact string, file *depot.File) install.Fetch {
 		sum := sha256.New()
 		_, err := io.Copy(io.MultiWriter(to, sum), io.NewSectionReader(file, 0, file.Size()))
 		if err == nil && hex.EncodeToString(sum.Sum(nil)) != artifact {
-			err = fmt.Errorf("%s: %w", h.Store.Path(artifact), depot.ErrDigest)
+			if err = h.Store.Check(ctx, artifact); err == nil { // it was changed while it was read
+				err = fmt.Errorf("%s: %w", h.Store.Path(artifact), depot.ErrDigest)
+			}
 		}
 		return install.Origin{Source: "sha256:" + artifact, SHA256: artifact, ExecutableSHA256: artifact}, err
 	}

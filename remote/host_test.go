@@ -159,6 +159,13 @@ func TestHostChangedArtifact(t *testing.T) {
 	if _, err := os.Lstat(p.target); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("something is at the target: %v", err)
 	}
+	// It does not count as stored any more, so that the next run sends it again.
+	if artifacts, err := p.Store.List(); err != nil || len(artifacts) != 0 {
+		t.Errorf("the store has %+v, %v", artifacts, err)
+	}
+	if status, answer := p.asked(http.MethodPut, pathPut+digest, []byte("abc")); status != http.StatusOK {
+		t.Errorf("sent again: %d, %+v", status, answer)
+	}
 }
 
 // What is no request, or larger than one, is told as that, and nothing is concluded from its beginning.
