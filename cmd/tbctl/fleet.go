@@ -30,7 +30,7 @@ type fleetCmd struct {
 	Promote fleetPromoteCmd `cmd:"" help:"Let armed clusters upgrade: swap the holdback when they are proved stable. There is no way back."`
 	Abort   fleetAbortCmd   `cmd:"" help:"Before promote: put the previous file back, and start the replicas again, one host after the other."`
 	Run     fleetRunCmd     `cmd:"" help:"Stage, arm and promote all clusters of a plan, wave by wave."`
-	Stop    fleetStopCmd    `cmd:"" help:"Fence whoever carries a plan out; nothing else is changed."`
+	Stop    fleetStopCmd    `cmd:"" help:"Take the hosts of a plan from the run that works on them, and let them go; nothing else is changed."`
 	Report  fleetReportCmd  `cmd:"" help:"Write a page of what was planned, done and seen, for the change record."`
 }
 

@@ -51,7 +51,7 @@ func unless(parent context.Context, lost func(context.Context) error) (context.C
 	return ctx, func() { cancel(nil) }
 }
 
-// readEvery is the time between two looks at whether somebody reads.
+// readEvery is the time between two looks at whether the output is still read.
 const readEvery = time.Second
 
 // unheard is err, or that the reader is gone where that has ended the context and nothing was changed.
