@@ -13,12 +13,10 @@ import (
 var ErrBusy = errors.New("busy")
 
 // SyncError is a failed fsync. It is never tried again, because the system
-// may have forgotten the data that it could not write. Before the new file is at its
-// name, what is there is untouched all the same.
+// may have forgotten the data that it could not write. What is at the name is untouched.
 type SyncError struct {
-	Path    string // the file or directory
-	Swapped bool   // the new file is already at its name
-	Err     error
+	Path string // the file or directory
+	Err  error
 }
 
 func (e *SyncError) Error() string { return "sync " + e.Path + ": " + vfs.Cause(e.Err).Error() }
@@ -26,45 +24,24 @@ func (e *SyncError) Error() string { return "sync " + e.Path + ": " + vfs.Cause(
 // Unwrap returns the cause.
 func (e *SyncError) Unwrap() error { return e.Err }
 
-// Class is [fault.Unknown] where the new file is at its name: it may be gone after a power cut.
-func (e *SyncError) Class() fault.Class {
-	if e.Swapped {
-		return fault.Unknown
-	}
-	return fault.None
+// UnsureError is a failure at or after the moment in which an ordinary file became visible at its name. Nothing was undone
+// or tried again. It is an error like others: no target depends on it, and writing the file once more settles it.
+type UnsureError struct {
+	Path    string
+	Visible bool // it was seen at Path, and may be gone after a power cut; if false it may or may not be there
+	Err     error
 }
 
-// UnknownStateError is a failure at or after the moment in which the new file
-// became visible. It says what is certain. Nothing was undone or tried again;
-// The next run under the target's lock finishes what is left.
-type UnknownStateError struct {
-	Path     string // the target
-	Step     string // what failed
-	Visible  bool   // the new file was seen at Path; if false it may or may not be there
-	Durable  bool   // and it is certain to be there after a power cut
-	Previous string // where the previous file was last seen; empty when there is none or it is unknown
-	Err      error
-}
-
-func (e *UnknownStateError) Error() string {
-	state := "it is unknown which file is at the target"
-	switch {
-	case e.Durable:
-		state = "the new file is in place"
-	case e.Visible:
-		state = "the new file is in place, but may be gone after a power cut"
+func (e *UnsureError) Error() string {
+	state := "whether the file is there is not known"
+	if e.Visible {
+		state = "the file is in place, but may be gone after a power cut"
 	}
-	if e.Previous != "" {
-		state += ", the previous file is " + e.Previous
-	}
-	return fmt.Sprintf("replace %s: %s: %v (%s)", e.Path, e.Step, e.Err, state)
+	return fmt.Sprintf("write %s: %v (%s)", e.Path, e.Err, state)
 }
 
 // Unwrap returns the cause.
-func (e *UnknownStateError) Unwrap() error { return e.Err }
-
-// Class is [fault.Unknown].
-func (e *UnknownStateError) Class() fault.Class { return fault.Unknown }
+func (e *UnsureError) Unwrap() error { return e.Err }
 
 // BusyError says who has the lock. It matches [ErrBusy].
 type BusyError struct {

@@ -151,8 +151,7 @@ func (o *Output) ReadAt(data []byte, offset int64) (int, error) { return o.file.
 
 // Commit makes the file durable and then visible at its name, and that durable.
 // On error it is not there and what was there is untouched, unless the error says
-// otherwise: with a [SyncError] with Swapped or an [UnknownStateError] with Visible it is
-// there, and may be gone after a power cut; with any other UnknownStateError it is unknown.
+// otherwise with an [UnsureError].
 // Afterwards the Output is closed.
 func (o *Output) Commit() error {
 	if o.done {
@@ -176,7 +175,7 @@ func (o *Output) Commit() error {
 	err = o.dir.Sync()
 	o.close()
 	if err != nil {
-		return &SyncError{Path: o.dirPath, Swapped: true, Err: err}
+		return &UnsureError{Path: o.Path(), Visible: true, Err: &SyncError{Path: o.dirPath, Err: err}}
 	}
 	return nil
 }
@@ -228,7 +227,7 @@ func (o *Output) failed(err error) error {
 		_ = o.dir.Remove(o.temp)
 	}
 	o.close()
-	return &UnknownStateError{Path: o.Path(), Step: "rename", Visible: visible, Err: err}
+	return &UnsureError{Path: o.Path(), Visible: visible, Err: fmt.Errorf("rename: %w", vfs.Cause(err))}
 }
 
 // isThere reports whether what is at the name is the file.

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
 )
@@ -147,9 +148,9 @@ func TestWriteFileCrash(t *testing.T) {
 				m := setUp()
 				m.FailAt(number+1, errInjected)
 				err := run(m)
-				var failed *durable.SyncError
+				var unsure *durable.UnsureError
 				got, _ := contentsOf(t, m, testName)
-				if swapped := errors.As(err, &failed) && failed.Swapped; (err == nil || swapped) != (got == after) {
+				if swapped := errors.As(err, &unsure) && unsure.Visible; (err == nil || swapped) != (got == after) {
 					t.Fatalf("%s: operation %d: %q with error %v", name, number+1, got, err)
 				}
 			}
@@ -228,17 +229,19 @@ func TestOutputLate(t *testing.T) {
 				m.FailLateAt(number+1, errInjected)
 				err := run(m)
 				what := fmt.Sprintf("%s: overwrite %v: %s: %v", name, overwrite, m.Trace()[number], err)
-				var unknown *durable.UnknownStateError
-				var failed *durable.SyncError
+				var unsure *durable.UnsureError
 				got, _ := contentsOf(t, m, testName)
-				visible := errors.As(err, &unknown) && unknown.Visible || errors.As(err, &failed) && failed.Swapped
+				visible := errors.As(err, &unsure) && unsure.Visible
 				if (err == nil || visible) != (got == after) {
 					t.Fatalf("%s: but there is %q", what, got)
 				}
-				if unknown != nil {
+				if class := fault.Of(err); err != nil && class != fault.Failed {
+					t.Errorf("%s: is of class %s: it is no target", what, class)
+				}
+				if unsure != nil && strings.Contains(err.Error(), "rename") {
 					told++
 				}
-				if names, _ := openDir(t, m).List(".", 10); unknown != nil && len(names) > 0 {
+				if names, _ := openDir(t, m).List(".", 10); unsure != nil && len(names) > 0 {
 					t.Fatalf("%s: left %q", what, names)
 				}
 			}

@@ -22,7 +22,7 @@ import (
 //
 // Like [Staged.Commit] it makes one visible change, is durable, obeys ctx before
 // the swap only, and leaves the target untouched on every error that is not a
-// [durable.UnknownStateError]: [ErrNoOld], [ErrSameFile], [ErrChanged], [ErrOldKind],
+// [UnknownStateError]: [ErrNoOld], [ErrSameFile], [ErrChanged], [ErrOldKind],
 // [ErrOldOwner], [ErrInode], [ErrAttribute] (an [AttributeError]), [durable.SyncError],
 // [ErrNotRecovered], or the operating system's. After such an error, the file at
 // OldPath has its own attributes again, as far as they can be given back; after a
@@ -44,7 +44,7 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 		}
 		return Committed{}, &fs.PathError{Op: "swap back", Path: target.Path, Err: err}
 	}
-	if err := lock.sync(false); err != nil { // found out while nothing has happened
+	if err := lock.sync(); err != nil { // found out while nothing has happened
 		return Committed{}, err
 	}
 	swap := swap{lock: lock, target: target, from: filepath.Base(target.OldPath), file: target.Old}
@@ -60,7 +60,7 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 		return Committed{}, err
 	}
 	committed, err := swap.run(false)
-	var unknown *durable.UnknownStateError
+	var unknown *UnknownStateError
 	if err != nil && !errors.As(err, &unknown) {
 		err = errors.Join(err, restore())
 	}

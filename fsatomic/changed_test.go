@@ -81,7 +81,7 @@ func TestChanged(t *testing.T) {
 				if !errors.Is(err, test.want) {
 					t.Fatalf("error %v, want %v", err, test.want)
 				}
-				var unknown *durable.UnknownStateError
+				var unknown *fsatomic.UnknownStateError
 				if errors.As(err, &unknown) {
 					t.Fatalf("error %v: it is known that nothing was done", err)
 				}

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -49,14 +48,14 @@ type Committed struct {
 // Before the swap ctx is obeyed, and on every error the target is untouched and
 // the staged file removed: [ErrChanged] of the target or of what was sealed, [ErrNoAttributes], [ErrOldKind],
 // [durable.SyncError], the context's, or the operating system's. From the swap on nothing
-// interrupts it, and errors are a [durable.UnknownStateError]. After a crash the target
+// interrupts it, and errors are a [UnknownStateError]. After a crash the target
 // is the previous file or the new one, whole and with its attributes.
 func (s *Staged) Commit(ctx context.Context, options CommitOptions) (Committed, error) {
 	if s.done {
 		return Committed{}, &fs.PathError{Op: "commit", Path: s.target.Path, Err: fs.ErrClosed}
 	}
 	result, err := s.commit(ctx, options)
-	var unknown *durable.UnknownStateError
+	var unknown *UnknownStateError
 	if err == nil || errors.As(err, &unknown) {
 		// From here on its name belongs to another file, or it is unknown whether it does.
 		s.done = true
@@ -91,7 +90,7 @@ func (s *Staged) commit(ctx context.Context, options CommitOptions) (Committed, 
 	s.name = ready
 	// The name must be on the disk before the swap that it is to explain. And a
 	// directory that cannot be synced is found out while nothing has happened.
-	if err := s.lock.sync(false); err != nil {
+	if err := s.lock.sync(); err != nil {
 		return Committed{}, err
 	}
 	if err := ctx.Err(); err != nil {

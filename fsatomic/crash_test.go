@@ -89,14 +89,14 @@ func TestNoDirSync(t *testing.T) {
 	m := scenario{}.setUp(t, memfs.Options{NoDirSync: true})
 	var failed *durable.SyncError
 	err := installOnce(t.Context(), m, contentsNew, fsatomic.CommitOptions{})
-	if !errors.As(err, &failed) || failed.Swapped {
+	if !errors.As(err, &failed) {
 		t.Fatalf("error %v", err)
 	}
 	if w := look(t, m, memfs.Options{}); w.target != "" || len(w.residue()) > 0 {
 		t.Fatalf("%+v", w)
 	}
 	m = scenario{exists: true, older: true}.setUp(t, memfs.Options{NoDirSync: true})
-	if err := swapBackOnce(t.Context(), m); !errors.As(err, &failed) || failed.Swapped {
+	if err := swapBackOnce(t.Context(), m); !errors.As(err, &failed) {
 		t.Fatalf("error %v", err)
 	}
 	if w := look(t, m, memfs.Options{}); w.target != contentsOld || w.old != contentsOlder {
@@ -140,7 +140,7 @@ func (s scenario) fault(t *testing.T, m *memfs.FS, options memfs.Options, number
 	}
 	what := fmt.Sprintf("fault in %s (late %v), then %s: %v", trace[number-1], late, then, err)
 	now := look(t, m, options)
-	var unknown *durable.UnknownStateError
+	var unknown *fsatomic.UnknownStateError
 	switch {
 	case err == nil:
 		if now.target != s.result || now.old != s.kept || len(now.residue()) > 0 {
@@ -170,7 +170,7 @@ func (s scenario) fault(t *testing.T, m *memfs.FS, options memfs.Options, number
 }
 
 // checkUnknown compares what the error says with what is there.
-func (s scenario) checkUnknown(t *testing.T, m *memfs.FS, options memfs.Options, unknown *durable.UnknownStateError, now world, what string) {
+func (s scenario) checkUnknown(t *testing.T, m *memfs.FS, options memfs.Options, unknown *fsatomic.UnknownStateError, now world, what string) {
 	t.Helper()
 	if unknown.Path != testName || unknown.Visible && now.target != s.result {
 		t.Fatalf("%s: %+v with %+v", what, unknown, now)

@@ -72,6 +72,6 @@
 //
 // Before the swap an error means: the target is untouched, and the staged file is
 // gone as far as it could be removed. From the swap on it is a
-// [durable.UnknownStateError], which says what is certain. A failed fsync is a
+// [UnknownStateError], which says what is certain. A failed fsync is a
 // [durable.SyncError] and never tried again.
 package fsatomic

@@ -104,3 +104,35 @@ func (e *ModeError) Error() string { return fmt.Sprintf("%v: want %s, got %s", e
 
 // Unwrap returns the cause.
 func (e *ModeError) Unwrap() error { return e.Err }
+
+// UnknownStateError is a failure at or after the moment in which the new file
+// became visible. It says what is certain. Nothing was undone or tried again;
+// the next run under the target's lock finishes what is left.
+type UnknownStateError struct {
+	Path     string // the target
+	Step     string // what failed
+	Visible  bool   // the new file was seen at Path; if false it may or may not be there
+	Durable  bool   // and it is certain to be there after a power cut
+	Previous string // where the previous file was last seen; empty when there is none or it is unknown
+	Err      error
+}
+
+func (e *UnknownStateError) Error() string {
+	state := "it is unknown which file is at the target"
+	switch {
+	case e.Durable:
+		state = "the new file is in place"
+	case e.Visible:
+		state = "the new file is in place, but may be gone after a power cut"
+	}
+	if e.Previous != "" {
+		state += ", the previous file is " + e.Previous
+	}
+	return fmt.Sprintf("replace %s: %s: %v (%s)", e.Path, e.Step, e.Err, state)
+}
+
+// Unwrap returns the cause.
+func (e *UnknownStateError) Unwrap() error { return e.Err }
+
+// Class is [fault.Unknown].
+func (e *UnknownStateError) Class() fault.Class { return fault.Unknown }

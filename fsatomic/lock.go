@@ -53,9 +53,9 @@ func (l *Lock) base() string            { return filepath.Base(l.path) }
 func (l *Lock) join(name string) string { return filepath.Join(filepath.Dir(l.path), name) }
 func (l *Lock) lockPath() string        { return l.join(lockName(l.base())) }
 func (l *Lock) held() bool              { return l.file != nil }
-func (l *Lock) sync(swapped bool) error {
+func (l *Lock) sync() error {
 	if err := l.dir.Sync(); err != nil {
-		return &durable.SyncError{Path: filepath.Dir(l.path), Swapped: swapped, Err: err}
+		return &durable.SyncError{Path: filepath.Dir(l.path), Err: err}
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
@@ -36,7 +35,7 @@ func TestStagedFileIsNotReplaced(t *testing.T) {
 			putFile(t, m, testDir+"/other", "somebody's", options)
 			check(t, openDir(t, m).Rename("other", filepath.Base(staged.Path())))
 			_, err = staged.Commit(t.Context(), fsatomic.CommitOptions{})
-			var unknown *durable.UnknownStateError
+			var unknown *fsatomic.UnknownStateError
 			if !errors.Is(err, fsatomic.ErrChanged) || errors.As(err, &unknown) {
 				t.Errorf("%s: %v", name, err)
 			}
@@ -65,7 +64,7 @@ func TestSwapBackGivesBack(t *testing.T) {
 			}
 			operation := m.Trace()[number-1]
 			m.FailAt(0, nil)
-			var unknown *durable.UnknownStateError
+			var unknown *fsatomic.UnknownStateError
 			if err == nil || errors.As(err, &unknown) {
 				continue
 			}

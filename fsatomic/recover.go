@@ -105,7 +105,7 @@ func Recover(lock *Lock) (Recovery, error) {
 	if len(plan.Leftovers) > 0 {
 		// What is there of an interrupted swap need not be durable yet, and
 		// nothing may be removed that a power cut would bring back as needed.
-		if err := lock.sync(false); err != nil {
+		if err := lock.sync(); err != nil {
 			return done, err
 		}
 	}
@@ -125,7 +125,7 @@ func Recover(lock *Lock) (Recovery, error) {
 		done.Leftovers = append(done.Leftovers, leftover)
 	}
 	if len(done.Leftovers) > 0 {
-		if err := lock.sync(false); err != nil {
+		if err := lock.sync(); err != nil {
 			return done, err
 		}
 	}

@@ -235,5 +235,5 @@ func (l *Lock) Sync() error {
 	if !l.held() {
 		return &fs.PathError{Op: "sync", Path: l.path, Err: fs.ErrClosed}
 	}
-	return l.sync(false)
+	return l.sync()
 }

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"path/filepath"
 
-	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -34,7 +33,7 @@ func (w *swap) unknown(step string, visible, lasts bool, previous string, err er
 	if previous != "" {
 		previous = w.lock.join(previous)
 	}
-	return &durable.UnknownStateError{Path: w.target.Path, Step: step, Visible: visible, Durable: lasts, Previous: previous, Err: err}
+	return &UnknownStateError{Path: w.target.Path, Step: step, Visible: visible, Durable: lasts, Previous: previous, Err: err}
 }
 
 func (w *swap) run(dropOld bool) (Committed, error) {
@@ -157,7 +156,7 @@ func (w *swap) exchanged() error {
 // syncSwapped makes the last change after the swap durable. certain says whether the new file is so already;
 // previous is where the previous file is.
 func (w *swap) syncSwapped(certain bool, previous string) error {
-	if err := w.lock.sync(true); err != nil {
+	if err := w.lock.sync(); err != nil {
 		return w.unknown("sync the directory", true, certain, previous, err)
 	}
 	return nil
@@ -169,7 +168,7 @@ func (w *swap) giveBack() error {
 	if err := w.lock.dir.Exchange(w.from, w.lock.base()); err != nil {
 		return w.unknown("give back a file that appeared meanwhile", false, false, w.from, err)
 	}
-	if err := w.lock.sync(false); err != nil {
+	if err := w.lock.sync(); err != nil {
 		return w.unknown("give back a file that appeared meanwhile", false, false, "", err)
 	}
 	return w.fail("exchange", ErrChanged)
@@ -197,7 +196,7 @@ func (w *swap) failed(step string, err error) error {
 func (w *swap) keepAndRename() error {
 	err := w.keep()
 	if err == nil {
-		err = w.lock.sync(false)
+		err = w.lock.sync()
 	}
 	if err == nil {
 		err = w.recheckKept()
@@ -205,7 +204,7 @@ func (w *swap) keepAndRename() error {
 	if err == nil {
 		err = w.rename(w.prev)
 	}
-	var unknown *durable.UnknownStateError
+	var unknown *UnknownStateError
 	if err != nil && !errors.As(err, &unknown) {
 		return errors.Join(err, w.unkeep())
 	}

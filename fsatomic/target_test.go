@@ -135,10 +135,10 @@ func TestStagedOrder(t *testing.T) {
 	check(t, staged.SetAttributes(target.Attributes))
 	m.FailAt(1, errInjected)
 	var failed *durable.SyncError
-	if err := staged.Sync(); !errors.As(err, &failed) || failed.Swapped {
+	if err := staged.Sync(); !errors.As(err, &failed) {
 		t.Fatalf("error %v", err)
 	}
-	if _, err := staged.Commit(t.Context(), fsatomic.CommitOptions{}); !errors.As(err, &failed) || failed.Swapped {
+	if _, err := staged.Commit(t.Context(), fsatomic.CommitOptions{}); !errors.As(err, &failed) {
 		t.Fatalf("error %v: a failed fsync was forgotten", err)
 	}
 
@@ -173,8 +173,8 @@ func TestErrors(t *testing.T) {
 		&fs.PathError{Op: "op", Path: "/p", Err: cause},
 		&fsatomic.AttributeError{Path: "/p", Attribute: "owner", Err: cause},
 		&durable.SyncError{Path: "/p", Err: cause},
-		&durable.UnknownStateError{Path: "/p", Step: "step", Err: cause},
-		&durable.UnknownStateError{Path: "/p", Step: "step", Visible: true, Durable: true, Previous: "/p-old", Err: cause},
+		&fsatomic.UnknownStateError{Path: "/p", Step: "step", Err: cause},
+		&fsatomic.UnknownStateError{Path: "/p", Step: "step", Visible: true, Durable: true, Previous: "/p-old", Err: cause},
 	} {
 		if !errors.Is(err, cause) || !strings.Contains(err.Error(), "/p") || !strings.Contains(err.Error(), "permission") {
 			t.Errorf("%T: %v", err, err)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
@@ -53,7 +52,7 @@ func (r *run) failed(err error) error {
 // swapped ends an operation whose swap has ended.
 func (r *run) swapped(ctx context.Context, committed fsatomic.Committed, err error) error {
 	if err != nil {
-		var unknown *durable.UnknownStateError
+		var unknown *fsatomic.UnknownStateError
 		r.outcome.Changed = errors.As(err, &unknown) && unknown.Visible
 		return r.failed(err)
 	}

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
@@ -299,7 +298,7 @@ func (s scene) fault(t *testing.T, options memfs.Options, number int, late, cut 
 // judge compares what the operation says with what is there.
 func (s scene) judge(t *testing.T, m *machine, outcome *install.Outcome, err error, now sight, what string) {
 	t.Helper()
-	var unknown *durable.UnknownStateError
+	var unknown *fsatomic.UnknownStateError
 	var readBack *install.ReadBackError
 	switch {
 	case err == nil:

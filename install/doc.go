@@ -20,7 +20,7 @@
 //
 // At every moment there is a whole, executable binary at the target: the old one
 // before the swap, the new one after it. An error other than a
-// [*durable.UnknownStateError], [*durable.SyncError] or [*ReadBackError] means that the
+// [*fsatomic.UnknownStateError], [*durable.SyncError] or [*ReadBackError] means that the
 // target is untouched. The lock file and the state beside it stay.
 //
 // The state says what was done last, and what is being done: see [State]. After a crash it has

@@ -83,7 +83,7 @@ type run struct {
 // On error the outcome holds the plan as far as it was made. [*PlanError],
 // [*RejectedError], [*RefusedError], [*durable.BusyError], fetch's errors and the
 // context's leave the target untouched and nothing beside it. A
-// [*durable.UnknownStateError] or a [*ReadBackError] comes after the swap. A
+// [*fsatomic.UnknownStateError] or a [*ReadBackError] comes after the swap. A
 // [*durable.SyncError] says which. A [*StateError] comes before the swap. A record that
 // cannot be written after it is a warning of the plan, and so is a journal that cannot be
 // written at all.

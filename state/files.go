@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
-	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -227,10 +226,7 @@ func (f *Files) write(name string, text []byte) error {
 	if _, err := output.Write(text); err != nil {
 		return errors.Join(err, output.Abort())
 	}
-	if err = output.CommitAs(name); fault.Of(err) == fault.Unknown { // of this file, which is of less weight than a target
-		err = errors.New("whether it was written is not known: " + err.Error())
-	}
-	return err
+	return output.CommitAs(name)
 }
 
 // room refuses one key more than there may be.

@@ -125,7 +125,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 		{&release.TransferError{Err: &interrupt.Error{Signal: os.Interrupt}}, exitInterrupted, "run the same command again: nothing is half done"},
 		{fmt.Errorf("read: %w", context.Canceled), exitInterrupted, "run the same command again: nothing is half done"},
 		{failed("another hint", fmt.Errorf("read: %w", context.Canceled)), exitInterrupted, "run the same command again"},
-		{rejected("", &durable.UnknownStateError{Path: "/srv/t", Err: errors.New("x")}), exitUnknown, "find out what is on the disk: tbctl status /srv/t"},
+		{rejected("", &fsatomic.UnknownStateError{Path: "/srv/t", Err: errors.New("x")}), exitUnknown, "find out what is on the disk: tbctl status /srv/t"},
 		{&childError{code: 3}, 3, ""},
 	} {
 		got := classify(&app{ctx: t.Context(), command: "install"}, test.err)

@@ -25,8 +25,7 @@ func TestExitUnknown(t *testing.T) {
 	for _, cause := range []error{errors.New("unexpected"), fsatomic.ErrChanged, vfs.ErrNoSpace, os.ErrPermission, context.Canceled} {
 		for _, err := range []error{
 			&install.ReadBackError{Target: target, Want: "1", Found: "2", Err: cause},
-			&durable.UnknownStateError{Path: target, Step: "exchange", Err: cause},
-			&durable.SyncError{Path: target, Swapped: true, Err: cause},
+			&fsatomic.UnknownStateError{Path: target, Step: "exchange", Err: cause},
 		} {
 			a := &app{ctx: t.Context(), command: "install", about: hints.About{Target: target}}
 			got := classify(a, fmt.Errorf("install: %w", err))

@@ -77,15 +77,14 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return ofEngine(e), nil
 
 	// What is on the disk.
-	case *durable.UnknownStateError:
-		if k.makesFile() {
-			return "look whether it is there, and whole: tbctl verify " + shell.File(e.Path) + "; or write it again, with --force", nil
-		}
+	case *fsatomic.UnknownStateError:
 		return "find out what is on the disk: tbctl status " + shell.File(e.Path), nil
 	case *install.ReadBackError:
 		return "find out what is on the disk: tbctl verify " + shell.File(e.Target), nil
+	case *durable.UnsureError:
+		return k.ofUnsure(e), nil
 	case *durable.SyncError:
-		return k.ofSync(e), nil
+		return k.ofSync(), nil
 	case *install.PlanError:
 		return k.ofPlan(e), nil
 	case *fsatomic.AttributeError:
@@ -307,16 +306,19 @@ func (k *Known) otherwise(err error) string {
 }
 
 // ofSync is about a failed fsync.
-func (k *Known) ofSync(err *durable.SyncError) string {
-	switch {
-	case err.Swapped && k.makesFile():
-		return "the file is in place but may be gone after a power cut: sync, or write it again, with --force"
-	case err.Swapped:
-		return "the new file is in place but may be gone after a power cut: sync, then tbctl status {target}"
-	case k.makesFile():
+func (k *Known) ofSync() string {
+	if k.makesFile() {
 		return "the disk may be failing: nothing was put at the name; look at the kernel's log (dmesg)"
 	}
 	return "the disk may be failing; the target was not replaced: look at the kernel's log (dmesg), and at the target: tbctl verify {target}"
+}
+
+// ofUnsure is about an ordinary file that may be at its name.
+func (k *Known) ofUnsure(err *durable.UnsureError) string {
+	if k.makesFile() {
+		return "look whether it is there: ls -l " + shell.File(err.Path) + "; or write it again, with --force"
+	}
+	return "run the same command again"
 }
 
 // ofPlan is about all that hinders an installation in that place. Its attributes come after the place.

@@ -33,7 +33,7 @@ func Check(name string) error {
 }
 
 // Write writes a file that is to be executed, in one step: with an error nothing is at the name that was not there before, but
-// for a [*durable.SyncError] that says so. What fits badly is told to warn.
+// for a [*durable.UnsureError]. What fits badly is told to warn.
 func Write(name string, force bool, warn func(string), fill func(io.Writer) error) error {
 	output, err := durable.Create(vfs.OS(), name, mode, force)
 	if err != nil {
