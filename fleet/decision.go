@@ -200,6 +200,7 @@ type ClusterMemory struct {
 	View     uint32
 	Replicas map[int]Process // by index
 	Claimed  bool            // all hosts were seen to be ours, at an earlier look
+	Promoted bool            // the swap of its holdback was asked for
 	Done     bool            // it was seen done
 	DoneAt   time.Duration   // then first
 }

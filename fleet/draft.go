@@ -258,6 +258,7 @@ func (d *draft) members() {
 	if d.id == "" {
 		return
 	}
+	d.standbys(at)
 	if other, ok := d.ids[d.id]; ok {
 		d.problem(nil, -1, ProblemClusterTwice, "", "it is the same cluster as %s: %s", other, d.id)
 	}
@@ -271,6 +272,33 @@ func (d *draft) members() {
 	if len(missing) > 0 {
 		d.problem(nil, -1, ProblemMissing, "name the host that has it, or start the replica there",
 			"of its %d replicas %d run on no host that is named (%s): who has them decides when the cluster upgrades", d.count, len(missing), strings.Join(missing, ", "))
+	}
+}
+
+// standbys tells of those that are on no named host. They decide nothing, and do not come along without the file. How many there are
+// only a replica's own addresses say.
+func (d *draft) standbys(at map[int]*place) {
+	members := 0
+	for _, p := range d.places {
+		for _, r := range p.Replicas {
+			if r.Cluster == d.id {
+				members = max(members, r.Members)
+			}
+		}
+	}
+	var missing []string
+	for index := d.count; index < members; index++ {
+		if at[index] == nil {
+			missing = append(missing, strconv.Itoa(index))
+		}
+	}
+	switch {
+	case d.count == 0: // that is told
+	case members == 0:
+		d.note(ProblemStandbys, "whether it has standbys cannot be seen: the addresses that its replicas were started with cannot be read")
+	case len(missing) > 0:
+		d.note(ProblemStandbys, "its replicas were started with the addresses of %d members, and standby %s runs on no host that is named: without the new file it does not follow the upgrade; name its host, if there is one",
+			members, strings.Join(missing, ", "))
 	}
 }
 

@@ -60,7 +60,7 @@ func testFleet(name string, replicas int, runs string) (Inventory, []Observation
 			Installed: &InstalledFile{SHA256: digestOf("b"), Size: 29 << 20, Release: release(runs), Releases: releases("0.17.2", runs)[btoi(runs == "0.17.2"):]},
 			Room:      1 << 40, StoreRoom: 1 << 40,
 			Replicas: []Replica{{
-				PID: 100 + index, Started: time.Unix(1000, 0).UTC(), Polls: true, Cluster: "0c" + fmt.Sprintf("%x", name), Index: index, Count: replicas,
+				PID: 100 + index, Started: time.Unix(1000, 0).UTC(), Polls: true, Cluster: "0c" + fmt.Sprintf("%x", name), Index: index, Count: replicas, Members: replicas,
 				State: "running", Running: release(runs), Durable: release(runs), Armed: &multiversion.Checksum{0xbb}, ArmedRelease: release(runs),
 				Answers: true, View: 3, Checkpoint: 960, Peers: replicas - 1,
 			}},
@@ -108,8 +108,14 @@ func TestDraftProblems(t *testing.T) {
 		"a data file unread":          {func(w *world) { *replica(w, 2) = Replica{PID: 7, Index: -1, Polls: true, State: "running"} }, "data-file missing-replica release-unknown"},
 		"a replica twice":             {func(w *world) { replica(w, 2).Index = 1 }, "missing-replica replica-twice"},
 		"counts that differ":          {func(w *world) { replica(w, 0).Count = 2 }, "count-differs"},
-		"no replica":                  {func(w *world) { w.observations[2].Replicas = nil }, "missing-replica no-replica"},
-		"no file":                     {func(w *world) { w.observations[2].Installed = nil }, "nothing-installed"},
+		"a standby on no host":        {func(w *world) { replica(w, 1).Members = 4 }, "-missing-standby"},
+		"addresses not seen": {func(w *world) {
+			for i := range w.observations {
+				replica(w, i).Members = 0
+			}
+		}, "-missing-standby"},
+		"no replica": {func(w *world) { w.observations[2].Replicas = nil }, "missing-replica no-replica"},
+		"no file":    {func(w *world) { w.observations[2].Installed = nil }, "nothing-installed"},
 		"one host by two names": {func(w *world) {
 			w.observations[2].Boot, w.observations[2].Machine = w.observations[1].Boot, w.observations[1].Machine
 		}, "shared-target"},

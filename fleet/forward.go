@@ -1,6 +1,10 @@
 package fleet
 
-import "slices"
+import (
+	"math"
+	"slices"
+	"time"
+)
 
 // atGoal says that the cluster is where the goal wants it, for a run that changes nothing any more.
 func (s *sight) atGoal() bool {
@@ -70,6 +74,10 @@ func (s *sight) forward() {
 		s.done()
 		return
 	case StepPromoting:
+		if s.before(GoalPromote) && s.runsWithout() {
+			s.doneWithout()
+			return
+		}
 		s.follow()
 		return
 	}
@@ -236,7 +244,7 @@ func (s *sight) wouldPromote(h *seen) {
 
 // promote swaps the holdback. From here on nothing leads back: whatever the answer is, the next look tells.
 func (s *sight) promote() {
-	s.state.Step = StepPromoting
+	s.state.Step, s.own.Promoted = StepPromoting, true
 	for _, h := range s.hosts {
 		if !s.swapped(h) {
 			s.wait(h, -1, ProblemUpgrading, "its file is put in place: the cluster is promoted")
@@ -268,9 +276,7 @@ func (s *sight) follow() {
 
 // done gives the places of a cluster back that runs the release on all of them.
 func (s *sight) done() {
-	if !s.own.Done {
-		s.own.Done, s.own.DoneAt = true, s.in.Elapsed
-	}
+	s.ran()
 	s.state.Soaked = s.in.Elapsed - s.own.DoneAt
 	s.reached = true
 	if !s.before(GoalPromote) {
@@ -287,6 +293,38 @@ func (s *sight) done() {
 		}
 		s.reached = false
 	}
+}
+
+// doneWithout ends with a cluster that was promoted, and of which hosts cannot be seen: the run goes on with others, and says so.
+func (s *sight) doneWithout() {
+	s.done()
+	if !s.reached {
+		return
+	}
+	s.reached, s.promoted = false, true
+	s.waits = slices.DeleteFunc(s.waits, func(p Problem) bool { return p.Reason == ProblemUnreachable }) // that is said once
+	for _, h := range s.hosts {
+		if h.o == nil {
+			s.block(h, -1, ProblemUnreachable, "when it is back: tbctl fleet promote PLAN "+s.c.Name,
+				"it cannot be looked at, so that it is not seen to run %s: %s; all others run it, %d of %d replicas, and it follows when it is back",
+				s.plan.Artifact.Release, h.why, s.state.Upgraded, s.c.Replicas)
+		}
+	}
+}
+
+// ran notes since when the cluster runs the release: since the last of its hosts got the file, as each says, so that a run which begins
+// later does not count from its own beginning. Where one does not say, it counts from this look.
+func (s *sight) ran() {
+	if s.own.Done {
+		return
+	}
+	since := time.Duration(math.MaxInt64)
+	for _, h := range s.hosts {
+		if h.o != nil {
+			since = min(since, h.o.InstalledFor)
+		}
+	}
+	s.own.Done, s.own.DoneAt = true, s.in.Elapsed-since
 }
 
 // soaks says that the cluster has not run the release for long enough yet.

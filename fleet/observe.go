@@ -22,10 +22,13 @@ type Observation struct {
 	Platform multiversion.Platform
 
 	Installed *InstalledFile // nil: nothing is there
-	Fence     *Fence         // nil: no rollout ever had it
-	Alive     bool           // the session of the fence's holder is open
-	Despite   string         // what was done there though a rollout held the target, for people; "": nothing
-	Busy      string         // who works on the target now; "": nobody
+	// InstalledFor is for how long that has been there, by the host's own record and clock; 0: not known.
+	InstalledFor time.Duration
+
+	Fence   *Fence // nil: no rollout ever had it
+	Alive   bool   // the session of the fence's holder is open
+	Despite string // what was done there though a rollout held the target, for people; "": nothing
+	Busy    string // who works on the target now; "": nobody
 
 	Stored    bool      // the artifact is in its store, and its bytes were hashed in this session
 	Checked   bool      // the check passed there in this session
@@ -60,6 +63,7 @@ type Replica struct {
 	Cluster string // id in hexadecimal digits; "": its data file cannot be read
 	Index   int    // in the cluster; -1: not known
 	Count   int    // replicas of the cluster without standbys; 0: not known
+	Members int    // of the cluster with standbys, as the replica was started; 0: not known
 	Standby bool
 
 	State   string               // starting, running, stopped or unknown, as package replica has them

@@ -49,6 +49,7 @@ const (
 	ProblemNoReplica    ProblemReason = "no-replica"        // none runs from the target
 	ProblemNoInstalled  ProblemReason = "nothing-installed" // there is no file at the target that could be put back
 	ProblemMissing      ProblemReason = "missing-replica"   // a replica of the cluster is on no named host
+	ProblemStandbys     ProblemReason = "missing-standby"   // a standby of the cluster is on no named host, or whether there is one cannot be seen
 	ProblemForeign      ProblemReason = "foreign-cluster"   // the host's replicas belong to another cluster than the others
 	ProblemTwice        ProblemReason = "replica-twice"     // two hosts have the same replica
 	ProblemSharedTarget ProblemReason = "shared-target"     // two clusters, or two names of one host, share a target

@@ -18,12 +18,13 @@ type sight struct {
 	may  int // replicas that offer a newer release, or may
 	sure int // of them those of which it was seen
 
-	staged  bool // as far as the goal needs it
-	reached bool // the goal
-	held    bool // blocked by others' failures alone
-	blocked []Problem
-	waits   []Problem
-	emitted int // actions
+	staged   bool // as far as the goal needs it
+	reached  bool // the goal
+	promoted bool // it is not reached since hosts are not seen, and the cluster runs the release without
+	held     bool // blocked by others' failures alone
+	blocked  []Problem
+	waits    []Problem
+	emitted  int // actions
 }
 
 // seen is one place of a cluster.
@@ -185,23 +186,22 @@ func btoi(b bool) int {
 
 // allRun says that every replica and standby was seen to run the artifact's release, its data says so, and every file is the plan's.
 func (s *sight) allRun() bool {
-	for _, h := range s.hosts {
-		if !s.swapped(h) {
-			return false
-		}
-		for _, r := range h.replicas {
-			if !s.runsIt(r) {
-				return false
-			}
-		}
-	}
-	return true
+	return !slices.ContainsFunc(s.hosts, func(h *seen) bool { return !s.runs(h) })
 }
 
-// begun says that the promotion was seen to have begun: fewer replicas than the holdback do not offer the new release, or one
-// runs a newer release than the cluster did. Then there is no way back.
+// runs is allRun of one host.
+func (s *sight) runs(h *seen) bool {
+	return s.swapped(h) && !slices.ContainsFunc(h.replicas, func(r *Replica) bool { return !s.runsIt(r) })
+}
+
+// begun says that the promotion has begun: fewer replicas than the holdback do not offer the new release, or one runs a newer
+// release than the cluster did. Then there is no way back. So it is taken to have where this run asked for it, and the hosts that are
+// not seen to have the new file cannot be looked at.
 func (s *sight) begun() bool {
 	if s.c.Replicas-s.sure < s.c.Holdback {
+		return true
+	}
+	if s.own.Promoted && !slices.ContainsFunc(s.hosts, func(h *seen) bool { return h.o != nil && !s.swapped(h) }) {
 		return true
 	}
 	for _, h := range s.hosts {
@@ -316,10 +316,35 @@ func (s *sight) judge() {
 	}
 }
 
+// runsWithout says that the cluster runs the artifact's release, and what is missing are hosts that have not been seen for a while. Those
+// that are seen run it, by their data too, and are a majority: what they have is what the others come back to.
+func (s *sight) runsWithout() bool {
+	voting, unseen := 0, false
+	for _, h := range s.hosts {
+		if h.o == nil {
+			unseen = true
+			if !s.goneLong(h) {
+				return false
+			}
+			continue
+		}
+		if !s.runs(h) {
+			return false
+		}
+		voting += h.h.Voting()
+	}
+	return unseen && voting > s.c.Replicas/2
+}
+
+// goneLong says that a host could not be looked at for longer than one is waited for.
+func (s *sight) goneLong(h *seen) bool {
+	since, ok := s.memory.Gone[placeKey(h.key)]
+	return ok && s.in.Elapsed-since >= UnreachableMax
+}
+
 // gone waits for a host that cannot be looked at, and then blocks the cluster.
 func (s *sight) gone(h *seen) {
-	since, ok := s.memory.Gone[placeKey(h.key)]
-	if ok && s.in.Elapsed-since >= UnreachableMax && !s.begun() { // then it follows when it is back
+	if s.goneLong(h) && !s.begun() { // then it follows when it is back
 		s.block(h, -1, ProblemUnreachable, "see why: tbctl fleet status "+h.h.Name, "it cannot be looked at: %s", h.why)
 		return
 	}

@@ -145,7 +145,7 @@ func (s *sight) nearer(a, b *holder) bool {
 func (s *sight) turn() bool {
 	failed := 0
 	for _, other := range s.sights {
-		failed += btoi(len(other.blocked) > 0 && !other.reached && !other.held)
+		failed += btoi(len(other.blocked) > 0 && !other.reached && !other.held && !other.promoted)
 	}
 	if failed > s.options.MaxFailed {
 		s.blocked = append(s.blocked, s.problem(nil, -1, ProblemMaxFailed, "%d clusters of the rollout do not go on, and %d may: nothing more is begun", failed, s.options.MaxFailed))
@@ -162,10 +162,10 @@ func (s *sight) turn() bool {
 		}
 	}
 	for _, other := range s.sights {
-		if other.c.Wave >= s.c.Wave || len(other.blocked) > 0 {
+		if other.c.Wave >= s.c.Wave || len(other.blocked) > 0 && !other.promoted {
 			continue
 		}
-		if !other.reached {
+		if !other.reached && !other.promoted {
 			s.state.Step = StepWaiting
 			s.wait(nil, -1, ProblemWave, "wave %d waits for %s of wave %d", s.c.Wave, other.c.Name, other.c.Wave)
 			return false

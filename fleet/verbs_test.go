@@ -86,6 +86,11 @@ func (s *scene) phase(phase Phase, hosts ...string) {
 	}
 }
 
+// asked has the swap of a cluster's holdback asked for by this run.
+func (s *scene) asked(cluster string) {
+	s.Memory.Clusters[cluster] = ClusterMemory{Claimed: true, Promoted: true}
+}
+
 // replica is the first of a host.
 func (s *scene) replica(host string) *Replica { return &s.at(host).Replicas[0] }
 
@@ -313,7 +318,7 @@ func TestDecidePromote(t *testing.T) {
 		"it upgrades":                               {ready(func(s *scene) { s.armed("a2"); s.replica("a0").Running = release("0.17.4") }), "(upgrading)"},
 		"two run it":                                {ready(func(s *scene) { s.upgraded("a0", "a1"); s.swapped("a2") }), "(upgrading)"},
 		"it upgrades, and one has not got the file": {ready(func(s *scene) { s.upgraded("a0", "a1") }), "swap a2 armed promotes (upgrading)"},
-		"it upgrades, and a host is gone":           {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.gone("a2") }), "(unreachable upgrading)"},
+		"it upgrades, and a host is gone":           {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.gone("a2") }), "phase a0 done, phase a1 done (unreachable)"},
 		"all run it":                                {ready(func(s *scene) { s.upgraded("a0", "a1", "a2") }), "phase a0 done, phase a1 done, phase a2 done"},
 		"data is not there yet":                     {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.replica("a1").Durable = release("0.17.4") }), "(upgrading)"},
 		"all run it, given back":                    {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.phase(PhaseDone, "a0", "a1", "a2") }), "="},
@@ -486,11 +491,21 @@ func TestDecideWaves(t *testing.T) {
 		later  time.Duration
 		want   string
 	}{
-		"the first wave":                    {func(s *scene) {}, 0, "claim a0 (claiming wave)"},
-		"all are staged first":              {func(s *scene) { s.at("b0").Stored = false }, 0, "stage b0 (staging)"},
-		"the second wave":                   {done, 0, "claim b0 (claiming)"},
-		"the second waits for the soak":     {func(s *scene) { done(s); s.Plan.Clusters[0].Soak = time.Minute }, 59 * time.Second, "(soak)"},
-		"the second after the soak":         {func(s *scene) { done(s); s.Plan.Clusters[0].Soak = time.Minute }, time.Minute, "claim b0 (claiming)"},
+		"the first wave":                {func(s *scene) {}, 0, "claim a0 (claiming wave)"},
+		"all are staged first":          {func(s *scene) { s.at("b0").Stored = false }, 0, "stage b0 (staging)"},
+		"the second wave":               {done, 0, "claim b0 (claiming)"},
+		"the second waits for the soak": {func(s *scene) { done(s); s.Plan.Clusters[0].Soak = time.Minute }, 59 * time.Second, "(soak)"},
+		"the second after the soak":     {func(s *scene) { done(s); s.Plan.Clusters[0].Soak = time.Minute }, time.Minute, "claim b0 (claiming)"},
+		"it soaked before this run": {func(s *scene) {
+			done(s)
+			s.at("a0").InstalledFor = 50 * time.Second
+			s.Plan.Clusters[0].Soak = time.Minute
+		}, 10 * time.Second, "claim b0 (claiming)"},
+		"and not for long enough": {func(s *scene) {
+			done(s)
+			s.at("a0").InstalledFor = 50 * time.Second
+			s.Plan.Clusters[0].Soak = time.Minute
+		}, 9 * time.Second, "(soak)"},
 		"a cluster is blocked":              {func(s *scene) { s.at("b0").Machine = "x" }, 0, "!max-failed reinstalled =refused"},
 		"a cluster may be":                  {func(s *scene) { s.at("b0").Machine = "x"; s.Options.MaxFailed = 1 }, 0, "claim a0 (claiming) !reinstalled"},
 		"the first is blocked, and may be":  {func(s *scene) { s.at("a0").Machine = "x"; s.Options.MaxFailed = 1 }, 0, "claim b0 (claiming) !reinstalled"},
@@ -575,4 +590,39 @@ func dump(value any) string {
 		return err.Error()
 	}
 	return string(text)
+}
+
+// TestDecideWithout has the first wave run the release, and one of its hosts not be seen: the next wave goes on after the soak, which
+// counts from the host that got the file last, and the run does not end well.
+func TestDecideWithout(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		of0, of1 time.Duration // for how long the file has been there
+		want     string
+	}{
+		"a long time":         {time.Hour, 2 * time.Hour, "claim b0 (claiming) !unreachable"},
+		"not for long enough": {30 * time.Second, 2 * time.Hour, "(soak) !unreachable"},
+		"not known":           {0, 2 * time.Hour, "(soak) !unreachable"},
+	} {
+		s := newScene(t, GoalPromote, 3, 1)
+		s.Run, s.Plan.Clusters[0].Soak = true, 10*time.Minute
+		s.ours("a0", "a1", "a2")
+		s.upgraded("a0", "a1", "a2")
+		s.phase(PhaseDone, "a0", "a1")
+		s.at("a0").InstalledFor, s.at("a1").InstalledFor = test.of0, test.of1
+		s.gone("a2")
+		if got := said(s.after(2 * time.Minute)); got != test.want {
+			t.Errorf("%s: %s\nwant %s", name, got, test.want)
+		}
+	}
+	s := newScene(t, GoalPromote, 3, 1)
+	s.Run = true
+	s.ours("a0", "a1", "a2", "b0")
+	s.upgraded("a0", "a1", "a2", "b0")
+	s.phase(PhaseDone, "a0", "a1", "b0")
+	s.gone("a2")
+	d := s.after(2 * time.Minute)
+	if said(d) != "!unreachable =failed" || len(d.Blocked) != 1 || d.Blocked[0].Host != "a2" || !strings.Contains(d.Blocked[0].Message, "2 of 3 replicas") {
+		t.Errorf("%s: %+v", said(d), d.Blocked)
+	}
 }

@@ -25,6 +25,15 @@ const (
 // ErrAddresses is matched by the errors of a value of --addresses that is none.
 var ErrAddresses = errors.New("not a list of addresses")
 
+// Members is how many members the process' command line says that its cluster has, standbys included; 0: it does not say.
+func (p *Process) Members() int {
+	members, err := parseAddresses(p.Addresses)
+	if err != nil {
+		return 0
+	}
+	return len(members)
+}
+
 // parseAddresses parses the value of --addresses: the addresses of all replicas and
 // standbys in order, separated by commas, each PORT, IPv4, IPv4:PORT, [IPv6] or [IPv6]:PORT.
 // A port alone is one of 127.0.0.1. Names are no addresses. The error matches ErrAddresses.

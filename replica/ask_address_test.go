@@ -27,6 +27,9 @@ func TestParseAddresses(t *testing.T) {
 		strings.TrimSuffix(strings.Repeat("9,", 12), ","): strings.TrimSpace(strings.Repeat("127.0.0.1:9 ", 12)),
 	} {
 		got, err := parseAddresses(text)
+		if members := (&Process{Addresses: text}).Members(); members != len(got) {
+			t.Errorf("%q: %d members", text, members)
+		}
 		var words []string
 		for _, address := range got {
 			words = append(words, address.String())

@@ -24,7 +24,7 @@ func Observe(name string, shown *report.Host) []fleet.Observation {
 		if target.Status == nil {
 			o.Problem = problem(name, target.Problem)
 		} else {
-			observeStatus(&o, target.Status)
+			observeStatus(&o, target.Status, shown.Time)
 		}
 		observations = append(observations, o)
 	}
@@ -66,7 +66,7 @@ func problem(name, message string) *fleet.Problem {
 	return &fleet.Problem{Host: name, Replica: -1, Reason: fleet.ProblemUnseen, Message: message}
 }
 
-func observeStatus(o *fleet.Observation, status *report.Status) {
+func observeStatus(o *fleet.Observation, status *report.Status, now time.Time) {
 	if file := status.Installed; file != nil {
 		o.Installed = &fleet.InstalledFile{Size: file.Size, Release: file.Release, Releases: file.Releases}
 		if file.SHA256 != "" {
@@ -78,8 +78,13 @@ func observeStatus(o *fleet.Observation, status *report.Status) {
 		o.Problem = problem(o.Host, "what is installed at "+status.Target.Path+" may not be read there")
 	case !status.LockObserved:
 		o.Problem = problem(o.Host, "whether another tbctl works on "+status.Target.Path+" cannot be seen there")
+	case !status.StateObserved:
+		o.Problem = problem(o.Host, "whether a rollout has "+status.Target.Path+" cannot be seen there: what is kept beside it cannot be read, or is not to be believed")
+		o.Problem.Hint = "see why: tbctl status there"
+	case status.Fence != nil && !status.HolderObserved:
+		o.Problem = problem(o.Host, "whether the run that has "+status.Target.Path+" is still alive cannot be seen there")
 	}
-	o.Fence, o.Alive = status.Fence, status.HolderAlive
+	o.Fence, o.Alive, o.InstalledFor = status.Fence, status.HolderAlive, installedFor(status, now)
 	if done := status.Despite; done != nil {
 		o.Despite = fmt.Sprintf("%s by %s, %s", done.Operation, done.User, done.Time.UTC().Format(time.RFC3339))
 	}
@@ -99,10 +104,19 @@ func observeStatus(o *fleet.Observation, status *report.Status) {
 	}
 }
 
+// installedFor is for how long the installed file has been at the target, by the host's own record of that; 0: it has none of this file.
+func installedFor(status *report.Status, now time.Time) time.Duration {
+	last := status.Last
+	if last == nil || last.New == nil || status.Installed == nil || last.New.SHA256 != status.Installed.SHA256 || last.Time.IsZero() {
+		return 0
+	}
+	return max(0, now.Sub(last.Time))
+}
+
 func observeReplica(r *host.Replica) fleet.Replica {
 	o := fleet.Replica{
 		PID: r.PID, Started: r.Started, Polls: r.Polls, NoPolling: r.NoPolling,
-		Index: -1, State: string(r.State), Running: r.Running.Release, NoAnswer: r.NoAnswer, Peers: -1,
+		Index: -1, Members: r.Members(), State: string(r.State), Running: r.Running.Release, NoAnswer: r.NoAnswer, Peers: -1,
 	}
 	if s := r.Superblock; s != nil {
 		o.Cluster, o.Index, o.Count, o.Standby = s.Cluster.Hex(), s.ReplicaIndex, int(s.ReplicaCount), s.Standby

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/depot"
@@ -29,7 +30,7 @@ func TestObserve(t *testing.T) {
 	t.Parallel()
 	replicaOf := func(change func(*host.Replica)) host.Replica {
 		r := host.Replica{Process: replica.Process{
-			PID: 7, Replica: true, Polls: true, State: replica.StateRunning, Running: replica.Running{Release: release0177},
+			PID: 7, Addresses: "3001,3002,3003,3004,3005,3006,3007", Replica: true, Polls: true, State: replica.StateRunning, Running: replica.Running{Release: release0177},
 			Superblock: &datafile.Superblock{Cluster: datafile.NewID(7), ReplicaIndex: 2, ReplicaCount: 6, Release: release0177, View: 3, CheckpointOp: 40},
 			Armed:      &replica.Armed{Current: release0178, Checksum: multiversion.Checksum{1}, Offered: []multiversion.Release{release0177, release0178}},
 			Peers:      &replica.Peers{Others: 6, Connected: 5, Replicas: 4},
@@ -38,7 +39,8 @@ func TestObserve(t *testing.T) {
 		return r
 	}
 	status := &report.Status{
-		Target: fsatomic.Target{Path: "/a"}, LockObserved: true, Observed: true,
+		Target: fsatomic.Target{Path: "/a"}, LockObserved: true, Observed: true, StateObserved: true, HolderObserved: true,
+		Last:      &install.Record{Time: time.Unix(100, 0), New: &install.File{SHA256: strings.Repeat("7", 64)}},
 		Installed: &install.File{SHA256: strings.Repeat("7", 64), Size: 9, Release: release0177, Releases: []multiversion.Release{release0177}},
 		Fence:     &fleet.Fence{Generation: 4}, HolderAlive: true,
 		Replicas: []host.Replica{
@@ -48,24 +50,28 @@ func TestObserve(t *testing.T) {
 			replicaOf(func(r *host.Replica) { r.Replica = false }),
 		},
 	}
-	hidden := &report.Status{Target: fsatomic.Target{Path: "/b"}, Hidden: []string{"/b"}, LockObserved: true}
+	unread, unheld := *status, *status
+	unread.StateObserved, unread.Fence, unread.Last = false, nil, nil
+	unheld.HolderObserved = false
+	hidden := &report.Status{Target: fsatomic.Target{Path: "/b"}, Hidden: []string{"/b"}, LockObserved: true, StateObserved: true}
 	room, storeRoom := int64(5), int64(6)
-	shown := rollout.Observe("tb2", &report.Host{StoreRoom: &storeRoom, Machine: "m", Boot: "b", Tbctl: "v", Platform: multiversion.PlatformX86_64Linux, Targets: []report.HostTarget{
+	shown := rollout.Observe("tb2", &report.Host{Time: time.Unix(160, 0), StoreRoom: &storeRoom, Machine: "m", Boot: "b", Tbctl: "v", Platform: multiversion.PlatformX86_64Linux, Targets: []report.HostTarget{
 		{Path: "/a", Status: status, Room: &room, Place: "1:2:a"}, {Path: "/b", Status: hidden}, {Path: "/c", Problem: "it is a directory"},
+		{Path: "/d", Status: &unread}, {Path: "/e", Status: &unheld},
 	}})
-	if len(shown) != 3 {
+	if len(shown) != 5 {
 		t.Fatalf("%+v", shown)
 	}
 	first := shown[0]
 	if first.Host != "tb2" || first.Target != "/a" || first.Problem != nil || first.Machine != "m" || first.Boot != "b" || first.Tbctl != "v" || first.Room != 5 || first.StoreRoom != 6 || first.Place != "1:2:a" || shown[1].Room != -1 ||
-		first.Installed == nil || first.Installed.SHA256 != "sha256:"+strings.Repeat("7", 64) || first.Fence == nil || !first.Alive || len(first.Blind) != 0 || first.Stored || first.Checked {
+		first.Installed == nil || first.Installed.SHA256 != "sha256:"+strings.Repeat("7", 64) || first.Fence == nil || first.InstalledFor != time.Minute || !first.Alive || len(first.Blind) != 0 || first.Stored || first.Checked {
 		t.Errorf("%+v", first)
 	}
 	if len(first.Replicas) != 2 {
 		t.Fatalf("%+v", first.Replicas)
 	}
 	whole, bare := first.Replicas[0], first.Replicas[1]
-	if whole.Index != 2 || whole.Count != 6 || whole.Cluster != strings.Repeat("0", 31)+"7" || !whole.Answers || whole.View != 9 || whole.Peers != 4 || whole.Armed == nil ||
+	if whole.Index != 2 || whole.Count != 6 || whole.Members != 7 || whole.Cluster != strings.Repeat("0", 31)+"7" || !whole.Answers || whole.View != 9 || whole.Peers != 4 || whole.Armed == nil ||
 		whole.ArmedRelease != release0178 || whole.Durable != release0177 || whole.Checkpoint != 40 || whole.State != "running" {
 		t.Errorf("%+v", whole)
 	}
@@ -77,6 +83,11 @@ func TestObserve(t *testing.T) {
 	}
 	if shown[2].Problem == nil || !strings.Contains(shown[2].Problem.Message, "directory") {
 		t.Errorf("%+v", shown[2].Problem)
+	}
+	for _, o := range shown[3:] { // no fence, or nobody's, is not what was seen
+		if o.Problem == nil || o.Problem.Reason != fleet.ProblemUnseen || !strings.Contains(o.Problem.Message, "cannot be seen") {
+			t.Errorf("%+v", o.Problem)
+		}
 	}
 }
 

@@ -173,7 +173,9 @@ func fleetRows(name string, t *report.HostTarget) [][]string {
 		none = "?"
 	}
 	rollout := "-"
-	if fence := t.Status.Fence; fence != nil && fence.Phase.Holds() {
+	if !t.Status.StateObserved {
+		rollout = "cannot be seen"
+	} else if fence := t.Status.Fence; fence != nil && fence.Phase.Holds() {
 		rollout = fmt.Sprintf("%d.%d %s, %s", fence.Generation, fence.Epoch, fence.Phase, term.Printable(fence.Holder.Who))
 	}
 	var rows [][]string
