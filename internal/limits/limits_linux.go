@@ -121,8 +121,7 @@ func readStatus(proc fs.FS, name string) (processStatus, bool) {
 // TasksMax= and a container's --pids-limit set them.
 func groupLimits(root fs.FS) []threadLimit {
 	groups, err := fs.ReadFile(root, "proc/self/cgroup")
-	own, ok := readStatus(root, "proc/self")
-	if err != nil || !ok {
+	if err != nil {
 		return nil
 	}
 	var limits []threadLimit
@@ -138,18 +137,28 @@ func groupLimits(root fs.FS) []threadLimit {
 			continue
 		}
 		for group := path.Clean("/" + parts[2]); ; group = path.Dir(group) {
-			most, hasMost := readNumber(root, mounted+group+"/pids.max")
-			current, hasCurrent := readNumber(root, mounted+group+"/pids.current")
-			if hasMost && hasCurrent {
-				limits = append(limits, threadLimit{
-					most: most, others: current - own.threads, whose: "in the control group " + group,
-					raise: "raise TasksMax= of its service, or pids.max",
-				})
+			if most, limited := readNumber(root, mounted+group+"/pids.max"); limited {
+				if current, ok := readNumber(root, mounted+group+"/pids.current"); ok {
+					limits = append(limits, threadLimit{
+						most: most, others: current, whose: "in the control group " + group,
+						raise: "raise TasksMax= of its service, or pids.max",
+					})
+				}
 			}
 			if group == "/" {
 				break
 			}
 		}
+	}
+	if len(limits) == 0 { // as of most processes: every command waits for this
+		return nil
+	}
+	own, ok := readStatus(root, "proc/self")
+	if !ok {
+		return nil
+	}
+	for index := range limits {
+		limits[index].others -= own.threads
 	}
 	return limits
 }
