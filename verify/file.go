@@ -71,7 +71,7 @@ func (r *Report) Err(name string) error {
 }
 
 // File checks a file of size bytes: every finding, not only the first that
-// failed. It reads the file once, in buffers of 256 KiB, 2 MiB of them at most,
+// failed. It reads the file once, in buffers of 256 KiB, 1 MiB of them at most,
 // and of an ELF or PE file the current executable a second time beside it: r is read
 // by two goroutines at once.
 //

@@ -16,7 +16,7 @@ import (
 
 const (
 	bufferSize  = 256 << 10
-	bufferCount = 8 // so a pass takes 2 MiB whatever the size of the file
+	bufferCount = 4 // so a pass takes 1 MiB whatever the size of the file
 )
 
 // piece is a stretch of the file, or bytes that stand in its place.
