@@ -134,7 +134,7 @@ func (b *bed) programs(ctx context.Context) error {
 		"linked": {
 			"aead.dev/minisign", "github.com/pelletier/go-toml/v2", "github.com/alecthomas/kong", "github.com/cenkalti/backoff/v5",
 			"github.com/charmbracelet/lipgloss", "github.com/fsnotify/fsnotify", "github.com/klauspost/compress/flate",
-			"github.com/schollz/progressbar/v3", "net/http", "os/exec", "os/signal",
+			"github.com/klauspost/compress/zstd", "github.com/schollz/progressbar/v3", "html/template", "net/http", "os/exec", "os/signal",
 		},
 	} {
 		source := "package main\n\nimport \"fmt\"\n"

@@ -6,7 +6,6 @@ import (
 	"os"
 	"strings"
 
-	"github.com/charmbracelet/lipgloss"
 	xterm "golang.org/x/term"
 )
 
@@ -35,7 +34,7 @@ func (f *Frame) Draw(write func(*Stream)) {
 	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 	shown, rows := lines, 0
 	for index, line := range lines {
-		rows += f.rowsOf(lipgloss.Width(line))
+		rows += f.rowsOf(columnsOf(line))
 		if rows > height-1 && len(lines) > 1 { // the last one is the cursor's
 			shown = fitting(lines[:index], f.rowsOf, height-2)
 			shown = append(shown, fmt.Sprintf("… %d more lines", len(lines)-len(shown)))
@@ -49,7 +48,7 @@ func (f *Frame) Draw(write func(*Stream)) {
 	out.WriteString("\r\x1b[J")
 	f.widths = f.widths[:0]
 	for _, line := range shown {
-		f.widths = append(f.widths, lipgloss.Width(line))
+		f.widths = append(f.widths, columnsOf(line))
 		out.WriteString(line + "\n")
 	}
 	_, _ = f.stream.Write(out.Bytes()) // the stream keeps its error
@@ -58,7 +57,7 @@ func (f *Frame) Draw(write func(*Stream)) {
 // fitting are the first lines that take so many rows.
 func fitting(lines []string, rowsOf func(int) int, rows int) []string {
 	for index, line := range lines {
-		if rows -= rowsOf(lipgloss.Width(line)); rows < 0 {
+		if rows -= rowsOf(columnsOf(line)); rows < 0 {
 			return lines[:index:index]
 		}
 	}

@@ -1,10 +1,6 @@
 package term
 
-import (
-	"strings"
-
-	"github.com/charmbracelet/lipgloss"
-)
+import "strings"
 
 // Column is one column of a table.
 type Column struct {
@@ -94,15 +90,15 @@ func (s *Stream) fit(columns []Column, rows [][]string) (shown []int, fits bool)
 }
 
 func columnWidth(columns []Column, rows [][]string, index int) int {
-	width := lipgloss.Width(columns[index].Title)
+	width := columnsOf(columns[index].Title)
 	for _, row := range rows {
-		width = max(width, lipgloss.Width(row[index]))
+		width = max(width, columnsOf(row[index]))
 	}
 	return width
 }
 
 func pad(text string, width int, right bool) string {
-	space := strings.Repeat(" ", max(0, width-lipgloss.Width(text)))
+	space := strings.Repeat(" ", max(0, width-columnsOf(text)))
 	if right {
 		return space + text
 	}

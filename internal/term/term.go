@@ -61,11 +61,16 @@ type Styles struct {
 	Parts []Style
 }
 
-// A Style is one way that text is set off.
-type Style struct{ style lipgloss.Style }
+// A Style is one way that text is set off. The zero value leaves it as it is.
+type Style struct{ style *lipgloss.Style }
 
 // Render sets a text off, of which nothing is left that a terminal would act on.
-func (s Style) Render(text string) string { return s.style.Render(Printable(text)) }
+func (s Style) Render(text string) string {
+	if s.style == nil {
+		return Printable(text)
+	}
+	return s.style.Render(Printable(text))
+}
 
 // New makes a stream that writes to w. getenv looks up NO_COLOR, TERM and
 // COLUMNS; nil stands for an empty environment.
@@ -91,8 +96,9 @@ func New(w io.Writer, color Color, getenv func(string) string) *Stream {
 	default:
 		s.color = s.terminal && getenv("NO_COLOR") == "" && getenv("TERM") != "dumb"
 	}
-	s.styles = newStyles(w, s.color)
+	s.styles.Parts = make([]Style, 1)
 	if s.color {
+		s.styles = newStyles(w)
 		s.sequences = s.styles.sequences()
 	}
 	return s
@@ -115,23 +121,22 @@ func IsTerminal(r io.Reader) bool {
 	return ok && xterm.IsTerminal(int(file.Fd()))
 }
 
-func newStyles(w io.Writer, color bool) Styles {
+// newStyles are those of a coloured stream.
+func newStyles(w io.Writer) Styles {
 	renderer := lipgloss.NewRenderer(w)
-	renderer.SetColorProfile(termenv.Ascii)
-	if color {
-		renderer.SetColorProfile(termenv.ANSI)
-	}
-	colored := func(number string) Style {
-		return Style{renderer.NewStyle().Foreground(lipgloss.Color(number))}
+	renderer.SetColorProfile(termenv.ANSI)
+	set := func(style lipgloss.Style) Style { return Style{&style} }
+	colored := func(number string) lipgloss.Style {
+		return renderer.NewStyle().Foreground(lipgloss.Color(number))
 	}
 	return Styles{
-		Bold:   Style{renderer.NewStyle().Bold(color)},
-		Dim:    Style{renderer.NewStyle().Faint(color)},
-		Good:   colored("2"),
-		Bad:    Style{colored("1").style.Bold(color)},
-		Warn:   colored("3"),
-		Accent: colored("6"),
-		Parts:  []Style{colored("4"), colored("6"), colored("5"), colored("2"), colored("3")},
+		Bold:   set(renderer.NewStyle().Bold(true)),
+		Dim:    set(renderer.NewStyle().Faint(true)),
+		Good:   set(colored("2")),
+		Bad:    set(colored("1").Bold(true)),
+		Warn:   set(colored("3")),
+		Accent: set(colored("6")),
+		Parts:  []Style{set(colored("4")), set(colored("6")), set(colored("5")), set(colored("2")), set(colored("3"))},
 	}
 }
 
@@ -244,7 +249,7 @@ func (s *Stream) Wrap(text string, indent int) Block {
 		switch {
 		case line == "":
 			line = word
-		case lipgloss.Width(line)+1+lipgloss.Width(word) <= limit:
+		case columnsOf(line)+1+columnsOf(word) <= limit:
 			line += " " + word
 		default:
 			lines, line = append(lines, margin+line), word
@@ -261,6 +266,17 @@ func (s *Stream) WrapStyled(style Style, text string, indent int) Block {
 		lines[index] = style.Render(line)
 	}
 	return Block(strings.Join(lines, "\n"))
+}
+
+// columnsOf is how many columns of a terminal a text takes. Nearly every text is of the printable
+// characters of ASCII, and for those nothing has to be looked up.
+func columnsOf(text string) int {
+	for index := range len(text) {
+		if text[index] < ' ' || text[index] > '~' {
+			return lipgloss.Width(text)
+		}
+	}
+	return len(text)
 }
 
 // Hang is [Stream.Wrap] without the indent of the first line, which stands behind as many

@@ -101,6 +101,32 @@ func TestWidth(t *testing.T) {
 	}
 }
 
+func TestColumns(t *testing.T) {
+	t.Parallel()
+	good := New(&bytes.Buffer{}, ColorAlways, nil).Styles().Good
+	for text, want := range map[string]int{
+		"": 0, "tigerbeetle 0.17.8~": 19, good.Render("held"): 4, "é": 1, "e\u0301": 1, "虎": 2, "a\x7fb": 2, "a\tb": 2, "\x1b[31m": 0,
+	} {
+		if got := columnsOf(text); got != want {
+			t.Errorf("%q takes %d columns, want %d", text, got, want)
+		}
+	}
+}
+
+// TestPlainStyles holds that without colour a text is as it was, whichever style is asked for.
+func TestPlainStyles(t *testing.T) {
+	t.Parallel()
+	styles := New(&bytes.Buffer{}, ColorNever, nil).Styles()
+	for _, style := range append([]Style{styles.Bold, styles.Dim, styles.Good, styles.Bad, styles.Warn, styles.Accent}, styles.Parts...) {
+		if got := style.Render(" held\t\x1b[31m\n "); got != " held\ufffd\ufffd[31m\ufffd " {
+			t.Errorf("rendered %q", got)
+		}
+	}
+	if len(styles.Parts) == 0 {
+		t.Error("no colour for the parts of a file, which are taken in turn")
+	}
+}
+
 func TestPrintable(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]string{
