@@ -36,11 +36,9 @@ func fenceOf(epoch uint64, holder string) fleet.Fence {
 	}
 }
 
-// spoken is what a controller says on the line to make one request.
-func spoken(t *testing.T, path string, request any) []byte {
+// spoken is what a controller says on the line to make one request, whose body is no longer than the other end takes unasked.
+func spoken(t *testing.T, method, path string, body []byte) []byte {
 	t.Helper()
-	body, err := json.Marshal(request)
-	check(t, err)
 	there, back := net.Pipe()
 	var said bytes.Buffer
 	served := make(chan error, 1)
@@ -53,7 +51,7 @@ func spoken(t *testing.T, path string, request any) []byte {
 		Protocols:   protocols,
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return recorded{there, &said}, nil },
 	}
-	response, err := transport.RoundTrip(must1(http.NewRequestWithContext(t.Context(), http.MethodPost, "http://host"+path, bytes.NewReader(body))))
+	response, err := transport.RoundTrip(must1(http.NewRequestWithContext(t.Context(), method, "http://host"+path, bytes.NewReader(body))))
 	check(t, err)
 	response.Body.Close()
 	data := bytes.Clone(said.Bytes()) // before what ends the connection is said
@@ -61,6 +59,14 @@ func spoken(t *testing.T, path string, request any) []byte {
 	there.Close()
 	<-served
 	return data
+}
+
+// asking is a request of JSON.
+func asking(t *testing.T, path string, request any) []byte {
+	t.Helper()
+	body, err := json.Marshal(request)
+	check(t, err)
+	return spoken(t, http.MethodPost, path, body)
 }
 
 func must1(request *http.Request, err error) *http.Request {
@@ -143,22 +149,30 @@ func (p *place) claim(t *testing.T, what string, fence fleet.Fence) {
 // traced makes the request of a tbctl host under the tracer.
 func (c claiming) traced(t *testing.T, p *place, what disturbance, paused func(int, call)) traced {
 	t.Helper()
+	return p.hosted(t, asking(t, c.path, c.request), what, paused)
+}
+
+// hosted says something to a tbctl host under the tracer, and hangs up when it was answered.
+func (p *place) hosted(t *testing.T, said []byte, what disturbance, paused func(int, call)) traced {
+	t.Helper()
 	config := filepath.Join(t.TempDir(), "config.toml")
 	check(t, os.WriteFile(config, fmt.Appendf(nil, "target = %q\n", p.target), 0o600))
 	in, say, err := os.Pipe()
 	check(t, err)
 	defer in.Close()
 	defer say.Close()
-	_, err = say.Write(spoken(t, c.path, c.request))
-	check(t, err)
+	go say.Write(said)                          // more than a pipe holds, to one that may be gone
 	if what != (disturbance{}) && !what.Pause { // whose answer may never come: it hangs up, and either outcome is right
 		timer := time.AfterFunc(time.Second, func() { say.Close() })
 		defer timer.Stop()
 	}
-	return trace(t, what, func(command *exec.Cmd) {
+	heard := &line{hangUp: say.Close}
+	result := trace(t, what, func(command *exec.Cmd) {
 		command.Env = append(p.env, command.Env[len(command.Env)-1], "TBCTL_CONFIG="+config)
-		command.Stdin, command.Stdout = in, &line{hangUp: say.Close}
+		command.Stdin, command.Stdout = in, heard
 	}, paused, p.args("host")...)
+	result.stdout = heard.heard.String()
+	return result
 }
 
 // TestClaimFaults disturbs every call of a claim and of giving back that changes something: the fence is the one before or
