@@ -17,6 +17,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/install"
 )
 
 const (
@@ -67,7 +68,7 @@ func (e *ProgramError) Unwrap() error { return e.Err }
 // Errors are those of [install.Installer.While], one that matches [ErrNoRestart], before which nothing was done, or a [*ProgramError].
 func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []string, wait time.Duration) (*Restarted, error) {
 	var done *Restarted
-	err := s.While(ctx, s.Target, request, fleet.PhaseAborting, wait, func(target fsatomic.Target) error {
+	warning, err := s.While(ctx, s.Target, request, fleet.PhaseAborting, wait, func(target fsatomic.Target, begins func(install.Restarted)) error {
 		query, err := s.query(&target)
 		if err != nil {
 			return err
@@ -89,12 +90,16 @@ func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []strin
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RestartTimeout)
 		defer cancel()
+		begins(install.Restarted{Command: restarted.Command, PIDs: restarted.PIDs})
 		if _, err := runProgram(ctx, program{command: restarted.Command}); err != nil {
 			return err
 		}
 		done = restarted
 		return nil
 	})
+	if warning != nil {
+		s.warn(warning.Error())
+	}
 	if err != nil {
 		return nil, fmt.Errorf("restart: %w", err)
 	}

@@ -92,32 +92,54 @@ func (e *PhaseError) Error() string {
 // Class is [fault.Refused].
 func (e *PhaseError) Class() fault.Class { return fault.Refused }
 
-// While does something about a target under its lock, while the run that asks has it and is in a phase. Before it does, errors are those of
-// [Installer.Phase], or a [*PhaseError].
-func (in *Installer) While(ctx context.Context, name string, request fleet.Fence, phase fleet.Phase, wait time.Duration, do func(fsatomic.Target) error) error {
+// While restarts something of a target under its lock, while the run that asks has it and is in a phase, and records in the history that
+// run and what came of it; do calls begins before it starts what changes something. Before it does, errors are those of
+// [Installer.Phase], or a [*PhaseError]. Nothing depends on the history: warning is why it has not all of it, or nil.
+func (in *Installer) While(ctx context.Context, name string, request fleet.Fence, phase fleet.Phase, wait time.Duration, do func(target fsatomic.Target, begins func(Restarted)) error) (warning, err error) {
 	target, err := fsatomic.Lookup(in.FS, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r := in.begin(OperationInstall, Request{Target: name, Wait: wait})
-	r.target = target
+	r := in.begin(OperationRestart, Request{Target: name, Wait: wait})
+	r.target, r.record.Target = target, target.Path
 	defer r.close()
 	if err := r.acquire(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if err := r.know(); err != nil {
-		return err
+		return nil, err
 	}
 	if r.unread != nil {
-		return r.unknownFence(r.unread)
+		return nil, r.unknownFence(r.unread)
 	}
 	if err := fleet.Match(r.state.Fence, request); err != nil {
-		return err
+		return nil, err
 	}
-	if r.state.Fence.Phase != phase {
-		return &PhaseError{r.state.Fence.Phase, phase}
+	r.record.Rollout = rolloutOf(r.state.Fence)
+	if is := r.state.Fence.Phase; is != phase {
+		err = &PhaseError{is, phase}
+	} else {
+		err = do(target, func(restarted Restarted) {
+			r.record.Restarted = &restarted
+			warning = r.note(ctx, PhaseIntent)
+		})
 	}
-	return do(target)
+	r.record.Result, r.record.DurationMS = ResultRestarted, time.Since(r.started).Milliseconds()
+	if err != nil {
+		r.record.Result, r.record.Error = resultOf(err), clip(err.Error())
+	}
+	return cmp.Or(warning, r.note(ctx, PhaseOutcome)), err
+}
+
+// note adds the operation's record to the history as it is now.
+func (r *run) note(ctx context.Context, phase Phase) error {
+	r.record.Phase, r.record.Time = phase, time.Now().UTC()
+	return r.Journal.append(ctx, r.record)
+}
+
+// rolloutOf is the run that has a target.
+func rolloutOf(stored *fleet.Fence) *Rollout {
+	return &Rollout{Plan: stored.Plan, Generation: stored.Generation, Epoch: stored.Epoch, Holder: stored.Holder}
 }
 
 // FenceOf returns the fence of a target, nil if it has none, and whether the session of its holder is
@@ -218,6 +240,9 @@ func (r *run) fenced(stored *fleet.Fence) error {
 	case r.request.Fence != nil:
 		if err = r.request.checkFence(); err == nil {
 			err = fleet.Match(stored, *r.request.Fence)
+		}
+		if err == nil {
+			r.record.Rollout = rolloutOf(stored)
 		}
 		if err == nil && r.plan.New != nil {
 			err = stored.Allows("sha256:"+r.plan.New.SHA256, r.request.Phase)

@@ -180,7 +180,7 @@ func (h History) lastChange() (last *Record, known bool) {
 	}
 	for index := range h.Records {
 		record := &h.Records[index]
-		if record.changed() || record.Phase == PhaseIntent && !done[record.ID] {
+		if record.changed() || record.Phase == PhaseIntent && record.Operation != OperationRestart && !done[record.ID] {
 			last = record
 		}
 	}

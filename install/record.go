@@ -3,6 +3,7 @@ package install
 import (
 	"time"
 
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -10,9 +11,9 @@ import (
 // Phase says which half of an operation a record is.
 type Phase string
 
-// The phases. In the journal every operation that had the lock has an outcome; intents
-// stand there from an earlier tbctl alone. In a target's state an operation whose outcome is
-// not known has an intent.
+// The phases. In the journal every operation that had the lock has an outcome, and a restart an intent before it: one without an
+// outcome was begun, and how it ended is not known. Other intents stand there from an earlier tbctl alone. In a target's state an
+// operation whose outcome is not known has an intent.
 const (
 	PhaseIntent  Phase = "intent"
 	PhaseOutcome Phase = "outcome"
@@ -31,6 +32,7 @@ const (
 	ResultFenced      Result = "fenced"      // a rollout has the target; nothing was changed
 	ResultBusy        Result = "busy"        // another process worked on the target, or changed it; nothing was changed
 	ResultFailed      Result = "failed"      // nothing changed
+	ResultRestarted   Result = "restarted"   // the command that restarts the replicas ended well; whether they are back, they show
 	ResultInterrupted Result = "interrupted" // ended by a signal before anything changed
 	ResultUnknown     Result = "unknown"     // the state on disk was not known; see Error
 	ResultFoundNew    Result = "found-new"   // after a crash: the new file was found at the target
@@ -48,6 +50,7 @@ type Operation string
 const (
 	OperationInstall  Operation = "install"
 	OperationRollback Operation = "rollback"
+	OperationRestart  Operation = "restart" // of the replicas, for a rollout that aborts; the files stay as they are
 )
 
 // Record is one line of the journal.
@@ -63,6 +66,12 @@ type Record struct {
 	SudoUser  string    `json:"sudo_user,omitempty"`
 	Host      string    `json:"host,omitempty"`
 	PID       int       `json:"pid,omitempty"`
+
+	// Rollout is the run of a rollout that did it and had the target; nil: it was done on this host.
+	Rollout *Rollout `json:"rollout,omitempty"`
+
+	// Restarted is what a restart runs, and on whom; nil: it had not got that far.
+	Restarted *Restarted `json:"restarted,omitempty"`
 
 	Again  bool   `json:"again,omitempty"`        // of a rollback: forward again, after one
 	Named  string `json:"named_sha256,omitempty"` // of a rollback: the SHA-256 by which the operator named the previous file
@@ -85,6 +94,20 @@ type Record struct {
 	Hearsay bool `json:"hearsay,omitempty"`
 
 	DurationMS int64 `json:"duration_ms,omitempty"`
+}
+
+// Rollout is one run of a plan.
+type Rollout struct {
+	Plan       string       `json:"plan"` // sha256:HEX
+	Generation uint64       `json:"generation"`
+	Epoch      uint64       `json:"epoch"`
+	Holder     fleet.Holder `json:"holder"`
+}
+
+// Restarted is how the replicas of a target are restarted.
+type Restarted struct {
+	Command []string `json:"command"` // of this host
+	PIDs    []int    `json:"pids"`    // of the replicas that ran before
 }
 
 // File says what one binary is.
@@ -114,6 +137,9 @@ type Trust struct {
 
 // changed reports whether the target changed, or may have.
 func (r *Record) changed() bool {
+	if r.Operation == OperationRestart {
+		return false
+	}
 	switch r.Result {
 	case ResultInstalled, ResultRolledBack, ResultFoundNew, ResultFoundOther, ResultFoundNone, ResultUnknown:
 		return r.Phase == PhaseOutcome

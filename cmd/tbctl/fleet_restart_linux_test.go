@@ -5,17 +5,21 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/internal/testhost"
 	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
 )
 
 // restartScript kills the replica of a host and starts it again, as a service's manager does.
@@ -167,4 +171,70 @@ func TestFleetRestart(t *testing.T) {
 	<-left
 	session.Close()
 	h.Run("sh", "-c", "touch /run/slow.go; until [ -e /run/slow.done ]; do sleep 0.01; done")
+	restartsRecorded(t, h, fence)
+
+	// One whose tbctl is killed was begun, and its end is not known.
+	h.Run("sh", "-c", "rm /run/slow.go /run/slow.begun")
+	again(`restart = ["/etc/tbctl/slow"]`)
+	go session.Restart(ctx, remote.RestartRequest{Fence: fence})
+	h.Run("sh", "-c", "until [ -e /run/slow.begun ]; do sleep 0.01; done; kill -9 $(pgrep -x tbctl); touch /run/slow.go")
+	records := restarts(t, h)
+	if last := records[len(records)-1]; last.Phase != install.PhaseIntent || last.Rollout == nil || last.Rollout.Plan != fence.Plan || last.Restarted == nil {
+		t.Errorf("%+v", last)
+	}
+	if shown := h.Run("tbctl", "history", "--state-dir", "/var/lib/tbctl"); !strings.Contains(shown, "its end was not recorded") || !strings.Contains(shown, "ana@bastion") || !strings.Contains(shown, fence.Plan) {
+		t.Errorf("it is shown as\n%s", shown)
+	}
+}
+
+// restarts are the records of restarts in the history of a host.
+func restarts(t *testing.T, h *testhost.Host) []install.Record {
+	t.Helper()
+	text := h.Run("tbctl", "history", "--json", "--state-dir", "/var/lib/tbctl")
+	if _, err := mustSchemas(t).checkOutput([]byte(text)); err != nil {
+		t.Error(err)
+	}
+	var document report.Document[report.History]
+	if err := json.Unmarshal([]byte(text), &document); err != nil {
+		t.Fatal(err)
+	}
+	return slices.DeleteFunc(document.Result.Records, func(r install.Record) bool { return r.Operation != install.OperationRestart })
+}
+
+// restartsRecorded requires that the history has each restart by the run that has the host: that run, the command, the processes and what came
+// of it, and so has the swap before. What was asked by a run that has not the host is not in it.
+func restartsRecorded(t *testing.T, h *testhost.Host, fence fleet.Fence) {
+	t.Helper()
+	const want = "refused restarted failed refused restarted restarted"
+	var results []string
+	for limit := time.Now().Add(time.Minute); strings.Join(results, " ") != want; { // the last one ends after who asked has gone
+		if time.Now().After(limit) {
+			t.Fatalf("%q are recorded, want %s", results, want)
+		}
+		results = nil
+		begun := make(map[string]bool)
+		for _, r := range restarts(t, h) {
+			if r.Phase == install.PhaseIntent {
+				begun[r.ID] = true
+				continue
+			}
+			results = append(results, string(r.Result))
+			run := r.Rollout
+			if run == nil || run.Plan != fence.Plan || run.Generation != fence.Generation || run.Epoch != fence.Epoch || run.Holder.ID != "ana" || r.Target != fleetTarget {
+				t.Fatalf("%+v", r)
+			}
+			if ran := r.Result != install.ResultRefused; ran != begun[r.ID] || ran != (r.Restarted != nil && len(r.Restarted.Command) > 0 && len(r.Restarted.PIDs) > 0) {
+				t.Fatalf("%+v, begun %v", r, begun[r.ID])
+			}
+			if r.Result == install.ResultFailed && !strings.Contains(r.Error, "exit status 5: it said: first") {
+				t.Errorf("%+v", r)
+			}
+		}
+		if len(results) > strings.Count(want, " ")+1 {
+			t.Fatalf("%q are recorded, want %s", results, want)
+		}
+	}
+	if text := h.Run("tbctl", "history", "--state-dir", "/var/lib/tbctl"); strings.Count(text, "rollout of ana@bastion") < len(results)+2 {
+		t.Errorf("not each swap and restart is shown with who asked:\n%s", text)
+	}
 }

@@ -3,6 +3,8 @@ package render
 import (
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/install"
@@ -13,12 +15,7 @@ import (
 // History shows the newest operations as a table, at most so many unless last is 0. The
 // target is the one that was asked for, or empty.
 func History(out *term.Stream, result *report.History, target string, last int) {
-	var outcomes []install.Record
-	for _, record := range result.Records {
-		if record.Phase == install.PhaseOutcome {
-			outcomes = append(outcomes, record)
-		}
-	}
+	outcomes := ended(result.Records)
 	if len(outcomes) == 0 && len(result.Interrupted) == 0 {
 		if target != "" {
 			out.Printf("nothing about %s in %s; all there is: tbctl history\n", term.Printable(target), result.Journal)
@@ -51,7 +48,7 @@ func History(out *term.Stream, result *report.History, target string, last int) 
 		}
 	}
 	out.Printf("%s", out.Table(columns, rows))
-	reasons(out, outcomes)
+	remarks(out, outcomes)
 	for _, open := range result.Interrupted {
 		state := "interrupted; found on the disk: " + string(open.Found)
 		if open.Busy {
@@ -60,6 +57,25 @@ func History(out *term.Stream, result *report.History, target string, last int) 
 		out.Printf("%s %s of %s since %s: %s\n", out.Styles().Warn.Render("open:"), open.Intent.Operation, open.Intent.Target,
 			open.Intent.Time.Local().Format(timeFormat), state)
 	}
+}
+
+// ended are the outcomes, and the restarts that were begun and have none.
+func ended(records []install.Record) []install.Record {
+	var outcomes []install.Record
+	begun := make(map[string]int) // of a restart without an outcome: which of them it is
+	for _, record := range records {
+		at, restart := begun[record.ID]
+		switch {
+		case record.Phase == install.PhaseOutcome && restart:
+			outcomes[at] = record
+		case record.Phase == install.PhaseOutcome:
+			outcomes = append(outcomes, record)
+		case record.Operation == install.OperationRestart:
+			begun[record.ID] = len(outcomes)
+			outcomes = append(outcomes, record)
+		}
+	}
+	return outcomes
 }
 
 // oneTarget returns the target of all records, if it is the same.
@@ -75,23 +91,48 @@ func oneTarget(records []install.Record) (string, bool) {
 	return records[0].Target, true
 }
 
-// reasons prints why operations failed: too long for a column.
-func reasons(out *term.Stream, records []install.Record) {
+// remarks prints why operations failed, and what a restart was: too long for a column.
+func remarks(out *term.Stream, records []install.Record) {
 	first := true
 	for _, record := range records {
-		if record.Error == "" {
+		text := remark(&record)
+		if text == "" {
 			continue
 		}
 		if first {
 			out.Println()
 			first = false
 		}
-		out.Printf("%s  %s\n", out.Styles().Dim.Render(record.Time.Local().Format(timeFormat)), out.Hang(term.Printable(record.Error), len(timeFormat)+2))
+		out.Printf("%s  %s\n", out.Styles().Dim.Render(record.Time.Local().Format(timeFormat)), out.Hang(text, len(timeFormat)+2))
 	}
+}
+
+// remark is what is to be said of a record besides its row.
+func remark(record *install.Record) string {
+	if record.Operation != install.OperationRestart {
+		return term.Printable(record.Error)
+	}
+	text := "restart"
+	if record.Restarted != nil {
+		text += fmt.Sprintf(" by %q", record.Restarted.Command)
+	}
+	if run := record.Rollout; run != nil {
+		text += fmt.Sprintf(" for %s (generation %d, epoch %d)", run.Plan, run.Generation, run.Epoch)
+	}
+	switch {
+	case record.Phase == install.PhaseIntent:
+		text += ": it was begun, and its end was not recorded: look whether the replicas run: tbctl status"
+	case record.Error != "":
+		text += ": " + record.Error
+	}
+	return term.Printable(text)
 }
 
 // changeText says from which release an operation led to which.
 func changeText(record install.Record) string {
+	if record.Operation == install.OperationRestart {
+		return pidsText(record.Restarted)
+	}
 	switch record.Result {
 	case install.ResultRejected, install.ResultRefused, install.ResultBusy, install.ResultFenced, install.ResultFailed, install.ResultInterrupted, install.ResultFoundOld:
 		switch {
@@ -109,7 +150,25 @@ func changeText(record install.Record) string {
 	return fileName(record.Old) + " → " + fileName(record.New)
 }
 
+// pidsText says which replicas were restarted.
+func pidsText(restarted *install.Restarted) string {
+	if restarted == nil {
+		return "unchanged"
+	}
+	var words []string
+	for _, pid := range restarted.PIDs {
+		words = append(words, strconv.Itoa(pid))
+	}
+	if len(words) == 0 {
+		return "no process was seen"
+	}
+	return "process " + strings.Join(words, ", ")
+}
+
 func whoText(record install.Record) string {
+	if record.Rollout != nil {
+		return fmt.Sprintf("%s (rollout of %s)", record.User, term.Printable(record.Rollout.Holder.Who))
+	}
 	if record.SudoUser != "" {
 		return fmt.Sprintf("%s (sudo %s)", record.User, record.SudoUser)
 	}
@@ -118,7 +177,9 @@ func whoText(record install.Record) string {
 
 func resultText(out *term.Stream, result install.Result) string {
 	switch result {
-	case install.ResultInstalled, install.ResultRolledBack, install.ResultAlready, install.ResultFoundNew, install.ResultFoundOld:
+	case "": // of a restart that was begun
+		return out.Styles().Bad.Render(string(install.ResultUnknown))
+	case install.ResultInstalled, install.ResultRolledBack, install.ResultRestarted, install.ResultAlready, install.ResultFoundNew, install.ResultFoundOld:
 		return out.Styles().Good.Render(string(result))
 	case install.ResultUnknown, install.ResultFoundOther, install.ResultFoundNone:
 		return out.Styles().Bad.Render(string(result))

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
@@ -92,4 +93,22 @@ func TestHistory(t *testing.T) {
 		t.Errorf("more than the last operation:\n%s", text)
 	}
 	contains(t, shown(t, func(out *term.Stream) { render.History(out, &report.History{Journal: "j"}, hostile, 0) }), "nothing about x", "tbctl history")
+
+	// A restart is shown once, by its outcome, or as one whose end is not known.
+	restart := func(id string, phase install.Phase, result install.Result, failed string) install.Record {
+		return install.Record{
+			ID: id, Phase: phase, Operation: install.OperationRestart, Result: result, Target: "/opt/tb", User: "root", Error: failed,
+			Restarted: &install.Restarted{Command: []string{"systemctl", "restart", "tb.service"}, PIDs: []int{41, 42}},
+			Rollout:   &install.Rollout{Plan: "sha256:aa", Generation: 4, Epoch: 2, Holder: fleet.Holder{Who: hostile + "ana@bastion"}},
+		}
+	}
+	history.Records = []install.Record{
+		restart("1", install.PhaseIntent, "", ""), restart("1", install.PhaseOutcome, install.ResultRestarted, ""),
+		restart("2", install.PhaseIntent, "", ""), restart("3", install.PhaseOutcome, install.ResultFailed, hostile),
+	}
+	text = shown(t, func(out *term.Stream) { render.History(out, history, "", 0) })
+	contains(t, text, "restarted", "process 41, 42", "ana@bastion", "restart by [\"systemctl\" \"restart\" \"tb.service\"] for sha256:aa (generation 4, epoch 2)", "its end was not recorded", "unknown", "failed")
+	if strings.Count(text, "process 41, 42") != 3 || strings.Count(text, "not recorded") != 1 {
+		t.Errorf("not three restarts of which one is open:\n%s", text)
+	}
 }
