@@ -2,6 +2,7 @@ package remote
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,9 +37,12 @@ type Dialer struct {
 	SSH []string
 	// Become is put in front of the command on the host, such as sudo -n.
 	Become []string
+	// Sessions is how many are open at once; 0: [SessionsMax].
+	Sessions int
 
 	once     sync.Once
 	starting chan struct{}
+	open     seats
 }
 
 // Session is a connection with one host.
@@ -47,6 +51,7 @@ type Session struct {
 
 	conn     *http.ClientConn
 	program  *program
+	seat     seat
 	patience time.Duration // with an answer, [answerTimeout]
 }
 
@@ -60,9 +65,26 @@ type program struct {
 	exited chan struct{} // closed when Wait has returned
 }
 
-// Dial starts a session with a host. When it cannot be had the error is a [*SessionError].
+// Dial starts a session with a host. When it cannot be had the error is a [*SessionError]. While as many sessions are open as may be, one that
+// nobody uses is closed for it, or it waits for one.
 func (d *Dialer) Dial(ctx context.Context, host string) (*Session, error) {
-	d.once.Do(func() { d.starting = make(chan struct{}, StartingMax) })
+	d.once.Do(func() { d.starting, d.open.free = make(chan struct{}, StartingMax), cmp.Or(d.Sessions, SessionsMax) })
+	if err := d.open.take(ctx); err != nil {
+		return nil, err
+	}
+	session, err := d.dial(ctx, host)
+	if err != nil {
+		d.open.mu.Lock()
+		defer d.open.mu.Unlock()
+		d.open.give()
+		return nil, err
+	}
+	session.seat = seat{of: &d.open, taken: true, users: 1}
+	return session, nil
+}
+
+// dial starts a session that has a seat.
+func (d *Dialer) dial(ctx context.Context, host string) (*Session, error) {
 	select {
 	case d.starting <- struct{}{}:
 		defer func() { <-d.starting }()
@@ -97,7 +119,7 @@ func Start(ctx context.Context, host string, command []string) (*Session, error)
 	if err == nil {
 		select {
 		case <-started.out.spoken:
-			return &Session{host, conn, started, answerTimeout}, nil
+			return &Session{Host: host, conn: conn, program: started, patience: answerTimeout}, nil
 		case <-started.out.ended:
 			err = io.ErrUnexpectedEOF
 			if started.out.abandoned() {
@@ -145,6 +167,7 @@ func (s *Session) Close() error {
 	}
 	err := s.conn.Close()
 	s.program.kill()
+	s.leave()
 	return err
 }
 

@@ -14,7 +14,7 @@ const (
 	redialMax   = 30 * time.Second // but no longer than this
 )
 
-// Follow asks a host for its report again and again, over the same session, until the context ends. Each answer is told, or
+// Follow asks a host for its report again and again, over the same session as long as [SessionsMax] allows, until the context ends. Each answer is told, or
 // why there is none; interval is the time from an answer to the next question. A session that is lost, or cannot be had, is
 // tried again after a while that grows with each failure. One question at a time is under way.
 func (d *Dialer) Follow(ctx context.Context, host string, interval time.Duration, tell func(*report.Host, error)) {
@@ -24,7 +24,7 @@ func (d *Dialer) Follow(ctx context.Context, host string, interval time.Duration
 	for {
 		var shown *report.Host
 		var err error
-		if session == nil {
+		if session == nil || !session.Use() {
 			session, err = d.Dial(ctx, host)
 		}
 		if err == nil {
@@ -32,6 +32,9 @@ func (d *Dialer) Follow(ctx context.Context, host string, interval time.Duration
 		}
 		if ctx.Err() != nil {
 			return
+		}
+		if session != nil {
+			session.Rest()
 		}
 		tell(shown, err)
 		wait := interval

@@ -22,7 +22,8 @@ const (
 	againLongest = 30 * time.Second
 )
 
-// Sessions are hosts over ssh, each with one session that is kept. One that is lost is started again at the next request,
+// Sessions are hosts over ssh, each with one session that stays open for as long as the [remote.Dialer] has room; while a claim or a depot is of it
+// it does in any case, and does not count there. One that was lost or closed is started again at the next request,
 // and at longer and longer intervals when that fails: until then the answer is the last error.
 type Sessions struct {
 	Dialer *remote.Dialer
@@ -67,9 +68,10 @@ type session struct {
 	again  time.Time
 	wait   time.Duration
 	claims map[string]remote.ClaimRequest // that were granted and not given back, by target
+	gives  bool                           // others may read the host's store, until the session ends
 }
 
-// get returns the session that is open, or starts one.
+// get returns the session that is open, or starts one; who gets it lets it rest afterwards.
 func (s *session) get(ctx context.Context) (*remote.Session, error) {
 	select {
 	case s.turn <- struct{}{}:
@@ -77,7 +79,7 @@ func (s *session) get(ctx context.Context) (*remote.Session, error) {
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
-	if s.open != nil {
+	if s.open != nil && s.open.Use() {
 		return s.open, nil
 	}
 	if s.failed != nil && time.Now().Before(s.again) {
@@ -91,7 +93,8 @@ func (s *session) get(ctx context.Context) (*remote.Session, error) {
 		}
 		return nil, err
 	}
-	s.open, s.failed, s.wait = open, nil, 0
+	s.open, s.failed, s.wait, s.gives = open, nil, 0, false
+	open.Keep(len(s.claims) > 0)
 	for _, claim := range s.claims { // they are alive for as long as the session that made them
 		claim.TakeOver = false
 		_, _ = open.Claim(ctx, claim) // whoever has it now is seen at the next look
@@ -105,6 +108,7 @@ func (s *session) do(ctx context.Context, what func(*remote.Session) error) erro
 	if err != nil {
 		return err
 	}
+	defer open.Rest()
 	err = what(open)
 	if _, ended := errors.AsType[*remote.SessionError](err); ended {
 		s.turn <- struct{}{}
@@ -160,6 +164,10 @@ func (s *session) Send(ctx context.Context, target string, artifact *Artifact) (
 func (s *session) OpenDepot(ctx context.Context, target string) (opened remote.DepotAnswer, err error) {
 	err = s.do(ctx, func(open *remote.Session) error {
 		opened, err = open.OpenDepot(ctx, remote.DepotRequest{Target: target})
+		if err == nil {
+			open.Keep(true)
+			s.gave(open)
+		}
 		return err
 	})
 	return opened, err
@@ -219,7 +227,9 @@ func verdict(checked *host.Checked) (unanswered []string, err error) {
 
 func (s *session) Claim(ctx context.Context, request remote.ClaimRequest) (fence fleet.Fence, err error) {
 	err = s.do(ctx, func(open *remote.Session) error {
-		fence, err = open.Claim(ctx, request)
+		if fence, err = open.Claim(ctx, request); err == nil {
+			open.Keep(true)
+		}
 		return err
 	})
 	if err == nil {
@@ -242,12 +252,22 @@ func (s *session) keep(target string, claim *remote.ClaimRequest) {
 	defer func() { <-s.turn }()
 	delete(s.claims, target)
 	if claim == nil {
+		if s.open != nil && len(s.claims) == 0 && !s.gives {
+			s.open.Keep(false)
+		}
 		return
 	}
 	if s.claims == nil {
 		s.claims = make(map[string]remote.ClaimRequest)
 	}
 	s.claims[target] = *claim
+}
+
+// gave notes that others may read the host's store until a session ends.
+func (s *session) gave(open *remote.Session) {
+	s.turn <- struct{}{}
+	s.gives = s.gives || s.open == open
+	<-s.turn
 }
 
 func (s *session) Swap(ctx context.Context, request remote.SwapRequest) error {

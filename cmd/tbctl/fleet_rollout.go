@@ -269,7 +269,8 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 			return err
 		}
 	}
-	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become}}
+	// It looks at all of them again and again, and starts none of them for that again.
+	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become, Sessions: inventory.HostsMax}}
 	defer sessions.Close()
 	options := rollout.Options{
 		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host,

@@ -2,16 +2,23 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
 )
 
 // Many sessions on one host, each of which asks for many reports at once, are all answered, and none of them takes more than
@@ -91,5 +98,129 @@ func TestHostManySessions(t *testing.T) {
 	}
 	if found != count {
 		t.Errorf("%d sessions are seen, of %d", found, count)
+	}
+}
+
+// fakeSSH is what plays ssh for as many hosts as there are names: it notes how many of the controller's children run, and is the host itself.
+func fakeSSH(t *testing.T) (words []string, dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	config := filepath.Join(dir, "config.toml")
+	standin.Replace(t, filepath.Join(dir, "tigerbeetle"), standin.Binary(t, "0.17.8", "0.17.7"))
+	if err := os.WriteFile(config, fmt.Appendf(nil, "target = %q\n", filepath.Join(dir, "tigerbeetle")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"env", "TBCTL_CONFIG=" + config, "HOME=" + dir, "sh", "-c", `cat /proc/$PPID/task/*/children | wc -w >>"$HOME/counts"; exec tbctl host`, "sh"}, dir
+}
+
+// A fleet of more hosts than may have sessions at once is asked as a whole, and what that takes does not grow with their number.
+func TestFleetManyHosts(t *testing.T) {
+	t.Parallel()
+	const (
+		memoryMax  = 128 << 10 // KiB
+		clusterOf  = 10
+		hostsAll   = 500
+		hostsQuick = remote.SessionsMax + 16
+	)
+	count := hostsQuick
+	if testbin.Full() {
+		count = hostsAll
+	}
+	words, dir := fakeSSH(t)
+	text, err := json.Marshal(words) // TOML has the same texts and lists
+	if err != nil {
+		t.Fatal(err)
+	}
+	inventory, list := filepath.Join(dir, "fleet.toml"), fmt.Appendf(nil, "ssh = %s\n", text)
+	for first := 0; first < count; first += clusterOf {
+		list = fmt.Appendf(list, "[[cluster]]\nname = 'ledger-%d'\nhosts = ['tb[%d-%d]']\n", first, first, first+clusterOf-1)
+	}
+	if err := os.WriteFile(inventory, list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	most := func() (most int) {
+		data, err := os.ReadFile(filepath.Join(dir, "counts"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			var now int
+			fmt.Sscan(line, &now)
+			most = max(most, now)
+		}
+		return most
+	}
+	command := exec.Command("tbctl", "fleet", "status", "--json", "--fleet", inventory, "--state-dir", dir)
+	output, err := command.Output()
+	var document report.Document[report.Fleet]
+	if jsonErr := json.Unmarshal(output, &document); jsonErr != nil || err != nil || len(document.Result.Hosts) != count {
+		t.Fatalf("%v, %v: %d hosts: %.2000s", err, jsonErr, len(document.Result.Hosts), output)
+	}
+	memory := command.ProcessState.SysUsage().(*syscall.Rusage).Maxrss
+	t.Logf("%d hosts: at most %d sessions at once and %d KiB", count, most(), memory)
+	if most() > remote.SessionsMax || memory > memoryMax {
+		t.Errorf("%d sessions at once, and %d KiB", most(), memory)
+	}
+
+	// Followed, each host is asked although not all have sessions at once.
+	follow := exec.Command("tbctl", "fleet", "status", "--follow", "--interval", "10ms", "--json", "--fleet", inventory, "--state-dir", dir)
+	pipe, err := follow.StdoutPipe()
+	if err == nil {
+		err = follow.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for decoder := json.NewDecoder(pipe); len(seen) < count; {
+		var line report.FleetLine
+		if err := decoder.Decode(&line); err != nil {
+			t.Fatalf("after %d hosts: %v", len(seen), err)
+		}
+		if host := line.Change.Host; host.Report == nil {
+			t.Fatalf("%+v", host.Problem)
+		}
+		seen[line.Change.Host.Name] = true
+	}
+	_ = follow.Process.Signal(syscall.SIGINT)
+	_, _ = io.Copy(io.Discard, pipe)
+	_ = follow.Wait() // a signal ended it
+	if most() > remote.SessionsMax {
+		t.Errorf("%d sessions at once", most())
+	}
+}
+
+// A run of a rollout keeps the sessions of the hosts that it has claimed, so that it is seen to be alive there, and of the others as many as
+// there is room for.
+func TestRolloutSessions(t *testing.T) {
+	t.Parallel()
+	words, dir := fakeSSH(t)
+	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: words, Sessions: 2}}
+	defer sessions.Close()
+	ctx := t.Context()
+	claim := remote.ClaimRequest{Fence: fenceOf(4, 1, "a", "ana")}
+	if _, err := sessions.Host("tb0").Claim(ctx, claim); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		for _, name := range []string{"tb1", "tb2", "tb3", "tb4"} {
+			shown, err := sessions.Host(name).Observe(ctx) // all of them are the same host
+			if err != nil || len(shown) != 1 || !shown[0].Alive {
+				t.Fatalf("%s: %+v, %v", name, shown, err)
+			}
+		}
+	}
+	if err := sessions.Host("tb0").Phase(ctx, remote.PhaseRequest{Fence: claim.Fence, Phase: fleet.PhaseStopped}); err != nil {
+		t.Fatal(err)
+	}
+	if shown, err := sessions.Host("tb1").Observe(ctx); err != nil || shown[0].Alive {
+		t.Errorf("given back: %+v, %v", shown, err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, "counts"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if counts := strings.Fields(string(data)); len(counts) < 8 { // tb0, and each of the others more than once as there is room for two
+		t.Errorf("sessions were started %d times: no host's was closed for another", len(counts))
 	}
 }
