@@ -85,6 +85,9 @@ type Receipt struct {
 	Who    string    `json:"who"`    // user and machine that brought it
 	Time   time.Time `json:"time"`
 
+	// Signature is that of the artifact's own bytes, not of an archive that it was in: the text of its file. "": there is none.
+	Signature string `json:"signature,omitempty"`
+
 	// Of an import: the release by which it was asked for, and the asset that it was in, so that the same need not
 	// be fetched again. Empty where that is not known.
 	Tag         string `json:"tag,omitempty"`

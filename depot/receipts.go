@@ -27,7 +27,7 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 		return &fs.PathError{Op: "write", Path: d.Path(digest), Err: fs.ErrInvalid}
 	}
 	for _, receipt := range more {
-		for _, text := range []string{receipt.Kind, receipt.By, receipt.Source, receipt.Who, receipt.Tag, receipt.AssetSHA256, receipt.Validator} {
+		for _, text := range []string{receipt.Kind, receipt.By, receipt.Source, receipt.Who, receipt.Tag, receipt.AssetSHA256, receipt.Validator, receipt.Signature} {
 			if len(text) > receiptTextMax {
 				return fmt.Errorf("%w: a text of %d bytes", vfs.ErrTooLarge, len(text))
 			}

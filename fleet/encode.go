@@ -25,20 +25,21 @@ const (
 	// planValuesMax is the most values in it: a thousand clusters of twelve hosts have fewer.
 	planValuesMax = 1 << 18
 
-	clustersMax = 1000
-	hostsMax    = 12 // of a cluster: six replicas and six standbys
-	replicasMax = 6  // of a cluster, without standbys
-	standbysMax = 6
-	nameMax     = 64   // bytes of a cluster's name
-	hostNameMax = 255  // bytes
-	pathMax     = 4096 // bytes
-	sourceMax   = 4096 // bytes
-	vouchedMax  = 16
-	despiteMax  = 64
-	soakMax     = 30 * 24 * time.Hour
-	wavesMax    = clustersMax
-	releasesMax = multiversion.ReleasesMax
-	artifactMax = multiversion.SizeMax
+	clustersMax  = 1000
+	hostsMax     = 12 // of a cluster: six replicas and six standbys
+	replicasMax  = 6  // of a cluster, without standbys
+	standbysMax  = 6
+	nameMax      = 64   // bytes of a cluster's name
+	hostNameMax  = 255  // bytes
+	pathMax      = 4096 // bytes
+	sourceMax    = 4096 // bytes
+	vouchedMax   = 16
+	signatureMax = 4096 // bytes
+	despiteMax   = 64
+	soakMax      = 30 * 24 * time.Hour
+	wavesMax     = clustersMax
+	releasesMax  = multiversion.ReleasesMax
+	artifactMax  = multiversion.SizeMax
 )
 
 // ErrPlan says that a file is not a plan.
@@ -162,6 +163,10 @@ func (a *Artifact) check() error {
 		return wrong("source", a.Source)
 	case len(a.Vouched) > vouchedMax:
 		return wrong("number of vouchers", len(a.Vouched))
+	case len(a.Signature) > signatureMax || !utf8.ValidString(a.Signature):
+		return wrong("signature", a.Signature)
+	case !isLine(a.SignedBy, signatureMax):
+		return wrong("public key", a.SignedBy)
 	case len(a.Visits) > releasesMax || !ascending(a.Visits):
 		return wrong("visits", releaseList(a.Visits[:min(len(a.Visits), releasesMax)]))
 	}

@@ -30,9 +30,14 @@ type Observation struct {
 	Despite string // what was done there though a rollout held the target, for people; "": nothing
 	Busy    string // who works on the target now; "": nobody
 
+	// Require is what the host wants to vouch for a file before it is put at a target: digest, signature, or "" for nothing. PublicKey
+	// is the one by which it checks a signature; "": it has none.
+	Require   string
+	PublicKey string
+
 	Stored    bool      // the artifact is in its store, and its bytes were hashed in this session
 	Checked   bool      // the check passed there in this session
-	Refusals  []Problem // what the check found there against the artifact
+	Refusals  []Problem // what speaks against the artifact there, as far as it is seen without a check
 	Room      int64     // bytes that are free where the target is; -1: not known
 	StoreRoom int64     // bytes that are free where its store is; -1: not known
 

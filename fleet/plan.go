@@ -39,6 +39,11 @@ type Artifact struct {
 	Source     string                                        `json:"source"`   // where it came from, for people
 	Vouched    []string                                      `json:"vouched"`  // the kinds of evidence that held when it was imported; empty: nothing vouches for it
 	Deflated   int64                                         `json:"deflated"` // bytes of it compressed as a whole; 0: not measured
+
+	// Signature is a minisign signature of the executable, the text of its file, and SignedBy the public key by which it held when it
+	// was imported. A host that requires one checks it by its own key. "": there is none.
+	Signature string `json:"signature,omitempty"`
+	SignedBy  string `json:"signed_by,omitempty"`
 }
 
 // PlannedCluster is one cluster of a plan. All of its hosts are promoted together.

@@ -62,6 +62,7 @@ const (
 	ProblemDespite      ProblemReason = "despite-unused"    // an advisory was to be passed over that does not apply
 	ProblemRoom         ProblemReason = "no-room"           // a file system of the host has too little room
 	ProblemRoomUnseen   ProblemReason = "room-unseen"       // how much room there is cannot be seen
+	ProblemUnvouched    ProblemReason = "not-vouched"       // the host requires what the artifact does not have
 	ProblemPlatform     ProblemReason = "platform"          // the artifact is for another processor or system
 	ProblemSystem       ProblemReason = "not-linux"         // rollouts are done on Linux alone
 	ProblemNoPolling    ProblemReason = "no-polling"        // the replica does not look for a new binary by itself
@@ -131,6 +132,8 @@ func (r ProblemReason) Class() fault.Class {
 		return fault.Busy
 	case ProblemUnseen, ProblemNotServing, ProblemMixed, ProblemRoom, ProblemUnreachable, ProblemNotBack, ProblemMaxFailed, ProblemDeadline, ProblemWave, ProblemSoak, ProblemNotStable:
 		return fault.Failed // another try may find it otherwise
+	case ProblemUnvouched:
+		return fault.Rejected
 	case ProblemDespite, ProblemNoEntry, ProblemNotPlanned, ProblemMalformed:
 		return fault.Usage
 	}

@@ -45,6 +45,8 @@ type Claim struct {
 
 	// Said is told besides, when the claim holds.
 	Said string
+	// Signature is that of one who signed, so that others can check it too.
+	Signature string
 
 	// Watch is of a claim that is more than a digest. It begins to look at the asset's bytes.
 	Watch func() Watcher
@@ -65,6 +67,8 @@ type Evidence struct {
 	Of string `json:"of,omitempty"`
 	// Length is how many bytes it vouches for, -1 when it does not say.
 	Length int64 `json:"length"`
+	// Signature is the one that held, the text of its file; "": none did.
+	Signature string `json:"-"`
 }
 
 // An EvidenceKind is a way to know that bytes are the right ones.
@@ -160,10 +164,11 @@ func (c Claim) judge(m measured, watcher Watcher) Evidence {
 		return c.evidence(c.Status, "", "%s", c.Detail)
 	case c.Watch != nil:
 		status, detail := watcher.Judge()
+		e := c.evidence(status, c.Of, "%s", detail)
 		if status == StatusHeld {
-			c.Length = m.assetSize
+			e.Length, e.Signature = m.assetSize, c.Signature
 		}
-		return c.evidence(status, c.Of, "%s", detail)
+		return e
 	case c.Of == ofAsset && c.Length >= 0 && c.Length != m.assetSize:
 		return c.evidence(StatusFailed, ofAsset, "the asset has %d bytes, %d are stated", m.assetSize, c.Length)
 	case c.Of != ofExecutable && c.SHA256 == m.assetSHA256:
@@ -315,17 +320,34 @@ type minisignBeside string
 
 // Ask reads the signature.
 func (m minisignBeside) Ask(ctx context.Context, a *Artifact) []Claim {
-	c := Claim{Kind: EvidenceMinisign, Strength: RequireSignature, Asked: true, Of: ofAsset, Length: -1}
 	signature, err := a.source.Beside(ctx, a.Asset+".minisig", signatureSizeMax)
+	c := signedClaim(string(m), signature)
+	c.Asked = true
 	if err != nil {
 		return []Claim{c.missing(err, "there is no "+a.Asset+".minisig beside it")}
 	}
-	c.Watch = func() Watcher {
-		w := &minisignWatcher{key: string(m), signature: signature}
+	return []Claim{c}
+}
+
+// Signature is a minisign signature that came with an artifact, and vouches for it where it holds by the key of the artifact's
+// options.
+type Signature string
+
+// Ask claims that it holds.
+func (s Signature) Ask(_ context.Context, a *Artifact) []Claim {
+	if a.options.PublicKey == "" {
+		return nil
+	}
+	return []Claim{signedClaim(a.options.PublicKey, []byte(s))}
+}
+
+// signedClaim is a claim that a signature by the key holds.
+func signedClaim(key string, signature []byte) Claim {
+	return Claim{Kind: EvidenceMinisign, Strength: RequireSignature, Of: ofAsset, Length: -1, Signature: string(signature), Watch: func() Watcher {
+		w := &minisignWatcher{key: key, signature: signature}
 		w.message = minisign.NewReader(&w.bytes)
 		return w
-	}
-	return []Claim{c}
+	}}
 }
 
 // A minisignWatcher verifies a signature while the bytes pass by.

@@ -94,6 +94,8 @@ type SwapRequest struct {
 	// Displaces is the SHA-256 of the file that is to be at the target before, in hexadecimal digits; "": any that the
 	// fence lets it displace.
 	Displaces string `json:"displaces,omitempty"`
+
+	Signature string `json:"signature,omitempty"` // a minisign signature of the artifact, which the host checks by its own key if it requires one
 }
 
 // RestartRequest restarts the replicas of a target, if the run that asks has it and is aborting. How is the host's own to say.
@@ -109,6 +111,8 @@ type CheckRequest struct {
 	Fence    *fleet.Fence `json:"fence,omitempty"` // of the run that would do it; nil: that is not asked
 	Artifact string       `json:"artifact"`        // its SHA-256 in hexadecimal digits
 	Phase    fleet.Phase  `json:"phase,omitempty"` // that the fence would have with the swap
+
+	Signature string `json:"signature,omitempty"` // as in a [SwapRequest]
 }
 
 // ErrorAnswer says why a request was not done.

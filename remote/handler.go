@@ -16,12 +16,15 @@ import (
 
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 )
 
@@ -34,9 +37,10 @@ type Host struct {
 	Store     *depot.Depot
 	Depot     string // ADDR:PORT at which others may read the store while a session asks for it; "": nowhere
 
-	// Require is the host's own demand on what vouches for a file; "": none. What the other end brought has
-	// nothing that this host has seen, so that with a demand no swap is done.
-	Require string
+	// Require is the host's own demand on what vouches for a file; "": none. It is met by a signature that holds by PublicKey, or by a
+	// receipt of the host's own store, and by nothing that the other end says. A public key is a demand for a signature.
+	Require   string
+	PublicKey string
 
 	// Restart is the host's own command that restarts the replicas of its targets; nil: the units that they are in.
 	Restart []string
@@ -119,6 +123,7 @@ func (h *Host) report(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return nil, err
 		}
+		shown.Require, shown.PublicKey = string(h.required()), release.PublicKeyLine(h.PublicKey)
 		return report.Encode(shown, "")
 	})
 	answerText(w, shown, err)
@@ -217,9 +222,6 @@ func (h *Host) swap(w http.ResponseWriter, r *http.Request) {
 
 // swapped puts an artifact of the store at a target.
 func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) (*install.Outcome, error) {
-	if h.Require != "" {
-		return nil, errRequired(h.Require)
-	}
 	if !depot.IsDigest(request.Artifact) {
 		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Artifact))
 	}
@@ -243,7 +245,15 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	defer file.Close()
 	swap := h.ofStore(request.Artifact, file)
 	swap.Fence, swap.Phase, swap.Displaces, swap.Wait = &request.Fence, request.Phase, request.Displaces, lockWait
-	return site.Install(ctx, swap, h.fetchOf(request.Artifact, file), false)
+	get := h.fetchOf(request.Artifact, file)
+	if h.required() != release.RequireNothing {
+		pushed, err := h.pushed(request.Artifact, request.Signature)
+		if err != nil {
+			return nil, err
+		}
+		get = fetch.From(pushed, pushed.Fetch)
+	}
+	return site.Install(ctx, swap, get, false)
 }
 
 // back asks for the file beside the target to be put back. The digest comes from the other end, or from what was there when the host was
@@ -300,16 +310,14 @@ func (h *Host) checked(ctx context.Context, target string, request CheckRequest)
 		checked.Add(host.QuestionFence, err)
 		site.Said.Restart, site.Said.AllowDowngrade = back, back
 	}
-	if h.Require != "" {
-		checked.Add(host.QuestionVouched, errRequired(h.Require))
-	} else {
-		checked.Skip(host.QuestionVouched, "this host requires nothing")
-	}
 	file, err := h.Store.Open(request.Artifact)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if err := h.vouched(ctx, request, checked); err != nil {
+		return nil, err
+	}
 	candidate := host.Candidate{File: file, Size: file.Size(), SHA256: request.Artifact}
 	if err := site.Check(ctx, candidate, h.ofStore(request.Artifact, file), h.fetchOf(request.Artifact, file), checked); err != nil {
 		return nil, err
@@ -317,9 +325,48 @@ func (h *Host) checked(ctx context.Context, target string, request CheckRequest)
 	return checked, nil
 }
 
-// errRequired refuses what was sent where something must vouch for it.
-func errRequired(require string) error {
-	return fault.New(fault.Rejected, fmt.Sprintf("this host's configuration has require = %q, and nothing vouches here for what was sent", require))
+// required is what is to vouch for a file.
+func (h *Host) required() release.Require {
+	if h.PublicKey != "" {
+		return release.RequireSignature
+	}
+	return release.Require(h.Require)
+}
+
+// pushed is an artifact of the store that is refused when it is fetched and what this host requires does not vouch for it. Errors are
+// of class rejected.
+func (h *Host) pushed(digest, signature string) (release.Artifact, error) {
+	if h.required() == release.RequireSignature && release.PublicKeyLine(h.PublicKey) == "" {
+		return release.Artifact{}, fault.New(fault.Rejected, "this host requires a signature, and its configuration has no public-key that can be read")
+	}
+	artifact, err := shelf.Pushed(h.Store, digest, signature, release.Options{Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Require: h.required(), PublicKey: h.PublicKey})
+	if err != nil {
+		return artifact, fault.New(fault.Rejected, "this host's own settings: "+err.Error())
+	}
+	return artifact, nil
+}
+
+// vouched finds out whether what this host requires vouches for an artifact.
+func (h *Host) vouched(ctx context.Context, request CheckRequest, checked *host.Checked) error {
+	if h.required() == release.RequireNothing {
+		checked.Skip(host.QuestionVouched, "this host requires nothing")
+		return nil
+	}
+	pushed, err := h.pushed(request.Artifact, request.Signature)
+	var fetched release.Fetched
+	if err == nil {
+		fetched, err = pushed.Fetch(ctx, io.Discard)
+	}
+	if err != nil && fault.Of(err) != fault.Rejected {
+		return err
+	}
+	checked.Add(host.QuestionVouched, err)
+	for _, evidence := range fetched.Evidence {
+		if err == nil && evidence.Status == release.StatusHeld {
+			checked.Checks[len(checked.Checks)-1].Detail = string(evidence.Kind) + ": " + evidence.Detail
+		}
+	}
+	return nil
 }
 
 func (h *Host) restart(w http.ResponseWriter, r *http.Request) {

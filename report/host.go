@@ -26,6 +26,11 @@ type Host struct {
 	Time     time.Time             `json:"time"` // by the host's clock, for people
 	Targets  []HostTarget          `json:"targets"`
 
+	// Require is what is to vouch for a file before it is put at a target here: digest, signature, or "" for nothing. PublicKey is the
+	// one by which a signature is checked; "": there is none, or it cannot be read.
+	Require   string `json:"require"`
+	PublicKey string `json:"public_key"`
+
 	StoreRoom *int64 `json:"store_room"` // bytes that are free where its store is; nil: that cannot be seen
 }
 

@@ -81,6 +81,9 @@ func factsOf(ctx context.Context, file *depot.File, stored depot.Artifact) (flee
 		if receipt.Kind != depot.KindImport && !slices.Contains(facts.Vouched, receipt.Kind) {
 			facts.Vouched = append(facts.Vouched, receipt.Kind)
 		}
+		if receipt.Signature != "" {
+			facts.Signature, facts.SignedBy = receipt.Signature, receipt.By
+		}
 	}
 	return facts, nil
 }

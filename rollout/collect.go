@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,8 +27,8 @@ type Place struct {
 }
 
 // Collect looks at places, each host once and for [LookLimit] at most. A place that could not be looked at is an
-// observation with a problem. The observations are in the order of the places.
-func Collect(ctx context.Context, hosts func(name string) Host, places []Place, parallel int) []fleet.Observation {
+// observation with a problem. The observations are in the order of the places, and say what is seen to speak against the artifact.
+func Collect(ctx context.Context, hosts func(name string) Host, places []Place, artifact *fleet.Artifact, parallel int) []fleet.Observation {
 	var names []string
 	for _, place := range places {
 		if !slices.Contains(names, place.Host) {
@@ -35,10 +36,16 @@ func Collect(ctx context.Context, hosts func(name string) Host, places []Place, 
 		}
 	}
 	shown := make([]look, len(names))
-	each(parallel, len(names), func(index int) { shown[index] = lookAt(ctx, hosts(names[index]), "") })
+	each(parallel, len(names), func(index int) {
+		shown[index] = lookAt(ctx, hosts(names[index]), strings.TrimPrefix(artifact.SHA256, "sha256:"))
+	})
 	var observations []fleet.Observation
 	for _, place := range places {
-		observations = append(observations, shown[slices.Index(names, place.Host)].at(place)...)
+		seen := &shown[slices.Index(names, place.Host)]
+		for _, o := range seen.at(place) {
+			o.Refusals = refusals(&o, artifact, seen.receipts)
+			observations = append(observations, o)
+		}
 	}
 	return observations
 }
@@ -71,8 +78,10 @@ func Measure(ctx context.Context, hosts func(name string) Host, plan *fleet.Plan
 type look struct {
 	shown  []fleet.Observation
 	stored bool // an artifact that was asked for is in its store
-	err    error
-	took   time.Duration
+	// receipts are those of that artifact there.
+	receipts []depot.Receipt
+	err      error
+	took     time.Duration
 }
 
 // lookAt asks a host, for a limited time, and whether an artifact is in its store; "": none is asked for.
@@ -81,16 +90,18 @@ func lookAt(ctx context.Context, host Host, artifact string) look {
 	ctx, cancel := context.WithTimeoutCause(ctx, LookLimit, fault.New(fault.Failed, fmt.Sprintf("it did not answer within %v", LookLimit)))
 	defer cancel()
 	shown, err := host.Observe(ctx)
-	stored := false
+	stored, receipts := false, []depot.Receipt{}
 	if err == nil && artifact != "" {
 		var artifacts []depot.Artifact
 		artifacts, err = host.Store(ctx)
-		stored = slices.ContainsFunc(artifacts, func(a depot.Artifact) bool { return a.SHA256 == artifact })
+		if at := slices.IndexFunc(artifacts, func(a depot.Artifact) bool { return a.SHA256 == artifact }); at >= 0 {
+			stored, receipts = true, artifacts[at].Receipts
+		}
 	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}
-	return look{shown, stored, err, time.Since(began)}
+	return look{shown, stored, receipts, err, time.Since(began)}
 }
 
 // at is what a look showed of a place.

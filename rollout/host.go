@@ -25,10 +25,10 @@ type Host interface {
 	// Copy lets it fetch an artifact from another's depot, as Send brings it. An error that unwraps to a [*remote.SourceError] is that
 	// depot's.
 	Copy(ctx context.Context, request remote.CopyRequest) (Sent, error)
-	// Check lets it check an artifact of its store for a target, by its SHA-256 in hexadecimal digits. Nothing is changed. The error
+	// Check lets it check an artifact of its store for a target. Nothing is changed. The error
 	// is of class refused or rejected where the artifact does not fit there, or is no good. Unanswered are the questions that
 	// nothing speaks against, and to which there is no answer there, with the reason.
-	Check(ctx context.Context, target, digest string) (unanswered []string, err error)
+	Check(ctx context.Context, request remote.CheckRequest) (unanswered []string, err error)
 	// Claim claims a target, see [remote.Session.Claim].
 	Claim(ctx context.Context, request remote.ClaimRequest) (fleet.Fence, error)
 	// Phase notes how far the rollout is with a target, or gives it back.

@@ -19,7 +19,7 @@ func Observe(name string, shown *report.Host) []fleet.Observation {
 		target := &shown.Targets[index]
 		o := fleet.Observation{
 			Host: name, Target: target.Path, Machine: shown.Machine, Boot: shown.Boot, Tbctl: shown.Tbctl, Platform: shown.Platform,
-			Room: known(target.Room), StoreRoom: known(shown.StoreRoom), Place: target.Place,
+			Room: known(target.Room), StoreRoom: known(shown.StoreRoom), Place: target.Place, Require: shown.Require, PublicKey: shown.PublicKey,
 		}
 		if target.Status == nil {
 			o.Problem = problem(name, target.Problem)

@@ -111,11 +111,11 @@ func (oneHost) Copy(context.Context, remote.CopyRequest) (rollout.Sent, error) {
 func (oneHost) Claim(context.Context, remote.ClaimRequest) (fleet.Fence, error) {
 	return fleet.Fence{}, nil
 }
-func (oneHost) Check(context.Context, string, string) ([]string, error) { return nil, nil }
-func (oneHost) Restart(context.Context, remote.RestartRequest) error    { return nil }
-func (oneHost) Phase(context.Context, remote.PhaseRequest) error        { return nil }
-func (oneHost) Swap(context.Context, remote.SwapRequest) error          { return nil }
-func (oneHost) Close() error                                            { return nil }
+func (oneHost) Check(context.Context, remote.CheckRequest) ([]string, error) { return nil, nil }
+func (oneHost) Restart(context.Context, remote.RestartRequest) error         { return nil }
+func (oneHost) Phase(context.Context, remote.PhaseRequest) error             { return nil }
+func (oneHost) Swap(context.Context, remote.SwapRequest) error               { return nil }
+func (oneHost) Close() error                                                 { return nil }
 
 // Every place has an observation, in its order, and each host is asked once; what hinders one is no obstacle to another.
 func TestCollect(t *testing.T) {
@@ -132,7 +132,7 @@ func TestCollect(t *testing.T) {
 		"tb2": {func(context.Context) ([]fleet.Observation, error) { return []fleet.Observation{}, nil }},
 	}
 	places := []rollout.Place{{"tb1", ""}, {"tb0", "/b"}, {"tb0", "/c"}, {"tb0", ""}, {"tb2", ""}}
-	shown := rollout.Collect(t.Context(), func(name string) rollout.Host { return hosts[name] }, places, 2)
+	shown := rollout.Collect(t.Context(), func(name string) rollout.Host { return hosts[name] }, places, &fleet.Artifact{}, 2)
 	var words []string
 	for _, o := range shown {
 		word := o.Host + o.Target

@@ -402,7 +402,7 @@ func (m *machine) do(t *target, action fleet.Action) error {
 			m.copied(t, action, err)
 			return err
 		case fleet.ActionCheck:
-			unanswered, err := t.host.Check(ctx, t.planned.Target, digest)
+			unanswered, err := t.host.Check(ctx, remote.CheckRequest{Target: t.planned.Target, Artifact: digest, Signature: m.Plan.Artifact.Signature})
 			m.mu.Lock()
 			t.unanswered = unanswered
 			m.mu.Unlock()
@@ -413,7 +413,11 @@ func (m *machine) do(t *target, action fleet.Action) error {
 		case fleet.ActionPhase:
 			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Phase: action.Phase})
 		case fleet.ActionSwap:
-			return t.host.Swap(ctx, remote.SwapRequest{Target: action.Target, Fence: action.Fence, Artifact: digest, Phase: action.Phase, Displaces: strings.TrimPrefix(action.Displaces, "sha256:")})
+			request := remote.SwapRequest{Target: action.Target, Fence: action.Fence, Artifact: digest, Phase: action.Phase, Displaces: strings.TrimPrefix(action.Displaces, "sha256:")}
+			if action.Artifact == m.Plan.Artifact.SHA256 {
+				request.Signature = m.Plan.Artifact.Signature
+			}
+			return t.host.Swap(ctx, request)
 		case fleet.ActionRestart:
 			return t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence})
 		}

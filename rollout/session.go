@@ -182,10 +182,10 @@ func (s *session) Copy(ctx context.Context, request remote.CopyRequest) (sent Se
 	return sent, err
 }
 
-func (s *session) Check(ctx context.Context, target, digest string) (unanswered []string, err error) {
+func (s *session) Check(ctx context.Context, request remote.CheckRequest) (unanswered []string, err error) {
 	var checked *host.Checked
 	err = s.do(ctx, func(open *remote.Session) error {
-		checked, err = open.Check(ctx, remote.CheckRequest{Target: target, Artifact: digest})
+		checked, err = open.Check(ctx, request)
 		return err
 	})
 	if err != nil {

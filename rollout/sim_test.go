@@ -219,9 +219,9 @@ func (h *simHost) Claim(ctx context.Context, request remote.ClaimRequest) (fence
 	return fence, err
 }
 
-func (h *simHost) Check(ctx context.Context, _, digest string) ([]string, error) {
+func (h *simHost) Check(ctx context.Context, request remote.CheckRequest) ([]string, error) {
 	return nil, h.do(ctx, rollout.RequestCheck, func() error {
-		if !h.stored[digest] {
+		if !h.stored[request.Artifact] {
 			return fault.New(fault.Failed, "it is not in the store")
 		}
 		return h.refuses

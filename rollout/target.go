@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/remote"
@@ -22,6 +23,7 @@ type target struct {
 
 	// Of this run. What was found out about the host's store holds for as long as the host answers and is not started again.
 	stored, checked bool
+	receipts        []depot.Receipt // that its store has of the artifact
 	boot            string
 
 	lost     bool            // it could not be asked at the last look
@@ -49,10 +51,14 @@ func (m *machine) observe(t *target, l look) {
 		t.stored, t.checked = false, false
 	}
 	t.stored = t.stored || l.stored
+	if l.stored {
+		t.receipts = l.receipts
+	}
 	if shown.Boot != "" {
 		t.boot = shown.Boot
 	}
 	shown.Stored, shown.Checked = t.stored, t.checked
+	shown.Refusals = refusals(&shown, &m.Plan.Artifact, t.receipts)
 	m.noteReplicas(t, &shown)
 	t.seen = shown
 }

@@ -96,7 +96,7 @@ func (c *fleetPlanCmd) Run(a *app) error {
 	defer artifact.Close()
 	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become}}
 	defer sessions.Close()
-	observations := a.collect(sessions, list)
+	observations := a.collect(sessions, list, &facts)
 	if a.ctx.Err() != nil {
 		return context.Cause(a.ctx)
 	}
@@ -169,7 +169,7 @@ func (c *fleetPlanCmd) write(a *app, result *report.FleetPlan) error {
 }
 
 // collect looks at all hosts of a list.
-func (a *app) collect(sessions *rollout.Sessions, list *fleet.Inventory) []fleet.Observation {
+func (a *app) collect(sessions *rollout.Sessions, list *fleet.Inventory, artifact *fleet.Artifact) []fleet.Observation {
 	var places []rollout.Place
 	for _, cluster := range list.Clusters {
 		for _, host := range cluster.Hosts {
@@ -178,7 +178,7 @@ func (a *app) collect(sessions *rollout.Sessions, list *fleet.Inventory) []fleet
 	}
 	a.progress.Start("looking at the hosts", -1)
 	defer a.progress.Done()
-	return rollout.Collect(a.ctx, sessions.Host, places, rollout.ParallelDefault)
+	return rollout.Collect(a.ctx, sessions.Host, places, artifact, rollout.ParallelDefault)
 }
 
 // problemsError is what a command with problems ends with: the worst of them; nil where they are notes alone.

@@ -7,6 +7,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
 )
 
@@ -32,7 +33,7 @@ func (c *hostCmd) Run(a *app) error {
 	}
 	host := &remote.Host{
 		Installer: a.installer(), Targets: a.targets(), Version: readVersion().Version, Store: store,
-		Require: a.config.Text("require"), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
+		Require: a.config.Text("require"), PublicKey: ownKey(a.config.Text("public-key")), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
 	}
 	defer host.Close()
 	err = remote.Serve(a.ctx, in, a.std.out, host.Handler())
@@ -40,6 +41,15 @@ func (c *hostCmd) Run(a *app) error {
 		return notASession(err)
 	}
 	return err
+}
+
+// ownKey is the public key of this host's configuration. One that cannot be read is none by which anything holds, and hinders nobody from
+// looking at the host.
+func ownKey(text string) string {
+	if key, err := release.ReadPublicKey(text); err == nil {
+		return key
+	}
+	return text
 }
 
 func notASession(err error) error {

@@ -172,6 +172,9 @@ func (do *Importing) receipts(digest string, fetched release.Fetched) []depot.Re
 		switch {
 		case evidence.Kind == release.EvidenceMinisign:
 			receipt.By = release.PublicKeyLine(do.PublicKey)
+			if fetched.AssetSHA256 == digest && len(evidence.Signature) <= locationMax {
+				receipt.Signature = evidence.Signature
+			}
 		case evidence.Of == "asset" && fetched.AssetSHA256 != "":
 			receipt.By = fetched.AssetSHA256
 		default:

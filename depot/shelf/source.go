@@ -88,7 +88,18 @@ func Resolve(ctx context.Context, d *depot.Depot, text string, options release.O
 		}
 	}
 	about.Location = PrefixDigest + item.SHA256
-	return release.From(&source{d, item.SHA256}, about, options, &receipts{d, item, named, options})
+	return release.From(&source{d, item.SHA256}, about, options, &receipts{d, item, named, false, options})
+}
+
+// Pushed is an artifact of the store that another machine brought, perhaps with a signature. That it is named by its digest vouches for
+// nothing: whoever brought it named it. What does is a signature by the key of the options, or a receipt of this store.
+func Pushed(d *depot.Depot, digest, signature string, options release.Options) (release.Artifact, error) {
+	item := Item{Artifact: depot.Artifact{SHA256: digest}}
+	vouchers := []release.Voucher{&receipts{d, item, false, true, options}}
+	if signature != "" {
+		vouchers = append(vouchers, release.Signature(signature))
+	}
+	return release.From(&source{d, digest}, release.About{Source: release.SourceStore, Location: PrefixDigest + digest}, options, vouchers...)
 }
 
 // find finds the one artifact of a release for a platform.
@@ -194,6 +205,7 @@ type receipts struct {
 	depot   *depot.Depot
 	item    Item
 	named   bool // by its digest
+	pushed  bool // a signature may come with it, and need not be in a receipt
 	options release.Options
 }
 
@@ -213,7 +225,7 @@ func (r *receipts) Ask(context.Context, *release.Artifact) []release.Claim {
 		doubt = fmt.Sprintf("the receipts of the store are not believed: %s", writers)
 	}
 	wanted := map[release.EvidenceKind]bool{
-		release.EvidenceMinisign: r.options.PublicKey != "", release.EvidenceGitHubDigest: r.options.AskGitHub && !r.named,
+		release.EvidenceMinisign: r.options.PublicKey != "" && !r.pushed, release.EvidenceGitHubDigest: r.options.AskGitHub && !r.named,
 	}
 	key := release.PublicKeyLine(r.options.PublicKey)
 	for _, kind := range []release.EvidenceKind{release.EvidenceSHA256, release.EvidenceSums, release.EvidenceGitHubDigest, release.EvidenceManifest, release.EvidenceMinisign} {

@@ -1,0 +1,131 @@
+package remote
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"aead.dev/minisign"
+
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/verify"
+)
+
+// signer makes a key, its public line, and signatures by it.
+func signer(t *testing.T) (public string, sign func([]byte) string) {
+	t.Helper()
+	key, private, err := minisign.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key.String(), func(data []byte) string {
+		message := minisign.NewReader(bytes.NewReader(data))
+		if _, err := io.Copy(io.Discard, message); err != nil {
+			t.Fatal(err)
+		}
+		return string(message.Sign(private))
+	}
+}
+
+// What a host requires is met by a signature that holds by its own key, or by a receipt of its own store, and by nothing else that the
+// other end says. A check says so beforehand, and a swap that is asked for all the same touches nothing.
+func TestHostRequires(t *testing.T) {
+	t.Parallel()
+	binary := testbin.Build(t, testbin.Spec{Current: testbin.Release("0.17.8"), Past: testbin.PastOf("0.17.6", "0.17.7")})
+	sum := sha256.Sum256(binary)
+	digest := hex.EncodeToString(sum[:])
+	key, sign := signer(t)
+	_, signOther := signer(t)
+	receipt := func(kind release.EvidenceKind, by string) *depot.Receipt {
+		return &depot.Receipt{Kind: string(kind), By: by, Source: "x", Who: "ann@host", Time: time.Unix(1, 0).UTC()}
+	}
+	for name, test := range map[string]struct {
+		require, key, signature string
+		receipt                 *depot.Receipt
+		want                    string // of the refusal; "": it is put in place
+	}{
+		"nothing":                                  {"", "", "", nil, ""},
+		"a signature, and there is none":           {"signature", key, "", nil, "a signature is required and none held"},
+		"a key alone is a demand":                  {"", key, "", nil, "a signature is required and none held"},
+		"a signature":                              {"signature", key, sign(binary), nil, ""},
+		"of another key":                           {"signature", key, signOther(binary), nil, "it was made with key"},
+		"of other bytes":                           {"signature", key, sign([]byte("an archive")), nil, "the signature does not hold"},
+		"that is none":                             {"signature", key, "untrusted comment: x\n", nil, "the signature cannot be read"},
+		"a signature, without a key to check it":   {"signature", "", sign(binary), nil, "no public-key that can be read"},
+		"a key that cannot be read":                {"", "/no/such/key", sign(binary), nil, "no public-key that can be read"},
+		"a receipt of it in the host's own store":  {"signature", key, "", receipt(release.EvidenceMinisign, key), ""},
+		"a receipt of a signature by another key":  {"signature", key, "", receipt(release.EvidenceMinisign, "RWother"), "a signature is required and none held"},
+		"a receipt of a digest":                    {"signature", key, "", receipt(release.EvidenceSums, digest), "a signature is required and none held"},
+		"a digest, which the controller says":      {"digest", "", "", nil, "a digest is required and none held"},
+		"a digest, which the host's own store has": {"digest", "", "", receipt(release.EvidenceSums, digest), ""},
+		"an import that nothing vouched for":       {"digest", "", "", receipt(depot.KindImport, ""), "a digest is required and none held"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newPlace(t)
+			p.Require, p.PublicKey = test.require, test.key
+			if err := os.Remove(p.target); err != nil {
+				t.Fatal(err)
+			}
+			if status, answer := p.asked(http.MethodPut, pathPut+digest, binary); status != http.StatusOK {
+				t.Fatalf("%d, %+v", status, answer)
+			}
+			if test.receipt != nil {
+				if err := p.Store.AddReceipts(t.Context(), digest, *test.receipt); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fence := testFence()
+			fence.Artifact = "sha256:" + digest
+			p.claim(t, fence)
+			checked, err := p.checked(t.Context(), p.target, CheckRequest{Artifact: digest, Signature: test.signature})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, check := range checked.Checks {
+				wanted := verify.Held
+				switch {
+				case check.Question != host.QuestionVouched:
+					continue
+				case test.require == "" && test.key == "":
+					wanted = verify.NotChecked
+				case test.want != "":
+					wanted = verify.Failed
+				}
+				if check.Status != wanted || !strings.Contains(check.Detail, test.want) || check.Detail == "" {
+					t.Errorf("%+v, want %s, %q", check, wanted, test.want)
+				}
+			}
+			swap, err := json.Marshal(SwapRequest{Fence: fence, Artifact: digest, Phase: fleet.PhaseArmed, Signature: test.signature})
+			if err != nil {
+				t.Fatal(err)
+			}
+			status, answer := p.asked(http.MethodPost, pathSwap, swap)
+			there, err := os.ReadFile(p.target)
+			if test.want != "" {
+				if answer.Class != fault.Rejected || !strings.Contains(answer.Message, test.want) || !errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%d, %+v; at the target: %v", status, answer, err)
+				}
+				return
+			}
+			if status != http.StatusOK || !bytes.Equal(there, binary) {
+				t.Errorf("%d, %+v; at the target: %d bytes, %v", status, answer, len(there), err)
+			}
+		})
+	}
+}
