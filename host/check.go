@@ -138,7 +138,7 @@ func (c *Checked) replicas(seen *Report, binary *multiversion.Binary) {
 			continue
 		}
 		found = true
-		foreseen := Foresee(process, header, 0)
+		foreseen := Foresee(afterSwap(process), header, 0)
 		check := Check{Question: QuestionReplica, Status: verify.NotChecked, PID: process.PID, Detail: foreseen.Outlook}
 		switch foreseen.OutlookKind {
 		case OutlookArmed, OutlookTakesFile, OutlookNeedsRestart:

@@ -52,6 +52,14 @@ const (
 	LackSight              // it cannot be seen from here what is there
 )
 
+// afterSwap is a process as it is after another file has taken the place of the one at the target.
+func afterSwap(process replica.Process) replica.Process {
+	if process.Sees == replica.SeesMounted {
+		process.Sees = replica.SeesOther
+	}
+	return process
+}
+
 // Foresee says what a process will do with the file at the target. The header is
 // that file's for this host; nil: there is none, and lack says why.
 func Foresee(process replica.Process, header *multiversion.Header, lack Lack) Replica {
@@ -133,6 +141,9 @@ func armedOutlook(process *replica.Process, upgrade string) (OutlookKind, string
 		return OutlookStopped, "it is stopped (SIGSTOP), and holds the file: after it is continued it " + upgrade
 	case process.Sees == replica.SeesMounted:
 		return OutlookArmed, upgrade + "; of the next file: " + mountedAlone
+	}
+	if hindrance, why := process.Hindrance(); hindrance == replica.HindranceOtherFile {
+		return OutlookArmed, upgrade + "; of the next file: " + why
 	}
 	return OutlookArmed, upgrade
 }

@@ -257,7 +257,7 @@ func (e *UnseenError) Error() string {
 
 // ForeseeArmed says what would keep [Site.WaitArmed] from ending well whatever the replicas do, of the target of the last operation, and returns
 // how many there are; replaced is whether the file is to be another one by then. The error is an [*UnseenError],
-// a [*watch.StrangersError], or matches [watch.ErrNeverArms].
+// a [*watch.StrangersError], a [*watch.NeverSeesError], or matches [watch.ErrNeverArms].
 func (s *Site) ForeseeArmed(ctx context.Context, replaced bool) (int, error) {
 	target := s.place()
 	query, err := s.query(target)
@@ -276,8 +276,12 @@ func (s *Site) ForeseeArmed(ctx context.Context, replaced bool) (int, error) {
 		return replicas, &UnseenError{hidden}
 	}
 	for _, process := range view.Processes {
-		if process.Counts() && process.NoPolling != "" && replaced {
-			return replicas, fmt.Errorf("%w: process %d has %s", watch.ErrNeverArms, process.PID, process.NoPolling)
+		if !process.Counts() || !replaced {
+			continue
+		}
+		process = afterSwap(process)
+		if err := watch.NeverTakes(&process); err != nil {
+			return replicas, err
 		}
 	}
 	return replicas, nil

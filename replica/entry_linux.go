@@ -129,6 +129,7 @@ type info struct {
 	mode      uint32
 	uid       uint32
 	size      uint64
+	links     uint64
 	written   time.Time
 	mountRoot bool // something is mounted right there
 }
@@ -143,12 +144,12 @@ func statAt(dir int, name string) (info, error) {
 		flags |= unix.AT_EMPTY_PATH
 	}
 	var stat unix.Statx_t
-	err := unix.Statx(dir, name, flags, unix.STATX_TYPE|unix.STATX_MODE|unix.STATX_UID|unix.STATX_INO|unix.STATX_SIZE|unix.STATX_MTIME, &stat)
+	err := unix.Statx(dir, name, flags, unix.STATX_TYPE|unix.STATX_MODE|unix.STATX_UID|unix.STATX_NLINK|unix.STATX_INO|unix.STATX_SIZE|unix.STATX_MTIME, &stat)
 	if (errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EPERM)) && withoutStatx() {
 		return statOldAt(dir, name)
 	}
 	return info{
-		inode: inode{unix.Mkdev(stat.Dev_major, stat.Dev_minor), stat.Ino}, mode: uint32(stat.Mode), uid: stat.Uid, size: stat.Size,
+		inode: inode{unix.Mkdev(stat.Dev_major, stat.Dev_minor), stat.Ino}, mode: uint32(stat.Mode), uid: stat.Uid, size: stat.Size, links: uint64(stat.Nlink),
 		written:   time.Unix(stat.Mtime.Sec, int64(stat.Mtime.Nsec)).UTC(),
 		mountRoot: stat.Attributes&unix.STATX_ATTR_MOUNT_ROOT != 0,
 	}, err
@@ -164,7 +165,7 @@ var withoutStatx = sync.OnceValue(func() bool {
 func statOldAt(dir int, name string) (info, error) {
 	var stat unix.Stat_t
 	err := unix.Fstatat(dir, name, &stat, unix.AT_EMPTY_PATH)
-	return info{inode: inode{uint64(stat.Dev), stat.Ino}, mode: stat.Mode, uid: stat.Uid, size: uint64(stat.Size), written: time.Unix(stat.Mtim.Unix()).UTC()}, err
+	return info{inode: inode{uint64(stat.Dev), stat.Ino}, mode: stat.Mode, uid: stat.Uid, size: uint64(stat.Size), links: uint64(stat.Nlink), written: time.Unix(stat.Mtim.Unix()).UTC()}, err
 }
 
 // pin holds the file at the end of a path, without opening it: for some devices opening

@@ -186,6 +186,11 @@ func (p *place) named(path string) bool {
 	return path != "" && (slices.Contains(p.names[:], path) || slices.Contains(p.paths[:], path))
 }
 
+// isTarget reports whether a path is the target's own.
+func (p *place) isTarget(path string) bool {
+	return path != "" && (path == p.names[0] || path == p.paths[0])
+}
+
 // means reports whether a path, as the kernel says it, is the target, the file beside it,
 // or one with a hidden name there: an installer that was interrupted leaves the old file
 // with one.

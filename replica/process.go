@@ -31,7 +31,8 @@ const (
 type Sees string
 
 // What it sees. With SeesMounted the file alone is mounted where the replica runs: it goes on
-// seeing this file, whatever takes its place at the target.
+// seeing this file, whatever takes its place at the target. SeesOther is also this file by another
+// name of its own, a hard link, which stays when the target is replaced.
 const (
 	SeesTarget  Sees = "target"
 	SeesMounted Sees = "mounted"
@@ -70,6 +71,10 @@ type Process struct {
 
 	Stopped bool `json:"stopped,omitempty"` // by a signal or a debugger: it does nothing until it is continued
 	Sees    Sees `json:"sees,omitempty"`
+
+	// LooksAt is the path at which it looks for a new binary, where that is another one of this host's than the target's and
+	// its symbolic links': what takes the target's place is never seen there.
+	LooksAt string `json:"looks_at,omitempty"`
 
 	// Denied says that its user may not read or not execute the file at the target, or not pass through a directory on the
 	// way, and DeniedRight which of these. Empty: he may, or it cannot be seen.

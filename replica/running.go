@@ -108,6 +108,8 @@ const (
 func (p *Process) Hindrance() (Hindrance, string) {
 	const mountDirectory = ": mount the directory, not the file; it takes the new one when its container is started again"
 	switch {
+	case p.LooksAt != "":
+		return HindranceOtherFile, fmt.Sprintf("it was started as %q, and looks for a new binary there alone: it never sees what takes the target's place; start it by the target's path", p.LooksAt)
 	case p.Sees == SeesOther:
 		return HindranceOtherFile, "the process sees another file at that path" + mountDirectory
 	case p.Sees == SeesNothing:

@@ -185,39 +185,82 @@ func (l *look) running(headers []named) error {
 
 // sees finds out whether the replica sees what takes the place of the file at the target.
 func (l *look) sees() Sees {
-	target, path := l.place.files[0], l.polled()
+	target, path, here := l.place.files[0], l.polled(), l.here()
 	switch {
-	case l.here() && l.place.named(path):
+	case here && l.place.isTarget(path):
 		return SeesTarget
-	case target == (inode{}) || path == "" || l.here():
+	case target == (inode{}) || path == "":
 		return ""
 	}
 	found, err := l.inside(path)
 	if errors.Is(gone(err), errGone) {
-		return SeesNothing
+		return l.otherwise(SeesNothing, path, here)
 	}
 	if err != nil {
 		return ""
 	}
 	defer found.close()
 	l.alike = found.uid == l.place.owner
+	name := readlinkOrEmpty(found.again())
 	switch {
+	case here && l.place.isTarget(name):
+		return SeesTarget
 	case found.inode != target:
-		return SeesOther
+		return l.otherwise(SeesOther, path, here)
 	case found.mountRoot:
 		return SeesMounted
+	case found.links > 1 && !l.inTargetsPlace(name):
+		return l.otherwise(SeesOther, path, true)
 	}
 	return SeesTarget
 }
 
-// polled is the path at which a replica looks for a new binary, in its own root: the one
-// that it was started from. It is empty where that is not known.
-func (l *look) polled() string {
-	if filepath.IsAbs(l.args.command) {
-		return l.args.command
+// otherwise is what a replica sees that does not look at the target. While a swap goes on nothing is claimed.
+func (l *look) otherwise(sees Sees, path string, named bool) Sees {
+	if now, err := statHere(l.place.paths[0]); err != nil || now.inode != l.place.files[0] {
+		return ""
 	}
+	if named {
+		l.process.LooksAt = path
+	}
+	return sees
+}
+
+// inTargetsPlace reports whether a name of the target's file, as the kernel says it, is the one that is replaced: it has the
+// target's last part, in the target's directory. Where that cannot be seen it is taken to be.
+func (l *look) inTargetsPlace(name string) bool {
+	if filepath.Base(name) != filepath.Base(l.place.paths[0]) {
+		return false
+	}
+	root, err := l.entry.link("root")
+	below, ok := strings.CutPrefix(filepath.Dir(name), strings.TrimSuffix(root, "/"))
+	if err != nil || !ok {
+		return true
+	}
+	directory, err := l.inside(cmp.Or(below, "/"))
+	if err != nil {
+		return true
+	}
+	defer directory.close()
+	here, err := statHere(filepath.Dir(l.place.paths[0]))
+	return err != nil || here.inode == directory.inode
+}
+
+// polled is the path at which a replica looks for a new binary, in its own root: the one
+// that it was started from. Of what executes in memory argv[0] is that path; of a file the kernel says it, as long as
+// no swap has moved the file. It is empty where that is not known.
+func (l *look) polled() string {
+	command := l.args.command
 	path, _ := l.id.path()
-	if l.id.memory() || l.sameMount() { // a path as the kernel says it is spelled from our root
+	executes := !l.id.memory() && l.here()
+	switch called := filepath.Base(path) == filepath.Base(command); {
+	case executes && path == l.place.paths[0], executes && called && !strings.Contains(command, "/"):
+		return path
+	case executes && l.place.means(path) && !called && !l.place.isTarget(command): // moved by a swap, and argv[0] can be anything
+		return ""
+	case filepath.IsAbs(command), executes && strings.Contains(command, "/"): // from its working directory
+		return command
+	case l.id.memory() || l.sameMount(): // a path as the kernel says it is spelled from our root
 		return ""
 	}
 	return strings.TrimSuffix(path, "-old")

@@ -130,16 +130,25 @@ func (c Condition) met(processes []replica.Process, answers []Answer) (bool, err
 	return replicas > 0 && met == replicas, nil
 }
 
+// NeverTakes returns why a replica will not take the file at the target by itself, nil if it may. The error is a
+// [*NeverSeesError] or matches ErrNeverArms.
+func NeverTakes(process *replica.Process) error {
+	if hindrance, why := process.Hindrance(); hindrance == replica.HindranceOtherFile {
+		return &NeverSeesError{Process: *process, why: why}
+	}
+	if !process.Polls {
+		return fmt.Errorf("%w: process %d has %s", ErrNeverArms, process.PID, process.NoPolling)
+	}
+	return nil
+}
+
 // hopeless returns why a replica will never be so, or never be seen to be, and nil if it may.
 func (c Condition) hopeless(process *replica.Process, answer *Answer) error {
 	var needs []string
 	switch c.What {
 	case ConditionArmed, ConditionOffered:
-		if hindrance, why := process.Hindrance(); hindrance == replica.HindranceOtherFile {
-			return fmt.Errorf("%w: process %d: %s", ErrNeverSees, process.PID, why)
-		}
-		if !process.Polls && process.State != replica.StateStarting {
-			return fmt.Errorf("%w: process %d has %s", ErrNeverArms, process.PID, process.NoPolling)
+		if err := NeverTakes(process); err != nil && (process.State != replica.StateStarting || !errors.Is(err, ErrNeverArms)) {
+			return err
 		}
 		needs = []string{"fd"}
 	case ConditionDurable:

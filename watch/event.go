@@ -64,7 +64,7 @@ type Judgement struct {
 	Polls   bool                   `json:"polls"`            // if not, it takes the file at its next start
 	Old     []multiversion.Release `json:"releases_bundled_old,omitempty"`
 	New     []multiversion.Release `json:"releases_bundled_new,omitempty"`
-	Verdict Verdict                `json:"verdict,omitempty"`
+	Verdict Verdict                `json:"verdict,omitempty"` // none: it does not see the file, or what it runs is not known
 	Reason  string                 `json:"reason,omitempty"`
 }
 

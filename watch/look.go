@@ -158,6 +158,10 @@ func judgeFor(process *replica.Process, header *multiversion.Header, path string
 		judgement.Reason = "the release that runs is not known"
 		return judgement, nil
 	}
+	if hindrance, why := process.Hindrance(); hindrance == replica.HindranceOtherFile {
+		judgement.Reason = why
+		return judgement, nil
+	}
 	judgement.Old = []multiversion.Release{judgement.Running}
 	if process.Armed != nil && process.Armed.Offered != nil {
 		judgement.Old = process.Armed.Offered

@@ -58,7 +58,7 @@ var (
 	ErrNeverArms = errors.New("a replica does not look for new binaries")
 
 	// ErrNeverSees says that a replica finds another file at the path of its binary than the one
-	// at the target, as where the file alone is mounted, so that it never takes it.
+	// at the target, as where the file alone is mounted or it was started by another name of the file, so that it never takes it.
 	ErrNeverSees = errors.New("a replica does not see the file at the target")
 
 	// ErrHidden says that this process may not see what a replica runs or holds, so
@@ -72,6 +72,20 @@ var (
 	// ErrNoProgress says that no replica came any further for as long as Options.Patience.
 	ErrNoProgress = errors.New("no progress")
 )
+
+// NeverSeesError is a replica that does not see the file at the target. It matches ErrNeverSees.
+type NeverSeesError struct {
+	Process replica.Process
+	why     string
+}
+
+// Error names the replica and says why.
+func (e *NeverSeesError) Error() string {
+	return fmt.Sprintf("%v: process %d: %s", ErrNeverSees, e.Process.PID, e.why)
+}
+
+// Unwrap returns ErrNeverSees.
+func (e *NeverSeesError) Unwrap() error { return ErrNeverSees }
 
 // Error says what each replica was at, and when one came further for the last time.
 func (e *UntilError) Error() string {

@@ -15,6 +15,7 @@ func Until(target string, err error) string {
 	status := "tbctl status " + shell.File(target)
 	var cannot *replica.CannotAskError
 	var unmet *watch.UntilError
+	var sees *watch.NeverSeesError
 	switch {
 	case errors.Is(err, watch.ErrUnseen) && errors.As(err, &unmet):
 		return render.LookElsewhere(unmet.Outcome.Unseen, status) + leaveOut(unmet.Outcome.Unseen)
@@ -22,6 +23,8 @@ func Until(target string, err error) string {
 		return Strangers(unmet.Outcome.Processes, target, unmet.Outcome.Condition.String())
 	case errors.Is(err, watch.ErrHidden):
 		return "run it as root, who may look into every process"
+	case errors.As(err, &sees) && sees.Process.LooksAt != "":
+		return fmt.Sprintf("stop process %d, and start it as %s", sees.Process.PID, shell.File(target))
 	case errors.Is(err, watch.ErrNeverSees):
 		return "mount the directory of the file where that replica runs, and start its container again"
 	case errors.Is(err, watch.ErrNeverArms):

@@ -88,7 +88,10 @@ func binaryEventText(out *term.Stream, event watch.Event) term.Block {
 	for _, judgement := range event.Replicas {
 		text := fmt.Sprintf("             replica %d", judgement.PID)
 		if judgement.Running != 0 {
-			text += fmt.Sprintf(" at %s: %s", judgement.Running, judgement.Verdict)
+			text += " at " + judgement.Running.String()
+		}
+		if judgement.Verdict != "" {
+			text += ": " + string(judgement.Verdict)
 		}
 		if judgement.Reason != "" {
 			text += ": " + term.Printable(judgement.Reason)
