@@ -67,9 +67,11 @@ func (s *Site) Install(ctx context.Context, request install.Request, fetch insta
 	return s.Installer.Install(ctx, request, fetch)
 }
 
-// Rollback is [install.Installer.Rollback] and [install.Installer.PlanRollback], as Install is.
+// Rollback is [install.Installer.Rollback] and [install.Installer.PlanRollback], as Install is. What runs meanwhile is no
+// matter where the previous file is back already.
 func (s *Site) Rollback(ctx context.Context, request install.Request, dryRun bool) (*install.Outcome, error) {
-	if err := s.prepare(ctx, &request, Query{Ahead: dryRun, Back: true}); err != nil {
+	err := s.prepare(ctx, &request, Query{Ahead: dryRun, Back: true})
+	if err != nil && (fault.Of(err) != fault.Refused || request.At == nil || !s.Installer.IsBack(ctx, request)) {
 		s.refused(ctx, install.OperationRollback, request, dryRun, err)
 		return nil, err
 	}

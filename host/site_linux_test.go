@@ -175,3 +175,25 @@ func TestSiteRefusalRecorded(t *testing.T) {
 		t.Errorf("recorded are %q, want %q", got, want)
 	}
 }
+
+// A rollback that is done already is that, also with the operator's word that nothing runs and a replica that was started since.
+func TestSiteBackAlready(t *testing.T) {
+	t.Parallel()
+	old, next := standin.Binary(t, "0.17.6", "0.17.5"), standin.Binary(t, "0.17.7", "0.17.6")
+	binary, dataFile := standin.Install(t, old)
+	site := siteOf(binary, host.Said{Stopped: true, DataFiles: []string{dataFile}})
+	site.Journal = &install.Journal{FS: vfs.OS(), Dir: t.TempDir()}
+	if _, err := site.Install(t.Context(), install.Request{}, fetching(next), false); err != nil {
+		t.Fatal(err)
+	}
+	if outcome, err := site.Rollback(t.Context(), install.Request{}, false); err != nil || !outcome.Changed {
+		t.Fatalf("%+v, %v", outcome, err)
+	}
+	standin.Start(t, binary, dataFile, standin.Options{}).Must("listening")
+	if outcome, err := site.Rollback(t.Context(), install.Request{}, false); err != nil || outcome.Result != install.ResultAlready || outcome.Changed {
+		t.Errorf("%+v, %v", outcome, err)
+	}
+	if _, err := site.Rollback(t.Context(), install.Request{Again: true}, false); !errors.As(err, new(*host.StillRunsError)) {
+		t.Errorf("forward again: %v", err)
+	}
+}

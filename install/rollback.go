@@ -67,6 +67,18 @@ func (r *run) planRollback(ctx context.Context) error {
 	return nil
 }
 
+// IsBack reports whether Rollback would end with [ResultAlready], whatever runs. It changes nothing.
+func (in *Installer) IsBack(ctx context.Context, request Request) bool {
+	request.Wait = 0
+	r := in.begin(OperationRollback, request)
+	r.outcome.DryRun = true
+	if r.check() != nil || r.lookUnlocked(ctx) != nil {
+		return false
+	}
+	done, err := r.finished()
+	return done && err == nil
+}
+
 // backAlready is a rollback where something hinders a change: none is needed if it has been
 // done.
 func (r *run) backAlready(ctx context.Context) error {

@@ -48,6 +48,7 @@ type extracted struct {
 	Size    int64                `json:"size"`
 
 	Checksum multiversion.Checksum `json:"checksum"`
+	Already  bool                  `json:"already"` // the same bytes were there, and stay
 }
 
 // extractResult is the result of the command.
@@ -89,12 +90,17 @@ func (c *extractCmd) Run(a *app) error {
 	results := []extracted{}
 	universal := len(binary.Images) > 1
 	for _, executable := range executables { // before the first is written
-		if err := output.Check(c.name(executable, universal)); err != nil {
+		name := c.name(executable, universal)
+		if err := output.Check(name); err != nil {
 			return err
 		}
-		if name := c.name(executable, universal); !c.Force {
-			if _, err := vfs.Lstat(name); err == nil {
-				return &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+		if _, err := vfs.Lstat(name); err == nil && !c.Force {
+			same, err := output.Same(name, copyOf(a, executable))
+			if err == nil && !same {
+				err = &fs.PathError{Op: "create", Path: name, Err: fs.ErrExist}
+			}
+			if err != nil {
+				return err
 			}
 		}
 	}
@@ -105,6 +111,10 @@ func (c *extractCmd) Run(a *app) error {
 			return err
 		}
 		results = append(results, result)
+		if result.Already {
+			a.say("%s %s is the executable of %s already; nothing was touched\n", a.out.Styles().Good.Render("ok:"), term.Printable(result.Path), result.Release)
+			continue
+		}
 		a.say("%s %s (%s, %s) checksum %s\n", a.out.Styles().Good.Render("extracted:"), term.Printable(result.Path), result.Release, term.Bytes(result.Size), result.Checksum)
 	}
 	a.emit(extractResult{results}, nil)
@@ -139,12 +149,16 @@ func (c *extractCmd) write(a *app, executable *extract.Executable, universal boo
 			return extracted{}, err
 		}
 	}
-	err := output.Write(name, c.Force, a.warnText, func(w io.Writer) error {
-		_, err := executable.Copy(a.ctx, w)
-		return err
-	})
+	already, err := output.Write(name, c.Force, a.warnText, copyOf(a, executable))
 	return extracted{
 		Path: name, Release: executable.Release, Arch: executable.Arch, Current: executable.Current,
-		Size: executable.Size, Checksum: executable.Checksum,
+		Size: executable.Size, Checksum: executable.Checksum, Already: already,
 	}, err
+}
+
+func copyOf(a *app, executable *extract.Executable) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := executable.Copy(a.ctx, w)
+		return err
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/cmdline"
@@ -15,6 +16,7 @@ import (
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -181,7 +183,9 @@ func hintUncounted(strangers *watch.StrangersError, outcome *install.Outcome) st
 // waitArmed waits until every replica on this host holds the installed binary.
 func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome) error {
 	path := outcome.Plan.Target.Path
-	replicas, err := site.WaitArmed(a.ctx, *c.WaitArmed, !outcome.Changed, func(event watch.Event) {
+	ctx, end := a.whileHeard()
+	defer end()
+	replicas, err := site.WaitArmed(ctx, *c.WaitArmed, !outcome.Changed, func(event watch.Event) {
 		if event.Process != nil && (event.Process.State == replica.StateStarting || event.Kind == watch.KindReplicaRunning || event.Kind == watch.KindReplicaStopped) {
 			a.note("%s", render.ReplicaEvent(event))
 		}
@@ -189,6 +193,11 @@ func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome
 	var unseen *host.UnseenError
 	var strangers *watch.StrangersError
 	switch {
+	case err != nil && errors.Is(context.Cause(ctx), errNotHeard):
+		return &hints.Error{
+			Of: fault.Interrupted, Hint: "tbctl status " + shell.File(path) + " shows what each replica holds",
+			Err: fmt.Errorf("the file is installed, but whether every replica takes it is not waited for any more: %w", context.Cause(ctx)),
+		}
 	case errors.As(err, &unseen):
 		return failed(hints.Unseen(path, unseen.Unseen), fmt.Errorf("the file is installed, but %w", err))
 	case errors.As(err, &strangers):

@@ -5,8 +5,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
+	"time"
+
+	"github.com/tbctl/tbctl/internal/standin"
 )
 
 // TestLiveWatchUnheard: watch ends when nobody reads what it prints, as every command does, and not only with the next event.
@@ -54,5 +58,32 @@ func TestLiveWaitUnheard(t *testing.T) {
 	_ = command.Wait() // the exit code says it
 	if code := command.ProcessState.ExitCode(); code != 130 || !bytes.Equal(l.read(l.target), before) {
 		t.Errorf("exit code %d, want 130", code)
+	}
+}
+
+// TestLiveWaitArmedUnheard: an installation that waits for the replicas ends when nobody reads it. The file is installed by then.
+func TestLiveWaitArmedUnheard(t *testing.T) {
+	t.Parallel()
+	l := newLive(t, "0.17.6", "0.17.5")
+	next := l.binary("0.17.8", "0.17.6", "0.17.7v")
+	l.start(standin.Options{Poll: time.Hour})
+	e := pipeEnds(t)
+	defer e.write.Close()
+	command := exec.CommandContext(t.Context(), "tbctl", "install", next, l.target, "--wait-armed", "10m")
+	var log bytes.Buffer
+	command.Env, command.Stdout, command.Stderr = l.env(), e.write, &log
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.read.Read(make([]byte, 1)); err != nil { // it is installed
+		t.Fatal(err)
+	}
+	e.lose(t)
+	_ = command.Wait() // the exit code says it
+	if code := command.ProcessState.ExitCode(); code != 130 || !strings.Contains(log.String(), "the file is installed, but whether every replica takes it is not waited for any more: standard output: its reader is gone") {
+		t.Errorf("exit code %d, want 130: %s", code, log.String())
+	}
+	if !bytes.Equal(l.read(l.target), l.read(next)) {
+		t.Error("it is not installed")
 	}
 }

@@ -47,6 +47,7 @@ type packed struct {
 	Platform multiversion.Platform  `json:"platform"`
 	Releases []multiversion.Release `json:"releases"`
 	Checksum multiversion.Checksum  `json:"checksum_binary_without_header"`
+	Already  bool                   `json:"already"` // the same bytes were there, and stay
 }
 
 // Run builds and writes the binary.
@@ -90,7 +91,7 @@ func (c *packCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	err = output.Write(c.Output, c.Force, a.warnText, func(w io.Writer) error {
+	already, err := output.Write(c.Output, c.Force, a.warnText, func(w io.Writer) error {
 		_, err := built.Copy(a.ctx, w)
 		return err
 	})
@@ -100,9 +101,13 @@ func (c *packCmd) Run(a *app) error {
 	binary := built.Binary()
 	result := packed{
 		Output: c.Output, Size: built.Size(), Platform: binary.Platform(), Releases: binary.Images[0].Header.Releases(),
-		Checksum: binary.Images[0].Header.ChecksumBinary,
+		Checksum: binary.Images[0].Header.ChecksumBinary, Already: already,
 	}
 	a.emit(result, func(out *term.Stream) {
+		if already {
+			out.Printf("%s %s is that binary already; nothing was touched\n", out.Styles().Good.Render("ok:"), term.Printable(c.Output))
+			return
+		}
 		out.Printf("%s %s for %s, %s: %s\n", out.Styles().Good.Render("packed:"), term.Printable(c.Output), result.Platform,
 			term.Bytes(result.Size), render.Releases(result.Releases))
 	})

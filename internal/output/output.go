@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"runtime"
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -33,17 +35,44 @@ func Check(name string) error {
 }
 
 // Write writes a file that is to be executed, in one step: with an error nothing is at the name that was not there before, but
-// for a [*durable.UnsureError]. What fits badly is told to warn.
-func Write(name string, force bool, warn func(string), fill func(io.Writer) error) error {
+// for a [*durable.UnsureError]. A file that is there already with the same bytes stays, unless
+// force is set. What fits badly is told to warn. Fill may be called twice.
+func Write(name string, force bool, warn func(string), fill func(io.Writer) error) (already bool, err error) {
+	if !force {
+		if already, err = Same(name, fill); err != nil {
+			return false, err
+		}
+		if already {
+			checkMode(name, warn)
+			return true, nil
+		}
+	}
 	output, err := durable.Create(vfs.OS(), name, mode, force)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if err := fill(output); err != nil {
 		_ = output.Abort() // the next Create of the name removes what stays
-		return err
+		return false, err
 	}
-	return commit(output, warn)
+	return false, commit(output, warn)
+}
+
+// Same reports whether a file is at the name that has the bytes with which fill fills it. What cannot be read is another file.
+func Same(name string, fill func(io.Writer) error) (bool, error) {
+	there, err := input.Open(name)
+	if err != nil {
+		return false, nil //nolint:nilerr // whatever is there, it is not in the way of an answer
+	}
+	defer there.Close()
+	draft, err := durable.NewDraft(there, there.Size(), func() (durable.Store, error) { return nil, fs.ErrExist })
+	if err == nil {
+		err = fill(draft)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return false, nil
+	}
+	return err == nil && draft.Whole(), err
 }
 
 // commit puts a file at its name. One that cannot be given its mode, as on a FAT file
