@@ -64,7 +64,7 @@ var rooms = map[string][]string{
 	"remote":                   {"fleet", "delta", "depot", "depot/serve", "depot/shelf", "host", "install", "internal/fetch", "release", "report", "multiversion", "fsatomic", "internal/current"},
 	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "state", "verify", "vfs"},
 	"state":                    {"vfs", "durable"},
-	"engine":                   {"durable", "release", "remote", "state", "vfs"},
+	"engine":                   {"depot", "durable", "multiversion", "release", "remote", "state", "vfs"},
 	"state/statetest":          {"state"},
 	"watch":                    {"vfs", "multiversion", "replica"},
 	"release":                  {"multiversion", "advisory", "delta", "vfs", "durable", "internal/archive"},

@@ -79,7 +79,7 @@ const KindImport = "import"
 
 // Receipt says who vouched for an artifact, or where it came from.
 type Receipt struct {
-	Kind   string    `json:"kind"`   // [KindImport], or what vouched: sha256, sha256sums, github-digest, minisign, oci-manifest
+	Kind   string    `json:"kind"`   // [KindImport], or what vouched: sha256, sha256sums, github-digest, minisign, oci-manifest, tuf
 	By     string    `json:"by"`     // the digest or the key that vouched; "" of an import
 	Source string    `json:"source"` // where the artifact came from
 	Who    string    `json:"who"`    // user and machine that brought it
@@ -94,6 +94,48 @@ type Receipt struct {
 	AssetSHA256 string `json:"asset_sha256,omitempty"`
 	AssetSize   int64  `json:"asset_size,omitempty"` // in bytes
 	Validator   string `json:"validator,omitempty"`  // the ETag under which the server gave it
+
+	// Signed is of tuf: what the signed metadata was.
+	Signed *Signed `json:"signed,omitempty"`
+}
+
+// Signed is what the metadata of a TUF repository said of an artifact when it was imported.
+type Signed struct {
+	Repository string       `json:"repository"` // its URL
+	Target     string       `json:"target"`     // its name there
+	SHA256     string       `json:"sha256"`     // of the target
+	Size       int64        `json:"size"`       // of the target, in bytes
+	Roles      []SignedRole `json:"roles"`      // root, timestamp, snapshot, targets
+}
+
+// SignedRole is the metadata of one role.
+type SignedRole struct {
+	Role    string    `json:"role"`
+	Version int64     `json:"version"`
+	Expires time.Time `json:"expires"`
+	Keys    []string  `json:"keys"` // the ids of those that signed it
+}
+
+// Expires is the role whose metadata expires first. Of no roles it is the zero one.
+func (s *Signed) Expires() (first SignedRole) {
+	for _, role := range s.Roles {
+		if first.Role == "" || role.Expires.Before(first.Expires) {
+			first = role
+		}
+	}
+	return first
+}
+
+// texts are all that it has from outside.
+func (s *Signed) texts() []string {
+	if s == nil {
+		return nil
+	}
+	all := []string{s.Repository, s.Target, s.SHA256}
+	for _, role := range s.Roles {
+		all = append(append(all, role.Role), role.Keys...)
+	}
+	return all
 }
 
 // IsDigest says that a text is a SHA-256 in hexadecimal digits.

@@ -27,7 +27,7 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 		return &fs.PathError{Op: "write", Path: d.Path(digest), Err: fs.ErrInvalid}
 	}
 	for _, receipt := range more {
-		for _, text := range []string{receipt.Kind, receipt.By, receipt.Source, receipt.Who, receipt.Tag, receipt.AssetSHA256, receipt.Validator, receipt.Signature} {
+		for _, text := range append(receipt.Signed.texts(), receipt.Kind, receipt.By, receipt.Source, receipt.Who, receipt.Tag, receipt.AssetSHA256, receipt.Validator, receipt.Signature) {
 			if len(text) > receiptTextMax {
 				return fmt.Errorf("%w: a text of %d bytes", vfs.ErrTooLarge, len(text))
 			}
@@ -49,7 +49,7 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 	}
 	for _, receipt := range more {
 		receipts = slices.DeleteFunc(receipts, func(other Receipt) bool {
-			other.Time = receipt.Time
+			other.Time, other.Signed = receipt.Time, receipt.Signed // the newest metadata counts
 			return other == receipt
 		})
 		receipts = append(receipts, receipt)

@@ -85,6 +85,8 @@ type failure struct {
 // codes are errors that are the same at both ends.
 var codes = map[string]error{
 	"stale": state.ErrStale, "key": state.ErrKey, "too-many": state.ErrTooMany, "value": state.ErrValue, "closed": state.ErrClosed,
+	"tuf-metadata": ErrTUFMetadata, "tuf-expired": ErrTUFExpired, "tuf-older": ErrTUFOlder, "tuf-mixed": ErrTUFMixed, "tuf-unsigned": ErrTUFUnsigned,
+	"tuf-long": ErrTUFLong, "tuf-root": ErrTUFRoot, "tuf-no-root": ErrTUFNoRoot, "tuf-kept": ErrTUFKept, "tuf-target": ErrTUFTarget, "tuf-missing": ErrTUFMissing, "tuf-away": ErrTUFAway,
 }
 
 // failureOf is what the other end is told of an error.
@@ -120,7 +122,7 @@ func (e *AnswerError) Error() string { return e.said.Message }
 // Class is what the program says.
 func (e *AnswerError) Class() fault.Class { return e.said.Class }
 
-// Is reports whether it is an error of package state.
+// Is reports whether it is an error of package state, or of this one.
 func (e *AnswerError) Is(target error) bool {
 	return e.said.Code != "" && codes[e.said.Code] == target || target == context.Canceled && e.said.Class == fault.Interrupted
 }

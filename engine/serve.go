@@ -27,6 +27,9 @@ type Session struct {
 	// Registry speaks with registries of OCI artifacts.
 	Registry Registry
 
+	// Trust finds out what the metadata of TUF repositories says.
+	Trust Trust
+
 	mu    sync.Mutex
 	store state.Store
 	holds map[string]chan struct{} // by id; closed to end one
@@ -74,6 +77,7 @@ func (s *Session) Serve(ctx context.Context, in io.ReadCloser, out io.Writer) er
 	})
 	mux.HandleFunc("POST "+pathHold, s.hold)
 	s.registry(mux)
+	s.trust(mux)
 	err := remote.Serve(ctx, in, out, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := mux.Handler(r); known == "" {
 			reply(w, nil, fault.New(fault.Usage, "this "+Name+", "+s.Version+", does not know the request"))

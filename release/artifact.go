@@ -26,6 +26,7 @@ const (
 	SourceStdin     SourceKind = "stdin"
 	SourceStore     SourceKind = "store"    // an artifact of this host's store, see package shelf
 	SourceRegistry  SourceKind = "registry" // a registry of OCI artifacts, see package engine
+	SourceTUF       SourceKind = "tuf"      // a repository of The Update Framework, see package engine
 )
 
 // An About says what an artifact is called, and where it is.

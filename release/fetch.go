@@ -149,7 +149,7 @@ func resumable(err error) bool {
 func (a *Artifact) fetchOnce(ctx context.Context, claims []Claim, out *output, f *Fetched) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	in := &incoming{sum: sha256.New(), progress: &a.session.progress}
+	in := &incoming{sum: sha256.New(), sizeMax: sizeMax(claims), progress: &a.session.progress}
 	var err error
 	if in.Stream, err = a.source.Open(ctx, in.sum); err != nil {
 		var transfer *TransferError
@@ -199,14 +199,26 @@ type incoming struct {
 	Stream
 	sum      hash.Hash
 	size     int64
+	sizeMax  int64
 	watchers []Watcher
 	progress *reporter
 }
 
+// sizeMax is how many bytes an asset may have.
+func sizeMax(claims []Claim) int64 {
+	most := int64(AssetSizeMax)
+	for _, c := range claims {
+		if c.open() && c.Bounded {
+			most = min(most, c.Length)
+		}
+	}
+	return most
+}
+
 func (in *incoming) Read(p []byte) (int, error) {
 	n, err := in.Stream.Read(p)
-	if in.size += int64(n); in.size > AssetSizeMax {
-		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, int64(AssetSizeMax))
+	if in.size += int64(n); in.size > in.sizeMax {
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLarge, in.sizeMax)
 	}
 	in.sum.Write(p[:n])
 	for _, watcher := range in.watchers {

@@ -154,11 +154,7 @@ func (o *Options) check() (err error) {
 		o.Require = RequireSignature
 	}
 	switch o.Require {
-	case RequireNothing, RequireDigest:
-	case RequireSignature:
-		if o.PublicKey == "" {
-			return fmt.Errorf("%w: a signature is required, but no public key given", ErrOption)
-		}
+	case RequireNothing, RequireDigest, RequireSignature:
 	default:
 		return fmt.Errorf("%w: %q is neither %q nor %q", ErrOption, o.Require, RequireDigest, RequireSignature)
 	}

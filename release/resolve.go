@@ -23,6 +23,8 @@ func Resolve(arg string, options Options) (Artifact, error) {
 	switch {
 	case err != nil:
 		return a, err
+	case options.Require == RequireSignature && options.PublicKey == "":
+		return a, fmt.Errorf("%w: a signature is required, but no public key given", ErrOption)
 	case arg == "":
 		return a, fmt.Errorf("%w: an empty text names no release", ErrTag)
 	case arg == "-" && options.Stdin == nil:
@@ -71,6 +73,16 @@ func From(source Source, about About, options Options, vouchers ...Voucher) (Art
 	return a, err
 }
 
+// At is the artifact at a URL, of which about says what it is. What is claimed of it is what the vouchers say, and what the options ask for.
+func At(url string, about About, options Options, vouchers ...Voucher) (Artifact, error) {
+	a, err := newArtifact(options)
+	if err != nil {
+		return a, err
+	}
+	a.Tag, a.Asset, a.more = about.Tag, about.Asset, vouchers
+	return a, a.at(url, about.Source, "")
+}
+
 func newArtifact(options Options) (Artifact, error) {
 	if err := options.check(); err != nil {
 		return Artifact{}, err
@@ -99,7 +111,7 @@ func (a *Artifact) at(text string, remote, local SourceKind) error {
 	case err != nil:
 		return err
 	case u.Scheme != "file":
-		a.Source, a.Location, a.source = remote, redacted(u), &webSource{session: a.session, url: u, zip: remote == SourceGitHub || remote == SourceURL && strings.HasSuffix(u.Path, ".zip")}
+		a.Source, a.Location, a.source = remote, redacted(u), &webSource{session: a.session, url: u, zip: remote == SourceGitHub || (remote == SourceURL || remote == SourceTUF) && strings.HasSuffix(u.Path, ".zip")}
 		if a.Asset == "" {
 			a.Asset = lastElement(u.Path)
 		}

@@ -34,10 +34,11 @@ type Claim struct {
 	Cause  error
 
 	// SHA256 is in hexadecimal digits, and Of what it is of: "asset", "executable", or "" for whichever matches.
-	// Length is in bytes, -1 if it is not stated.
-	SHA256 string
-	Of     string
-	Length int64
+	// Length is in bytes, -1 if it is not stated. Where it is Bounded, more of the asset is not read.
+	SHA256  string
+	Of      string
+	Length  int64
+	Bounded bool
 	// Where is the line of the list in which the digest stands. Weak is of one that may be about another file: if
 	// it does not match that proves nothing.
 	Where string
@@ -81,6 +82,7 @@ const (
 	EvidenceGitHubDigest EvidenceKind = "github-digest" // what GitHub's API says of the asset
 	EvidenceMinisign     EvidenceKind = "minisign"      // ASSET.minisig beside the asset
 	EvidenceManifest     EvidenceKind = "oci-manifest"  // the manifest of a registry
+	EvidenceTUF          EvidenceKind = "tuf"           // the signed metadata of a TUF repository
 )
 
 // A Status is what became of a piece of evidence.
@@ -206,7 +208,7 @@ func (a *Artifact) vouchers() []Voucher {
 	if a.options.SHA256 != "" {
 		all = append(all, knownDigest(a.options.SHA256))
 	}
-	if a.Source != SourceGitHub && a.Source != SourceStdin && a.Source != SourceRegistry { // upstream publishes no sums
+	if !slices.Contains([]SourceKind{SourceGitHub, SourceStdin, SourceRegistry, SourceTUF}, a.Source) { // they have no such list
 		all = append(all, sumsBeside{})
 	}
 	if a.options.AskGitHub || a.wantsGitHubDigest() {

@@ -257,6 +257,7 @@ var schemaRuns = []struct {
 	{0, "store list"}, {0, "store import $FIX/v2.zip --sha256 $SUM"}, {0, "store import $FIX/v2"}, {3, "store import $FIX/flipped"}, {3, "store import $FIX/v1 --require digest"},
 	{0, "store list"}, {0, "install store:0.17.2 $DIR/tb3"}, {0, "store serve --listen 127.0.0.1:0 --session"}, {2, "store serve --token-file $FIX/v1"},
 	{0, "store verify"}, {1, "store verify sha256:0000000000000000000000000000000000000000000000000000000000000000"}, {2, "store verify nonsense"}, {2, "store push nonsense oci://127.0.0.1/x"},
+	{2, "store import 0.17.8 --from tuf+http://127.0.0.1/x"},
 	{0, "store prune --dry-run --keep 0"}, {0, "store prune"}, {2, "store prune --keep=-1"},
 	{2, "fleet plan 0.17.8 nowhere.invalid"}, {1, "fleet plan sha256:" + strings.Repeat("0", 64) + " nowhere.invalid -o $DIR/plan.json"},
 	{2, "fleet stage $FIX/nothing"}, {2, "fleet stage $FIX/text"}, {2, "fleet arm $FIX/text"}, {2, "fleet promote $FIX/text"},

@@ -101,14 +101,22 @@ func checkRequire(value release.Require) error {
 	return fmt.Errorf("%q is neither digest nor signature", value)
 }
 
+// checkKey refuses to ask for a signature without a key.
+func checkKey(options release.Options) error {
+	if options.Require == release.RequireSignature && options.PublicKey == "" {
+		return usage("--public-key FILE", "a signature is required, but no public key given")
+	}
+	return nil
+}
+
 // resolve says what the argument means. Only of the newest release a mirror is asked.
 func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error) {
 	options, err := s.options(a)
 	if err != nil {
 		return release.Artifact{}, err
 	}
-	if options.Require == release.RequireSignature && options.PublicKey == "" {
-		return release.Artifact{}, usage("--public-key FILE", "a signature is required, but no public key given")
+	if err := checkKey(options); err != nil && !shelf.IsName(argument) { // of the store's a receipt may tell of a signature
+		return release.Artifact{}, err
 	}
 	if argument == "-" {
 		if err := a.checkStdin(); err != nil {

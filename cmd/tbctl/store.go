@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
@@ -80,12 +82,18 @@ not fetched again.
 From a registry it comes by way of tbctl-engines. A tag means what it names now; that is noted with
 its digest. With @sha256:HEX the digest vouches for what comes.
 
+From a repository of The Update Framework (TUF) it comes by way of tbctl-engines too: the metadata
+there must be signed by enough of the keys that --root names, not have expired, and not be
+older than what was seen before; it counts as a signature. --root is needed the first time;
+then what the publisher signed since is known.
+
 Examples:
 
   tbctl store import 0.17.8
   tbctl store import ./tigerbeetle-x86_64-linux.zip --require digest
   tbctl store import 0.17.8 --platform aarch64-linux --mirror https://mirror.internal
   tbctl store import --from oci://registry.internal/tigerbeetle:0.17.8
+  tbctl store import 0.17.8 --from tuf+https://releases.internal/tigerbeetle --root root.json
 ` + exitHelp(exitRejected, "the file is not whole, not trusted or not what was asked for; nothing was stored",
 		exitUnknown, "whether it is stored durably is not known: run \"tbctl store verify\"")
 }
@@ -108,6 +116,10 @@ func (c *storeImportCmd) Run(a *app) error {
 	var artifact release.Artifact
 	var imported shelf.Imports
 	switch from := c.Registry.From; {
+	case engine.IsTUF(from):
+		artifact, imported, err = c.From.importTUF(a, store, c.Source, c.Registry)
+	case c.Registry.Root != "":
+		return usage("tbctl store import 0.17.8 --from tuf+https://HOST/PATH --root FILE", "--root is of --from tuf+https://HOST/PATH, which is not there")
 	case (c.Source == "") == (from == ""):
 		return usage("tbctl store import 0.17.8, or tbctl store import --from oci://HOST/REPOSITORY:TAG", "either a source is named or --from")
 	case from == "" && c.Registry.PlainHTTP:
@@ -142,19 +154,19 @@ func (s *sourceFlags) importTo(a *app, store *depot.Depot, source string) (relea
 	if err != nil {
 		return artifact, shelf.Imports{}, err
 	}
-	imported, err := s.importArtifact(a, store, artifact)
+	imported, err := s.importArtifact(a, store, artifact, nil)
 	return artifact, imported, err
 }
 
-// importArtifact fetches, verifies and stores.
-func (s *sourceFlags) importArtifact(a *app, store *depot.Depot, artifact release.Artifact) (shelf.Imports, error) {
+// importArtifact fetches, verifies and stores. Signed is what vouches for it besides.
+func (s *sourceFlags) importArtifact(a *app, store *depot.Depot, artifact release.Artifact, signed *depot.Signed) (shelf.Imports, error) {
 	a.adviseTag(artifact)
 	key, err := release.ReadPublicKey(s.PublicKey)
 	if err != nil {
 		return shelf.Imports{}, err
 	}
 	imported, err := shelf.Import(a.ctx, store, shelf.Importing{
-		Artifact: artifact, Source: artifact.Absolute(), SizeHint: fetch.SizeHint(artifact), Who: whoAmI(), PublicKey: key,
+		Artifact: artifact, Source: artifact.Absolute(), SizeHint: fetch.SizeHint(artifact), Who: whoAmI(), PublicKey: key, Signed: signed,
 		Fetch: func(ctx context.Context, draft *durable.Draft) (release.Fetched, error) {
 			return a.fetch(ctx, artifact, draft)
 		},
@@ -210,7 +222,7 @@ func (c *storeListCmd) Run(a *app) error {
 	}
 	result := storeListed{Store: store.Dir(), Artifacts: items, SetAside: aside}
 	a.emit(result, func(out *term.Stream) {
-		render.StoreListed(out, result.Store, items)
+		render.StoreListed(out, result.Store, items, time.Now())
 		render.StoreSetAside(out, result.Store, aside)
 	})
 	return nil

@@ -19,13 +19,17 @@ import (
 
 // registryFlags say where a registry's artifact is.
 type registryFlags struct {
-	From      string `placeholder:"oci://HOST/REPOSITORY[:TAG][@sha256:HEX]" help:"Get it from a registry, in place of a source."`
-	PlainHTTP bool   `name:"plain-http" help:"Speak with the registry without TLS."`
+	From      string `placeholder:"oci://HOST/REPOSITORY[:TAG][@sha256:HEX]" help:"Get it from a registry, in place of a source; or the release from a TUF repository: tuf+https://HOST/PATH."`
+	PlainHTTP bool   `name:"plain-http" help:"Speak with the registry, or the repository (tuf+http://HOST/PATH), without TLS."`
+	Root      string `placeholder:"FILE" help:"The root.json of the TUF repository that is trusted; later what was kept of it is."`
 }
 
 // importRegistry imports what a registry has.
 func (s *sourceFlags) importRegistry(a *app, store *depot.Depot, from registryFlags) (release.Artifact, shelf.Imports, error) {
 	options, err := s.options(a)
+	if err == nil {
+		err = checkKey(options)
+	}
 	if err != nil {
 		return release.Artifact{}, shelf.Imports{}, err
 	}
@@ -51,7 +55,7 @@ func (s *sourceFlags) importRegistry(a *app, store *depot.Depot, from registryFl
 	if err != nil {
 		return artifact, shelf.Imports{}, err
 	}
-	imported, err := s.importArtifact(a, store, artifact)
+	imported, err := s.importArtifact(a, store, artifact, nil)
 	return artifact, imported, err
 }
 

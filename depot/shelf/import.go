@@ -30,6 +30,8 @@ type Importing struct {
 
 	// PublicKey is the one of the artifact's options.
 	PublicKey string
+	// Signed is what the metadata says that vouches for it; nil: there is none.
+	Signed *depot.Signed
 }
 
 // Imports is what came of it.
@@ -179,6 +181,9 @@ func (do *Importing) receipts(digest string, fetched release.Fetched) []depot.Re
 			receipt.By = fetched.AssetSHA256
 		default:
 			receipt.By = digest
+		}
+		if evidence.Kind == release.EvidenceTUF {
+			receipt.Signed = do.Signed
 		}
 		noted = append(noted, receipt)
 	}

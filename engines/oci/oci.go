@@ -5,8 +5,6 @@ package oci
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -31,6 +29,7 @@ import (
 	"oras.land/oras-go/v2/registry/remote/errcode"
 
 	"github.com/tbctl/tbctl/engine"
+	"github.com/tbctl/tbctl/engines/internal/authority"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -45,7 +44,6 @@ const (
 
 	manifestSizeMax = 1 << 20
 	receiptsSizeMax = 256 << 10
-	caSizeMax       = 1 << 20
 	platformsMax    = 64
 	answerMax       = 60 * time.Second // until a registry's answer begins
 )
@@ -72,7 +70,7 @@ func (r Registries) repository(ref engine.Reference) (*remote.Repository, regist
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = answerMax
 	if ref.CAFile != "" {
-		if transport.TLSClientConfig, err = trusting(ref.CAFile); err != nil {
+		if transport.TLSClientConfig, err = authority.Trusting(ref.CAFile); err != nil {
 			return nil, parsed, err
 		}
 	}
@@ -87,27 +85,6 @@ func (r Registries) repository(ref engine.Reference) (*remote.Repository, regist
 			Header: http.Header{"User-Agent": {engine.Name + "/" + r.Version}},
 		},
 	}, parsed, nil
-}
-
-// trusting trusts the certificates of a file besides the system's.
-func trusting(name string) (*tls.Config, error) {
-	file, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, caSizeMax))
-	if err != nil {
-		return nil, err
-	}
-	pool, err := x509.SystemCertPool()
-	if err != nil {
-		pool = x509.NewCertPool()
-	}
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: no certificate in it", name)
-	}
-	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }
 
 // explain says what an error of a registry means.

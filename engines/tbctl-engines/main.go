@@ -1,5 +1,5 @@
-// Tbctl-engines is for machines that control rollouts: it keeps the state that they share in etcd, and
-// releases in registries. tbctl starts it and speaks with it;
+// Tbctl-engines is for machines that control rollouts: it keeps the state that they share in etcd,
+// releases in registries, and takes them from repositories of The Update Framework. tbctl starts it and speaks with it;
 // nobody else needs to.
 package main
 
@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/engines/etcd"
 	"github.com/tbctl/tbctl/engines/oci"
+	"github.com/tbctl/tbctl/engines/tuf"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/state"
 )
@@ -27,7 +28,7 @@ func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 const usage = `usage: tbctl-engines session | version
 
 It is started by tbctl, where the inventory's state is etcd://HOST:PORT,…/PREFIX,
-and for store push and store import --from oci://HOST/REPOSITORY.
+and for store push and store import --from oci://HOST/REPOSITORY or tuf+https://HOST/PATH.
 session speaks HTTP/2 on standard input and output.
 `
 
@@ -46,7 +47,7 @@ func run(args []string, in io.ReadCloser, out, errs io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	session := &engine.Session{Version: buildVersion, OpenState: openState, Registry: oci.Registries{Version: buildVersion}}
+	session := &engine.Session{Version: buildVersion, OpenState: openState, Registry: oci.Registries{Version: buildVersion}, Trust: tuf.Client{Version: buildVersion}}
 	if err := session.Serve(ctx, in, out); err != nil {
 		fmt.Fprintf(errs, "%s: error: %v\n", engine.Name, err)
 		return 1

@@ -272,6 +272,8 @@ func EvidenceName(kind release.EvidenceKind) string {
 		return "the minisign signature"
 	case release.EvidenceManifest:
 		return "the registry's manifest"
+	case release.EvidenceTUF:
+		return "the signed metadata (TUF)"
 	}
 	return ""
 }

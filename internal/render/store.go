@@ -3,7 +3,9 @@ package render
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/prune"
@@ -35,8 +37,8 @@ func StoreImported(out *term.Stream, imported *shelf.Imports, dir, trust string,
 	Fields(out, fields)
 }
 
-// StoreListed shows the artifacts of a store, and who vouched for each.
-func StoreListed(out *term.Stream, dir string, items []shelf.Item) {
+// StoreListed shows the artifacts of a store, and who vouched for each. Of signed metadata it says when it has expired by now.
+func StoreListed(out *term.Stream, dir string, items []shelf.Item, now time.Time) {
 	if len(items) == 0 {
 		out.Printf("the store %s has no artifacts\n", term.Printable(dir))
 		return
@@ -56,7 +58,7 @@ func StoreListed(out *term.Stream, dir string, items []shelf.Item) {
 			shown, platform = "-", "-"
 			problems = append(problems, out.Hang("sha256:"+item.SHA256+": "+out.Styles().Bad.Render("not read:")+" "+term.Printable(item.Problem), 2))
 		}
-		rows = append(rows, []string{shown, platform, term.Bytes(item.Size), item.Stored.Local().Format("2006-01-02 15:04"), receipts(item.Receipts), "sha256:" + item.SHA256})
+		rows = append(rows, []string{shown, platform, term.Bytes(item.Size), item.Stored.Local().Format("2006-01-02 15:04"), receipts(item.Receipts, now), "sha256:" + item.SHA256})
 	}
 	out.Printf("%s", out.Table(columns, rows))
 	for _, problem := range problems {
@@ -64,20 +66,33 @@ func StoreListed(out *term.Stream, dir string, items []shelf.Item) {
 	}
 }
 
-// receipts names the kinds of what vouched, each once.
-func receipts(list []depot.Receipt) string {
+// receipts names the kinds of what vouched, each once, by its newest receipt.
+func receipts(list []depot.Receipt, now time.Time) string {
 	var kinds []string
 	seen := map[string]bool{depot.KindImport: true}
-	for _, receipt := range list {
+	for _, receipt := range slices.Backward(list) {
 		if !seen[receipt.Kind] {
 			seen[receipt.Kind] = true
-			kinds = append(kinds, term.Printable(receipt.Kind))
+			kinds = append(kinds, term.Printable(receipt.Kind)+expired(receipt.Signed, now))
 		}
 	}
+	slices.Reverse(kinds)
 	if len(kinds) == 0 {
 		return "nobody"
 	}
 	return strings.Join(kinds, ", ")
+}
+
+// expired says which of the metadata expired first, if any has by now.
+func expired(signed *depot.Signed, now time.Time) string {
+	if signed == nil {
+		return ""
+	}
+	first := signed.Expires()
+	if first.Role == "" || now.Before(first.Expires) {
+		return ""
+	}
+	return fmt.Sprintf(" (its %s expired %s)", term.Printable(first.Role), first.Expires.UTC().Format(time.DateOnly))
 }
 
 // StoreServed shows what a server did.
