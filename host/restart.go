@@ -5,12 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -18,15 +15,14 @@ import (
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/replica"
 )
 
 const (
 	// RestartTimeout is the most time that a restart may take.
 	RestartTimeout = 60 * time.Second
 
-	saidSizeMax   = 4 << 10  // bytes that are kept of what a program says: its last ones
-	cgroupSizeMax = 64 << 10 // bytes of /proc/PID/cgroup
-	unitSizeMax   = 255      // bytes of a unit's name, as in systemd
+	saidSizeMax = 4 << 10 // bytes that are kept of what a program says: its last ones
 )
 
 // programDirs are where the host's own programs are looked for, whatever PATH says: it may be another's.
@@ -39,6 +35,9 @@ var ErrNoRestart = fault.New(fault.Refused, `how it is restarted is not known: s
 type Restarted struct {
 	Command []string `json:"command"` // that was run, and ended well
 	PIDs    []int    `json:"pids"`    // of the replicas that ran before
+
+	// Skipped says of each other process that runs from the target why its unit was not restarted; nil where the command is the host's own.
+	Skipped []string `json:"skipped,omitempty"`
 }
 
 // ProgramError says that a program of this host did not do what it was started for.
@@ -62,8 +61,8 @@ func (e *ProgramError) Error() string {
 func (e *ProgramError) Unwrap() error { return e.Err }
 
 // Restart restarts the replicas of the site's target for the run of a rollout that has it and is aborting, under
-// the target's lock. It runs the command, which this host's own configuration has, or for none systemctl with the units that the
-// replicas are in. What has begun is ended, at the latest after [RestartTimeout], whatever becomes of ctx.
+// the target's lock. It runs the command, which this host's own configuration has, or for none systemctl with the units of the
+// cluster's replicas. What has begun is ended, at the latest after [RestartTimeout], whatever becomes of ctx.
 //
 // Errors are those of [install.Installer.While], one that matches [ErrNoRestart], before which nothing was done, or a [*ProgramError].
 func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []string, wait time.Duration) (*Restarted, error) {
@@ -73,18 +72,22 @@ func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []strin
 		if err != nil {
 			return err
 		}
+		query.Remembered = nil // a data file that was seen with a process vouches for no process here
 		view, err := See(ctx, query)
 		if err != nil {
 			return err
 		}
-		restarted := &Restarted{Command: command}
-		for index := range view.Processes {
-			if view.Processes[index].Counts() {
-				restarted.PIDs = append(restarted.PIDs, view.Processes[index].PID)
+		restarted := &Restarted{Command: command, PIDs: []int{}}
+		if len(command) > 0 { // what that restarts is for it to say
+			for index := range view.Processes {
+				if view.Processes[index].Counts() {
+					restarted.PIDs = append(restarted.PIDs, view.Processes[index].PID)
+				}
 			}
-		}
-		if len(command) == 0 {
-			if restarted.Command, err = restartUnits(restarted.PIDs); err != nil {
+		} else {
+			chosen := choose(view.Processes, request.Cluster, replica.OwnUnit())
+			restarted.PIDs, restarted.Skipped = chosen.pids, chosen.skipped
+			if restarted.Command, err = chosen.command(); err != nil {
 				return err
 			}
 		}
@@ -106,80 +109,73 @@ func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []strin
 	return done, nil
 }
 
-// restartUnits is the command that restarts the services that processes are in.
-func restartUnits(pids []int) ([]string, error) {
-	if len(pids) == 0 {
-		return nil, fmt.Errorf("no replica is seen to run from it, and so no unit: %w", ErrNoRestart)
-	}
-	own, err := cgroupsOf(os.Getpid())
-	if err != nil {
-		return nil, err
-	}
-	var units []string
-	for _, pid := range pids {
-		cgroups, err := cgroupsOf(pid)
-		if err != nil {
-			return nil, err
-		}
-		unit := unitOf(cgroups)
-		switch {
-		case unit == "":
-			return nil, fmt.Errorf("process %d is not in a service of systemd: %w", pid, ErrNoRestart)
-		case unit == unitOf(own):
-			return nil, fmt.Errorf("process %d is in the unit that this session is in, %s: %w", pid, unit, ErrNoRestart)
-		}
-		if !slices.Contains(units, unit) {
-			units = append(units, unit)
-		}
-	}
-	return append([]string{"systemctl", "restart"}, units...), nil
+// chosen are the replicas of a target whose units are restarted, and why each other one is left out.
+type chosen struct {
+	units   []string
+	pids    []int
+	skipped []string
 }
 
-// cgroupsOf reads what the kernel says of a process's control groups.
-func cgroupsOf(pid int) (string, error) {
-	file, err := os.Open(filepath.Join("/proc", strconv.Itoa(pid), "cgroup"))
-	if err != nil {
-		return "", err
-	}
-	defer file.Close()
-	text, err := io.ReadAll(io.LimitReader(file, cgroupSizeMax))
-	return string(text), err
-}
-
-// unitOf is the system's service that a process is in, by the content of its cgroup file; "" if it is in none, or that cannot
-// be told for sure: restarting a unit restarts all that is in it. So it is none of a user's own manager, and none of which the
-// process is in a part, as a container in its engine's.
-func unitOf(cgroups string) string {
-	for line := range strings.Lines(cgroups) {
-		parts := strings.SplitN(strings.TrimSuffix(line, "\n"), ":", 3)
-		if len(parts) != 3 || parts[1] != "" && parts[1] != "name=systemd" {
+// choose takes the units of those processes that are replicas of the cluster as surely as can be seen: who may execute the target can make
+// a process that looks like one, also in a service that runs programs for users, and would say otherwise what root restarts. own is the unit
+// of this session.
+func choose(processes []replica.Process, cluster, own string) chosen {
+	var c chosen
+	for index := range processes {
+		process := &processes[index]
+		if !process.Counts() {
 			continue
 		}
-		slices, unit := path.Split(parts[2])
-		if isUnit(unit) && inSlices(slices) {
-			return unit
+		if why := notRestarted(process, cluster, own); why != "" {
+			c.skipped = append(c.skipped, fmt.Sprintf("%s %s", process.Who(), why))
+			continue
 		}
+		c.pids = append(c.pids, process.PID)
+		if !slices.Contains(c.units, process.Unit) {
+			c.units = append(c.units, process.Unit)
+		}
+	}
+	return c
+}
+
+// notRestarted is why the unit of a process is not restarted; "" if it is.
+func notRestarted(process *replica.Process, cluster, own string) string {
+	switch {
+	case process.Stranger:
+		return "is of a user who is not known to run replicas of it"
+	case process.Origin == replica.OriginUnknown:
+		return "may not be looked into"
+	case process.Superblock == nil:
+		return "has a data file that cannot be read, so that its cluster is not known"
+	case process.Superblock.Cluster.Hex() != cluster:
+		return "is a replica of another cluster, " + process.Superblock.Cluster.Hex()
+	case process.UID != 0 && !process.Holds:
+		return "is of a user who neither owns its data file nor has it open to write"
+	case process.Unit == "":
+		return "is not in a service of systemd"
+	case process.Unit == own:
+		return "is in the unit that this session is in, " + own
 	}
 	return ""
 }
 
-// isUnit says that a text is the name of a service that no program takes for an option.
-func isUnit(name string) bool {
-	const characters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789:-_.\\@"
-	return strings.HasSuffix(name, ".service") && len(name) <= unitSizeMax && name[0] != '-' && name[0] != '.' && strings.Trim(name, characters) == ""
+// command is the one that restarts the units.
+func (c *chosen) command() ([]string, error) {
+	switch {
+	case len(c.units) > 0:
+		return append([]string{"systemctl", "restart"}, c.units...), nil
+	case len(c.skipped) > 0:
+		return nil, fmt.Errorf("%s: %w", told(c.skipped), ErrNoRestart)
+	}
+	return nil, fmt.Errorf("no replica is seen to run from it, and so no unit: %w", ErrNoRestart)
 }
 
-// inSlices says that a control group is a slice of the system's.
-func inSlices(directory string) bool {
-	if !strings.HasPrefix(directory, "/") || strings.HasPrefix(directory, "/user.slice/") {
-		return false
+// told is the first of many texts, and how many more there are.
+func told(texts []string) string {
+	if more := len(texts) - saidMax; more > 0 {
+		return fmt.Sprintf("%s; and %d more", strings.Join(texts[:saidMax], "; "), more)
 	}
-	for slice := range strings.SplitSeq(strings.Trim(directory, "/"), "/") {
-		if !strings.HasSuffix(slice, ".slice") {
-			return false
-		}
-	}
-	return true
+	return strings.Join(texts, "; ")
 }
 
 // findProgram is where a program of this host is.

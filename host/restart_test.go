@@ -1,38 +1,55 @@
 package host
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/replica"
 )
 
-// The unit of a process is one of the system's services in which it is alone with what belongs to it, or none.
-func TestUnitOf(t *testing.T) {
+// Only a replica of the cluster, of a user who can write its data file or root, says which unit is restarted. Others are left
+// out, and keep nobody from restarting the service.
+func TestChoose(t *testing.T) {
 	t.Parallel()
-	for cgroups, want := range map[string]string{
-		"0::/system.slice/tb-eu.service\n":                                  "tb-eu.service",
-		"0::/system.slice/system-tb.slice/tb@0.service\n":                   "tb@0.service",
-		"0::/tb.slice/tb\\x2deu.service\n":                                  "tb\\x2deu.service",
-		"8:pids:/\n1:name=systemd:/system.slice/tb.service\n0::/\n":         "tb.service",
-		"8:pids:/system.slice/other.service\n0::/system.slice/tb.service\n": "tb.service",
-		"":                                  "",
-		"0::/\n":                            "",
-		"0::/tb.service\n":                  "",
-		"0::system.slice/tb.service\n":      "",
-		"0::/system.slice/cron.service/x\n": "",
-		"0::/user.slice/user-0.slice/session-1.scope\n":                           "",
-		"0::/user.slice/user-1000.slice/user@1000.service\n":                      "",
-		"0::/user.slice/user-1000.slice/user@1000.service/app.slice/tb.service\n": "",
-		"0::/system.slice/docker-12ab.scope\n":                                    "",
-		"0::/docker/12ab\n":                                                       "",
-		"0::/system.slice/containerd.service/kubepods.slice/tb.service\n":         "",
-		"0::/../../system.slice/tb.service\n":                                     "",
-		"0::/system.slice/--no-block.service\n":                                   "",
-		"0::/system.slice/a b.service\n":                                          "",
-		"0::/system.slice/" + strings.Repeat("a", 300) + ".service\n":             "",
-		"0::/system.slice/.service\n":                                             "",
-	} {
-		if got := unitOf(cgroups); got != want {
-			t.Errorf("%q: %q, want %q", cgroups, got, want)
+	const own = "ssh.service"
+	cluster := datafile.NewID(7).Hex()
+	of := func(pid int, unit string, change func(*replica.Process)) replica.Process {
+		p := replica.Process{PID: pid, UID: 998, Replica: true, Origin: replica.OriginTarget, Unit: unit, Holds: true, Superblock: &datafile.Superblock{Cluster: datafile.NewID(7)}}
+		if change != nil {
+			change(&p)
+		}
+		return p
+	}
+	replicas := []replica.Process{of(1, "tb.service", nil), of(2, "tb.service", nil), of(3, "tb-2.service", func(p *replica.Process) { p.UID, p.Holds = 0, false })}
+	others := []struct {
+		process replica.Process
+		why     string // "": it is no replica that counts, and nothing is said
+	}{
+		{of(11, "postfix.service", func(p *replica.Process) { p.UID, p.Stranger, p.Service = 45551, true, "postfix.service" }), "process 11 of user 45551 is of a user who is not known"},
+		{of(12, "", nil), "process 12 is not in a service"},
+		{of(13, "games.service", func(p *replica.Process) { p.Holds = false }), "process 13 is of a user who neither owns"},
+		{of(14, "games.service", func(p *replica.Process) { p.Superblock = &datafile.Superblock{Cluster: datafile.NewID(8)} }), "process 14 is a replica of another cluster"},
+		{of(15, "games.service", func(p *replica.Process) { p.Superblock = nil }), "process 15 has a data file that cannot be read"},
+		{of(16, "games.service", func(p *replica.Process) { p.Origin = replica.OriginUnknown }), "process 16 may not be looked into"},
+		{of(17, own, nil), "process 17 is in the unit that this session is in, ssh.service"},
+		{of(18, "user.service", func(p *replica.Process) { p.Stranger = true }), ""},
+		{of(19, "version.service", func(p *replica.Process) { p.Replica = false }), ""},
+	}
+	for _, other := range others {
+		got := choose(append(slices.Clone(replicas), other.process), cluster, own)
+		command, err := got.command()
+		if err != nil || !slices.Equal(command, []string{"systemctl", "restart", "tb.service", "tb-2.service"}) || !slices.Equal(got.pids, []int{1, 2, 3}) {
+			t.Errorf("beside process %d: %q, %v, %v", other.process.PID, command, got.pids, err)
+		}
+		if said := strings.Join(got.skipped, "; "); !strings.HasPrefix(said, other.why) || (said == "") != (other.why == "") {
+			t.Errorf("beside process %d it says %q, want %q", other.process.PID, said, other.why)
+		}
+		alone := choose([]replica.Process{other.process}, cluster, own)
+		if command, err := alone.command(); !errors.Is(err, ErrNoRestart) || !strings.HasPrefix(err.Error(), other.why) {
+			t.Errorf("process %d alone: %q, %v", other.process.PID, command, err)
 		}
 	}
 }

@@ -124,6 +124,7 @@ func (l *look) all(last bool) error {
 	if process.Stranger && process.Origin != OriginUnknown {
 		process.Service = l.entry.service()
 	}
+	process.Unit = l.entry.unit()
 	process.Polls, process.NoPolling, process.DataFile = l.args.noPolling == "", l.args.noPolling, l.args.positional
 	process.Addresses = l.args.addresses
 	if l.args.tooLong {
@@ -161,6 +162,7 @@ func (l *look) replica() error {
 	headers := l.place.headers
 	opened, err := l.descriptors(data, &headers)
 	if data != nil {
+		l.process.Holds = opened.writes || data.uid == l.process.UID
 		if opened.writes && l.place.data[data.inode] != "" { // who may write it could do worse than to make a replica
 			l.process.Stranger = false
 		}

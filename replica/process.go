@@ -57,6 +57,9 @@ type Process struct {
 	// can put a process: it counts. It is empty for others, and where the system does not tell.
 	Service string `json:"service,omitempty"`
 
+	// Unit is the service of systemd that a replica runs in, with nothing in between; "" if that is none of the system's.
+	Unit string `json:"-"`
+
 	// Replica reports whether this is a replica: the subcommand is start, or
 	// the command line could not be read.
 	// Of other processes nothing below is known but the command line.
@@ -86,6 +89,9 @@ type Process struct {
 	DataFile     string               `json:"data_file,omitempty"`      // as on the command line
 	DataFilePath string               `json:"data_file_path,omitempty"` // where the same file is from here, if anywhere
 	Superblock   *datafile.Superblock `json:"superblock,omitempty"`
+
+	// Holds says that its user owns its data file, or that it has it open to write.
+	Holds bool `json:"-"`
 
 	// State says how far it is. StartingSince is the time at which one that starts began to,
 	// zero if that is not known.

@@ -32,7 +32,7 @@ const (
 // opened is what the descriptors of a process tell, besides what it is armed with.
 type opened struct {
 	data    bool            // the data file is among them
-	writes  bool            // and is written through one; this and the former of a stranger's only
+	writes  bool            // and is written through one; this and the former not of a believed user's own
 	sockets map[uint64]bool // by their numbers
 	memory  time.Time       // when a memory file of a replica's was written last
 	hidden  int             // how many may be listed, and not followed
@@ -98,7 +98,7 @@ func (l *look) descriptor(directory int, name string, data *pin, opened *opened,
 		return
 	}
 	memory := link == memfdLink
-	if !memory && (data == nil || !l.process.Stranger) {
+	if !memory && (data == nil || !l.process.Stranger && data.uid == l.process.UID) {
 		return
 	}
 	found, err := statAt(directory, name)

@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
@@ -31,6 +33,21 @@ kill -9 "$(cat pid)"
 STANDIN_UPGRADE=cluster STANDIN_SECOND=20ms setsid /usr/local/bin/tigerbeetle start --addresses=%s 7.tigerbeetle >log 2>&1 </dev/null &
 echo $! >pid
 until grep -q listening log; do sleep 0.01; done
+`
+
+// lending starts two more replicas of the cluster from the target: that of a person in a service that runs programs for people, and that of an
+// account of the system in no service.
+const lending = `set -eu
+mkdir -m 1777 /run/lent; cd /run/lent
+echo 'CGROUP' >cgroup
+for user in 45551 5; do
+	/usr/local/bin/tigerbeetle format --cluster=7 --replica=$((user == 5)) --replica-count=2 $user.tigerbeetle
+	chown $user $user.tigerbeetle
+	setsid setpriv --reuid $user --clear-groups /usr/local/bin/tigerbeetle start --addresses=3990,3991 $user.tigerbeetle >$user.log 2>&1 </dev/null &
+	pid=$!
+	[ $user = 5 ] || mount --bind cgroup /proc/$pid/cgroup
+	until grep -q listening $user.log; do kill -0 $pid || { cat $user.log; exit 1; }; sleep 0.01; done
+done
 `
 
 // restartable puts a replica and a script that restarts it on a host.
@@ -83,7 +100,7 @@ func TestFleetRestart(t *testing.T) {
 	session := f.session(h.Name)
 	digest := put(t, session, next)
 	fence := fenceOf(4, 1, "a", "ana")
-	fence.Artifact = "sha256:" + digest
+	fence.Artifact, fence.Cluster = "sha256:"+digest, datafile.NewID(7).Hex()
 	granted, err := session.Claim(ctx, remote.ClaimRequest{Fence: fence})
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +163,10 @@ func TestFleetRestart(t *testing.T) {
 	again("")
 	refused("in no unit", fence, fault.Refused, "is not in a service of systemd: how it is restarted is not known: set restart = ")
 	h.Run("sh", "-c", fmt.Sprintf("echo '0::/system.slice/tb-eu.service' >/run/cgroup; mount --bind /run/cgroup /proc/%d/cgroup", pids[0]))
+	// Who may execute the target, and makes a replica of that cluster's look, says nothing about what is restarted.
+	h.Run("sh", "-c", strings.ReplaceAll(lending, "CGROUP", "0::/system.slice/postfix.service"))
+	lent, _ := replicas(t, session)
+	lent = slices.DeleteFunc(lent, func(pid int) bool { return pid == pids[0] })
 	h.WriteFile("/run/systemctl", []byte("#!/bin/sh\nset -eu\n[ \"$*\" = 'restart tb-eu.service' ]\nexec /etc/tbctl/restart\n"), 0o755)
 	h.Run("sh", "-c", "mkdir -p /run/bin/upper /run/bin/work; mount -t overlay -o lowerdir=/usr/bin,upperdir=/run/bin/upper,workdir=/run/bin/work overlay /usr/bin; rm -f /usr/bin/systemctl; cp /run/systemctl /usr/bin/systemctl")
 	again("")
@@ -153,9 +174,13 @@ func TestFleetRestart(t *testing.T) {
 	if err != nil || !slices.Equal(restarted.PIDs, pids) || !slices.Equal(restarted.Command, []string{"systemctl", "restart", "tb-eu.service"}) {
 		t.Fatalf("%+v, %v", restarted, err)
 	}
-	if now, _ := replicas(t, session); slices.Equal(now, pids) || len(now) != 1 {
-		t.Errorf("after the unit's restart: processes %v, were %v", now, pids)
+	if len(lent) != 2 || len(restarted.Skipped) != 2 {
+		t.Errorf("processes %v lend themselves, and %q were left out", lent, restarted.Skipped)
 	}
+	if now, _ := replicas(t, session); slices.Contains(now, pids[0]) || len(now) != 3 {
+		t.Errorf("after the unit's restart: processes %v, were %v and %v", now, pids, lent)
+	}
+	h.Run("kill", strconv.Itoa(lent[0]), strconv.Itoa(lent[1]))
 
 	// One that nobody waits for any more is ended in order.
 	h.WriteFile("/etc/tbctl/slow", []byte("#!/bin/sh\necho >/run/slow.begun\nuntil [ -e /run/slow.go ]; do sleep 0.01; done\necho >/run/slow.done\n"), 0o755)
