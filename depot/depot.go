@@ -42,6 +42,11 @@ const (
 	// others write there: for what is installed from it, and for what is noted of that.
 	SpareMin = 128 << 20
 
+	// ReceivedMax is how many artifacts there are when no more are taken from other ends, and ReceivedSpareMin what those leave
+	// free: so that they never keep the operator of this host from storing something.
+	ReceivedMax      = 1_000
+	ReceivedSpareMin = 2 * SpareMin
+
 	spareEvery = 4 << 20 // bytes that are written between two looks at what is free
 	// ReceiptsMax is the most receipts of an artifact that are kept; of more the oldest go.
 	ReceiptsMax      = 64
@@ -52,6 +57,22 @@ const (
 
 // ErrDigest says that bytes have another SHA-256 than they should.
 var ErrDigest = fault.New(fault.Rejected, "its bytes have another SHA-256")
+
+// FullError says that a depot has as many artifacts as may be.
+type FullError struct {
+	Path        string // the directory
+	Count, Most int
+}
+
+func (e *FullError) Error() string {
+	return fmt.Sprintf("%s: %d artifacts are there, and at most %d may be", e.Path, e.Count, e.Most)
+}
+
+// Is matches [vfs.ErrTooLarge].
+func (e *FullError) Is(target error) bool { return target == vfs.ErrTooLarge }
+
+// Class is what it means: see [fault.Of].
+func (e *FullError) Class() fault.Class { return fault.Refused }
 
 // Depot is a directory of artifacts.
 type Depot struct {
@@ -163,26 +184,43 @@ type Writer struct {
 	output *durable.Output
 	hash   hash.Hash
 	looked int64 // the size at the last look at what is free
+	limits limits
 }
+
+// limits are what a store may grow to.
+type limits struct {
+	spare     int64 // bytes that are left free
+	artifacts int
+}
+
+var (
+	ownLimits      = limits{SpareMin, ArtifactsMax}
+	receivedLimits = limits{ReceivedSpareMin, ReceivedMax}
+)
 
 // Create begins an artifact of at least this size. What a writer left that died is cleared away. The caller ends it with
 // Commit or Abort. When less than [SpareMin] would be free with it, the error is a [vfs.SpaceError].
-func (d *Depot) Create(size int64) (*Writer, error) {
+func (d *Depot) Create(size int64) (*Writer, error) { return d.create(size, ownLimits) }
+
+// Receive is Create for what another end sends: it stays within [ReceivedMax] and [ReceivedSpareMin].
+func (d *Depot) Receive(size int64) (*Writer, error) { return d.create(size, receivedLimits) }
+
+func (d *Depot) create(size int64, limits limits) (*Writer, error) {
 	if err := durable.MkdirAll(d.fsys, d.files(), dirMode); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	if err := d.spare(size); err != nil {
+	if err := d.spare(size + limits.spare); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	output, err := durable.Create(d.fsys, filepath.Join(d.files(), incoming), fileMode, false)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	return &Writer{depot: d, output: output, hash: sha256.New()}, nil
+	return &Writer{depot: d, output: output, hash: sha256.New(), limits: limits}, nil
 }
 
-// spare refuses to store so many bytes more when too little would be left.
-func (d *Depot) spare(size int64) error {
+// spare refuses to store anything when fewer bytes are free.
+func (d *Depot) spare(need int64) error {
 	dir, err := d.fsys.OpenDir(d.files())
 	if err != nil {
 		return err
@@ -192,21 +230,21 @@ func (d *Depot) spare(size int64) error {
 	if err != nil {
 		return &fs.PathError{Op: "look what is free at", Path: d.files(), Err: err}
 	}
-	if need := size + SpareMin; volume.FreeBytes < need {
+	if volume.FreeBytes < need {
 		return &vfs.SpaceError{Path: d.files(), Need: need, Have: volume.FreeBytes}
 	}
 	return nil
 }
 
 // Write appends to the artifact. More than [multiversion.SizeMax] bytes are refused, and what would leave less
-// than [SpareMin] free, also because others write there.
+// than [SpareMin] free, also because others write there; what is received leaves more.
 func (w *Writer) Write(data []byte) (int, error) {
 	end := w.output.Size() + int64(len(data))
 	if end > multiversion.SizeMax {
 		return 0, fmt.Errorf("store: %w: more than %d bytes", vfs.ErrTooLarge, int64(multiversion.SizeMax))
 	}
 	if end-w.looked >= spareEvery {
-		if err := w.depot.spare(int64(len(data))); err != nil {
+		if err := w.depot.spare(int64(len(data)) + w.limits.spare); err != nil {
 			return 0, fmt.Errorf("store: %w", err)
 		}
 		w.looked = end
@@ -251,7 +289,7 @@ func (w *Writer) Commit(ctx context.Context, want string) (Artifact, error) {
 	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrDigest):
 		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
 	}
-	if err := w.depot.full(); err != nil {
+	if err := w.depot.full(w.limits.artifacts); err != nil {
 		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
 	}
 	if err := w.output.CommitAs(digest); err != nil {
@@ -260,16 +298,16 @@ func (w *Writer) Commit(ctx context.Context, want string) (Artifact, error) {
 	return w.depot.Stat(digest)
 }
 
-// full refuses one artifact more than can be listed.
-func (d *Depot) full() error {
+// full refuses one artifact more than so many.
+func (d *Depot) full(most int) error {
 	dir, err := d.fsys.OpenDir(d.files())
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
 	names, err := digests(dir)
-	if err == nil && len(names) >= ArtifactsMax {
-		err = fmt.Errorf("%s: %w: %d artifacts are there", d.files(), vfs.ErrTooLarge, len(names))
+	if err == nil && len(names) >= most {
+		err = &FullError{Path: d.files(), Count: len(names), Most: most}
 	}
 	return err
 }

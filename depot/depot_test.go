@@ -340,6 +340,44 @@ func TestSpare(t *testing.T) {
 	if _, err := d.Create(12<<20 - 1<<16); err != nil {
 		t.Errorf("after it was thrown away: %v", err)
 	}
+	if _, err := d.Receive(0); !errors.As(err, &space) || space.Need != depot.ReceivedSpareMin {
+		t.Errorf("what another end sends takes what is left for the operator: %v", err)
+	}
+}
+
+// TestReceived holds that what other ends send leaves names for the operator of the host.
+func TestReceived(t *testing.T) {
+	t.Parallel()
+	memory := memfs.New(memfs.Options{})
+	d := depot.Open(memory, "/store")
+	first, err := put(d, []byte("the first"), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir, err := memory.OpenDir("/store/sha256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	for number := range depot.ReceivedMax - 1 {
+		if err := dir.Link(first.SHA256, fmt.Sprintf("%064x", number)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w, err := d.Receive(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Write([]byte("one more")); err != nil {
+		t.Fatal(err)
+	}
+	var full *depot.FullError
+	if _, err := w.Commit(t.Context(), ""); !errors.As(err, &full) || full.Most != depot.ReceivedMax || fault.Of(err) != fault.Refused {
+		t.Errorf("%v", err)
+	}
+	if _, err := put(d, []byte("one more"), ""); err != nil {
+		t.Errorf("the operator's own: %v", err)
+	}
 }
 
 // TestReadFaults fails at every operation of the depot, also those that change nothing: an error is never told as an artifact that is

@@ -24,6 +24,7 @@ import (
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/serve"
+	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
@@ -474,14 +475,14 @@ func (c *copying) whole(ctx context.Context) error {
 
 // keep stores what write writes.
 func (c *copying) keep(ctx context.Context, how How, there int64, write func(io.Writer) error) error {
-	writer, err := c.store.Create(c.Size)
+	writer, err := c.store.Receive(c.Size)
 	if err != nil {
 		return err
 	}
 	if err := write(writer); err != nil {
 		return errors.Join(err, writer.Abort())
 	}
-	c.answer.Artifact, err = writer.Commit(ctx, c.Artifact)
+	c.answer.Artifact, err = shelf.Keep(ctx, writer, c.Artifact)
 	c.answer.How, c.answer.There = how, there
 	return err
 }

@@ -79,10 +79,27 @@ func TestCopy(t *testing.T) {
 			t.Errorf("%s, again: %+v, %v", name, again, err)
 		}
 	}
+	// What the giver has by other ways, and is no binary, is not taken.
+	junk := []byte("no binary")
+	writer, err := giver.Store.Create(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.Write(junk); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := writer.Commit(t.Context(), ""); err != nil {
+		t.Fatal(err)
+	}
+	none := newReceiver(t, nil)
+	if _, err := none.copies(opened.of(junk)); fault.Of(err) != fault.Rejected || !strings.Contains(err.Error(), "nothing was stored") {
+		t.Errorf("%v", err)
+	}
+	none.has(t, nil)
 	// With the session the depot ends.
 	giver.Close()
 	r := newReceiver(t, one)
-	_, err := r.copies(opened.of(next))
+	_, err = r.copies(opened.of(next))
 	if _, blamed := errors.AsType[*SourceError](err); !blamed || fault.Of(err) != fault.Failed || !strings.Contains(err.Error(), opened.Address) {
 		t.Errorf("%v", err)
 	}

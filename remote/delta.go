@@ -11,6 +11,7 @@ import (
 
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
 )
@@ -111,7 +112,7 @@ func (h *Host) rebuilt(r *http.Request, came io.Reader) (DeltaAnswer, error) {
 	}
 	held := host.OpenHeld(h.Installer.FS, target, h.Store)
 	defer held.Close()
-	writer, err := h.Store.Create(head.Recipe.Size)
+	writer, err := h.Store.Receive(head.Recipe.Size)
 	if err != nil {
 		return DeltaAnswer{}, err
 	}
@@ -122,7 +123,7 @@ func (h *Host) rebuilt(r *http.Request, came io.Reader) (DeltaAnswer, error) {
 		}
 		return DeltaAnswer{}, errors.Join(err, writer.Abort())
 	}
-	artifact, err := writer.Commit(r.Context(), digest)
+	artifact, err := shelf.Keep(r.Context(), writer, digest)
 	_, lacking := head.Recipe.Lacking()
 	return DeltaAnswer{Artifact: artifact, There: head.Recipe.Size - lacking}, err
 }

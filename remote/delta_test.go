@@ -344,9 +344,10 @@ func deltaBody(t testing.TB, request delta.Head, dictionary, rest []byte) []byte
 // TestHostileDelta holds that what cannot be put together is refused for what it is, and leaves nothing in the store.
 func TestHostileDelta(t *testing.T) {
 	t.Parallel()
-	_, one, _ := binaries(t)
+	_, one, content := binaries(t)
 	r := newReceiver(t, one)
-	content := []byte("a whole artifact")
+	other := bytes.Clone(content)
+	other[len(other)-1] ^= 1
 	digest := digestOf(content)
 	literal := func(size int) delta.Head {
 		return delta.Head{Recipe: delta.Recipe{Size: int64(size), Segments: []delta.Segment{{Size: int64(size)}}}}
@@ -377,7 +378,9 @@ func TestHostileDelta(t *testing.T) {
 		"less than it lacks":       {digest, deltaBody(t, literal(len(content)+1), nil, content), fault.Rejected, "put together"},
 		"more than it lacks":       {digest, deltaBody(t, literal(len(content)-1), nil, content), fault.Rejected, "more came"},
 		"a bomb":                   {digest, deltaBody(t, literal(10), nil, make([]byte, 64<<20)), fault.Rejected, "more came"},
-		"another file":             {digest, deltaBody(t, literal(len(content)), nil, []byte("a wrong artifact")), fault.Rejected, "another SHA-256"},
+		"another file":             {digest, deltaBody(t, literal(len(content)), nil, other), fault.Rejected, "another SHA-256"},
+		"no binary":                {digestOf([]byte("junk")), deltaBody(t, literal(4), nil, []byte("junk")), fault.Rejected, "nothing was stored"},
+		"a binary that is cut":     {digestOf(content[:len(content)-9]), deltaBody(t, literal(len(content)-9), nil, content[:len(content)-9]), fault.Rejected, "nothing was stored"},
 		"a dictionary it has not":  {digest, deltaBody(t, unknown, nil, content), fault.Failed, "not here"},
 		"an executable it has not": {digest, deltaBody(t, seed, nil, nil), fault.Failed, "not here"},
 	} {

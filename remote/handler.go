@@ -187,7 +187,7 @@ func (h *Host) put(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, artifact)
 }
 
-// stored stores the body of a request.
+// stored stores the body of a request, if it is a whole binary.
 func (h *Host) stored(r *http.Request, digest string) (depot.Artifact, error) {
 	if !depot.IsDigest(digest) {
 		return depot.Artifact{}, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", digest))
@@ -195,14 +195,14 @@ func (h *Host) stored(r *http.Request, digest string) (depot.Artifact, error) {
 	if r.ContentLength > multiversion.SizeMax {
 		return depot.Artifact{}, fault.New(fault.Usage, fmt.Sprintf("%d bytes are more than an artifact has", r.ContentLength))
 	}
-	writer, err := h.Store.Create(max(0, r.ContentLength))
+	writer, err := h.Store.Receive(max(0, r.ContentLength))
 	if err != nil {
 		return depot.Artifact{}, err
 	}
 	if _, err := io.Copy(writer, r.Body); err != nil {
 		return depot.Artifact{}, errors.Join(fmt.Errorf("read the artifact: %w", err), writer.Abort())
 	}
-	return writer.Commit(r.Context(), digest)
+	return shelf.Keep(r.Context(), writer, digest)
 }
 
 func (h *Host) swap(w http.ResponseWriter, r *http.Request) {

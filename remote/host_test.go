@@ -138,9 +138,9 @@ func TestHostChangedArtifact(t *testing.T) {
 	if err := os.Remove(p.target); err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256([]byte("abc"))
-	digest := hex.EncodeToString(sum[:])
-	if status, answer := p.asked(http.MethodPut, pathPut+digest, []byte("abc")); status != http.StatusOK {
+	_, _, binary := binaries(t)
+	digest := digestOf(binary)
+	if status, answer := p.asked(http.MethodPut, pathPut+digest, binary); status != http.StatusOK {
 		t.Fatalf("%d, %+v", status, answer)
 	}
 	if err := os.WriteFile(p.Store.Path(digest), []byte("xyz"), 0o644); err != nil {
@@ -163,8 +163,24 @@ func TestHostChangedArtifact(t *testing.T) {
 	if artifacts, err := p.Store.List(); err != nil || len(artifacts) != 0 {
 		t.Errorf("the store has %+v, %v", artifacts, err)
 	}
-	if status, answer := p.asked(http.MethodPut, pathPut+digest, []byte("abc")); status != http.StatusOK {
+	if status, answer := p.asked(http.MethodPut, pathPut+digest, binary); status != http.StatusOK {
 		t.Errorf("sent again: %d, %+v", status, answer)
+	}
+}
+
+// What is no whole binary is not stored, whatever its digest: the store of a host keeps nothing that it cannot need.
+func TestHostStoresBinariesAlone(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	_, _, binary := binaries(t)
+	for name, content := range map[string][]byte{"nothing": nil, "noise": []byte("abc"), "cut": binary[:len(binary)-9], "damaged": spoil(t, binary, 0)} {
+		status, answer := p.asked(http.MethodPut, pathPut+digestOf(content), content)
+		if status != http.StatusUnprocessableEntity || answer.Class != fault.Rejected || !strings.Contains(answer.Message, "nothing was stored: on the machine that sent it, see tbctl verify FILE") {
+			t.Errorf("%s: %d, %+v", name, status, answer)
+		}
+	}
+	if artifacts, err := p.Store.List(); err != nil || len(artifacts) != 0 {
+		t.Errorf("the store has %+v, %v", artifacts, err)
 	}
 }
 

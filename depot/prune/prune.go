@@ -223,7 +223,8 @@ type Decision struct {
 	Removed bool     `json:"removed"` // it was, now
 }
 
-// Plan decides about each artifact of a depot: what is needed is kept, and the newest of what came last. The order is
+// Plan decides about each artifact of a depot: what is needed is kept, and the newest of what came last. What is no multiversion
+// binary and has no receipt was sent by another machine, and goes unless a target or a rollout names it. The order is
 // the one in which those that go are removed, the oldest first, and then those that stay.
 func Plan(items []shelf.Item, needs *Needs, newest int) []Decision {
 	items = slices.Clone(items)
@@ -232,10 +233,11 @@ func Plan(items []shelf.Item, needs *Needs, newest int) []Decision {
 	for index := range items {
 		item := &items[index]
 		why := needs.Why(item)
-		if len(items)-index <= newest {
+		junk := item.NoBinary && len(item.Receipts) == 0 // who imports something looks at it first
+		if len(items)-index <= newest && !junk {
 			why = append(why, Reason{KindImport, fmt.Sprintf("it came on %s, and the newest are kept: %d", came(item).UTC().Format(time.DateTime), newest)})
 		}
-		if item.Problem != "" && len(why) == 0 {
+		if item.Problem != "" && !junk && len(why) == 0 {
 			why = append(why, Reason{KindUnreadable, "what it is cannot be told, so that it may be needed: see tbctl store verify"})
 		}
 		decisions = append(decisions, Decision{Item: *item, Keep: len(why) > 0, Why: append([]Reason{}, why...)})

@@ -137,6 +137,54 @@ func TestKeeps(t *testing.T) {
 	}
 }
 
+// TestNoBinary: what is no binary and has no receipt goes, however new it is, unless a rollout names it.
+func TestNoBinary(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		content, receipt, state string
+		want                    bool // it stays
+	}{
+		"junk":                        {"junk", "", "", false},
+		"junk that somebody imported": {"junk", depot.KindImport, "", true},
+		"junk that a rollout brings":  {"junk", "", strings.ReplaceAll(fmt.Sprintf(fence, 1, "armed"), "{middle}", "{junk}"), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			writer, err := w.depot.Create(0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := writer.Write([]byte(test.content)); err != nil {
+				t.Fatal(err)
+			}
+			artifact, err := writer.Commit(t.Context(), "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.receipt != "" {
+				if err := w.depot.AddReceipts(t.Context(), artifact.SHA256, depot.Receipt{Kind: test.receipt}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.items["junk"] = artifact.SHA256
+			if test.state != "" {
+				w.state(t, test.state)
+			}
+			if _, err := w.pruning(4, false).Run(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			want := []string{"junk", "middle", "new", "old"}
+			if !test.want {
+				want = want[1:]
+			}
+			if got := w.left(t); !slices.Equal(got, want) {
+				t.Errorf("left %q, want %q", got, want)
+			}
+		})
+	}
+}
+
 // TestUnknown holds that nothing goes when it cannot be found out what is needed.
 func TestUnknown(t *testing.T) {
 	t.Parallel()

@@ -22,6 +22,9 @@ type Item struct {
 	Platform multiversion.Platform  `json:"platform,omitempty"`
 	Debug    bool                   `json:"debug"`
 	Problem  string                 `json:"problem,omitempty"` // why that cannot be told
+
+	// NoBinary says that it was read, and is no multiversion binary.
+	NoBinary bool `json:"-"`
 }
 
 // Describe says what an artifact is.
@@ -29,7 +32,9 @@ func Describe(d *depot.Depot, artifact depot.Artifact) Item {
 	item := Item{Artifact: artifact, Releases: []multiversion.Release{}}
 	binary, err := parse(d, artifact.SHA256)
 	if err != nil {
+		var format *multiversion.FormatError
 		item.Problem = err.Error()
+		item.NoBinary = errors.As(err, &format) && format.Rule != multiversion.RuleRead && format.Rule != multiversion.RuleSchema // a newer one may be known to a newer tbctl
 		return item
 	}
 	item.Release, item.Platform, item.Debug = binary.Current(), binary.Platform(), binary.Debug()

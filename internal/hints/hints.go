@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/extract"
@@ -120,6 +121,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return hintOther, nil
 	case *verify.DamagedError:
 		return k.Findings(), nil
+	case *depot.FullError:
+		return "remove what this host does not need: tbctl store prune", nil
 	case *output.InstalledError:
 		return "write it elsewhere, and then: tbctl install FILE " + shell.File(e.Path), nil
 	case *inspect.NotMultiversionError:

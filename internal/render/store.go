@@ -155,7 +155,11 @@ func StorePruned(out *term.Stream, dir string, result *prune.Result, quiet bool)
 			}
 			out.Println(out.Hang(styles.Good.Render("stays:")+" "+what+": "+strings.Join(why, "; "), 2))
 		case decision.Removed || result.DryRun:
-			out.Printf("%s %s, %s: nothing here needs it\n", styles.Warn.Render("goes:"), what, term.Bytes(decision.Size))
+			why := "nothing here needs it"
+			if decision.Problem != "" {
+				why = "it is no multiversion binary, nobody is known to have imported it, and nothing here names it"
+			}
+			out.Println(out.Hang(fmt.Sprintf("%s %s, %s: %s", styles.Warn.Render("goes:"), what, term.Bytes(decision.Size), why), 2))
 		default:
 			out.Printf("%s %s: it was not removed\n", styles.Bad.Render("still there:"), what)
 		}
