@@ -3,7 +3,6 @@ package delta
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -38,8 +37,8 @@ func ReadHead(r io.Reader) (Head, io.Reader, error) {
 	case err != nil:
 		return head, nil, fmt.Errorf("read the recipe: %w", err)
 	}
-	if err := json.Unmarshal(line, &head); err != nil {
-		return head, nil, fault.New(fault.Usage, "not a recipe: "+fault.JSON(err).Error())
+	if err := fault.Unmarshal(line, &head); err != nil {
+		return head, nil, fault.New(fault.Usage, "not a recipe: "+err.Error())
 	}
 	if err := head.Recipe.Check(); err != nil {
 		return head, nil, fault.New(fault.Usage, err.Error())

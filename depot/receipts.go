@@ -97,8 +97,8 @@ func (d *Depot) Receipts(digest string) ([]Receipt, vfs.Writers, error) {
 	if err != nil {
 		return receipts, writers, err
 	}
-	if err := json.Unmarshal(text, &receipts); err != nil {
-		return []Receipt{}, writers, fmt.Errorf("%s: %w", d.ReceiptsPath(digest), fault.JSON(err))
+	if err := fault.Unmarshal(text, &receipts); err != nil {
+		return []Receipt{}, writers, fmt.Errorf("%s: %w", d.ReceiptsPath(digest), err)
 	}
 	if receipts == nil { // null
 		receipts = []Receipt{}

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -136,7 +137,7 @@ func (j *Journal) read(target string, sizeMax int64) (History, error) {
 // add takes a line, and holds at most twice as many records as are wanted.
 func (h *History) add(line []byte, target string) {
 	var record Record
-	if err := json.Unmarshal(line, &record); err != nil || record.Version == 0 {
+	if err := fault.Unmarshal(line, &record); err != nil || record.Version == 0 {
 		if len(line) == 0 || len(bytes.TrimSpace(bytes.Trim(line, "\x00"))) > 0 {
 			h.Damaged++
 		}

@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -75,4 +76,22 @@ func FuzzParseState(f *testing.F) {
 			t.Fatalf("%q, written as\n%s and then as\n%s, %v", text, first, second, err)
 		}
 	})
+}
+
+// TestStateUnknownFields: a state with more fields of a newer tbctl than are kept is not read, however it spreads them.
+func TestStateUnknownFields(t *testing.T) {
+	t.Parallel()
+	fields := func(count int) string {
+		var b strings.Builder
+		for field := range count {
+			fmt.Fprintf(&b, `,"later_%d":{}`, field)
+		}
+		return `{"version":1` + b.String() + "}"
+	}
+	for count, want := range map[int]string{0: "", 64: "", 65: "fields that are not known", 70_000: "an object has more than"} {
+		_, err := parseState([]byte(fields(count)))
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%d fields: %v, want %q", count, err, want)
+		}
+	}
 }

@@ -119,6 +119,9 @@ type storedState struct {
 	OtherData []string `json:"data_files_base64,omitempty"` // those that are no UTF-8
 }
 
+// unknownMax is how many fields of a newer tbctl are kept.
+const unknownMax = 64
+
 type plainState State // without its methods
 
 // MarshalJSON writes everything, also the fields that are not known.
@@ -167,6 +170,9 @@ func (s *State) UnmarshalJSON(text []byte) error {
 		}
 		return false
 	})
+	if len(unknown) > unknownMax {
+		return fmt.Errorf("%w: %d fields that are not known, at most %d", vfs.ErrTooLarge, len(unknown), unknownMax)
+	}
 	*s = State(stored.plainState)
 	s.unknown = unknown
 	s.DataFiles = stored.DataFiles
@@ -188,8 +194,8 @@ func parseState(text []byte) (*State, error) {
 	var version struct {
 		Version int `json:"version"`
 	}
-	if err := json.Unmarshal(text, &version); err != nil {
-		return nil, fault.JSON(err)
+	if err := fault.Unmarshal(text, &version); err != nil {
+		return nil, err
 	}
 	if version.Version > stateVersionHeld {
 		return nil, fmt.Errorf("%w: its version is %d, not %d", ErrStateVersion, version.Version, stateVersionHeld)

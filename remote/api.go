@@ -278,10 +278,10 @@ func (s *Session) send(request *http.Request, answer any) error {
 	case bytes.Count(text, []byte(","))+bytes.Count(text, []byte("{")) > sizeMax/valueSize:
 		return fmt.Errorf("host %s: an answer of more than %d values", s.Host, sizeMax/valueSize)
 	case response.StatusCode == http.StatusOK:
-		err = fault.JSON(json.Unmarshal(text, answer))
+		err = fault.Unmarshal(text, answer)
 	default:
 		failed := &AnswerError{Host: s.Host}
-		if err = json.Unmarshal(text, &failed.Answer); err == nil && failed.Answer.Class != fault.None {
+		if err = fault.Unmarshal(text, &failed.Answer); err == nil && failed.Answer.Class != fault.None {
 			if !slices.Contains(fault.Classes(), failed.Answer.Class) {
 				failed.Answer.Class = fault.Failed // one that a later tbctl may have
 			}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -438,8 +437,8 @@ func (h *Host) read(r *http.Request, request any, target func() string) (string,
 	case err != nil:
 		return "", fmt.Errorf("read the request: %w", err)
 	}
-	if err := json.Unmarshal(text, request); err != nil {
-		return "", fault.New(fault.Usage, "not a request: "+fault.JSON(err).Error())
+	if err := fault.Unmarshal(text, request); err != nil {
+		return "", fault.New(fault.Usage, "not a request: "+err.Error())
 	}
 	return h.named(target())
 }
