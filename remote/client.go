@@ -146,6 +146,20 @@ func (s *Session) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
+// RequestError says that a request got no answer though its session goes on. What was done is to be looked at.
+type RequestError struct {
+	Host string
+	Err  error // what was seen at this end
+}
+
+// Error says so.
+func (e *RequestError) Error() string {
+	return "host " + e.Host + ": the answer to this request was lost: " + e.Err.Error()
+}
+
+// Unwrap returns what was seen at this end.
+func (e *RequestError) Unwrap() error { return e.Err }
+
 // lost explains the error of a request if the session has ended.
 func (p *program) lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -155,7 +169,7 @@ func (p *program) lost(ctx context.Context, err error) error {
 	case <-p.pipes.closed:
 	case <-p.out.ended:
 	default:
-		return err // of this request alone
+		return &RequestError{p.host, err}
 	}
 	return p.explain(err)
 }

@@ -287,7 +287,7 @@ func (m *machine) look() {
 	for _, t := range m.targets {
 		seen := fresh[t.planned.Name]
 		if seen == nil || !seen.over() {
-			m.observe(t, look{err: errNoAnswer, took: lookPatience})
+			m.observe(t, look{err: silent(t.planned.Name, lookPatience), took: lookPatience})
 			continue
 		}
 		m.observe(t, seen.look)
@@ -304,8 +304,10 @@ func (m *machine) wanted(name string) string {
 	return strings.TrimPrefix(m.Plan.Artifact.SHA256, "sha256:")
 }
 
-// errNoAnswer says that a host has not answered yet.
-var errNoAnswer = fault.New(fault.Failed, fmt.Sprintf("it did not answer within %v", lookPatience))
+// silent says that a host has not answered a look yet.
+func silent(host string, patience time.Duration) error {
+	return &remote.SessionError{Host: host, Reason: remote.ReasonSilent, Err: fmt.Errorf("it did not answer within %v", patience)}
+}
 
 func (p *pending) over() bool {
 	select {

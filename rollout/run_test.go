@@ -157,9 +157,18 @@ func TestRunHangs(t *testing.T) {
 			<-ctx.Done()
 			return context.Cause(ctx)
 		}
+		lost := false
+		f.hosts["tb1.c2"].before = func(context.Context, rollout.Request) error {
+			if lost {
+				return nil
+			}
+			lost = true
+			return &remote.RequestError{Host: "tb1.c2", Err: errors.New("stream error")}
+		}
 		began := time.Now()
 		staged := make(map[string]time.Duration)
 		options := f.options(plan, fleet.GoalStage, "ana")
+		options.Journal = &rollout.Journal{FS: memfs.New(memfs.Options{}), Dir: "/state"}
 		options.Show = func(shown *report.Rollout) {
 			for _, cluster := range shown.Clusters {
 				if _, known := staged[cluster.Name]; !known && cluster.Step == fleet.StepStaged {
@@ -175,6 +184,14 @@ func TestRunHangs(t *testing.T) {
 			if took > 15*time.Second { // of the machine's own clock
 				t.Errorf("%s waited %v for a host of another cluster", name, took)
 			}
+		}
+		reasons := map[string]string{}
+		if err := options.Journal.Entries(func(entry rollout.Entry) {
+			if entry.Result != fault.None {
+				reasons[entry.Host] += entry.Reason + " "
+			}
+		}); err != nil || len(reasons) != 2 || reasons["tb2.c1"] != string(remote.ReasonSilent)+" " || reasons["tb1.c2"] != string(remote.ReasonLost)+" " {
+			t.Errorf("the journal says %q, %v", reasons, err)
 		}
 	})
 }

@@ -128,6 +128,9 @@ func (m *machine) record(t *target, entry Entry, err error) {
 		if fenced, ok := errors.AsType[*fleet.FencedError](err); ok {
 			entry.Reason = string(fenced.Reason)
 		}
+		if _, ok := errors.AsType[*remote.RequestError](err); ok {
+			entry.Reason = string(remote.ReasonLost)
+		}
 		if failed, ok := errors.AsType[*remote.SessionError](err); ok {
 			entry.Reason = string(failed.Reason)
 			if failed.Reason == remote.ReasonLost || failed.Reason == remote.ReasonSilent {
