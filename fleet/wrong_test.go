@@ -60,9 +60,18 @@ func TestWhatGoesWrong(t *testing.T) {
 		"the views differ":                                  {GoalPromote, armed(func(s *scene) { s.replica("a2").View++ }), 2 * time.Minute, "(not-stable)", "", ""},
 		"a replica is behind":                               {GoalPromote, armed(func(s *scene) { s.replica("a0").Checkpoint += 100_000 }), 2 * time.Minute, "(not-stable)", "", ""},
 		"the time is over":                                  {GoalPromote, armed(func(s *scene) { s.Deadline = true }), 0, "!deadline =failed", fault.Failed, "run the same command again"},
-		"it is not staged":                                  {GoalArm, func(s *scene) { s.at("a1").Stored = false }, 0, "!not-staged =refused", fault.Refused, "tbctl fleet stage PLAN"},
-		"nothing is left to do, and it is so":               {GoalPromote, armed(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.phase(PhaseDone, "a0", "a1", "a2") }), 0, "=", "", ""},
-		"the installed file is gone":                        {GoalArm, func(s *scene) { s.ours(); s.at("a1").Installed = nil }, 0, "!drift =refused", fault.Refused, "make a new plan"},
+		"a host is down while it stages":                    {GoalCheck, func(s *scene) { s.gone("a1") }, 2 * time.Minute, "!unreachable =failed", fault.Failed, "tbctl fleet status a1"},
+		"the store is full":                                 {GoalCheck, func(s *scene) { s.Run, s.at("a1").Stored, s.at("a1").StoreRoom = true, false, 1 }, 0, "!no-room =failed", fault.Failed, "tbctl store prune"},
+		"what a host requires is not there": {GoalCheck, func(s *scene) {
+			s.Run, s.at("a1").Stored = true, false
+			s.at("a1").Refusals = []Problem{{Reason: ProblemUnvouched, Replica: -1, Message: "it requires a signature", Hint: "minisign -S"}}
+		}, 0, "!not-vouched =rejected", fault.Rejected, "minisign -S"},
+		"the next swap could upgrade it":            {GoalArm, func(s *scene) { s.ours(); s.armed("a0"); s.replica("a2").ArmedUnseen = "no rights" }, 0, "!would-promote =refused", fault.Refused, "see that all its replicas serve"},
+		"the controller died after the last swap":   {GoalPromote, armed(func(s *scene) { s.armed("a2"); s.Epoch, s.Holder.ID = 3, "bob" }), 0, "claim a0, claim a1, claim a2 (claiming upgrading)", "", ""},
+		"… and the cluster has upgraded without it": {GoalPromote, armed(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.Epoch, s.Holder.ID = 3, "bob" }), 0, "claim a0, claim a1, claim a2 (claiming)", "", ""},
+		"it is not staged":                          {GoalArm, func(s *scene) { s.at("a1").Stored = false }, 0, "!not-staged =refused", fault.Refused, "tbctl fleet stage PLAN"},
+		"nothing is left to do, and it is so":       {GoalPromote, armed(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.phase(PhaseDone, "a0", "a1", "a2") }), 0, "=", "", ""},
+		"the installed file is gone":                {GoalArm, func(s *scene) { s.ours(); s.at("a1").Installed = nil }, 0, "!drift =refused", fault.Refused, "make a new plan"},
 		"one that aborts does not come back": {GoalAbort, armed(func(s *scene) {
 			s.phase(PhaseAborting, "a0", "a1", "a2")
 			s.at("a1").Installed.SHA256 = digestOf("b")

@@ -310,7 +310,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	}
 	a.emit(result, func(out *term.Stream) {
 		if shown.frame != nil {
-			shown.frame.Draw(func(out *term.Stream) { render.Rollout(out, result) })
+			shown.frame.End(func(out *term.Stream) { render.Rollout(out, result) })
 			return
 		}
 		render.Rollout(out, result)

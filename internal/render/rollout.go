@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -197,14 +198,12 @@ func rolloutCluster(out *term.Stream, result *report.Rollout, cluster *report.Ro
 	}
 	var rows [][]string
 	for index := range cluster.Rows {
-		rows = append(rows, rolloutRow(out, &cluster.Rows[index], len(cluster.Rows)))
+		rows = append(rows, rolloutRow(out, &cluster.Rows[index], cluster.Primary, len(cluster.Rows)))
 	}
 	out.Printf("%s", out.Table(columns, rows))
 	out.Printf("%s\n", out.Hang(rolloutState(cluster), 2))
-	for index := range cluster.Rows {
-		if row := &cluster.Rows[index]; len(row.Unanswered) > 0 && row.Checked {
-			out.Printf("%s\n", out.Hang(row.Name+": "+styles.Warn.Render("not checked:")+" "+term.Printable(strings.Join(row.Unanswered, "; ")), 2))
-		}
+	for _, line := range unanswered(cluster) {
+		out.Printf("%s\n", out.Hang(line.hosts+": "+styles.Warn.Render("not checked:")+" "+term.Printable(line.text), 2))
 	}
 	for index := range cluster.Waits {
 		p := &cluster.Waits[index]
@@ -215,6 +214,37 @@ func rolloutCluster(out *term.Stream, result *report.Rollout, cluster *report.Ro
 		out.Printf("%s\n", out.Hang(styles.Warn.Render("not stable:")+" "+placed(p), 2))
 	}
 	fleetProblems(out, cluster.Problems)
+}
+
+// uncheckedLine is what was not checked on hosts.
+type uncheckedLine struct{ hosts, text string }
+
+// unanswered says once what was not checked on several hosts.
+func unanswered(cluster *report.RolloutCluster) []uncheckedLine {
+	var lines []uncheckedLine
+	var at []map[string]bool
+	all := map[string]bool{}
+	for index := range cluster.Rows {
+		row := &cluster.Rows[index]
+		all[row.Name] = true
+		if len(row.Unanswered) == 0 || !row.Checked {
+			continue
+		}
+		text := strings.Join(row.Unanswered, "; ")
+		known := slices.IndexFunc(lines, func(line uncheckedLine) bool { return line.text == text })
+		if known < 0 {
+			lines, at = append(lines, uncheckedLine{row.Name, text}), append(at, map[string]bool{row.Name: true})
+		} else if !at[known][row.Name] {
+			at[known][row.Name] = true
+			lines[known].hosts += ", " + row.Name
+		}
+	}
+	for index := range lines {
+		if count := len(at[index]); count == len(all) && count > 1 {
+			lines[index].hosts = fmt.Sprintf("all %d hosts", count)
+		}
+	}
+	return lines
 }
 
 // placed is a problem with its host.
@@ -240,7 +270,7 @@ func rolloutState(c *report.RolloutCluster) string {
 	return text
 }
 
-func rolloutRow(out *term.Stream, h *report.RolloutHost, members int) []string {
+func rolloutRow(out *term.Stream, h *report.RolloutHost, primary, members int) []string {
 	styles := out.Styles()
 	mark := func(done bool) string {
 		if done {
@@ -249,8 +279,11 @@ func rolloutRow(out *term.Stream, h *report.RolloutHost, members int) []string {
 		return "-"
 	}
 	replica := fmt.Sprint(h.Replica)
-	if h.Standby {
+	switch {
+	case h.Standby:
 		replica += " standby"
+	case h.Replica == primary:
+		replica += " *"
 	}
 	staged := mark(h.Staged)
 	if h.Staged && h.Sent > 0 {

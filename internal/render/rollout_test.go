@@ -40,7 +40,7 @@ func TestRollout(t *testing.T) {
 	var buffer bytes.Buffer
 	render.Rollout(term.New(&buffer, term.ColorNever, nil), armedRollout())
 	text := buffer.String()
-	for _, want := range []string{"ledger-eu   generation 4, epoch 1, held by ana@bastion", "✓ 0.17.8", "held back", "1/1", "stable for 12s of 1m0s", "tb1: the view is 13", "boot: no memory file", "drift: evil", "hint: look"} {
+	for _, want := range []string{"tb0   0 *", "tb1   1  ", "tb1: not checked: boot", "ledger-eu   generation 4, epoch 1, held by ana@bastion", "✓ 0.17.8", "held back", "1/1", "stable for 12s of 1m0s", "tb1: the view is 13", "boot: no memory file", "drift: evil", "hint: look"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("no %q in\n%s", want, text)
 		}
@@ -80,5 +80,40 @@ func TestRolloutChanges(t *testing.T) {
 	}
 	if len(words) != 5 {
 		t.Errorf("%q", words)
+	}
+}
+
+// What was not checked on several hosts is said once.
+func TestRolloutUnanswered(t *testing.T) {
+	t.Parallel()
+	shown := armedRollout()
+	rows := shown.Clusters[0].Rows
+	rows[0].Unanswered = rows[1].Unanswered
+	for want, add := range map[string]report.RolloutHost{
+		"all 2 hosts: not checked: boot: no memory file\n": rows[0],
+		"tb0, tb1: not checked: boot: no memory file\n":    {Name: "tb2", Replica: 2, Checked: true},
+	} {
+		other := *shown
+		other.Clusters = []report.RolloutCluster{shown.Clusters[0]}
+		other.Clusters[0].Rows = append(rows[:2:2], add)
+		var buffer bytes.Buffer
+		render.Rollout(term.New(&buffer, term.ColorNever, nil), &other)
+		if strings.Count(buffer.String(), "not checked:") != 1 || !strings.Contains(buffer.String(), want) {
+			t.Errorf("no %q in\n%s", want, buffer.String())
+		}
+	}
+}
+
+// A fence that could not be read is not one that is not there.
+func TestFleetFenceUnseen(t *testing.T) {
+	t.Parallel()
+	for observed, want := range map[bool]string{true: "-", false: "cannot be seen"} {
+		status := &report.Status{StateObserved: observed, Observed: true}
+		result := &report.Fleet{Hosts: []report.FleetHost{{Name: "tb0", Report: &report.Host{Targets: []report.HostTarget{{Path: "/a", Status: status}}}}}}
+		var buffer bytes.Buffer
+		render.Fleet(term.New(&buffer, term.ColorNever, nil), result)
+		if lines := strings.Split(strings.TrimSpace(buffer.String()), "\n"); !strings.HasSuffix(strings.TrimSpace(lines[1]), "  "+want) {
+			t.Errorf("%v: %q", observed, lines)
+		}
 	}
 }

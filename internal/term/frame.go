@@ -24,23 +24,36 @@ type Frame struct {
 func (s *Stream) NewFrame() *Frame { return &Frame{stream: s} }
 
 // Draw puts what is written to a stream of the terminal's width in place of what was drawn before. What does not
-// fit the terminal's height is left out, and how many lines that are is said.
+// fit the terminal's height is left out before the last lines, which say what to do, and how many lines that are is said there.
 func (f *Frame) Draw(write func(*Stream)) {
 	height := f.stream.measure()
+	lines := f.text(write)
+	shown := lines
+	if rowsOf(lines, f.rowsOf) > height-1 && len(lines) > 1 { // the last one is the cursor's
+		last := fittingLast(lines, f.rowsOf, (height-2)/3)
+		first := fitting(lines[:len(lines)-len(last)], f.rowsOf, height-2-rowsOf(last, f.rowsOf))
+		shown = append(append(first, fmt.Sprintf("… %d more lines", len(lines)-len(first)-len(last))), last...)
+	}
+	f.put(shown)
+}
+
+// End puts all that is written in place of what was drawn before, however high it is: nothing is drawn any more.
+func (f *Frame) End(write func(*Stream)) {
+	f.stream.measure()
+	f.put(f.text(write))
+}
+
+// text is what is written, in lines.
+func (f *Frame) text(write func(*Stream)) []string {
 	var text bytes.Buffer
 	inside := *f.stream
 	inside.w = &text
 	write(&inside)
-	lines := strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
-	shown, rows := lines, 0
-	for index, line := range lines {
-		rows += f.rowsOf(columnsOf(line))
-		if rows > height-1 && len(lines) > 1 { // the last one is the cursor's
-			shown = fitting(lines[:index], f.rowsOf, height-2)
-			shown = append(shown, fmt.Sprintf("… %d more lines", len(lines)-len(shown)))
-			break
-		}
-	}
+	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+}
+
+// put puts lines in place of those that are there.
+func (f *Frame) put(shown []string) {
 	var out bytes.Buffer
 	if up := f.up(); up > 0 {
 		fmt.Fprintf(&out, "\x1b[%dA", up)
@@ -62,6 +75,27 @@ func fitting(lines []string, rowsOf func(int) int, rows int) []string {
 		}
 	}
 	return lines[:len(lines):len(lines)]
+}
+
+// fittingLast are the last lines that take so many rows.
+func fittingLast(lines []string, rowsOf func(int) int, rows int) []string {
+	from := len(lines)
+	for from > 0 {
+		if rows -= rowsOf(columnsOf(lines[from-1])); rows < 0 {
+			break
+		}
+		from--
+	}
+	return lines[from:]
+}
+
+// rowsOf is how many rows lines take.
+func rowsOf(lines []string, of func(int) int) int {
+	rows := 0
+	for _, line := range lines {
+		rows += of(columnsOf(line))
+	}
+	return rows
 }
 
 // up is how many rows what is there takes at the terminal's width of now.

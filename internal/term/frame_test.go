@@ -79,7 +79,16 @@ func TestFrame(t *testing.T) {
 		})
 	}
 	got := strings.Split(screen(output.String(), 20), "\n")
-	if len(got) != heightDefault+1 || got[1] != "line 0" || got[heightDefault-2] != "line 21" || got[heightDefault-1] != "… 78 more lines" {
+	if len(got) != heightDefault+1 || got[1] != "line 0" || got[15] != "line 14" || got[16] != "… 78 more lines" || got[heightDefault-1] != "line 99" {
+		t.Errorf("%q", got)
+	}
+	// The end is all of it.
+	f.End(func(out *Stream) {
+		for number := range 100 {
+			fmt.Fprintf(out, "line %d\n", number)
+		}
+	})
+	if got := strings.Split(screen(output.String(), 20), "\n"); len(got) != 102 || got[0] != "before" || got[1] != "line 0" || got[100] != "line 99" {
 		t.Errorf("%q", got)
 	}
 }
