@@ -119,7 +119,7 @@ func TestFleetManyHosts(t *testing.T) {
 	const (
 		memoryMax  = 128 << 10 // KiB
 		clusterOf  = 10
-		hostsAll   = 500
+		hostsAll   = 160
 		hostsQuick = remote.SessionsMax + 16
 	)
 	count := hostsQuick
@@ -222,5 +222,62 @@ func TestRolloutSessions(t *testing.T) {
 	}
 	if counts := strings.Fields(string(data)); len(counts) < 8 { // tb0, and each of the others more than once as there is room for two
 		t.Errorf("sessions were started %d times: no host's was closed for another", len(counts))
+	}
+}
+
+// An installation that began before a claim ends before the claim is granted: what was at the target before the rollout is the file
+// that was installed.
+func TestClaimDuringInstall(t *testing.T) {
+	t.Parallel()
+	words, dir := fakeSSH(t)
+	session, err := (&remote.Dialer{SSH: words}).Dial(t.Context(), "tb0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close()
+	next := standin.Binary(t, "0.17.9", "0.17.7", "0.17.8")
+	installing := exec.Command("tbctl", "install", "-", filepath.Join(dir, "tigerbeetle"), "--stopped", "--state-dir", filepath.Join(dir, "state"))
+	in, err := installing.StdinPipe()
+	if err == nil {
+		err = installing.Start()
+	}
+	if err == nil {
+		_, err = in.Write(next[:len(next)/2])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for { // until it has the lock
+		shown, err := session.Report(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status := shown.Targets[0].Status; status != nil && status.HeldBy != nil {
+			break
+		}
+	}
+	claim := remote.ClaimRequest{Fence: fenceOf(4, 1, "a", "ana")}
+	granted := make(chan error)
+	go func() {
+		fence, err := session.Claim(t.Context(), claim)
+		if err == nil && fence.Previous != "sha256:"+digestOf(next) {
+			err = fmt.Errorf("the file before the rollout is %s", fence.Previous)
+		}
+		granted <- err
+	}()
+	select {
+	case err := <-granted:
+		t.Fatalf("a claim was answered while the installation was under way: %v", err)
+	default:
+	}
+	if _, err := in.Write(next[len(next)/2:]); err != nil {
+		t.Error(err)
+	}
+	in.Close()
+	if err := installing.Wait(); err != nil {
+		t.Error(err)
+	}
+	if err := <-granted; err != nil {
+		t.Error(err)
 	}
 }
