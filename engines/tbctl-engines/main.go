@@ -25,14 +25,19 @@ var buildVersion = "devel"
 
 func main() { os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr)) }
 
-const usage = `usage: tbctl-engines session | version
+const usage = `usage: tbctl-engines session | version | tuf
 
 It is started by tbctl, where the inventory's state is etcd://HOST:PORT,…/PREFIX,
 and for store push and store import --from oci://HOST/REPOSITORY or tuf+https://HOST/PATH.
 session speaks HTTP/2 on standard input and output.
+
+tuf makes a repository of releases: tbctl-engines tuf --help
 `
 
 func run(args []string, in io.ReadCloser, out, errs io.Writer) int {
+	if len(args) > 0 && args[0] == "tuf" {
+		return publish(args[1:], out, errs)
+	}
 	switch strings.Join(args, " ") {
 	case "version", "--version":
 		fmt.Fprintln(out, engine.Name, buildVersion)

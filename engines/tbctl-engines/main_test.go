@@ -30,7 +30,7 @@ const leader = "ENGINES_TEST_LEADER"
 // TestMain makes this program tbctl-engines, when it is started as that.
 func TestMain(m *testing.M) {
 	switch {
-	case len(os.Args) == 2 && os.Args[1] == engine.Argument:
+	case len(os.Args) == 2 && os.Args[1] == engine.Argument, len(os.Args) > 2 && os.Args[1] == "tuf":
 		os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	case os.Getenv(leader) != "":
 		fmt.Println(leads(os.Getenv(leader)))

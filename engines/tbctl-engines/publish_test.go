@@ -1,0 +1,276 @@
+package main
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/tbctl/tbctl/internal/testbin"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+// publisher runs tbctl-engines tuf in a directory of its own.
+type publisher struct{ dir string }
+
+// run runs it; words that begin with @ are files there.
+func (p *publisher) run(words ...string) (code int, out, errs string) {
+	args := []string{"tuf"}
+	for _, word := range words {
+		if name, is := strings.CutPrefix(word, "@"); is {
+			word = filepath.Join(p.dir, name)
+		}
+		args = append(args, word)
+	}
+	var said, complained bytes.Buffer
+	code = run(args, os.Stdin, &said, &complained)
+	return code, said.String(), complained.String()
+}
+
+func (p *publisher) must(t *testing.T, words ...string) string {
+	t.Helper()
+	code, out, errs := p.run(words...)
+	if code != 0 {
+		t.Fatalf("tuf %q: exit code %d\n%s%s", words, code, out, errs)
+	}
+	return out
+}
+
+func (p *publisher) write(t *testing.T, name string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(p.dir, name), data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// shown are the files that clients see, with their bytes.
+func (p *publisher) shown(t *testing.T) map[string]string {
+	t.Helper()
+	all := map[string]string{}
+	for _, pattern := range []string{"repo/metadata/*", "repo/targets/*/*"} {
+		names, err := filepath.Glob(filepath.Join(p.dir, pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range names {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[strings.TrimPrefix(name, p.dir+"/repo/")] = string(text)
+		}
+	}
+	return all
+}
+
+// newRepository is one that wants the signatures of ann and bob, with an empty list of targets that is published.
+func newRepository(t *testing.T) *publisher {
+	t.Helper()
+	p := &publisher{t.TempDir()}
+	for _, name := range []string{"ann", "bob", "online"} {
+		p.must(t, "key", "@"+name)
+	}
+	out := p.must(t, "init", "@repo", "--root", "@ann", "--root", "@bob.pub", "--targets", "@ann", "--targets", "@bob.pub", "--online", "@online.pub", "--threshold", "2")
+	if !strings.Contains(out, "root 1 has 1 of 2 signatures") || len(p.shown(t)) != 0 {
+		t.Fatalf("%s%v", out, p.shown(t))
+	}
+	if out := p.must(t, "sign", "@repo", "--key", "@bob"); !strings.Contains(out, "published root 1") || !strings.Contains(out, "the online key publishes it") {
+		t.Fatalf("%s", out)
+	}
+	p.must(t, "sign", "@repo", "--key", "@online")
+	return p
+}
+
+// TestPublish holds that an organisation's own release gets to the target of a host: made, signed by two people and the online key,
+// imported by tbctl by what they signed, and installed.
+func TestPublish(t *testing.T) {
+	t.Parallel()
+	p, c := newRepository(t), newController(t)
+	binary := hostBinary(t)
+	p.write(t, "asset.zip", testbin.Zip(t, "tigerbeetle", binary, testbin.ZipOptions{}))
+	other := multiversion.PlatformAArch64Linux
+	if hostPlatform(t) == other {
+		other = multiversion.PlatformX86_64Linux
+	}
+	p.write(t, "other", testbin.Build(t, testbin.Spec{Platform: other, Current: multiversion.NewRelease(0, 17, 8), Past: []testbin.Past{{Release: multiversion.NewRelease(0, 17, 7)}}}))
+	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(p.dir, "repo"))))
+	t.Cleanup(server.Close)
+	from := []string{"store", "import", "0.17.8", "--from", "tuf+" + server.URL, "--plain-http", "--root", filepath.Join(p.dir, "repo", "metadata", "1.root.json"), "--require", "signature"}
+	if code, _, errs := c.run(t, from...); code != 1 || !strings.Contains(errs, "no such target") {
+		t.Errorf("before it is added: exit code %d, %s", code, errs)
+	}
+
+	before := p.shown(t)["metadata/timestamp.json"]
+	out := p.must(t, "add", "@repo", "0.17.8", "@asset.zip", "@other", "--key", "@ann")
+	if !strings.Contains(out, "targets 2 has 1 of 2 signatures") || p.shown(t)["metadata/timestamp.json"] != before {
+		t.Errorf("published with one signature of two: %s", out)
+	}
+	p.must(t, "sign", "@repo", "--key", "@bob", "--key", "@online")
+	c.must(t, from...)
+	installed := filepath.Join(c.dir, "tigerbeetle")
+	c.must(t, "install", "store:0.17.8", installed, "--require", "signature")
+	if got, err := os.ReadFile(installed); err != nil || !bytes.Equal(got, binary) {
+		t.Errorf("%d bytes, %v", len(got), err)
+	}
+
+	// Renewed by all, and a timestamp by the online key.
+	p.must(t, "sign", "@repo", "--key", "@ann", "--renew")
+	if out := p.must(t, "sign", "@repo", "--key", "@bob", "--key", "@online"); !strings.Contains(out, "published root 2") || !strings.Contains(out, "published targets 3") {
+		t.Errorf("%s", out)
+	}
+	if out := p.must(t, "sign", "@repo", "--key", "@online"); !strings.Contains(out, "timestamp 4") {
+		t.Errorf("%s", out)
+	}
+	c.must(t, from...)
+
+	// Others' programs read it.
+	python, err := exec.LookPath("python3")
+	if err == nil {
+		err = exec.CommandContext(t.Context(), python, "-c", "import tuf.ngclient").Run()
+	}
+	if err != nil {
+		t.Skipf("skipped: the rest needs python-tuf, Debian's python3-tuf: %v", err)
+	}
+	dir := t.TempDir()
+	program := `import sys
+from tuf.ngclient import Updater
+url, root, dir, name = sys.argv[1:]
+u = Updater(dir, url + "/metadata/", dir, url + "/targets/", bootstrap=open(root, "rb").read()) if "bootstrap" in Updater.__init__.__code__.co_varnames else None
+if u is None:
+    import shutil
+    shutil.copy(root, dir + "/root.json")
+    u = Updater(dir, url + "/metadata/", dir, url + "/targets/")
+u.refresh()
+print(u.download_target(u.get_targetinfo(name), dir + "/target"))
+`
+	command := exec.CommandContext(t.Context(), python, "-c", program, server.URL, filepath.Join(p.dir, "repo", "metadata", "1.root.json"), dir, "0.17.8/tigerbeetle-"+string(hostPlatform(t))+".zip")
+	if output, err := command.CombinedOutput(); err != nil {
+		t.Errorf("python-tuf: %v\n%s", err, output)
+	}
+	want, err := os.ReadFile(filepath.Join(p.dir, "asset.zip"))
+	if got, readErr := os.ReadFile(filepath.Join(dir, "target")); err != nil || readErr != nil || !bytes.Equal(got, want) {
+		t.Errorf("python-tuf: %d bytes, %v", len(got), readErr)
+	}
+}
+
+// TestPublishRefuses holds what is refused, and that clients see nothing of it.
+func TestPublishRefuses(t *testing.T) {
+	t.Parallel()
+	p := newRepository(t)
+	binary := hostBinary(t)
+	damaged := bytes.Clone(binary)
+	damaged[len(damaged)/2] ^= 1
+	p.write(t, "binary", binary)
+	p.write(t, "damaged", damaged)
+	p.write(t, "nothing", []byte("a text"))
+	p.must(t, "key", "@stranger")
+	p.must(t, "key", "@open")
+	if err := os.Chmod(filepath.Join(p.dir, "open"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"ann", "online"} {
+		info, err := os.Stat(filepath.Join(p.dir, name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info.Mode(), err)
+		}
+	}
+	before := p.shown(t)
+	for _, test := range []struct {
+		words string
+		code  int
+		text  string
+	}{
+		{"", 2, "hint"}, {"other", 2, "hint"}, {"sign @repo", 2, "hint"}, {"add @repo 0.17.8", 2, "hint"}, {"add @repo latest @binary", 2, "number"}, {"sign @repo --other", 2, "hint"},
+		{"key @ann", 1, "exists"},
+		{"init @repo --root @ann --targets @ann --online @online", 4, "already"},
+		{"init @new --root @ann --targets @ann --online @online --threshold 2", 2, "fewer keys"},
+		{"init @new --root @ann --root @ann --targets @ann --targets @bob --online @online --threshold 2", 2, "fewer keys"},
+		{"init @new --root @ann --targets @ann", 2, "fewer keys"},
+		{"init @new --root @nothing --targets @ann --online @online", 2, "not an Ed25519 key"},
+		{"add @new 0.17.8 @binary", 1, "no repository"},
+		{"sign @new --key @ann", 1, "no repository"},
+		{"sign @repo --key @open", 4, "others may read"},
+		{"sign @repo --key @stranger", 4, "nothing to sign"},
+		{"sign @repo --key @ann", 4, "nothing to sign"},
+		{"sign @repo --key @ann.pub", 4, "nothing to sign"},
+		{"add @repo 0.17.8 @damaged --key @ann", 3, "damaged"},
+		{"add @repo 0.17.8 @nothing --key @ann", 3, "nothing"},
+		{"add @repo 0.17.9 @binary --key @ann", 3, "0.17.8"},
+		{"add @repo 0.17.8 @binary @binary --key @ann", 2, "same platform"},
+	} {
+		code, out, errs := p.run(strings.Fields(test.words)...)
+		if code != test.code || !strings.Contains(errs, test.text) {
+			t.Errorf("%s: exit code %d\n%s%s", test.words, code, out, errs)
+		}
+	}
+	after := p.shown(t)
+	for name := range after {
+		if strings.HasPrefix(name, "targets/") { // no metadata names it
+			delete(after, name)
+		}
+	}
+	if len(after) != len(before) {
+		t.Errorf("before %d files, then %d", len(before), len(after))
+	}
+	for name, text := range before {
+		if after[name] != text {
+			t.Errorf("%s has changed", name)
+		}
+	}
+	p.must(t, "add", "@repo", "0.17.8", "@binary", "--key", "@ann", "--key", "@bob", "--key", "@online")
+	p.write(t, "again", testbin.Build(t, testbin.Spec{Platform: hostPlatform(t), Current: multiversion.NewRelease(0, 17, 8), Seed: 7, Past: []testbin.Past{{Release: multiversion.NewRelease(0, 17, 7)}}}))
+	if code, _, errs := p.run("add", "@repo", "0.17.8", "@again", "--key", "@ann"); code != 4 || !strings.Contains(errs, "other bytes") {
+		t.Errorf("other bytes: exit code %d, %s", code, errs)
+	}
+}
+
+// TestGuide runs what the guide says for an organisation that is its own publisher.
+func TestGuide(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../docs/guide.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, chapter, found := strings.Cut(string(text), "\n## Releases signed by your own people\n")
+	chapter, _, _ = strings.Cut(chapter, "\n## ")
+	var fences []string
+	for rest := chapter; ; {
+		_, after, has := strings.Cut(rest, "```sh\n")
+		if !has {
+			break
+		}
+		fence, next, _ := strings.Cut(after, "```")
+		fences, rest = append(fences, fence), next
+	}
+	if !found || len(fences) != 2 {
+		t.Fatalf("the chapter has %d fences", len(fences))
+	}
+	c := newController(t)
+	for _, platform := range []multiversion.Platform{multiversion.PlatformX86_64Linux, multiversion.PlatformAArch64Linux} {
+		binary := testbin.Build(t, testbin.Spec{Platform: platform, Current: multiversion.NewRelease(0, 17, 8), Past: []testbin.Past{{Release: multiversion.NewRelease(0, 17, 7)}}})
+		if err := os.WriteFile(filepath.Join(c.dir, "tigerbeetle-"+string(platform)+".zip"), testbin.Zip(t, "tigerbeetle", binary, testbin.ZipOptions{}), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(c.dir, "tuf"))))
+	t.Cleanup(server.Close)
+	shell := func(script string) {
+		command := exec.CommandContext(t.Context(), "sh", "-ec", script)
+		command.Dir = c.dir
+		command.Env = append(os.Environ(), "PATH="+filepath.Dir(c.tbctl)+":"+os.Getenv("PATH"), "HOME="+c.dir, "TBCTL_STORE=",
+			"TBCTL_STATE_DIR="+filepath.Join(c.dir, "state"), "TBCTL_CACHE_DIR="+filepath.Join(c.dir, "cache"), "TBCTL_TARGET="+filepath.Join(c.dir, "tigerbeetle"))
+		if output, err := command.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s%s", err, script, output)
+		}
+	}
+	shell(fences[0])
+	shell("cp tuf/metadata/1.root.json root.json")
+	shell(strings.ReplaceAll(fences[1], "tuf+https://releases.internal/tigerbeetle", "tuf+"+server.URL+" --plain-http"))
+	if _, err := os.Stat(filepath.Join(c.dir, "tigerbeetle")); err != nil {
+		t.Error(err)
+	}
+}
