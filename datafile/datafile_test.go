@@ -455,3 +455,15 @@ func FuzzRead(f *testing.F) {
 		datafile.ReadOnce(bytes.NewReader(raw))
 	})
 }
+
+// That no copy is valid is said of one of them.
+func TestNoCopySaidOnce(t *testing.T) {
+	t.Parallel()
+	err := &datafile.QuorumError{Reason: datafile.ErrNoCopy}
+	for index := range err.Copies {
+		err.Copies[index].Problem = "it is torn"
+	}
+	if got, want := err.Error(), "no valid copy of a superblock: the first of 4: it is torn"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -27,8 +27,11 @@ type QuorumError struct {
 	Copies [CopiesCount]CopyState
 }
 
-// Error says the reason and the state of each copy.
+// Error says the reason, and the state of each copy where they differ in more than their checksums.
 func (e *QuorumError) Error() string {
+	if e.Reason == ErrNoCopy { //nolint:errorlint // a reason is one of those
+		return fmt.Sprintf("%v: the first of %d: %s", e.Reason, len(e.Copies), e.Copies[0].Problem)
+	}
 	text := e.Reason.Error() + ":"
 	for index, state := range e.Copies {
 		if index > 0 {

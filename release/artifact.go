@@ -90,6 +90,7 @@ type OtherError struct {
 	Platform bool   // it is of another platform, otherwise another release
 	Is       string // what came
 	Asked    string
+	File     bool // it was named itself, and no release
 }
 
 func (e *OtherError) Error() string {
@@ -108,10 +109,10 @@ func (a Artifact) Compare(platform multiversion.Platform, current multiversion.R
 	switch {
 	case err != nil:
 		return err
-	case a.Tag != "" && platform != a.Platform:
-		return &OtherError{a.Location, true, string(platform), string(a.Platform)}
+	case (a.Tag != "" || a.options.ExactPlatform) && platform != a.Platform:
+		return &OtherError{a.Location, true, string(platform), string(a.Platform), a.Tag == ""}
 	case len(want) > 0 && !slices.Contains(want, current):
-		return &OtherError{a.Location, false, current.String(), want[0].String()}
+		return &OtherError{a.Location, false, current.String(), want[0].String(), a.Tag == ""}
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func checkRedirect(req *http.Request, via []*http.Request) error {
 	case len(via) > redirectsMax:
 		return fmt.Errorf("%w: more than %d in a row", ErrRedirect, redirectsMax)
 	case req.URL.Scheme != "http" && req.URL.Scheme != "https":
-		return fmt.Errorf("%w: to the scheme %s", ErrRedirect, schemeOf(req.URL))
+		return fmt.Errorf("%w: to %s, neither http nor https", ErrRedirect, schemeOf(req.URL))
 	case last.URL.Scheme == "https" && req.URL.Scheme != "https":
 		return fmt.Errorf("%w: from https to plain http on %s", ErrRedirect, req.URL.Host)
 	}

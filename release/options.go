@@ -35,6 +35,9 @@ type Options struct {
 	Platform multiversion.Platform // empty: the host's
 	Debug    bool                  // the debug build
 
+	// ExactPlatform says that Platform is also what a file must be for that is named by its path or URL, or is sent.
+	ExactPlatform bool
+
 	BaseURL string // of the GitHub project, empty: upstream's
 	APIURL  string // of the project in GitHub's API, empty: upstream's
 	// Token authenticates against the API, and is sent nowhere else. Blanks around it are left out. One that

@@ -64,12 +64,12 @@ func looksLikeURL(text string) bool {
 	return strings.Contains(text, "://") || found && (scheme == "http" || scheme == "https" || scheme == "file")
 }
 
-// schemeOf names a URL's scheme for an error. What stands before a colon may also be a user's name.
+// schemeOf names a URL's scheme, for an error that says what it should be. What stands before a colon may also be a user's name.
 func schemeOf(u *url.URL) string {
 	if u.Scheme == "" || u.Opaque != "" || u.Host == "" || u.User != nil {
-		return "another one"
+		return "another scheme"
 	}
-	return fmt.Sprintf("%.20q", u.Scheme)
+	return fmt.Sprintf("the scheme %.20q", u.Scheme)
 }
 
 // A discreetTransport replaces the errors in which net/http repeats what a server sent: a location may

@@ -123,7 +123,7 @@ func (f fileSource) Open(ctx context.Context, _ hash.Hash) (Stream, error) {
 	case info.IsDir():
 		err = fmt.Errorf("%w: %s is a directory", ErrNotFound, string(f))
 	case !info.Mode().IsRegular():
-		return &localStream{ctx: ctx, src: vfs.Interruptible(ctx, opened), total: -1, close: opened.Close}, nil
+		return &localStream{ctx: ctx, src: &namedPipe{Reader: vfs.Interruptible(ctx, opened), path: string(f)}, total: -1, close: opened.Close}, nil
 	case info.Size() > AssetSizeMax:
 		err = fmt.Errorf("%s: %w: %d bytes, at most %d are read", string(f), ErrTooLarge, info.Size(), int64(AssetSizeMax))
 	}
@@ -133,6 +133,25 @@ func (f fileSource) Open(ctx context.Context, _ hash.Hash) (Stream, error) {
 	}
 	return &localStream{ctx: ctx, src: opened, total: info.Size(), close: opened.Close}, nil
 }
+
+// A namedPipe is a stream with a name. One into which nothing writes ends at once, and is no empty artifact.
+type namedPipe struct {
+	io.Reader
+	path string
+	came bool
+}
+
+// Read reads what was written.
+func (p *namedPipe) Read(data []byte) (int, error) {
+	count, err := p.Reader.Read(data)
+	if p.came = p.came || count > 0; errors.Is(err, io.EOF) && !p.came {
+		return 0, fmt.Errorf("%s: %w", p.path, ErrUnwritten)
+	}
+	return count, err
+}
+
+// ErrUnwritten says that a pipe was named, and nothing writes into it.
+var ErrUnwritten = errors.New("it is a pipe, and nothing writes into it")
 
 // Beside reads a file of the same directory. A symbolic link that leads to nothing is there, and cannot be read.
 func (f fileSource) Beside(_ context.Context, name string, sizeMax int64) ([]byte, error) {

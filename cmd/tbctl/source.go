@@ -74,6 +74,7 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 	}
 	options := s.Place.options(a)
 	options.SHA256, options.PublicKey, options.AskGitHub, options.Require, options.Keep = s.SHA256, key, s.GitHub, s.Require, s.keep
+	options.ExactPlatform = a.onCommandLine["platform"]
 	options.Held = s.held(a)
 	return options, nil
 }
@@ -143,7 +144,8 @@ func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error)
 	return artifact, nil
 }
 
-// checkFile refuses what chooses an asset of a release where a file is named. Other commands than install compare the file's platform.
+// checkFile refuses what chooses an asset of a release where a file is named. Other commands than install, which compares it with the
+// host's, take the platform as what the file must be for.
 func (a *app) checkFile(artifact release.Artifact) error {
 	if !slices.Contains([]release.SourceKind{release.SourceFile, release.SourceURL, release.SourceStdin}, artifact.Source) {
 		return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 
@@ -34,6 +35,18 @@ Examples:
 ` + exitHelp()
 }
 
+// checkListen refuses what is no address with a port, before the system says so in its words.
+func checkListen(ctx context.Context, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return fmt.Errorf("%q is no address with a port", address)
+	}
+	if _, err := net.DefaultResolver.LookupPort(ctx, "tcp", port); err != nil {
+		return fmt.Errorf("the port of %q is neither a number up to 65535 nor the name of a service", address)
+	}
+	return nil
+}
+
 // storeServed is the result of the command.
 type storeServed struct {
 	Store    string         `json:"store"`   // its directory
@@ -43,6 +56,9 @@ type storeServed struct {
 
 // Run serves until it is ended.
 func (c *storeServeCmd) Run(a *app) error {
+	if err := checkListen(a.ctx, c.Listen); err != nil {
+		return usage("an address of this host and a port: --listen 10.1.0.3:3443; a free port: --listen 127.0.0.1:0", "--listen: %w", err)
+	}
 	token := ""
 	if c.TokenFile != "" {
 		var err error

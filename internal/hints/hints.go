@@ -115,6 +115,9 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *release.ArtifactError:
 		return ofArtifact(e)
 	case *release.OtherError:
+		if e.Platform && e.File {
+			return "leave out --platform to take the file as it is, or name the one for " + e.Asked, nil
+		}
 		if e.Platform {
 			return "the source serves another platform under this name", nil
 		}
@@ -289,6 +292,7 @@ var namedHints = []struct {
 	{err: engine.ErrTUFTarget, hint: "a target is named RELEASE/tigerbeetle-PLATFORM or RELEASE/tigerbeetle-PLATFORM.zip; the publisher adds one: tbctl-engines tuf add"},
 	{err: engine.ErrTUFMissing, hint: "check the address: below it are metadata/timestamp.json and targets; and whether the copy on the server is whole"},
 	{err: engine.ErrTUFAway, hint: "check the address, the network and a proxy; what is in the store is installed without it: tbctl store list"},
+	{err: release.ErrUnwritten, ask: ofUnwritten},
 	{err: release.ErrEndedEarly, hint: "was the connection lost, or did the command before the pipe fail? send it again"},
 	{err: release.ErrRedirect, hint: hintRedirect},
 	{err: release.ErrIdle, hint: hintWay},
@@ -301,7 +305,7 @@ var namedHints = []struct {
 	{err: fs.ErrPermission, hint: "run it as root or as the owner of the file"},
 	{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
 	{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
-	{err: syscall.ENOTDIR, hint: "what the name has before its last / is a file, not a directory: check the name, which has no / at its end"},
+	{err: syscall.ENOTDIR, hint: "a file is where the name goes on after a /, as if it were a directory: check the name, which has no / at its end"},
 	{err: fsatomic.ErrLongName, hint: "give it a shorter name"},
 	{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
 	{err: syscall.ELOOP, hint: "mend the symbolic links"},
@@ -319,6 +323,11 @@ func (k *Known) otherwise(err error) string {
 		return "check the name: ls -ld " + shell.File(filepath.Dir(path.Path))
 	}
 	return strings.Join(strings.Fields("tbctl "+k.Command+" --help"), " ")
+}
+
+// ofUnwritten is about a pipe into which nothing writes. A shell that opens it waits for a writer.
+func ofUnwritten(k *Known, _ error) string {
+	return "begin to write into it first, or wait for a writer: tbctl " + k.Command + " - < {file}"
 }
 
 // ofSync is about a failed fsync.
