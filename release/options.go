@@ -156,10 +156,8 @@ func (o *Options) check() (err error) {
 		}
 		o.Require = RequireSignature
 	}
-	switch o.Require {
-	case RequireNothing, RequireDigest, RequireSignature:
-	default:
-		return fmt.Errorf("%w: %q is neither %q nor %q", ErrOption, o.Require, RequireDigest, RequireSignature)
+	if err := o.Require.Check(); err != nil {
+		return fmt.Errorf("%w: %w", ErrOption, err)
 	}
 	o.Retry = o.Retry.withDefaults()
 	return nil

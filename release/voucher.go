@@ -108,6 +108,14 @@ const (
 	RequireSignature Require = "signature"
 )
 
+// Check refuses what is no requirement.
+func (r Require) Check() error {
+	if r == RequireNothing || r == RequireDigest || r == RequireSignature {
+		return nil
+	}
+	return fmt.Errorf("%q is neither %s nor %s", string(r), RequireDigest, RequireSignature)
+}
+
 // satisfiedBy reports whether a claim is strong enough, if it holds.
 func (r Require) satisfiedBy(strength Require) bool {
 	return r == RequireNothing || r == strength || r == RequireDigest && strength == RequireSignature

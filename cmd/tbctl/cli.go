@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/interrupt"
+	"github.com/tbctl/tbctl/internal/settings"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 )
@@ -67,31 +68,31 @@ var errHelpShown = errors.New("help shown")
 
 // newParser makes the parser of the whole grammar. Help goes to out, and nothing
 // here ends the process.
-func newParser(grammar *cli, settings *config.Config, out io.Writer, width int) (*kong.Kong, error) {
-	return kong.New(grammar, parserOptions(settings, out, width)...)
+func newParser(grammar *cli, from *config.Config, out io.Writer, width int) (*kong.Kong, error) {
+	return kong.New(grammar, parserOptions(from, out, width)...)
 }
 
 // newCommandParser makes a parser for a line that begins with this word. When that is a
 // command, the parser knows no other: what takes time is to make the model, and most
 // of it is of commands that are not asked for.
-func newCommandParser(word string, settings *config.Config, out io.Writer, width int) (*kong.Kong, *globals, error) {
+func newCommandParser(word string, from *config.Config, out io.Writer, width int) (*kong.Kong, *globals, error) {
 	field, found := reflect.TypeFor[cli]().FieldByNameFunc(func(name string) bool { return strings.ToLower(name) == word })
 	if _, command := field.Tag.Lookup("cmd"); !found || !command {
 		var grammar cli
-		parser, err := newParser(&grammar, settings, out, width)
+		parser, err := newParser(&grammar, from, out, width)
 		return parser, &grammar.Globals, err
 	}
 	var grammar struct {
 		Globals globals `embed:""`
 	}
 	command := reflect.New(field.Type).Interface()
-	options := append(parserOptions(settings, out, width),
+	options := append(parserOptions(from, out, width),
 		kong.DynamicCommand(word, field.Tag.Get("help"), field.Tag.Get("group"), command, string(field.Tag)))
 	parser, err := kong.New(&grammar, options...)
 	return parser, &grammar.Globals, err
 }
 
-func parserOptions(settings *config.Config, out io.Writer, width int) []kong.Option {
+func parserOptions(from *config.Config, out io.Writer, width int) []kong.Option {
 	return append(cmdline.Mappers(),
 		kong.Name("tbctl"),
 		kong.Description(description),
@@ -100,7 +101,7 @@ func parserOptions(settings *config.Config, out io.Writer, width int) []kong.Opt
 		kong.Exit(func(int) { panic(errHelpShown) }),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
 		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault, "store": "/var/lib/tbctl/store for root"},
-		kong.Resolvers(cmdline.Configured(settings)),
+		kong.Resolvers(cmdline.Configured(from)),
 	)
 }
 
@@ -122,7 +123,7 @@ func (a *app) dispatch(args []string) (err error) {
 	if err := config.DropEmpty(); err != nil {
 		return err
 	}
-	loaded, configErr := loadConfig(a.getenv)
+	loaded, configErr := settings.Load(a.getenv)
 	a.config = loaded
 	parser, given, err := newCommandParser(args[0], a.config, a.out, a.out.Width())
 	if err != nil {
@@ -165,7 +166,7 @@ func (a *app) dispatch(args []string) (err error) {
 	}
 	a.command = strings.TrimPrefix(parsed.Selected().FullPath(), "tbctl ")
 	if a.command != "version" { // help and the version are there for who mends the settings
-		if err := checkEnvironment(a.getenv); err != nil {
+		if err := settings.CheckEnvironment(a.getenv); err != nil {
 			return err
 		}
 		if configErr != nil {

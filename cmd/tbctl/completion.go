@@ -3,10 +3,14 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/completions"
+	"github.com/tbctl/tbctl/internal/candidates"
+	"github.com/tbctl/tbctl/internal/settings"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/release"
 )
 
 type completionCmd struct {
@@ -61,7 +65,7 @@ const completionPatience = time.Second
 // TAB and says nothing of what is wrong, such as with the configuration: the
 // command itself will.
 func (a *app) complete(args []string) error {
-	a.config, _ = loadConfig(a.getenv)
+	a.config, _ = settings.Load(a.getenv)
 	parser, err := newParser(&cli{}, a.config, io.Discard, 0)
 	if err != nil {
 		return fmt.Errorf("grammar: %w", err)
@@ -78,4 +82,33 @@ func (a *app) complete(args []string) error {
 	case <-time.After(completionPatience):
 		return nil
 	}
+}
+
+// values knows what may stand for a value on this host, by what the words before the cursor, the environment and the configuration name.
+func (a *app) values(request completions.Request) (completions.Answer, bool) {
+	a.global.StateDir = a.said(request, "state-dir", "TBCTL_STATE_DIR")
+	store, err := a.depot(a.said(request, "store", "TBCTL_STORE"))
+	if err != nil {
+		store = nil
+	}
+	here := candidates.Host{
+		Store: store, Target: a.target(a.said(request, "target", "TBCTL_TARGET")), Journal: a.journal(),
+		List: release.Options{
+			Mirror: a.said(request, "mirror", "TBCTL_MIRROR"), CacheDir: a.settings().CacheDir(a.said(request, "cache-dir", "TBCTL_CACHE_DIR")),
+			APIURL: strings.TrimRight(a.getenv("TBCTL_API_URL"), "/"),
+		},
+	}
+	return here.Answer(a.ctx, request)
+}
+
+// said is what the words before the cursor, the environment or the configuration
+// say for a flag.
+func (a *app) said(request completions.Request, name, variable string) string {
+	if given := request.Given(name); len(given) > 0 {
+		return given[len(given)-1]
+	}
+	if value := a.getenv(variable); value != "" {
+		return value
+	}
+	return a.config.Text(name)
 }

@@ -32,7 +32,7 @@ func (c *hostCmd) Run(a *app) error {
 		return err
 	}
 	host := &remote.Host{
-		Installer: a.installer(), Targets: a.targets(), Version: readVersion().Version, Store: store,
+		Installer: a.installer(), Targets: a.settings().Targets(), Version: readVersion().Version, Store: store,
 		Require: a.config.Text("require"), PublicKey: ownKey(a.config.Text("public-key")), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
 	}
 	defer host.Close()

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"os"
 	"os/user"
 	"strconv"
@@ -11,11 +10,6 @@ import (
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/vfs"
 )
-
-// target is the argument, the configuration's, or the default.
-func (a *app) target(argument string) string {
-	return cmp.Or(argument, a.config.Text("target"), install.TargetDefault)
-}
 
 // installer is the library's installer with this process's particulars.
 func (a *app) installer() *install.Installer {

@@ -24,6 +24,7 @@ import (
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/manual"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
@@ -33,24 +34,22 @@ import (
 
 // schemaTypes are the commands with the types of their results.
 var schemaTypes = map[string][]reflect.Type{
-	"install":    {reflect.TypeFor[install.Outcome]()},
-	"rollback":   {reflect.TypeFor[install.Outcome]()},
-	"inspect":    {reflect.TypeFor[report.Inspected]()},
-	"verify":     {reflect.TypeFor[report.Verified]()},
-	"status":     {reflect.TypeFor[report.Status]()},
-	"watch":      {reflect.TypeFor[watch.Outcome]()},
-	"history":    {reflect.TypeFor[report.History]()},
-	"config":     {reflect.TypeFor[configResult]()},
-	"releases":   {reflect.TypeFor[report.Releases]()},
-	"download":   {reflect.TypeFor[downloaded]()},
-	"pack":       {reflect.TypeFor[packed]()},
-	"extract":    {reflect.TypeFor[extractResult]()},
-	"demo":       {reflect.TypeFor[demoResult]()},
-	"version":    {reflect.TypeFor[versionInfo]()},
-	"completion": {reflect.TypeFor[completionScript]()},
-	"man": {reflect.TypeFor[manualPage](), reflect.TypeFor[struct {
-		Pages []manualPage `json:"pages"`
-	}]()},
+	"install":       {reflect.TypeFor[install.Outcome]()},
+	"rollback":      {reflect.TypeFor[install.Outcome]()},
+	"inspect":       {reflect.TypeFor[report.Inspected]()},
+	"verify":        {reflect.TypeFor[report.Verified]()},
+	"status":        {reflect.TypeFor[report.Status]()},
+	"watch":         {reflect.TypeFor[watch.Outcome]()},
+	"history":       {reflect.TypeFor[report.History]()},
+	"config":        {reflect.TypeFor[report.Config]()},
+	"releases":      {reflect.TypeFor[report.Releases]()},
+	"download":      {reflect.TypeFor[downloaded]()},
+	"pack":          {reflect.TypeFor[packed]()},
+	"extract":       {reflect.TypeFor[extractResult]()},
+	"demo":          {reflect.TypeFor[demoResult]()},
+	"version":       {reflect.TypeFor[versionInfo]()},
+	"completion":    {reflect.TypeFor[completionScript]()},
+	"man":           {reflect.TypeFor[manual.Page](), reflect.TypeFor[manual.Written]()},
 	"exec":          {}, // the result is the program's
 	"fleet-status":  {reflect.TypeFor[report.Fleet]()},
 	"store-import":  {reflect.TypeFor[storeImported]()},

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/cmdline"
-	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -48,13 +46,9 @@ type placeFlags struct {
 
 // options are the library's options for these flags.
 func (p *placeFlags) options(a *app) release.Options {
-	cache := p.CacheDir
-	if cache == "" {
-		cache = config.CacheDir(a.getenv)
-	}
 	return release.Options{
 		Platform: p.Platform, Debug: p.Debug, BaseURL: strings.TrimRight(p.GitHubURL, "/"), APIURL: strings.TrimRight(p.APIURL, "/"),
-		Token: a.getenv("GITHUB_TOKEN"), Mirror: p.Mirror, Stdin: a.in, CacheDir: cache, CAFile: p.CAFile, UserAgent: "tbctl/" + readVersion().Version,
+		Token: a.getenv("GITHUB_TOKEN"), Mirror: p.Mirror, Stdin: a.in, CacheDir: a.settings().CacheDir(p.CacheDir), CAFile: p.CAFile, UserAgent: "tbctl/" + readVersion().Version,
 		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: p.Idle},
 	}
 }
@@ -65,10 +59,10 @@ func (s *sourceFlags) options(a *app) (release.Options, error) {
 	if err != nil {
 		return release.Options{}, usage("--public-key takes a file, or the key itself: the line that begins with RW", "%w", err)
 	}
-	if err := checkRequire(s.Require); err != nil {
+	if err := s.Require.Check(); err != nil {
 		where, hint := "--require", "--require digest, or --require signature"
 		if !a.onCommandLine["require"] {
-			where, hint = "require, from "+a.setting("require").Origin, "there it is digest or signature"
+			where, hint = "require, from "+a.settings().Line("require", a.flag("require")).Origin, "there it is digest or signature"
 		}
 		return release.Options{}, usage(hint, "%s: %w", where, err)
 	}
@@ -92,14 +86,6 @@ func (s *sourceFlags) held(a *app) func() *delta.Files {
 		return nil
 	}
 	return func() *delta.Files { return &host.OpenHeld(vfs.OS(), target, store).Files }
-}
-
-func checkRequire(value release.Require) error {
-	switch value {
-	case release.RequireNothing, release.RequireDigest, release.RequireSignature:
-		return nil
-	}
-	return fmt.Errorf("%q is neither digest nor signature", value)
 }
 
 // checkKey refuses to ask for a signature without a key.

@@ -84,7 +84,7 @@ func (c *statusCmd) metrics(a *app) error {
 	if a.global.JSON {
 		return usage("one of them: --json, or --openmetrics", "--json and --openmetrics are two forms of one answer")
 	}
-	targets := a.targets()
+	targets := a.settings().Targets()
 	if c.Target != "" {
 		targets = append([]string{c.Target}, c.More...)
 	}
@@ -93,7 +93,7 @@ func (c *statusCmd) metrics(a *app) error {
 			targets[index] = path
 		}
 	}
-	store, err := filepath.Abs(a.storeDir(""))
+	store, err := filepath.Abs(a.settings().StoreDir(""))
 	if err != nil {
 		return err
 	}

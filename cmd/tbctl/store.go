@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io/fs"
@@ -55,15 +54,11 @@ func (a *app) existing(named string) (*depot.Depot, error) {
 
 // depot is the store that is named, or the configuration's, or the default one.
 func (a *app) depot(named string) (*depot.Depot, error) {
-	dir, err := filepath.Abs(a.storeDir(named))
+	dir, err := filepath.Abs(a.settings().StoreDir(named))
 	if err != nil {
 		return nil, err
 	}
 	return depot.Open(vfs.OS(), dir), nil
-}
-
-func (a *app) storeDir(named string) string {
-	return cmp.Or(named, a.getenv("TBCTL_STORE"), a.config.Text("store"), filepath.Join(a.stateDir(), "store"))
 }
 
 type storeImportCmd struct {

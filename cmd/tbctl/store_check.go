@@ -120,7 +120,7 @@ func (c *storePruneCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	pruning := &prune.Pruning{Depot: store, Installer: a.installer(), Targets: a.targets(), Newest: c.Keep, DryRun: c.DryRun}
+	pruning := &prune.Pruning{Depot: store, Installer: a.installer(), Targets: a.settings().Targets(), Newest: c.Keep, DryRun: c.DryRun}
 	result, err := pruning.Run(a.ctx)
 	if result != nil {
 		a.emit(storePruned{store.Dir(), result}, func(out *term.Stream) { render.StorePruned(out, store.Dir(), result, a.global.Quiet) })
@@ -130,12 +130,4 @@ func (c *storePruneCmd) Run(a *app) error {
 		return failed("run it as root, or find out what is there: tbctl status "+shell.File(unknown.Target), fmt.Errorf("nothing more is removed: %w", err))
 	}
 	return err
-}
-
-// targets are those that this host's configuration names.
-func (a *app) targets() []string {
-	if targets := a.config.List("targets"); targets != nil {
-		return targets
-	}
-	return []string{a.target("")}
 }

@@ -32,8 +32,9 @@ type Entry struct{ Name, Text string }
 
 // Page is one manual page.
 type Page struct {
-	Name string // such as "tbctl-install.1"
-	Roff string
+	Name string `json:"name"`           // such as "tbctl-install.1"
+	Path string `json:"path,omitempty"` // of the file that it was written to
+	Roff string `json:"roff,omitempty"`
 }
 
 // Section is the manual's section of all pages.

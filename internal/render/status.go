@@ -4,6 +4,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -123,4 +124,16 @@ func fileFields(s *report.Status, failed bool, name, path string, file *install.
 		text += ", with " + Releases(file.Releases[:len(file.Releases)-1])
 	}
 	return [][2]string{{name, text}, {"  sha256", file.SHA256}}
+}
+
+// Config shows each setting and where it comes from.
+func Config(out *term.Stream, shown *report.Config) {
+	var rows [][]string
+	for _, line := range shown.Settings {
+		if line.Problem != "" {
+			line.Origin += ", and cannot be used"
+		}
+		rows = append(rows, []string{line.Name, term.Printable(cmp.Or(line.Value, "-")), term.Printable(line.Origin)})
+	}
+	out.Printf("%s", out.Table([]term.Column{{Title: "setting"}, {Title: "value"}, {Title: "from"}}, rows))
 }

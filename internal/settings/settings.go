@@ -1,0 +1,129 @@
+// Package settings knows every setting of tbctl: which there are, what each is for this process, and where that comes from: a flag,
+// the environment, a configuration file, the list of hosts, or the default.
+package settings
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/cmdline"
+	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/internal/shell"
+	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/remote"
+)
+
+// known are what a configuration file may set: the target, and flags by their names.
+func known() []config.Setting {
+	return []config.Setting{
+		{Name: "target", Variable: "TBCTL_TARGET", Path: config.Always},
+		{Name: "targets", List: true, Path: config.Always},
+		{Name: "restart", List: true, CheckList: host.CheckRestart},
+		{Name: "platform", Check: func(value string) error { _, err := release.ParsePlatform(value); return err }},
+		{Name: "mirror", Variable: "TBCTL_MIRROR", Path: func(value string) bool { return !strings.Contains(value, "://") }},
+		{Name: "public-key", Variable: "TBCTL_PUBLIC_KEY", Path: func(value string) bool { return !release.IsPublicKey(value) }},
+		{Name: "require", Check: func(value string) error { return release.Require(value).Check() }},
+		{Name: "github-digest", Bool: true, Check: func(value string) error { _, err := strconv.ParseBool(value); return err }},
+		{Name: "ca-file", Variable: "TBCTL_CA_FILE", Path: config.Always},
+		{Name: "cache-dir", Variable: "TBCTL_CACHE_DIR", Path: config.Always},
+		{Name: "idle-timeout", Check: func(value string) error { _, err := time.ParseDuration(value); return err }},
+		{Name: "store", Variable: "TBCTL_STORE", Path: config.Always},
+		{Name: "depot", Check: remote.CheckDepot},
+		{Name: "state-dir", Variable: "TBCTL_STATE_DIR", Path: config.Always},
+		{Name: "color", Check: func(value string) error {
+			if slices.Contains([]string{string(term.ColorAuto), string(term.ColorAlways), string(term.ColorNever)}, value) {
+				return nil
+			}
+			return fmt.Errorf("%q is none of auto, always, never", value)
+		}},
+	}
+}
+
+// Load reads the configuration files. With an error nothing is set.
+func Load(getenv func(string) string) (*config.Config, error) {
+	loaded, err := config.Load(known(), getenv)
+	var failed *config.Error
+	if !errors.As(err, &failed) {
+		return loaded, err
+	}
+	hint := "mend or remove " + shell.File(failed.Path)
+	var relative *config.RelativePathError
+	switch {
+	case errors.As(err, &relative):
+		hint = "write the path from / in " + shell.File(failed.Path) + ", such as " + relative.Meant(getenv)
+	case errors.Is(err, fs.ErrNotExist):
+		hint = "unset " + config.Variable + ", or name a file that is there"
+	case errors.Is(err, fs.ErrPermission):
+		hint = "is HOME another user's? Set it right, or read no configuration: " + config.Variable + "=" + os.DevNull
+	}
+	return &config.Config{}, hints.Usage(hint, "%w", err)
+}
+
+// CheckEnvironment refuses variables that name a file by a relative path, and those that
+// are not UTF-8.
+func CheckEnvironment(getenv func(string) string) error {
+	for _, name := range config.Variables() {
+		if err := cmdline.CheckUTF8("the environment's "+name, os.Getenv(name)); err != nil {
+			return err
+		}
+	}
+	name, err := config.CheckVariables(known(), getenv)
+	var relative *config.RelativePathError
+	if errors.As(err, &relative) {
+		return hints.Usage("such as "+name+"="+shell.Word(relative.Meant(getenv)), "the environment's %s: %w", name, err)
+	}
+	return err
+}
+
+// Settings are what is set for this process.
+type Settings struct {
+	Config *config.Config
+	Getenv func(string) string
+	State  string // the directory of the history that a flag names; "": none does
+}
+
+// Target is the argument, the configuration's, or the default.
+func (s Settings) Target(argument string) string {
+	return cmp.Or(argument, s.Config.Text("target"), install.TargetDefault)
+}
+
+// Targets are those that this host's configuration names.
+func (s Settings) Targets() []string {
+	if targets := s.Config.List("targets"); targets != nil {
+		return targets
+	}
+	return []string{s.Target("")}
+}
+
+// StateDir is where the history is.
+func (s Settings) StateDir() string {
+	if s.State != "" {
+		return s.State
+	}
+	return config.StateDir(s.Getenv)
+}
+
+// CacheDir is where interrupted downloads are kept: in the directory that is named, or the usual one.
+func (s Settings) CacheDir(named string) string {
+	if named != "" {
+		return named
+	}
+	return config.CacheDir(s.Getenv)
+}
+
+// StoreDir is where the store is that is named, or that is set, or the usual one.
+func (s Settings) StoreDir(named string) string {
+	return cmp.Or(named, s.Getenv("TBCTL_STORE"), s.Config.Text("store"), filepath.Join(s.StateDir(), "store"))
+}
