@@ -80,6 +80,15 @@ type Engine struct {
 	session *remote.Session
 }
 
+// Open finds the program and starts it.
+func Open(ctx context.Context) (*Engine, error) {
+	path, err := Find()
+	if err != nil {
+		return nil, err
+	}
+	return Start(ctx, path)
+}
+
 // Start starts the program at a path, see [Find]. When it cannot be used the error is an [*Error].
 func Start(ctx context.Context, path string) (*Engine, error) {
 	session, err := remote.Start(ctx, Name, []string{path, Argument})

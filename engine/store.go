@@ -5,11 +5,16 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"sync"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/state"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // OpenState opens the state at a place such as etcd://HOST:PORT/PREFIX. The program is the store's from then on: it ends with it.
@@ -20,6 +25,32 @@ func (e *Engine) OpenState(ctx context.Context, where string) (state.Store, erro
 		return nil, err
 	}
 	return &store{engine: e, holds: make(map[*state.Hold]context.CancelFunc)}, nil
+}
+
+// StateFiles is the place of the state of the controllers of this machine alone.
+const StateFiles = "files"
+
+// ErrPlace says that a state is neither files nor in etcd.
+var ErrPlace = fault.New(fault.Usage, "neither files nor in etcd")
+
+// OpenShared opens the state of the controllers: [StateFiles], in the directory, or etcd://…, by way of the program. Otherwise the
+// error is [ErrPlace].
+func OpenShared(ctx context.Context, where, dir string) (state.Store, error) {
+	switch {
+	case where == StateFiles:
+		dir, err := filepath.Abs(dir)
+		if err != nil {
+			return nil, err
+		}
+		return state.OpenFiles(vfs.OS(), dir), nil
+	case strings.HasPrefix(where, "etcd://"):
+		started, err := Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return started.OpenState(ctx, where)
+	}
+	return nil, fmt.Errorf("the state of the controllers is to be %q, which is %w", where, ErrPlace)
 }
 
 // store is a state that the program keeps.

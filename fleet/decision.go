@@ -20,6 +20,15 @@ const (
 	GoalStop    Goal = "stop"    // no run of the plan can change anything
 )
 
+// Swaps says that a run with the goal may change which file is at a target. One that stages changes no target, and one that stops takes
+// the hosts from those who do.
+func (g Goal) Swaps() bool {
+	return g == GoalArm || g == GoalProve || g == GoalPromote || g == GoalAbort
+}
+
+// Final says that there is no way back from the goal.
+func (g Goal) Final() bool { return g == GoalPromote }
+
 // Input is what is to be decided from: the plan, what is to be reached, and what was seen. Nothing else is.
 type Input struct {
 	Plan     *Plan

@@ -70,6 +70,15 @@ func Find(named string, getenv func(string) string) (name string, text []byte, e
 	return "", nil, nil
 }
 
+// Load finds a list, as [Find] does, and parses it. Where none is there it is nil.
+func Load(named string, getenv func(string) string) (name string, list *fleet.Inventory, err error) {
+	name, text, err := Find(named, getenv)
+	if err == nil && text != nil {
+		list, err = Parse(name, text)
+	}
+	return name, list, err
+}
+
 // Choose is the list of the named clusters of a list, and of the named hosts, of which holds what the list says of them. Errors
 // are those of [OfHosts].
 func Choose(list *fleet.Inventory, names []string) (*fleet.Inventory, error) {

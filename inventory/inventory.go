@@ -17,6 +17,7 @@ import (
 	"github.com/pelletier/go-toml/v2"
 	"github.com/pelletier/go-toml/v2/unstable"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 )
 
@@ -59,6 +60,9 @@ func (e *Error) Error() string {
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
+
+// Class is [fault.Usage].
+func (e *Error) Class() fault.Class { return fault.Usage }
 
 // Errors are the mistakes of an inventory, by their lines: at most [MistakesMax] of them. Each is an [*Error].
 type Errors []error

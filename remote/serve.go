@@ -9,13 +9,15 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/tbctl/tbctl/fault"
 )
 
 // preface is what an HTTP/2 client says first, RFC 9113 section 3.4.
 const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 // ErrNoSession says that what came on standard input is not a session.
-var ErrNoSession = errors.New("this command is started by another tbctl, which speaks HTTP/2 on its standard input and output")
+var ErrNoSession = fault.New(fault.Usage, "this command is started by another tbctl, which speaks HTTP/2 on its standard input and output")
 
 // Serve answers the requests of one session and returns when it has ended: the other end is gone
 // or silent, or ctx is done. What a handler has begun is finished first; it sees by its request's

@@ -105,6 +105,28 @@ func (h *FleetHost) Answered(shown *Host) {
 	h.Problem = &FleetProblem{Kind: fault.Usage, Message: message, Hint: "name the target in /etc/tbctl/config.toml there: targets = [\"/opt/tigerbeetle/tigerbeetle\"]"}
 }
 
+// UnseenError says how much of a report could not be seen.
+type UnseenError struct {
+	Asked bool // every host could be asked
+
+	text string
+}
+
+func (e *UnseenError) Error() string { return e.text }
+
+// Err is an [*UnseenError] where a host could not be asked, or its target not be looked at.
+func (f *Fleet) Err() error {
+	asked, seen := f.Seen()
+	all := len(f.Hosts)
+	switch {
+	case asked < all:
+		return &UnseenError{false, fmt.Sprintf("%d of %d hosts could not be asked", all-asked, all)}
+	case seen < all:
+		return &UnseenError{true, fmt.Sprintf("the targets of %d of %d hosts could not be looked at", all-seen, all)}
+	}
+	return nil
+}
+
 // Seen counts the hosts that could be asked, and of them those whose targets could be looked at.
 func (f *Fleet) Seen() (asked, seen int) {
 	for _, host := range f.Hosts {

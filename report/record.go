@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
@@ -25,6 +26,20 @@ type FleetReport struct {
 
 	// Unseen is what was not checked, or cannot be seen, each in a sentence.
 	Unseen []string `json:"unseen"`
+}
+
+// Err is an [*UnseenError] where a target could not be looked at, though the report says so.
+func (r *FleetReport) Err() error {
+	count := 0
+	for index := range r.Hosts {
+		if r.Hosts[index].Problem != nil {
+			count++
+		}
+	}
+	if count == 0 {
+		return nil
+	}
+	return &UnseenError{true, fmt.Sprintf("%d of %d targets could not be looked at as a whole", count, len(r.Hosts))}
 }
 
 // ReportedHost is one target of a plan: what it shows now, what was checked there now, and what was done.

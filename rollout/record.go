@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -114,10 +113,8 @@ func recordHost(ctx context.Context, h *report.ReportedHost, options RecordOptio
 		shown, err = session.Report(ctx)
 	}
 	if err != nil {
-		h.Problem = &report.FleetProblem{Kind: fault.Of(err), Message: strings.TrimPrefix(err.Error(), "host "+h.Name+": ")}
-		if failed, ok := errors.AsType[*remote.SessionError](err); ok {
-			h.Problem.Reason = string(failed.Reason)
-		}
+		h.Problem = problemOf(err)
+		h.Problem.Message = strings.TrimPrefix(h.Problem.Message, "host "+h.Name+": ")
 		return
 	}
 	h.Machine, h.Tbctl, h.Time = shown.Machine, shown.Tbctl, shown.Time

@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/state"
 )
 
 const (
@@ -45,6 +46,11 @@ type Options struct {
 
 	Hosts    func(name string) Host // the same name is the same host
 	Artifact *Artifact              // nil: nothing is to be sent
+
+	// Shared is where the clusters are held, see [Hold], if the goal may swap a file there; nil: nowhere. Others, unless nil, is told who
+	// else holds one, and is taken over from.
+	Shared state.Store
+	Others func(state.Holder)
 
 	Interval time.Duration // from one look to the next; 0: [IntervalDefault]
 	Timeout  time.Duration // of all; 0: none
@@ -116,9 +122,22 @@ type pending struct {
 }
 
 // Run carries a plan out, and returns when the goal is reached, when nothing more can be done in this run, or with the context.
-// Whatever it ends with, what was seen last is returned. The error is nil when the goal is reached by all clusters that are meant, an
+// Whatever it ends with, what was seen last is returned; nil where a cluster is held by another run. The error is nil when the goal is reached by all clusters that are meant, an
 // [*Error], or the context's.
 func Run(ctx context.Context, options Options) (*report.Rollout, error) {
+	if options.Shared != nil && options.Goal.Swaps() {
+		held, others, end, err := Hold(ctx, options.Shared, options.Plan, options.Clusters, options.Holder.Who, options.Rules.TakeOver)
+		if err != nil {
+			return nil, err
+		}
+		defer end()
+		ctx = held
+		for _, other := range others {
+			if options.Others != nil {
+				options.Others(other)
+			}
+		}
+	}
 	m := &machine{
 		Options: options, ctx: ctx, began: time.Now(), finished: make(chan fleet.Outcome), looks: make(map[string]*pending),
 		seats: make(chan struct{}, looksMax), counters: newCounters(),

@@ -2,11 +2,14 @@ package rollout
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
@@ -87,6 +90,13 @@ func Hold(ctx context.Context, store state.Store, plan *fleet.Plan, names []stri
 		}()
 	}
 	return ctx, others, end, nil
+}
+
+// NewHolder is a new run by this user and machine. Its id is random.
+func NewHolder(who string) fleet.Holder {
+	var random [16]byte
+	_, _ = rand.Read(random[:]) // never fails
+	return fleet.Holder{ID: hex.EncodeToString(random[:]), Who: who, Since: time.Now().UTC().Truncate(time.Second)}
 }
 
 // Holders are the runs that hold clusters.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -173,6 +174,15 @@ func (a *app) emit(result any, render func(*term.Stream)) {
 	if !a.global.JSON && render != nil {
 		render(a.out)
 	}
+}
+
+// tell says what happened at a time, as it happens: a line of JSON, or what a person sees, which begins with the time.
+func (a *app) tell(line any, at time.Time, show func(when string)) {
+	if a.global.JSON {
+		_ = a.writeJSON(line, "") // its error is kept by the stream
+		return
+	}
+	show(a.out.Styles().Dim.Render(at.Local().Format("15:04:05.000")))
 }
 
 // finish prints the error or the document and returns the exit code.

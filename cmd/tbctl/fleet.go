@@ -2,24 +2,14 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"sync"
 	"time"
 
-	"github.com/tbctl/tbctl/fault"
-	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/cmdline"
-	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/metrics"
 	"github.com/tbctl/tbctl/internal/render"
-	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
-	"github.com/tbctl/tbctl/inventory"
-	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/rollout"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 type fleetCmd struct {
@@ -32,12 +22,6 @@ type fleetCmd struct {
 	Run     fleetRunCmd     `cmd:"" help:"Stage, arm and promote all clusters of a plan, wave by wave."`
 	Stop    fleetStopCmd    `cmd:"" help:"Take the hosts of a plan from the run that works on them, and let them go; nothing else is changed."`
 	Report  fleetReportCmd  `cmd:"" help:"Write a page of what was planned, done and seen, for the change record."`
-}
-
-// fleetFlags say which hosts there are, and how they are reached.
-type fleetFlags struct {
-	Fleet string `placeholder:"FILE" env:"TBCTL_FLEET" type:"path" help:"The list of hosts and clusters (fleet.toml here, or ~/.config/tbctl/fleet.toml)."`
-	State string `placeholder:"WHERE" env:"TBCTL_FLEET_STATE" help:"Where controllers see each other and number their plans: files, in the state directory, or etcd://HOST:PORT,…/PREFIX by way of tbctl-engines (what the list says, or files)."`
 }
 
 type fleetStatusCmd struct {
@@ -91,27 +75,16 @@ func (c *fleetStatusCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := &report.Fleet{Holders: []report.FleetHolder{}}
-	dialer := &remote.Dialer{SSH: list.SSH, Become: list.Become}
-	for _, cluster := range list.Clusters {
-		for _, host := range cluster.Hosts {
-			result.Hosts = append(result.Hosts, report.FleetHost{Cluster: cluster.Name, Name: host.Name, Target: host.Target})
-		}
-	}
+	result := &report.Fleet{Hosts: rollout.Rows(list), Holders: []report.FleetHolder{}}
 	if c.Follow { // who works on clusters is not asked again and again
-		return c.follow(a, dialer, result)
+		return c.follow(a, asking(list), result)
 	}
 	shared, err := a.sharedState(c.Flags, list)
 	if err != nil {
 		return err
 	}
 	defer shared.Close()
-	var asked sync.WaitGroup
-	for index := range result.Hosts {
-		row := &result.Hosts[index]
-		asked.Go(func() { ask(a.ctx, dialer, row) })
-	}
-	asked.Wait()
+	asking(list).Ask(a.ctx, result.Hosts)
 	if a.ctx.Err() != nil {
 		return context.Cause(a.ctx)
 	}
@@ -122,7 +95,7 @@ func (c *fleetStatusCmd) Run(a *app) error {
 			}
 		}
 		var counters *report.RolloutCounters
-		if lifetime, err := (&rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()}).Lifetime(); err != nil {
+		if lifetime, err := a.rollouts().Lifetime(); err != nil {
 			a.warn("how often what happened in rollouts is not known: %v", err)
 		} else {
 			shown := lifetime.Report()
@@ -137,71 +110,5 @@ func (c *fleetStatusCmd) Run(a *app) error {
 		result.StateProblem = err.Error()
 	}
 	a.emit(result, func(out *term.Stream) { render.Fleet(out, result) })
-	return notAsked(result)
-}
-
-// ask asks one host.
-func ask(ctx context.Context, dialer *remote.Dialer, h *report.FleetHost) {
-	session, err := dialer.Dial(ctx, h.Name)
-	var shown *report.Host
-	if err == nil {
-		defer session.Close()
-		shown, err = session.Report(ctx)
-	}
-	answered(dialer, h, shown, err)
-}
-
-// answered notes what a host showed, or why it did not.
-func answered(dialer *remote.Dialer, h *report.FleetHost, shown *report.Host, err error) {
-	if err == nil {
-		h.Answered(shown)
-		return
-	}
-	h.Report = shown
-	h.Problem = &report.FleetProblem{Kind: fault.Of(err), Message: err.Error()}
-	var failed *remote.SessionError
-	if errors.As(err, &failed) {
-		h.Problem.Reason, h.Problem.Hint = string(failed.Reason), hints.Session(failed, dialer.SSH)
-	}
-}
-
-// notAsked is what the whole ends with: one host that could not be asked, or whose target could not be looked at, is a failure.
-func notAsked(result *report.Fleet) error {
-	asked, seen := result.Seen()
-	all := len(result.Hosts)
-	switch {
-	case asked < all:
-		return failed("each of them has a line that says what to do", fmt.Errorf("%d of %d hosts could not be asked", all-asked, all))
-	case seen < all:
-		return failed("each of them has a line that says why", fmt.Errorf("the targets of %d of %d hosts could not be looked at", all-seen, all))
-	}
-	return nil
-}
-
-// inventory is the list that holds the named clusters or hosts; without names all of it.
-func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, error) {
-	name, text, err := inventory.Find(flags.Fleet, a.getenv)
-	if err != nil {
-		return nil, err
-	}
-	list := &fleet.Inventory{}
-	if text != nil {
-		if list, err = inventory.Parse(name, text); err != nil {
-			return nil, usage("mend "+shell.File(name), "%w", err)
-		}
-	}
-	if len(names) == 0 {
-		if text == nil {
-			return nil, usage("tbctl "+a.command+" HOST…, or write fleet.toml", "no hosts are named, and there is no fleet.toml")
-		}
-		if len(list.Clusters) == 0 {
-			return nil, usage(`write one: [[cluster]], then name = "ledger" and hosts = ["tb0", "tb1"] on lines of their own; or name hosts: tbctl fleet status HOST…`, "%s has no cluster", name)
-		}
-		return list, nil
-	}
-	chosen, err := inventory.Choose(list, names)
-	if err != nil {
-		return nil, usage("tbctl "+a.command+" --help", "%w", err)
-	}
-	return chosen, nil
+	return result.Err()
 }

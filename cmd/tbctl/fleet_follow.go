@@ -7,15 +7,15 @@ import (
 
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
-	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
 )
 
 // followInterval is the time from a host's answer to the next question, if nobody says another.
 const followInterval = 2 * time.Second
 
 // follow shows what changes until a signal comes. No host waits for another.
-func (c *fleetStatusCmd) follow(a *app, dialer *remote.Dialer, result *report.Fleet) error {
+func (c *fleetStatusCmd) follow(a *app, hosts *rollout.Asking, result *report.Fleet) error {
 	a.compact = true
 	interval := followInterval
 	if c.Interval != nil {
@@ -28,20 +28,7 @@ func (c *fleetStatusCmd) follow(a *app, dialer *remote.Dialer, result *report.Fl
 		rows.frame = a.out.NewFrame()
 	}
 	rows.draw()
-	seen := make(chan followedHost)
-	for index := range result.Hosts {
-		row := result.Hosts[index]
-		go dialer.Follow(ctx, row.Name, interval, func(shown *report.Host, err error) {
-			answered(dialer, &row, shown, err)
-			if row.Problem != nil {
-				row.Problem.Again = true
-			}
-			select {
-			case seen <- followedHost{index, row}:
-			case <-ctx.Done():
-			}
-		})
-	}
+	seen := hosts.Follow(ctx, result.Hosts, interval)
 	for {
 		select {
 		case <-a.ctx.Done():
@@ -58,12 +45,6 @@ func (c *fleetStatusCmd) follow(a *app, dialer *remote.Dialer, result *report.Fl
 	}
 }
 
-// followedHost is what was seen of the host of a row.
-type followedHost struct {
-	index int
-	host  report.FleetHost
-}
-
 // followed are the rows as they were last shown.
 type followed struct {
 	a        *app
@@ -73,18 +54,18 @@ type followed struct {
 }
 
 // take shows what is another than before, of this host and of those that have answered by now.
-func (f *followed) take(next followedHost, more <-chan followedHost) error {
+func (f *followed) take(next rollout.Followed, more <-chan rollout.Followed) error {
 	changed := false
 	for {
-		essence, err := next.host.Essence()
+		essence, err := next.Host.Essence()
 		if err != nil {
 			return err
 		}
-		if essence != f.essences[next.index] {
+		if essence != f.essences[next.Index] {
 			changed = true
-			before := f.result.Hosts[next.index]
-			f.result.Hosts[next.index], f.essences[next.index] = next.host, essence
-			f.tell(&before, &next.host)
+			before := f.result.Hosts[next.Index]
+			f.result.Hosts[next.Index], f.essences[next.Index] = next.Host, essence
+			f.tell(&before, &next.Host)
 		}
 		select {
 		case next = <-more:
@@ -100,16 +81,16 @@ func (f *followed) take(next followedHost, more <-chan followedHost) error {
 
 // tell writes the line or lines of a change, where nothing is drawn.
 func (f *followed) tell(before, now *report.FleetHost) {
-	at := time.Now()
-	switch {
-	case f.a.global.JSON:
-		line := report.FleetLine{Version: report.Version, Command: f.a.command, Change: report.FleetChange{Time: at.UTC(), Host: *now}}
-		_ = f.a.writeJSON(line, "") // its error is kept by the stream
-	case f.frame == nil:
-		for _, line := range render.FleetChanges(f.a.out, before, now) {
-			f.a.out.Printf("%s %s\n", f.a.out.Styles().Dim.Render(at.Local().Format("15:04:05.000")), line)
-		}
+	if f.frame != nil {
+		return
 	}
+	at := time.Now()
+	line := report.FleetLine{Version: report.Version, Command: f.a.command, Change: report.FleetChange{Time: at.UTC(), Host: *now}}
+	f.a.tell(line, at, func(when string) {
+		for _, text := range render.FleetChanges(f.a.out, before, now) {
+			f.a.out.Printf("%s %s\n", when, text)
+		}
+	})
 }
 
 // draw draws all rows at a terminal.

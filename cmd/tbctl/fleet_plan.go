@@ -1,10 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
-	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -13,21 +9,13 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/serve"
 	"github.com/tbctl/tbctl/depot/shelf"
-	"github.com/tbctl/tbctl/durable"
-	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
-	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/remote"
-	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/rollout"
-	"github.com/tbctl/tbctl/vfs"
 )
-
-const planMode vfs.Mode = 0o644
 
 type fleetPlanCmd struct {
 	Artifact string   `arg:"" name:"artifact" help:"The release to bring (0.17.8, 0.17.5-1, latest), a file, a URL, or sha256:HEX or store:RELEASE of the store."`
@@ -94,37 +82,28 @@ func (c *fleetPlanCmd) Run(a *app) error {
 		return err
 	}
 	defer artifact.Close()
-	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become}}
+	sessions := &rollout.Sessions{Dialer: dialerOf(list)}
 	defer sessions.Close()
-	observations := a.collect(sessions, list, &facts)
-	if a.ctx.Err() != nil {
-		return context.Cause(a.ctx)
-	}
-	result := &report.FleetPlan{}
-	result.Plan, result.Problems, err = rollout.Number(a.ctx, shared, func(above uint64) (*fleet.Plan, []fleet.Problem) {
-		return fleet.Draft(*list, observations, facts, fleet.DraftOptions{
-			Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite, Above: above,
-		})
+	result, unmeasured, err := rollout.NewPlan(a.ctx, rollout.Planning{
+		List: list, Hosts: sessions.Host, Artifact: artifact, Facts: facts, Shared: shared,
+		Options: fleet.DraftOptions{Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite},
+		Show:    func(doing string) { a.progress.Start(doing, -1) },
 	})
+	a.progress.Done()
 	if err != nil {
 		return err
 	}
+	if unmeasured != nil {
+		a.warn("how many bytes are to be sent is an estimate: %v", unmeasured)
+	}
 	if result.Plan != nil {
-		a.progress.Start("measuring what each host lacks", -1)
-		err := rollout.Measure(a.ctx, sessions.Host, result.Plan, artifact, rollout.ParallelDefault)
-		a.progress.Done()
-		if a.ctx.Err() != nil {
-			return context.Cause(a.ctx)
-		}
-		if err != nil {
-			a.warn("how many bytes are to be sent is an estimate: %v", err)
-		}
-		if err := c.write(a, result); err != nil {
+		if result.ID, err = rollout.WritePlan(c.Output, result.Plan, c.Force); err != nil {
 			return err
 		}
+		result.File, result.Next = c.Output, "tbctl fleet stage "+shell.File(c.Output)
 	}
 	a.emit(result, func(out *term.Stream) { render.FleetPlan(out, result) })
-	return problemsError(result.Problems, "there is no plan")
+	return rollout.Obstacles("there is no plan", result.Problems)
 }
 
 // digest is the artifact's SHA-256 in the store, in hexadecimal digits. What is not there yet is fetched into it.
@@ -143,58 +122,4 @@ func (c *fleetPlanCmd) digest(a *app, store *depot.Depot) (string, error) {
 	}
 	a.tellEvidence(fetched.Evidence)
 	return shelf.Digest(artifact.Location)
-}
-
-// write writes the plan.
-func (c *fleetPlanCmd) write(a *app, result *report.FleetPlan) error {
-	text, err := result.Plan.Encode()
-	if err != nil {
-		return err
-	}
-	for index := range result.Plan.Clusters {
-		for _, host := range result.Plan.Clusters[index].Hosts {
-			result.Send += host.Lacks
-		}
-	}
-	err = durable.WriteFile(vfs.OS(), c.Output, planMode, c.Force, func(w io.Writer) error {
-		_, err := io.Copy(w, bytes.NewReader(text))
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	result.File, result.ID = c.Output, fleet.PlanID(text)
-	result.Next = "tbctl fleet stage " + shell.File(c.Output)
-	return nil
-}
-
-// collect looks at all hosts of a list.
-func (a *app) collect(sessions *rollout.Sessions, list *fleet.Inventory, artifact *fleet.Artifact) []fleet.Observation {
-	var places []rollout.Place
-	for _, cluster := range list.Clusters {
-		for _, host := range cluster.Hosts {
-			places = append(places, rollout.Place{Host: host.Name, Target: host.Target})
-		}
-	}
-	a.progress.Start("looking at the hosts", -1)
-	defer a.progress.Done()
-	return rollout.Collect(a.ctx, sessions.Host, places, artifact, rollout.ParallelDefault)
-}
-
-// problemsError is what a command with problems ends with: the worst of them; nil where they are notes alone.
-func problemsError(problems []fleet.Problem, what string) error {
-	worst, count := fault.None, 0
-	for index := range problems {
-		if class := problems[index].Class(); class != fault.None {
-			worst, count = fault.Worst(worst, class), count+1
-		}
-	}
-	if count == 0 {
-		return nil
-	}
-	obstacles := "one obstacle"
-	if count > 1 {
-		obstacles = fmt.Sprintf("%d obstacles", count)
-	}
-	return &hints.Error{Of: worst, Hint: "each of them has a line that says where, and what to do", Err: errors.New(what + ": " + obstacles)}
 }

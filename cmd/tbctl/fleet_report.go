@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -12,8 +11,6 @@ import (
 	"github.com/tbctl/tbctl/internal/page"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
-	"github.com/tbctl/tbctl/remote"
-	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/rollout"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -57,20 +54,20 @@ func (c *fleetReportCmd) Run(a *app) error {
 	if _, err := os.Lstat(c.Output); c.Output != "" && err == nil && !c.Force {
 		return &fs.PathError{Op: "create", Path: c.Output, Err: fs.ErrExist}
 	}
-	plan, id, err := readPlan(c.Plan)
+	plan, id, err := rollout.ReadPlan(c.Plan)
 	if err != nil {
 		return err
 	}
 	options := rollout.RecordOptions{
 		Plan: plan, ID: id, File: c.Plan, By: whoAmI(), Tbctl: readVersion().Version, Now: time.Now(),
-		Journal: &rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()},
+		Journal: a.rollouts(),
 	}
 	if !c.Offline {
-		list, err := a.connections(c.Fleet)
+		dialer, _, err := a.dialer(c.Fleet)
 		if err != nil {
 			return err
 		}
-		options.Dial = (&remote.Dialer{SSH: list.SSH, Become: list.Become}).Dial
+		options.Dial = dialer.Dial
 	}
 	a.progress.Start("looking at the hosts", -1)
 	result := rollout.Record(a.ctx, options)
@@ -85,19 +82,5 @@ func (c *fleetReportCmd) Run(a *app) error {
 		result.Page = c.Output
 	}
 	a.emit(result, func(out *term.Stream) { render.FleetReport(out, result) })
-	return notSeen(result)
-}
-
-// notSeen is what the report ends with: a host that could not be looked at is a failure, though the report says so.
-func notSeen(r *report.FleetReport) error {
-	count := 0
-	for index := range r.Hosts {
-		if r.Hosts[index].Problem != nil {
-			count++
-		}
-	}
-	if count == 0 {
-		return nil
-	}
-	return failed("the report says why, of each; to ask none of them: --offline", fmt.Errorf("%d of %d targets could not be looked at as a whole", count, len(r.Hosts)))
+	return result.Err()
 }

@@ -1,31 +1,18 @@
 package main
 
 import (
-	"bufio"
 	"cmp"
-	"context"
-	"crypto/rand"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"io"
-	"io/fs"
-	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/depot/serve"
-	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/cmdline"
-	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
-	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/inventory"
-	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/rollout"
-	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/state"
 )
 
 // rolloutFlags are of every command that carries a plan out.
@@ -69,10 +56,10 @@ Examples:
 
 // Run stages.
 func (c *fleetStageCmd) Run(a *app) error {
-	if err := checkCount("--min-copies", c.Copies, 1); err != nil {
+	if err := cmdline.CheckCount("--min-copies", c.Copies, 1); err != nil {
 		return err
 	}
-	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalCheck, run: true, sends: true, store: c.Store.Store, copies: c.Copies})
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalCheck, run: true, store: c.Store.Store, copies: c.Copies})
 }
 
 type fleetArmCmd struct {
@@ -130,7 +117,7 @@ Examples:
 
 // Run promotes.
 func (c *fleetPromoteCmd) Run(a *app) error {
-	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalPromote, prove: &c.Prove, ask: true, yes: c.Yes})
+	return a.carryOut(c.Plan, c.Clusters, c.Flags, carrying{goal: fleet.GoalPromote, prove: &c.Prove, yes: c.Yes})
 }
 
 type fleetAbortCmd struct {
@@ -187,16 +174,8 @@ Examples:
 
 // Run does all of it.
 func (c *fleetRunCmd) Run(a *app) error {
-	do := carrying{run: true, sends: true, store: c.Store.Store, prove: &c.Prove}
-	switch c.Until {
-	case "staged":
-		do.goal = fleet.GoalCheck
-	case "armed":
-		do.goal = fleet.GoalArm
-	default:
-		do.goal, do.ask, do.yes = fleet.GoalPromote, true, c.Yes
-	}
-	return a.carryOut(c.Plan, nil, c.Flags, do)
+	goals := map[string]fleet.Goal{"staged": fleet.GoalCheck, "armed": fleet.GoalArm, "promoted": fleet.GoalPromote}
+	return a.carryOut(c.Plan, nil, c.Flags, carrying{goal: goals[c.Until], run: true, store: c.Store.Store, prove: &c.Prove, yes: c.Yes})
 }
 
 type fleetStopCmd struct {
@@ -238,73 +217,72 @@ var rolloutPace pace
 
 // carrying is what a command does with a plan.
 type carrying struct {
-	goal  fleet.Goal
-	run   bool   // with the changes of the phases before
-	sends bool   // it brings the artifact
-	store string // where that is
-
-	copies int // hosts that get it from here before others copy it; 0: as many as package fleet says
-
-	prove *proveFlags // nil: nothing is promoted
-	ask   bool        // before it begins, since there is no way back
-	yes   bool
+	goal   fleet.Goal
+	run    bool        // all phases up to the goal, and what is brought is sent from here
+	store  string      // the artifact's
+	copies int         // hosts that get the artifact from here
+	prove  *proveFlags // nil: nothing is promoted
+	yes    bool        // it is not asked before what cannot be undone
 }
 
 // carryOut carries a plan out, and shows how far that is.
 func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do carrying) error {
 	a.compact = true // each change is a line, and so is the document
-	if err := cmp.Or(cmdline.CheckTime("--timeout", &flags.Timeout), do.prove.check(), checkCount("--parallel", flags.Parallel, 1)); err != nil {
+	if err := cmp.Or(cmdline.CheckTime("--timeout", &flags.Timeout), do.prove.check(), cmdline.CheckCount("--parallel", flags.Parallel, 1)); err != nil {
 		return err
 	}
-	plan, id, err := readPlan(file)
+	plan, id, err := rollout.ReadPlan(file)
 	if err != nil {
 		return err
 	}
-	list, err := a.connections(flags.Fleet)
+	dialer, list, err := a.dialer(flags.Fleet)
 	if err != nil {
 		return err
 	}
-	if do.ask && !do.yes {
+	if do.goal.Final() && !do.yes {
 		if err := a.confirm(plan, clusters); err != nil {
 			return err
 		}
 	}
-	// It looks at all of them again and again, and starts none of them for that again.
-	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: list.SSH, Become: list.Become, Sessions: inventory.HostsMax}}
+	dialer.Sessions = inventory.HostsMax // it looks at all of them again and again, and starts none of them for that again
+	sessions := &rollout.Sessions{Dialer: dialer}
 	defer sessions.Close()
 	options := rollout.Options{
-		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host,
-		Holder: fleet.Holder{ID: newRunID(), Who: whoAmI(), Since: time.Now().UTC().Truncate(time.Second)},
-		Rules:  fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies, Calm: rolloutPace.calm}, Interval: rolloutPace.look,
-		Journal: &rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()},
+		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host, Holder: rollout.NewHolder(whoAmI()),
+		Rules: fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies, Calm: rolloutPace.calm}, Interval: rolloutPace.look,
+		Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
 	}
 	if do.prove != nil {
 		options.Rules.Stable, options.Rules.MaxFailed = do.prove.Stable, do.prove.MaxFailed
 	}
-	if do.sends {
-		artifact, err := a.openPlanned(plan, do.store)
+	if do.run {
+		store, err := a.depot(do.store)
 		if err != nil {
 			return err
 		}
-		defer artifact.Close()
-		options.Artifact = artifact
+		a.progress.Start("verifying the artifact", -1)
+		options.Artifact, err = rollout.OpenPlanned(a.ctx, store, plan, serve.Kept(store))
+		a.progress.Done()
+		if err != nil {
+			return err
+		}
+		defer options.Artifact.Close()
+	}
+	if do.goal.Swaps() {
+		if options.Shared, err = a.sharedState(flags.Fleet, list); err != nil {
+			return err
+		}
+		defer options.Shared.Close()
 	}
 	shown := &shownRollout{a: a}
 	if a.out.Redraws() && !a.global.JSON {
 		shown.frame, options.Linger = a.out.NewFrame(), true
 	}
 	options.Show = shown.show
-	ctx := a.ctx
-	switch do.goal {
-	case fleet.GoalArm, fleet.GoalPromote, fleet.GoalAbort: // stop takes the hosts from who works on them, and staging changes no target
-		held, end, err := a.hold(flags, list, plan, clusters)
-		if err != nil {
-			return err
-		}
-		defer end()
-		ctx = held
+	result, err := rollout.Run(a.ctx, options)
+	if result == nil {
+		return err
 	}
-	result, err := rollout.Run(ctx, options)
 	if journalErr := options.Journal.Err(); journalErr != nil {
 		a.warn("%v", journalErr)
 	}
@@ -315,23 +293,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 		}
 		render.Rollout(out, result)
 	})
-	if failed, ok := errors.AsType[*rollout.Error](err); ok {
-		return &hints.Error{Of: failed.Class(), Hint: hintRollout(failed), Err: err}
-	}
 	return err
-}
-
-// hintRollout is what to do about a run that ended before its goal.
-func hintRollout(failed *rollout.Error) string {
-	if failed.Class() == fault.Fenced {
-		return "see who has the hosts: tbctl fleet status; to take them over from another run, on purpose: --take-over"
-	}
-	for _, problem := range failed.Problems {
-		if problem.Hint != "" && problem.Class() == failed.Class() {
-			return problem.Hint
-		}
-	}
-	return "each obstacle has a line that says where; mend it, and run the same command again"
 }
 
 // check refuses what cannot be waited for or counted.
@@ -339,15 +301,7 @@ func (p *proveFlags) check() error {
 	if p == nil { // of a command without them
 		return nil
 	}
-	return cmp.Or(cmdline.CheckTime("--stable", &p.Stable), checkCount("--max-failed", p.MaxFailed, 0))
-}
-
-// checkCount refuses a number that is too small.
-func checkCount(flag string, given, least int) error {
-	if given < least {
-		return usage(fmt.Sprintf("%s %d", flag, max(1, least)), "%s %d: it must be %d or more", flag, given, least)
-	}
-	return nil
+	return cmp.Or(cmdline.CheckTime("--stable", &p.Stable), cmdline.CheckCount("--max-failed", p.MaxFailed, 0))
 }
 
 // shownRollout is what is shown of a rollout while it goes on.
@@ -364,99 +318,25 @@ func (s *shownRollout) show(now *report.Rollout) {
 	}
 	at := time.Now()
 	for _, change := range now.Changes(s.before, at.UTC()) {
-		switch {
-		case s.a.global.JSON:
-			_ = s.a.writeJSON(report.RolloutLine{Version: report.Version, Command: s.a.command, Rollout: change}, "") // its error is kept by the stream
-		case !s.a.global.Quiet:
-			s.a.out.Printf("%s %s\n", s.a.out.Styles().Dim.Render(at.Local().Format("15:04:05.000")), render.RolloutChange(s.a.out, &change))
-		}
+		line := report.RolloutLine{Version: report.Version, Command: s.a.command, Rollout: change}
+		s.a.tell(line, at, func(when string) {
+			if !s.a.global.Quiet {
+				s.a.out.Printf("%s %s\n", when, render.RolloutChange(s.a.out, &change))
+			}
+		})
 	}
 	s.before = now
 }
 
-// readPlan reads a plan's file.
-func readPlan(name string) (*fleet.Plan, string, error) {
-	file, _, err := vfs.OpenFile(name, nil)
-	var text []byte
-	if err == nil {
-		defer file.Close()
-		text, err = io.ReadAll(io.LimitReader(file, fleet.PlanSizeMax+1))
-	}
-	if err != nil {
-		return nil, "", &hints.Error{Of: fault.Usage, Hint: "make one: tbctl fleet plan RELEASE -o " + shell.File(name), Err: err}
-	}
-	plan, id, err := fleet.ParsePlan(text)
-	if err != nil {
-		return nil, "", &hints.Error{Of: fault.Usage, Hint: "make a new one: tbctl fleet plan RELEASE -o FILE", Err: fmt.Errorf("%s: %w", name, err)}
-	}
-	return plan, id, nil
-}
-
-// connections are how hosts are reached, as the list of hosts says it; without a list as ssh does by itself.
-func (a *app) connections(flags fleetFlags) (*fleet.Inventory, error) {
-	name, text, err := inventory.Find(flags.Fleet, a.getenv)
-	if err != nil || text == nil {
-		return &fleet.Inventory{}, err
-	}
-	list, err := inventory.Parse(name, text)
-	if err != nil {
-		return nil, &hints.Error{Of: fault.Usage, Hint: "mend " + shell.File(name), Err: err}
-	}
-	return list, nil
-}
-
-// openPlanned opens the plan's artifact in the store of this machine.
-func (a *app) openPlanned(plan *fleet.Plan, named string) (*rollout.Artifact, error) {
-	store, err := a.depot(named)
-	if err != nil {
-		return nil, err
-	}
-	a.progress.Start("verifying the artifact", -1)
-	artifact, _, err := rollout.OpenArtifact(a.ctx, store, strings.TrimPrefix(plan.Artifact.SHA256, "sha256:"), serve.Kept(store))
-	a.progress.Done()
-	if errors.Is(err, fs.ErrNotExist) {
-		source := plan.Artifact.Source
-		if source == "" {
-			source = plan.Artifact.Release.String()
-		}
-		return nil, failed("bring it here first: tbctl store import "+shell.File(source), err)
-	}
-	return artifact, err
-}
-
 // confirm asks a person before what cannot be undone.
 func (a *app) confirm(plan *fleet.Plan, clusters []string) error {
-	names := clusters
-	if len(names) == 0 {
-		for index := range plan.Clusters {
-			names = append(names, plan.Clusters[index].Name)
-		}
-	}
 	if !term.IsTerminal(a.std.in) {
 		return usage("in a script say so: --yes", "the upgrade of a cluster cannot be undone, and nobody is there to be asked")
 	}
-	a.err.Printf("This lets %s run %s. There is no way back to what runs now. Clients must be of %s or later.\n",
-		strings.Join(names, ", "), plan.Artifact.Release, plan.Artifact.ClientMin)
-	a.err.Printf("Type the release to go on: ")
-	answer := make(chan string, 1)
-	go func() {
-		line, _ := bufio.NewReader(a.in).ReadString('\n') // nothing is no consent
-		answer <- strings.TrimSpace(line)
-	}()
-	select {
-	case text := <-answer:
-		if text != plan.Artifact.Release.String() {
-			return usage("the answer is "+plan.Artifact.Release.String(), "not confirmed: nothing was done")
-		}
-	case <-a.ctx.Done():
-		return context.Cause(a.ctx)
+	a.err.Printf("%sType the release to go on: ", render.NoWayBack(plan, clusters))
+	text, err := term.ReadLine(a.ctx, a.in)
+	if err == nil && text != plan.Artifact.Release.String() {
+		return usage("the answer is "+plan.Artifact.Release.String(), "not confirmed: nothing was done")
 	}
-	return nil
-}
-
-// newRunID is a name for a run, random.
-func newRunID() string {
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return hex.EncodeToString(random[:])
+	return err
 }

@@ -2,70 +2,73 @@ package main
 
 import (
 	"cmp"
-	"context"
-	"errors"
 	"path/filepath"
-	"strings"
 
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/inventory"
+	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/rollout"
 	"github.com/tbctl/tbctl/state"
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// stateFiles is the state of the controllers of this machine.
-const stateFiles = "files"
+// fleetFlags say which hosts there are, and how they are reached.
+type fleetFlags struct {
+	Fleet string `placeholder:"FILE" env:"TBCTL_FLEET" type:"path" help:"The list of hosts and clusters (fleet.toml here, or ~/.config/tbctl/fleet.toml)."`
+	State string `placeholder:"WHERE" env:"TBCTL_FLEET_STATE" help:"Where controllers see each other and number their plans: files, in the state directory, or etcd://HOST:PORT,…/PREFIX by way of tbctl-engines (what the list says, or files)."`
+}
 
 // sharedState is what controllers share: where the flag, or the list of hosts, says.
 func (a *app) sharedState(flags fleetFlags, list *fleet.Inventory) (state.Store, error) {
-	switch where := cmp.Or(flags.State, list.State, stateFiles); {
-	case where == stateFiles:
-		dir, err := filepath.Abs(filepath.Join(a.stateDir(), "fleet"))
-		if err != nil {
-			return nil, err
-		}
-		return state.OpenFiles(vfs.OS(), dir), nil
-	case strings.HasPrefix(where, "etcd://"):
-		started, err := a.startEngine()
-		if err != nil {
-			return nil, err
-		}
-		return started.OpenState(a.ctx, where)
-	default:
-		return nil, usage("in etcd: --state etcd://HOST:2379,HOST:2379/tbctl; of this machine alone: --state files", "the state of the controllers is to be %q, which is neither files nor in etcd", where)
-	}
+	return engine.OpenShared(a.ctx, cmp.Or(flags.State, list.State, engine.StateFiles), filepath.Join(a.stateDir(), "fleet"))
 }
 
-// startEngine starts tbctl-engines.
-func (a *app) startEngine() (*engine.Engine, error) {
-	path, err := engine.Find()
+// rollouts is the journal of the rollouts of this machine and user.
+func (a *app) rollouts() *rollout.Journal {
+	return &rollout.Journal{FS: vfs.OS(), Dir: a.stateDir()}
+}
+
+// dialer reaches hosts as the list of hosts says it; without a list as ssh does by itself.
+func (a *app) dialer(flags fleetFlags) (*remote.Dialer, *fleet.Inventory, error) {
+	_, list, err := inventory.Load(flags.Fleet, a.getenv)
 	if err != nil {
+		return nil, nil, err
+	}
+	if list == nil {
+		list = &fleet.Inventory{}
+	}
+	return dialerOf(list), list, nil
+}
+
+func dialerOf(list *fleet.Inventory) *remote.Dialer {
+	return &remote.Dialer{SSH: list.SSH, Become: list.Become}
+}
+
+// asking asks hosts what they show.
+func asking(list *fleet.Inventory) *rollout.Asking {
+	return &rollout.Asking{Dialer: dialerOf(list), Hint: func(failed *remote.SessionError) string { return hints.Session(failed, list.SSH) }}
+}
+
+// inventory is the list that holds the named clusters or hosts; without names all of it.
+func (a *app) inventory(flags fleetFlags, names []string) (*fleet.Inventory, error) {
+	name, list, err := inventory.Load(flags.Fleet, a.getenv)
+	switch {
+	case err != nil:
 		return nil, err
+	case len(names) == 0 && list == nil:
+		return nil, usage("tbctl "+a.command+" HOST…, or write fleet.toml", "no hosts are named, and there is no fleet.toml")
+	case len(names) == 0 && len(list.Clusters) == 0:
+		return nil, usage(`write one: [[cluster]], then name = "ledger" and hosts = ["tb0", "tb1"] on lines of their own; or name hosts: tbctl fleet status HOST…`, "%s has no cluster", name)
+	case len(names) == 0:
+		return list, nil
+	case list == nil:
+		list = &fleet.Inventory{}
 	}
-	return engine.Start(a.ctx, path)
-}
-
-// hold holds what a plan changes, and returns the context of the run and what ends it.
-func (a *app) hold(flags rolloutFlags, list *fleet.Inventory, plan *fleet.Plan, clusters []string) (context.Context, func(), error) {
-	shared, err := a.sharedState(flags.Fleet, list)
+	chosen, err := inventory.Choose(list, names)
 	if err != nil {
-		return nil, nil, err
+		return nil, usage("tbctl "+a.command+" --help", "%w", err)
 	}
-	ctx, others, end, err := rollout.Hold(a.ctx, shared, plan, clusters, whoAmI(), flags.TakeOver)
-	if err != nil {
-		_ = shared.Close() // it has nothing open
-		if held, is := errors.AsType[*state.HeldError](err); is {
-			return nil, nil, &hints.Error{Of: held.Class(), Hint: "see who works on what: tbctl fleet status; to take the hosts over from another run, on purpose: --take-over", Err: err}
-		}
-		return nil, nil, err
-	}
-	for _, other := range others {
-		a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other})
-	}
-	return ctx, func() {
-		end()
-		_ = shared.Close() // what cannot be given back ends with this process
-	}, nil
+	return chosen, nil
 }

@@ -94,7 +94,7 @@ func TestFleetTargetNotShown(t *testing.T) {
 		var buffer bytes.Buffer
 		render.Fleet(term.New(&buffer, term.ColorNever, func(string) string { return "" }), result)
 		text := strings.Join(strings.Fields(buffer.String()), " ")
-		err := notAsked(result)
+		err := result.Err()
 		if (err == nil) != (test.want == "") || !strings.Contains(text, test.want) || !strings.Contains(text, "tb0") {
 			t.Errorf("%s: %v\n%s", name, err, text)
 		}

@@ -1,11 +1,8 @@
 package main
 
 import (
-	"errors"
 	"io"
 
-	"github.com/tbctl/tbctl/fault"
-	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
@@ -25,7 +22,7 @@ names, targets = ["/opt/a/tigerbeetle"], or on its target, and on nothing else.
 func (c *hostCmd) Run(a *app) error {
 	in, ok := a.std.in.(io.ReadCloser)
 	if !ok || term.IsTerminal(a.std.in) {
-		return notASession(remote.ErrNoSession)
+		return remote.ErrNoSession
 	}
 	store, err := a.depot("")
 	if err != nil {
@@ -36,11 +33,7 @@ func (c *hostCmd) Run(a *app) error {
 		Require: a.config.Text("require"), PublicKey: ownKey(a.config.Text("public-key")), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
 	}
 	defer host.Close()
-	err = remote.Serve(a.ctx, in, a.std.out, host.Handler())
-	if errors.Is(err, remote.ErrNoSession) {
-		return notASession(err)
-	}
-	return err
+	return remote.Serve(a.ctx, in, a.std.out, host.Handler())
 }
 
 // ownKey is the public key of this host's configuration. One that cannot be read is none by which anything holds, and hinders nobody from
@@ -50,8 +43,4 @@ func ownKey(text string) string {
 		return key
 	}
 	return text
-}
-
-func notASession(err error) error {
-	return &hints.Error{Of: fault.Usage, Hint: "to see a fleet, on your own machine: tbctl fleet status HOST…", Err: err}
 }

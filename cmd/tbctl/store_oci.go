@@ -42,7 +42,7 @@ func (s *sourceFlags) importRegistry(a *app, store *depot.Depot, from registryFl
 	if err != nil {
 		return release.Artifact{}, shelf.Imports{}, err
 	}
-	registry, err := a.startEngine()
+	registry, err := engine.Open(a.ctx)
 	if err != nil {
 		return release.Artifact{}, shelf.Imports{}, err
 	}
@@ -147,7 +147,7 @@ func (c *storePushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	registry, err := a.startEngine()
+	registry, err := engine.Open(a.ctx)
 	if err != nil {
 		return err
 	}

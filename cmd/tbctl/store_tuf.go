@@ -47,7 +47,7 @@ func (s *sourceFlags) importTUF(a *app, store *depot.Depot, source string, from 
 			return none(err)
 		}
 	}
-	program, err := a.startEngine()
+	program, err := engine.Open(a.ctx)
 	if err != nil {
 		return none(err)
 	}

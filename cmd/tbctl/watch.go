@@ -167,9 +167,6 @@ func untilError(a *app, path string, err error) error {
 // event prints one event as it happens.
 func (a *app) event(event watch.Event) {
 	a.advise(report.OnTheWay(event))
-	if a.global.JSON {
-		_ = a.writeJSON(report.Event{Version: report.Version, Command: a.command, Event: event}, "") // its error is kept by the stream
-		return
-	}
-	a.out.Printf("%s %s\n", a.out.Styles().Dim.Render(event.Time.Local().Format("15:04:05.000")), render.Event(a.out, event))
+	line := report.Event{Version: report.Version, Command: a.command, Event: event}
+	a.tell(line, event.Time, func(when string) { a.out.Printf("%s %s\n", when, render.Event(a.out, event)) })
 }

@@ -48,6 +48,14 @@ func CheckTime(flag string, given *time.Duration) error {
 	return nil
 }
 
+// CheckCount refuses a number that is too small.
+func CheckCount(flag string, given, least int) error {
+	if given < least {
+		return hints.Usage(fmt.Sprintf("%s %d", flag, max(1, least)), "%s %d: it must be %d or more", flag, given, least)
+	}
+	return nil
+}
+
 // Unresolved adds what to type instead to the error of an argument that means nothing.
 func Unresolved(ctx context.Context, line hints.Line, argument, mirror string, err error) error {
 	hint := ""

@@ -33,7 +33,11 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/replica"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
+	"github.com/tbctl/tbctl/state"
 	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -164,8 +168,22 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 			return "look at it, and if it is yours, name it: --fleet " + shell.File(e.Name), nil
 		}
 		return "check the name: ls -l " + shell.File(e.Name), nil
+	case *inventory.Error:
+		return "mend " + shell.File(e.File), nil
 	case *fleet.FencedError:
 		return k.ofFenced(e), e.Stored
+	case *state.HeldError:
+		return hintHeld, nil
+	case *rollout.Error:
+		return ofRollout(e), nil
+	case *rollout.ObstaclesError:
+		return "each of them has a line that says where, and what to do", nil
+	case *rollout.PlanFileError:
+		return "make one: tbctl fleet plan RELEASE -o " + shell.File(e.Name), nil
+	case *rollout.NotStoredError:
+		return "bring it here first: tbctl store import " + shell.File(e.Source), nil
+	case *report.UnseenError:
+		return k.ofUnseen(e), nil
 	case *install.HearsayError:
 		return "if that is the data file of its replica, name it: " + k.Line.With("--data-file", e.DataFile), nil
 	case *host.UnknownReleaseError:
@@ -272,6 +290,11 @@ var namedHints = []struct {
 	{err: fsatomic.ErrStateKind, ask: ofAway},
 	{err: install.ErrNotSupported, hint: "tbctl inspect and tbctl verify work here"},
 	{err: install.ErrNotUTF8, hint: UTF8},
+
+	// Many hosts.
+	{err: fleet.ErrPlan, hint: "make a new one: tbctl fleet plan RELEASE -o FILE"},
+	{err: engine.ErrPlace, hint: "in etcd: --state etcd://HOST:2379,HOST:2379/tbctl; of this machine alone: --state files"},
+	{err: remote.ErrNoSession, hint: "to see a fleet, on your own machine: tbctl fleet status HOST…"},
 
 	// The source, and data files.
 	{err: release.ErrTag, hint: "tbctl releases lists the releases; a file is named with its path, such as ./tigerbeetle"},

@@ -7,6 +7,8 @@ import (
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/rollout"
 )
 
 // ofFenced is about a target that a rollout holds.
@@ -27,6 +29,33 @@ func (k *Known) ofUnknownFence(err *install.UnknownFenceError) string {
 		look += " (" + err.Writers.String() + ")"
 	}
 	return look + "; to go through whatever it says, which is recorded: " + k.Line.With("--despite-rollout")
+}
+
+// hintHeld is about hosts that another run has.
+const hintHeld = "see who has the hosts: tbctl fleet status; to take them over from another run, on purpose: --take-over"
+
+// ofRollout is about a run that ended before its goal.
+func ofRollout(failed *rollout.Error) string {
+	if failed.Class() == fault.Fenced {
+		return hintHeld
+	}
+	for _, problem := range failed.Problems {
+		if problem.Hint != "" && problem.Class() == failed.Class() {
+			return problem.Hint
+		}
+	}
+	return "each obstacle has a line that says where; mend it, and run the same command again"
+}
+
+// ofUnseen is about a report in which not everything could be seen.
+func (k *Known) ofUnseen(err *report.UnseenError) string {
+	switch {
+	case k.Command == "fleet report":
+		return "the report says why, of each; to ask none of them: --offline"
+	case err.Asked:
+		return "each of them has a line that says why"
+	}
+	return "each of them has a line that says what to do"
 }
 
 // Session is what to do about a host that cannot be asked, by the ssh that the inventory has. Nothing here

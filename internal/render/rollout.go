@@ -29,6 +29,17 @@ func FleetPlan(out *term.Stream, result *report.FleetPlan) {
 	}
 }
 
+// NoWayBack says what the upgrade of these clusters means, all of the plan where none is named.
+func NoWayBack(plan *fleet.Plan, clusters []string) string {
+	if len(clusters) == 0 {
+		for index := range plan.Clusters {
+			clusters = append(clusters, plan.Clusters[index].Name)
+		}
+	}
+	return fmt.Sprintf("This lets %s run %s. There is no way back to what runs now. Clients must be of %s or later.\n",
+		strings.Join(clusters, ", "), plan.Artifact.Release, plan.Artifact.ClientMin)
+}
+
 func planHead(out *term.Stream, result *report.FleetPlan, plan *fleet.Plan) {
 	artifact := &plan.Artifact
 	vouched := "nothing vouches for it"

@@ -7,7 +7,9 @@
 package term
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -119,6 +121,21 @@ func (s Styles) sequences() map[string]bool {
 func IsTerminal(r io.Reader) bool {
 	file, ok := r.(*os.File)
 	return ok && xterm.IsTerminal(int(file.Fd()))
+}
+
+// ReadLine reads a line that a person types, without the blanks around it. Nothing typed is "". The error is the context's.
+func ReadLine(ctx context.Context, in io.Reader) (string, error) {
+	typed := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(in).ReadString('\n')
+		typed <- strings.TrimSpace(line)
+	}()
+	select {
+	case line := <-typed:
+		return line, nil
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	}
 }
 
 // newStyles are those of a coloured stream.
