@@ -25,7 +25,7 @@ var rooms = map[string][]string{
 	"internal/cmdline":         {"fsatomic", "install", "internal/config", "internal/hints", "internal/input", "internal/shell", "internal/term", "multiversion", "release", "vfs", "watch"},
 	"internal/config":          {"vfs"},
 	"internal/demo":            {"multiversion", "pack", "release", "durable", "vfs"},
-	"internal/hints":           {"datafile", "depot", "durable", "engine", "extract", "fleet", "fsatomic", "host", "inspect", "install", "internal/archive", "internal/input", "internal/output", "internal/render", "internal/shell", "inventory", "multiversion", "pack", "release", "remote", "replica", "report", "rollout", "state", "verify", "vfs", "watch"},
+	"internal/hints":           {"datafile", "depot", "depot/prune", "depot/shelf", "durable", "engine", "extract", "fleet", "fsatomic", "host", "inspect", "install", "internal/archive", "internal/input", "internal/output", "internal/render", "internal/shell", "inventory", "multiversion", "pack", "release", "remote", "replica", "report", "rollout", "state", "verify", "vfs", "watch"},
 	"internal/fetch":           {"install", "internal/input", "release", "verify", "vfs"},
 	"internal/input":           {"internal/archive", "durable", "multiversion", "report", "vfs"},
 	"internal/interrupt":       {},

@@ -98,25 +98,19 @@ type Planning struct {
 	Shared   state.Store    // where plans are numbered
 	Options  fleet.DraftOptions
 
-	// Show, unless nil, is told what is done from now on.
-	Show func(doing string)
+	Show func(doing string) // is told what is done from now on
 }
 
 // NewPlan looks at all hosts of the list, and drafts the plan that brings them the artifact. Nothing is changed on them. Without a plan
 // there are the problems why; unmeasured is why what is to be sent is an estimate.
 func NewPlan(ctx context.Context, p Planning) (result *report.FleetPlan, unmeasured, err error) {
-	show := func(doing string) {
-		if p.Show != nil {
-			p.Show(doing)
-		}
-	}
 	var places []Place
 	for _, cluster := range p.List.Clusters {
 		for _, host := range cluster.Hosts {
 			places = append(places, Place{Host: host.Name, Target: host.Target})
 		}
 	}
-	show("looking at the hosts")
+	p.Show("looking at the hosts")
 	observations := Collect(ctx, p.Hosts, places, &p.Facts, ParallelDefault)
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
@@ -129,7 +123,7 @@ func NewPlan(ctx context.Context, p Planning) (result *report.FleetPlan, unmeasu
 	if err != nil || result.Plan == nil {
 		return result, nil, err
 	}
-	show("measuring what each host lacks")
+	p.Show("measuring what each host lacks")
 	unmeasured = Measure(ctx, p.Hosts, result.Plan, p.Artifact, ParallelDefault)
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)

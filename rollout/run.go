@@ -47,8 +47,8 @@ type Options struct {
 	Hosts    func(name string) Host // the same name is the same host
 	Artifact *Artifact              // nil: nothing is to be sent
 
-	// Shared is where the clusters are held, see [Hold], if the goal may swap a file there; nil: nowhere. Others, unless nil, is told who
-	// else holds one, and is taken over from.
+	// Shared is where the clusters are held, see [Hold], if the goal may swap a file there; nil: nowhere. Others is told who else holds
+	// one, and is taken over from.
 	Shared state.Store
 	Others func(state.Holder)
 
@@ -133,9 +133,7 @@ func Run(ctx context.Context, options Options) (*report.Rollout, error) {
 		defer end()
 		ctx = held
 		for _, other := range others {
-			if options.Others != nil {
-				options.Others(other)
-			}
+			options.Others(other)
 		}
 	}
 	m := &machine{

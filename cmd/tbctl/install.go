@@ -152,19 +152,27 @@ func (a *app) emitOutcome(site *host.Site, outcome *install.Outcome, err error) 
 
 // foreseeArmed says in a dry run what would keep waitArmed from ending well, whatever the replicas do.
 func (c *installCmd) foreseeArmed(a *app, site *host.Site, outcome *install.Outcome) error {
-	path := outcome.Plan.Target.Path
 	replicas, err := site.ForeseeArmed(a.ctx, outcome.Plan.Action != install.ActionNone)
+	return a.unarmed(outcome, replicas, err)
+}
+
+// unarmed is the error of replicas that do not hold the installed binary, or would not. None there is said.
+func (a *app) unarmed(outcome *install.Outcome, replicas int, err error) error {
+	path, is, then, takes := outcome.Plan.Target.Path, "the file is installed, but", "", "has taken it"
+	if outcome.DryRun {
+		is, then, takes = "the file can be installed, but", "then ", "would take it"
+	}
 	var unseen *host.UnseenError
 	var strangers *watch.StrangersError
 	switch {
 	case errors.As(err, &strangers):
-		return failed(hintUncounted(strangers, outcome), fmt.Errorf("the file can be installed, but no replica that counts would take it: %w", err))
+		return failed(hintUncounted(strangers, outcome), fmt.Errorf("%s no replica that counts %s: %w", is, takes, err))
 	case errors.As(err, &unseen):
-		return failed(hints.Unseen(path, unseen.Unseen), fmt.Errorf("the file can be installed, but then %w", err))
+		return failed(hints.Unseen(path, unseen.Unseen), fmt.Errorf("%s %s%w", is, then, err))
 	case err != nil && replicas == 0:
 		return err
 	case err != nil:
-		return untilError(a, path, fmt.Errorf("the file can be installed, but not every replica would take it: %w", err))
+		return untilError(a, path, fmt.Errorf("%s not every replica %s: %w", is, takes, err))
 	case replicas == 0:
 		a.warn("no replica runs from %s here: there is nothing to wait for", path)
 	}
@@ -182,7 +190,6 @@ func hintUncounted(strangers *watch.StrangersError, outcome *install.Outcome) st
 
 // waitArmed waits until every replica on this host holds the installed binary.
 func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome) error {
-	path := outcome.Plan.Target.Path
 	ctx, end := a.whileHeard()
 	defer end()
 	replicas, err := site.WaitArmed(ctx, *c.WaitArmed, !outcome.Changed, func(event watch.Event) {
@@ -190,27 +197,18 @@ func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome
 			a.note("%s", render.ReplicaEvent(event))
 		}
 	})
-	var unseen *host.UnseenError
-	var strangers *watch.StrangersError
-	switch {
-	case err != nil && errors.Is(context.Cause(ctx), errNotHeard):
+	if err != nil && errors.Is(context.Cause(ctx), errNotHeard) {
 		return &hints.Error{
-			Of: fault.Interrupted, Hint: "tbctl status " + shell.File(path) + " shows what each replica holds",
+			Of: fault.Interrupted, Hint: "tbctl status " + shell.File(outcome.Plan.Target.Path) + " shows what each replica holds",
 			Err: fmt.Errorf("the file is installed, but whether every replica takes it is not waited for any more: %w", context.Cause(ctx)),
 		}
-	case errors.As(err, &unseen):
-		return failed(hints.Unseen(path, unseen.Unseen), fmt.Errorf("the file is installed, but %w", err))
-	case errors.As(err, &strangers):
-		return failed(hintUncounted(strangers, outcome), fmt.Errorf("the file is installed, but no replica that counts has taken it: %w", err))
-	case err != nil && replicas == 0:
-		return err
-	case err != nil:
-		return untilError(a, path, fmt.Errorf("the file is installed, but not every replica has taken it: %w", err))
-	case replicas == 0:
-		a.warn("no replica runs from %s here: there is nothing to wait for", path)
+	}
+	switch failure := a.unarmed(outcome, replicas, err); {
+	case failure != nil:
+		return failure
 	case replicas == 1:
 		a.note("armed: the replica of this host holds the new binary in memory")
-	default:
+	case replicas > 1:
 		a.note("armed: every replica of this host holds the new binary in memory")
 	}
 	return nil

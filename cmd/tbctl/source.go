@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"slices"
 	"strings"
@@ -153,15 +152,7 @@ func (s *sourceFlags) stored(a *app, argument string, options release.Options) (
 	if s.keep { // a dry run changes nothing, also where an artifact has changed
 		store = store.Looking()
 	}
-	artifact, err := shelf.Resolve(a.ctx, store, argument, options)
-	var ambiguous *shelf.AmbiguousError
-	switch {
-	case errors.As(err, &ambiguous):
-		return artifact, refused("name the one that is meant: "+a.line.Retyped(argument, shelf.PrefixDigest+ambiguous.Items[0].SHA256), err)
-	case errors.Is(err, release.ErrNotFound):
-		return artifact, failed("see what there is: tbctl store list", err)
-	}
-	return artifact, err
+	return shelf.Resolve(a.ctx, store, argument, options)
 }
 
 // fetch fetches the artifact, and tells how that goes and what came of it.

@@ -10,7 +10,6 @@ import (
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/render"
-	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -127,7 +126,7 @@ func (c *storePruneCmd) Run(a *app) error {
 	}
 	var unknown *prune.UnknownError
 	if errors.As(err, &unknown) {
-		return failed("run it as root, or find out what is there: tbctl status "+shell.File(unknown.Target), fmt.Errorf("nothing more is removed: %w", err))
+		return fmt.Errorf("nothing more is removed: %w", err)
 	}
 	return err
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
@@ -83,6 +84,9 @@ func (e *UnknownError) Error() string {
 
 // Unwrap returns the cause.
 func (e *UnknownError) Unwrap() error { return e.Err }
+
+// Class is [fault.Failed].
+func (e *UnknownError) Class() fault.Class { return fault.Failed }
 
 // Look finds out what the targets need, and those that the history names: what is installed there and beside it, what
 // a rollout brought, and the releases of their data files. It changes nothing. The error is an [*UnknownError], or that of the history or

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -90,7 +91,7 @@ func (do *Importing) known(ctx context.Context, d *depot.Depot) (Imports, bool, 
 		}
 		result := Imports{Already: true, Fetched: fetched}
 		result.Report, err = check(ctx, d, artifact.SHA256)
-		if errors.Is(err, depot.ErrDigest) || isGone(err) {
+		if errors.Is(err, depot.ErrDigest) || errors.Is(err, fs.ErrNotExist) {
 			return Imports{}, false, nil // it is brought again
 		}
 		if err == nil {

@@ -5,7 +5,6 @@ package shelf
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"slices"
 
 	"github.com/tbctl/tbctl/depot"
@@ -120,6 +119,3 @@ func Imported(artifact *depot.Artifact) *depot.Receipt {
 	}
 	return newest
 }
-
-// isGone reports whether an error says that an artifact is not there.
-func isGone(err error) bool { return errors.Is(err, fs.ErrNotExist) }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"slices"
 	"strings"
 	"time"
@@ -34,6 +35,27 @@ func (e *AmbiguousError) Error() string {
 		names = append(names, PrefixDigest+item.SHA256)
 	}
 	return fmt.Sprintf("the store has %d artifacts of release %s: %s", len(e.Items), e.Tag, strings.Join(names, ", "))
+}
+
+// MissingError says that a store does not have what was asked for. It is a [release.ErrNotFound].
+type MissingError struct {
+	Store string // its directory
+	What  string
+}
+
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("%v: the store %s has no %s", e.Unwrap(), e.Store, e.What)
+}
+
+// Unwrap returns what it is.
+func (e *MissingError) Unwrap() error { return release.ErrNotFound }
+
+// orMissing is the error about an artifact, or that the depot does not have it.
+func orMissing(d *depot.Depot, digest string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &MissingError{d.Dir(), PrefixDigest + digest}
+	}
+	return err
 }
 
 // Class is [fault.Refused].
@@ -67,11 +89,8 @@ func Resolve(ctx context.Context, d *depot.Depot, text string, options release.O
 			return release.Artifact{}, err
 		}
 		artifact, err := d.Stat(digest)
-		if isGone(err) {
-			err = fmt.Errorf("%w: the store %s has no %s%s", release.ErrNotFound, d.Dir(), PrefixDigest, digest)
-		}
 		if err != nil {
-			return release.Artifact{}, err
+			return release.Artifact{}, orMissing(d, digest, err)
 		}
 		item.Artifact = artifact
 	} else {
@@ -123,7 +142,7 @@ func find(ctx context.Context, d *depot.Depot, tag release.Tag, options release.
 	}
 	switch len(items) {
 	case 0:
-		return Item{}, fmt.Errorf("%w: the store %s has no release %s for %s", release.ErrNotFound, d.Dir(), tag, options.Platform)
+		return Item{}, &MissingError{d.Dir(), fmt.Sprintf("release %s for %s", tag, options.Platform)}
 	case 1:
 		return items[0], nil
 	}
@@ -139,11 +158,8 @@ type source struct {
 // Open opens the artifact. Its bytes are compared with its name when they have been read.
 func (s *source) Open(ctx context.Context, read hash.Hash) (release.Stream, error) {
 	file, err := s.depot.Open(s.digest)
-	if isGone(err) {
-		err = fmt.Errorf("%w: the store %s has no %s%s", release.ErrNotFound, s.depot.Dir(), PrefixDigest, s.digest)
-	}
 	if err != nil {
-		return nil, err
+		return nil, orMissing(s.depot, s.digest, err)
 	}
 	return &stream{source: s, ctx: ctx, file: file, read: read}, nil
 }

@@ -80,9 +80,10 @@ func verified(ctx context.Context, d *depot.Depot, digest string) Checked {
 		checked.Size = stored.Size
 		report, err = check(ctx, d, digest)
 	}
+	err = orMissing(d, digest, err)
 	switch {
-	case isGone(err):
-		checked.Verdict, err = VerdictMissing, fmt.Errorf("%w: the store %s has no %s%s", release.ErrNotFound, d.Dir(), PrefixDigest, digest)
+	case errors.Is(err, release.ErrNotFound):
+		checked.Verdict = VerdictMissing
 	case errors.Is(err, depot.ErrDigest):
 		checked.Verdict = VerdictChanged
 	case err != nil:

@@ -16,6 +16,8 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/depot/prune"
+	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/extract"
@@ -184,6 +186,12 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return "bring it here first: tbctl store import " + shell.File(e.Source), nil
 	case *report.UnseenError:
 		return k.ofUnseen(e), nil
+	case *shelf.AmbiguousError:
+		return "name the one that is meant: " + k.Line.Retyped(shelf.PrefixRelease+string(e.Tag), shelf.PrefixDigest+e.Items[0].SHA256), nil
+	case *shelf.MissingError:
+		return "see what there is: tbctl store list", nil
+	case *prune.UnknownError:
+		return "run it as root, or find out what is there: tbctl status " + shell.File(e.Target), nil
 	case *install.HearsayError:
 		return "if that is the data file of its replica, name it: " + k.Line.With("--data-file", e.DataFile), nil
 	case *host.UnknownReleaseError:
