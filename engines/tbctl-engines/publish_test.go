@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -10,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/engine"
+	"github.com/tbctl/tbctl/engines/tuf"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -272,5 +275,40 @@ func TestGuide(t *testing.T) {
 	shell(strings.ReplaceAll(fences[1], "tuf+https://releases.internal/tigerbeetle", "tuf+"+server.URL+" --plain-http"))
 	if _, err := os.Stat(filepath.Join(c.dir, "tigerbeetle")); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPublishInterrupted holds that a publication that ended before its timestamp shows clients what was there, and that the same
+// command again finishes it.
+func TestPublishInterrupted(t *testing.T) {
+	t.Parallel()
+	p := newRepository(t)
+	p.write(t, "binary", hostBinary(t))
+	p.must(t, "add", "@repo", "0.17.8", "@binary", "--key", "@ann", "--key", "@bob")
+	kept := map[string][]byte{}
+	for _, name := range []string{"repo/metadata/timestamp.json", "repo/draft/targets.json"} {
+		text, err := os.ReadFile(filepath.Join(p.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept[name] = text
+	}
+	p.must(t, "sign", "@repo", "--key", "@online")
+	for name, text := range kept { // as if it had ended before these
+		p.write(t, name, text)
+	}
+	client, root := t.TempDir(), []byte(p.shown(t)["metadata/1.root.json"])
+	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(p.dir, "repo"))))
+	t.Cleanup(server.Close)
+	wanted := engine.Wanted{URL: server.URL, Root: root, Dir: client, Names: engine.TargetNames("0.17.8", hostPlatform(t), false)}
+	if _, err := (tuf.Client{}).Find(t.Context(), wanted); !errors.Is(err, engine.ErrTUFTarget) {
+		t.Errorf("in between: %v", err)
+	}
+	p.must(t, "sign", "@repo", "--key", "@online")
+	if found, err := (tuf.Client{}).Find(t.Context(), wanted); err != nil || found.Signed.Roles[3].Version != 2 || len(found.Signed.Roles[3].Keys) != 2 {
+		t.Errorf("then: %v, %+v", err, found)
+	}
+	if left, _ := filepath.Glob(filepath.Join(p.dir, "repo", "draft", "*")); len(left) != 0 {
+		t.Errorf("left over: %q", left)
 	}
 }

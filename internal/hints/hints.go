@@ -81,7 +81,7 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *Error:
 		return e.Hint, nil
 	case *engine.Error:
-		return ofEngine(e), nil
+		return k.ofEngine(e), nil
 
 	// What is on the disk.
 	case *fsatomic.UnknownStateError:

@@ -1,6 +1,8 @@
 package hints
 
 import (
+	"strings"
+
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
@@ -92,15 +94,21 @@ func Session(failed *remote.SessionError, words []string) string {
 	return "try it by hand: " + ssh + " " + host + " tbctl --version"
 }
 
-// ofEngine is what to do about a tbctl-engines that cannot be used. Nothing depends on it but that controllers see each other.
-func ofEngine(failed *engine.Error) string {
-	const without = "; without other controllers: --state files"
+// ofEngine is what to do about a tbctl-engines that cannot be used. Of a rollout nothing depends on it but that controllers see each other.
+func (k *Known) ofEngine(failed *engine.Error) string {
+	without := "; without other controllers: --state files"
+	if strings.HasPrefix(k.Command, "store") {
+		without = ""
+	}
 	switch failed.Reason {
 	case engine.ReasonMissing:
 		return "install the package " + engine.Name + ", of the version of this tbctl" + without
 	case engine.ReasonVersion:
 		return "install the package " + engine.Name + " of the version that tbctl version shows" + without
 	case engine.ReasonDied:
+		if without == "" {
+			return "run the same command again"
+		}
 		return "run the same command again: it looks first; the hosts have not changed hands by it"
 	}
 	return "try it by hand: " + shell.File(failed.Path) + " version" + without
