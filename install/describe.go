@@ -55,6 +55,38 @@ func Describe(ctx context.Context, fsys vfs.FS, path string) (*File, error) {
 	return &found.file, nil
 }
 
+// A Described file is one that was opened once: all of this is of that very file.
+type Described struct {
+	File
+
+	Binary  *multiversion.Binary // nil: it is no multiversion binary, and Problem says why
+	Problem error
+}
+
+// DescribeSeen is [Describe] of the file that was seen at the path before, by what was seen of it. The error of another one that is there now
+// is [fsatomic.ErrChanged]: nothing that was concluded from the first is true of it.
+func DescribeSeen(ctx context.Context, fsys vfs.FS, path string, seen vfs.Info) (*Described, error) {
+	file, err := openPath(fsys, path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err == nil && !info.Unchanged(seen) {
+		err = fsatomic.ErrChanged
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", path, err)
+	}
+	found, err := describe(ctx, file, info.Size, path)
+	if err != nil {
+		return nil, err
+	}
+	described := &Described{File: found.file}
+	described.Binary, described.Problem = multiversion.Parse(file, info.Size)
+	return described, nil
+}
+
 // fill sets what a parsed binary says.
 func (f *File) fill(binary *multiversion.Binary) {
 	header := &binary.HostImage().Header

@@ -235,9 +235,11 @@ func (in *Installer) Interrupted(ctx context.Context, name string) (*Interrupted
 	}
 	var there *File
 	if target.Exists {
-		if there, err = Describe(ctx, in.FS, target.Path); err != nil {
+		found, err := DescribeSeen(ctx, in.FS, target.Path, target.File)
+		if err != nil {
 			return nil, err
 		}
+		there = &found.File
 	}
 	_, held, err := fsatomic.HeldBy(in.FS, target)
 	return state.Interrupted(there, held), err

@@ -25,6 +25,7 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Host answers for one host, in one session. It acts on the targets that it is made with and on no other path, and starts
@@ -407,14 +408,14 @@ func (h *Host) allowed(target string, request SwapRequest) (place fsatomic.Targe
 // keptBeside says that an artifact is the previous file of a target, and not the installed one: then both change places, for which no
 // room is needed and nothing has to be in the store.
 func (h *Host) keptBeside(ctx context.Context, place fsatomic.Target, artifact string) bool {
-	is := func(there bool, path string) bool {
+	is := func(there bool, path string, seen vfs.Info) bool {
 		if !there {
 			return false
 		}
-		file, err := install.Describe(ctx, h.Installer.FS, path)
+		file, err := install.DescribeSeen(ctx, h.Installer.FS, path, seen)
 		return err == nil && file.SHA256 == artifact
 	}
-	return is(place.OldExists, place.OldPath) && !is(place.Exists, place.Path)
+	return is(place.OldExists, place.OldPath, place.Old) && !is(place.Exists, place.Path, place.File)
 }
 
 // begin reads a request that is about a target, and waits until no other one of this session is at work on it. The request

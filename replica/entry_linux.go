@@ -247,7 +247,7 @@ func (p *pin) open() (*os.File, error) {
 	if !p.regular() {
 		return nil, &fs.PathError{Op: "open", Path: p.name, Err: errNotRegular}
 	}
-	file, err := os.OpenFile(p.again(), os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, _, err := vfs.OpenFile(p.again(), nil)
 	if failure, ok := errors.AsType[*fs.PathError](err); ok {
 		failure.Path = p.name // not the way there
 	}

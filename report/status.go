@@ -82,13 +82,30 @@ func (s *Status) Hides(path string) bool { return slices.Contains(s.Hidden, path
 // interrupted is completed by the next operation that changes the target. With an error, which what this user
 // may not see is none, the status has what could be found out; it is nil for a name that is no file's.
 func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status, error) {
+	for try := 1; ; try++ {
+		s, err := newStatus(ctx, in, name)
+		if try == looksMax || !errors.Is(err, fsatomic.ErrChanged) {
+			return s, err
+		}
+	}
+}
+
+// looksMax is how often a target is looked at that changes meanwhile.
+const looksMax = 3
+
+func newStatus(ctx context.Context, in *install.Installer, name string) (*Status, error) {
 	target, lookupErr := fsatomic.Lookup(in.FS, name)
 	if lookupErr != nil && !(target.Exists && errors.Is(lookupErr, fs.ErrPermission)) {
 		return newStatusUnseen(ctx, in, name, lookupErr)
 	}
 	s := &Status{Target: target}
 	if target.Exists {
-		s.Installed = s.describe(ctx, in, target.Path)
+		if found := s.describe(ctx, in, target.Path, target.File); found != nil {
+			s.Installed, s.Problem = &found.File, found.Problem
+			if found.Binary != nil {
+				s.header = &found.Binary.HostImage().Header
+			}
+		}
 	}
 
 	holder, held, err := fsatomic.HeldBy(in.FS, target)
@@ -108,7 +125,9 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		s.Target, s.err = target, errors.Join(s.err, err)
 	}
 	if target.OldExists && target.Old.Kind == vfs.KindFile {
-		s.Previous = s.describe(ctx, in, target.OldAt())
+		if found := s.describe(ctx, in, target.OldAt(), target.Old); found != nil {
+			s.Previous = &found.File
+		}
 	}
 
 	state, err := in.ReadState(target, s.Installed)
@@ -137,18 +156,9 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		s.Interrupted = append(s.Interrupted, *open)
 	}
 
-	var header *multiversion.Header
-	if target.Exists {
-		var file *multiversion.File
-		if file, s.Problem = multiversion.Open(target.Path); s.Problem == nil {
-			header = &file.HostImage().Header
-			file.Close()
-		}
-		if s.Hides(target.Path) {
-			s.Problem = lookupErr
-		}
+	if target.Exists && s.Hides(target.Path) {
+		s.Problem = lookupErr
 	}
-	s.header = header
 	lack := host.LackBinary
 	switch {
 	case s.Hides(target.Path):
@@ -156,7 +166,7 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	case !target.Exists:
 		lack = host.LackFile
 	}
-	s.see(ctx, s.query(), header, lack)
+	s.see(ctx, s.query(), s.header, lack)
 	s.advise()
 	return s, s.err
 }
@@ -194,8 +204,8 @@ func newStatusUnseen(ctx context.Context, in *install.Installer, name string, lo
 }
 
 // describe reads one file, if this user may and the disk can.
-func (s *Status) describe(ctx context.Context, in *install.Installer, path string) *install.File {
-	file, err := install.Describe(ctx, in.FS, path)
+func (s *Status) describe(ctx context.Context, in *install.Installer, path string, seen vfs.Info) *install.Described {
+	file, err := install.DescribeSeen(ctx, in.FS, path, seen)
 	switch {
 	case err == nil:
 		return file

@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/tbctl/tbctl/fault"
 )
@@ -39,6 +40,22 @@ var (
 	// ErrRace: each time that it was looked at, another process had changed it.
 	ErrRace = fault.New(fault.Busy, "another process changes it again and again")
 )
+
+const (
+	leaseWait  = 3 * time.Second // for a lease to be given back; the system takes it away after 45 s
+	leasePause = 5 * time.Millisecond
+)
+
+// LeaseError says that another process has a lease on a file and has not given it back when it was asked to. Only the file's owner and root can take one,
+// and one who takes it again and again keeps everybody else from opening the file.
+type LeaseError struct{ UID int } // the file's owner
+
+func (e *LeaseError) Error() string {
+	return fmt.Sprintf("another process has a lease on it and does not give it back; the file belongs to user %d", e.UID)
+}
+
+// Class is what it means: see [fault.Of].
+func (e *LeaseError) Class() fault.Class { return fault.Busy }
 
 // SpaceError says how much space is missing. It matches [ErrNoSpace].
 type SpaceError struct {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -293,12 +294,33 @@ func (f *osFile) wrapXattr(op string, err error) error {
 	return f.wrap(op, err)
 }
 
+// openat opens a file, and waits a while for a lease that another process has on it: by then the system has asked for it back.
 func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
-	err = ignoringEINTR(func() (err error) {
-		fd, err = unix.Openat(dir, name, flags, mode)
-		return err
-	})
-	return fd, err
+	for began := time.Now(); ; time.Sleep(leasePause) {
+		err = ignoringEINTR(func() (err error) {
+			fd, err = unix.Openat(dir, name, flags, mode)
+			return err
+		})
+		if err != unix.EWOULDBLOCK || flags&unix.O_NONBLOCK == 0 {
+			return fd, err
+		}
+		if time.Since(began) > leaseWait {
+			return fd, leased(dir, name, flags&unix.O_NOFOLLOW)
+		}
+	}
+}
+
+// leased is why a file could not be opened without waiting.
+func leased(dir int, name string, noFollow int) error {
+	var st unix.Stat_t
+	how := 0
+	if noFollow != 0 {
+		how = unix.AT_SYMLINK_NOFOLLOW
+	}
+	if err := ignoringEINTR(func() error { return unix.Fstatat(dir, name, &st, how) }); err != nil || kindOf(uint32(st.Mode)) != KindFile {
+		return unix.EWOULDBLOCK
+	}
+	return &LeaseError{UID: int(st.Uid)}
 }
 
 // ignoringEINTR calls again what a signal interrupted, as network and FUSE file

@@ -5,6 +5,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"strings"
 	"sync"
@@ -101,31 +102,75 @@ func rangesBearable(header string, size int64) bool {
 	return true
 }
 
-// limited is a listener with so many connections at once. More wait in the system's own queue.
+// limited is a listener with so many connections at once, and so many of one address. More wait in the system's own queue; more
+// of one address are closed, so that it leaves places for others.
 type limited struct {
 	net.Listener
 
 	places chan struct{}
 	closed chan struct{}
 	once   sync.Once
+
+	addressMax int
+	mu         sync.Mutex
+	taken      map[netip.Prefix]int // by address
 }
 
-func limit(listener net.Listener, most int) net.Listener {
-	return &limited{Listener: listener, places: make(chan struct{}, most), closed: make(chan struct{})}
+func limit(listener net.Listener, most, addressMax int) *limited {
+	return &limited{Listener: listener, places: make(chan struct{}, most), closed: make(chan struct{}), addressMax: addressMax, taken: make(map[netip.Prefix]int)}
 }
 
 func (l *limited) Accept() (net.Conn, error) {
-	select {
-	case l.places <- struct{}{}:
-	case <-l.closed:
-		return nil, net.ErrClosed
-	}
-	conn, err := l.Listener.Accept()
-	if err != nil {
+	for {
+		select {
+		case l.places <- struct{}{}:
+		case <-l.closed:
+			return nil, net.ErrClosed
+		}
+		conn, err := l.Listener.Accept()
+		if err != nil {
+			<-l.places
+			return nil, err
+		}
+		from := network(conn.RemoteAddr())
+		if l.take(from) {
+			return &counted{Conn: conn, of: l, leave: sync.OnceFunc(func() { l.give(from); <-l.places })}, nil
+		}
+		conn.Close()
 		<-l.places
-		return nil, err
 	}
-	return &counted{Conn: conn, leave: sync.OnceFunc(func() { <-l.places })}, nil
+}
+
+// network is the address that a connection comes from, of IPv6 the network: who has one address of it has all.
+func network(address net.Addr) netip.Prefix {
+	parsed, err := netip.ParseAddrPort(address.String())
+	if err != nil {
+		return netip.Prefix{}
+	}
+	bits := 32
+	if ip := parsed.Addr().Unmap(); ip.Is6() {
+		bits = 64
+	}
+	prefix, _ := parsed.Addr().Unmap().Prefix(bits)
+	return prefix
+}
+
+func (l *limited) take(from netip.Prefix) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.taken[from] >= l.addressMax {
+		return false
+	}
+	l.taken[from]++
+	return true
+}
+
+func (l *limited) give(from netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.taken[from]--; l.taken[from] == 0 {
+		delete(l.taken, from)
+	}
 }
 
 func (l *limited) Close() error {
@@ -137,7 +182,16 @@ func (l *limited) Close() error {
 type counted struct {
 	net.Conn
 
+	of    *limited
 	leave func()
+}
+
+// SetReadDeadline is how the server bounds the time for a header, and between two requests. While places are short it is shorter.
+func (c *counted) SetReadDeadline(deadline time.Time) error {
+	if soon := time.Now().Add(shortTimeout); !deadline.IsZero() && soon.Before(deadline) && 2*len(c.of.places) > cap(c.of.places) {
+		deadline = soon
+	}
+	return c.Conn.SetReadDeadline(deadline)
 }
 
 func (c *counted) Close() error {

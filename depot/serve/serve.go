@@ -28,11 +28,13 @@ import (
 // What a server bears unless it is told otherwise.
 const (
 	ConnectionsMax = 256 // at once; more wait to be accepted
+	AddressMax     = 64  // of them from one address, or one network of IPv6; more are closed
 	RequestsMax    = 64  // answered at once; more wait, and are then sent away
 	RangesMax      = 64  // of one request
 
 	headerSizeMax = 16 << 10 // bytes
 	headerTimeout = 10 * time.Second
+	shortTimeout  = 2 * time.Second // instead, while more than half of the places are taken
 	bodyTimeout   = time.Second
 	idleTimeout   = 30 * time.Second
 	waitMax       = 5 * time.Second
@@ -60,9 +62,10 @@ type Server struct {
 	// Kept is where deltas are kept for another run; nil: nowhere.
 	Kept *delta.Kept
 
-	ConnectionsMax, RequestsMax int           // 0: the constants of those names
-	Wait                        time.Duration // of a request until it is answered; 0: 5 s, and 15 s for a delta
-	Idle                        time.Duration // between two requests, and between two pieces of an answer; 0: 30 s
+	ConnectionsMax, AddressMax, RequestsMax int // 0: the constants of those names
+
+	Wait time.Duration // of a request until it is answered; 0: 5 s, and 15 s for a delta
+	Idle time.Duration // between two requests, and between two pieces of an answer; 0: 30 s
 
 	mu       sync.Mutex
 	counters Counters
@@ -114,7 +117,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 		Handler: s.Handler(), ReadHeaderTimeout: headerTimeout, IdleTimeout: positive(s.Idle, idleTimeout), MaxHeaderBytes: headerSizeMax,
 		ErrorLog: silent, DisableGeneralOptionsHandler: true,
 	}
-	limited := limit(listener, positive(s.ConnectionsMax, ConnectionsMax))
+	limited := limit(listener, positive(s.ConnectionsMax, ConnectionsMax), positive(s.AddressMax, AddressMax))
 	ended := make(chan error, 1)
 	go func() { ended <- server.Serve(limited) }()
 	select {

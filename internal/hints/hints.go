@@ -156,6 +156,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return "look at what goes in: tbctl inspect FILE", nil
 
 	// What is installed, and what runs.
+	case *vfs.LeaseError:
+		return "find out which process it is (grep LEASE /proc/locks has its number and the file's inode) and end it, then run the same command again", nil
 	case *vfs.DeniedError:
 		return k.ofDenied(e), nil
 	case *install.RefusedError:
