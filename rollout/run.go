@@ -26,6 +26,9 @@ const (
 	// looksMax is how many hosts are looked at at the same time.
 	looksMax = 64
 
+	// endingPatience is for how long a run of the same plan that has a host may be one that is just ending.
+	endingPatience = 5 * time.Second
+
 	saveAfter   = 10 * time.Second      // what is counted is kept, also where nothing is done
 	pauseMin    = 20 * time.Millisecond // between two looks, whatever happens
 	actionLimit = 10 * time.Minute      // of everything but sending an artifact
@@ -173,6 +176,12 @@ func (m *machine) loop() error {
 			return context.Cause(m.ctx)
 		}
 		if m.epoch == 0 {
+			if elapsed < endingPatience && m.mayBeEnding() {
+				if err := m.wait(began); err != nil {
+					return err
+				}
+				continue
+			}
 			m.epoch = fleet.NextEpoch(m.Plan, m.ID, m.observations())
 		}
 		m.decide(elapsed)
@@ -190,6 +199,18 @@ func (m *machine) loop() error {
 			return err
 		}
 	}
+}
+
+// mayBeEnding says that a host is held by a run of the same plan whose session is open: what a controller that has just ended leaves
+// on a slow host, until that finds out.
+func (m *machine) mayBeEnding() bool {
+	if m.Rules.TakeOver || !m.Goal.Swaps() {
+		return false
+	}
+	return slices.ContainsFunc(m.targets, func(t *target) bool {
+		fence := t.seen.Fence
+		return fence != nil && fence.Plan == m.ID && fence.Phase.Holds() && t.seen.Alive
+	})
 }
 
 // save adds what was counted since the last time to the counters of all runs: a run that is killed has counted too.

@@ -344,6 +344,36 @@ func TestRunFenced(t *testing.T) {
 	}
 }
 
+// What a run that has just ended leaves open for a moment is waited for, and a run that lives is not.
+func TestRunEnding(t *testing.T) {
+	t.Parallel()
+	for _, ends := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			f := simClusters(1, 3)
+			plan := f.plan(t)
+			arm := f.options(plan, fleet.GoalArm, "ana")
+			arm.Run = true
+			if _, err := rollout.Run(t.Context(), arm); err != nil {
+				t.Fatal(err)
+			}
+			if ends {
+				time.AfterFunc(3*time.Second, func() {
+					for _, h := range f.hosts {
+						_ = h.Close()
+					}
+				})
+			}
+			_, err := rollout.Run(t.Context(), f.options(plan, fleet.GoalAbort, "bob"))
+			if ends && (err != nil || f.swapped() != 0) {
+				t.Errorf("%v, %d swapped", err, f.swapped())
+			}
+			if !ends && (classOf(err) != fault.Fenced || f.swapped() != 2) {
+				t.Errorf("%v, %d swapped", err, f.swapped())
+			}
+		})
+	}
+}
+
 // What was armed is taken back, also after the controller was killed.
 func TestRunAbort(t *testing.T) {
 	t.Parallel()
