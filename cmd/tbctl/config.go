@@ -40,7 +40,7 @@ Example:
 
 // Run shows the settings.
 func (c *configCmd) Run(a *app) error {
-	if _, err := c.Source.options(a); err != nil {
+	if _, err := c.Source.question(a).Check(); err != nil {
 		return err
 	}
 	shown, err := a.settings().Show(a.flag)

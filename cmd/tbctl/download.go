@@ -95,7 +95,7 @@ func renderDownloaded(out *term.Stream, result downloaded) {
 
 // write fetches into the file, verifies what is there then, and puts it at its name.
 func (c *downloadCmd) write(a *app, artifact release.Artifact, name string) (downloaded, error) {
-	draft, err := output.NewDraft(a.ctx, name, c.Force, judge(artifact, artifact.Location))
+	draft, err := output.NewDraft(a.ctx, name, c.Force, fetch.Judgement(artifact, artifact.Location))
 	if err != nil {
 		return downloaded{}, err
 	}
@@ -114,14 +114,4 @@ func (c *downloadCmd) write(a *app, artifact release.Artifact, name string) (dow
 	a.advise(advisories)
 	err = draft.Commit(report, a.warnText)
 	return downloaded{Path: draft.Path(), Already: draft.Already(), Fetched: fetched, Report: report, Advisories: advisories}, err
-}
-
-// judge makes the judgement of what came: that it is whole, and what was asked for. The name is the file's in messages.
-func judge(artifact release.Artifact, name string) func(verify.Report) error {
-	return func(report verify.Report) error {
-		if err := report.Err(name); err != nil {
-			return err
-		}
-		return artifact.Compare(report.Platform, report.Binary.Current())
-	}
 }

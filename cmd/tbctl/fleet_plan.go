@@ -14,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/rollout"
 )
 
@@ -108,18 +109,19 @@ func (c *fleetPlanCmd) Run(a *app) error {
 
 // digest is the artifact's SHA-256 in the store, in hexadecimal digits. What is not there yet is fetched into it.
 func (c *fleetPlanCmd) digest(a *app, store *depot.Depot) (string, error) {
-	if !shelf.IsName(c.Artifact) {
-		_, imported, err := c.From.importTo(a, store, c.Artifact)
+	found, err := c.From.find(a, c.Artifact, registryFlags{})
+	if err != nil {
+		return "", err
+	}
+	defer found.Close()
+	if found.Source != release.SourceStore {
+		imported, err := a.bring(store, &found)
 		return imported.Artifact.SHA256, err
 	}
-	artifact, err := c.From.resolve(a, c.Artifact)
+	fetched, err := found.Fetch(a.ctx, io.Discard) // what vouches for it is asked
 	if err != nil {
 		return "", err
 	}
-	fetched, err := artifact.Fetch(a.ctx, io.Discard) // what vouches for it is asked
-	if err != nil {
-		return "", err
-	}
-	a.tellEvidence(fetched.Evidence)
-	return shelf.Digest(artifact.Location)
+	a.tellFetched(fetched)
+	return shelf.Digest(found.Location)
 }

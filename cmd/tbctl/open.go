@@ -4,15 +4,15 @@ import (
 	"strings"
 
 	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/input"
-	"github.com/tbctl/tbctl/internal/term"
 )
 
 // openInput opens an executable, a data file, or the executable inside a
 // release archive. "-" is standard input.
 func openInput(a *app, name string) (*input.File, error) {
 	if name == "-" {
-		if err := a.checkStdin(); err != nil {
+		if err := cmdline.CheckStdin(a.line, a.in); err != nil {
 			return nil, err
 		}
 		return input.OpenExecutable(a.ctx, name, a.in)
@@ -38,12 +38,4 @@ func openStored(a *app, name, store string) (file *input.File, digest string, er
 	}
 	file.Mode = nil // no artifact of a store is executable
 	return file, digest, nil
-}
-
-// checkStdin refuses a terminal as standard input: nobody types a binary.
-func (a *app) checkStdin() error {
-	if term.IsTerminal(a.in) {
-		return usage("send a file: "+a.line.Retyped("-", "-")+" < FILE", "standard input is a terminal")
-	}
-	return nil
 }

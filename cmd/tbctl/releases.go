@@ -39,7 +39,7 @@ func (c *releasesCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	a.tellToken(listing.TokenNote)
+	a.tellFetched(release.Fetched{TokenNote: listing.TokenNote})
 	installed := installedRelease(a, a.target(c.Target))
 	result := &report.Releases{
 		Source: listing.Source, Location: listing.Location, Installed: installed, Releases: release.Reach(listing.Releases, installed), Truncated: listing.Truncated,

@@ -3,18 +3,13 @@ package main
 import (
 	"context"
 	"io"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/tbctl/tbctl/delta"
-	"github.com/tbctl/tbctl/depot/shelf"
-	"github.com/tbctl/tbctl/host"
-	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/source"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 // sourceFlags say where releases come from and what must vouch for them.
@@ -43,6 +38,13 @@ type placeFlags struct {
 	APIURL    string                `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
 }
 
+// registryFlags say where a registry's artifact is.
+type registryFlags struct {
+	From      string `placeholder:"oci://HOST/REPOSITORY[:TAG][@sha256:HEX]" help:"Get it from a registry, in place of a source; or the release from a TUF repository: tuf+https://HOST/PATH."`
+	PlainHTTP bool   `name:"plain-http" help:"Speak with the registry, or the repository (tuf+http://HOST/PATH), without TLS."`
+	Root      string `placeholder:"FILE" help:"The root.json of the TUF repository that is trusted; later what was kept of it is."`
+}
+
 // options are the library's options for these flags.
 func (p *placeFlags) options(a *app) release.Options {
 	return release.Options{
@@ -52,107 +54,28 @@ func (p *placeFlags) options(a *app) release.Options {
 	}
 }
 
-// options are the library's options for these flags.
-func (s *sourceFlags) options(a *app) (release.Options, error) {
-	key, err := release.ReadPublicKey(s.PublicKey)
-	if err != nil {
-		return release.Options{}, usage("--public-key takes a file, or the key itself: the line that begins with RW", "%w", err)
-	}
-	if err := s.Require.Check(); err != nil {
-		where, hint := "--require", "--require digest, or --require signature"
-		if !a.onCommandLine["require"] {
-			where, hint = "require, from "+a.settings().Line("require", a.flag("require")).Origin, "there it is digest or signature"
-		}
-		return release.Options{}, usage(hint, "%s: %w", where, err)
-	}
+// question is what these flags say of a release.
+func (s *sourceFlags) question(a *app) *source.Question {
 	options := s.Place.options(a)
-	options.SHA256, options.PublicKey, options.AskGitHub, options.Require, options.Keep = s.SHA256, key, s.GitHub, s.Require, s.keep
-	options.ExactPlatform = a.onCommandLine["platform"]
-	options.Held = s.held(a)
-	return options, nil
+	options.SHA256, options.PublicKey, options.AskGitHub, options.Require, options.Keep = s.SHA256, s.PublicKey, s.GitHub, s.Require, s.keep
+	return &source.Question{
+		Options: options, Store: s.Store.Store, Target: s.target, Command: a.command, Line: a.line, Settings: a.settings(), Flag: a.flag, Warn: a.warnText,
+	}
 }
 
-// held opens what this host has of releases: what is installed, what was before, and the store. It is nil where nothing is.
-func (s *sourceFlags) held(a *app) func() *delta.Files {
-	target := a.target(s.target)
-	store, err := a.depot(s.Store.Store)
-	if err != nil {
-		return nil
+// find says which artifact is meant. The caller closes what is found.
+func (s *sourceFlags) find(a *app, argument string, from registryFlags) (source.Found, error) {
+	found, err := s.question(a).Find(a.ctx, argument, source.Elsewhere(from))
+	if err == nil && found.Path() != "" {
+		a.about.File = found.Location
 	}
-	_, targetErr := vfs.Stat(target)
-	_, storeErr := vfs.Stat(store.Dir())
-	if targetErr != nil && storeErr != nil {
-		return nil
-	}
-	return func() *delta.Files { return &host.OpenHeld(vfs.OS(), target, store).Files }
+	return found, err
 }
 
-// checkKey refuses to ask for a signature without a key.
-func checkKey(options release.Options) error {
-	if options.Require == release.RequireSignature && options.PublicKey == "" {
-		return usage("--public-key FILE", "a signature is required, but no public key given")
-	}
-	return nil
-}
-
-// resolve says what the argument means. Only of the newest release a mirror is asked.
+// resolve is find for a command that knows no other places than this host and its mirror.
 func (s *sourceFlags) resolve(a *app, argument string) (release.Artifact, error) {
-	options, err := s.options(a)
-	if err != nil {
-		return release.Artifact{}, err
-	}
-	if err := checkKey(options); err != nil && !shelf.IsName(argument) { // of the store's a receipt may tell of a signature
-		return release.Artifact{}, err
-	}
-	if argument == "-" {
-		if err := a.checkStdin(); err != nil {
-			return release.Artifact{}, err
-		}
-	}
-	if shelf.IsName(argument) {
-		return s.stored(a, argument, options)
-	}
-	artifact, err := release.ResolveAsking(a.ctx, argument, options)
-	if err != nil {
-		return artifact, cmdline.Unresolved(a.ctx, a.line, argument, s.Place.Mirror, err)
-	}
-	if artifact.Path() != "" {
-		a.about.File = artifact.Location
-	}
-	if err := a.checkFile(artifact); err != nil {
-		return artifact, err
-	}
-	if s.GitHub && a.onCommandLine["github-digest"] && !artifact.NamesRelease() {
-		return artifact, usage("name the release: tbctl "+a.command+" RELEASE --mirror DIR-OR-URL --github-digest; or give its digest: --sha256 HEX",
-			"--github-digest: GitHub is asked by the name of a release, and %s names none", artifact.Place())
-	}
-	return artifact, nil
-}
-
-// checkFile refuses what chooses an asset of a release where a file is named. Other commands than install, which compares it with the
-// host's, take the platform as what the file must be for.
-func (a *app) checkFile(artifact release.Artifact) error {
-	if !slices.Contains([]release.SourceKind{release.SourceFile, release.SourceURL, release.SourceStdin}, artifact.Source) {
-		return nil
-	}
-	for _, name := range []string{"debug", "platform"} {
-		if a.onCommandLine[name] && (name == "debug" || a.command == "install") {
-			return usage("leave it out: the file says what it is, see tbctl inspect", "--%s chooses an asset of a release, and %s is one file", name, artifact.Place())
-		}
-	}
-	return nil
-}
-
-// stored is the artifact of the store that the argument names.
-func (s *sourceFlags) stored(a *app, argument string, options release.Options) (release.Artifact, error) {
-	store, err := a.existing(s.Store.Store)
-	if err != nil {
-		return release.Artifact{}, err
-	}
-	if s.keep { // a dry run changes nothing, also where an artifact has changed
-		store = store.Looking()
-	}
-	return shelf.Resolve(a.ctx, store, argument, options)
+	found, err := s.find(a, argument, registryFlags{})
+	return found.Artifact, err
 }
 
 // fetch fetches the artifact, and tells how that goes and what came of it.
@@ -165,56 +88,23 @@ func (a *app) fetch(ctx context.Context, artifact release.Artifact, w io.Writer)
 	a.progress.Start("fetching", -1)
 	fetched, err := artifact.Fetch(ctx, w)
 	a.progress.Done()
-	a.tellToken(fetched.TokenNote)
 	if err != nil {
+		a.tellFetched(release.Fetched{TokenNote: fetched.TokenNote})
 		return fetched, err
 	}
 	if !fetched.Trusted && a.global.JSON {
 		a.warn(render.Untrusted)
 	}
-	a.tellEvidence(fetched.Evidence)
-	if fetched.HeldDamage != "" {
-		a.warn("%s; it was fetched", fetched.HeldDamage)
-	}
-	if fetched.DeltaNote != "" {
-		a.note("the delta that the server offers was not used: %s", fetched.DeltaNote)
-	}
-	if fetched.HeldNote != "" {
-		a.note("what this host has of it was fetched too: %s", fetched.HeldNote)
-	}
-	then := "a download that is cut begins again"
-	if a.onCommandLine["dry-run"] {
-		then = "nothing of it is kept, and the real run fetches it again"
-	}
-	switch {
-	case strings.HasPrefix(fetched.CacheNote, "the cache is not used"):
-		a.warn("%s: %s (--cache-dir)", fetched.CacheNote, then)
-	case fetched.CacheNote != "":
-		a.note("%s: %s", fetched.CacheNote, then)
-	}
+	a.tellFetched(fetched)
 	return fetched, nil
 }
 
-// tellEvidence says what was not compared although it is there or was asked for.
-func (a *app) tellEvidence(list []release.Evidence) {
-	for _, evidence := range list {
-		name, github, asked := render.EvidenceName(evidence.Kind), evidence.Kind == release.EvidenceGitHubDigest, ""
-		if github && a.getenv("GITHUB_TOKEN") != "" {
-			asked = " (it was asked for since GITHUB_TOKEN is set)"
-		}
-		switch {
-		case evidence.Status == release.StatusNotChecked:
-			a.warn("%s was not checked: %s%s", name, evidence.Detail, asked)
-		case evidence.Status == release.StatusAbsent && github:
-			a.warn("%s is not there: %s%s", name, evidence.Detail, asked)
-		}
-	}
-}
-
-// tellToken says that the token of the environment is not taken, and why.
-func (a *app) tellToken(note string) {
-	if note != "" {
-		a.warn("GITHUB_TOKEN is not taken (%s); GitHub was asked without it: renew it, or unset it", note)
+// tellFetched says what is to be known of a fetch, or of what was asked in its place.
+func (a *app) tellFetched(fetched release.Fetched) {
+	warnings, notes := render.FetchNotes(fetched, a.getenv("GITHUB_TOKEN") != "", a.onCommandLine["dry-run"])
+	a.warnAll(warnings)
+	for _, note := range notes {
+		a.note("%s", note)
 	}
 }
 

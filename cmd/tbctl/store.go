@@ -2,23 +2,19 @@ package main
 
 import (
 	"context"
-	"errors"
-	"io/fs"
+	"io"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
-	"github.com/tbctl/tbctl/durable"
-	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
+	"github.com/tbctl/tbctl/internal/source"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 type storeCmd struct {
@@ -35,31 +31,17 @@ type storeFlags struct {
 	Store string `placeholder:"DIR" env:"TBCTL_STORE" help:"The store of artifacts (${store})."`
 }
 
-// existing is depot for a command that makes nothing: a store that was named and is not there is a mistake, and it is said that
-// there is none at the usual place.
+// existing is depot for a command that makes nothing, see [settings.Settings.ExistingStore].
 func (a *app) existing(named string) (*depot.Depot, error) {
-	store, err := a.depot(named)
-	if err != nil {
-		return nil, err
+	store, note, err := a.settings().ExistingStore(named, a.flag("store"))
+	if note != "" {
+		a.warnText(note)
 	}
-	if _, err := vfs.Stat(store.Dir()); !errors.Is(err, fs.ErrNotExist) {
-		return store, nil // another error is that of what looks into it
-	}
-	if a.onCommandLine["store"] {
-		return nil, usage("check the name; this host's is shown without --store: tbctl store list", "--store: there is no directory %s", store.Dir())
-	}
-	a.warn("there is no store yet: there is no directory %s", store.Dir())
-	return store, nil
+	return store, err
 }
 
 // depot is the store that is named, or the configuration's, or the default one.
-func (a *app) depot(named string) (*depot.Depot, error) {
-	dir, err := filepath.Abs(a.settings().StoreDir(named))
-	if err != nil {
-		return nil, err
-	}
-	return depot.Open(vfs.OS(), dir), nil
-}
+func (a *app) depot(named string) (*depot.Depot, error) { return a.settings().Store(named) }
 
 type storeImportCmd struct {
 	Source   string        `arg:"" optional:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, or - for standard input."`
@@ -108,22 +90,12 @@ func (c *storeImportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	var artifact release.Artifact
-	var imported shelf.Imports
-	switch from := c.Registry.From; {
-	case engine.IsTUF(from):
-		artifact, imported, err = c.From.importTUF(a, store, c.Source, c.Registry)
-	case c.Registry.Root != "":
-		return usage("tbctl store import 0.17.8 --from tuf+https://HOST/PATH --root FILE", "--root is of --from tuf+https://HOST/PATH, which is not there")
-	case (c.Source == "") == (from == ""):
-		return usage("tbctl store import 0.17.8, or tbctl store import --from oci://HOST/REPOSITORY:TAG", "either a source is named or --from")
-	case from == "" && c.Registry.PlainHTTP:
-		return usage("tbctl store import --from oci://HOST/REPOSITORY:TAG --plain-http", "--plain-http is of --from, which is not there")
-	case from == "":
-		artifact, imported, err = c.From.importTo(a, store, c.Source)
-	default:
-		artifact, imported, err = c.From.importRegistry(a, store, c.Registry)
+	found, err := c.From.find(a, c.Source, c.Registry)
+	if err != nil {
+		return err
 	}
+	defer found.Close()
+	imported, err := a.bring(store, &found)
 	if err != nil {
 		return err
 	}
@@ -138,35 +110,17 @@ func (c *storeImportCmd) Run(a *app) error {
 	}
 	result.Next = []string{"tbctl install " + name, "tbctl fleet plan " + name + " -o plan.json"}
 	a.emit(result, func(out *term.Stream) {
-		render.StoreImported(out, &result.Imports, store.Dir(), render.Trust(fetch.Origin(artifact, imported.Fetched)), result.Next, a.global.Quiet)
+		render.StoreImported(out, &result.Imports, store.Dir(), render.Trust(fetch.Origin(found.Artifact, imported.Fetched)), result.Next, a.global.Quiet)
 	})
 	return nil
 }
 
-// importTo fetches and verifies what a source means, and stores it.
-func (s *sourceFlags) importTo(a *app, store *depot.Depot, source string) (release.Artifact, shelf.Imports, error) {
-	artifact, err := s.resolve(a, source)
-	if err != nil {
-		return artifact, shelf.Imports{}, err
-	}
-	imported, err := s.importArtifact(a, store, artifact, nil)
-	return artifact, imported, err
-}
-
-// importArtifact fetches, verifies and stores. Signed is what vouches for it besides.
-func (s *sourceFlags) importArtifact(a *app, store *depot.Depot, artifact release.Artifact, signed *depot.Signed) (shelf.Imports, error) {
-	a.adviseTag(artifact)
-	key, err := release.ReadPublicKey(s.PublicKey)
-	if err != nil {
-		return shelf.Imports{}, err
-	}
-	imported, err := shelf.Import(a.ctx, store, shelf.Importing{
-		Artifact: artifact, Source: artifact.Absolute(), SizeHint: fetch.SizeHint(artifact), Who: whoAmI(), PublicKey: key, Signed: signed,
-		Fetch: func(ctx context.Context, draft *durable.Draft) (release.Fetched, error) {
-			return a.fetch(ctx, artifact, draft)
-		},
-		Judge: judge(artifact, artifact.Place()),
-	})
+// bring fetches, verifies and stores what was found.
+func (a *app) bring(store *depot.Depot, found *source.Found) (shelf.Imports, error) {
+	a.adviseTag(found.Artifact)
+	imported, err := shelf.Import(a.ctx, store, found.Importing(whoAmI(), func(ctx context.Context, w io.Writer) (release.Fetched, error) {
+		return a.fetch(ctx, found.Artifact, w)
+	}))
 	a.progress.Done()
 	return imported, err
 }

@@ -3,74 +3,17 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
-	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
+	"github.com/tbctl/tbctl/internal/source"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/release"
 )
-
-// registryFlags say where a registry's artifact is.
-type registryFlags struct {
-	From      string `placeholder:"oci://HOST/REPOSITORY[:TAG][@sha256:HEX]" help:"Get it from a registry, in place of a source; or the release from a TUF repository: tuf+https://HOST/PATH."`
-	PlainHTTP bool   `name:"plain-http" help:"Speak with the registry, or the repository (tuf+http://HOST/PATH), without TLS."`
-	Root      string `placeholder:"FILE" help:"The root.json of the TUF repository that is trusted; later what was kept of it is."`
-}
-
-// importRegistry imports what a registry has.
-func (s *sourceFlags) importRegistry(a *app, store *depot.Depot, from registryFlags) (release.Artifact, shelf.Imports, error) {
-	options, err := s.options(a)
-	if err == nil {
-		err = checkKey(options)
-	}
-	if err != nil {
-		return release.Artifact{}, shelf.Imports{}, err
-	}
-	if options.Platform == "" {
-		if options.Platform, err = release.HostPlatform(); err != nil {
-			return release.Artifact{}, shelf.Imports{}, err
-		}
-	}
-	ref, err := reference(from.From, options.Platform, from.PlainHTTP, options.CAFile)
-	if err != nil {
-		return release.Artifact{}, shelf.Imports{}, err
-	}
-	registry, err := engine.Open(a.ctx)
-	if err != nil {
-		return release.Artifact{}, shelf.Imports{}, err
-	}
-	defer registry.Close()
-	found, err := registry.Resolve(a.ctx, ref)
-	if err != nil {
-		return release.Artifact{}, shelf.Imports{}, err
-	}
-	artifact, err := registry.Artifact(ref, found, options)
-	if err != nil {
-		return artifact, shelf.Imports{}, err
-	}
-	imported, err := s.importArtifact(a, store, artifact, nil)
-	return artifact, imported, err
-}
-
-// reference checks a reference as far as it can be checked here.
-func reference(where string, platform multiversion.Platform, plain bool, caFile string) (ref engine.Reference, err error) {
-	if !engine.IsOCI(where) {
-		return ref, usage("write it as "+engine.SchemeOCI+"HOST/REPOSITORY:TAG", "%q does not name a registry", where)
-	}
-	if caFile != "" {
-		if caFile, err = filepath.Abs(caFile); err != nil {
-			return ref, err
-		}
-	}
-	return engine.Reference{Where: where, Platform: string(platform), PlainHTTP: plain, CAFile: caFile}, nil
-}
 
 type storePushCmd struct {
 	Artifact string `arg:"" help:"sha256:HEX or store:RELEASE of the store."`
@@ -113,11 +56,11 @@ func (c *storePushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	source := sourceFlags{Place: placeFlags{Platform: c.Platform}, Store: c.Store}
+	from := sourceFlags{Place: placeFlags{Platform: c.Platform}, Store: c.Store}
 	if !shelf.IsName(c.Artifact) {
 		return usage("see what there is: tbctl store list", "%q is neither sha256:HEX nor store:RELEASE", c.Artifact)
 	}
-	artifact, err := source.resolve(a, c.Artifact)
+	artifact, err := from.resolve(a, c.Artifact)
 	if err != nil {
 		return err
 	}
@@ -133,7 +76,7 @@ func (c *storePushCmd) Run(a *app) error {
 	if item.Problem != "" {
 		return rejected("look at it: tbctl store verify "+shelf.PrefixDigest+digest, fmt.Errorf("%s%s: %s", shelf.PrefixDigest, digest, item.Problem))
 	}
-	ref, err := reference(c.Where, item.Platform, c.PlainHTTP, c.CAFile)
+	ref, err := source.Reference(c.Where, item.Platform, c.PlainHTTP, c.CAFile)
 	if err != nil {
 		return err
 	}

@@ -71,7 +71,7 @@ func (c *verifyCmd) Run(a *app) error {
 	if result.Evidence, untrusted, err = fetch.Judge(a.ctx, stated, file, result.Report); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	a.tellEvidence(result.Evidence)
+	a.tellFetched(release.Fetched{Evidence: result.Evidence})
 	if c.Against != "" && result.Report.Ok {
 		fit, err := c.compare(a, result.Report.Binary)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/shell"
+	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/watch"
@@ -44,6 +46,14 @@ func conditionHint(line hints.Line, text string) string {
 func CheckTime(flag string, given *time.Duration) error {
 	if given != nil && *given <= 0 {
 		return hints.Usage(flag+" 1m", "%s %s is no time to wait: it must be more than 0", flag, *given)
+	}
+	return nil
+}
+
+// CheckStdin refuses a terminal as standard input: nobody types a binary.
+func CheckStdin(line hints.Line, in io.Reader) error {
+	if term.IsTerminal(in) {
+		return hints.Usage("send a file: "+line.Retyped("-", "-")+" < FILE", "standard input is a terminal")
 	}
 	return nil
 }

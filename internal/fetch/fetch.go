@@ -96,3 +96,13 @@ func Judge(ctx context.Context, stated release.Expected, file *input.File, found
 	evidence, untrusted = stated.Judge(had)
 	return evidence, untrusted, nil
 }
+
+// Judgement makes the judgement of what came: that it is whole, and what was asked for. The name is the file's in messages.
+func Judgement(artifact release.Artifact, name string) func(verify.Report) error {
+	return func(report verify.Report) error {
+		if err := report.Err(name); err != nil {
+			return err
+		}
+		return artifact.Compare(report.Platform, report.Binary.Current())
+	}
+}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/cmdline"
@@ -25,6 +26,7 @@ import (
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // known are what a configuration file may set: the target, and flags by their names.
@@ -128,6 +130,30 @@ func (s Settings) CacheDir(named string) string {
 // StoreDir is where the store is that is named, or that is set, or the usual one.
 func (s Settings) StoreDir(named string) string {
 	return cmp.Or(named, s.Getenv("TBCTL_STORE"), s.Config.Text("store"), filepath.Join(s.StateDir(), "store"))
+}
+
+// Store is the store in the directory that [Settings.StoreDir] says. It need not be there.
+func (s Settings) Store(named string) (*depot.Depot, error) {
+	dir, err := filepath.Abs(s.StoreDir(named))
+	if err != nil {
+		return nil, err
+	}
+	return depot.Open(vfs.OS(), dir), nil
+}
+
+// ExistingStore is [Settings.Store] for a command that makes nothing: a store that the flag names and is not there is a mistake, and of the
+// usual one there is a note.
+func (s Settings) ExistingStore(named string, flag *Flag) (store *depot.Depot, note string, err error) {
+	if store, err = s.Store(named); err != nil {
+		return nil, "", err
+	}
+	if _, err := vfs.Stat(store.Dir()); !errors.Is(err, fs.ErrNotExist) {
+		return store, "", nil // another error is that of what looks into it
+	}
+	if flag != nil && flag.Given {
+		return nil, "", hints.Usage("check the name; this host's is shown without --store: tbctl store list", "--store: there is no directory %s", store.Dir())
+	}
+	return store, "there is no store yet: there is no directory " + store.Dir(), nil
 }
 
 // Flag is a flag of the command that has the name of a setting.
