@@ -63,7 +63,7 @@ var rooms = map[string][]string{
 	"depot/shelf":              {"depot", "durable", "multiversion", "release", "verify"},
 	"depot/prune":              {"depot", "depot/shelf", "fleet", "fsatomic", "host", "install", "multiversion"},
 	"depot/serve":              {"delta", "depot", "multiversion", "depot/shelf", "release", "vfs"},
-	"remote":                   {"fleet", "delta", "depot", "depot/serve", "depot/shelf", "host", "install", "internal/fetch", "release", "report", "multiversion", "fsatomic", "internal/current", "vfs"},
+	"remote":                   {"durable", "fleet", "delta", "depot", "depot/serve", "depot/shelf", "host", "install", "internal/fetch", "release", "report", "multiversion", "fsatomic", "internal/current", "vfs"},
 	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "state", "verify", "vfs"},
 	"state":                    {"vfs", "durable"},
 	"engine":                   {"depot", "durable", "multiversion", "release", "remote", "state", "vfs"},

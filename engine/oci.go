@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"path/filepath"
 	"strings"
 
 	"github.com/tbctl/tbctl/fault"
@@ -17,6 +19,7 @@ const (
 	pathResolve = "/v1/oci/resolve"
 	pathBlob    = "/v1/oci/blob"
 	pathPush    = "/v1/oci/push"
+	pathLocate  = "/v1/oci/locate"
 )
 
 // ErrOCI says that an artifact of a registry cannot be had, or is none of ours.
@@ -28,6 +31,9 @@ type Registry interface {
 	Resolve(ctx context.Context, ref Reference) (Resolved, error)
 	// Blob opens the bytes of a blob from offset on. They are compared with nothing.
 	Blob(ctx context.Context, ref Reference, blob Blob, offset int64) (io.ReadCloser, error)
+	// Locate says where a client without credentials of its own reads a blob, and with which token, that is good for reading this repository
+	// alone.
+	Locate(ctx context.Context, ref Reference, blob Blob) (Located, error)
 	// Push brings a file into a registry, as the executable of its platform.
 	Push(ctx context.Context, push Push) (Pushed, error)
 }
@@ -44,6 +50,38 @@ type Reference struct {
 type Blob struct {
 	SHA256 string `json:"sha256"` // in hexadecimal digits
 	Size   int64  `json:"size"`
+}
+
+// Located is where a blob is.
+type Located struct {
+	URL   string `json:"url"`
+	Token string `json:"token,omitempty"` // sent as Bearer; "": none is needed
+}
+
+// ErrRepository says that a text does not name a repository that hosts may fetch from.
+var ErrRepository = fault.New(fault.Usage, "not oci://HOST/REPOSITORY, with ?ca-file=FILE or ?plain-http=on where it needs that")
+
+// ParseRepository reads oci://HOST/REPOSITORY[?SETTING&…]: without a tag, of which the settings are ca-file=FILE and plain-http=on. The error
+// is [ErrRepository].
+func ParseRepository(text string) (Reference, error) {
+	where, query, _ := strings.Cut(text, "?")
+	ref := Reference{Where: where}
+	host, repository, _ := strings.Cut(strings.TrimPrefix(where, SchemeOCI), "/")
+	settings, err := url.ParseQuery(query)
+	if err != nil || !IsOCI(where) || host == "" || repository == "" || strings.ContainsAny(host, "@") || strings.ContainsAny(repository, ":@?#") {
+		return ref, fmt.Errorf("%.200q: %w", text, ErrRepository)
+	}
+	for name, values := range settings {
+		switch {
+		case len(values) == 1 && name == "plain-http" && values[0] == "on":
+			ref.PlainHTTP = true
+		case len(values) == 1 && name == "ca-file" && filepath.IsAbs(values[0]):
+			ref.CAFile = values[0]
+		default:
+			return ref, fmt.Errorf("%.200q: %w", text, ErrRepository)
+		}
+	}
+	return ref, nil
 }
 
 // Resolved is what a reference means now.
@@ -92,6 +130,11 @@ func (e *Engine) Push(ctx context.Context, push Push) (pushed Pushed, err error)
 	return pushed, e.ask(ctx, pathPush, push, &pushed)
 }
 
+// Locate says where a client without credentials reads a blob.
+func (e *Engine) Locate(ctx context.Context, ref Reference, blob Blob) (found Located, err error) {
+	return found, e.ask(ctx, pathLocate, blobRequest{Reference: ref, Blob: blob}, &found)
+}
+
 // openBlob opens a blob from offset on.
 func (e *Engine) openBlob(ctx context.Context, ref Reference, blob Blob, offset int64) (io.ReadCloser, error) {
 	response, err := e.send(ctx, pathBlob, blobRequest{ref, blob, offset})
@@ -125,6 +168,13 @@ func (s *Session) registry(mux *http.ServeMux) {
 		if read(w, r, &question) {
 			pushed, err := s.Registry.Push(r.Context(), question)
 			reply(w, pushed, err)
+		}
+	})
+	mux.HandleFunc("POST "+pathLocate, func(w http.ResponseWriter, r *http.Request) {
+		var question blobRequest
+		if read(w, r, &question) {
+			found, err := s.Registry.Locate(r.Context(), question.Reference, question.Blob)
+			reply(w, found, err)
 		}
 	})
 	mux.HandleFunc("POST "+pathBlob, func(w http.ResponseWriter, r *http.Request) {

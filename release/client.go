@@ -46,8 +46,25 @@ func newClient(o Options) (*client, error) {
 		}
 		transport = c.transport
 	}
+	if o.Gate != nil {
+		transport = gated{transport, o.Gate}
+	}
 	c.http = &http.Client{Transport: discreetTransport{transport}, CheckRedirect: checkRedirect}
 	return c, nil
+}
+
+// gated asks before it sends anything.
+type gated struct {
+	transport http.RoundTripper
+	gate      func(*http.Request) error
+}
+
+func (g gated) RoundTrip(req *http.Request) (*http.Response, error) {
+	req = req.Clone(req.Context()) // what the gate sets is no part of what a redirect repeats
+	if err := g.gate(req); err != nil {
+		return nil, err
+	}
+	return g.transport.RoundTrip(req)
 }
 
 func newTransport(o Options) (*http.Transport, error) {

@@ -79,6 +79,9 @@ type Options struct {
 	// Transport replaces the network, with its proxy settings and CAFile. Nil: HTTP_PROXY, HTTPS_PROXY
 	// and NO_PROXY are honoured, and a malformed proxy is an ErrOption wherever the network is used.
 	Transport http.RoundTripper
+	// Gate is asked before each request is sent, also before those that redirects lead to: it may set headers of it, and its error
+	// refuses it. Nil: none is refused.
+	Gate func(*http.Request) error
 	// UserAgent is what servers are told. Empty: "tbctl".
 	UserAgent string
 	Retry     Retry

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -39,7 +40,7 @@ import (
 //	POST /v1/copy   CopyRequest -> CopyAnswer, when the artifact is durable
 //
 // The depot's certificate is made for the session, and who copies knows its SHA-256 by way of the controller. What is copied is
-// what its SHA-256 says, whoever gave it.
+// what its SHA-256 says, whoever gave it. A depot may also be a registry, see fetch.go.
 const (
 	pathDepot = "/v1/depot"
 	pathCopy  = "/v1/copy"
@@ -67,7 +68,7 @@ type DepotAnswer struct {
 	Certificate string `json:"certificate"` // its SHA-256 in hexadecimal digits
 }
 
-// CopyRequest asks a host to fetch an artifact from another's depot, as far as it lacks it.
+// CopyRequest asks a host to fetch an artifact from another's depot, or from a registry, as far as it lacks it.
 type CopyRequest struct {
 	Target      string `json:"target"`   // whose files may have parts of it
 	Artifact    string `json:"artifact"` // its SHA-256 in hexadecimal digits
@@ -75,6 +76,10 @@ type CopyRequest struct {
 	From        string `json:"from"`     // ADDR:PORT, and nothing else is connected to
 	Token       string `json:"token"`
 	Certificate string `json:"certificate"` // the SHA-256 of the depot's
+
+	// URL is of the artifact's blob in a registry, in place of a depot's address and certificate. The token is then the registry's; "":
+	// it wants none.
+	URL string `json:"url,omitempty"`
 }
 
 // CopyAnswer says what it took to copy an artifact.
@@ -219,7 +224,7 @@ func (h *Host) copy(w http.ResponseWriter, r *http.Request) {
 	var request CopyRequest
 	target, err := h.read(r, &request, func() string { return request.Target })
 	if err == nil {
-		err = request.check()
+		err = request.check(h.Registries)
 	}
 	var copied CopyAnswer
 	if err == nil {
@@ -243,17 +248,24 @@ func CheckDepot(text string) error {
 	return nil
 }
 
-// check refuses what cannot be copied.
-func (c *CopyRequest) check() error {
+// check refuses what cannot be copied, and what a host that names these registries does not fetch.
+func (c *CopyRequest) check(registries []string) error {
+	most := tokenMax
+	if c.URL != "" {
+		most = registryTokenMax
+	}
 	switch {
 	case !depot.IsDigest(c.Artifact):
 		return fault.New(fault.Usage, fmt.Sprintf("%.80q is no SHA-256 in hexadecimal digits", c.Artifact))
 	case c.Size <= 0 || c.Size > multiversion.SizeMax:
 		return fault.New(fault.Usage, fmt.Sprintf("an artifact of %d bytes", c.Size))
-	case !depot.IsDigest(c.Certificate):
+	case c.URL == "" && !depot.IsDigest(c.Certificate):
 		return fault.New(fault.Usage, fmt.Sprintf("%.80q is no SHA-256 of a certificate", c.Certificate))
-	case len(c.Token) > tokenMax || strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
+	case len(c.Token) > most || strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return fault.New(fault.Usage, "the token is no token")
+	case c.URL != "":
+		_, err := c.blob(registries)
+		return err
 	}
 	return CheckDepot(c.From)
 }
@@ -272,14 +284,18 @@ func (h *Host) copied(ctx context.Context, target string, request CopyRequest) (
 			return c.answer, nil
 		}
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, CopyLimit, &SourceError{request.From, fmt.Errorf("not all of it came within %v", CopyLimit)})
+	ctx, cancel := context.WithTimeoutCause(ctx, CopyLimit, &SourceError{cmp.Or(request.From, request.URL), fmt.Errorf("not all of it came within %v", CopyLimit)})
 	defer cancel()
-	c.held = host.OpenHeld(h.Installer.FS, target, h.Store)
-	defer c.held.Close()
-	c.client = c.newClient()
-	defer c.client.CloseIdleConnections()
-	c.answer.From = request.From
-	err = c.run(ctx)
+	if request.URL != "" {
+		err = c.fetch(ctx, h, target)
+	} else {
+		c.held = host.OpenHeld(h.Installer.FS, target, h.Store)
+		defer c.held.Close()
+		c.client = c.newClient()
+		defer c.client.CloseIdleConnections()
+		c.answer.From = request.From
+		err = c.run(ctx)
+	}
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -37,6 +37,11 @@ type Host struct {
 	Store     *depot.Depot
 	Depot     string // ADDR:PORT at which others may read the store while a session asks for it; "": nowhere
 
+	// Registries are the https://HOST[:PORT], or http://…, of which the blobs may be fetched; none: nothing is. CAFile has certificates
+	// that are trusted besides the system's; "": none.
+	Registries []string
+	CAFile     string
+
 	// Require is the host's own demand on what vouches for a file; "": none. It is met by a signature that holds by PublicKey, or by a
 	// receipt of the host's own store, and by nothing that the other end says. A public key is a demand for a signature.
 	Require   string

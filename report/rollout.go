@@ -70,8 +70,8 @@ type RolloutHost struct {
 	Lag        int64                `json:"lag"`        // operations that its checkpoint is behind the newest; -1: not known
 	Peers      int                  `json:"peers"`      // established connections with other members; -1: not known
 	Sent       int64                `json:"sent"`       // bytes that were sent to the host in this run
-	Copied     int64                `json:"copied"`     // bytes that it copied from another in this run
-	NotCopied  string               `json:"not_copied"` // why it could not copy from another, the last time; "": it could, or was not to
+	Copied     int64                `json:"copied"`     // bytes that it copied from another or fetched in this run
+	NotCopied  string               `json:"not_copied"` // why it could not copy from another or fetch, the last time; "": it could, or was not to
 	From       string               `json:"from"`       // the last of those that it copied from; "": none
 	Had        int64                `json:"had"`        // bytes of the artifact that were there
 }

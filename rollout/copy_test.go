@@ -1,10 +1,13 @@
 package rollout_test
 
 import (
+	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/rollout"
 )
@@ -79,4 +82,62 @@ func TestRunCopiesFromWhoIsLeft(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Hosts fetch the artifact from a registry where one is named. Whoever cannot is sent it, with the reason, and after other bytes came than
+// the artifact's nobody asks there again.
+func TestRunFetches(t *testing.T) {
+	t.Parallel()
+	refused := fault.New(fault.Refused, "its configuration does not name the registry")
+	tampered := fault.New(fault.Rejected, "other bytes came")
+	for name, tc := range map[string]struct {
+		depots    bool
+		locate    error
+		unfetched map[int]error // by host
+		asked     int           // at most so often where the registry's blob is
+		sends     int
+		says      string
+	}{
+		"all":              {false, nil, nil, 6, 0, ""},
+		"with depots":      {true, nil, nil, 2, 0, ""},
+		"one may not":      {false, nil, map[int]error{2: refused}, 6, 1, "from registry.internal/tb: its configuration"},
+		"its session died": {false, nil, map[int]error{2: errLost}, 6, 1, "from registry.internal/tb: "},
+		"tampered":         {false, nil, map[int]error{0: tampered, 1: tampered, 2: tampered, 3: tampered, 4: tampered, 5: tampered}, 1, 6, "other bytes came"},
+		"no such blob":     {false, errors.New("the registry does not have it"), nil, 1, 6, "the registry does not have it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := simClusters(1, 6)
+				f.depots = tc.depots
+				for index, err := range tc.unfetched {
+					f.hosts[f.order[index]].unfetched = err
+				}
+				options := f.options(f.plan(t), fleet.GoalStage, "ana")
+				options.Rules.Parallel = 1
+				asked := 0
+				options.Registry = &rollout.Registry{Place: "registry.internal/tb", Locate: func(context.Context) (string, string, error) {
+					asked++
+					return "https://registry.internal/v2/tb/blobs/sha256:" + simArtifact, "t0ken", tc.locate
+				}}
+				result, err := rollout.Run(t.Context(), options)
+				sends, copies := f.counted()
+				if err != nil || sends != tc.sends || copies != 6-tc.sends || asked > tc.asked {
+					t.Fatalf("%d were sent and %d fetched or copied, and it was asked for %d times: %v", sends, copies, asked, err)
+				}
+				told := 0
+				for _, row := range result.Clusters[0].Rows {
+					if tc.says != "" && strings.Contains(row.NotCopied, tc.says) {
+						told++
+					}
+					if !row.Staged || row.NotCopied == "" && !tc.depots && row.From != "registry.internal/tb" || strings.Contains(row.NotCopied, "t0ken") {
+						t.Errorf("%+v", row)
+					}
+				}
+				if told != tc.sends {
+					t.Errorf("%d of %d that were sent it have the reason", told, tc.sends)
+				}
+			})
+		})
+	}
 }

@@ -22,7 +22,7 @@ type Host interface {
 	Send(ctx context.Context, target string, artifact *Artifact) (Sent, error)
 	// OpenDepot lets others read its store until its session ends.
 	OpenDepot(ctx context.Context, target string) (remote.DepotAnswer, error)
-	// Copy lets it fetch an artifact from another's depot, as Send brings it. An error that unwraps to a [*remote.SourceError] is that
+	// Copy lets it fetch an artifact from another's depot, or from a registry, as Send brings it. An error that unwraps to a [*remote.SourceError] is that
 	// depot's.
 	Copy(ctx context.Context, request remote.CopyRequest) (Sent, error)
 	// Check lets it check an artifact of its store for a target. Nothing is changed. The error
@@ -44,7 +44,7 @@ type Host interface {
 // Sent says what it took to bring an artifact into a store.
 type Sent struct {
 	Bytes  int64  `json:"bytes"`  // that were sent from here
-	Copied int64  `json:"copied"` // that came from another host
+	Copied int64  `json:"copied"` // that came from another host, or a registry
 	Had    int64  `json:"had"`    // of the artifact's bytes, that were there already
-	From   string `json:"from"`   // the host from which they were copied; "": none was asked
+	From   string `json:"from"`   // the host or the registry from which they were copied; "": none was asked
 }

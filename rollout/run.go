@@ -49,6 +49,7 @@ type Options struct {
 
 	Hosts    func(name string) Host // the same name is the same host
 	Artifact *Artifact              // nil: nothing is to be sent
+	Registry *Registry              // nil: there is none that hosts fetch from
 
 	// Shared is where the clusters are held, see [Hold], if the goal may swap a file there; nil: nowhere. Others is told who else holds
 	// one, and is taken over from.
@@ -112,10 +113,12 @@ type machine struct {
 	looks map[string]*pending // by host
 	seats chan struct{}       // of looks
 
-	mu       sync.Mutex // for what requests count
-	counters Counters
-	saved    Counters      // those that are in the counters of all runs already
-	savedAt  time.Duration // from the beginning
+	mu sync.Mutex // for what requests count
+	// noRegistry is why no host fetches from the registry any more; "": they do.
+	noRegistry string
+	counters   Counters
+	saved      Counters      // those that are in the counters of all runs already
+	savedAt    time.Duration // from the beginning
 }
 
 // pending is a look at a host that is under way.

@@ -59,6 +59,8 @@ type simHost struct {
 	copies  int
 	shut    error // why nobody can copy from it
 
+	unfetched error // why it cannot fetch from a registry
+
 	// before is asked before each request is carried out, and after when it was, with what it is about. An error is the
 	// answer; that of after is one of a request that was done.
 	before func(ctx context.Context, request rollout.Request) error
@@ -179,6 +181,15 @@ func (h *simHost) OpenDepot(context.Context, string) (remote.DepotAnswer, error)
 
 func (h *simHost) Copy(ctx context.Context, request remote.CopyRequest) (sent rollout.Sent, err error) {
 	err = h.do(ctx, rollout.RequestSend, func() error {
+		if request.URL != "" {
+			if h.unfetched != nil {
+				return h.unfetched
+			}
+			h.stored[request.Artifact] = true
+			h.copies++
+			sent.Copied, sent.Had = request.Size/2, request.Size/2
+			return nil
+		}
 		from := h.fleet.hosts[request.Token]
 		switch {
 		case request.From != from.name+":3443" || !from.stored[request.Artifact]:

@@ -31,7 +31,8 @@ type target struct {
 	sent     Sent            // in all, under the machine's mu
 	last     Sent            // of the last time, too
 
-	notCopied string // why it could not copy from another host, the last time, too
+	fetched   bool   // it was let fetch from the registry in this run, too
+	notCopied string // why it could not copy from another host or the registry, the last time, too
 
 	unanswered []string // of the last check, too
 }

@@ -267,6 +267,12 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 			return err
 		}
 		defer options.Artifact.Close()
+		registry, end, err := a.registry(list.Artifacts, options.Artifact)
+		if err != nil {
+			return err
+		}
+		defer end()
+		options.Registry = registry
 	}
 	if do.goal.Swaps() {
 		if options.Shared, err = a.sharedState(flags.Fleet, list); err != nil {

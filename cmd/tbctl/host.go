@@ -31,6 +31,7 @@ func (c *hostCmd) Run(a *app) error {
 	host := &remote.Host{
 		Installer: a.installer(), Targets: a.settings().Targets(), Version: readVersion().Version, Store: store,
 		Require: a.config.Text("require"), PublicKey: ownKey(a.config.Text("public-key")), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
+		Registries: a.config.List("registries"), CAFile: a.config.Text("ca-file"),
 	}
 	defer host.Close()
 	return remote.Serve(a.ctx, in, a.std.out, host.Handler())

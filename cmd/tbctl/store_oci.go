@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -13,7 +14,35 @@ import (
 	"github.com/tbctl/tbctl/internal/source"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/rollout"
 )
+
+// registry is where hosts fetch an artifact by themselves, by the list of hosts; nil: nowhere. Without tbctl-engines they are sent it, which
+// is said.
+func (a *app) registry(where string, artifact *rollout.Artifact) (*rollout.Registry, func(), error) {
+	if where == "" {
+		return nil, func() {}, nil
+	}
+	ref, err := engine.ParseRepository(where)
+	if err != nil {
+		return nil, nil, usage(`artifacts = "oci://registry.internal/tigerbeetle"`, "artifacts, from the list of hosts: %w", err)
+	}
+	place := strings.TrimPrefix(ref.Where, engine.SchemeOCI)
+	started, err := engine.Open(a.ctx)
+	if err != nil {
+		if a.ctx.Err() != nil {
+			return nil, nil, err
+		}
+		a.warn("hosts fetch nothing from %s, and are sent what they lack: %v", place, err)
+		return nil, func() {}, nil
+	}
+	blob := engine.Blob{SHA256: artifact.SHA256, Size: artifact.Size}
+	locate := func(ctx context.Context) (string, string, error) {
+		found, err := started.Locate(ctx, ref, blob)
+		return found.URL, found.Token, err
+	}
+	return &rollout.Registry{Place: place, Locate: locate}, func() { _ = started.Close() }, nil // it has nothing open
+}
 
 type storePushCmd struct {
 	Artifact string `arg:"" help:"sha256:HEX or store:RELEASE of the store."`

@@ -53,6 +53,8 @@ var (
 	ErrMissing = fault.New(fault.Failed, "the registry does not have it")
 	// ErrDenied says that the registry wants to know who asks, or does not let them.
 	ErrDenied = fault.New(fault.Failed, "the registry refuses: log in with docker login, or podman login")
+	// ErrPasswords says that nobody can be let read there without the password itself, which no host is given.
+	ErrPasswords = fault.New(fault.Failed, "the registry gives no token for one repository, and no host is given a password or a token for more")
 	// ErrReference says that a text does not name an artifact in a registry.
 	ErrReference = fault.New(fault.Usage, "not oci://HOST/REPOSITORY[:TAG][@sha256:HEX]")
 )
@@ -224,6 +226,57 @@ func (r Registries) Blob(ctx context.Context, ref engine.Reference, blob engine.
 		return nil, explain(what, err)
 	}
 	return from, nil
+}
+
+// Locate implements [engine.Registry]. The registry is asked for the blob, and the token is the one that it gave for that: for pulling from
+// this repository.
+func (r Registries) Locate(ctx context.Context, ref engine.Reference, blob engine.Blob) (engine.Located, error) {
+	found, err := r.locate(ctx, ref, blob)
+	return found, explain("sha256:"+blob.SHA256, err)
+}
+
+func (r Registries) locate(ctx context.Context, ref engine.Reference, blob engine.Blob) (found engine.Located, err error) {
+	repo, parsed, err := r.repository(ref)
+	if err != nil {
+		return found, err
+	}
+	if parsed.Reference != "" {
+		return found, fmt.Errorf("%.200q: %w, and here without a tag", ref.Where, ErrReference)
+	}
+	asked := descriptor(blob)
+	there, err := repo.Blobs().Resolve(ctx, asked.Digest.String())
+	switch {
+	case err != nil:
+		return found, err
+	case there.Size != blob.Size:
+		return found, fmt.Errorf("%w: the blob has %d bytes there, and the artifact %d", engine.ErrOCI, there.Size, blob.Size)
+	}
+	scheme := "https"
+	if repo.PlainHTTP {
+		scheme = "http"
+	}
+	found.URL = scheme + "://" + parsed.Host() + "/v2/" + parsed.Repository + "/blobs/" + asked.Digest.String()
+	client := repo.Client.(*auth.Client)
+	switch how, err := client.Cache.GetScheme(ctx, parsed.Host()); {
+	case errors.Is(err, errdef.ErrNotFound):
+		return found, nil // whoever asks may read
+	case err != nil:
+		return found, err
+	case how != auth.SchemeBearer:
+		return found, ErrPasswords
+	}
+	known, err := client.Credential(ctx, parsed.Host())
+	if err != nil {
+		return found, err
+	}
+	if known.AccessToken != "" { // of docker's configuration, and good for whatever its user may do
+		return found, ErrPasswords
+	}
+	found.Token, err = client.Cache.GetToken(ctx, parsed.Host(), auth.SchemeBearer, auth.ScopeRepository(parsed.Repository, auth.ActionPull))
+	if err != nil {
+		return found, fmt.Errorf("%w: its token is for something else: %w", ErrPasswords, err)
+	}
+	return found, nil
 }
 
 // Push implements [engine.Registry]. The blobs come first, then the manifest, then the index with its tag: what a tag names is

@@ -36,7 +36,11 @@ func TestMain(m *testing.M) {
 		fmt.Println(leads(os.Getenv(leader)))
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if builtIn != "" {
+		os.RemoveAll(builtIn)
+	}
+	os.Exit(code)
 }
 
 func leads(endpoint string) bool {

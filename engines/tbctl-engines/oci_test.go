@@ -57,21 +57,32 @@ type registry struct {
 // startRegistry starts one that wants a password, by TLS of a test's own authority or without TLS.
 func startRegistry(t *testing.T, secure bool) *registry {
 	t.Helper()
+	return startRegistryAuth(t, secure, func(r *registry) string {
+		hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return "  htpasswd:\n    realm: test\n    path: " + r.write(t, "htpasswd", user+":"+string(hash)+"\n") + "\n"
+	})
+}
+
+// startRegistryAuth starts one that asks who it is as its configuration says; "": nobody is asked.
+func startRegistryAuth(t *testing.T, secure bool, auth func(*registry) string) *registry {
+	t.Helper()
 	program, err := exec.LookPath("docker-registry")
 	if err != nil {
 		t.Skipf("skipped: it needs Debian's docker-registry: %v", err)
 	}
 	r := &registry{dir: t.TempDir(), trust: x509.NewCertPool()}
 	r.login = filepath.Join(r.dir, "login")
-	hash, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.write(t, "htpasswd", user+":"+string(hash)+"\n")
 	certificates := ""
 	if secure {
 		r.ca = r.certify(t)
 		certificates = fmt.Sprintf("  tls:\n    certificate: %s/cert.pem\n    key: %s/key.pem\n", r.dir, r.dir)
+	}
+	asks := auth(r)
+	if asks != "" {
+		asks = "auth:\n" + asks
 	}
 	for range registryTries {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -80,8 +91,8 @@ func startRegistry(t *testing.T, secure bool) *registry {
 		}
 		r.address = listener.Addr().String()
 		listener.Close()
-		r.write(t, "config.yml", fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s/data\nhttp:\n  addr: %s\n%sauth:\n  htpasswd:\n    realm: test\n    path: %s/htpasswd\n",
-			r.dir, r.address, certificates, r.dir))
+		r.write(t, "config.yml", fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s/data\nhttp:\n  addr: %s\n%s%s",
+			r.dir, r.address, certificates, asks))
 		command := exec.Command(program, "serve", filepath.Join(r.dir, "config.yml"))
 		command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 		var said bytes.Buffer
