@@ -21,6 +21,13 @@ const triesMax = 5 // at ports that another process takes first
 // installed the test is skipped. scheme is that of its clients.
 func Start(tb testing.TB, scheme string, args ...string) string {
 	tb.Helper()
+	client, _ := StartProcess(tb, scheme, args...)
+	return client
+}
+
+// StartProcess is Start, and returns its process too, so that it can be killed.
+func StartProcess(tb testing.TB, scheme string, args ...string) (string, *os.Process) {
+	tb.Helper()
 	program, err := exec.LookPath("etcd")
 	if err != nil {
 		tb.Skipf("skipped: it needs etcd, of Debian's etcd-server: %v", err)
@@ -32,16 +39,17 @@ func Start(tb testing.TB, scheme string, args ...string) string {
 			"--listen-client-urls", scheme + client, "--advertise-client-urls", scheme + client,
 			"--listen-peer-urls", "http://" + peer, "--initial-advertise-peer-urls", "http://" + peer, "--logger", "zap",
 		}, args...)
-		said, ready := run(tb, exec.Command(program, words...))
+		command := exec.Command(program, words...)
+		said, ready := run(tb, command)
 		if ready {
-			return client
+			return client, command.Process
 		}
 		if !strings.Contains(said, "address already in use") {
 			tb.Fatalf("etcd ended:\n%s", said)
 		}
 	}
 	tb.Fatal("no free port")
-	return ""
+	return "", nil
 }
 
 // Run starts a command that is an etcd, and returns when it serves.
