@@ -229,13 +229,14 @@ type Failure struct {
 	Class   fault.Class
 }
 
-// NextEpoch is the epoch of a run that begins: higher than all that the plan's hosts have seen of the plan.
+// NextEpoch is the epoch of a run that begins: higher than all that the plan's hosts have seen of the plan, but for a host that is more
+// than [EpochLeapMax] above the others.
 func NextEpoch(plan *Plan, planID string, observations []Observation) uint64 {
-	var highest uint64
+	var epochs []uint64
 	for i := range observations {
 		if f := observations[i].Fence; f != nil && f.Generation == plan.Generation && f.Plan == planID {
-			highest = max(highest, f.Epoch)
+			epochs = append(epochs, f.Epoch)
 		}
 	}
-	return highest + 1
+	return reached(0, epochs, EpochLeapMax) + 1
 }

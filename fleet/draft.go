@@ -46,15 +46,15 @@ func Draft(inventory Inventory, observations []Observation, artifact Artifact, o
 		targets: map[[2]string]string{}, ids: map[string]string{}, despite: map[string]bool{},
 		plan: &Plan{Version: PlanVersion, Author: options.Author, Created: options.Created.UTC(), Artifact: artifact, Clients: options.Clients},
 	}
-	highest := options.Above
+	var generations []uint64
 	for i := range observations {
 		o := &observations[i]
 		d.byHost[o.Host] = append(d.byHost[o.Host], o)
 		if o.Fence != nil {
-			highest = max(highest, o.Fence.Generation)
+			generations = append(generations, o.Fence.Generation)
 		}
 	}
-	d.plan.Generation = highest + 1
+	d.plan.Generation = reached(options.Above, generations, GenerationLeapMax) + 1
 	for i := range inventory.Clusters {
 		d.cluster(&inventory.Clusters[i])
 	}

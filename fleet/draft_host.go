@@ -33,6 +33,10 @@ func (d *draft) host(p *place) {
 		d.problem(p, -1, ProblemHeld, "end that rollout first: tbctl fleet abort or tbctl fleet stop, with its plan", "a rollout holds it: %s, since %s (plan %s, generation %d, epoch %d, %s)",
 			f.Holder.Who, f.Holder.Since.UTC().Format(time.RFC3339), f.Plan, f.Generation, f.Epoch, f.Phase)
 	}
+	if f := p.Fence; f != nil && f.Generation >= d.plan.Generation {
+		d.problem(p, -1, ProblemGeneration, "plan without this host; on it, root may move the state file beside the target away, with which the record of the last operation goes",
+			"it says that a plan of generation %d had it, and no other host has seen one near that", f.Generation)
+	}
 	if p.Busy != "" {
 		d.problem(p, -1, ProblemBusy, "", "another process works on %s: %s", p.Target, p.Busy)
 	}

@@ -158,8 +158,12 @@ func TestDraftProblems(t *testing.T) {
 		"held before":                 {func(w *world) { w.observations[1].Fence = new(held.in(PhaseAborted)) }, ""},
 		"no higher generation": {func(w *world) {
 			w.observations[1].Fence = new(held.in(PhaseDone))
-			w.observations[1].Fence.Generation = GenerationMax
+			w.observations[1].Fence.Generation, w.options.Above = GenerationMax, GenerationMax
 		}, "too-large"},
+		"a generation from nowhere": {func(w *world) {
+			w.observations[1].Fence = new(held.in(PhaseDone))
+			w.observations[1].Fence.Generation = GenerationLeapMax + 1
+		}, "generation"},
 		"busy":                    {func(w *world) { w.observations[1].Busy = "process 4" }, "busy"},
 		"an old tbctl":            {func(w *world) { w.options.TbctlMin, w.observations[1].Tbctl = "0.4.0", "0.3.9" }, "tbctl-too-old"},
 		"a tbctl from its source": {func(w *world) { w.options.TbctlMin, w.observations[1].Tbctl = "0.4.0", "devel" }, ""},

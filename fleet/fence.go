@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -12,8 +13,10 @@ import (
 const (
 	// GenerationMax is the highest generation and the highest epoch.
 	GenerationMax = 1<<31 - 1
-	// GenerationLeapMax is how far a claim's generation is above the one before at most.
+	// GenerationLeapMax and EpochLeapMax are how far a claim's generation, and its epoch, are above those before at most. One host that is
+	// far above all others is not followed: see [reached].
 	GenerationLeapMax = 1_000_000
+	EpochLeapMax      = 100_000
 
 	whoSizeMax = 256 // bytes of a holder's name
 	idSizeMax  = 64  // bytes of a holder's or a cluster's id
@@ -194,6 +197,9 @@ func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 	case stored.Phase.Holds() && alive && !takeOver:
 		return refused(ReasonHeld)
 	}
+	if err := offered.leaps(stored); err != nil {
+		return Fence{}, err
+	}
 	offered.Previous = stored.Previous
 	if stored.Phase.Holds() {
 		offered.Phase = stored.Phase
@@ -201,16 +207,35 @@ func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 	return offered, nil
 }
 
-// leaps refuses a generation so far above the stored one that none would be left for the plans to come.
+// leaps refuses a generation, or an epoch, so far above the stored one that none would be left for what is to come.
 func (f Fence) leaps(stored *Fence) error {
-	var before uint64
+	var generation, epoch uint64
 	if stored != nil {
-		before = stored.Generation
+		generation = stored.Generation
+		if f.Generation == generation {
+			epoch = stored.Epoch
+		}
 	}
-	if f.Generation > before+GenerationLeapMax {
-		return fmt.Errorf("%w: its generation, %d, is more than %d above the one before, %d", ErrFence, f.Generation, GenerationLeapMax, before)
+	switch {
+	case f.Generation > generation+GenerationLeapMax:
+		return fmt.Errorf("%w: its generation, %d, is more than %d above the one before, %d", ErrFence, f.Generation, GenerationLeapMax, generation)
+	case f.Epoch > epoch+EpochLeapMax:
+		return fmt.Errorf("%w: its epoch, %d, is more than %d above the one before, %d", ErrFence, f.Epoch, EpochLeapMax, epoch)
 	}
 	return nil
+}
+
+// reached is the highest of the numbers that plans, or runs, can have reached from one that is known, when each is at most a
+// leap above a lower one. What is above the result is a lie or a mistake of the host that says it.
+func reached(from uint64, numbers []uint64, leap uint64) uint64 {
+	slices.Sort(numbers)
+	for _, number := range numbers {
+		if number > from+leap {
+			break
+		}
+		from = max(from, number)
+	}
+	return from
 }
 
 // Match decides whether a request that changes a host comes from the run that has it now, and

@@ -319,3 +319,42 @@ func TestClaimLeap(t *testing.T) {
 		}
 	}
 }
+
+// TestEpochLeap: nor an epoch that no run of the plan could follow; and one host that says so is not followed.
+func TestEpochLeap(t *testing.T) {
+	t.Parallel()
+	stored := fence(4, 7, "a", "ana")
+	for _, tc := range []struct {
+		before     *Fence
+		generation uint64
+		from       uint64
+	}{{nil, 4, 0}, {&stored, 4, 7}, {&stored, 5, 0}} {
+		if _, err := Claim(tc.before, fence(tc.generation, tc.from+EpochLeapMax, "a", "bob"), false, true); err != nil {
+			t.Errorf("after %+v: %v", tc.before, err)
+		}
+		if _, err := Claim(tc.before, fence(tc.generation, tc.from+EpochLeapMax+1, "a", "bob"), false, true); !errors.Is(err, ErrFence) {
+			t.Errorf("after %+v, too far: %v", tc.before, err)
+		}
+	}
+	seen := func(epochs ...uint64) (all []Observation) {
+		for _, epoch := range epochs {
+			all = append(all, Observation{Fence: new(fence(4, epoch, "a", "ana"))})
+		}
+		return append(all, Observation{})
+	}
+	plan := &Plan{Generation: 4}
+	for _, tc := range []struct {
+		epochs []uint64
+		want   uint64
+	}{
+		{nil, 1},
+		{[]uint64{3, 9, 4}, 10},
+		{[]uint64{GenerationMax, 3}, 4},
+		{[]uint64{EpochLeapMax + 4, 3}, 4},
+		{[]uint64{GenerationMax}, 1},
+	} {
+		if got := NextEpoch(plan, stored.Plan, seen(tc.epochs...)); got != tc.want {
+			t.Errorf("%d: %d, want %d", tc.epochs, got, tc.want)
+		}
+	}
+}
