@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
@@ -24,17 +25,18 @@ func (c *hostCmd) Run(a *app) error {
 	if !ok || term.IsTerminal(a.std.in) {
 		return remote.ErrNoSession
 	}
+	host.Steady()
 	store, err := a.depot("")
 	if err != nil {
 		return err
 	}
-	host := &remote.Host{
+	served := &remote.Host{
 		Installer: a.installer(), Targets: a.settings().Targets(), Version: readVersion().Version, Store: store,
 		Require: a.config.Text("require"), PublicKey: ownKey(a.config.Text("public-key")), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
 		Registries: a.config.List("registries"), CAFile: a.config.Text("ca-file"),
 	}
-	defer host.Close()
-	return remote.Serve(a.ctx, in, a.std.out, host.Handler())
+	defer served.Close()
+	return remote.Serve(a.ctx, in, a.std.out, served.Handler())
 }
 
 // ownKey is the public key of this host's configuration. One that cannot be read is none by which anything holds, and hinders nobody from

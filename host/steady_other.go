@@ -1,0 +1,6 @@
+//go:build !linux
+
+package host
+
+// Steady does nothing: rollouts are done on Linux alone.
+func Steady() {}
