@@ -192,15 +192,18 @@ func cause(err error) error {
 }
 
 // OthersMayWrite says why another user than root and this one may decide what a file says, or "": the open
-// file, or the directory in which it is, is not theirs alone. The group of a user is his own on many systems; root's
-// is not asked who is in it. A user of less than 0 is of a system where this cannot be seen.
+// file, or the directory in which it is, is not theirs alone. A group of the user's own number is his own, as many systems make
+// one for each user; no other group is asked who is in it. A user of less than 0 is of a system where this cannot be seen.
 func OthersMayWrite(path string, opened fs.FileInfo, user int) string {
-	others := fs.FileMode(0o002)
-	if user == 0 {
-		others = 0o022
-	}
 	if user < 0 {
 		return ""
+	}
+	writable := func(info fs.FileInfo) bool {
+		others := fs.FileMode(0o022)
+		if user != 0 && groupOf(info) == user {
+			others = 0o002
+		}
+		return info.Mode().Perm()&others != 0
 	}
 	foreign := func(info fs.FileInfo) bool { return ownerOf(info) != 0 && ownerOf(info) != user }
 	dir, err := vfs.Stat(filepath.Dir(path))
@@ -210,11 +213,11 @@ func OthersMayWrite(path string, opened fs.FileInfo, user int) string {
 	switch {
 	case foreign(opened):
 		return fmt.Sprintf("it belongs to user %d", ownerOf(opened))
-	case opened.Mode().Perm()&others != 0:
+	case writable(opened):
 		return "others may write it"
 	case foreign(dir):
 		return fmt.Sprintf("its directory belongs to user %d", ownerOf(dir))
-	case dir.Mode().Perm()&others != 0:
+	case writable(dir):
 		return "others may write its directory"
 	}
 	return ""

@@ -113,6 +113,38 @@ func TestSkipped(t *testing.T) {
 	}
 }
 
+// TestGroupMayWrite: a user's own group is his, and no other is.
+func TestGroupMayWrite(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: only root has files of others")
+	}
+	for _, test := range []struct {
+		says      string
+		group     int
+		file, dir os.FileMode
+	}{
+		{"", 12, 0o664, 0o775}, {"others may write it", 13, 0o664, 0o755}, {"others may write its directory", 13, 0o644, 0o2775},
+		{"", 13, 0o644, 0o755}, {"others may write it", 12, 0o666, 0o755},
+	} {
+		path := filepath.Join(t.TempDir(), "dir", "fleet.toml")
+		err := os.Mkdir(filepath.Dir(path), 0o755)
+		if err == nil {
+			err = os.WriteFile(path, nil, 0o600)
+		}
+		for name, mode := range map[string]os.FileMode{path: test.file, filepath.Dir(path): test.dir} {
+			err = errors.Join(err, os.Chown(name, 12, test.group), os.Chmod(name, mode))
+		}
+		info, statErr := os.Stat(path)
+		if err = errors.Join(err, statErr); err != nil {
+			t.Fatal(err)
+		}
+		if got := config.OthersMayWrite(path, info, 12); got != test.says {
+			t.Errorf("group %d, %o in %o: %q, want %q", test.group, test.file, test.dir, got, test.says)
+		}
+	}
+}
+
 func TestCheckVariables(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ variable, value, meant string }{

@@ -14,3 +14,11 @@ func ownerOf(info fs.FileInfo) int {
 	}
 	return 0
 }
+
+// groupOf is the group that a file belongs to.
+func groupOf(info fs.FileInfo) int {
+	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(stat.Gid)
+	}
+	return 0
+}
