@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/tbctl/tbctl/fault"
@@ -104,7 +105,7 @@ func (f Fence) Check() error {
 		return wrong("cluster", f.Cluster)
 	case !isID(f.Holder.ID):
 		return wrong("holder's id", f.Holder.ID)
-	case f.Holder.Who == "" || len(f.Holder.Who) > whoSizeMax || !utf8.ValidString(f.Holder.Who):
+	case f.Holder.Who == "" || len(f.Holder.Who) > whoSizeMax || !utf8.ValidString(f.Holder.Who) || strings.ContainsFunc(f.Holder.Who, unicode.IsControl):
 		return wrong("holder", f.Holder.Who)
 	case !f.Phase.known():
 		return wrong("phase", f.Phase)

@@ -128,6 +128,9 @@ func (in *Installer) While(ctx context.Context, name string, request fleet.Fence
 	if err != nil {
 		r.record.Result, r.record.Error = resultOf(err), clip(err.Error())
 	}
+	if r.record.Restarted == nil { // nothing began: who asks for ever would fill the history
+		return nil, err
+	}
 	return cmp.Or(warning, r.note(ctx, PhaseOutcome)), err
 }
 

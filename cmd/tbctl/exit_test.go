@@ -160,7 +160,7 @@ func TestSystemErrors(t *testing.T) {
 		{fmt.Errorf("%w: %w", vfs.ErrNoSpace, syscall.EDQUOT), "quota -s"},
 		{syscall.ENOSPC, "df"},
 		{fmt.Errorf("%w: %w", vfs.ErrNoSpace, syscall.ENOSPC), "df"},
-		{syscall.ENOTDIR, "is a file, not a directory"},
+		{syscall.ENOTDIR, "as if it were a directory"},
 		{syscall.ENAMETOOLONG, "shorter"},
 		{syscall.ELOOP, "symbolic links"},
 		{syscall.EROFS, "read-only"},

@@ -23,7 +23,6 @@ func TestFleetCheck(t *testing.T) {
 	session := f.session(h.Name)
 	good := put(t, session, standin.Binary(t, "0.17.8", "0.17.6", "0.17.7"))
 	short := put(t, session, standin.Binary(t, "0.17.9", "0.17.8"))
-	text := put(t, session, []byte("no binary\n"))
 	held := fenceOf(4, 1, "a", "ana")
 	held.Artifact = "sha256:" + good
 	state := func() string {
@@ -40,7 +39,6 @@ func TestFleetCheck(t *testing.T) {
 		{"good", good, nil, true, "fence not-checked, vouched not-checked, file held, fit held, place held, replica held, boot not-checked"},
 		{"of a run that has not claimed", good, &held, false, "fence failed, vouched not-checked, file held, fit held, place held, replica held, boot not-checked"},
 		{"lacks what runs", short, nil, false, "fence not-checked, vouched not-checked, file held, fit failed, place not-checked, replica failed, boot not-checked"},
-		{"no binary", text, nil, false, "fence not-checked, vouched not-checked, file failed, fit not-checked, place not-checked, replica not-checked, boot not-checked"},
 	} {
 		checked, err := session.Check(ctx, remote.CheckRequest{Fence: test.fence, Artifact: test.artifact})
 		if err != nil {
