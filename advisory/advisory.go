@@ -1,13 +1,9 @@
 package advisory
 
 import (
-	"bytes"
-	_ "embed"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -35,40 +31,21 @@ type entry struct {
 	Rerelease    string   `json:"rerelease"`
 }
 
-// A list is what advisories.json has.
-type list struct {
-	Checked    string               `json:"checked"`
-	Newest     multiversion.Release `json:"newest"`
-	Advisories []entry              `json:"advisories"`
-}
-
-//go:embed advisories.json
-var embedded []byte
-
-// known is the embedded list. Its test holds that it can be read.
-var known = sync.OnceValue(func() list {
-	l, err := parse(embedded)
-	if err != nil {
-		panic("advisories.json: " + err.Error())
-	}
-	return l
-})
-
-func parse(text []byte) (l list, err error) {
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	return l, decoder.Decode(&l)
+// same reports whether two entries concern the same, with the same consequence.
+func (e *entry) same(other *entry) bool {
+	return e.ID == other.ID && e.From == other.From && e.To == other.To && e.Skip == other.Skip && e.Leaving == other.Leaving &&
+		e.OriginalOnly == other.OriginalOnly && slices.Equal(e.Except, other.Except)
 }
 
 // ForTag returns what concerns a tag, such as 0.17.5 or, for a re-release, 0.17.5-1. Nothing concerns a text that
 // is no tag.
-func ForTag(tag string) []Advisory {
+func (l *List) ForTag(tag string) []Advisory {
 	number, rerelease, ok := splitTag(tag)
 	if !ok {
 		return nil
 	}
 	var found []Advisory
-	for _, e := range known().Advisories {
+	for _, e := range l.orBuiltIn().entries() {
 		if e.covers(number) && !(e.OriginalOnly && rerelease) {
 			found = append(found, e.Advisory)
 		}
@@ -77,9 +54,9 @@ func ForTag(tag string) []Advisory {
 }
 
 // Leaving returns what is to be known when a replica that runs the release shall leave it.
-func Leaving(number multiversion.Release) []Advisory {
+func (l *List) Leaving(number multiversion.Release) []Advisory {
 	var found []Advisory
-	for _, e := range known().Advisories {
+	for _, e := range l.orBuiltIn().entries() {
 		if e.Leaving && e.covers(number) {
 			found = append(found, e.Advisory)
 		}
@@ -135,9 +112,9 @@ type Notice struct {
 }
 
 // Of returns what is known of the subjects: each advisory once for whatever it is about. The result is never nil.
-func Of(subjects ...Subject) []Notice {
+func (l *List) Of(subjects ...Subject) []Notice {
 	notices := []Notice{}
-	for _, e := range known().Advisories {
+	for _, e := range l.orBuiltIn().entries() {
 		for _, about := range []About{AboutFile, AboutHop, AboutLeaving, AboutInstalled, AboutPrevious, AboutRunning} {
 			if notice, found := e.notice(about, subjects); found {
 				notices = append(notices, notice)

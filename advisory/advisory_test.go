@@ -2,11 +2,9 @@ package advisory
 
 import (
 	"encoding/json"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -20,47 +18,16 @@ func release(t testing.TB, text string) multiversion.Release {
 	return r
 }
 
-// TestList holds what doc.go says of the embedded file, so that the next entry is one that works.
-func TestList(t *testing.T) {
+// TestBuiltIn holds that the embedded list is one that works, and one that could be published.
+func TestBuiltIn(t *testing.T) {
 	t.Parallel()
-	l, err := parse(embedded)
+	l, err := ParseNew(embedded)
 	if err != nil {
 		t.Fatal(err)
 	}
-	day := func(what, text string) {
-		if _, err := time.Parse(time.DateOnly, text); err != nil || text > l.Checked {
-			t.Errorf("%s: %q is no day, or one after the list was checked", what, text)
-		}
-	}
-	day("checked", l.Checked)
-	if l.Newest == 0 {
-		t.Error("the newest release is missing")
-	}
-	id, sum := regexp.MustCompile(`^[a-z0-9.-]+$`), regexp.MustCompile(`^[0-9a-f]{64}$`)
-	seen := make(map[string]bool)
-	for _, e := range l.Advisories {
-		switch {
-		case !id.MatchString(e.ID) || seen[e.ID]:
-			t.Errorf("%q is no id of its own", e.ID)
-		case e.To == 0 || e.From > e.To:
-			t.Errorf("%s: from %s to %s", e.ID, e.From, e.To)
-		case e.Text == "" || e.Source == "" || strings.HasSuffix(e.Text, "."):
-			t.Errorf("%s: text %q, source %q", e.ID, e.Text, e.Source)
-		case e.Skip && (e.Leaving || e.To > l.Newest):
-			t.Errorf("%s: what is to be skipped is about the file, and was there when the list was checked", e.ID)
-		case !e.OriginalOnly && (len(e.Except) > 0 || e.Rerelease != ""):
-			t.Errorf("%s: it has exceptions, but does not concern the original alone", e.ID)
-		}
-		for _, digits := range e.Except {
-			if !sum.MatchString(digits) {
-				t.Errorf("%s: %q is no SHA-256", e.ID, digits)
-			}
-		}
-		day(e.ID, e.Date)
-		seen[e.ID] = true
-	}
-	if _, err := parse([]byte(`{"advisories":[{"id":"x","skipp":true}]}`)); err == nil {
-		t.Error("a misspelt field passes")
+	want := l.Edition()
+	if want.Source = SourceBuiltIn; BuiltIn().Edition() != want || (*List)(nil).Edition() != want || len(want.SHA256) != 64 || want.Checked == "" {
+		t.Errorf("%+v", BuiltIn().Edition())
 	}
 }
 
@@ -79,14 +46,14 @@ func TestForTag(t *testing.T) {
 		"0.16.77": "skip-0.16.77", "0.16.78": "", "0.16.4": "misnumbered-0.16.5 swap-at-start second-swap", "0.16.29": "swap-at-start", "0.16.30": "",
 		"0.15.3": "epoch-0.15.3 swap-at-start second-swap", "latest": "", "": "", "x-1": "",
 	} {
-		if got := ids(ForTag(tag), func(a Advisory) string { return a.ID }); got != want {
+		if got := ids(BuiltIn().ForTag(tag), func(a Advisory) string { return a.ID }); got != want {
 			t.Errorf("%q: %q, want %q", tag, got, want)
 		}
 	}
-	if got := ids(Leaving(release(t, "0.16.20")), func(a Advisory) string { return a.ID }); got != "swap-at-start second-swap" {
+	if got := ids(BuiltIn().Leaving(release(t, "0.16.20")), func(a Advisory) string { return a.ID }); got != "swap-at-start second-swap" {
 		t.Errorf("leaving 0.16.20: %q", got)
 	}
-	if Leaving(0) != nil || Leaving(release(t, "0.17.6")) != nil {
+	if BuiltIn().Leaving(0) != nil || BuiltIn().Leaving(release(t, "0.17.6")) != nil {
 		t.Error("something is said of leaving a release of which nothing is known")
 	}
 }
@@ -113,12 +80,12 @@ func TestOf(t *testing.T) {
 		"a hop":                     {[]Subject{{About: AboutHop, Release: release(t, "0.17.7")}}, "hop:skip-0.17.5"},
 		"each of two":               {[]Subject{file("0.17.5", ""), {About: AboutPrevious, Release: release(t, "0.16.77")}}, "previous:skip-0.16.77 file:skip-0.17.5 file:rerelease-0.17.5"},
 	} {
-		got := ids(Of(tc.subjects...), func(n Notice) string { return string(n.About) + ":" + n.ID })
+		got := ids(BuiltIn().Of(tc.subjects...), func(n Notice) string { return string(n.About) + ":" + n.ID })
 		if got != tc.want {
 			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
-	if Of() == nil {
+	if BuiltIn().Of() == nil {
 		t.Error("nil")
 	}
 }
@@ -127,13 +94,13 @@ func TestOf(t *testing.T) {
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	hop := func(number string) Subject { return Subject{About: AboutHop, Release: release(t, number)} }
-	n := Of(hop("0.17.5"), hop("0.17.6"), hop("0.17.7"), hop("0.17.6"))
+	n := BuiltIn().Of(hop("0.17.5"), hop("0.17.6"), hop("0.17.7"), hop("0.17.6"))
 	if len(n) != 1 || len(n[0].Releases) != 3 || !n[0].Unsure ||
 		!strings.HasPrefix(n[0].Message, "the upgrade goes through 0.17.5, 0.17.6 and 0.17.7: upstream says to skip 0.17.5 to 0.17.7; ") ||
 		!strings.Contains(n[0].Message, "the number alone cannot tell") {
 		t.Errorf("%+v", n)
 	}
-	n = Of(Subject{About: AboutInstalled, Release: release(t, "0.16.77")})
+	n = BuiltIn().Of(Subject{About: AboutInstalled, Release: release(t, "0.16.77")})
 	if len(n) != 1 || n[0].Unsure || n[0].Message != "0.16.77, which is installed: upstream says to skip 0.16.77" {
 		t.Errorf("%+v", n)
 	}
@@ -146,10 +113,7 @@ func TestMessages(t *testing.T) {
 // TestExcept leaves out a file that is known by its SHA-256 not to be concerned.
 func TestExcept(t *testing.T) {
 	t.Parallel()
-	l, err := parse(embedded)
-	if err != nil {
-		t.Fatal(err)
-	}
+	l := BuiltIn().list
 	index := slices.IndexFunc(l.Advisories, func(e entry) bool { return e.ID == "skip-0.17.5" })
 	e := l.Advisories[index]
 	patched := strings.Repeat("ab", 32)

@@ -5,6 +5,7 @@
 // one is an entry more. "checked" there is the day on which the list was last compared with upstream, and "newest"
 // the newest release that there was then: nothing is known here of what is newer.
 //
+//	version        of the form, 1
 //	id             a name that stays
 //	from, to       the first and the last release number concerned; without from all before are
 //	skip           the release should not be installed
@@ -15,6 +16,9 @@
 //	rerelease      said after the text of a file that may be a re-release for all that its number tells
 //	source, date   where it is written, and when it was read there
 //
+// A list that a publisher has signed is of the same form ([ParseList]) and takes the place of the one that is built in
+// ([List.Signed]); a nil [List] is the latter.
+//
 // What an artifact is decides, and not how it is called: its own number, as its header states it, and its SHA-256
-// where that is known ([Of]). A tag ([ForTag]) is for lists, in which there is nothing else.
+// where that is known ([List.Of]). A tag ([List.ForTag]) is for lists, in which there is nothing else.
 package advisory

@@ -7,10 +7,10 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 )
 
-func ExampleForTag() {
+func ExampleList_ForTag() {
 	for _, tag := range []string{"0.17.6", "0.17.6-1", "0.17.8"} {
 		fmt.Println(tag)
-		for _, a := range advisory.ForTag(tag) {
+		for _, a := range advisory.BuiltIn().ForTag(tag) {
 			fmt.Println(" ", a.ID, a.Skip)
 		}
 	}
@@ -24,8 +24,8 @@ func ExampleForTag() {
 }
 
 // What a file is decides, wherever it came from.
-func ExampleOf() {
-	for _, notice := range advisory.Of(advisory.Subject{About: advisory.AboutFile, Release: multiversion.NewRelease(0, 16, 77)}) {
+func ExampleList_Of() {
+	for _, notice := range advisory.BuiltIn().Of(advisory.Subject{About: advisory.AboutFile, Release: multiversion.NewRelease(0, 16, 77)}) {
 		fmt.Println(notice.Message)
 	}
 	// Output:

@@ -86,7 +86,7 @@ type failure struct {
 var codes = map[string]error{
 	"stale": state.ErrStale, "key": state.ErrKey, "too-many": state.ErrTooMany, "value": state.ErrValue, "closed": state.ErrClosed,
 	"tuf-metadata": ErrTUFMetadata, "tuf-expired": ErrTUFExpired, "tuf-older": ErrTUFOlder, "tuf-mixed": ErrTUFMixed, "tuf-unsigned": ErrTUFUnsigned,
-	"tuf-long": ErrTUFLong, "tuf-root": ErrTUFRoot, "tuf-no-root": ErrTUFNoRoot, "tuf-kept": ErrTUFKept, "tuf-target": ErrTUFTarget, "tuf-missing": ErrTUFMissing, "tuf-away": ErrTUFAway,
+	"tuf-long": ErrTUFLong, "tuf-root": ErrTUFRoot, "tuf-no-root": ErrTUFNoRoot, "tuf-kept": ErrTUFKept, "tuf-target": ErrTUFTarget, "tuf-other": ErrTUFOther, "tuf-missing": ErrTUFMissing, "tuf-away": ErrTUFAway,
 }
 
 // failureOf is what the other end is told of an error.

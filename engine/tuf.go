@@ -21,6 +21,9 @@ const (
 	// SchemeTUFPlain names one that is read without TLS.
 	SchemeTUFPlain = "tuf+http://"
 
+	// ListTarget is the target that is a repository's list of advisories.
+	ListTarget = "advisories.json"
+
 	pathTUF = "/v1/tuf/find"
 
 	// RootSizeMax is the most bytes of a root.json.
@@ -40,13 +43,15 @@ var (
 	ErrTUFNoRoot    = fault.New(fault.Usage, "no root is known of this repository")
 	ErrTUFKept      = fault.New(fault.Failed, "what is kept of the repository's metadata is damaged")
 	ErrTUFTarget    = fault.New(fault.Failed, "the repository has no such target")
+	ErrTUFOther     = fault.New(fault.Rejected, "a file of the repository is not the one that was signed")
 	ErrTUFMissing   = fault.New(fault.Failed, "the repository lacks a file")
 	ErrTUFAway      = fault.New(fault.Failed, "the TUF repository does not answer")
 )
 
 // Trust finds out what the signed metadata of TUF repositories says.
 type Trust interface {
-	// Find refreshes the metadata of a repository, keeps what was seen of it, and finds a target.
+	// Find refreshes the metadata of a repository, keeps what was seen of it, finds a target, and fetches the list of advisories, if there
+	// is one.
 	Find(ctx context.Context, question Wanted) (Found, error)
 }
 
@@ -63,6 +68,15 @@ type Wanted struct {
 type Found struct {
 	URL    string       `json:"url"`
 	Signed depot.Signed `json:"signed"`
+
+	// Advisories are the repository's list, of the same metadata; nil: it has none.
+	Advisories *SignedList `json:"advisories,omitempty"`
+}
+
+// SignedList is a list of advisories with what the metadata says of it: its length and its SHA-256 are those of the text.
+type SignedList struct {
+	Signed depot.Signed `json:"signed"`
+	Text   []byte       `json:"text"`
 }
 
 // IsTUF says that a text names a repository of The Update Framework.

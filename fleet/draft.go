@@ -21,6 +21,9 @@ type DraftOptions struct {
 	Clients multiversion.Release // the oldest release of a client in use; 0: not said
 	Despite []string             // ids of advisories to go on despite of
 
+	// Advisories are what is known of releases; nil: what is built in.
+	Advisories *advisory.List
+
 	// Above is the highest generation that any plan is known to have had; the plan's is higher.
 	Above uint64
 	// TbctlMin is the oldest version of tbctl that a host may have, such as 0.4.0; "": any.
@@ -340,7 +343,7 @@ func (d *draft) advisories() {
 
 // advise says what is known of releases: those to skip are obstacles, unless the operator goes on despite that.
 func (d *drafter) advise(cluster string, subjects ...advisory.Subject) {
-	for _, notice := range advisory.Of(subjects...) {
+	for _, notice := range d.options.Advisories.Of(subjects...) {
 		p := Problem{Cluster: cluster, Replica: -1, Reason: ProblemAdvisory, Message: notice.Message, Note: true}
 		if notice.Skip {
 			p.Reason = ProblemSkip

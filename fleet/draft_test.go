@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -176,6 +177,14 @@ func TestDraftProblems(t *testing.T) {
 			w.artifact.Release, w.options.Despite = release("0.17.6"), []string{"skip-0.17.5"}
 			w.artifact.Releases[3] = release("0.17.6")
 		}, "-advisory -skip"},
+		"a release to skip by a publisher's list": {func(w *world) {
+			list, err := advisory.ParseList([]byte(`{"version":1,"checked":"2999-01-01","newest":"9.9.9","advisories":[
+				{"id":"own-1","to":"9.9.9","skip":true,"text":"not for us","source":"our own tests","date":"2999-01-01"}]}`))
+			if err != nil {
+				panic(err)
+			}
+			w.options.Advisories = list
+		}, "skip"},
 		"a hop to skip": {func(w *world) {
 			w.artifact.Releases, w.artifact.Visits = releases("0.17.2", "0.17.5", "0.17.8"), releases("0.17.5")
 		}, "skip"},

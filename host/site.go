@@ -93,7 +93,7 @@ func (s *Site) Judge(ctx context.Context, next *multiversion.Binary, installed v
 	if err != nil {
 		return verify.ReplaceReport{}, err
 	}
-	options.AllowDowngrade, options.Settled = s.Said.AllowDowngrade, true
+	options.AllowDowngrade, options.Settled, options.Advisories = s.Said.AllowDowngrade, true, s.Installer.Advisories
 	if reached := state.Reached; reached != nil && !reached.With(s.Said.Forget) {
 		options.Reached = *reached
 	}

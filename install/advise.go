@@ -17,7 +17,7 @@ func (r *run) advise() {
 	if r.plan.Fit != nil {
 		subjects = append(subjects, r.plan.Fit.Subjects()...)
 	}
-	r.outcome.Advisories = advisory.Of(subjects...)
+	r.outcome.Advisories = r.Advisories.Of(subjects...)
 }
 
 // adviseBefore says what is known of the file while the swap can still be stopped.

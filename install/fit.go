@@ -31,6 +31,7 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 	}
 	options.Host, options.AllowDowngrade = r.request.Host, r.request.AllowDowngrade || r.plan.Operation == OperationRollback
 	options.Back = r.plan.Operation == OperationRollback
+	options.Advisories = r.Advisories
 	installed := verify.Installed{}
 	if r.installed != nil {
 		installed = r.installed.installed

@@ -45,6 +45,8 @@ type Installer struct {
 	Observe func(Step)
 	// Advise is told before the swap what is known of the file that is to be swapped in. It may be nil.
 	Advise func([]advisory.Notice)
+	// Advisories are what is known of releases; nil: what is built in.
+	Advisories *advisory.List
 }
 
 // run is one operation.

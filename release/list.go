@@ -67,6 +67,9 @@ func List(ctx context.Context, options Options) (Listing, error) {
 		return Listing{}, err
 	}
 	listing, err := listAll(ctx, options)
+	for i := range listing.Releases {
+		listing.Releases[i].Advisories = options.Advisories.ForTag(string(listing.Releases[i].Tag))
+	}
 	if !all {
 		name := AssetName(options.Platform, options.Debug)
 		listing.Releases = slices.DeleteFunc(listing.Releases, func(listed Listed) bool {
@@ -175,12 +178,8 @@ func (l *Listing) add(r *githubRelease) {
 }
 
 func listedOf(tag Tag) Listed {
-	return Listed{Tag: tag, Release: tag.Release(), Assets: []ListedAsset{}, Advisories: AdvisoriesFor(tag)}
+	return Listed{Tag: tag, Release: tag.Release(), Assets: []ListedAsset{}}
 }
-
-// AdvisoriesFor returns what concerns a tag, for lists in which nothing but the tag is known. What a file is
-// decides as soon as there is one: see [advisory.Of]. Nothing concerns Latest.
-func AdvisoriesFor(tag Tag) []advisory.Advisory { return advisory.ForTag(string(tag)) }
 
 func sortListed(releases []Listed) {
 	slices.SortStableFunc(releases, func(a, b Listed) int { return b.Tag.Compare(a.Tag) })

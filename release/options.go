@@ -13,6 +13,7 @@ import (
 
 	"aead.dev/minisign"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/multiversion"
@@ -34,6 +35,9 @@ const AssetSizeMax = archive.SizeMax + 32<<20
 type Options struct {
 	Platform multiversion.Platform // empty: the host's
 	Debug    bool                  // the debug build
+
+	// Advisories are what is known of releases; nil: what is built in.
+	Advisories *advisory.List
 
 	// ExactPlatform says that Platform is also what a file must be for that is named by its path or URL, or is sent.
 	ExactPlatform bool

@@ -30,6 +30,9 @@ type Archive struct {
 // Inspected is the result of inspect: one entry for each file, in the order in which they were named.
 type Inspected struct {
 	Files []InspectedFile `json:"files"`
+
+	// AdvisoryList is where what is known of releases is from.
+	AdvisoryList advisory.Edition `json:"advisory_list"`
 }
 
 // InspectedFile is what one file says of itself: Binary, DataFile or Error is there, and the others are absent.
@@ -46,7 +49,7 @@ type InspectedFile struct {
 
 // Inspect reads what a file says of itself: a binary, and what a replica that runs a
 // release would be offered of it, or a data file. On an error the file's kind is known.
-func Inspect(ctx context.Context, name string, input Input, running ...multiversion.Release) (InspectedFile, error) {
+func Inspect(ctx context.Context, name string, input Input, list *advisory.List, running ...multiversion.Release) (InspectedFile, error) {
 	result := InspectedFile{File: name, Kind: inspect.Describe(input, input.Size())}
 	binary, err := inspect.Inspect(input, input.Size(), inspect.Options{Running: running})
 	if err == nil {
@@ -55,7 +58,7 @@ func Inspect(ctx context.Context, name string, input Input, running ...multivers
 		for _, release := range running {
 			subjects = append(subjects, hops(&binary.Binary.HostImage().Header, release)...)
 		}
-		result.Advisories = advisory.Of(subjects...)
+		result.Advisories = list.Of(subjects...)
 		return result, nil
 	}
 	superblock, dataErr := readDataFile(ctx, input)
@@ -101,11 +104,13 @@ type Verified struct {
 
 	// Advisories are what is known of the file's release, and after a comparison of the way to it.
 	Advisories []advisory.Notice `json:"advisories"`
+
+	list *advisory.List
 }
 
 // Verify checks a file. That it is not whole is no error, but in the report.
-func Verify(ctx context.Context, name string, input Input, options verify.Options) (*Verified, error) {
-	v := &Verified{File: name, Kind: inspect.Describe(input, input.Size())}
+func Verify(ctx context.Context, name string, input Input, list *advisory.List, options verify.Options) (*Verified, error) {
+	v := &Verified{list: list, File: name, Kind: inspect.Describe(input, input.Size())}
 	var err error
 	if v.Report, err = verify.File(ctx, input, input.Size(), options); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
@@ -131,5 +136,5 @@ func (v *Verified) advise() {
 	if v.Fit != nil {
 		subjects = append(subjects, v.Fit.Subjects()...)
 	}
-	v.Advisories = advisory.Of(subjects...)
+	v.Advisories = v.list.Of(subjects...)
 }

@@ -23,7 +23,7 @@ func TestOnTheWay(t *testing.T) {
 	header.Current.Release = release("0.17.9")
 	for running, want := range map[string]int{"0.17.5": 1, "0.17.6": 0} {
 		event := watch.Event{Header: header, Replicas: []watch.Judgement{{Running: release(running), Verdict: watch.VerdictAccepted}}}
-		notices := OnTheWay(event)
+		notices := OnTheWay(event, nil)
 		if len(notices) != want || want > 0 && (notices[0].About != advisory.AboutHop || !notices[0].Skip) {
 			t.Errorf("from %s: %+v", running, notices)
 		}

@@ -65,6 +65,9 @@ type Status struct {
 	// Advisories are what is known of both files, and of other releases that run.
 	Advisories []advisory.Notice `json:"advisories"`
 
+	// AdvisoryList is where that is from.
+	AdvisoryList advisory.Edition `json:"advisory_list"`
+
 	// Problem is why the installed file is no multiversion binary that can be read; nil where it is
 	// one, or nothing is there. Warnings are what could not be found out.
 	Problem  error    `json:"-"`
@@ -167,7 +170,7 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		lack = host.LackFile
 	}
 	s.see(ctx, s.query(), s.header, lack)
-	s.advise()
+	s.advise(in.Advisories)
 	return s, s.err
 }
 
@@ -199,7 +202,7 @@ func newStatusUnseen(ctx context.Context, in *install.Installer, name string, lo
 		s.Observed = false
 		s.Unseen = append(s.Unseen, replica.Unseen{Kind: host.UnseenTarget, Reason: "which file the target is cannot be seen, and so not what executes it"})
 	}
-	s.advise()
+	s.advise(in.Advisories)
 	return s, s.err
 }
 
@@ -243,7 +246,7 @@ func (s *Status) warn(format string, args ...any) {
 }
 
 // advise finds out what is known of the files and of what runs.
-func (s *Status) advise() {
+func (s *Status) advise(list *advisory.List) {
 	subjects := []advisory.Subject{
 		subjectOf(advisory.AboutInstalled, s.Installed, s.Recorded.Installed),
 		subjectOf(advisory.AboutPrevious, s.Previous, s.Recorded.Previous),
@@ -255,7 +258,7 @@ func (s *Status) advise() {
 		}
 		subjects = append(subjects, hops(s.header, s.Replicas[index].Settles())...)
 	}
-	s.Advisories = advisory.Of(subjects...)
+	s.Advisories, s.AdvisoryList = list.Of(subjects...), list.Edition()
 }
 
 // hops are the releases at which a replica that runs one stops on its way to a file's own.
@@ -273,7 +276,7 @@ func hops(header *multiversion.Header, running multiversion.Release) []advisory.
 }
 
 // OnTheWay is what is known of the releases through which the replicas go that a watched binary was judged for.
-func OnTheWay(event watch.Event) []advisory.Notice {
+func OnTheWay(event watch.Event, list *advisory.List) []advisory.Notice {
 	var subjects []advisory.Subject
 	for _, judgement := range event.Replicas {
 		if judgement.Verdict == watch.VerdictAccepted {
@@ -283,7 +286,7 @@ func OnTheWay(event watch.Event) []advisory.Notice {
 	if len(event.Replicas) == 0 {
 		subjects = hops(event.Header, event.Running)
 	}
-	return advisory.Of(subjects...)
+	return list.Of(subjects...)
 }
 
 // subjectOf is a file of which it is asked what is known, with what its record says of it.

@@ -123,7 +123,7 @@ func TestInspect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		result, err := report.Inspect(t.Context(), test.name, io.NewSectionReader(file, 0, info.Size()))
+		result, err := report.Inspect(t.Context(), test.name, io.NewSectionReader(file, 0, info.Size()), nil)
 		if (result.Binary != nil) != test.binary || (result.DataFile != nil) != test.data || (err == nil) != (test.binary || test.data) || result.Kind.Text == "" {
 			t.Errorf("%s: %+v, %v", test.name, result, err)
 		}

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -165,7 +164,7 @@ func (f *fit) path(from multiversion.Release) {
 
 // notices remarks on what is known of leaving a release that runs: that it does not see a new file, or not always.
 func (f *fit) notices(running multiversion.Release) {
-	known := advisory.Leaving(running)
+	known := f.options.Advisories.Leaving(running)
 	if len(known) == 0 {
 		return
 	}

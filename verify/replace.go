@@ -73,6 +73,9 @@ func InstalledFrom(r io.ReaderAt, size int64, fromPlain multiversion.Release) In
 // ReplaceOptions say what is known of the cluster and what the caller takes upon
 // itself. The zero value knows nothing and allows nothing.
 type ReplaceOptions struct {
+	// Advisories are what is known of releases; nil: what is built in.
+	Advisories *advisory.List
+
 	// Needs are the releases known to be needed. If there is none, the installed
 	// file's current release is, and its past ones may be.
 	Needs []Need

@@ -36,7 +36,7 @@ func TestReplaceSubjects(t *testing.T) {
 		}
 	}
 	report := verify.Replace(file(t, "0.16.20 | 0.16.30"), verify.Installed{Binary: file(t, "0.16.19 | 0.16.20")}, verify.ReplaceOptions{})
-	for _, a := range advisory.Leaving(testbin.Release("0.16.20")) {
+	for _, a := range advisory.BuiltIn().Leaving(testbin.Release("0.16.20")) {
 		if !slices.ContainsFunc(report.Findings, func(f verify.Finding) bool {
 			return f.Name == verify.CheckRestart && f.Status == verify.Remarked && strings.Contains(f.Detail, a.Text)
 		}) {

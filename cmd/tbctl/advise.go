@@ -1,16 +1,53 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/advisory/kept"
+	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 )
+
+// advisories are what is known of releases: the signed list that is kept here, or else what is built in.
+func (a *app) advisories() *advisory.List {
+	if !a.listRead {
+		var err error
+		if a.list, err = kept.Read(vfs.OS(), a.stateDir()); err != nil {
+			a.warn("of releases only what is built in is known: %v", err)
+		}
+		a.listRead = true
+	}
+	return a.list
+}
+
+// keepAdvisories keeps the list that came with a release's signed metadata, and uses it from now on.
+func (a *app) keepAdvisories(signed *engine.SignedList) error {
+	if signed == nil {
+		return nil
+	}
+	before, err := kept.Keep(vfs.OS(), a.stateDir(), signed.Text, signed.Signed)
+	switch {
+	case errors.Is(err, kept.ErrOlder):
+		a.warn("%v", err)
+		return nil
+	case err != nil:
+		return err
+	}
+	if was := before.Edition().Repository; was != "" && was != signed.Signed.Repository {
+		a.warn("the list of advisories of %s takes the place of that of %s", signed.Signed.Repository, was)
+	}
+	a.listRead = false
+	return nil
+}
 
 // adviseTag says what is known of a release that is asked for by its tag, before it is fetched.
 func (a *app) adviseTag(artifact release.Artifact) {
 	number, err := multiversion.ParseRelease(artifact.Tag.Release())
 	if err == nil {
-		a.advise(advisory.Of(advisory.Subject{About: advisory.AboutFile, Release: number, Tag: string(artifact.Tag)}))
+		a.advise(a.advisories().Of(advisory.Subject{About: advisory.AboutFile, Release: number, Tag: string(artifact.Tag)}))
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
@@ -50,6 +51,9 @@ type app struct {
 	warnings []string
 	compact  bool // the document is one line
 	progress *term.Progress
+
+	list     *advisory.List // what is known of releases, see advisories
+	listRead bool
 
 	config        *config.Config
 	flags         []*kong.Flag    // of the command and the global ones

@@ -94,7 +94,8 @@ func (a *app) values(request completions.Request) (completions.Answer, bool) {
 	here := candidates.Host{
 		Store: store, Target: a.target(a.said(request, "target", "TBCTL_TARGET")), Journal: a.journal(),
 		List: release.Options{
-			Mirror: a.said(request, "mirror", "TBCTL_MIRROR"), CacheDir: a.settings().CacheDir(a.said(request, "cache-dir", "TBCTL_CACHE_DIR")),
+			Advisories: a.advisories(),
+			Mirror:     a.said(request, "mirror", "TBCTL_MIRROR"), CacheDir: a.settings().CacheDir(a.said(request, "cache-dir", "TBCTL_CACHE_DIR")),
 			APIURL: strings.TrimRight(a.getenv("TBCTL_API_URL"), "/"),
 		},
 	}

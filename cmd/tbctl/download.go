@@ -108,7 +108,7 @@ func (c *downloadCmd) write(a *app, artifact release.Artifact, name string) (dow
 	if err != nil {
 		return downloaded{}, err
 	}
-	advisories := advisory.Of(advisory.Subject{
+	advisories := a.advisories().Of(advisory.Subject{
 		About: advisory.AboutFile, Release: report.Binary.Current(), SHA256: []string{report.SHA256, fetched.AssetSHA256}, Tag: string(fetched.Tag),
 	})
 	a.advise(advisories)

@@ -87,7 +87,7 @@ func (c *fleetPlanCmd) Run(a *app) error {
 	defer sessions.Close()
 	result, unmeasured, err := rollout.NewPlan(a.ctx, rollout.Planning{
 		List: list, Hosts: sessions.Host, Artifact: artifact, Facts: facts, Shared: shared,
-		Options: fleet.DraftOptions{Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite},
+		Options: fleet.DraftOptions{Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite, Advisories: a.advisories()},
 		Show:    func(doing string) { a.progress.Start(doing, -1) },
 	})
 	a.progress.Done()

@@ -48,7 +48,7 @@ type registryFlags struct {
 // options are the library's options for these flags.
 func (p *placeFlags) options(a *app) release.Options {
 	return release.Options{
-		Platform: p.Platform, Debug: p.Debug, BaseURL: strings.TrimRight(p.GitHubURL, "/"), APIURL: strings.TrimRight(p.APIURL, "/"),
+		Advisories: a.advisories(), Platform: p.Platform, Debug: p.Debug, BaseURL: strings.TrimRight(p.GitHubURL, "/"), APIURL: strings.TrimRight(p.APIURL, "/"),
 		Token: a.getenv("GITHUB_TOKEN"), Mirror: p.Mirror, Stdin: a.in, CacheDir: a.settings().CacheDir(p.CacheDir), CAFile: p.CAFile, UserAgent: "tbctl/" + readVersion().Version,
 		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: p.Idle},
 	}
@@ -66,10 +66,17 @@ func (s *sourceFlags) question(a *app) *source.Question {
 // find says which artifact is meant. The caller closes what is found.
 func (s *sourceFlags) find(a *app, argument string, from registryFlags) (source.Found, error) {
 	found, err := s.question(a).Find(a.ctx, argument, source.Elsewhere(from))
-	if err == nil && found.Path() != "" {
+	if err != nil {
+		return found, err
+	}
+	if found.Path() != "" {
 		a.about.File = found.Location
 	}
-	return found, err
+	if err := a.keepAdvisories(found.Advisories); err != nil {
+		_ = found.Close() // nothing is fetched
+		return found, err
+	}
+	return found, nil
 }
 
 // resolve is find for a command that knows no other places than this host and its mirror.

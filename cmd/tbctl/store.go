@@ -62,7 +62,8 @@ its digest. With @sha256:HEX the digest vouches for what comes.
 From a repository of The Update Framework (TUF) it comes by way of tbctl-engines too: the metadata
 there must be signed by enough of the keys that --root names, not have expired, and not be
 older than what was seen before; it counts as a signature. --root is needed the first time;
-then what the publisher signed since is known.
+then what the publisher signed since is known. A list of advisories that is there is taken
+too, and used from then on.
 
 Examples:
 
@@ -100,7 +101,7 @@ func (c *storeImportCmd) Run(a *app) error {
 		return err
 	}
 	result := storeImported{Store: store.Dir(), Imports: imported}
-	result.Advisories = advisory.Of(advisory.Subject{
+	result.Advisories = a.advisories().Of(advisory.Subject{
 		About: advisory.AboutFile, Release: imported.Artifact.Release, SHA256: []string{imported.Artifact.SHA256, imported.Fetched.AssetSHA256}, Tag: string(imported.Fetched.Tag),
 	})
 	a.advise(result.Advisories)

@@ -20,6 +20,7 @@ import (
 const publishUsage = `usage: tbctl-engines tuf key FILE
        tbctl-engines tuf init DIR --root KEY… --targets KEY… --online KEY… [--threshold N]
        tbctl-engines tuf add DIR RELEASE FILE… [--key KEY…]
+       tbctl-engines tuf add DIR --advisories FILE [--key KEY…]
        tbctl-engines tuf sign DIR --key KEY… [--renew]
 
 Makes a repository of The Update Framework, from which "tbctl store import --from tuf+https://…" takes
@@ -30,7 +31,8 @@ What lacks signatures waits in DIR/draft.
   init   makes a repository: root and targets need the signatures of N of their keys (1), and the online
          key signs what says that nothing is newer. A KEY is the file of a key, or of its public half.
   add    adds a release: archives as upstream releases them, or bare executables, one for each platform.
-         Each is verified as a whole.
+         Each is verified as a whole. With --advisories instead a list of what is to be known of releases,
+         which takes the place of the one that is built into tbctl, wherever a release is imported from here.
   sign   adds signatures to what waits for them, and with the online key signs a new timestamp, which is
          good for 14 days. With --renew root (good for two years) or targets (one year) are signed again.
 
@@ -41,6 +43,7 @@ Examples:
   tbctl-engines tuf key root.key
   tbctl-engines tuf init /srv/tuf --root root.key --root bob.key.pub --targets ann.key --targets bob.key.pub --online online.key --threshold 2
   tbctl-engines tuf add /srv/tuf 0.17.8 tigerbeetle-x86_64-linux.zip tigerbeetle-aarch64-linux.zip --key ann.key
+  tbctl-engines tuf add /srv/tuf --advisories advisories.json --key ann.key
   tbctl-engines tuf sign /srv/tuf --key bob.key
   tbctl-engines tuf sign /srv/tuf --key online.key
 
@@ -96,7 +99,7 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 	var root, targets, online, keys list
 	flags := flag.NewFlagSet("tuf", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	threshold, renew := 1, false
+	threshold, renew, advisories := 1, false, ""
 	switch args[0] {
 	case "init":
 		flags.Var(&root, "root", "")
@@ -107,6 +110,7 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 		flags.BoolVar(&renew, "renew", false, "")
 		flags.Var(&keys, "key", "")
 	case "add":
+		flags.StringVar(&advisories, "advisories", "", "")
 		flags.Var(&keys, "key", "")
 	}
 	words, err := parse(flags, args[1:])
@@ -122,7 +126,7 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 			return nil, err
 		}
 		return []string{"made " + words[0] + " and " + words[0] + ".pub, the key " + id}, nil
-	case args[0] == "init" && len(words) == 1, args[0] == "add" && len(words) > 2, args[0] == "sign" && len(words) == 1 && len(keys) > 0:
+	case args[0] == "init" && len(words) == 1, args[0] == "add" && len(words) > 2 && advisories == "", args[0] == "add" && len(words) == 1 && advisories != "", args[0] == "sign" && len(words) == 1 && len(keys) > 0:
 	default:
 		return nil, errUsage
 	}
@@ -133,7 +137,7 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 		}
 	}
 	var tag release.Tag
-	if args[0] == "add" {
+	if args[0] == "add" && advisories == "" {
 		if tag, err = release.ParseTag(words[1]); err != nil || tag == release.Latest {
 			return nil, fmt.Errorf("%w: %q is no release's number", errUsage, words[1])
 		}
@@ -143,10 +147,12 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 		return nil, err
 	}
 	defer repository.Close()
-	switch args[0] {
-	case "init":
+	switch {
+	case args[0] == "init":
 		err = repository.Init(all["root"], all["targets"], all["online"], threshold)
-	case "add":
+	case advisories != "":
+		err = repository.AddAdvisories(advisories, all["key"])
+	case args[0] == "add":
 		err = repository.Add(ctx, tag, words[2:], all["key"])
 	default:
 		err = repository.Sign(all["key"], renew)

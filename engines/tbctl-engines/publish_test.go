@@ -312,3 +312,104 @@ func TestPublishInterrupted(t *testing.T) {
 		t.Errorf("left over: %q", left)
 	}
 }
+
+// TestAdvisories holds that a list that is published replaces the one that is built in on a machine that imports from there, that every
+// command says so, and that a server that changes or withholds it gets nothing in.
+func TestAdvisories(t *testing.T) {
+	t.Parallel()
+	p, c := newRepository(t), newController(t)
+	list := func(day, text string) []byte {
+		return []byte(`{"version": 1, "checked": "` + day + `", "newest": "0.17.8", "advisories": [
+			{"id": "own-1", "from": "0.17.8", "to": "0.17.8", "skip": true, "text": "` + text + `", "source": "our own tests", "date": "2026-01-01"}]}`)
+	}
+	p.write(t, "asset.zip", testbin.Zip(t, "tigerbeetle", hostBinary(t), testbin.ZipOptions{}))
+	p.write(t, "list.json", list("2999-01-02", "our disks do not like it"))
+	p.write(t, "older.json", list("2999-01-01", "an older list"))
+	p.write(t, "newer.json", list("2999-01-03", "a newer list"))
+	p.write(t, "misspelt.json", bytes.Replace(list("2999-01-03", "x"), []byte(`"skip"`), []byte(`"skipp"`), 1))
+	p.must(t, "add", "@repo", "0.17.8", "@asset.zip", "--key", "@ann")
+	p.must(t, "sign", "@repo", "--key", "@bob", "--key", "@online")
+	for _, test := range []struct {
+		code  int
+		words []string
+		want  string
+	}{
+		{3, []string{"add", "@repo", "--advisories", "@misspelt.json", "--key", "@ann"}, "skipp"},
+		{3, []string{"add", "@repo", "--advisories", "@asset.zip", "--key", "@ann"}, "not a list of advisories"},
+		{2, []string{"add", "@repo", "0.17.8", "@asset.zip", "--advisories", "@list.json"}, "not how it is used"},
+		{0, []string{"add", "@repo", "--advisories", "@list.json", "--key", "@ann"}, ""},
+		{4, []string{"add", "@repo", "--advisories", "@older.json", "--key", "@ann"}, "a newer list of advisories is there"},
+	} {
+		if code, _, errs := p.run(test.words...); code != test.code || !strings.Contains(errs, test.want) {
+			t.Errorf("%q: exit code %d, %s", test.words, code, errs)
+		}
+	}
+	server := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(p.dir, "repo"))))
+	t.Cleanup(server.Close)
+	from := []string{"store", "import", "0.17.8", "--from", "tuf+" + server.URL, "--plain-http", "--root", filepath.Join(p.dir, "repo", "metadata", "1.root.json")}
+	imports := func(code int, want string) {
+		t.Helper()
+		if got, out, errs := c.run(t, from...); got != code || !strings.Contains(errs, want) || want == "" && strings.Contains(errs, "warning") {
+			t.Errorf("exit code %d, not %d and %q: %s%s", got, code, want, out, errs)
+		}
+	}
+	says := func(want string) {
+		t.Helper()
+		for _, words := range [][]string{{"status", "none", "--json"}, {"inspect", filepath.Join(p.dir, "asset.zip"), "--json"}} {
+			if _, out, _ := c.run(t, words...); !strings.Contains(out, want) {
+				t.Errorf("%q does not say %s: %s", words, want, out)
+			}
+		}
+	}
+	imports(0, "") // the list waits for bob
+	says(`"source": "built-in"`)
+	p.must(t, "sign", "@repo", "--key", "@bob", "--key", "@online")
+
+	names, err := filepath.Glob(filepath.Join(p.dir, "repo", "targets", "*.advisories.json"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%q, %v", names, err)
+	}
+	signed, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(text []byte) {
+		if err := os.WriteFile(names[0], text, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(bytes.Replace(signed, []byte(`"skip": true`), []byte(`"skip":false`), 1))
+	imports(3, "not the one that was signed")
+	put(append(bytes.Clone(signed), ' '))
+	imports(3, "not the one that was signed")
+	if err := os.Remove(names[0]); err != nil {
+		t.Fatal(err)
+	}
+	imports(1, "the repository lacks a file")
+	says(`"source": "built-in"`)
+
+	put(signed)
+	imports(0, "0.17.8: our disks do not like it")
+	says(`"checked": "2999-01-02"`)
+	says(`"repository": "` + server.URL + `"`)
+	if _, _, errs := c.run(t, "install", "store:0.17.8", filepath.Join(c.dir, "tigerbeetle")); !strings.Contains(errs, "0.17.8: our disks do not like it") {
+		t.Errorf("an installation does not warn: %s", errs)
+	}
+	if _, out, errs := c.run(t, "status", filepath.Join(c.dir, "tigerbeetle")); !strings.Contains(errs, "our disks do not like it") || !strings.Contains(out, "of 2999-01-02, signed") {
+		t.Errorf("%s%s", out, errs)
+	}
+
+	p.must(t, "add", "@repo", "--advisories", "@newer.json", "--key", "@ann")
+	p.must(t, "sign", "@repo", "--key", "@bob", "--key", "@online")
+	imports(0, "0.17.8: a newer list")
+	says(`"checked": "2999-01-03"`)
+
+	kept := filepath.Join(c.dir, "state", "advisories.json")
+	if err := os.Chmod(kept, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, errs := c.run(t, "status", "none"); !strings.Contains(errs, "of releases only what is built in is known") || !strings.Contains(errs, "is not believed") {
+		t.Errorf("%s", errs)
+	}
+	says(`"source": "built-in"`)
+}

@@ -26,6 +26,7 @@ import (
 	"github.com/theupdateframework/go-tuf/v2/metadata/trustedmetadata"
 	"github.com/theupdateframework/go-tuf/v2/metadata/updater"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/fault"
@@ -93,7 +94,35 @@ func (c Client) find(ctx context.Context, wanted engine.Wanted) (found engine.Fo
 	if named > 0 && !bytes.Equal(k.root(named), wanted.Root) && named >= k.first {
 		return found, fmt.Errorf("%w: the newest one is version %d, the one that was named is %d", engine.ErrTUFRoot, set.Root.Signed.Version, named)
 	}
-	return target(set, wanted)
+	if found, err = target(set, wanted); err == nil {
+		found.Advisories, err = advisories(set, wanted.URL, from)
+	}
+	return found, err
+}
+
+// advisories fetches the list of advisories that trusted metadata has; nil: it has none. The error of one that is not the one that was
+// signed is [engine.ErrTUFOther]. Where the server withholds it, that is an error too.
+func advisories(set *trustedmetadata.TrustedMetadata, address string, from *fetcher) (*engine.SignedList, error) {
+	file := set.Targets[metadata.TARGETS].Signed.Targets[engine.ListTarget]
+	if file == nil {
+		return nil, nil
+	}
+	found, err := describe(set, address, engine.ListTarget, advisory.ListSizeMax)
+	if err != nil {
+		return nil, err
+	}
+	text, err := from.DownloadFile(found.URL, file.Length, 0)
+	if long := (*metadata.ErrDownloadLengthMismatch)(nil); errors.As(err, &long) {
+		err = fmt.Errorf("%w: %s", engine.ErrTUFOther, long.Msg)
+	} else if err != nil {
+		err = explain(err, from.last, from.got, set)
+	} else if wrong := file.VerifyLengthHashes(text); wrong != nil {
+		err = fmt.Errorf("%w: %s: %w", engine.ErrTUFOther, found.URL, wrong)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &engine.SignedList{Signed: found.Signed, Text: text}, nil
 }
 
 // compare compares the root that was named with those that are kept, and returns its version, 0 where none was named.
@@ -187,18 +216,22 @@ func target(set *trustedmetadata.TrustedMetadata, wanted engine.Wanted) (found e
 	if at < 0 {
 		return found, missing(all, wanted.Names)
 	}
-	name := wanted.Names[at]
-	file := all[name]
+	return describe(set, wanted.URL, wanted.Names[at], release.AssetSizeMax)
+}
+
+// describe is what trusted metadata says of a target that it has, of at most so many bytes.
+func describe(set *trustedmetadata.TrustedMetadata, address, name string, sizeMax int64) (found engine.Found, err error) {
+	file := set.Targets[metadata.TARGETS].Signed.Targets[name]
 	sum := hex.EncodeToString(file.Hashes["sha256"])
-	if !depot.IsDigest(sum) || file.Length < 1 || file.Length > release.AssetSizeMax {
+	if !depot.IsDigest(sum) || file.Length < 1 || file.Length > sizeMax {
 		return found, fmt.Errorf("%w: the target %s has %d bytes and the SHA-256 %q", engine.ErrTUFMetadata, name, file.Length, sum)
 	}
 	dir, base := path.Split(name)
 	if set.Root.Signed.ConsistentSnapshot {
 		base = sum + "." + base
 	}
-	found.URL = wanted.URL + "/" + TargetsDir + "/" + dir + base
-	found.Signed = depot.Signed{Repository: wanted.URL, Target: name, SHA256: sum, Size: file.Length}
+	found.URL = address + "/" + TargetsDir + "/" + dir + base
+	found.Signed = depot.Signed{Repository: address, Target: name, SHA256: sum, Size: file.Length}
 	for _, role := range []depot.SignedRole{
 		signed(set.Root, metadata.ROOT, set.Root, set.Root.Signed.Version, set.Root.Signed.Expires, set.Root.Signatures),
 		signed(set.Root, metadata.TIMESTAMP, set.Timestamp, set.Timestamp.Signed.Version, set.Timestamp.Signed.Expires, set.Timestamp.Signatures),

@@ -13,6 +13,7 @@ import (
 
 	"github.com/theupdateframework/go-tuf/v2/metadata"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/fault"
@@ -26,12 +27,9 @@ import (
 // Add drafts targets with the files of a release, each of another platform: bare executables, or archives as upstream releases them. Every
 // file is verified as a whole, and must be of that release. It then signs with keys, and publishes if that is enough.
 func (r *Repository) Add(ctx context.Context, tag release.Tag, files []string, keys []Key) error {
-	if r.targets == nil {
-		return fmt.Errorf("%s: %w; one that lacks signatures is signed first: tbctl-engines tuf sign", r.dir, ErrNone)
-	}
-	known := r.targets
-	if r.nextTargets != nil {
-		known = r.nextTargets
+	known, err := r.known()
+	if err != nil {
+		return err
 	}
 	added := map[string]*metadata.TargetFiles{}
 	for _, file := range files {
@@ -44,6 +42,11 @@ func (r *Repository) Add(ctx context.Context, tag release.Tag, files []string, k
 		}
 		added[name] = target
 	}
+	return r.addTargets(known, added, keys)
+}
+
+// addTargets drafts targets with those that are known and those that are added, and goes on with that.
+func (r *Repository) addTargets(known *metadata.Metadata[metadata.TargetsType], added map[string]*metadata.TargetFiles, keys []Key) error {
 	r.draftTargets()
 	all := map[string]*metadata.TargetFiles{} // the published one stays as it is
 	for name, target := range known.Signed.Targets {
@@ -56,6 +59,75 @@ func (r *Repository) Add(ctx context.Context, tag release.Tag, files []string, k
 	r.nextTargets.Signed.Targets = all
 	slices.Sort(r.Told)
 	return r.advance(keys)
+}
+
+// ErrOlderList says that a list of advisories is older than the one that is there.
+var ErrOlderList = fault.New(fault.Refused, "a newer list of advisories is there")
+
+// AddAdvisories drafts targets with a list of advisories, which takes the place of the one that is there; an older one is [ErrOlderList]. It
+// then signs with keys, and publishes if that is enough.
+func (r *Repository) AddAdvisories(name string, keys []Key) error {
+	known, err := r.known()
+	if err != nil {
+		return err
+	}
+	text, l, err := readList(name, advisory.ParseNew)
+	if err != nil {
+		return err
+	}
+	if there := known.Signed.Targets[engine.ListTarget]; there != nil {
+		_, published, err := readList(r.listPath(there.Hashes["sha256"]), advisory.ParseList)
+		if err != nil {
+			return err
+		}
+		if was, is := published.Edition().Checked, l.Edition().Checked; was > is {
+			return fmt.Errorf("%s: %w: it was checked on %s, and this one on %s", name, ErrOlderList, was, is)
+		}
+	}
+	sum := sha256.Sum256(text)
+	err = durable.WriteFile(vfs.OS(), r.listPath(sum[:]), 0o644, true, func(w io.Writer) error {
+		_, err := w.Write(text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	target := &metadata.TargetFiles{Length: int64(len(text)), Hashes: metadata.Hashes{"sha256": sum[:]}, Path: engine.ListTarget}
+	return r.addTargets(known, map[string]*metadata.TargetFiles{engine.ListTarget: target}, keys)
+}
+
+// listPath is where a list of advisories is.
+func (r *Repository) listPath(sum []byte) string {
+	return filepath.Join(r.dir, targetsDir, hexSum(sum)+"."+engine.ListTarget)
+}
+
+// readList reads a list of advisories.
+func readList(name string, parse func([]byte) (*advisory.List, error)) ([]byte, *advisory.List, error) {
+	file, _, err := vfs.OpenFile(name, vfs.RegularOnly(vfs.ErrNotRegular))
+	if err != nil {
+		return nil, nil, err
+	}
+	defer file.Close()
+	text, err := io.ReadAll(io.LimitReader(file, advisory.ListSizeMax+1))
+	if err != nil {
+		return nil, nil, err
+	}
+	l, err := parse(text)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return text, l, nil
+}
+
+// known are the targets that the next ones are made of: those of the draft, or else the published ones.
+func (r *Repository) known() (*metadata.Metadata[metadata.TargetsType], error) {
+	switch {
+	case r.targets == nil:
+		return nil, fmt.Errorf("%s: %w; one that lacks signatures is signed first: tbctl-engines tuf sign", r.dir, ErrNone)
+	case r.nextTargets != nil:
+		return r.nextTargets, nil
+	}
+	return r.targets, nil
 }
 
 // bring verifies a file, and copies it to its place among the targets.

@@ -160,7 +160,7 @@ func (h *Host) Tags(ctx context.Context) []completions.Candidate {
 	candidates = unique(candidates)
 	slices.SortStableFunc(candidates, newestFirst)
 	for index := range candidates {
-		for _, known := range release.AdvisoriesFor(release.Tag(candidates[index].Value)) {
+		for _, known := range h.List.Advisories.ForTag(candidates[index].Value) {
 			if known.Skip {
 				candidates[index].Help = known.Text
 			}

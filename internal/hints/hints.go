@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/prune"
@@ -323,6 +324,8 @@ var namedHints = []struct {
 	{err: engine.ErrTUFRoot, hint: "ask the publisher which root.json is theirs, by another way than this server"},
 	{err: engine.ErrTUFKept, hint: "look who can have changed it; to begin again from the root that you trust, move the directory away and name that root: --root FILE"},
 	{err: engine.ErrTUFTarget, hint: "a target is named RELEASE/tigerbeetle-PLATFORM or RELEASE/tigerbeetle-PLATFORM.zip; the publisher adds one: tbctl-engines tuf add"},
+	{err: engine.ErrTUFOther, hint: "the copy on the server was changed, or is not whole: look at the server, then run the same command again"},
+	{err: advisory.ErrList, hint: "ask the publisher, or take a newer tbctl: tbctl version"},
 	{err: engine.ErrTUFMissing, hint: "check the address: below it are metadata/timestamp.json and targets; and whether the copy on the server is whole"},
 	{err: engine.ErrTUFAway, hint: "check the address, the network and a proxy; what is in the store is installed without it: tbctl store list"},
 	{err: release.ErrUnwritten, ask: ofUnwritten},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
@@ -33,6 +34,9 @@ func Status(out *term.Stream, s *report.Status, command string, failed bool) {
 	fields = append(fields, fileFields(s, failed, "previous", s.Target.OldAt(), s.Previous)...)
 	if s.Last != nil {
 		fields = append(fields, [2]string{"last", fmt.Sprintf("%s, %s, %s", s.Last.Operation, s.Last.Result, s.Last.Time.Local().Format(timeFormat))})
+	}
+	if list := s.AdvisoryList; list.Source == advisory.SourceSigned {
+		fields = append(fields, [2]string{"advisories", fmt.Sprintf("of %s, signed, from %s", term.Printable(list.Checked), term.Printable(list.Repository))})
 	}
 	Fields(out, slices.Concat(fields, dataFileFields(s), reachedFields(s)))
 	switch holder := s.HeldBy; {

@@ -42,6 +42,9 @@ func (e *Elsewhere) check(argument string) error {
 type Found struct {
 	release.Artifact
 
+	// Advisories are the list of the TUF repository that it is in; nil: it has none.
+	Advisories *engine.SignedList
+
 	key     string // the public key
 	signed  *depot.Signed
 	program *engine.Engine // that fetches it; nil: none is needed
@@ -144,7 +147,7 @@ func (f *Found) tuf(ctx context.Context, argument string, at Elsewhere, options 
 	}
 	target, err := f.program.Find(ctx, wanted)
 	if err == nil {
-		f.signed = &target.Signed
+		f.signed, f.Advisories = &target.Signed, target.Advisories
 		f.Artifact, err = target.Artifact(tag, options)
 	}
 	return err

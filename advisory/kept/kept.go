@@ -1,0 +1,153 @@
+// Package kept keeps the list of advisories that a publisher has signed, so that what this machine knows of releases is newer than its tbctl.
+//
+// It is one file in the state directory: the list as it was published, with what the signed metadata said of it. It is replaced in one durable
+// step, and never by a list that is older. It is believed if its SHA-256 is still the one that was signed, and root and this
+// user alone may write it: who else could would decide which warnings there are.
+package kept
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+const (
+	// Name is the file's, in the state directory.
+	Name = "advisories.json"
+
+	version              = 1
+	fileMode    vfs.Mode = 0o644
+	dirMode     vfs.Mode = 0o755
+	fileSizeMax          = 2*advisory.ListSizeMax + 64<<10 // the list in base64, and the metadata
+)
+
+var (
+	// ErrDamaged says that what is kept is not what was signed.
+	ErrDamaged = fault.New(fault.Failed, "the signed list of advisories that is kept here is damaged")
+	// ErrWriters says that others may have written it.
+	ErrWriters = fault.New(fault.Refused, "the signed list of advisories that is kept here is not believed")
+	// ErrOlder says that a newer list is kept.
+	ErrOlder = fault.New(fault.Refused, "a newer list of advisories is kept here")
+)
+
+// file is what is kept.
+type file struct {
+	Version int          `json:"version"`
+	Signed  depot.Signed `json:"signed"`
+	List    []byte       `json:"list"` // as it was published
+}
+
+// Read returns the list that is kept in a state directory; nil: none is. The errors are [ErrDamaged] and [ErrWriters].
+func Read(fsys vfs.FS, dir string) (*advisory.List, error) {
+	name := filepath.Join(dir, Name)
+	f, writers, err := read(fsys, dir)
+	switch {
+	case err != nil || f == nil:
+		return nil, err
+	case !writers.None():
+		return nil, fmt.Errorf("%s: %w: %s", name, ErrWriters, writers)
+	}
+	l, err := f.list()
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w: %w", name, ErrDamaged, err)
+	}
+	return l, nil
+}
+
+// list is what is kept, if it is what was signed.
+func (f *file) list() (*advisory.List, error) {
+	if f.Version != version {
+		return nil, fmt.Errorf("it has version %d, and %d is known", f.Version, version)
+	}
+	l, err := advisory.ParseList(f.List)
+	if err != nil {
+		return nil, err
+	}
+	if sum := l.Edition().SHA256; sum != f.Signed.SHA256 {
+		return nil, fmt.Errorf("its SHA-256 is %s, and %.100q was signed", sum, f.Signed.SHA256)
+	}
+	return l.Signed(f.Signed.Repository), nil
+}
+
+// read reads the file, through the directory by which it is found who may write it; nil: it is not there.
+func read(fsys vfs.FS, path string) (*file, vfs.Writers, error) {
+	none := func(err error) (*file, vfs.Writers, error) {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return nil, vfs.Writers{}, err
+	}
+	dir, err := fsys.OpenDir(path)
+	if err != nil {
+		return none(err)
+	}
+	defer dir.Close()
+	opened, err := dir.Open(Name)
+	if err != nil {
+		return none(err)
+	}
+	defer opened.Close()
+	info, err := opened.Stat()
+	if err != nil {
+		return none(err)
+	}
+	name := filepath.Join(path, Name)
+	writers, err := vfs.WritersIn(dir, name, &info, fsys.Self())
+	if err != nil {
+		return none(err)
+	}
+	text, err := io.ReadAll(io.NewSectionReader(opened, 0, fileSizeMax+1))
+	if err != nil {
+		return none(err)
+	}
+	if len(text) > fileSizeMax {
+		return nil, writers, fmt.Errorf("%s: %w: it has more than %d bytes", name, ErrDamaged, fileSizeMax)
+	}
+	f := new(file)
+	if err := fault.Unmarshal(text, f); err != nil {
+		return nil, writers, fmt.Errorf("%s: %w: %w", name, ErrDamaged, err)
+	}
+	return f, writers, nil
+}
+
+// Keep keeps a list that a repository's metadata vouches for, and returns the one that it takes the place of; nil: the one that is built in. On an
+// error what was kept is as it was. One that is newer stays: [ErrOlder]. What is kept and not believed is replaced.
+func Keep(fsys vfs.FS, dir string, text []byte, signed depot.Signed) (*advisory.List, error) {
+	f := file{Version: version, Signed: signed, List: text}
+	l, err := f.list()
+	if err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", signed.Target, signed.Repository, err)
+	}
+	before, err := Read(fsys, dir)
+	switch {
+	case err != nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, ErrWriters):
+		return nil, fmt.Errorf("read the list of advisories that is kept: %w", err)
+	case before != nil && before.Edition().Checked > l.Edition().Checked:
+		return before, fmt.Errorf("%w: of %s, and %s has one of %s", ErrOlder, before.Edition().Checked, signed.Repository, l.Edition().Checked)
+	case before != nil && before.Edition() == l.Edition():
+		return before, nil
+	}
+	encoded, err := json.MarshalIndent(f, "", "  ")
+	if err == nil {
+		err = durable.MkdirAll(fsys, dir, dirMode)
+	}
+	if err == nil {
+		err = durable.WriteFile(fsys, filepath.Join(dir, Name), fileMode, true, func(w io.Writer) error {
+			_, err := w.Write(append(encoded, '\n'))
+			return err
+		})
+	}
+	if err != nil {
+		return nil, fmt.Errorf("keep the signed list of advisories: %w", err)
+	}
+	return before, nil
+}

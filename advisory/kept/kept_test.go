@@ -1,0 +1,131 @@
+package kept_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/advisory/kept"
+	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// listOf is a list of that day, and what the metadata says of it.
+func listOf(day string) ([]byte, depot.Signed) {
+	text := fmt.Appendf(nil, `{"version":1,"checked":%q,"newest":"9.9.9","advisories":[]}`, day)
+	sum := sha256.Sum256(text)
+	return text, depot.Signed{Repository: "https://releases.internal/tb", Target: "advisories.json", SHA256: hex.EncodeToString(sum[:]), Size: int64(len(text))}
+}
+
+// keep keeps a list, and returns the day of the one that it took the place of; "": the built-in one.
+func keep(t *testing.T, dir, day string) (string, error) {
+	t.Helper()
+	text, signed := listOf(day)
+	before, err := kept.Keep(vfs.OS(), dir, text, signed)
+	if before == nil {
+		return "", err
+	}
+	return before.Edition().Checked, err
+}
+
+// reads is the day of the list that is read; "": none is.
+func reads(t *testing.T, dir string) (string, error) {
+	t.Helper()
+	l, err := kept.Read(vfs.OS(), dir)
+	if l == nil {
+		return "", err
+	}
+	if l.Edition().Repository != "https://releases.internal/tb" {
+		t.Errorf("%+v", l.Edition())
+	}
+	return l.Edition().Checked, err
+}
+
+// TestKeep holds that what is kept is read, that a newer list replaces it, and that an older one or one that was not signed does not.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	if day, err := reads(t, dir); day != "" || err != nil {
+		t.Fatalf("%q, %v", day, err)
+	}
+	for _, step := range []struct {
+		day, before string
+		err         error
+		then        string
+	}{
+		{"2026-01-02", "", nil, "2026-01-02"}, {"2026-01-02", "2026-01-02", nil, "2026-01-02"}, {"2026-02-02", "2026-01-02", nil, "2026-02-02"},
+		{"2026-01-31", "2026-02-02", kept.ErrOlder, "2026-02-02"},
+	} {
+		before, err := keep(t, dir, step.day)
+		if before != step.before || !errors.Is(err, step.err) {
+			t.Errorf("%s: in the place of %q, %v", step.day, before, err)
+		}
+		if day, err := reads(t, dir); day != step.then || err != nil {
+			t.Errorf("%s: %q is kept, %v", step.day, day, err)
+		}
+	}
+	_, signed := listOf("2027-01-01")
+	other, _ := listOf("2027-01-02")
+	if _, err := kept.Keep(vfs.OS(), dir, other, signed); err == nil {
+		t.Error("another list than the one that was signed is kept")
+	}
+	if _, err := kept.Keep(vfs.OS(), dir, []byte("{}"), signed); !errors.Is(err, advisory.ErrList) {
+		t.Errorf("%v", err)
+	}
+	if day, err := reads(t, dir); day != "2026-02-02" || err != nil {
+		t.Errorf("%q, %v", day, err)
+	}
+}
+
+// TestNotBelieved holds that what others may write, or what was changed since, is not used, and that the next import replaces it.
+func TestNotBelieved(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		change func(name string) error
+		want   error
+	}{
+		"others may write it":   {func(name string) error { return os.Chmod(name, 0o666) }, kept.ErrWriters},
+		"others may replace it": {func(name string) error { return os.Chmod(filepath.Dir(name), 0o777) }, kept.ErrWriters},
+		"another list":          {func(name string) error { return replace(name, `"sha256": "`, `"sha256": "0`) }, kept.ErrDamaged},
+		"another version":       {func(name string) error { return replace(name, `"version": 1`, `"version": 2`) }, kept.ErrDamaged},
+		"cut short":             {func(name string) error { return os.Truncate(name, 100) }, kept.ErrDamaged},
+		"too long":              {func(name string) error { return os.Truncate(name, 16<<20) }, kept.ErrDamaged},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := filepath.Join(t.TempDir(), "state")
+			if _, err := keep(t, dir, "2026-01-02"); err != nil {
+				t.Fatal(err)
+			}
+			if err := test.change(filepath.Join(dir, kept.Name)); err != nil {
+				t.Fatal(err)
+			}
+			if day, err := reads(t, dir); day != "" || !errors.Is(err, test.want) {
+				t.Errorf("%q, %v", day, err)
+			}
+			if err := os.Chmod(dir, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := keep(t, dir, "2026-01-03"); err != nil {
+				t.Error(err)
+			}
+			if day, err := reads(t, dir); day != "2026-01-03" || err != nil {
+				t.Errorf("%q, %v", day, err)
+			}
+		})
+	}
+}
+
+func replace(name, old, new string) error {
+	text, err := os.ReadFile(name)
+	if err == nil {
+		err = os.WriteFile(name, bytes.Replace(text, []byte(old), []byte(new), 1), 0o644)
+	}
+	return err
+}

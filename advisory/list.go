@@ -1,0 +1,225 @@
+package advisory
+
+import (
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/multiversion"
+)
+
+const (
+	// ListVersion is the version of a list's format.
+	ListVersion = 1
+	// ListSizeMax is the most bytes of a list.
+	ListSizeMax = 256 << 10
+
+	entriesMax = 1000
+	exceptMax  = 1000
+	idMax      = 64   // bytes
+	lineMax    = 1000 // bytes of a text
+)
+
+// ErrList says that a text is not a list of advisories.
+var ErrList = fault.New(fault.Rejected, "not a list of advisories")
+
+// A List is what is known of releases. The nil one is the one that is built in.
+type List struct {
+	edition Edition
+	list    list
+	besides []entry // of the built-in list, where that is newer
+}
+
+// What a list is, and where it comes from.
+const (
+	SourceBuiltIn = "built-in"
+	SourceSigned  = "signed"
+)
+
+// An Edition says which list it is.
+type Edition struct {
+	Source  string `json:"source"`  // [SourceBuiltIn] or [SourceSigned]
+	Checked string `json:"checked"` // the day on which it was last compared with upstream
+	SHA256  string `json:"sha256"`
+	// Repository is the URL of the one that has it, of a signed list.
+	Repository string `json:"repository,omitempty"`
+	// BuiltIn is the day of the built-in list where that is newer than the signed one: what it says holds besides.
+	BuiltIn string `json:"built_in,omitempty"`
+}
+
+// A list is what advisories.json has.
+type list struct {
+	Version    int                  `json:"version"`
+	Checked    string               `json:"checked"`
+	Newest     multiversion.Release `json:"newest"`
+	Advisories []entry              `json:"advisories"`
+}
+
+//go:embed advisories.json
+var embedded []byte
+
+// builtIn is the embedded list. Its test holds that it can be read.
+var builtIn = sync.OnceValue(func() *List {
+	l, err := ParseList(embedded)
+	if err != nil {
+		panic("advisories.json: " + err.Error())
+	}
+	l.edition.Source = SourceBuiltIn
+	return l
+})
+
+// ParseList reads a list that a publisher has signed. Fields that it does not know are left out: within a version they are only added. The
+// error is [ErrList].
+func ParseList(text []byte) (*List, error) { return parse(text, false) }
+
+// ParseNew reads a list that is to be published: a field that it does not know is an error too, since it may be misspelt.
+func ParseNew(text []byte) (*List, error) { return parse(text, true) }
+
+func parse(text []byte, strict bool) (*List, error) {
+	if len(text) > ListSizeMax {
+		return nil, fmt.Errorf("%w: larger than %d bytes", ErrList, ListSizeMax)
+	}
+	var version struct {
+		Version int `json:"version"`
+	}
+	if err := fault.Unmarshal(text, &version); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrList, err)
+	}
+	if version.Version != ListVersion {
+		return nil, fmt.Errorf("%w that this tbctl knows: it has version %d, and %d is known", ErrList, version.Version, ListVersion)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	if strict {
+		decoder.DisallowUnknownFields()
+	}
+	sum := sha256.Sum256(text)
+	l := &List{edition: Edition{Source: SourceSigned, SHA256: hex.EncodeToString(sum[:])}}
+	if err := decoder.Decode(&l.list); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrList, fault.JSON(err))
+	}
+	if err := l.list.check(); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrList, err)
+	}
+	l.edition.Checked = l.list.Checked
+	return l, nil
+}
+
+// BuiltIn is the list that is part of the program.
+func BuiltIn() *List { return builtIn() }
+
+// Signed is a list of a repository, which takes the place of the one that is built in. Where that is newer, as of the day on which each was
+// compared with upstream, what either says holds: nothing is lost with a newer tbctl, nor what the publisher added.
+func (l *List) Signed(repository string) *List {
+	own, signed := BuiltIn(), *l
+	signed.edition.Source, signed.edition.Repository = SourceSigned, repository
+	if own.list.Checked > l.list.Checked {
+		signed.edition.BuiltIn, signed.besides = own.list.Checked, own.list.Advisories
+	}
+	return &signed
+}
+
+// Edition says which list it is.
+func (l *List) Edition() Edition { return l.orBuiltIn().edition }
+
+func (l *List) orBuiltIn() *List {
+	if l == nil {
+		return BuiltIn()
+	}
+	return l
+}
+
+// entries are all that hold: of two that say the same, one.
+func (l *List) entries() []entry {
+	all := l.list.Advisories[:len(l.list.Advisories):len(l.list.Advisories)]
+	for _, e := range l.besides {
+		if !l.has(&e) {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// has reports whether the list says what an entry says, of the same releases and files.
+func (l *List) has(other *entry) bool {
+	for _, e := range l.list.Advisories {
+		if e.same(other) {
+			return true
+		}
+	}
+	return false
+}
+
+var (
+	idPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
+	sumPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
+)
+
+// check says what is wrong with a list: what it says must be readable, and each entry one that works.
+func (l *list) check() error {
+	switch {
+	case !isDay(l.Checked):
+		return fmt.Errorf("checked is %.20q, and not a day such as 2006-01-02", l.Checked)
+	case l.Newest == 0:
+		return fmt.Errorf("the newest release is missing")
+	case len(l.Advisories) > entriesMax:
+		return fmt.Errorf("more than %d advisories", entriesMax)
+	}
+	seen := make(map[string]bool)
+	for i := range l.Advisories {
+		e := &l.Advisories[i]
+		if len(e.ID) > idMax || !idPattern.MatchString(e.ID) {
+			return fmt.Errorf("%.100q is not an id", e.ID)
+		}
+		if seen[e.ID] {
+			return fmt.Errorf("two advisories %s", e.ID)
+		}
+		seen[e.ID] = true
+		if err := e.check(l); err != nil {
+			return fmt.Errorf("%s: %w", e.ID, err)
+		}
+	}
+	return nil
+}
+
+func (e *entry) check(l *list) error {
+	switch {
+	case e.To == 0 || e.From > e.To:
+		return fmt.Errorf("from %s to %s are no releases", e.From, e.To)
+	case !isLine(e.Text) || !isLine(e.Source) || e.Rerelease != "" && !isLine(e.Rerelease):
+		return fmt.Errorf("its texts are not each one line of at most %d bytes, without a full stop", lineMax)
+	case e.Skip && (e.Leaving || e.To > l.Newest):
+		return fmt.Errorf("what is to be skipped is about the file, and of releases that there were when the list was checked")
+	case !e.OriginalOnly && (len(e.Except) > 0 || e.Rerelease != ""):
+		return fmt.Errorf("it has exceptions, and does not concern the original alone")
+	case len(e.Except) > exceptMax:
+		return fmt.Errorf("more than %d exceptions", exceptMax)
+	case !isDay(e.Date) || e.Date > l.Checked:
+		return fmt.Errorf("%.20q is not a day, or one after the list was checked", e.Date)
+	}
+	for _, digits := range e.Except {
+		if !sumPattern.MatchString(digits) {
+			return fmt.Errorf("%.100q is not a SHA-256", digits)
+		}
+	}
+	return nil
+}
+
+func isDay(text string) bool {
+	_, err := time.Parse(time.DateOnly, text)
+	return err == nil
+}
+
+func isLine(text string) bool {
+	return text != "" && len(text) <= lineMax && utf8.ValidString(text) && !strings.HasSuffix(text, ".") &&
+		!strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) })
+}
