@@ -28,7 +28,7 @@ type DraftOptions struct {
 	Above uint64
 	// TbctlMin is the oldest version of tbctl that a host may have, such as 0.4.0; "": any.
 	TbctlMin string
-	// Reserve is how many bytes are to stay free in each file system of a host that gets the artifact; 0: 128 MiB.
+	// Reserve is how many bytes are to stay free where a target is, besides the artifact; 0: 128 MiB. What a store leaves free is its own.
 	Reserve int64
 }
 

@@ -75,13 +75,16 @@ func (d *draft) sharing(p *place) {
 	}
 }
 
+// storeFull is said of a store that would refuse the artifact.
+const storeFull = "its store takes %d bytes beside what it leaves free, and the artifact has %d"
+
 func (d *draft) room(p *place) {
 	need := d.artifact.Size + d.options.Reserve
 	if p.Room >= 0 && p.Room < need {
 		d.problem(p, -1, ProblemRoom, "", "%d bytes are free where %s is, and %d are needed", p.Room, p.Target, need)
 	}
-	if !p.Stored && p.StoreRoom >= 0 && p.StoreRoom < need {
-		d.problem(p, -1, ProblemRoom, "tbctl store prune there", "%d bytes are free where its store is, and %d are needed", p.StoreRoom, need)
+	if !p.Stored && p.StoreRoom >= 0 && p.StoreRoom < d.artifact.Size {
+		d.problem(p, -1, ProblemRoom, "tbctl store prune there", storeFull, p.StoreRoom, d.artifact.Size)
 	}
 }
 

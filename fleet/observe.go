@@ -39,7 +39,7 @@ type Observation struct {
 	Checked   bool      // the check passed there in this session
 	Refusals  []Problem // what speaks against the artifact there, as far as it is seen without a check
 	Room      int64     // bytes that are free where the target is; -1: not known
-	StoreRoom int64     // bytes that are free where its store is; -1: not known
+	StoreRoom int64     // bytes of an artifact that its store would take, beside what it leaves free; -1: not known
 
 	// Place tells the target from all others that hosts with the same Boot have; "": not known.
 	Place string

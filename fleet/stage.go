@@ -51,7 +51,7 @@ func (s *sight) bring(h *seen) {
 		return
 	}
 	if h.o.StoreRoom >= 0 && h.o.StoreRoom < s.plan.Artifact.Size {
-		s.block(h, -1, ProblemRoom, "tbctl store prune there", "%d bytes are free where its store is, and the artifact has %d", h.o.StoreRoom, s.plan.Artifact.Size)
+		s.block(h, -1, ProblemRoom, "tbctl store prune there", storeFull, h.o.StoreRoom, s.plan.Artifact.Size)
 		return
 	}
 	from, depot, ok := s.source(h)

@@ -36,8 +36,12 @@ type Restarted struct {
 	Command []string `json:"command"` // that was run, and ended well
 	PIDs    []int    `json:"pids"`    // of the replicas that ran before
 
-	// Skipped says of each other process that runs from the target why its unit was not restarted; nil where the command is the host's own.
+	// Skipped says of the other processes that run from the target why their units were not restarted: of the first ones, and how many
+	// more there are; nil where the command is the host's own.
 	Skipped []string `json:"skipped,omitempty"`
+
+	// Warnings are what an operator must not miss, such as why the history has not all of it.
+	Warnings []string `json:"warnings,omitempty"`
 }
 
 // ProgramError says that a program of this host did not do what it was started for.
@@ -86,25 +90,27 @@ func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []strin
 			}
 		} else {
 			chosen := choose(view.Processes, request.Cluster, replica.OwnUnit())
-			restarted.PIDs, restarted.Skipped = chosen.pids, chosen.skipped
+			restarted.PIDs, restarted.Skipped = chosen.pids, firstOf(chosen.skipped)
 			if restarted.Command, err = chosen.command(); err != nil {
 				return err
 			}
 		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), RestartTimeout)
 		defer cancel()
-		begins(install.Restarted{Command: restarted.Command, PIDs: restarted.PIDs})
+		begins(install.Restarted{Command: restarted.Command, PIDs: restarted.PIDs, Skipped: restarted.Skipped})
 		if _, err := runProgram(ctx, program{command: restarted.Command}); err != nil {
 			return err
 		}
 		done = restarted
 		return nil
 	})
-	if warning != nil {
-		s.warn(warning.Error())
-	}
-	if err != nil {
+	switch {
+	case err != nil && warning != nil:
+		return nil, fmt.Errorf("restart: %w; besides, %v", err, warning)
+	case err != nil:
 		return nil, fmt.Errorf("restart: %w", err)
+	case warning != nil:
+		done.Warnings = append(done.Warnings, warning.Error())
 	}
 	return done, nil
 }
@@ -165,17 +171,17 @@ func (c *chosen) command() ([]string, error) {
 	case len(c.units) > 0:
 		return append([]string{"systemctl", "restart"}, c.units...), nil
 	case len(c.skipped) > 0:
-		return nil, fmt.Errorf("%s: %w", told(c.skipped), ErrNoRestart)
+		return nil, fmt.Errorf("%s: %w", strings.Join(firstOf(c.skipped), "; "), ErrNoRestart)
 	}
 	return nil, fmt.Errorf("no replica is seen to run from it, and so no unit: %w", ErrNoRestart)
 }
 
-// told is the first of many texts, and how many more there are.
-func told(texts []string) string {
+// firstOf is the first of many texts, and how many more there are.
+func firstOf(texts []string) []string {
 	if more := len(texts) - saidMax; more > 0 {
-		return fmt.Sprintf("%s; and %d more", strings.Join(texts[:saidMax], "; "), more)
+		return append(slices.Clone(texts[:saidMax]), fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(texts, "; ")
+	return texts
 }
 
 // findProgram is where a program of this host is.

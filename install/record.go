@@ -108,6 +108,9 @@ type Rollout struct {
 type Restarted struct {
 	Command []string `json:"command"` // of this host
 	PIDs    []int    `json:"pids"`    // of the replicas that ran before
+
+	// Skipped says of processes that run from the target too why they are not restarted.
+	Skipped []string `json:"skipped,omitempty"`
 }
 
 // File says what one binary is.

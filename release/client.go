@@ -1,6 +1,7 @@
 package release
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -12,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/tbctl/tbctl/vfs"
@@ -34,10 +36,36 @@ type client struct {
 	transport *http.Transport // nil when the caller brought one
 	userAgent string
 	idle      time.Duration
+	pace      *pace // nil: it may take any time
+}
+
+// A pace is how much came, and how long was waited for it, in all requests of a client.
+type pace struct {
+	mu     sync.Mutex
+	waited time.Duration
+	came   int64
+}
+
+// add adds to both. The error is ErrSlow when that was too little for the time.
+func (p *pace) add(waited time.Duration, came int) error {
+	if p == nil {
+		return nil
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.waited += waited
+	p.came += int64(came)
+	if p.waited > HurryAfter && float64(p.came) < HurryRate*p.waited.Seconds() {
+		return ErrSlow
+	}
+	return nil
 }
 
 func newClient(o Options) (*client, error) {
 	c := &client{userAgent: o.UserAgent, idle: o.Retry.IdleTimeout}
+	if o.Retry.Hurry {
+		c.pace = new(pace)
+	}
 	transport := o.Transport
 	if transport == nil {
 		var err error
@@ -182,14 +210,16 @@ func (c *client) do(ctx context.Context, method string, u *url.URL, header http.
 		token := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
 		req.Header.Set("Authorization", "Basic "+token)
 	}
+	begun := time.Now()
 	resp, err := c.http.Do(req)
 	timer.Stop()
+	slow := c.pace.add(time.Since(begun), 0)
 	if err != nil {
 		err = withoutURL(ctx, err)
 		cancel(nil)
-		return nil, err
+		return nil, cmp.Or(slow, err)
 	}
-	resp.Body = &idleBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, idle: c.idle, left: c.idle}
+	resp.Body = &idleBody{body: resp.Body, ctx: ctx, cancel: cancel, timer: timer, idle: c.idle, left: c.idle, pace: c.pace}
 	return resp, nil
 }
 
@@ -219,6 +249,7 @@ type idleBody struct {
 	idle   time.Duration
 	left   time.Duration // of idle
 	came   int           // bytes since the clock began
+	pace   *pace
 }
 
 func (b *idleBody) Read(p []byte) (int, error) {
@@ -229,7 +260,11 @@ func (b *idleBody) Read(p []byte) (int, error) {
 	b.timer.Reset(b.left)
 	n, err := b.body.Read(p)
 	b.timer.Stop()
-	b.left -= time.Since(begun)
+	waited := time.Since(begun)
+	b.left -= waited
+	if slow := b.pace.add(waited, n); slow != nil && err != io.EOF {
+		return n, slow
+	}
 	if b.came += n; b.came >= idleBytes {
 		b.left, b.came = b.idle, 0
 	}

@@ -166,6 +166,11 @@ func (d *download) failed(err error) error {
 		pause, again = d.patience.again(err)
 	}
 	if again {
+		if slow := d.from.client.pace.add(pause, 0); slow != nil {
+			again, err = false, slow
+		}
+	}
+	if again {
 		waiting := d.Progress()
 		waiting.WaitUntil, waiting.Err = time.Now().Add(pause), err
 		d.from.progress.report(waiting)

@@ -32,6 +32,8 @@ var (
 	ErrRedirect = errors.New("redirect refused")
 	// ErrIdle says that nothing, or less than 16 KiB, came in the idle timeout.
 	ErrIdle = errors.New("next to nothing received within the idle timeout")
+	// ErrSlow says that too little came for a download that others wait for, see [Retry.Hurry].
+	ErrSlow = errors.New("less than 64 KiB a second came for more than 5 minutes, and what is installed is locked meanwhile")
 	// ErrNotListable says that a source cannot tell which releases it has.
 	ErrNotListable = fault.New(fault.Usage, "this source cannot list releases")
 )

@@ -95,10 +95,19 @@ type Options struct {
 	Progress func(Progress)
 }
 
+// What [Retry.Hurry] asks for.
+const (
+	HurryAfter = 5 * time.Minute
+	HurryRate  = 64 << 10 // bytes in a second
+)
+
 // Retry says how patient a download is. A zero field means its default.
 type Retry struct {
 	// IdleTimeout ends an attempt in which less than 16 KiB came in that time of waiting. Default 30 s.
 	IdleTimeout time.Duration
+	// Hurry ends a download by which something is kept waiting, such as who waits for the lock of a target: one for which was waited longer
+	// than [HurryAfter], and of which less than [HurryRate] came in each second of that. What came is kept as ever.
+	Hurry bool
 	// Attempts is how often in a row may fail without progress. Default 6.
 	Attempts int
 	// AttemptsMax is how often may fail altogether. Default 100.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/iotest"
 	"testing/synctest"
@@ -243,6 +244,49 @@ func TestIdle(t *testing.T) {
 			t.Errorf("dripping: %v after %v", err, took)
 		}
 	})
+}
+
+// TestHurry ends a download that others wait for when it has come too slowly for five minutes, however the server spins it out, and
+// no sooner; without that it may take any time.
+func TestHurry(t *testing.T) {
+	t.Parallel()
+	large := program(2<<20, 1)
+	zip := string(zipped(t, large))
+	drip := func(size int, pause time.Duration) network {
+		return func(_ int, _ *http.Request) (*http.Response, error) {
+			resp := answer(200, nil, zip)
+			resp.Body = io.NopCloser(&slow{strings.NewReader(zip), size, pause})
+			return resp, nil
+		}
+	}
+	for name, test := range map[string]struct {
+		network network
+		slow    bool
+	}{
+		"just enough not to be idle": {drip(idleBytes, 10*time.Second), true},
+		"it comes in time":           {drip(len(zip)/8+1, 20*time.Second), false},
+		"it is fast enough":          {drip(HurryRate, time.Second), false},
+		"pauses that it asks for": {func(n int, r *http.Request) (*http.Response, error) {
+			if n%2 == 0 {
+				return answer(503, http.Header{"Retry-After": {"100"}}, "later"), nil
+			}
+			resp := answer(200, nil, zip)
+			resp.Body = io.NopCloser(io.MultiReader(strings.NewReader(zip[:progressWorth*n]), iotest.ErrReader(syscall.ECONNRESET)))
+			return resp, nil
+		}, true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			_, b, _, _, err := patient(t, Retry{Hurry: true}, test.network)
+			took := time.Since(start)
+			switch {
+			case test.slow && (!errors.Is(err, ErrSlow) || took < HurryAfter-retryAfterMax || took > HurryAfter+time.Minute):
+				t.Errorf("%s: %v after %v", name, err, took)
+			case !test.slow && (err != nil || !bytes.Equal(b, large)):
+				t.Errorf("%s: %v after %v", name, err, took)
+			}
+		})
+	}
 }
 
 // A slow reader gives that many bytes at a time.

@@ -93,7 +93,7 @@ func passing(err error) bool {
 		limit       *RateLimitError
 	)
 	switch {
-	case errors.Is(err, ErrRedirect), errors.Is(err, ErrTooLarge), errors.Is(err, errProtocol), errors.Is(err, http.ErrSchemeMismatch):
+	case errors.Is(err, ErrRedirect), errors.Is(err, ErrTooLarge), errors.Is(err, ErrSlow), errors.Is(err, errProtocol), errors.Is(err, http.ErrSchemeMismatch):
 		return false
 	case errors.As(err, &limit):
 		return false

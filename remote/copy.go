@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -248,6 +249,47 @@ func CheckDepot(text string) error {
 	return nil
 }
 
+// CheckCopyFrom refuses what is no ADDR:PORT, with * for any address or any port; it is of class usage.
+func CheckCopyFrom(texts []string) error {
+	for _, text := range texts {
+		name, port, err := net.SplitHostPort(text)
+		if name == "*" {
+			name = "any"
+		}
+		if port == "*" {
+			port = "1"
+		}
+		if err == nil {
+			err = CheckDepot(net.JoinHostPort(name, port))
+		}
+		if err != nil {
+			return fault.New(fault.Usage, fmt.Sprintf("%.80q is not ADDR:PORT, nor *:PORT or ADDR:*", text))
+		}
+	}
+	return nil
+}
+
+// mayCopy refuses an address that this host's own configuration does not let it copy from: otherwise the other end could find out from here
+// what listens where.
+func (h *Host) mayCopy(from string) error {
+	allowed := h.CopyFrom
+	if _, port, err := net.SplitHostPort(h.Depot); err == nil && len(allowed) == 0 {
+		allowed = []string{net.JoinHostPort("*", port)}
+	}
+	name, port, _ := net.SplitHostPort(from)
+	for _, each := range allowed {
+		if ofName, ofPort, err := net.SplitHostPort(each); err == nil && (ofName == "*" || ofName == name) && (ofPort == "*" || ofPort == port) {
+			return nil
+		}
+	}
+	return &SourceError{from, errNotAllowed}
+}
+
+var (
+	errNotAllowed = errors.New(`this host's configuration does not let it copy from there: copy-from = ["ADDR:PORT"], or a depot with the same port`)
+	errNoDepot    = errors.New("no depot with the certificate that was named is reached there: is that host up, and does no firewall keep this one from it?")
+)
+
 // check refuses what cannot be copied, and what a host that names these registries does not fetch.
 func (c *CopyRequest) check(registries []string) error {
 	most := tokenMax
@@ -277,6 +319,11 @@ func (h *Host) copied(ctx context.Context, target string, request CopyRequest) (
 		return CopyAnswer{}, err
 	}
 	defer end()
+	if request.URL == "" {
+		if err := h.mayCopy(request.From); err != nil {
+			return CopyAnswer{}, err
+		}
+	}
 	c := &copying{CopyRequest: request, store: h.Store, answer: CopyAnswer{LeftOut: []host.LeftOut{}}}
 	if h.Store.Check(ctx, request.Artifact) == nil {
 		if c.answer.Artifact, err = h.Store.Stat(request.Artifact); err == nil && c.answer.Artifact.Size == request.Size {
@@ -309,6 +356,7 @@ type copying struct {
 	store  *depot.Depot
 	held   *host.Held
 	client *http.Client
+	met    atomic.Bool // the depot has shown its certificate
 	answer CopyAnswer
 }
 
@@ -328,7 +376,7 @@ func (c *copying) run(ctx context.Context) error {
 	switch {
 	case err == nil, ctx.Err() != nil, !blamed && !errors.As(err, &seed):
 		return err
-	case blamed && errors.As(source, new(*net.OpError)):
+	case blamed && (errors.Is(source, errNoDepot) || errors.As(source, new(*net.OpError))):
 		return err // it cannot be reached, or the connection broke
 	case blamed:
 		c.answer.LeftOut = append(c.answer.LeftOut, host.LeftOut{Why: source.Error()})
@@ -351,8 +399,9 @@ func (c *copying) newClient() *http.Client {
 				VerifyConnection: func(state tls.ConnectionState) error {
 					sum := sha256.Sum256(state.PeerCertificates[0].Raw)
 					if subtle.ConstantTimeCompare([]byte(hex.EncodeToString(sum[:])), []byte(c.Certificate)) != 1 {
-						return errors.New("its certificate is another one than it was opened with")
+						return errNoDepot
 					}
+					c.met.Store(true)
 					return nil
 				},
 			},
@@ -412,6 +461,9 @@ func (c *copying) get(ctx context.Context, path string, most int64, read func(*c
 	request.Header.Set("Authorization", "Bearer "+c.Token)
 	request.Header.Set("Accept-Encoding", "identity")
 	response, err := c.client.Do(request)
+	if err != nil && !c.met.Load() && ctx.Err() == nil { // whether anything listens there, and what, is not for the other end to know
+		return &SourceError{c.From, errNoDepot}
+	}
 	if err != nil {
 		return &SourceError{c.From, unwrapped(err)}
 	}

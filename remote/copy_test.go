@@ -233,6 +233,74 @@ func TestLyingDepot(t *testing.T) {
 	}
 }
 
+// TestCopyFrom holds that a host connects to addresses that its own configuration allows and to no others, and that what is said of one where
+// no depot is does not tell what is there.
+func TestCopyFrom(t *testing.T) {
+	t.Parallel()
+	_, _, next := binaries(t)
+	listen := func(serve func(net.Conn)) string {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { listener.Close() })
+		go func() {
+			for {
+				conn, err := listener.Accept()
+				if err != nil {
+					return
+				}
+				serve(conn)
+				conn.Close()
+			}
+		}()
+		return listener.Addr().String()
+	}
+	touched := listen(func(net.Conn) { t.Error("it was connected to") })
+	_, port, _ := net.SplitHostPort(touched)
+	for name, tc := range map[string]struct {
+		from  []string
+		depot string
+	}{
+		"nothing": {nil, ""}, "another port": {nil, "127.0.0.1:1"}, "another address": {[]string{"127.0.0.2:" + port, "*:1", "127.0.0.1:1"}, "127.0.0.1:" + port},
+	} {
+		r := newReceiver(t, nil)
+		r.CopyFrom, r.Depot = tc.from, tc.depot
+		_, err := r.copies(DepotAnswer{Address: touched, Certificate: strings.Repeat("b", 64)}.of(next))
+		if source, blamed := errors.AsType[*SourceError](err); !blamed || source.From != touched || !strings.Contains(err.Error(), "copy-from = ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, allowed := range []*Host{{Depot: "10.0.0.1:" + port}, {CopyFrom: []string{touched}}, {CopyFrom: []string{"*:" + port}}, {CopyFrom: []string{"127.0.0.1:*"}}} {
+		if err := allowed.mayCopy(touched); err != nil {
+			t.Errorf("%q, %q: %v", allowed.CopyFrom, allowed.Depot, err)
+		}
+	}
+	closed := listen(func(net.Conn) {})
+	plain := listen(func(conn net.Conn) { io.WriteString(conn, "220 mail.example.org ESMTP\r\n") })
+	_, opened := newGiver(t, next)
+	said := map[string][]string{}
+	for what, address := range map[string]string{"nothing": "127.0.0.1:1", "it hangs up": closed, "not TLS": plain, "another depot": opened.Address} {
+		_, err := newReceiver(t, nil).copies(DepotAnswer{Address: address, Token: opened.Token, Certificate: strings.Repeat("b", 64)}.of(next))
+		if err == nil {
+			t.Fatal(what)
+		}
+		text := strings.ReplaceAll(err.Error(), address, "ADDRESS")
+		said[text] = append(said[text], what)
+	}
+	if len(said) != 1 {
+		t.Errorf("they can be told from each other: %q", said)
+	}
+	for text, fits := range map[string]bool{
+		"10.1.0.3:3443": true, "*:3443": true, "10.1.0.3:*": true, "*:*": true, "[::1]:3443": true, "tb3.eu:3443": true,
+		"*": false, "10.1.0.*:3443": false, ":3443": false, "10.1.0.3": false, "10.1.0.3:0": false, "10.1.0.3:x": false, "": false,
+	} {
+		if err := CheckCopyFrom([]string{text}); (err == nil) != fits || err != nil && fault.Of(err) != fault.Usage {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 type zeros struct{}
 
 func (zeros) Read(data []byte) (int, error) { clear(data); return len(data), nil }

@@ -33,7 +33,7 @@ import (
 func hostIn(dir string) *Host {
 	return &Host{
 		Installer: &install.Installer{FS: vfs.OS(), Command: "tbctl host"}, Targets: []string{filepath.Join(dir, "tigerbeetle")}, Version: "test",
-		Store: depot.Open(vfs.OS(), filepath.Join(dir, "store")),
+		Store: depot.Open(vfs.OS(), filepath.Join(dir, "store")), CopyFrom: []string{"127.0.0.1:*"},
 	}
 }
 

@@ -42,6 +42,10 @@ type Host struct {
 	Registries []string
 	CAFile     string
 
+	// CopyFrom are the ADDR:PORT that artifacts may be copied from, where * stands for any address or any port; empty: any address at the
+	// port of Depot, and none without it.
+	CopyFrom []string
+
 	// Require is the host's own demand on what vouches for a file; "": none. It is met by a signature that holds by PublicKey, or by a
 	// receipt of the host's own store, and by nothing that the other end says. A public key is a demand for a signature.
 	Require   string

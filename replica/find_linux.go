@@ -24,9 +24,11 @@ const (
 	processesMax = 1 << 18
 	namesChunk   = 1024
 
-	// absentMax is how often a process without an executable is looked at, because its
-	// threads may make place for what one of them executes; absentPause is the time between.
-	absentMax   = 5
+	// unnamedMax is how often a process is looked at that does not say what it calls itself, and absentWait how long one that has
+	// no executable though it has not ended, because its threads make place for what one of them executes: on a busy host that takes as
+	// long as each of them waits for a processor. absentPause is the time between.
+	unnamedMax  = 5
+	absentWait  = 200 * time.Millisecond
 	absentPause = time.Millisecond
 )
 
@@ -38,8 +40,12 @@ var (
 	strangerLimits = limits{workers: 4, answer: 500 * time.Millisecond, late: 8, all: 3 * time.Second}
 )
 
-// errUnsettled says that a process is about to execute something.
-var errUnsettled = errors.New("in the middle of an execution")
+var (
+	// errUnsettled says that a process is about to execute something.
+	errUnsettled = errors.New("in the middle of an execution")
+	// errAbsent says so of one that has no executable.
+	errAbsent = fmt.Errorf("without an executable: %w", errUnsettled)
+)
 
 func (f *Finder) proc() string {
 	if f.options.Proc == "" {
@@ -225,9 +231,14 @@ func (f *Finder) once(pid int, look func()) {
 // if strangers are asked. While it executes something it has neither for a moment, and is
 // looked at again.
 func (f *Finder) glance(ctx context.Context, place *place, pid int, strangers bool) glance {
+	began := time.Now()
 	for attempt := 1; ; attempt++ {
 		seen, err := f.glanceOnce(place, pid, strangers)
-		if !errors.Is(err, errUnsettled) || attempt == absentMax || sleep(ctx, absentPause) != nil {
+		last := attempt >= unnamedMax
+		if errors.Is(err, errAbsent) {
+			last = time.Since(began) >= absentWait
+		}
+		if !errors.Is(err, errUnsettled) || last || sleep(ctx, absentPause) != nil {
 			return seen
 		}
 	}
@@ -360,7 +371,7 @@ func (id identity) path() (string, bool) { return cutDeleted(id.link) }
 func (id identity) memory() bool { return isMemory(id.link, id.inode) }
 
 // open holds a process, or another of its threads where the first has ended, and says
-// what it executes. The error is errGone, or errUnsettled for one that has no executable
+// what it executes. The error is errGone, or errAbsent for one that has no executable
 // though it has not ended.
 func (f *Finder) open(pid int) (*entry, identity, error) {
 	path := filepath.Join(f.proc(), strconv.Itoa(pid))
@@ -379,7 +390,7 @@ func (f *Finder) open(pid int) (*entry, identity, error) {
 	}
 	tasks, err := os.Open(filepath.Join(path, "task"))
 	if err != nil {
-		return nil, identity{}, errUnsettled
+		return nil, identity{}, errAbsent
 	}
 	defer tasks.Close()
 	names, _ := tasks.Readdirnames(threadsMax) // those that were read before an error
@@ -394,7 +405,7 @@ func (f *Finder) open(pid int) (*entry, identity, error) {
 		}
 		thread.close()
 	}
-	return nil, identity{}, errUnsettled
+	return nil, identity{}, errAbsent
 }
 
 // identify says what a process executes. The error is errGone where there is nothing: a

@@ -74,6 +74,7 @@ type RolloutHost struct {
 	NotCopied  string               `json:"not_copied"` // why it could not copy from another or fetch, the last time; "": it could, or was not to
 	From       string               `json:"from"`       // the last of those that it copied from; "": none
 	Had        int64                `json:"had"`        // bytes of the artifact that were there
+	Warnings   []string             `json:"warnings"`   // of the host at its swaps and restarts in this run, the newest
 }
 
 // RolloutCounters are how often what happened in a run.
@@ -103,7 +104,7 @@ type RolloutChange struct {
 	Cluster string    `json:"cluster"`
 	Host    string    `json:"host"`    // "": of the whole cluster
 	Replica int       `json:"replica"` // index; -1: of none
-	What    string    `json:"what"`    // in one word: step, waits, problem, miss, seen, lost, not-copied, staged, checked, armed, disarmed, running
+	What    string    `json:"what"`    // in one word: step, waits, problem, miss, seen, lost, not-copied, warning, staged, checked, armed, disarmed, running
 	Message string    `json:"message"` // for people
 }
 
@@ -164,6 +165,11 @@ func (h *RolloutHost) changes(before *RolloutHost, add func(what, message string
 	}
 	if h.NotCopied != "" && h.NotCopied != before.NotCopied {
 		add("not-copied", h.NotCopied)
+	}
+	for _, text := range h.Warnings {
+		if !slices.Contains(before.Warnings, text) {
+			add("warning", text)
+		}
 	}
 	if h.Staged && !before.Staged {
 		copied := ""

@@ -33,10 +33,10 @@ type Host interface {
 	Claim(ctx context.Context, request remote.ClaimRequest) (fleet.Fence, error)
 	// Phase notes how far the rollout is with a target, or gives it back.
 	Phase(ctx context.Context, request remote.PhaseRequest) error
-	// Swap puts an artifact of its store at a target.
-	Swap(ctx context.Context, request remote.SwapRequest) error
-	// Restart starts the replicas of a target again, by the host's own means.
-	Restart(ctx context.Context, request remote.RestartRequest) error
+	// Swap puts an artifact of its store at a target. Warnings are what the host says besides for an operator to know.
+	Swap(ctx context.Context, request remote.SwapRequest) (warnings []string, err error)
+	// Restart starts the replicas of a target again, by the host's own means. Warnings are what it left out, too.
+	Restart(ctx context.Context, request remote.RestartRequest) (warnings []string, err error)
 	// Close ends the session. What is claimed stays claimed.
 	Close() error
 }

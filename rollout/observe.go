@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/replica"
@@ -19,7 +20,7 @@ func Observe(name string, shown *report.Host) []fleet.Observation {
 		target := &shown.Targets[index]
 		o := fleet.Observation{
 			Host: name, Target: target.Path, Machine: shown.Machine, Boot: shown.Boot, Tbctl: shown.Tbctl, Platform: shown.Platform,
-			Room: known(target.Room), StoreRoom: known(shown.StoreRoom), Place: target.Place, Require: shown.Require, PublicKey: shown.PublicKey,
+			Room: known(target.Room), StoreRoom: storeRoom(shown.StoreRoom), Place: target.Place, Require: shown.Require, PublicKey: shown.PublicKey,
 		}
 		if target.Status == nil {
 			o.Problem = problem(name, target.Problem)
@@ -37,6 +38,14 @@ func known(figure *int64) int64 {
 		return -1
 	}
 	return *figure
+}
+
+// storeRoom is how large an artifact may be that a host's store takes from another end, or -1: what is received leaves some room.
+func storeRoom(free *int64) int64 {
+	if free == nil {
+		return -1
+	}
+	return max(*free-depot.ReceivedSpareMin, 0)
 }
 
 // Unseen is the observation of a host that could not be asked.

@@ -54,13 +54,18 @@ func TestObserve(t *testing.T) {
 	unread.StateObserved, unread.Fence, unread.Last = false, nil, nil
 	unheld.HolderObserved = false
 	hidden := &report.Status{Target: fsatomic.Target{Path: "/b"}, Hidden: []string{"/b"}, LockObserved: true, StateObserved: true}
-	room, storeRoom := int64(5), int64(6)
+	room, storeRoom := int64(5), int64(depot.ReceivedSpareMin+6)
 	shown := rollout.Observe("tb2", &report.Host{Time: time.Unix(160, 0), StoreRoom: &storeRoom, Machine: "m", Boot: "b", Tbctl: "v", Platform: multiversion.PlatformX86_64Linux, Targets: []report.HostTarget{
 		{Path: "/a", Status: status, Room: &room, Place: "1:2:a"}, {Path: "/b", Status: hidden}, {Path: "/c", Problem: "it is a directory"},
 		{Path: "/d", Status: &unread}, {Path: "/e", Status: &unheld},
 	}})
 	if len(shown) != 5 {
 		t.Fatalf("%+v", shown)
+	}
+	for free, want := range map[int64]int64{depot.ReceivedSpareMin: 0, depot.ReceivedSpareMin - 1: 0, 0: 0} {
+		if full := rollout.Observe("tb2", &report.Host{StoreRoom: &free, Targets: []report.HostTarget{{Path: "/a"}}}); full[0].StoreRoom != want {
+			t.Errorf("with %d bytes free its store is said to take %d", free, full[0].StoreRoom)
+		}
 	}
 	first := shown[0]
 	if first.Host != "tb2" || first.Target != "/a" || first.Problem != nil || first.Machine != "m" || first.Boot != "b" || first.Tbctl != "v" || first.Room != 5 || first.StoreRoom != 6 || first.Place != "1:2:a" || shown[1].Room != -1 ||
@@ -111,11 +116,11 @@ func (oneHost) Copy(context.Context, remote.CopyRequest) (rollout.Sent, error) {
 func (oneHost) Claim(context.Context, remote.ClaimRequest) (fleet.Fence, error) {
 	return fleet.Fence{}, nil
 }
-func (oneHost) Check(context.Context, remote.CheckRequest) ([]string, error) { return nil, nil }
-func (oneHost) Restart(context.Context, remote.RestartRequest) error         { return nil }
-func (oneHost) Phase(context.Context, remote.PhaseRequest) error             { return nil }
-func (oneHost) Swap(context.Context, remote.SwapRequest) error               { return nil }
-func (oneHost) Close() error                                                 { return nil }
+func (oneHost) Check(context.Context, remote.CheckRequest) ([]string, error)     { return nil, nil }
+func (oneHost) Restart(context.Context, remote.RestartRequest) ([]string, error) { return nil, nil }
+func (oneHost) Phase(context.Context, remote.PhaseRequest) error                 { return nil }
+func (oneHost) Swap(context.Context, remote.SwapRequest) ([]string, error)       { return nil, nil }
+func (oneHost) Close() error                                                     { return nil }
 
 // Every place has an observation, in its order, and each host is asked once; what hinders one is no obstacle to another.
 func TestCollect(t *testing.T) {

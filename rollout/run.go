@@ -460,12 +460,27 @@ func (m *machine) do(t *target, action fleet.Action) error {
 			if action.Artifact == m.Plan.Artifact.SHA256 {
 				request.Signature = m.Plan.Artifact.Signature
 			}
-			return t.host.Swap(ctx, request)
+			warnings, err := t.host.Swap(ctx, request)
+			m.warned(t, warnings)
+			return err
 		case fleet.ActionRestart:
-			return t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence})
+			warnings, err := t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence})
+			m.warned(t, warnings)
+			return err
 		}
 		return fault.New(fault.Failed, fmt.Sprintf("an action that is not known: %q", action.Kind))
 	})
+}
+
+// warned keeps what a host warned of, the newest of it.
+func (m *machine) warned(t *target, warnings []string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, text := range warnings {
+		if !slices.Contains(t.warnings, text) {
+			t.warnings = append(slices.Clone(t.warnings[max(0, len(t.warnings)-warningsMax+1):]), text)
+		}
+	}
 }
 
 // sent counts the bytes that were sent to a host.

@@ -388,7 +388,21 @@ func TestRunAbort(t *testing.T) {
 		for _, h := range f.hosts {
 			_ = h.Close()
 		}
-		result, err := rollout.Run(t.Context(), f.options(plan, fleet.GoalAbort, "bob"))
+		f.hosts[f.order[1]].warnings = []string{"not restarted: process 7 is not in a service of systemd"}
+		abort, told := f.options(plan, fleet.GoalAbort, "bob"), 0
+		var before *report.Rollout
+		abort.Show = func(now *report.Rollout) {
+			for _, change := range now.Changes(before, time.Time{}) {
+				if change.What == "warning" && change.Host == f.order[1] && strings.Contains(change.Message, "process 7") {
+					told++
+				}
+			}
+			before = now
+		}
+		result, err := rollout.Run(t.Context(), abort)
+		if warnings := result.Clusters[0].Rows[1].Warnings; told != 1 || len(warnings) != 1 || len(result.Clusters[0].Rows[0].Warnings) != 0 {
+			t.Errorf("what a host warned of was told %d times, and at last it is %q", told, warnings)
+		}
 		if err != nil || f.swapped() != 0 || result.Clusters[0].Step != fleet.StepAborted {
 			t.Fatalf("%v, %d swapped: %+v", err, f.swapped(), result.Clusters[0])
 		}

@@ -270,18 +270,35 @@ func (s *session) gave(open *remote.Session) {
 	<-s.turn
 }
 
-func (s *session) Swap(ctx context.Context, request remote.SwapRequest) error {
-	return s.do(ctx, func(open *remote.Session) error {
-		_, err := open.Swap(ctx, request)
+func (s *session) Swap(ctx context.Context, request remote.SwapRequest) (warnings []string, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		outcome, err := open.Swap(ctx, request)
+		if err == nil && outcome.Plan != nil {
+			warnings = outcome.Plan.Warnings
+		}
 		return err
 	})
+	return warnings, err
 }
 
-func (s *session) Restart(ctx context.Context, request remote.RestartRequest) error {
-	return s.do(ctx, func(open *remote.Session) error {
-		_, err := open.Restart(ctx, request)
+func (s *session) Restart(ctx context.Context, request remote.RestartRequest) (warnings []string, err error) {
+	err = s.do(ctx, func(open *remote.Session) error {
+		restarted, err := open.Restart(ctx, request)
+		if err == nil {
+			warnings = restartWarnings(restarted)
+		}
 		return err
 	})
+	return warnings, err
+}
+
+// restartWarnings are what an operator is to know of a restart.
+func restartWarnings(restarted *host.Restarted) []string {
+	warnings := slices.Clone(restarted.Warnings)
+	for _, skipped := range restarted.Skipped {
+		warnings = append(warnings, "not restarted: "+skipped)
+	}
+	return warnings
 }
 
 func (s *session) Close() error {

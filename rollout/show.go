@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/tbctl/tbctl/fault"
@@ -67,6 +68,7 @@ func (m *machine) hostRows(t *target, c *report.RolloutCluster, newest uint64) [
 		row := report.RolloutHost{
 			Name: t.planned.Name, Target: t.planned.Target, Replica: planned.Index, Standby: planned.Standby, Seen: o.Problem == nil,
 			Staged: o.Stored, Checked: o.Checked, Unanswered: t.unanswered, Sent: t.sent.Bytes, Copied: t.sent.Copied, From: t.sent.From, NotCopied: t.notCopied, Had: t.sent.Had, Lag: -1, Peers: -1,
+			Warnings: slices.Concat([]string{}, t.warnings),
 		}
 		for _, name := range c.Holdback {
 			row.Holdback = row.Holdback || name == t.planned.Name

@@ -53,11 +53,12 @@ type simHost struct {
 	fence     *fleet.Fence
 	holder    string // whose session is open; "": nobody's
 
-	refuses error    // the answer to a check
-	changes []string // what was done to the target, in order
-	sends   int
-	copies  int
-	shut    error // why nobody can copy from it
+	refuses  error    // the answer to a check
+	warnings []string // of each swap and restart
+	changes  []string // what was done to the target, in order
+	sends    int
+	copies   int
+	shut     error // why nobody can copy from it
 
 	unfetched error // why it cannot fetch from a registry
 
@@ -239,8 +240,8 @@ func (h *simHost) Check(ctx context.Context, request remote.CheckRequest) ([]str
 	})
 }
 
-func (h *simHost) Restart(ctx context.Context, request remote.RestartRequest) error {
-	return h.do(ctx, rollout.RequestRestart, func() error {
+func (h *simHost) Restart(ctx context.Context, request remote.RestartRequest) ([]string, error) {
+	return h.warnings, h.do(ctx, rollout.RequestRestart, func() error {
 		if err := fleet.Match(h.fence, request.Fence); err != nil {
 			return h.fenced(err)
 		}
@@ -264,8 +265,8 @@ func (h *simHost) Phase(ctx context.Context, request remote.PhaseRequest) error 
 	})
 }
 
-func (h *simHost) Swap(ctx context.Context, request remote.SwapRequest) error {
-	return h.do(ctx, rollout.RequestSwap, func() error {
+func (h *simHost) Swap(ctx context.Context, request remote.SwapRequest) ([]string, error) {
+	return h.warnings, h.do(ctx, rollout.RequestSwap, func() error {
 		if err := fleet.Match(h.fence, request.Fence); err != nil {
 			return h.fenced(err)
 		}

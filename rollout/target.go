@@ -13,6 +13,9 @@ import (
 	"github.com/tbctl/tbctl/remote"
 )
 
+// warningsMax is how many warnings of a host are kept.
+const warningsMax = 16
+
 // target is one target of the plan, with what a run knows of it.
 type target struct {
 	cluster *fleet.PlannedCluster
@@ -35,6 +38,8 @@ type target struct {
 	notCopied string // why it could not copy from another host or the registry, the last time, too
 
 	unanswered []string // of the last check, too
+
+	warnings []string // of its swaps and restarts, too
 }
 
 // observe takes what a look showed.

@@ -156,7 +156,7 @@ func (c claiming) traced(t *testing.T, p *place, what disturbance, paused func(i
 func (p *place) hosted(t *testing.T, said []byte, what disturbance, paused func(int, call)) traced {
 	t.Helper()
 	config := filepath.Join(t.TempDir(), "config.toml")
-	check(t, os.WriteFile(config, fmt.Appendf(nil, "target = %q\n", p.target), 0o600))
+	check(t, os.WriteFile(config, fmt.Appendf(nil, "target = %q\ncopy-from = [\"127.0.0.1:*\"]\n", p.target), 0o600))
 	in, say, err := os.Pipe()
 	check(t, err)
 	defer in.Close()

@@ -177,6 +177,10 @@ func TestFleetRestart(t *testing.T) {
 	if len(lent) != 2 || len(restarted.Skipped) != 2 {
 		t.Errorf("processes %v lend themselves, and %q were left out", lent, restarted.Skipped)
 	}
+	records := restarts(t, h)
+	if last := records[len(records)-1]; last.Restarted == nil || !slices.Equal(last.Restarted.Skipped, restarted.Skipped) {
+		t.Errorf("%q were left out, and the history has %+v", restarted.Skipped, last.Restarted)
+	}
 	if now, _ := replicas(t, session); slices.Contains(now, pids[0]) || len(now) != 3 {
 		t.Errorf("after the unit's restart: processes %v, were %v and %v", now, pids, lent)
 	}
@@ -203,12 +207,23 @@ func TestFleetRestart(t *testing.T) {
 	again(`restart = ["/etc/tbctl/slow"]`)
 	go session.Restart(ctx, remote.RestartRequest{Fence: fence})
 	h.Run("sh", "-c", "until [ -e /run/slow.begun ]; do sleep 0.01; done; kill -9 $(pgrep -x tbctl); touch /run/slow.go")
-	records := restarts(t, h)
+	records = restarts(t, h)
 	if last := records[len(records)-1]; last.Phase != install.PhaseIntent || last.Rollout == nil || last.Rollout.Plan != fence.Plan || last.Restarted == nil {
 		t.Errorf("%+v", last)
 	}
 	if shown := h.Run("tbctl", "history", "--state-dir", "/var/lib/tbctl"); !strings.Contains(shown, "its end was not recorded") || !strings.Contains(shown, "ana@bastion") || !strings.Contains(shown, fence.Plan) {
 		t.Errorf("it is shown as\n%s", shown)
+	}
+
+	// A history that cannot be written keeps nothing from being done, and the controller is told.
+	h.Run("sh", "-c", "mv /var/lib/tbctl/history.jsonl /var/lib/tbctl/kept && mkdir /var/lib/tbctl/history.jsonl")
+	again(`restart = ["true"]`)
+	if restarted, err := restart(fence); err != nil || len(restarted.Warnings) != 1 || !strings.Contains(restarted.Warnings[0], "history.jsonl") {
+		t.Errorf("without a history: %+v, %v", restarted, err)
+	}
+	again(`restart = ["false"]`)
+	if _, err := restart(fence); err == nil || !strings.Contains(err.Error(), "history.jsonl") || !strings.Contains(err.Error(), "exit status 1") {
+		t.Errorf("one that fails without a history: %v", err)
 	}
 }
 

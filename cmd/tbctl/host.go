@@ -34,6 +34,7 @@ func (c *hostCmd) Run(a *app) error {
 		Installer: a.installer(), Targets: a.settings().Targets(), Version: readVersion().Version, Store: store,
 		Require: a.config.Text("require"), PublicKey: ownKey(a.config.Text("public-key")), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
 		Registries: a.config.List("registries"), CAFile: a.config.Text("ca-file"),
+		CopyFrom: a.config.List("copy-from"),
 	}
 	defer served.Close()
 	return remote.Serve(a.ctx, in, a.std.out, served.Handler())

@@ -33,7 +33,7 @@ type placeFlags struct {
 	Mirror    string                `group:"source" placeholder:"URL" env:"TBCTL_MIRROR" help:"Get releases from here instead of GitHub: a URL with {tag} and {asset}, a file URL, or a directory."`
 	CAFile    string                `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
 	CacheDir  string                `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
-	Idle      time.Duration         `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when next to nothing came for that long (30s). A download itself may take as long as it takes."`
+	Idle      time.Duration         `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when next to nothing came for that long (30s). tbctl download itself may take as long as it takes; install gives up a download of less than 64 KiB a second after 5 minutes."`
 	GitHubURL string                `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
 	APIURL    string                `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
 }
@@ -50,7 +50,7 @@ func (p *placeFlags) options(a *app) release.Options {
 	return release.Options{
 		Advisories: a.advisories(), Platform: p.Platform, Debug: p.Debug, BaseURL: strings.TrimRight(p.GitHubURL, "/"), APIURL: strings.TrimRight(p.APIURL, "/"),
 		Token: a.getenv("GITHUB_TOKEN"), Mirror: p.Mirror, Stdin: a.in, CacheDir: a.settings().CacheDir(p.CacheDir), CAFile: p.CAFile, UserAgent: "tbctl/" + readVersion().Version,
-		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: p.Idle},
+		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: p.Idle, Hurry: a.command == "install"},
 	}
 }
 

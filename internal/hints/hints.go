@@ -332,6 +332,7 @@ var namedHints = []struct {
 	{err: release.ErrEndedEarly, hint: "was the connection lost, or did the command before the pipe fail? send it again"},
 	{err: release.ErrRedirect, hint: hintRedirect},
 	{err: release.ErrIdle, hint: hintWay},
+	{err: release.ErrSlow, hint: hintSlow},
 	{err: datafile.ErrNoCopy, hint: hintNoDataFile},
 	{err: datafile.ErrFileKind, hint: hintNoDataFile},
 	{err: datafile.ErrNoRelease, ask: ofRunning},

@@ -20,6 +20,7 @@ const (
 	carry = `or carry the file: "tbctl download RELEASE" on a host that has a way, then "tbctl install FILE" here`
 
 	hintRedirect = "give the address where the file really is, with https; " + carry
+	hintSlow     = `fetch it first, which locks nothing and may take any time: "tbctl download RELEASE -o FILE", then "tbctl install FILE"`
 	hintWay      = "check the network and HTTPS_PROXY, use --mirror, " + carry
 )
 
@@ -31,6 +32,8 @@ func ofNetwork(err error, kept bool) string {
 	var unknown x509.UnknownAuthorityError
 	var name *net.DNSError
 	switch {
+	case errors.Is(err, release.ErrSlow):
+		return hintSlow
 	case errors.As(err, &unknown):
 		return "name the authority that signed the server's certificate: --ca-file FILE"
 	case errors.As(err, &certificate):

@@ -125,6 +125,9 @@ func remark(record *install.Record) string {
 	case record.Error != "":
 		text += ": " + record.Error
 	}
+	if record.Restarted != nil && len(record.Restarted.Skipped) > 0 {
+		text += "; not restarted: " + strings.Join(record.Restarted.Skipped, "; ")
+	}
 	return term.Printable(text)
 }
 

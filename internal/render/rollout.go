@@ -213,7 +213,10 @@ func rolloutCluster(out *term.Stream, result *report.Rollout, cluster *report.Ro
 	}
 	out.Printf("%s", out.Table(columns, rows))
 	out.Printf("%s\n", out.Hang(rolloutState(cluster), 2))
-	for _, line := range unanswered(cluster) {
+	for _, line := range told(cluster, func(row *report.RolloutHost) []string { return row.Warnings }) {
+		out.Printf("%s\n", out.Hang(line.hosts+": "+styles.Warn.Render("warning:")+" "+term.Printable(line.text), 2))
+	}
+	for _, line := range told(cluster, unanswered) {
 		out.Printf("%s\n", out.Hang(line.hosts+": "+styles.Warn.Render("not checked:")+" "+term.Printable(line.text), 2))
 	}
 	for index := range cluster.Waits {
@@ -227,24 +230,32 @@ func rolloutCluster(out *term.Stream, result *report.Rollout, cluster *report.Ro
 	fleetProblems(out, cluster.Problems)
 }
 
-// uncheckedLine is what was not checked on hosts.
-type uncheckedLine struct{ hosts, text string }
+// hostsLine is what is to be said of hosts.
+type hostsLine struct{ hosts, text string }
 
-// unanswered says once what was not checked on several hosts.
-func unanswered(cluster *report.RolloutCluster) []uncheckedLine {
-	var lines []uncheckedLine
+// unanswered is what was not checked on a host that was.
+func unanswered(row *report.RolloutHost) []string {
+	if !row.Checked {
+		return nil
+	}
+	return row.Unanswered
+}
+
+// told says once what is to be said of several hosts.
+func told(cluster *report.RolloutCluster, of func(*report.RolloutHost) []string) []hostsLine {
+	var lines []hostsLine
 	var at []map[string]bool
 	all := map[string]bool{}
 	for index := range cluster.Rows {
 		row := &cluster.Rows[index]
 		all[row.Name] = true
-		if len(row.Unanswered) == 0 || !row.Checked {
+		text := strings.Join(of(row), "; ")
+		if text == "" {
 			continue
 		}
-		text := strings.Join(row.Unanswered, "; ")
-		known := slices.IndexFunc(lines, func(line uncheckedLine) bool { return line.text == text })
+		known := slices.IndexFunc(lines, func(line hostsLine) bool { return line.text == text })
 		if known < 0 {
-			lines, at = append(lines, uncheckedLine{row.Name, text}), append(at, map[string]bool{row.Name: true})
+			lines, at = append(lines, hostsLine{row.Name, text}), append(at, map[string]bool{row.Name: true})
 		} else if !at[known][row.Name] {
 			at[known][row.Name] = true
 			lines[known].hosts += ", " + row.Name

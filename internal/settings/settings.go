@@ -46,6 +46,7 @@ func known() []config.Setting {
 		{Name: "store", Variable: "TBCTL_STORE", Path: config.Always},
 		{Name: "depot", Check: remote.CheckDepot},
 		{Name: "registries", List: true, CheckList: remote.CheckRegistries},
+		{Name: "copy-from", List: true, CheckList: remote.CheckCopyFrom},
 		{Name: "state-dir", Variable: "TBCTL_STATE_DIR", Path: config.Always},
 		{Name: "color", Check: func(value string) error {
 			if slices.Contains([]string{string(term.ColorAuto), string(term.ColorAlways), string(term.ColorNever)}, value) {
