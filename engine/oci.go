@@ -92,7 +92,12 @@ type Resolved struct {
 	Place    string `json:"place"`    // oci://HOST/REPOSITORY@sha256:HEX
 	Version  string `json:"version"`  // the release that it was pushed as; "": it does not say
 	Blob     Blob   `json:"blob"`
+
+	Signature string `json:"signature,omitempty"` // a minisign signature of the executable that was pushed with it; "": none
 }
+
+// SignatureSizeMax is the most bytes of a signature in a registry.
+const SignatureSizeMax = 16 << 10
 
 // Push is a file that is brought into a registry.
 type Push struct {
@@ -104,6 +109,8 @@ type Push struct {
 	Source   string `json:"source,omitempty"`
 	Created  string `json:"created"`  // RFC 3339
 	Receipts []byte `json:"receipts"` // JSON
+
+	Signature string `json:"signature,omitempty"` // a minisign signature of the executable; "": none
 }
 
 // Pushed says where it is.

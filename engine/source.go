@@ -14,13 +14,14 @@ import (
 
 const (
 	kept         = "oci" // the directory of the cache that interrupted downloads are in
-	blobTriesMax = 5     // times that a blob is asked for without a byte of it coming
+	assetName    = "tigerbeetle"
+	blobTriesMax = 5 // times that a blob is asked for without a byte of it coming
 )
 
 // Artifact is a release in a registry: its executable as it was resolved. What vouches for it is the digest in the manifest, and for
 // that, where the reference has a digest, that one. What comes is kept in a directory below cache until it is whole, unless cache is "".
 func (e *Engine) Artifact(ref Reference, found Resolved, options release.Options) (release.Artifact, error) {
-	about := release.About{Source: release.SourceRegistry, Asset: "tigerbeetle", Location: found.Place}
+	about := release.About{Source: release.SourceRegistry, Asset: assetName, Location: found.Place}
 	if tag, err := release.ParseTag(found.Version); err == nil && tag != release.Latest {
 		about.Tag = tag
 	}
@@ -32,7 +33,7 @@ func (e *Engine) Artifact(ref Reference, found Resolved, options release.Options
 		claim.Kind = release.EvidenceSHA256
 		claim.Said += ", as the digest that was asked for has it"
 	}
-	return release.From(&blobSource{e, ref, found.Blob, options.CacheDir}, about, options, vouch(claim))
+	return release.From(&blobSource{e, ref, found.Blob, options.CacheDir, found.Signature}, about, options, vouch(claim))
 }
 
 // vouch is what a manifest claims.
@@ -49,10 +50,15 @@ type blobSource struct {
 	ref    Reference
 	blob   Blob
 	cache  string
+
+	signature string // "": there is none
 }
 
-// Beside has nothing: what a registry has is named by a manifest.
+// Beside has the signature that was pushed with the executable, and nothing else: what a registry has is named by a manifest.
 func (s *blobSource) Beside(_ context.Context, name string, _ int64) ([]byte, error) {
+	if name == assetName+".minisig" && s.signature != "" {
+		return []byte(s.signature), nil
+	}
 	return nil, fmt.Errorf("%w: a registry keeps no %s", release.ErrNotFound, name)
 }
 

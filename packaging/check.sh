@@ -42,6 +42,18 @@ diff "$one/SHA256SUMS" "$two/SHA256SUMS"
 (cd "$one" && sha256sum --check SHA256SUMS)
 cat "$one/SHA256SUMS"
 
+# Bytes, stripped, for linux/amd64. They grow by a decision, and not by an import that nobody saw. How long tbctl takes to start is measured by bench,
+# and asserted nowhere: a busy machine would fail it.
+step "size"
+no_larger() { # PROGRAM MAXIMUM
+  local size
+  size=$(wc -c <"$one/$1_linux_amd64_v1/$1")
+  echo "$1: $size bytes, at most $2"
+  [ "$size" -le "$2" ] || fail "$1 has $size bytes, at most $2: leave out what made it larger, or raise the number here and say why"
+}
+no_larger tbctl 18000000
+no_larger tbctl-engines 19000000
+
 step "what is in an archive"
 archive=$(echo "$one"/tbctl_*_linux_amd64.tar.gz)
 tar -tzf "$archive" >"$scratch/list"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,7 +59,7 @@ type storePushCmd struct {
 func (c *storePushCmd) Help() string {
 	return `Reads the artifact as a whole, and brings it into a registry of OCI artifacts, by way of
 tbctl-engines: the bare executable as a blob, whose digest is that of the artifact, and who
-vouched for it here beside it. The tag names a list of platforms; those of others stay as
+vouched for it here beside it, with a minisign signature of it if the store has one. The tag names a list of platforms; those of others stay as
 they are. A tag that names something else is refused.
 
 Who may write there is known from docker's own configuration: docker login, podman login.
@@ -129,6 +130,7 @@ func (c *storePushCmd) Run(a *app) error {
 	result.Pushed, err = registry.Push(a.ctx, engine.Push{
 		Reference: ref, Path: store.Path(digest), Blob: engine.Blob{SHA256: digest, Size: item.Size}, Version: string(item.Tag()),
 		Source: importedFrom(&item), Created: item.Stored.UTC().Format(time.RFC3339), Receipts: receipts,
+		Signature: signatureOf(&item),
 	})
 	a.progress.Done()
 	if err != nil {
@@ -143,6 +145,16 @@ func (c *storePushCmd) Run(a *app) error {
 		render.Fields(out, [][2]string{{"release", fmt.Sprintf("%s for %s", item.Release, item.Platform)}, {"next", "tbctl store import --from " + shell.File(result.Place)}})
 	})
 	return nil
+}
+
+// signatureOf is the newest signature of an artifact's own bytes; "": there is none.
+func signatureOf(item *shelf.Item) string {
+	for index := range slices.Backward(item.Receipts) {
+		if signature := item.Receipts[index].Signature; signature != "" {
+			return signature
+		}
+	}
+	return ""
 }
 
 // importedFrom is where an artifact came from, where that is a place on the network.

@@ -1,5 +1,6 @@
 // Package oci keeps releases in registries of OCI artifacts. A release is an index with a manifest for each platform. A manifest's
-// first layer is the bare executable, so that the blob's digest is the artifact's, and its second one says who vouched for it.
+// first layer is the bare executable, so that the blob's digest is the artifact's, its second one says who vouched for it, and a third one
+// is a signature of it where the pusher's store had one.
 package oci
 
 import (
@@ -41,6 +42,9 @@ const (
 	MediaTypeExecutable = "application/vnd.tbctl.executable.v1"
 	// MediaTypeReceipts is of the layer that says who vouched for it.
 	MediaTypeReceipts = "application/vnd.tbctl.receipts.v1+json"
+
+	// MediaTypeSignature is of the layer that is a minisign signature of the executable.
+	MediaTypeSignature = "application/vnd.tbctl.minisign.v1"
 
 	manifestSizeMax = 1 << 20
 	receiptsSizeMax = 256 << 10
@@ -195,6 +199,17 @@ func (r Registries) resolve(ctx context.Context, ref engine.Reference) (found en
 	}
 	found.Manifest, found.Version = manifest.Digest.String(), release.Annotations[ocispec.AnnotationVersion]
 	found.Blob = engine.Blob{SHA256: blob.Digest.Encoded(), Size: blob.Size}
+	if at := slices.IndexFunc(release.Layers, func(d ocispec.Descriptor) bool { return d.MediaType == MediaTypeSignature }); at > 0 {
+		layer := release.Layers[at]
+		if layer.Size > engine.SignatureSizeMax {
+			return found, fmt.Errorf("%w: the signature has %d bytes, at most %d are read", engine.ErrOCI, layer.Size, engine.SignatureSizeMax)
+		}
+		text, err := content.FetchAll(ctx, repo, layer)
+		if err != nil {
+			return found, err
+		}
+		found.Signature = string(text)
+	}
 	return found, nil
 }
 
@@ -319,6 +334,18 @@ func (r Registries) push(ctx context.Context, push engine.Push) (pushed engine.P
 	if err := pushBytes(ctx, repo, receipts, push.Receipts); err != nil {
 		return pushed, err
 	}
+	layers := []ocispec.Descriptor{executable, receipts}
+	if push.Signature != "" {
+		if len(push.Signature) > engine.SignatureSizeMax {
+			return pushed, fmt.Errorf("a signature of %d bytes, at most %d", len(push.Signature), engine.SignatureSizeMax)
+		}
+		signature := content.NewDescriptorFromBytes(MediaTypeSignature, []byte(push.Signature))
+		signature.Annotations = map[string]string{ocispec.AnnotationTitle: "tigerbeetle.minisig"}
+		if err := pushBytes(ctx, repo, signature, []byte(push.Signature)); err != nil {
+			return pushed, err
+		}
+		layers = append(layers, signature)
+	}
 	annotations := map[string]string{
 		ocispec.AnnotationTitle: "tigerbeetle " + push.Version, ocispec.AnnotationVersion: push.Version, ocispec.AnnotationCreated: push.Created,
 	}
@@ -326,7 +353,7 @@ func (r Registries) push(ctx context.Context, push engine.Push) (pushed engine.P
 		annotations[ocispec.AnnotationSource] = push.Source
 	}
 	manifest, err := oras.PackManifest(ctx, repo, oras.PackManifestVersion1_1, ArtifactType, oras.PackManifestOptions{
-		Layers: []ocispec.Descriptor{executable, receipts}, ManifestAnnotations: annotations,
+		Layers: layers, ManifestAnnotations: annotations,
 	})
 	if err != nil {
 		return pushed, err
