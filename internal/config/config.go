@@ -57,7 +57,7 @@ func Always(string) bool { return true }
 
 // Config is what the configuration files say. The nil Config says nothing.
 type Config struct {
-	// Skipped are files that root does not read, because they are not for root alone to write.
+	// Skipped are files of other users, which root does not read.
 	Skipped []Error
 
 	values map[string]any
@@ -88,6 +88,12 @@ func (m mistakes) Error() string {
 }
 
 func (m mistakes) Unwrap() []error { return m }
+
+// LooseError says that root finds a configuration which others may write.
+type LooseError struct{ Why string }
+
+// Error says what is wrong with it.
+func (e *LooseError) Error() string { return e.Why + ", and root follows it" }
 
 // RelativePathError says that a setting means another file in each directory.
 type RelativePathError struct{ Value string }
@@ -121,7 +127,8 @@ func Files(getenv func(string) string) []string {
 
 // Load reads the host's file and then the user's, or the one that the environment names. Only that
 // must exist. The error is an [*Error]; a setting that is not known is one, since it may be a
-// misspelt safeguard. Root reads no file that others may write, unless it is named, see Skipped.
+// misspelt safeguard. For root so is a file that others may write, unless it is named, with a [*LooseError]: what it asks for is neither believed nor
+// dropped. What belongs to another user is not read, see Skipped.
 func Load(settings []Setting, getenv func(string) string) (*Config, error) {
 	loaded := &Config{values: make(map[string]any), origin: make(map[string]string)}
 	named := getenv(Variable) != ""
@@ -158,9 +165,13 @@ func (c *Config) read(path string, named bool) (map[string]any, error) {
 	}
 	defer file.Close()
 	if !named && os.Geteuid() == 0 {
-		if why := OthersMayWrite(path, info, 0); why != "" { // what root installs is not for others to say
+		switch why := OthersMayWrite(path, info, 0); {
+		case why == "":
+		case path != System && !mayBeRoots(path, info): // sudo kept the HOME of who called it
 			c.Skipped = append(c.Skipped, Error{Path: path, Err: errors.New(why)})
 			return nil, nil
+		default:
+			return nil, &LooseError{Why: why}
 		}
 	}
 	content, err := io.ReadAll(io.LimitReader(file, fileSizeMax+1))
@@ -189,6 +200,12 @@ func cause(err error) error {
 		return path.Err
 	}
 	return err
+}
+
+// mayBeRoots says that a file and its directory are root's.
+func mayBeRoots(path string, opened fs.FileInfo) bool {
+	dir, err := vfs.Stat(filepath.Dir(path))
+	return err == nil && ownerOf(opened) == 0 && ownerOf(dir) == 0
 }
 
 // OthersMayWrite says why another user than root and this one may decide what a file says, or "": the open

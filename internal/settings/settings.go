@@ -66,7 +66,11 @@ func Load(getenv func(string) string) (*config.Config, error) {
 	}
 	hint := "mend or remove " + shell.File(failed.Path)
 	var relative *config.RelativePathError
+	var loose *config.LooseError
 	switch {
+	case errors.As(err, &loose):
+		hint = "chown root " + shell.File(failed.Path) + "; chmod go-w " + shell.File(failed.Path) + " " + shell.File(filepath.Dir(failed.Path)) +
+			"; or name it to use it as it is: " + config.Variable + "=" + shell.File(failed.Path)
 	case errors.As(err, &relative):
 		hint = "write the path from / in " + shell.File(failed.Path) + ", such as " + relative.Meant(getenv)
 	case errors.Is(err, fs.ErrNotExist):
