@@ -37,6 +37,7 @@ type Status struct {
 	Interrupted []install.Interrupted `json:"interrupted"` // the operation whose outcome is not known, if there is one
 	Last        *install.Record       `json:"last"`        // the last operation that changed the target; null: none is known
 	Recorded    install.Files         `json:"recorded"`    // both files, as they were when they were installed and displaced
+	Drifted     bool                  `json:"drifted"`     // the installed file is another than tbctl installed last; false also where none is recorded
 	DataFiles   []host.DataFile       `json:"data_files"`  // those that are remembered of the target's replicas
 
 	// Reached is the newest release that a replica of the target was ever seen at; null: none is remembered.
@@ -157,6 +158,11 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 			open.Found = install.ResultUnknown
 		}
 		s.Interrupted = append(s.Interrupted, *open)
+	}
+
+	if r := s.Recorded.Installed; r != nil && s.Installed != nil && s.HeldBy == nil && len(s.Interrupted) == 0 && s.Installed.SHA256 != r.SHA256 {
+		s.Drifted = true
+		s.warn("%s is not the file that tbctl installed last, %s: another program changed it, and tbctl verify says whether it is whole", target.Path, r.Release)
 	}
 
 	if target.Exists && s.Hides(target.Path) {

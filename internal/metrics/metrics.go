@@ -169,7 +169,7 @@ func (l *looked) addFiles() {
 	if r := s.Recorded.Installed; r != nil {
 		l.addFile("tbctl_recorded_info", "The file that tbctl installed last.", &r.File)
 		if s.Installed != nil && s.Installed.SHA256 != "" {
-			l.is("tbctl_installed_drifted", "1: the installed file is another than tbctl installed last.", s.Installed.SHA256 != r.SHA256)
+			l.is("tbctl_installed_drifted", "1: the installed file is another than tbctl installed last.", s.Drifted)
 		}
 	}
 	if s.Target.Dir.Kind == vfs.KindDirectory {

@@ -74,7 +74,7 @@ func armed() *report.Status {
 		Leftovers:   []fsatomic.Leftover{{}, {}},
 		Interrupted: []install.Interrupted{{}},
 		Last:        &install.Record{Operation: install.OperationInstall, Result: install.ResultInstalled, Time: now},
-		Recorded:    install.Files{Installed: &install.Recorded{File: install.File{SHA256: shaOld, Release: older}}},
+		Drifted:     true, Recorded: install.Files{Installed: &install.Recorded{File: install.File{SHA256: shaOld, Release: older}}},
 		Fence: &fleet.Fence{
 			Generation: 4, Epoch: 2, Plan: "sha256:" + shaOld, Cluster: "7", Phase: fleet.PhaseArmed, Artifact: "sha256:" + shaNew,
 			Holder: fleet.Holder{ID: "9", Who: "bob@lap\"top\x1b[31m\n", Since: now},
