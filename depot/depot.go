@@ -19,6 +19,7 @@ import (
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -157,11 +158,6 @@ func (s *Signed) texts() []string {
 		all = append(append(all, role.Role), role.Keys...)
 	}
 	return all
-}
-
-// IsDigest says that a text is a SHA-256 in hexadecimal digits.
-func IsDigest(text string) bool {
-	return len(text) == 2*sha256.Size && strings.Trim(text, "0123456789abcdef") == ""
 }
 
 // Dir is the directory that the depot is in.
@@ -315,7 +311,7 @@ func (d *Depot) full(most int) error {
 // digests are the names of the artifacts in a directory, in order.
 func digests(dir vfs.Dir) ([]string, error) {
 	names, err := dir.List("", 4*ArtifactsMax)
-	return slices.DeleteFunc(names, func(name string) bool { return !IsDigest(name) }), err
+	return slices.DeleteFunc(names, func(name string) bool { return !sha.Is(name) }), err
 }
 
 // Abort throws away what was written. After Commit it does nothing.
@@ -360,7 +356,7 @@ func (d *Depot) open(digest string) (vfs.File, vfs.Info, error) {
 	failed := func(err error) (vfs.File, vfs.Info, error) {
 		return nil, vfs.Info{}, &fs.PathError{Op: "open", Path: d.Path(digest), Err: err}
 	}
-	if !IsDigest(digest) {
+	if !sha.Is(digest) {
 		return failed(fs.ErrInvalid)
 	}
 	dir, err := d.fsys.OpenDir(d.files())
@@ -491,7 +487,7 @@ func (d *Depot) SetAside() ([]Damaged, error) {
 	}
 	for _, name := range names {
 		digest, _, marked := strings.Cut(name, damagedMark)
-		if !marked || !IsDigest(digest) {
+		if !marked || !sha.Is(digest) {
 			continue
 		}
 		if info, exists, err := vfs.LstatMaybe(dir, name); err == nil && exists {
@@ -535,7 +531,7 @@ func (d *Depot) Remove(ctx context.Context, digest string, keep func() (bool, er
 	if kept, err := keep(); err != nil || kept {
 		return false, err
 	}
-	if !IsDigest(digest) {
+	if !sha.Is(digest) {
 		return false, &fs.PathError{Op: "remove", Path: d.Path(digest), Err: fs.ErrInvalid}
 	}
 	dir, err := d.fsys.OpenDir(d.files())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -23,7 +24,7 @@ func (d *Depot) AddReceipts(ctx context.Context, digest string, more ...Receipt)
 }
 
 func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) error {
-	if !IsDigest(digest) {
+	if !sha.Is(digest) {
 		return &fs.PathError{Op: "write", Path: d.Path(digest), Err: fs.ErrInvalid}
 	}
 	for _, receipt := range more {

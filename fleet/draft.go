@@ -10,6 +10,7 @@ import (
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -241,7 +242,7 @@ func (d *draft) members() {
 	at := map[int]*place{}
 	for i := range d.places {
 		p := &d.places[i]
-		if p.Installed == nil || !isDigest(p.Installed.SHA256) {
+		if p.Installed == nil || !sha.IsName(p.Installed.SHA256) {
 			d.problem(p, -1, ProblemNoInstalled, "tbctl install there, of the release that runs", "there is no file at %s that could be put back", p.Target)
 		}
 		for _, r := range p.Replicas {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -250,7 +251,7 @@ func TestDraftGolden(t *testing.T) {
 	}
 	golden(t, "plan.json", text)
 	again, id, err := ParsePlan(text)
-	if err != nil || id != PlanID(text) || !isDigest(id) {
+	if err != nil || id != PlanID(text) || !sha.IsName(id) {
 		t.Fatal(id, err)
 	}
 	if back, _ := again.Encode(); string(back) != string(text) {

@@ -16,6 +16,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -143,7 +144,7 @@ func (p *Plan) Check() error {
 func (a *Artifact) check() error {
 	wrong := func(field string, value any) error { return planError("artifact's "+field, value) }
 	switch {
-	case !isDigest(a.SHA256):
+	case !sha.IsName(a.SHA256):
 		return wrong("sha256", a.SHA256)
 	case a.Size <= 0 || a.Size > artifactMax:
 		return wrong("size", a.Size)
@@ -247,7 +248,7 @@ func (h *PlannedHost) check(a *Artifact) error {
 		return planError("depot", h.Depot)
 	case h.Machine != "" && !isID(h.Machine):
 		return planError("machine id", h.Machine)
-	case !isDigest(h.Previous) || h.Previous == a.SHA256:
+	case !sha.IsName(h.Previous) || h.Previous == a.SHA256:
 		return planError("previous file", h.Previous)
 	case h.Lacks < 0 || h.Lacks > artifactMax:
 		return planError("bytes that it lacks", h.Lacks)

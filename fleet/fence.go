@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 )
 
 const (
@@ -69,19 +70,10 @@ type Fence struct {
 // ErrFence says that a fence is not well-formed.
 var ErrFence = fault.New(fault.Usage, "not a fence")
 
-const (
-	hexDigits = "0123456789abcdef"
-	letters   = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // and digits
-)
+const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // and digits
 
 // onlyOf says that a text is not empty and consists of these characters.
 func onlyOf(text, characters string) bool { return text != "" && strings.Trim(text, characters) == "" }
-
-// isDigest says that a text is sha256:HEX.
-func isDigest(text string) bool {
-	hex, ok := strings.CutPrefix(text, "sha256:")
-	return ok && len(hex) == 64 && onlyOf(hex, hexDigits)
-}
 
 func isID(text string) bool { return len(text) <= idSizeMax && onlyOf(text, letters+"-") }
 
@@ -95,11 +87,11 @@ func (f Fence) Check() error {
 		return wrong("generation", f.Generation)
 	case f.Epoch == 0 || f.Epoch > GenerationMax:
 		return wrong("epoch", f.Epoch)
-	case !isDigest(f.Plan):
+	case !sha.IsName(f.Plan):
 		return wrong("plan", f.Plan)
-	case !isDigest(f.Artifact):
+	case !sha.IsName(f.Artifact):
 		return wrong("artifact", f.Artifact)
-	case f.Previous != "" && !isDigest(f.Previous):
+	case f.Previous != "" && !sha.IsName(f.Previous):
 		return wrong("previous", f.Previous)
 	case !isID(f.Cluster):
 		return wrong("cluster", f.Cluster)

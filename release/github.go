@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 )
 
 const (
@@ -346,7 +347,7 @@ func (githubDigest) Ask(ctx context.Context, a *Artifact) []Claim {
 		if asset.Digest == nil || *asset.Digest == "" {
 			return []Claim{c.settled(StatusAbsent, "GitHub gives no digest for it (assets from before mid-2025 may lack one)")}
 		}
-		if c.SHA256, err = ParseSHA256(*asset.Digest); err != nil {
+		if c.SHA256, err = sha.Parse(*asset.Digest); err != nil {
 			c = c.settled(StatusNotChecked, "the API's digest is %.80q, not a SHA-256", *asset.Digest)
 		}
 		return []Claim{c}

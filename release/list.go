@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -168,7 +169,7 @@ func (l *Listing) add(r *githubRelease) {
 	for _, asset := range r.Assets {
 		a := ListedAsset{Name: asset.Name, Size: asset.Size}
 		if asset.Digest != nil {
-			if sum, err := ParseSHA256(*asset.Digest); err == nil {
+			if sum, err := sha.Parse(*asset.Digest); err == nil {
 				a.SHA256 = sum
 			}
 		}

@@ -1,9 +1,7 @@
 package release
 
 import (
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -162,7 +161,7 @@ func (o *Options) check() (err error) {
 	}
 	o.Token = strings.TrimSpace(o.Token)
 	if o.SHA256 != "" {
-		if o.SHA256, err = ParseSHA256(o.SHA256); err != nil {
+		if o.SHA256, err = sha.Parse(o.SHA256); err != nil {
 			return fmt.Errorf("%w: the expected SHA-256: %w", ErrOption, err)
 		}
 	}
@@ -177,17 +176,6 @@ func (o *Options) check() (err error) {
 	}
 	o.Retry = o.Retry.withDefaults()
 	return nil
-}
-
-// ParseSHA256 accepts hexadecimal digits of either case, with "sha256:" in front or not, and
-// returns 64 digits of lower case.
-func ParseSHA256(text string) (string, error) {
-	digits := strings.ToLower(strings.TrimSpace(text))
-	digits = strings.TrimPrefix(digits, "sha256:")
-	if b, err := hex.DecodeString(digits); err != nil || len(b) != sha256.Size {
-		return "", fmt.Errorf("%.80q is not 64 hexadecimal digits", text)
-	}
-	return digits, nil
 }
 
 func parsePublicKey(text string) (minisign.PublicKey, error) {

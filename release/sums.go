@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -58,7 +59,7 @@ func parseSums(list []byte) []sumLine {
 		} else if last := sumLast().FindStringSubmatch(text); last != nil {
 			line.name, digits = last[1], last[2]
 		}
-		if sum, err := ParseSHA256(digits); err == nil && !line.other {
+		if sum, err := sha.Parse(digits); err == nil && !line.other {
 			line.sum = sum
 		} else if b, err := hex.DecodeString(digits); err == nil {
 			line.other = line.other || slices.Contains([]int{16, 20, 28, 48, 64}, len(b)) // MD5, SHA-1, SHA-224, SHA-384, SHA-512

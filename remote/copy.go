@@ -31,6 +31,7 @@ import (
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -297,12 +298,12 @@ func (c *CopyRequest) check(registries []string) error {
 		most = registryTokenMax
 	}
 	switch {
-	case !depot.IsDigest(c.Artifact):
-		return fault.New(fault.Usage, fmt.Sprintf("%.80q is no SHA-256 in hexadecimal digits", c.Artifact))
+	case !sha.Is(c.Artifact):
+		return sha.Check(c.Artifact)
 	case c.Size <= 0 || c.Size > multiversion.SizeMax:
 		return fault.New(fault.Usage, fmt.Sprintf("an artifact of %d bytes", c.Size))
-	case c.URL == "" && !depot.IsDigest(c.Certificate):
-		return fault.New(fault.Usage, fmt.Sprintf("%.80q is no SHA-256 of a certificate", c.Certificate))
+	case c.URL == "" && !sha.Is(c.Certificate):
+		return sha.Check(c.Certificate)
 	case len(c.Token) > most || strings.ContainsFunc(c.Token, func(r rune) bool { return r <= ' ' || r > '~' }):
 		return fault.New(fault.Usage, "the token is no token")
 	case c.URL != "":

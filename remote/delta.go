@@ -12,8 +12,8 @@ import (
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
-	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/sha"
 )
 
 // An artifact is sent as far as the host lacks it.
@@ -94,8 +94,8 @@ func (h *Host) putDelta(w http.ResponseWriter, r *http.Request) {
 // rebuilt puts an artifact together. One at a time is, so that a session takes the memory of one dictionary at most.
 func (h *Host) rebuilt(r *http.Request, came io.Reader) (DeltaAnswer, error) {
 	digest := r.PathValue("digest")
-	if !depot.IsDigest(digest) {
-		return DeltaAnswer{}, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", digest))
+	if err := sha.Check(digest); err != nil {
+		return DeltaAnswer{}, err
 	}
 	target, err := h.named(r.URL.Query().Get(queryTarget))
 	if err != nil {

@@ -365,7 +365,7 @@ func TestHostileDelta(t *testing.T) {
 		class  fault.Class
 		said   string
 	}{
-		"no digest":                {"xyz", good, fault.Usage, "no SHA-256"},
+		"no digest":                {"xyz", good, fault.Usage, "is not a SHA-256"},
 		"nothing":                  {digest, nil, fault.Failed, "read the recipe"},
 		"no end of the line":       {digest, bytes.Repeat([]byte("{"), 1<<20), fault.Usage, "more than"},
 		"not JSON":                 {digest, []byte("hello\n"), fault.Usage, "not a recipe"},

@@ -22,6 +22,7 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/fetch"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
@@ -198,8 +199,8 @@ func (h *Host) put(w http.ResponseWriter, r *http.Request) {
 
 // stored stores the body of a request, if it is a whole binary.
 func (h *Host) stored(r *http.Request, digest string) (depot.Artifact, error) {
-	if !depot.IsDigest(digest) {
-		return depot.Artifact{}, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", digest))
+	if err := sha.Check(digest); err != nil {
+		return depot.Artifact{}, err
 	}
 	if r.ContentLength > multiversion.SizeMax {
 		return depot.Artifact{}, fault.New(fault.Usage, fmt.Sprintf("%d bytes are more than an artifact has", r.ContentLength))
@@ -231,8 +232,8 @@ func (h *Host) swap(w http.ResponseWriter, r *http.Request) {
 
 // swapped puts an artifact of the store at a target.
 func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) (*install.Outcome, error) {
-	if !depot.IsDigest(request.Artifact) {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Artifact))
+	if err := sha.Check(request.Artifact); err != nil {
+		return nil, err
 	}
 	place, back, err := h.allowed(target, request)
 	if err != nil {
@@ -241,8 +242,8 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	site := &host.Site{Installer: h.Installer, Target: target}
 	// While a run aborts it has every host of the cluster, so that none can upgrade, and it restarts the replicas next.
 	site.Said.Restart, site.Said.AllowDowngrade = back, back
-	if request.Displaces != "" && !depot.IsDigest(request.Displaces) {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Displaces))
+	if err := sha.Check(request.Displaces); request.Displaces != "" && err != nil {
+		return nil, err
 	}
 	if back && h.keptBeside(ctx, place, request.Artifact) {
 		return site.Rollback(ctx, request.back(), false)
@@ -307,8 +308,8 @@ func (h *Host) check(w http.ResponseWriter, r *http.Request) {
 
 // checked finds out what a swap would find.
 func (h *Host) checked(ctx context.Context, target string, request CheckRequest) (*host.Checked, error) {
-	if !depot.IsDigest(request.Artifact) {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", request.Artifact))
+	if err := sha.Check(request.Artifact); err != nil {
+		return nil, err
 	}
 	checked := &host.Checked{SHA256: request.Artifact}
 	site := &host.Site{Installer: h.Installer, Target: target}

@@ -240,14 +240,14 @@ func TestSwapBackIsNoName(t *testing.T) {
 	}
 }
 
-// What is not in the store, or is named by no SHA-256, is not installed, and the answer says so.
+// What is not in the store, or is named by what is no SHA-256, is not installed, and the answer says so.
 func TestHostLacksArtifact(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	p.claim(t, testFence())
 	before := p.files(t)
 	for artifact, want := range map[string]string{
-		strings.Repeat("9", 64): "no such file", strings.Repeat("8", 64): "this plan brings the file sha256:999", "": "no SHA-256", "../../bin/tigerbeetle": "no SHA-256",
+		strings.Repeat("9", 64): "no such file", strings.Repeat("8", 64): "this plan brings the file sha256:999", "": "is not a SHA-256", "../../bin/tigerbeetle": "is not a SHA-256",
 	} {
 		swap, err := json.Marshal(SwapRequest{Fence: testFence(), Artifact: artifact, Phase: fleet.PhaseArmed})
 		if err != nil {

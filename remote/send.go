@@ -11,6 +11,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/current"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -55,8 +56,8 @@ type Shipment struct {
 // Ship prepares an artifact of this SHA-256, which is in a file that stays open. Nothing is compared: the hosts do. Kept is where
 // deltas are kept for another run; nil: nowhere.
 func Ship(digest string, file current.Source, kept *delta.Kept) (*Shipment, error) {
-	if !depot.IsDigest(digest) {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%q is no SHA-256 in hexadecimal digits", digest))
+	if err := sha.Check(digest); err != nil {
+		return nil, err
 	}
 	if size := file.Size(); size <= 0 || size > multiversion.SizeMax {
 		return nil, fault.New(fault.Rejected, fmt.Sprintf("an artifact of %d bytes", size))

@@ -22,6 +22,7 @@ import (
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/remote"
@@ -153,7 +154,7 @@ func (s storing) stored(t *testing.T, p *place, what string) []string {
 				t.Fatalf("%s: %s: %v", what, entry.Name(), err)
 			}
 		}
-		if !depot.IsDigest(entry.Name()) {
+		if !sha.Is(entry.Name()) {
 			continue
 		}
 		release := names[entry.Name()]

@@ -8,9 +8,9 @@ import (
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/serve"
-	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -123,5 +123,5 @@ func (c *fleetPlanCmd) digest(a *app, store *depot.Depot) (string, error) {
 		return "", err
 	}
 	a.tellFetched(fetched)
-	return shelf.Digest(found.Location)
+	return sha.Parse(found.Location)
 }

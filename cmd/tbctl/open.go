@@ -6,6 +6,7 @@ import (
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/input"
+	"github.com/tbctl/tbctl/internal/sha"
 )
 
 // openInput opens an executable, a data file, or the executable inside a
@@ -26,7 +27,7 @@ func openStored(a *app, name, store string) (file *input.File, digest string, er
 		file, err = openInput(a, name)
 		return file, "", err
 	}
-	if digest, err = shelf.Digest(name); err != nil {
+	if digest, err = sha.Parse(name); err != nil {
 		return nil, "", err
 	}
 	from, err := a.depot(store)

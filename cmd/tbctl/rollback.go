@@ -5,8 +5,8 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/release"
 )
 
 type rollbackCmd struct {
@@ -63,7 +63,7 @@ func (c *rollbackCmd) Run(a *app) error {
 		return usage("--wait 1m", "a time to wait cannot be negative")
 	}
 	if c.SHA256 != "" {
-		sum, err := release.ParseSHA256(c.SHA256)
+		sum, err := sha.Parse(c.SHA256)
 		if err != nil {
 			return usage("sha256sum prints it", "--sha256: %w", err)
 		}

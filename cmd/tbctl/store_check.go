@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -46,7 +47,7 @@ func (c *storeVerifyCmd) Run(a *app) error {
 	}
 	var digests []string
 	for _, name := range c.Artifacts {
-		digest, err := shelf.Digest(name)
+		digest, err := sha.Parse(name)
 		if err != nil {
 			return err
 		}

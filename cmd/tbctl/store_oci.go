@@ -11,6 +11,7 @@ import (
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/source"
 	"github.com/tbctl/tbctl/internal/term"
@@ -94,7 +95,7 @@ func (c *storePushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	digest, err := shelf.Digest(artifact.Location)
+	digest, err := sha.Parse(artifact.Location)
 	if err != nil {
 		return err
 	}

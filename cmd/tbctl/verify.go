@@ -9,6 +9,7 @@ import (
 	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
@@ -51,7 +52,7 @@ func (c *verifyCmd) Run(a *app) error {
 		return err
 	}
 	defer file.Close()
-	if _, err := release.ParseSHA256(c.SHA256); c.SHA256 != "" && err != nil {
+	if _, err := sha.Parse(c.SHA256); c.SHA256 != "" && err != nil {
 		return usage("sha256sum prints it", "--sha256: %w", err)
 	}
 	beside := c.File

@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/depot/prune"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
@@ -250,7 +251,7 @@ type meanwhileDir struct {
 
 func (d *meanwhileDir) Remove(name string) error {
 	err := d.Dir.Remove(name)
-	if depot.IsDigest(name) && !d.m.done {
+	if sha.Is(name) && !d.m.done {
 		d.m.done = true
 		d.m.removed()
 	}

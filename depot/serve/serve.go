@@ -22,6 +22,7 @@ import (
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -217,7 +218,7 @@ func (s *Server) route(out *answer, r *http.Request) {
 	}
 	if digest, ok := strings.CutPrefix(path, PathDigest); ok {
 		digest, ofDelta := strings.CutSuffix(digest, SuffixDelta)
-		if !depot.IsDigest(digest) {
+		if !sha.Is(digest) {
 			refuse(out, http.StatusNotFound, "no such artifact")
 			return
 		}

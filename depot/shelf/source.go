@@ -14,6 +14,7 @@ import (
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -66,25 +67,16 @@ func IsName(text string) bool {
 	return strings.HasPrefix(text, PrefixDigest) || strings.HasPrefix(text, PrefixRelease)
 }
 
-// Digest is the SHA-256 in sha256:HEX. The error is of class usage.
-func Digest(text string) (string, error) {
-	digest, err := release.ParseSHA256(text)
-	if err != nil {
-		return "", fault.New(fault.Usage, fmt.Sprintf("%.80q is not %s and 64 hexadecimal digits", text, PrefixDigest))
-	}
-	return digest, nil
-}
-
 // Resolve says which artifact of the store a text means: sha256:HEX, or store:RELEASE for the platform of the options.
 // What its receipts say vouches for it, as strongly as what they name, if nobody else can have written them; so does
 // the digest, where it is what names it. Errors match [release.ErrNotFound], [release.ErrTag] or [release.ErrOption], or are
-// an [*AmbiguousError], those of [Digest], or the depot's.
+// an [*AmbiguousError], of class usage, or the depot's.
 func Resolve(ctx context.Context, d *depot.Depot, text string, options release.Options) (release.Artifact, error) {
 	var item Item
 	about := release.About{Source: release.SourceStore}
 	named := strings.HasPrefix(text, PrefixDigest)
 	if named {
-		digest, err := Digest(text)
+		digest, err := sha.Parse(text)
 		if err != nil {
 			return release.Artifact{}, err
 		}

@@ -30,6 +30,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -223,7 +224,7 @@ func target(set *trustedmetadata.TrustedMetadata, wanted engine.Wanted) (found e
 func describe(set *trustedmetadata.TrustedMetadata, address, name string, sizeMax int64) (found engine.Found, err error) {
 	file := set.Targets[metadata.TARGETS].Signed.Targets[name]
 	sum := hex.EncodeToString(file.Hashes["sha256"])
-	if !depot.IsDigest(sum) || file.Length < 1 || file.Length > sizeMax {
+	if !sha.Is(sum) || file.Length < 1 || file.Length > sizeMax {
 		return found, fmt.Errorf("%w: the target %s has %d bytes and the SHA-256 %q", engine.ErrTUFMetadata, name, file.Length, sum)
 	}
 	dir, base := path.Split(name)
