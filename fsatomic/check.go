@@ -15,7 +15,7 @@ import (
 // changing anything; none means nil. The errors match [vfs.ErrReadOnly],
 // [ErrNoExec], [ErrImmutable], [ErrDirNotWritable], [ErrSticky],
 // [ErrMountPoint], [vfs.ErrNoSpace] (a [vfs.SpaceError]), [ErrNoInodes], [ErrOwner],
-// [ErrUnmapped], [ErrAttribute] (an [AttributeError]), [ErrOldKind], [ErrLongName] or [vfs.ErrNotSupported].
+// [ErrUnmapped], [ErrAttribute] (an [AttributeError]), [ErrOldKind], [ErrLongName] or [ErrSystem].
 // Other hard links to the file are no problem for the swap: they keep the
 // previous file, see [vfs.Info].Links.
 func (t Target) Check(size int64, attrs Attributes) []error {
@@ -24,7 +24,7 @@ func (t Target) Check(size int64, attrs Attributes) []error {
 		problems = append(problems, &fs.PathError{Op: "replace", Path: path, Err: err})
 	}
 	if t.Dir.Inode == 0 {
-		add(t.Path, fmt.Errorf("%w: this system has no inode numbers", vfs.ErrNotSupported))
+		add(t.Path, ErrSystem)
 	}
 	if t.Volume.NoExec && attrs.Mode&0o111 != 0 {
 		add(t.dirPath(), ErrNoExec)

@@ -120,7 +120,7 @@ func TestCheckReadOnly(t *testing.T) {
 		t.Errorf("space %+v", space)
 	}
 	target.Dir.Inode = 0
-	if got := target.Check(10, fsatomic.Attributes{}); !errors.Is(got[0], vfs.ErrNotSupported) {
+	if got := target.Check(10, fsatomic.Attributes{}); !errors.Is(got[0], fsatomic.ErrSystem) {
 		t.Errorf("problems %v without inode numbers", got)
 	}
 }

@@ -63,11 +63,11 @@ func (l *Lock) sync() error {
 // Acquire takes the lock of the target. While another process or goroutine has
 // it, Acquire waits as long as the options say and then returns a [durable.BusyError].
 // Errors: also [ErrLockFile], [ErrChanged] when the directory is no longer the
-// one that was looked up, [vfs.ErrNotSupported], the context's, or the operating
+// one that was looked up, [ErrSystem], the context's, or the operating
 // system's. On error nothing is held; the lock file may have been made.
 func Acquire(ctx context.Context, fsys vfs.FS, target Target, options LockOptions) (*Lock, error) {
 	if target.Dir.Inode == 0 {
-		return nil, &fs.PathError{Op: "lock", Path: target.Path, Err: fmt.Errorf("%w: this system has no inode numbers", vfs.ErrNotSupported)}
+		return nil, &fs.PathError{Op: "lock", Path: target.Path, Err: ErrSystem}
 	}
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {

@@ -26,9 +26,6 @@ var ErrTooLarge = fault.New(fault.Rejected, "too large")
 // ErrNotUTF8 says that the target's path cannot be written down as it is.
 var ErrNotUTF8 = fault.New(fault.Usage, "the path is not UTF-8")
 
-// ErrNotSupported says that this system cannot replace a file durably.
-var ErrNotSupported = errors.New("installing is not supported on this system")
-
 // PlanError lists what hinders an operation, found before anything was fetched
 // or changed. Its errors are those of [fsatomic.Target.Check].
 type PlanError struct {

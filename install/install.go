@@ -170,8 +170,6 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 	if err := r.fenced(r.state.Fence); err != nil {
 		return fmt.Errorf("install: %w", err)
 	}
-	switch {
-	}
 	r.warnUnread()
 	switch {
 	case draft.Store() == nil: // it is the beginning of the installed file
@@ -213,7 +211,7 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 		return r.mayReplace()
 	}
-	if r.hindered != nil && (!r.target.Exists || errors.Is(r.hindered, vfs.ErrNotSupported)) {
+	if r.hindered != nil && (!r.target.Exists || errors.Is(r.hindered, fsatomic.ErrSystem)) {
 		return r.hindered
 	}
 	if err := r.lookUnlocked(ctx); err != nil {

@@ -98,9 +98,6 @@ func (c *installCmd) Run(a *app) error {
 		return err
 	}
 	a.adviseTag(artifact)
-	if !c.DryRun && runtime.GOOS == "windows" {
-		return install.ErrNotSupported
-	}
 	ctx, end := a.whileHeard()
 	defer end()
 	outcome, err := site.Install(ctx, request, fetch.From(artifact, func(ctx context.Context, w io.Writer) (release.Fetched, error) {

@@ -56,9 +56,6 @@ Examples:
 
 // Run rolls back and reports.
 func (c *rollbackCmd) Run(a *app) error {
-	if !c.DryRun && runtime.GOOS == "windows" {
-		return install.ErrNotSupported
-	}
 	if c.Wait < 0 {
 		return usage("--wait 1m", "a time to wait cannot be negative")
 	}

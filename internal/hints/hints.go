@@ -299,7 +299,7 @@ var namedHints = []struct {
 	{err: vfs.ErrNoCurrent, hint: hintNoCurrent},
 	{err: fsatomic.ErrLockFile, ask: ofAway},
 	{err: fsatomic.ErrStateKind, ask: ofAway},
-	{err: install.ErrNotSupported, hint: "tbctl inspect and tbctl verify work here"},
+	{err: fsatomic.ErrSystem, hint: "tbctl inspect and tbctl verify work here"},
 	{err: install.ErrNotUTF8, hint: UTF8},
 
 	// Many hosts.
