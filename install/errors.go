@@ -9,7 +9,6 @@ import (
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/inspect"
-	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -104,9 +103,6 @@ var ErrNotExecutable = fault.New(fault.Refused, "not executable")
 type RejectedError struct {
 	Source string
 	Reason string
-	// Expected is whether it is whole, but another release than was asked for.
-	Expected bool
-
 	// Kind is what the file is, where it is no multiversion binary; otherwise zero.
 	Kind inspect.Kind
 
@@ -168,21 +164,6 @@ func (e *ReadBackError) Unwrap() error { return e.Err }
 
 // Class is [fault.Unknown].
 func (e *ReadBackError) Class() fault.Class { return fault.Unknown }
-
-// expectation is what was asked for, and what came.
-type expectation struct {
-	want  []multiversion.Release
-	found multiversion.Release
-}
-
-// reason says both.
-func (e expectation) reason() string {
-	texts := make([]string, len(e.want))
-	for index, release := range e.want {
-		texts[index] = release.String()
-	}
-	return fmt.Sprintf("it is release %s, not %s as asked for", e.found, strings.Join(texts, " or "))
-}
 
 // onPath is what an error says besides the path, which is named before it.
 func onPath(path string, err error) string {

@@ -336,8 +336,8 @@ func (r *run) judge(ctx context.Context, draft *draft) error {
 	if !report.Ok {
 		return &RejectedError{Source: r.plan.Origin.Source, Reason: report.Diagnosis, Kind: stranger, Report: &report}
 	}
-	if err := r.expected(report.Binary); err != nil {
-		return err
+	if err := report.Binary.Current().OneOf(r.request.Expect); err != nil {
+		return &RejectedError{Source: r.plan.Origin.Source, Reason: err.Error(), Report: &report, Err: err}
 	}
 	r.observe(StepJudge)
 	if r.installed != nil && r.installed.file.SHA256 == sum {
@@ -356,20 +356,6 @@ func (r *run) stillFits(ctx context.Context, binary *multiversion.Binary) error 
 		refused.Reason = "this file is installed already, and nothing was touched, but it does not fit: " + refused.Reason
 	}
 	return err
-}
-
-// expected compares the new file with what was asked for.
-func (r *run) expected(binary *multiversion.Binary) error {
-	if len(r.request.Expect) == 0 {
-		return nil
-	}
-	for _, release := range r.request.Expect {
-		if release == binary.Current() {
-			return nil
-		}
-	}
-	reason := expectation{want: r.request.Expect, found: binary.Current()}.reason()
-	return &RejectedError{Source: r.plan.Origin.Source, Reason: reason, Expected: true, Report: r.plan.Verified}
 }
 
 // same is the plan for a file that is installed already.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"unicode/utf8"
 
 	"github.com/tbctl/tbctl/durable"
@@ -46,7 +45,7 @@ func (r *run) mayBeInstalled() bool {
 	if r.request.Host != "" && r.request.Host != found.file.Platform {
 		return false
 	}
-	return len(r.request.Expect) == 0 || slices.Contains(r.request.Expect, found.file.Release)
+	return found.file.Release.OneOf(r.request.Expect) == nil
 }
 
 // look finds out what stands at the target, what hinders replacing it, and

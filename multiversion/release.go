@@ -3,8 +3,11 @@ package multiversion
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/tbctl/tbctl/fault"
 )
 
 // Release is a TigerBeetle release number: major << 16 | minor << 8 | patch,
@@ -97,6 +100,32 @@ func (r *Release) UnmarshalText(text []byte) error {
 	}
 	*r = release
 	return nil
+}
+
+// OtherReleaseError says that a binary is of another release than was asked for.
+type OtherReleaseError struct {
+	Found Release
+	Asked []Release
+}
+
+func (e *OtherReleaseError) Error() string {
+	asked := make([]string, len(e.Asked))
+	for i, release := range e.Asked {
+		asked[i] = release.String()
+	}
+	return fmt.Sprintf("it is release %s, not %s as asked for", e.Found, strings.Join(asked, " or "))
+}
+
+// Class is [fault.Rejected].
+func (e *OtherReleaseError) Class() fault.Class { return fault.Rejected }
+
+// OneOf refuses a release that is none of those that were asked for, with an [*OtherReleaseError]. Where none was asked for,
+// any will do.
+func (r Release) OneOf(asked []Release) error {
+	if len(asked) == 0 || slices.Contains(asked, r) {
+		return nil
+	}
+	return &OtherReleaseError{r, asked}
 }
 
 // PublishedAs returns the releases that a binary may say it is which upstream published under

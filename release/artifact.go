@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"net/url"
 	"path/filepath"
-	"slices"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
@@ -84,35 +83,32 @@ func (a Artifact) FileName() string {
 	return filepath.Clean("tigerbeetle-" + string(a.Tag) + "-" + string(a.Platform))
 }
 
-// OtherError says that what came is not what was asked for.
-type OtherError struct {
-	Location string
-	Platform bool   // it is of another platform, otherwise another release
-	Is       string // what came
-	Asked    string
-	File     bool // it was named itself, and no release
+// OtherPlatformError says that what came is for another platform than was asked for.
+type OtherPlatformError struct {
+	Location  string
+	Is, Asked multiversion.Platform
+	File      bool // it was named itself, and no release
 }
 
-func (e *OtherError) Error() string {
-	if e.Platform {
-		return fmt.Sprintf("%s: it is for %s, not %s as asked for", e.Location, e.Is, e.Asked)
-	}
-	return fmt.Sprintf("%s: it is release %s, not %s as asked for", e.Location, e.Is, e.Asked)
+func (e *OtherPlatformError) Error() string {
+	return fmt.Sprintf("%s: it is for %s, not %s as asked for", e.Location, e.Is, e.Asked)
 }
 
 // Class is what it means: see [fault.Of].
-func (e *OtherError) Class() fault.Class { return fault.Rejected }
+func (e *OtherPlatformError) Class() fault.Class { return fault.Rejected }
 
-// Compare compares what the binary that came says of itself with what was asked for. The error is an [*OtherError].
+// Compare compares what the binary that came says of itself with what was asked for. The error is an [*OtherPlatformError], or
+// wraps a [*multiversion.OtherReleaseError].
 func (a Artifact) Compare(platform multiversion.Platform, current multiversion.Release) error {
 	want, err := a.Tag.Releases()
 	switch {
 	case err != nil:
 		return err
 	case (a.Tag != "" || a.options.ExactPlatform) && platform != a.Platform:
-		return &OtherError{a.Location, true, string(platform), string(a.Platform), a.Tag == ""}
-	case len(want) > 0 && !slices.Contains(want, current):
-		return &OtherError{a.Location, false, current.String(), want[0].String(), a.Tag == ""}
+		return &OtherPlatformError{a.Location, platform, a.Platform, a.Tag == ""}
+	}
+	if err := current.OneOf(want); err != nil {
+		return fmt.Errorf("%s: %w", a.Location, err)
 	}
 	return nil
 }

@@ -148,8 +148,8 @@ func (r *Repository) bring(ctx context.Context, tag release.Tag, name string, kn
 	if err != nil {
 		return "", nil, err
 	}
-	if current := report.Binary.Current(); !slices.Contains(want, current) {
-		return "", nil, &release.OtherError{Location: name, Is: current.String(), Asked: string(tag)}
+	if err := report.Binary.Current().OneOf(want); err != nil {
+		return "", nil, fmt.Errorf("%s: %w", name, err)
 	}
 	file, info, err := vfs.OpenFile(name, vfs.RegularOnly(vfs.ErrNotRegular))
 	if err != nil {

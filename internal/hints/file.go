@@ -67,13 +67,11 @@ func (k *Known) ofRejected(err *install.RejectedError) (hint string, detail any)
 		return "look at who changed it: ls -l {target}-old; if it is the right file, name it: --sha256 " + err.Report.SHA256, nil
 	case errors.Is(err, install.ErrUnvouched):
 		return "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release); if it is the right file, name it: " + k.Line.With("--sha256", err.Report.SHA256), nil
-	case err.Expected:
-		return hintOther, nil
 	case stranger && k.Command == "rollback":
 		return "only multiversion binaries are put back; by hand, with the replicas stopped: cp {target}-old {target}.back && chown --reference={target} {target}.back && mv {target}.back {target}, and its capabilities: getcap, setcap", err.Kind
 	case stranger:
 		return Stranger(err.Kind), err.Kind
-	case err.Report == nil: // the cause knows
+	case err.Report == nil || err.Report.Ok: // the cause knows
 		return "", nil
 	}
 	return k.Findings(), nil

@@ -121,14 +121,13 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return k.ofRejected(e)
 	case *release.ArtifactError:
 		return ofArtifact(e)
-	case *release.OtherError:
-		if e.Platform && e.File {
-			return "leave out --platform to take the file as it is, or name the one for " + e.Asked, nil
+	case *release.OtherPlatformError:
+		if e.File {
+			return "leave out --platform to take the file as it is, or name the one for " + string(e.Asked), nil
 		}
-		if e.Platform {
-			return "the source serves another platform under this name", nil
-		}
-		return hintOther, nil
+		return "the source serves another platform under this name", nil
+	case *multiversion.OtherReleaseError:
+		return "the source serves another release under this name", nil
 	case *verify.DamagedError:
 		return k.Findings(), nil
 	case *depot.FullError:
@@ -532,7 +531,6 @@ func ofRunning(k *Known, _ error) string {
 const (
 	UTF8           = "rename the file or directory first: history, locks and JSON documents hold names in UTF-8"
 	Mirror         = "check --mirror, or TBCTL_MIRROR: tbctl config shows where it comes from"
-	hintOther      = "the source serves another release under this name"
 	hintTooLarge   = "no release is that large: look at what the source sends"
 	hintNoDataFile = "name a TigerBeetle data file: tbctl status shows those of the replicas that run, and tbctl inspect what a file is"
 	hintNoCurrent  = "cd to a directory that is there, or name the file from /" // where the shell's directory is gone
