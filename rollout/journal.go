@@ -216,7 +216,7 @@ func (j *Journal) Lifetime() (Counters, error) {
 	if j == nil {
 		return total, nil
 	}
-	text, err := readSmall(j.FS, j.CountersPath(), countersSizeMax)
+	text, _, err := vfs.ReadSmall(j.FS, j.CountersPath(), countersSizeMax)
 	if errors.Is(err, fs.ErrNotExist) {
 		return total, nil
 	}
@@ -249,35 +249,6 @@ func (j *Journal) count(run Counters) {
 	if err != nil {
 		j.fail(err)
 	}
-}
-
-// readSmall reads a file of at most that many bytes.
-func readSmall(fsys vfs.FS, path string, sizeMax int64) ([]byte, error) {
-	dir, err := fsys.OpenDir(filepath.Dir(path))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	file, err := dir.Open(filepath.Base(path))
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err == nil {
-		err = vfs.Regular(info)
-	}
-	if err == nil && info.Size > sizeMax {
-		err = vfs.ErrTooLarge
-	}
-	if err != nil {
-		return nil, err
-	}
-	text := make([]byte, info.Size)
-	if _, err := file.ReadAt(text, 0); err != nil && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	return text, nil
 }
 
 // causesOf is the whole chain of an error, each text that says more than the one in it.

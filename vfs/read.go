@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"path/filepath"
 )
 
 const blockSize = 256 << 10 // bytes read at a time
@@ -39,4 +40,30 @@ func ReadFull(r io.ReaderAt, buffer []byte, offset int64) error {
 		return io.ErrUnexpectedEOF
 	}
 	return err
+}
+
+// ReadSmall reads a regular file of at most sizeMax bytes, and says whose it is. A larger one is [ErrTooLarge].
+func ReadSmall(fsys FS, name string, sizeMax int64) ([]byte, Info, error) {
+	dir, err := fsys.OpenDir(filepath.Dir(name))
+	if err != nil {
+		return nil, Info{}, err
+	}
+	defer dir.Close()
+	file, err := dir.Open(filepath.Base(name))
+	if err != nil {
+		return nil, Info{}, err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err == nil {
+		err = Regular(info)
+	}
+	if err == nil && info.Size > sizeMax {
+		err = ErrTooLarge
+	}
+	if err != nil {
+		return nil, info, err
+	}
+	text, err := io.ReadAll(io.NewSectionReader(file, 0, info.Size))
+	return text, info, err
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -42,21 +41,10 @@ func readSecret(name string) ([]byte, error) {
 		return nil, err
 	}
 	fsys := vfs.OS()
-	dir, err := fsys.OpenDir(filepath.Dir(name))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	file, err := dir.Open(filepath.Base(name))
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err == nil {
-		err = vfs.Regular(info)
-	}
+	text, info, err := vfs.ReadSmall(fsys, name, tokenSizeMax)
 	switch {
+	case errors.Is(err, vfs.ErrTooLarge):
+		return nil, errTokenSize
 	case err != nil:
 		return nil, err
 	case runtime.GOOS == "windows":
@@ -65,9 +53,5 @@ func readSecret(name string) ([]byte, error) {
 	case info.Mode&0o077 != 0:
 		return nil, fmt.Errorf("others may read or write it: its mode is %s", info.Mode)
 	}
-	text, err := io.ReadAll(io.NewSectionReader(file, 0, tokenSizeMax+1))
-	if err == nil && len(text) > tokenSizeMax {
-		err = errTokenSize
-	}
-	return text, err
+	return text, nil
 }
