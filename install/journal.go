@@ -34,9 +34,10 @@ const (
 	targetsMax = 64
 )
 
-// Journal is the log of what was done on this host: one JSON line for each operation that
-// had the target's lock. What must be known of a target is kept beside it, see [State]; where others
-// can have written that, the journal vouches for the previous file, and nothing else depends on it.
+// Journal is the log of what was done on this host: one JSON line for each operation that had the target's lock, however it ended,
+// or was refused before that by what the replicas need, see [Installer.Refuse]; a restart has one more, before it begins. What was
+// refused by the lock, or before it by the place, and what found its file installed, has none. What must be known of a target is kept beside
+// it, see [State]; where others can have written that, the journal vouches for the previous file, and nothing else depends on it.
 // The nil Journal records nothing and is empty.
 type Journal struct {
 	FS  vfs.FS

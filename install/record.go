@@ -11,7 +11,7 @@ import (
 // Phase says which half of an operation a record is.
 type Phase string
 
-// The phases. In the journal every operation that had the lock has an outcome, and a restart an intent before it: one without an
+// The phases. In the [Journal] every operation has an outcome, and a restart an intent before it: one without an
 // outcome was begun, and how it ended is not known. Other intents stand there from an earlier tbctl alone. In a target's state an
 // operation whose outcome is not known has an intent.
 const (
