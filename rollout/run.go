@@ -56,6 +56,9 @@ type Options struct {
 	Shared state.Store
 	Others func(state.Holder)
 
+	// Guard, unless nil, may refuse to change anything any more: it is asked before hosts are, and the run ends with its error.
+	Guard func(context.Context) error
+
 	Interval time.Duration // from one look to the next; 0: [IntervalDefault]
 	Timeout  time.Duration // of all; 0: none
 
@@ -191,6 +194,11 @@ func (m *machine) loop() error {
 		if len(m.last.Actions) > 0 || elapsed-m.savedAt >= saveAfter {
 			m.savedAt = elapsed
 			m.save()
+		}
+		if m.Guard != nil && len(m.last.Actions) > 0 {
+			if err := m.Guard(m.ctx); err != nil {
+				return err
+			}
 		}
 		for _, action := range m.last.Actions {
 			m.begin(action)

@@ -467,3 +467,22 @@ func BenchmarkRun(b *testing.B) {
 	}
 	b.ReportMetric(float64(most)/(1<<20), "MiB-most")
 }
+
+// A run that may change nothing any more ends before its next change, and what it has done stays.
+func TestRunGuarded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 6)
+		options, gone := f.options(f.plan(t), fleet.GoalArm, "ana"), errors.New("nobody hears it")
+		options.Run = true
+		options.Guard = func(context.Context) error {
+			if f.swapped() > 1 {
+				return gone
+			}
+			return nil
+		}
+		if result, err := rollout.Run(t.Context(), options); !errors.Is(err, gone) || f.swapped() != 2 || result == nil {
+			t.Errorf("%v, %d swapped, want 2: %+v", err, f.swapped(), result)
+		}
+	})
+}

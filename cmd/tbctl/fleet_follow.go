@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"syscall"
 	"time"
 
 	"github.com/tbctl/tbctl/internal/render"
@@ -21,8 +23,8 @@ func (c *fleetStatusCmd) follow(a *app, hosts *rollout.Asking, result *report.Fl
 	if c.Interval != nil {
 		interval = *c.Interval
 	}
-	ctx, cancel := context.WithCancel(a.ctx)
-	defer cancel()
+	ctx, end := a.whileRead(a.ctx)
+	defer end()
 	rows := followed{a: a, result: result, essences: make([]string, len(result.Hosts))}
 	if a.out.Redraws() && !a.global.JSON {
 		rows.frame = a.out.NewFrame()
@@ -31,16 +33,19 @@ func (c *fleetStatusCmd) follow(a *app, hosts *rollout.Asking, result *report.Fl
 	seen := hosts.Follow(ctx, result.Hosts, interval)
 	for {
 		select {
-		case <-a.ctx.Done():
+		case <-ctx.Done():
 			a.emit(result, nil)
-			return context.Cause(a.ctx)
+			if cause := context.Cause(ctx); errors.Is(cause, syscall.EPIPE) {
+				return a.lostResult(cause)
+			}
+			return context.Cause(ctx)
 		case host := <-seen:
 			if err := rows.take(host, seen); err != nil {
 				return err
 			}
 		}
 		if a.out.Err() != nil {
-			return fmt.Errorf("write a change: %w", a.out.Err())
+			return a.lostResult(fmt.Errorf("write a change: %w", a.out.Err()))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/depot/serve"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/render"
@@ -250,7 +251,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	options := rollout.Options{
 		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host, Holder: rollout.NewHolder(whoAmI()),
 		Rules: fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies, Calm: rolloutPace.calm}, Interval: rolloutPace.look,
-		Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
+		Guard: a.listened, Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
 	}
 	if do.prove != nil {
 		options.Rules.Stable, options.Rules.MaxFailed = do.prove.Stable, do.prove.MaxFailed
@@ -285,7 +286,12 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 		shown.frame, options.Linger = a.out.NewFrame(), true
 	}
 	options.Show = shown.show
-	result, err := rollout.Run(a.ctx, options)
+	ctx, end := unless(a.ctx, a.listened)
+	defer end()
+	result, err := rollout.Run(ctx, options)
+	if err == nil || fault.Of(err) == fault.Interrupted {
+		err = cmp.Or(a.listened(ctx), err)
+	}
 	if result == nil {
 		return err
 	}

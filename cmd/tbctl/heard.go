@@ -16,7 +16,7 @@ import (
 
 // errNotHeard says that what tbctl prints reaches nobody any more, as when ssh lost its
 // connection.
-var errNotHeard = errors.New("its reader is gone, as when the connection is lost")
+var errNotHeard = fault.New(fault.Interrupted, "its reader is gone, as when the connection is lost")
 
 // whileRead returns a context that ends with EPIPE when the reader of standard output is gone: where there is nothing to print
 // nothing else tells.
@@ -64,14 +64,21 @@ func unheard(ctx context.Context, outcome *install.Outcome, err error) error {
 
 // heard refuses to change anything after standard output or standard error lost its
 // reader: the operator has seen the command fail by then.
-func (a *app) heard(context.Context) error {
+func (a *app) heard(ctx context.Context) error {
+	if err := a.listened(ctx); err != nil {
+		return &hints.Error{Of: fault.Interrupted, Hint: "run the same command again: nothing was changed", Err: err}
+	}
+	return nil
+}
+
+// listened is heard of a command that may have changed something already.
+func (a *app) listened(context.Context) error {
 	for _, stream := range []struct {
 		name string
 		w    io.Writer
 	}{{"standard output", a.std.out}, {"standard error", a.std.err}} {
 		if term.ReaderLost(stream.w) {
-			err := fmt.Errorf("%s: %w", stream.name, errNotHeard)
-			return &hints.Error{Of: fault.Interrupted, Hint: "run the same command again: nothing was changed", Err: err}
+			return fmt.Errorf("%s: %w", stream.name, errNotHeard)
 		}
 	}
 	return nil
