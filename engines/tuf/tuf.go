@@ -233,14 +233,12 @@ func describe(set *trustedmetadata.TrustedMetadata, address, name string, sizeMa
 	}
 	found.URL = address + "/" + TargetsDir + "/" + dir + base
 	found.Signed = depot.Signed{Repository: address, Target: name, SHA256: sum, Size: file.Length}
-	for _, role := range []depot.SignedRole{
+	found.Signed.Roles = []depot.SignedRole{
 		signed(set.Root, metadata.ROOT, set.Root, set.Root.Signed.Version, set.Root.Signed.Expires, set.Root.Signatures),
 		signed(set.Root, metadata.TIMESTAMP, set.Timestamp, set.Timestamp.Signed.Version, set.Timestamp.Signed.Expires, set.Timestamp.Signatures),
 		signed(set.Root, metadata.SNAPSHOT, set.Snapshot, set.Snapshot.Signed.Version, set.Snapshot.Signed.Expires, set.Snapshot.Signatures),
 		signed(set.Root, metadata.TARGETS, set.Targets[metadata.TARGETS], set.Targets[metadata.TARGETS].Signed.Version,
 			set.Targets[metadata.TARGETS].Signed.Expires, set.Targets[metadata.TARGETS].Signatures),
-	} {
-		found.Signed.Roles = append(found.Signed.Roles, role)
 	}
 	return found, nil
 }
