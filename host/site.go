@@ -57,7 +57,7 @@ type Site struct {
 // request whose Target and whose facts about the cluster are the site's. Besides their errors there are those
 // of [Look], after which there is no outcome.
 func (s *Site) Install(ctx context.Context, request install.Request, fetch install.Fetch, dryRun bool) (*install.Outcome, error) {
-	if err := s.prepare(ctx, &request, Query{Ahead: dryRun}); err != nil {
+	if err := s.prepare(ctx, &request, Query{}, dryRun); err != nil {
 		s.refused(ctx, install.OperationInstall, request, dryRun, err)
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (s *Site) Install(ctx context.Context, request install.Request, fetch insta
 // Rollback is [install.Installer.Rollback] and [install.Installer.PlanRollback], as Install is. What runs meanwhile is no
 // matter where the previous file is back already.
 func (s *Site) Rollback(ctx context.Context, request install.Request, dryRun bool) (*install.Outcome, error) {
-	err := s.prepare(ctx, &request, Query{Ahead: dryRun, Back: true})
+	err := s.prepare(ctx, &request, Query{Back: true}, dryRun)
 	if err != nil && (fault.Of(err) != fault.Refused || request.At == nil || !s.Installer.IsBack(ctx, request)) {
 		s.refused(ctx, install.OperationRollback, request, dryRun, err)
 		return nil, err
@@ -102,7 +102,7 @@ func (s *Site) Judge(ctx context.Context, next *multiversion.Binary, installed v
 
 // prepare fills in what is known of the cluster. What was seen until an error is remembered, unless
 // nothing is to be changed.
-func (s *Site) prepare(ctx context.Context, request *install.Request, query Query) error {
+func (s *Site) prepare(ctx context.Context, request *install.Request, query Query, dryRun bool) error {
 	request.Target, request.Forget = s.Target, s.Said.Forget
 	request.PlainRelease, request.AllowDowngrade = s.Said.FromPlain, s.Said.AllowDowngrade
 	request.Refresh = func(ctx context.Context, target fsatomic.Target) (verify.ReplaceOptions, install.Seen, error) {
@@ -112,7 +112,7 @@ func (s *Site) prepare(ctx context.Context, request *install.Request, query Quer
 	var err error
 	request.At = s.lookup()
 	s.at = request.At
-	if request.Fit, request.Seen, err = s.look(ctx, request.At, query); err != nil && !query.Ahead {
+	if request.Fit, request.Seen, err = s.look(ctx, request.At, query); err != nil && !dryRun {
 		s.remember(ctx, request.At, request.Seen, false)
 	}
 	if request.At == nil { // what was seen cannot be said to be about the target that is found then
