@@ -41,7 +41,7 @@ type cli struct {
 	Pack     packCmd     `cmd:"" group:"get" help:"Build a multiversion binary."`
 	Extract  extractCmd  `cmd:"" group:"get" help:"Take a release out of a binary."`
 	Exec     execCmd     `cmd:"" group:"get" help:"Run a release out of a binary."`
-	Demo     demoCmd     `cmd:"" group:"learn" help:"Try the main job on real binaries in a temporary directory, offline."`
+	Demo     demoCmd     `cmd:"" group:"learn" help:"See the main job done, with stand-ins for replicas, in a temporary directory."`
 	Version  versionCmd  `cmd:"" group:"learn" help:"Show the version of tbctl."`
 
 	Completion completionCmd `cmd:"" group:"learn" help:"Print the script that completes tbctl on TAB in a shell."`

@@ -2,138 +2,58 @@ package main
 
 import (
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
-	"slices"
-	"strings"
 	"time"
 
-	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/demo"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
 type demoCmd struct {
-	Keep bool `help:"Keep the temporary directory to look around in."`
+	Fleet bool `help:"Show many hosts: three clusters on this machine, with a script in ssh's place."`
+	Keep  bool `help:"Keep the temporary directory to look around in."`
 }
 
 // Help is the long help text.
 func (c *demoCmd) Help() string {
-	return `Makes a few real multiversion binaries out of tbctl's own executable, serves them
-from an HTTP server on this host, and does the main job with them in a temporary
-directory: inspect, install, upgrade, refuse a truncated download and a binary
-that does not fit, roll back. Nothing outside the directory is touched, nothing is
-fetched from elsewhere, and it needs no root.
+	return `Does the main job in a temporary directory: refuses a download that was cut short,
+installs a release while a replica runs, shows the replica armed, lets its cluster
+upgrade, and refuses the way back that would do harm. With --fleet: plan, arm, abort and
+promote for three clusters, with a controller that is killed in the middle.
 
-Example:
+The releases are made of tbctl's own executable, and so are the stand-ins for replicas,
+which treat their binary and their data file as TigerBeetle does and serve nobody. It
+needs no root, no network but the loopback address, no TigerBeetle and no Go; replicas need
+Linux. No other file is touched, and no process is left.
+
+Examples:
 
   tbctl demo
+  tbctl demo --fleet
+  tbctl demo -q
 ` + exitHelp()
 }
 
-// demoResult is the result of the command.
-type demoResult struct {
-	Directory string         `json:"directory"`
-	Kept      bool           `json:"kept"` // otherwise the directory is gone
-	Steps     []demoStepDone `json:"steps"`
-}
-
-// demoStepDone is one step as it went.
-type demoStepDone struct {
-	Command  string `json:"command"`
-	ExitCode int    `json:"exit_code"`
-	Expected int    `json:"expected"`
-}
-
-// Run shows the main job.
+// Run shows it.
 func (c *demoCmd) Run(a *app) error {
-	started := time.Now()
-	if err := hideSettings(); err != nil {
-		return fmt.Errorf("demo: %w", err)
+	options := demo.Options{Fleet: c.Fleet, Keep: c.Keep}
+	if !a.global.JSON && !a.global.Quiet {
+		options.Out = a.out
 	}
-	a.note("making three multiversion binaries out of tbctl's own executable, in a temporary directory")
-	place, err := demo.New(a.ctx)
+	result, err := demo.Run(a.ctx, options)
 	if err != nil {
+		if result != nil {
+			a.result = result
+		}
 		return fmt.Errorf("demo: %w", err)
 	}
-	defer place.Close(c.Keep)
-	a.say("%s %s\n", a.out.Styles().Dim.Render("#"), fmt.Sprintf("in %s: %d multiversion binaries made of tbctl's own executable (%s), served on %s",
-		place.Dir, place.Binaries, term.Bytes(place.ExecutableSize), place.URL))
-	results := []demoStepDone{}
-	failed := 0
-	for _, step := range place.Steps() {
-		if err := a.ctx.Err(); err != nil {
-			return err
+	a.emit(result, func(out *term.Stream) {
+		out.Printf("%s %d steps in %s, each as expected\n", out.Styles().Good.Render("done:"), len(result.Steps), result.Took.Round(100*time.Millisecond))
+		if c.Keep && !a.global.Quiet {
+			out.Printf("everything is still there: cd %s\n", result.Directory)
 		}
-		code := c.step(a, place, step)
-		results = append(results, demoStepDone{Command: place.Shorten(step.Args), ExitCode: code, Expected: step.Want})
-		if code != step.Want {
-			failed++
-			a.say("%s exit code %d, expected %d\n", a.out.Styles().Bad.Render("!"), code, step.Want)
+		if c.Fleet && !a.global.Quiet {
+			out.Printf("next, with hosts that ssh knows: tbctl fleet status HOST…, and then tbctl fleet plan RELEASE HOST… -o plan.json\n")
 		}
-	}
-	a.emit(demoResult{place.Dir, c.Keep, results}, func(out *term.Stream) {
-		took := time.Since(started).Round(100 * time.Millisecond)
-		if failed == 0 {
-			out.Printf("\n%s %d steps in %s, each as expected", out.Styles().Good.Render("done:"), len(results), took)
-		} else {
-			out.Printf("\n%s %d of %d steps in %s were not as expected", out.Styles().Bad.Render("failed:"), failed, len(results), took)
-		}
-		if c.Keep {
-			out.Printf("; everything is still there:\n\n  DEMO=%s TBCTL_STATE_DIR=$DEMO/state; export DEMO TBCTL_STATE_DIR", place.Dir)
-		}
-		out.Printf("\n")
 	})
-	if failed > 0 {
-		return fmt.Errorf("demo: %d of %d steps did not end as expected", failed, len(results))
-	}
 	return nil
-}
-
-// hideSettings keeps the operator's own settings from the steps.
-func hideSettings() error {
-	for _, name := range config.Variables() {
-		if err := os.Unsetenv(name); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// say prints a piece of a result as it comes, for a person.
-func (a *app) say(format string, args ...any) {
-	if !a.global.JSON {
-		a.out.Printf(format, args...)
-	}
-}
-
-// step runs one command line: tbctl's in this process through the real main,
-// and the installed binary as a process of its own.
-func (c *demoCmd) step(a *app, place *demo.Place, step demo.Step) int {
-	styles := a.out.Styles()
-	a.say("\n%s\n%s %s\n", a.out.WrapStyled(styles.Dim, "# "+step.Say, 0), styles.Accent.Render("$"), styles.Bold.Render(place.Shorten(step.Args)))
-	var code int
-	if step.Args[0] == "tbctl" {
-		color := term.ColorNever
-		if a.out.Colored() {
-			color = term.ColorAlways
-		}
-		code = run(slices.Concat(step.Args[1:], place.Flags(step.Args[1]), []string{"--color", string(color)}), a.demoStreams(), place.Getenv(a.getenv))
-	} else {
-		command := exec.CommandContext(a.ctx, step.Args[0], step.Args[1:]...)
-		command.Stdout, command.Stderr = a.demoStreams().out, a.demoStreams().err
-		_ = command.Run()
-		code = command.ProcessState.ExitCode()
-	}
-	a.say("%s\n", styles.Dim.Render(fmt.Sprintf("exit code %d", code)))
-	return code
-}
-
-// demoStreams are the streams of a step: this command's, or nowhere with --json.
-func (a *app) demoStreams() streams {
-	if a.global.JSON {
-		return streams{in: strings.NewReader(""), out: io.Discard, err: io.Discard}
-	}
-	return streams{in: strings.NewReader(""), out: a.out.Unwrap(), err: a.out.Unwrap()}
 }

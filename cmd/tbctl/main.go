@@ -9,10 +9,14 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/tbctl/tbctl/internal/demo"
 	"github.com/tbctl/tbctl/internal/limits"
 )
 
 func main() {
+	if code, standin := demo.Replica(os.Args); standin { // of tbctl demo, see package demo
+		os.Exit(code)
+	}
 	if err := limits.Check(); err != nil {
 		fmt.Fprintln(os.Stderr, "tbctl: error:", err)
 		os.Exit(int(exitFailed))

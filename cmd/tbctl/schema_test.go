@@ -24,6 +24,7 @@ import (
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/internal/demo"
 	"github.com/tbctl/tbctl/internal/manual"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -46,7 +47,7 @@ var schemaTypes = map[string][]reflect.Type{
 	"download":      {reflect.TypeFor[downloaded]()},
 	"pack":          {reflect.TypeFor[packed]()},
 	"extract":       {reflect.TypeFor[extractResult]()},
-	"demo":          {reflect.TypeFor[demoResult]()},
+	"demo":          {reflect.TypeFor[demo.Result]()},
 	"version":       {reflect.TypeFor[versionInfo]()},
 	"completion":    {reflect.TypeFor[completionScript]()},
 	"man":           {reflect.TypeFor[manual.Page](), reflect.TypeFor[manual.Written]()},

@@ -1,283 +1,309 @@
-// Package demo makes what a demonstration of tbctl takes, and says which commands it consists of: a few
-// multiversion binaries that are made of the program itself, in a temporary directory, and an
-// HTTP server on this host that has them.
+// Package demo is the demonstration of tbctl: it makes releases out of the program itself, starts
+// stand-ins for replicas with them, and runs the command lines that a person would type, all in a
+// temporary directory.
+//
+// Nothing but the program's own executable is needed. A release is a copy of it into which a number is
+// stamped, and with such a number it is a stand-in for a replica instead of tbctl ([Replica]). Stand-ins
+// need Linux; elsewhere the demonstration goes without.
+//
+// Every process that was started has ended before [Run] returns, and none outlives the demonstration when it is killed:
+// the kernel ends the replicas and the commands with the process that started them, and what answers for a host ends with the
+// command that speaks to it.
 package demo
 
 import (
-	"archive/zip"
-	"bytes"
-	"compress/flate"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
-	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
+	"sync"
 	"time"
 
-	"github.com/tbctl/tbctl/durable"
-	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/pack"
-	"github.com/tbctl/tbctl/release"
-	"github.com/tbctl/tbctl/vfs"
+	"github.com/tbctl/tbctl/internal/term"
 )
 
-// Place is the temporary directory of a demonstration: a server's root with
-// RELEASE/ASSET below it, and the target.
-type Place struct {
-	Dir            string
-	URL            string // of the server
-	Binaries       int    // how many were made
-	ExecutableSize int64  // of the program that they are made of, in bytes
-
-	asset   string
-	target  string
-	server  *http.Server
-	digests map[string]string
+// Options say what is shown, and where.
+type Options struct {
+	Fleet bool         // clusters on many hosts, instead of one host
+	Keep  bool         // leave the directory
+	Out   *term.Stream // nil shows nothing
 }
 
-// Step is one command line of the demonstration, and the exit code that it must have. The
-// first argument is tbctl, which stands for this program, or the installed binary.
-type Step struct {
-	Say  string
-	Args []string
-	Want int
+// Result is the result of the demonstration.
+type Result struct {
+	Directory string `json:"directory"`
+	Kept      bool   `json:"kept"` // otherwise the directory is gone
+	Steps     []Done `json:"steps"`
+
+	Planned int           `json:"-"` // steps; after one that did not end as expected there is none
+	Took    time.Duration `json:"-"`
 }
 
-// The exit codes of tbctl's that the steps have.
+// Done is one step as it went.
+type Done struct {
+	Command  string `json:"command"`
+	ExitCode int    `json:"exit_code"` // -1: it was killed
+	Expected int    `json:"expected"`
+}
+
+// step is one command line, the exit code that it must have, and what it has to do with the reader.
+type step struct {
+	say  string // what it does
+	line string // as it is typed in the directory; no word of it has a blank
+	want int
+	why  string // why that matters
+
+	kill func() bool // once this is so, the process is killed
+}
+
+// The exit codes that the steps have.
 const (
+	killed   = -1
 	done     = 0
 	rejected = 3
 	refused  = 4
 )
 
-// New makes the binaries: 1.1.0 plain, 1.2.0 with it, 1.3.0 with both,
-// 9.0.0 that has nothing in common with them, and a truncated archive.
-func New(ctx context.Context) (*Place, error) {
-	platform, err := release.HostPlatform()
+// place is the temporary directory, and what runs in it.
+type place struct {
+	dir    string
+	server *http.Server // of the releases
+	mirror string       // its address, as a mirror is named
+
+	ctx     context.Context // ends the replicas
+	cancel  context.CancelFunc
+	running sync.WaitGroup
+	ports   int    // how many were given to replicas
+	hidden  string // why replicas are left out; empty: they are not
+
+	// Every process that a step has started holds the writing end, so that the reading end ends when all of them have.
+	alive, leash *os.File
+}
+
+// Run shows it. On an error the result has the steps so far.
+func Run(ctx context.Context, options Options) (*Result, error) {
+	started := time.Now()
+	p, err := newPlace(ctx)
 	if err != nil {
 		return nil, err
 	}
+	result := &Result{Directory: p.dir, Kept: options.Keep, Steps: []Done{}}
+	err = p.show(ctx, options, result)
+	result.Took = time.Since(started)
+	return result, errors.Join(err, p.close(options.Keep))
+}
+
+func (p *place) show(ctx context.Context, options Options, result *Result) error {
+	prepare := p.oneHost
+	if options.Fleet {
+		prepare = p.manyHosts
+	}
+	steps, err := prepare(ctx)
+	if err != nil {
+		return err
+	}
+	result.Planned = len(steps)
+	out := options.Out
+	if out != nil {
+		out.Println(out.Hang("# "+p.about(options.Fleet), 2))
+	}
+	for index, step := range steps {
+		if out != nil {
+			out.Printf("\n%s\n%s %s\n", out.Hang(fmt.Sprintf("# %d. %s", index+1, step.say), 2),
+				out.Styles().Accent.Render("$"), out.Styles().Bold.Render(step.line))
+		}
+		code, err := p.run(ctx, step, out)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", step.line, err)
+		}
+		result.Steps = append(result.Steps, Done{Command: step.line, ExitCode: code, Expected: step.want})
+		if code != step.want {
+			return fmt.Errorf("%s: exit code %d, expected %d", step.line, code, step.want)
+		}
+		if out != nil {
+			ended := fmt.Sprintf("exit code %d", code)
+			if code == killed {
+				ended = "killed"
+			}
+			out.Println(out.Hang(fmt.Sprintf("# %s. %s", ended, step.why), 2))
+		}
+	}
+	return nil
+}
+
+// about says what is here.
+func (p *place) about(fleet bool) string {
+	what := "this host"
+	if fleet {
+		what = "five hosts of three clusters, all on this machine: in ssh's place is a script that runs tbctl host here"
+	}
+	text := fmt.Sprintf("Everything is in %s: %s. The releases and replicas are stand-ins made of tbctl's own executable, which treat binary and data file as TigerBeetle does.", p.dir, what)
+	if p.hidden != "" {
+		text += " Replicas are left out: " + p.hidden + "."
+	}
+	return text
+}
+
+// run runs a command line, and returns its exit code.
+func (p *place) run(ctx context.Context, step step, out *term.Stream) (int, error) {
+	words := strings.Fields(step.line)
+	if words[0] == "tbctl" && out != nil && out.Colored() {
+		words = append(words, "--color", string(term.ColorAlways))
+	}
+	command := p.command(ctx, words...)
+	if out != nil {
+		command.Stdout, command.Stderr = out.Unwrap(), out.Unwrap()
+	}
+	release := lash(command)
+	defer release()
+	if err := command.Start(); err != nil {
+		return 0, err
+	}
+	watched, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	if step.kill != nil {
+		watching.Go(func() {
+			if until(watched, step.kill) == nil {
+				_ = command.Process.Kill() // it may have ended
+			}
+		})
+	}
+	err := command.Wait()
+	stop()
+	watching.Wait()
+	if _, exited := errors.AsType[*exec.ExitError](err); exited {
+		err = nil
+	}
+	return command.ProcessState.ExitCode(), err
+}
+
+// command is a command of this directory, which knows none of the operator's own settings. A signal asks it to end.
+func (p *place) command(ctx context.Context, words ...string) *exec.Cmd {
+	name := words[0]
+	if name == "tbctl" || strings.Contains(name, "/") {
+		name = p.path(name)
+	}
+	command := exec.CommandContext(ctx, name, words[1:]...)
+	command.Args[0] = words[0]
+	command.Dir = p.dir
+	command.Env = p.env()
+	command.Cancel = func() error { return command.Process.Signal(os.Interrupt) }
+	command.WaitDelay = endMax
+	command.ExtraFiles = []*os.File{p.leash}
+	return command
+}
+
+func (p *place) env() []string {
+	var kept []string
+	for _, line := range os.Environ() {
+		if !strings.HasPrefix(line, "TBCTL_") {
+			kept = append(kept, line)
+		}
+	}
+	return append(kept, "PATH="+p.dir+string(os.PathListSeparator)+os.Getenv("PATH"), "TBCTL_CONFIG="+os.DevNull, "TBCTL_MIRROR="+p.mirror,
+		"TBCTL_STATE_DIR="+p.path("state"), "TBCTL_CACHE_DIR="+p.path("cache"), "TBCTL_FLEET="+p.path("fleet.toml"))
+}
+
+// unseen is why tbctl cannot see all replicas that there may be here, and is empty where it can.
+func (p *place) unseen(ctx context.Context, target string) (string, error) {
+	output, err := p.command(ctx, "tbctl", "status", target, "--json").Output()
+	if err != nil {
+		return "", fmt.Errorf("look for replicas: %w", err)
+	}
+	var document struct {
+		Result struct {
+			Unseen []struct {
+				Reason string `json:"reason"`
+			} `json:"replicas_unseen"`
+		} `json:"result"`
+	}
+	if err := json.Unmarshal(output, &document); err != nil {
+		return "", fmt.Errorf("look for replicas: %w", err)
+	}
+	if len(document.Result.Unseen) == 0 {
+		return "", nil
+	}
+	return document.Result.Unseen[0].Reason, nil
+}
+
+// Times after which waiting is given up, and between two looks.
+const (
+	endMax   = 15 * time.Second
+	startMax = time.Minute
+	pause    = 20 * time.Millisecond
+)
+
+// until waits until something is so.
+func until(ctx context.Context, so func() bool) error {
+	for !so() {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause):
+		}
+	}
+	return nil
+}
+
+// newPlace makes the directory, with this program as tbctl in it.
+func newPlace(ctx context.Context) (*place, error) {
 	dir, err := os.MkdirTemp("", "tbctl-demo-")
 	if err != nil {
 		return nil, err
 	}
-	place := &Place{
-		Dir: dir, asset: release.AssetName(platform, false), target: filepath.Join(dir, "bin", "tigerbeetle"),
-		digests: make(map[string]string),
+	p := &place{dir: dir}
+	p.ctx, p.cancel = context.WithCancel(ctx)
+	fail := func(err error) (*place, error) { return nil, errors.Join(err, p.close(false)) }
+	if p.dir, err = filepath.EvalSymlinks(dir); err != nil {
+		return fail(err)
 	}
-	if err := place.fill(ctx); err != nil {
-		place.Close(false)
-		return nil, err
+	self, err := os.Executable()
+	if err != nil {
+		return fail(err)
 	}
-	if err := place.serve(); err != nil {
-		place.Close(false)
-		return nil, err
+	if err := os.Symlink(self, p.path("tbctl")); err != nil {
+		return fail(err)
 	}
-	return place, nil
+	if p.alive, p.leash, err = os.Pipe(); err != nil {
+		return fail(err)
+	}
+	if err := p.serve(); err != nil {
+		return fail(err)
+	}
+	return p, nil
 }
 
-// Close stops the server and removes the directory, unless it is to be kept.
-func (p *Place) Close(keep bool) {
+// close ends all processes, and removes the directory unless it is to be kept.
+func (p *place) close(keep bool) error {
+	p.cancel()
+	p.running.Wait()
+	var errs []error
+	if p.leash != nil {
+		_ = p.leash.Close()
+		_ = p.alive.SetReadDeadline(time.Now().Add(endMax))
+		if _, err := p.alive.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			errs = append(errs, fmt.Errorf("wait for the end of what was started: %w", err))
+		}
+		_ = p.alive.Close()
+	}
 	if p.server != nil {
 		_ = p.server.Close()
 	}
 	if !keep {
-		_ = os.RemoveAll(p.Dir)
+		errs = append(errs, os.RemoveAll(p.dir))
 	}
+	return errors.Join(errs...)
 }
 
-func (p *Place) fill(ctx context.Context) error {
-	for _, name := range []string{"bin", "1.2.0", "1.3.0", "9.0.0", "truncated"} {
-		if err := durable.MkdirAll(vfs.OS(), p.path(name), 0o755); err != nil {
-			return err
-		}
-	}
-	self, err := ownExecutable()
-	if err != nil {
-		return err
-	}
-	p.ExecutableSize = int64(len(self))
-	current := executablesOf(self)
-	second, err := build(ctx, pack.Options{Release: minorRelease(2), Plain: plainOf(current, minorRelease(1)), Current: current})
-	if err != nil {
-		return err
-	}
-	third, err := build(ctx, pack.Options{Release: minorRelease(3), Past: second.Binary(), Current: current})
-	if err != nil {
-		return err
-	}
-	stranger, err := build(ctx, pack.Options{
-		Release: multiversion.NewRelease(9, 0, 0), Plain: plainOf(current, multiversion.NewRelease(8, 0, 0)), Current: current,
-	})
-	if err != nil {
-		return err
-	}
-	for name, built := range map[string]*pack.Result{"1.2.0": second, "1.3.0": third, "9.0.0": stranger} {
-		if err := p.write(ctx, name, built); err != nil {
-			return err
-		}
-		p.Binaries++
-	}
-	return p.truncate("1.3.0", "truncated")
-}
-
-// minorRelease is release 1.MINOR.0.
-func minorRelease(minor uint8) multiversion.Release { return multiversion.NewRelease(1, minor, 0) }
-
-func plainOf(executables []pack.Source, release multiversion.Release) []pack.Plain {
-	return []pack.Plain{{Release: release, Commit: commitOf(release), ClientMin: release, Executables: executables}}
-}
-
-func build(ctx context.Context, options pack.Options) (*pack.Result, error) {
-	options.Commit, options.ClientMin = commitOf(options.Release), options.Release
-	return pack.Build(ctx, options)
-}
-
-func commitOf(release multiversion.Release) multiversion.Commit {
-	sum := sha256.Sum256([]byte(release.String()))
-	return multiversion.Commit(sum[:20])
-}
-
-// ownExecutable reads the executable of this process.
-func ownExecutable() ([]byte, error) {
-	name, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	return os.ReadFile(name)
-}
-
-// executablesOf are the executables of one release. A binary for macOS has
-// two; there the other one is this one under the other processor's name, and
-// never runs.
-func executablesOf(self []byte) []pack.Source {
-	if runtime.GOOS != "darwin" {
-		return []pack.Source{bytes.NewReader(self)}
-	}
-	const cpuTypeOffset, cpuX86_64, cpuARM64 = 4, 0x01000007, 0x0100000c
-	other := bytes.Clone(self)
-	cpu := uint32(cpuARM64)
-	if runtime.GOARCH == "arm64" {
-		cpu = cpuX86_64
-	}
-	binary.LittleEndian.PutUint32(other[cpuTypeOffset:], cpu)
-	return []pack.Source{bytes.NewReader(self), bytes.NewReader(other)}
-}
-
-// write makes RELEASE/ASSET: a zip with the one executable, of deflate's stored blocks: to compress and
-// inflate it would take most of the demonstration's time.
-func (p *Place) write(ctx context.Context, release string, built *pack.Result) error {
-	sum := sha256.New()
-	err := durable.WriteFile(vfs.OS(), p.path(release, p.asset), 0o644, false, func(w io.Writer) error {
-		archive := zip.NewWriter(io.MultiWriter(w, sum))
-		archive.RegisterCompressor(zip.Deflate, func(w io.Writer) (io.WriteCloser, error) { return flate.NewWriter(w, flate.NoCompression) })
-		header := &zip.FileHeader{Name: entryName(), Method: zip.Deflate, Modified: time.Unix(0, 0).UTC()}
-		header.SetMode(0o755)
-		entry, err := archive.CreateHeader(header)
-		if err != nil {
-			return err
-		}
-		if _, err := built.Copy(ctx, entry); err != nil {
-			return err
-		}
-		return archive.Close()
-	})
-	if err != nil {
-		return fmt.Errorf("make release %s: %w", release, err)
-	}
-	p.digests[release] = hex.EncodeToString(sum.Sum(nil))
-	return nil
-}
-
-func entryName() string {
-	if runtime.GOOS == "windows" {
-		return "tigerbeetle.exe"
-	}
-	return "tigerbeetle"
-}
-
-// truncate copies the first two thirds of a release.
-func (p *Place) truncate(from, to string) error {
-	whole, err := os.ReadFile(p.path(from, p.asset))
-	if err != nil {
-		return err
-	}
-	return durable.WriteFile(vfs.OS(), p.path(to, p.asset), 0o644, false, func(w io.Writer) error {
-		_, err := w.Write(whole[:len(whole)*2/3])
-		return err
-	})
-}
-
-// Steps are the demonstration.
-func (p *Place) Steps() []Step {
-	asset := func(release string) string { return p.URL + "/" + release + "/" + p.asset }
-	steps := []Step{
-		{"What is in a release? This reads only its headers.", []string{"tbctl", "inspect", p.path("1.3.0", p.asset), "--running", "1.1.0"}, done},
-		{"Is it whole? Every byte is checked.", []string{"tbctl", "verify", p.path("1.3.0", p.asset)}, done},
-	}
-	if runtime.GOOS == "windows" {
-		return steps
-	}
-	return append(steps, []Step{
-		{"Install a release from a server.", []string{"tbctl", "install", asset("1.2.0"), p.target}, done},
-		{"It is an executable like any other.", []string{p.target, "version"}, done},
-		{"What would the upgrade do? Nothing changes yet.", []string{"tbctl", "install", asset("1.3.0"), p.target, "--dry-run"}, done},
-		{"Upgrade: one atomic step, and the old binary is kept.", []string{"tbctl", "install", asset("1.3.0"), p.target, "--sha256", p.digests["1.3.0"]}, done},
-		{"Again: the same bytes are there, so nothing is touched.", []string{"tbctl", "install", asset("1.3.0"), p.target}, done},
-		{"A download that was cut short is refused, and the installed binary is left alone.", []string{"tbctl", "install", asset("truncated"), p.target}, rejected},
-		{"So is a good binary that has no release in common with the installed one.", []string{"tbctl", "install", asset("9.0.0"), p.target}, refused},
-		{"Is the installed binary whole? The answer alone.", []string{"tbctl", "verify", p.target, "--quiet"}, done},
-		{"Back to the previous one. No replica runs from it here.", []string{"tbctl", "rollback", p.target, "--stopped", "--running", "1.2.0"}, done},
-		{"What happened on this host?", []string{"tbctl", "history", p.target}, done},
-	}...)
-}
-
-// Shorten shows a command line with the temporary directory as $DEMO.
-func (p *Place) Shorten(args []string) string {
-	return strings.ReplaceAll(strings.Join(args, " "), p.Dir, "$DEMO")
-}
-
-func (p *Place) path(parts ...string) string {
-	return filepath.Join(append([]string{p.Dir}, parts...)...)
-}
-
-// Flags keep a step of tbctl's inside the directory.
-func (p *Place) Flags(command string) []string {
-	flags := []string{"--state-dir", p.path("state")}
-	if command == "install" {
-		flags = append(flags, "--cache-dir", p.path("cache"))
-	}
-	return flags
-}
-
-// Getenv hides the operator's own configuration from the steps.
-func (p *Place) Getenv(getenv func(string) string) func(string) string {
-	return func(name string) string {
-		switch name {
-		case "TBCTL_CONFIG":
-			return os.DevNull
-		case "XDG_CACHE_HOME", "XDG_STATE_HOME":
-			return p.path("cache")
-		}
-		return getenv(name)
-	}
-}
-
-// serve starts the server on a free port of the loopback address.
-func (p *Place) serve() error {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	p.server = &http.Server{Handler: http.FileServerFS(os.DirFS(p.Dir)), ReadHeaderTimeout: 10 * time.Second}
-	p.URL = "http://" + listener.Addr().String()
-	go func() { _ = p.server.Serve(listener) }() // ends with close
-	return nil
+func (p *place) path(parts ...string) string {
+	return filepath.Join(append([]string{p.dir}, parts...)...)
 }

@@ -5,7 +5,6 @@ package standin
 import (
 	"bufio"
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -19,6 +18,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/datafile"
+	"github.com/tbctl/tbctl/internal/standin/program"
 )
 
 const (
@@ -88,15 +88,10 @@ func Hold(tb testing.TB, dir, step string) (release func()) {
 	}
 }
 
-// Addresses returns the addresses of a cluster, all on this host and nobody else's: the whole
-// of 127.0.0.0/8 is the loopback, so that the process's id makes one that no other process has.
+// Addresses returns the addresses of a cluster, all on this host and nobody else's.
 func Addresses(count int) string {
-	pid := os.Getpid() // of 22 bits at most
-	var addresses []string
-	for range count {
-		addresses = append(addresses, fmt.Sprintf("127.%d.%d.%d:%d", 0x40|pid>>16, pid>>8&0xff, pid&0xff, portFirst+ports.Add(1)))
-	}
-	return strings.Join(addresses, ",")
+	last := int(ports.Add(int32(count)))
+	return program.Addresses(portFirst+last-count+1, count)
 }
 
 // Process is a running stand-in. It is killed when its test ends.

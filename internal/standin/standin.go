@@ -21,7 +21,6 @@
 package standin
 
 import (
-	"bytes"
 	"fmt"
 	"os"
 	"os/exec"
@@ -30,17 +29,13 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/tbctl/tbctl/internal/standin/program"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
-const (
-	stampMark  = "stand-in replica of release "
-	stampBlank = "........"
-)
-
-// program is built once for a test process.
-var program = sync.OnceValues(buildProgram)
+// executable is built once for a test process.
+var executable = sync.OnceValues(buildProgram)
 
 func buildProgram() ([]byte, error) {
 	dir, err := os.MkdirTemp("", "standin")
@@ -50,7 +45,7 @@ func buildProgram() ([]byte, error) {
 	defer os.RemoveAll(dir)
 	path := filepath.Join(dir, "program")
 	build := exec.Command("go", "build", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", path,
-		"github.com/tbctl/tbctl/internal/standin/program")
+		"github.com/tbctl/tbctl/internal/standin/main")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=") // and not -trimpath: the standard library would be compiled once more
 	if output, err := build.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w\n%s", err, output)
@@ -65,17 +60,15 @@ func Executable(tb testing.TB, release multiversion.Release) []byte {
 	if _, err := exec.LookPath("go"); err != nil {
 		tb.Skipf("skipped: building the stand-in needs the go command: %v", err)
 	}
-	built, err := program()
+	built, err := executable()
 	if err != nil {
 		tb.Fatalf("build the stand-in: %v", err)
 	}
-	data := bytes.Clone(built)
-	at := bytes.Index(data, []byte(stampMark+stampBlank))
-	if at < 0 {
-		tb.Fatal("stamp the stand-in: no mark in it")
+	stamped, err := program.Stamp(built, release)
+	if err != nil {
+		tb.Fatal(err)
 	}
-	copy(data[at+len(stampMark):], fmt.Sprintf("%08x", uint32(release)))
-	return data
+	return stamped
 }
 
 // Binary returns a multiversion binary whose releases are all stand-ins. A v

@@ -1,15 +1,18 @@
 //go:build linux
 
-// Command program is a stand-in for a TigerBeetle replica: it treats its binary
-// and its data file as a replica does, and does nothing else. Package standin
-// builds it, and says how it is told what to do.
-package main
+// Package program is a stand-in for a TigerBeetle replica: it treats its binary
+// and its data file as a replica does, and does nothing else. An executable that it is
+// compiled into is one once a release is stamped into it, see [Stamp]. Package standin says how it is
+// told what to do.
+package program
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -19,21 +22,48 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 )
 
-// stamp holds the release in its last 8 hexadecimal digits. The builder
-// writes it into the finished executable.
+// stamp holds the release in its last 8 hexadecimal digits, which [Stamp] writes into the
+// finished executable.
 var stamp = "stand-in replica of release ........"
 
+const stampDigits = 8
+
+// Stamp returns the executable as the stand-in of a release. It is one that this package is
+// compiled into, and that has no release yet.
+func Stamp(executable []byte, release multiversion.Release) ([]byte, error) {
+	at := bytes.Index(executable, []byte(stamp))
+	if at < 0 {
+		return nil, errors.New("stamp a stand-in: the executable has no place for a release")
+	}
+	stamped := slices.Clone(executable)
+	copy(stamped[at+len(stamp)-stampDigits:], fmt.Sprintf("%0*x", stampDigits, uint32(release)))
+	return stamped, nil
+}
+
+// Stamped reports whether this process is to be a stand-in.
+func Stamped() bool { return release() != 0 }
+
 func release() multiversion.Release {
-	number, err := strconv.ParseUint(stamp[len(stamp)-8:], 16, 32)
+	number, err := strconv.ParseUint(stamp[len(stamp)-stampDigits:], 16, 32)
 	if err != nil {
 		return 0
 	}
 	return multiversion.Release(number)
 }
 
-func main() { os.Exit(run(os.Args)) }
+// Addresses returns the addresses of a cluster, all on this host and nobody else's: the whole
+// of 127.0.0.0/8 is the loopback, so that the process's id makes one that no other process has.
+func Addresses(port, count int) string {
+	pid := os.Getpid() // of 22 bits at most
+	var addresses []string
+	for index := range count {
+		addresses = append(addresses, fmt.Sprintf("127.%d.%d.%d:%d", 0x40|pid>>16, pid>>8&0xff, pid&0xff, port+index))
+	}
+	return strings.Join(addresses, ",")
+}
 
-func run(args []string) int {
+// Main runs the stand-in with the words of its command line, and returns its exit code.
+func Main(args []string) int {
 	if len(args) < 2 {
 		fmt.Fprintln(os.Stderr, "usage: start|format|version|wait")
 		return 2
