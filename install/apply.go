@@ -16,6 +16,7 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	r.adviseBefore()
 	r.observe(StepCommit)
 	r.becomeExecutable()
+	r.carriesNothing()
 	if err := staged.SetAttributes(r.plan.Attributes); err != nil {
 		return r.failed(err)
 	}

@@ -61,6 +61,31 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestCarriesNothing requires that an operator is told what is lost with a file that was removed, in the dry run too, and nothing at
+// a first installation.
+func TestCarriesNothing(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	m := newMachine(t, memfs.Options{}, nil, b.old)
+	m.setCapability(t, targetName)
+	m.install(t, b.new)
+	m.unlink(t, targetName)
+	want := []string{"nothing is at " + targetName + " any more", "mode 0750", "group 34 and capabilities"}
+	plan, err := m.installer().Plan(t.Context(), request(), fetchOf(b.new, nil))
+	check(t, err)
+	for what, warnings := range map[string][]string{"dry run": plan.Plan.Warnings, "installation": m.install(t, b.new).Plan.Warnings} {
+		text := strings.Join(warnings, "\n")
+		for _, each := range want {
+			if strings.Count(text, each) != 1 {
+				t.Errorf("%s: warnings %q, want %q once", what, text, each)
+			}
+		}
+	}
+	if first := newMachine(t, memfs.Options{}, nil, nil).install(t, b.new).Plan.Warnings; len(first) > 0 {
+		t.Errorf("a first installation: %q", first)
+	}
+}
+
 // TestAttributesAskedFor requires mode and owner of the request in the place of
 // the replaced file's, and the rest carried over.
 func TestAttributesAskedFor(t *testing.T) {

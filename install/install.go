@@ -187,6 +187,23 @@ func (r *run) foresee() {
 		r.warnHistory(err)
 	}
 	r.becomeExecutable()
+	r.carriesNothing()
+}
+
+// carriesNothing says that the file which the target had is gone, and with it what would be carried over.
+func (r *run) carriesNothing() {
+	last := r.state.Last
+	if r.target.Exists || last == nil {
+		return
+	}
+	before := "what the file there had was not recorded"
+	if rights := last.OldRights; rights != nil {
+		before = fmt.Sprintf("on %s a file there had mode %s, user %d, group %d", last.Time.UTC().Format(time.DateOnly), rights.Mode, rights.UID, rights.GID)
+		if rights.Xattrs[fsatomic.XattrCapability] != nil {
+			before += " and capabilities"
+		}
+	}
+	r.warn("nothing is at %s any more, so that no owner, mode, ACL, label and capabilities are carried over: %s; set them before a replica is started", r.target.Path, before)
 }
 
 // becomeExecutable gives the owner the right to execute the file.
