@@ -1,8 +1,11 @@
 package fault
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 )
 
 const (
@@ -18,6 +21,22 @@ func Unmarshal(text []byte, into any) error {
 		return err
 	}
 	return JSON(json.Unmarshal(text, into))
+}
+
+// UnmarshalKnown is [Unmarshal] that refuses fields that are not known, and whatever follows the value.
+func UnmarshalKnown(text []byte, into any) error {
+	if err := checkBounds(text); err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return JSON(err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return errors.New("something follows the JSON in it")
+	}
+	return nil
 }
 
 // checkBounds refuses what has more than those. What is no JSON is for the decoder to say.

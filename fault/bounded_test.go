@@ -41,4 +41,22 @@ func TestUnmarshal(t *testing.T) {
 			t.Errorf("%s: %v, want %q", name, err, test.want)
 		}
 	}
+	for name, test := range map[string]struct{ text, want string }{
+		"what is known":            {`{"a":1}` + "\n\n", ""},
+		"what is not known":        {`{"a":1,"b":2}`, "unknown field"},
+		"something that follows":   {`{"a":1}{"a":2}`, "something follows"},
+		"no JSON that follows":     {`{"a":1} x`, "something follows"},
+		"too many, not the first":  {`{"a":1,` + strings.TrimPrefix(object(200), "{"), "more than 128 fields"},
+		"another kind of a value":  {`{"a":"x"}`, "a: what is there may not be a text"},
+		"too many after the first": {`{"a":1}` + object(129), "more than 128 fields"},
+		"nothing":                  {"", "it is empty"},
+	} {
+		var into struct {
+			A int `json:"a"`
+		}
+		err := fault.UnmarshalKnown([]byte(test.text), &into)
+		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
+			t.Errorf("known, %s: %v, want %q", name, err, test.want)
+		}
+	}
 }

@@ -1,7 +1,6 @@
 package fsatomic
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -177,10 +177,8 @@ func (l *Lock) isOurs() bool {
 // isHolder reports whether the file holds one holder's line and nothing else.
 func isHolder(file vfs.File, size int64) bool {
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, size))
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
 	var holder durable.Holder
-	return err == nil && decoder.Decode(&holder) == nil && holder.PID > 0 && len(bytes.TrimSpace(text[decoder.InputOffset():])) == 0
+	return err == nil && fault.UnmarshalKnown(text, &holder) == nil && holder.PID > 0
 }
 
 // share gives the lock file the mode that it must have in the directory, whatever the umask
@@ -224,7 +222,7 @@ func (l *Lock) writeHolder(command string) {
 func readHolder(file vfs.File) durable.Holder {
 	text, err := io.ReadAll(io.NewSectionReader(file, 0, holderSizeMax))
 	var holder durable.Holder
-	if err != nil || json.Unmarshal(text, &holder) != nil {
+	if err != nil || fault.Unmarshal(text, &holder) != nil {
 		return durable.Holder{}
 	}
 	return holder

@@ -335,14 +335,9 @@ func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool
 	if err != nil || replicas == 0 {
 		return 0, err
 	}
-	file, err := multiversion.Open(query.Target)
+	header, err := s.armedBy(ctx, query.Target, target)
 	if err != nil {
 		return replicas, fmt.Errorf("wait for the replicas: %w", err)
-	}
-	header := file.HostImage().Header
-	file.Close()
-	if err := s.stillThere(target); err != nil {
-		return replicas, err
 	}
 	condition := watch.Condition{What: watch.ConditionArmed, Release: header.Current.Release, Checksum: header.ChecksumBinary}
 	waited, err := watch.Until(ctx, query.Target, condition, watch.Options{Patience: patience, Replicas: query.Options()}, report)
@@ -350,6 +345,25 @@ func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool
 		err = &UnseenError{waited.Unseen}
 	}
 	return replicas, err
+}
+
+// armedBy is the header of the file that is waited for: of the very one that is found at the target, where the last operation was.
+func (s *Site) armedBy(ctx context.Context, name string, target *fsatomic.Target) (header multiversion.Header, err error) {
+	now, err := fsatomic.Lookup(s.FS, name)
+	if err == nil && target != nil && !now.SamePlace(*target) {
+		err = fmt.Errorf("%s: %w: it leads to %s", name, fsatomic.ErrChanged, now.Path)
+	}
+	if err != nil {
+		return header, err
+	}
+	file, err := install.DescribeSeen(ctx, s.FS, now.Path, now.File)
+	if err != nil {
+		return header, err
+	}
+	if file.Binary == nil {
+		return header, fmt.Errorf("%s: %w", now.Path, file.Problem)
+	}
+	return file.Binary.HostImage().Header, nil
 }
 
 // seen is what is to be remembered of the look.

@@ -199,7 +199,7 @@ func (j *Journal) Entries(each func(Entry)) error {
 	for _, name := range []string{j.Path() + durable.RingSuffix, j.Path()} {
 		_, _, err := durable.ScanJournal(j.FS, name, 0, func(line []byte) {
 			var entry Entry
-			if json.Unmarshal(line, &entry) == nil && entry.Request != "" {
+			if fault.Unmarshal(line, &entry) == nil && entry.Request != "" {
 				each(entry)
 			}
 		})
@@ -221,7 +221,7 @@ func (j *Journal) Lifetime() (Counters, error) {
 		return total, nil
 	}
 	var stored Counters
-	if err == nil && json.Unmarshal(text, &stored) == nil {
+	if err == nil && fault.Unmarshal(text, &stored) == nil {
 		total.add(stored)
 	}
 	return total, err

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -394,9 +394,7 @@ func (f *Files) holder(dir vfs.Dir, key string) (*holder, error) {
 		return nil, err
 	}
 	var found holder
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&found); err != nil || CheckWho(found.Who) != nil || decoder.Decode(new(any)) != io.EOF {
+	if err := fault.UnmarshalKnown(text, &found); err != nil || CheckWho(found.Who) != nil {
 		return nil, &fs.PathError{Op: "read", Path: filepath.Join(f.dir, name), Err: ErrDamaged}
 	}
 	return &found, nil

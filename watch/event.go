@@ -99,3 +99,8 @@ type Facts struct {
 	Mtime  time.Time `json:"mtime"`
 	Ctime  time.Time `json:"ctime,omitzero"`
 }
+
+// same reports whether they are of one file that has not changed: how many blocks it has may come later.
+func (f Facts) same(other Facts) bool {
+	return f.Dev == other.Dev && f.Ino == other.Ino && f.Size == other.Size && f.Mtime.Equal(other.Mtime) && f.Ctime.Equal(other.Ctime)
+}

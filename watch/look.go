@@ -21,6 +21,9 @@ const (
 	seenError
 )
 
+// exchangedMax is how often a file is looked at that is exchanged before it can be read.
+const exchangedMax = 3
+
 // binary is the state of a replica that follows one path.
 type binary struct {
 	path string
@@ -56,7 +59,19 @@ func (b *binary) look(ctx context.Context, processes []replica.Process) (*Event,
 	return event, err
 }
 
+// change looks once more where the file was exchanged between the look and the reading.
 func (b *binary) change(ctx context.Context, processes []replica.Process) (*Event, error) {
+	event, err := b.changed(ctx, processes)
+	for tries := 1; errors.Is(err, errExchanged) && tries < exchangedMax; tries++ {
+		event, err = b.changed(ctx, processes)
+	}
+	if errors.Is(err, errExchanged) {
+		err = nil
+	}
+	return event, err
+}
+
+func (b *binary) changed(ctx context.Context, processes []replica.Process) (*Event, error) {
 	info, err := vfs.Stat(b.path)
 	if err != nil {
 		if b.last == seenError {
@@ -79,9 +94,13 @@ func (b *binary) change(ctx context.Context, processes []replica.Process) (*Even
 		return nil, nil
 	}
 	b.last, b.facts = seenFile, facts
-	header, err := read(ctx, b.path)
+	header, err := read(ctx, b.path, facts)
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
+	}
+	if errors.Is(err, errExchanged) {
+		b.last = seenNothing // the next look is at the other one
+		return b.event(&facts, err), err
 	}
 	if err != nil {
 		return b.event(&facts, err), nil
@@ -193,14 +212,17 @@ func mayExecute(process *replica.Process, path string) *vfs.DeniedError {
 	return denied
 }
 
-// read reads the whole file and returns its header if every checksum
+// read reads the whole file that was seen at the path and returns its header if every checksum
 // that a replica verifies holds.
-func read(ctx context.Context, path string) (*multiversion.Header, error) {
+func read(ctx context.Context, path string, seen Facts) (*multiversion.Header, error) {
 	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(errNotRegular))
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	if !factsOf(info).same(seen) {
+		return nil, errExchanged
+	}
 	parsed, err := multiversion.Parse(file, info.Size())
 	if err != nil {
 		return nil, err

@@ -1,12 +1,15 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/extract"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -32,6 +35,15 @@ Examples:
 ` + exitHelp(exitRejected, "the file is damaged, or does not hold the release")
 }
 
+// parse is [multiversion.Parse], and says of what is no executable what it is.
+func parse(file io.ReaderAt, size int64) (*multiversion.Binary, error) {
+	binary, err := multiversion.Parse(file, size)
+	if errors.Is(err, multiversion.RuleKind) {
+		err = &inspect.NotMultiversionError{Kind: inspect.Describe(file, size), Err: err}
+	}
+	return binary, err
+}
+
 // Run replaces this process.
 func (c *execCmd) Run(a *app) error {
 	file, err := input.Open(c.File)
@@ -44,7 +56,7 @@ func (c *execCmd) Run(a *app) error {
 	} else if zip {
 		return rejected("take it out first: tbctl download {file} -o tigerbeetle", fmt.Errorf("%s: a zip archive: a program runs from its own file", c.File))
 	}
-	binary, err := multiversion.Parse(file, file.Size())
+	binary, err := parse(file, file.Size())
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}

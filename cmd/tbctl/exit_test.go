@@ -106,7 +106,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 		{&fs.PathError{Op: "lstat", Err: syscall.ENOTCONN}, exitFailed, "a file system is mounted there whose server has ended"},
 		{&fs.PathError{Op: "lstat", Err: syscall.ESTALE}, exitFailed, "the server of that file system no longer knows the file"},
 		{&install.JournalError{Path: "/srv/h", Err: &fs.PathError{Op: "read", Err: syscall.EIO}}, exitFailed, "the disk, or the way to it"},
-		{&install.JournalError{Path: "/srv/h", Err: &fs.PathError{Op: "read", Err: syscall.EACCES}}, exitFailed, "run it as root, or name a history"},
+		{&install.JournalError{Path: "/srv/h", Err: &fs.PathError{Op: "read", Err: syscall.EACCES}}, exitFailed, "name a history"},
 		{&install.StateError{Path: "/srv/s", Err: fmt.Errorf("%w: %w", vfs.ErrNoSpace, syscall.ENOSPC)}, exitFailed, "make room"},
 		{&host.DataFileError{Name: "f", Err: &datafile.QuorumError{Reason: datafile.ErrNoCopy}}, exitRefused, "name a TigerBeetle data file"},
 		{&host.DataFileError{Name: "f", Err: &datafile.QuorumError{Reason: datafile.ErrFork}}, exitRefused, "say which release runs instead"},
@@ -166,7 +166,7 @@ func TestSystemErrors(t *testing.T) {
 		{syscall.EROFS, "read-only"},
 		{syscall.EIO, "dmesg"},
 		{syscall.EMFILE, "ulimit -n"},
-		{syscall.EACCES, "as root"},
+		{syscall.EACCES, "root"},
 		{vfs.ErrNoCurrent, "cd to a directory"},
 	} {
 		a := &app{ctx: context.Background(), command: "download"}

@@ -79,7 +79,7 @@ func (c *extractCmd) Run(a *app) error {
 		return err
 	}
 	defer file.Close()
-	binary, err := multiversion.Parse(file, file.Size())
+	binary, err := parse(file, file.Size())
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}

@@ -30,6 +30,9 @@ Examples:
 
 // Run shows the journal.
 func (c *historyCmd) Run(a *app) error {
+	if c.Last < 0 {
+		return usage("all of them: --last 0", "--last: %d is no number of operations", c.Last)
+	}
 	_, err := vfs.Stat(a.stateDir())
 	if errors.Is(err, fs.ErrNotExist) && a.onCommandLine["state-dir"] {
 		return usage("check the name; this host's is shown without --state-dir: tbctl history", "--state-dir: there is no directory %s", a.stateDir())

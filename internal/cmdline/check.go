@@ -87,7 +87,7 @@ func CheckValues(parser *kong.Kong, args []string) (command string, err error) {
 		}
 		hint := flag + " " + placeholderOf(node, flag)
 		if _, known := takes[next]; !known && next != "--" {
-			hint += "; a value that begins with - is written " + flag + "=" + shell.Word(next)
+			hint += "; a value that begins with - is written " + longOf(node, flag) + "=" + shell.Word(next)
 		}
 		return nameOf(node), hints.Usage(hint, "%s: its value is missing", flag)
 	}

@@ -92,6 +92,10 @@ func synonymOf(word string) string {
 		return "extract"
 	case "run":
 		return "exec"
+	case "prune":
+		return "store prune"
+	case "import":
+		return "store import"
 	}
 	return ""
 }
@@ -103,7 +107,7 @@ func unknownCommand(line hints.Line) error {
 	}
 	word := line[0]
 	if command := synonymOf(word); command != "" {
-		return hints.Usage(append(hints.Line{command}, line[1:]...).String(), "there is no command %s", word)
+		return hints.Usage(append(hints.Line(strings.Fields(command)), line[1:]...).String(), "there is no command %s", word)
 	}
 	if release.IsTag(word) {
 		return hints.Usage("tbctl install "+word, "%s is a release, not a command", word)
@@ -112,6 +116,18 @@ func unknownCommand(line hints.Line) error {
 		return hints.Usage("tbctl removes nothing that it installed; stop the replicas, then rm the file", "there is no command %s", word)
 	}
 	return nil
+}
+
+// longOf is the whole name of a flag: after a short one no = is taken.
+func longOf(node *kong.Node, name string) string {
+	for _, group := range node.AllFlags(false) {
+		for _, flag := range group {
+			if flag.Short != 0 && "-"+string(flag.Short) == name {
+				return "--" + flag.Name
+			}
+		}
+	}
+	return name
 }
 
 // placeholderOf is what the help text puts behind a flag.

@@ -25,6 +25,9 @@ func (k *Known) ofFile(err *input.FileError) string {
 	case errors.Is(path, input.ErrDirectory):
 		return "name the file in it: ls {file}"
 	case errors.Is(path, input.ErrNotRegular):
+		if strings.HasPrefix(path.Path, "/dev/fd/") || strings.HasPrefix(path.Path, "/proc/") { // a shell's <(COMMAND), which nobody else can open
+			return "a stream comes through standard input: COMMAND | tbctl " + k.Command + " -; or write it to a file first"
+		}
 		return "a stream comes through standard input: cat {file} | tbctl " + k.Command + " -"
 	}
 	return ""

@@ -73,7 +73,21 @@ func (k *Known) Explain(err error, class fault.Class) (hint string, detail any) 
 	case class == fault.Failed:
 		hint = k.otherwise(err)
 	}
+	if os.Geteuid() == 0 {
+		hint = toRoot(hint)
+	}
 	return k.About.in(hint), detail
+}
+
+// toRoot is a hint for root, who is not told to be root.
+func toRoot(hint string) string {
+	if rest, ok := strings.CutPrefix(hint, "run it as root, or "); ok {
+		return rest
+	}
+	if strings.HasPrefix(hint, "run it as root or as the ") {
+		return "root may not do that here: is it the file system of another machine, or do a container, a service or a security module leave it fewer rights?"
+	}
+	return hint
 }
 
 // one is what one error knows, of all that there are in whole.
@@ -341,6 +355,7 @@ var namedHints = []struct {
 	{err: fs.ErrPermission, hint: "run it as root or as the owner of the file"},
 	{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
 	{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
+	{err: syscall.EISDIR, hint: "that is a directory: name it as an argument, or give the file in it"},
 	{err: syscall.ENOTDIR, hint: "a file is where the name goes on after a /, as if it were a directory: check the name, which has no / at its end"},
 	{err: fsatomic.ErrLongName, hint: "give it a shorter name"},
 	{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
