@@ -316,9 +316,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "a run that is done has upgraded only one replica", file: "fleet/sight.go",
-		old: `			if !s.runsIt(r) {
-				return false`, new: `			if !s.runsIt(r) {
-				return true`,
+		old: `func(r *Replica) bool { return !s.runsIt(r) })`, new: `func(r *Replica) bool { return !s.runsIt(r) && false })`,
 		tests: "./fleet ^TestSimulation$",
 	},
 	{
