@@ -45,16 +45,6 @@ func describe(ctx context.Context, r io.ReaderAt, size int64, path string) (pres
 	return found, nil
 }
 
-// Describe reads the whole file at path, not following a symbolic link, and says
-// what it is. A file that is no multiversion binary is no error.
-func Describe(ctx context.Context, fsys vfs.FS, path string) (*File, error) {
-	found, err := describePath(ctx, fsys, path)
-	if err != nil {
-		return nil, err
-	}
-	return &found.file, nil
-}
-
 // A Described file is one that was opened once: all of this is of that very file.
 type Described struct {
 	File
@@ -63,7 +53,8 @@ type Described struct {
 	Problem error
 }
 
-// DescribeSeen is [Describe] of the file that was seen at the path before, by what was seen of it. The error of another one that is there now
+// DescribeSeen reads the whole of the file that was seen at the path before, by what was seen of it, and says what it is. A file that is no
+// multiversion binary is no error. The error of another one that is there now
 // is [fsatomic.ErrChanged]: nothing that was concluded from the first is true of it.
 func DescribeSeen(ctx context.Context, fsys vfs.FS, path string, seen vfs.Info) (*Described, error) {
 	file, err := openPath(fsys, path)
@@ -129,17 +120,6 @@ func hashFile(ctx context.Context, r io.ReaderAt, size int64) (string, error) {
 		return "", failed
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil
-}
-
-// describePath opens and describes a file by its path, not following a
-// symbolic link.
-func describePath(ctx context.Context, fsys vfs.FS, path string) (present, error) {
-	file, err := openPath(fsys, path)
-	if err != nil {
-		return present{}, err
-	}
-	defer file.Close()
-	return describeFile(ctx, file, path)
 }
 
 // describeFile describes an open file.

@@ -266,8 +266,9 @@ func (m *machine) known(tb testing.TB) *install.State {
 	check(tb, err)
 	var there *install.File
 	if target.Exists {
-		there, err = install.Describe(tb.Context(), m.FS, targetName)
+		seen, err := install.DescribeSeen(tb.Context(), m.FS, targetName, target.File)
 		check(tb, err)
+		there = &seen.File
 	}
 	state, err := m.installer().ReadState(target, there)
 	check(tb, err)

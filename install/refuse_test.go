@@ -376,7 +376,9 @@ func TestTargetTooLarge(t *testing.T) {
 	if calls != 0 {
 		t.Errorf("%d fetches", calls)
 	}
-	found, err := install.Describe(t.Context(), vfs.OS(), target)
+	place, err := fsatomic.Lookup(vfs.OS(), target)
+	check(t, err)
+	found, err := install.DescribeSeen(t.Context(), vfs.OS(), place.Path, place.File)
 	if err != nil || found.SHA256 != "" || found.Damaged == "" {
 		t.Errorf("%+v, %v", found, err)
 	}

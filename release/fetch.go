@@ -9,7 +9,9 @@ import (
 	"hash"
 	"io"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/internal/archive"
+	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -45,6 +47,11 @@ type Fetched struct {
 	// the asset there, or on the way when it is plain http, can change the list too. Against them stand a
 	// digest that the caller got elsewhere, GitHub's for a mirror's file, and a signature.
 	Trusted bool `json:"trusted"`
+}
+
+// Subject is what advisories are asked about the executable that came: of a release, and with this digest.
+func (f *Fetched) Subject(current multiversion.Release, digest string) advisory.Subject {
+	return advisory.Subject{About: advisory.AboutFile, Release: current, SHA256: []string{digest, f.AssetSHA256}, Tag: string(f.Tag)}
 }
 
 // Fetch streams the executable to dst: out of the zip while that arrives, or as it is when the source

@@ -53,19 +53,6 @@ func (w *Writers) Add(self Self, path string, uid int, mode Mode) {
 // climbMax is how many directories stand above each other at most.
 const climbMax = 1024
 
-// WritersOf returns the writers of the file at a path, or of the name where there is no file. Where what is read there is to be
-// believed for it, both must come through one handle, see [WritersIn]: who owns a directory on the way can let the
-// path lead elsewhere in between.
-func WritersOf(fsys FS, name string) (Writers, error) {
-	parent, _ := SplitPath(name)
-	dir, err := fsys.OpenDir(parent)
-	if err != nil {
-		return Writers{}, &fs.PathError{Op: "find who may write", Path: name, Err: err}
-	}
-	defer dir.Close()
-	return WritersIn(dir, name, nil, fsys.Self())
-}
-
 // WritersIn returns the writers of an entry of an open directory: of the file that was opened there, whose description is
 // opened, or, if that is nil, of what is there now. Name is its path, for people: the way up to the root is that of the handle,
 // wherever the path leads by then.

@@ -60,7 +60,7 @@ func TestWriters(t *testing.T) {
 				check(t, change(m))
 			}
 			m.SetUser(vfs.Self{UID: test.user, GID: test.user, Chown: test.user == 0, AnyFile: test.user == 0})
-			writers, err := vfs.WritersOf(m, file)
+			writers, err := writersOf(m, file)
 			if err != nil || !slices.Equal(writers.Users, test.users) || writers.Any != test.any || writers.String() != test.text {
 				t.Errorf("%+v, %s, %v", writers, writers, err)
 			}
@@ -70,10 +70,10 @@ func TestWriters(t *testing.T) {
 		})
 	}
 	m := memfs.New(memfs.Options{})
-	if _, err := vfs.WritersOf(m, "/not/there"); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := writersOf(m, "/not/there"); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v", err)
 	}
-	if writers, err := vfs.WritersOf(m, "/file"); err != nil || !writers.None() {
+	if writers, err := writersOf(m, "/file"); err != nil || !writers.None() {
 		t.Errorf("of a name where nothing is: %v, %v", writers, err)
 	}
 }
@@ -96,7 +96,7 @@ func TestWritersOfHandle(t *testing.T) {
 	defer above.Close()
 	check(t, above.Exchange("bin", "ours"))
 
-	if writers, err := vfs.WritersOf(m, "/home/tb/bin/state"); err != nil || !writers.None() {
+	if writers, err := writersOf(m, "/home/tb/bin/state"); err != nil || !writers.None() {
 		t.Errorf("of the path: %s, %v", writers, err)
 	}
 	writers, err := vfs.WritersIn(dir, "/home/tb/bin/state", nil, m.Self())
@@ -130,11 +130,11 @@ func TestWritersOfSystem(t *testing.T) {
 	dir := filepath.Join(above, "dir")
 	name := filepath.Join(dir, "file")
 	check(t, errors.Join(os.Mkdir(dir, 0o755), os.WriteFile(name, nil, 0o644)))
-	if writers, err := vfs.WritersOf(vfs.OS(), name); err != nil || !writers.None() {
+	if writers, err := writersOf(vfs.OS(), name); err != nil || !writers.None() {
 		t.Errorf("root's: %s, %v", writers, err)
 	}
 	check(t, os.Chown(above, 12345, 12345))
-	if writers, err := vfs.WritersOf(vfs.OS(), name); err != nil || !slices.Equal(writers.Users, []int{12345}) {
+	if writers, err := writersOf(vfs.OS(), name); err != nil || !slices.Equal(writers.Users, []int{12345}) {
 		t.Errorf("below another's: %s, %v", writers, err)
 	}
 }
@@ -144,4 +144,14 @@ func check(t *testing.T, err error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// writersOf are the writers of the file at a path, or of the name where there is no file.
+func writersOf(fsys vfs.FS, name string) (vfs.Writers, error) {
+	dir, err := fsys.OpenDir(filepath.Dir(name))
+	if err != nil {
+		return vfs.Writers{}, err
+	}
+	defer dir.Close()
+	return vfs.WritersIn(dir, name, nil, fsys.Self())
 }

@@ -2,10 +2,8 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"path/filepath"
 
-	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/output"
@@ -13,7 +11,7 @@ import (
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
-	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/report"
 )
 
 type downloadCmd struct {
@@ -34,16 +32,6 @@ Examples:
   tbctl download 0.17.8
   tbctl download latest --platform aarch64-linux -o tigerbeetle-arm
 ` + exitHelp(exitRejected, "what came is not whole, not trusted or not what was asked for")
-}
-
-// downloaded is the result of the command.
-type downloaded struct {
-	Path    string          `json:"path"`
-	Already bool            `json:"already"` // the same bytes were there, and stay
-	Fetched release.Fetched `json:"fetched"`
-	Report  verify.Report   `json:"report"`
-
-	Advisories []advisory.Notice `json:"advisories"` // what is known of the release
 }
 
 // Run fetches, verifies and writes.
@@ -72,46 +60,27 @@ func (c *downloadCmd) Run(a *app) error {
 		return err
 	}
 	a.emit(result, func(out *term.Stream) {
-		renderDownloaded(out, result)
-		if !result.Already && !a.global.Quiet {
-			fields := [][2]string{{"from", term.Printable(artifact.Location)}, {"trust", render.Trust(fetch.Origin(artifact, result.Fetched))}}
-			if text := render.Fetched(result.Fetched.BytesFetched, result.Fetched.BytesHeld); text != "" {
-				fields = append(fields, [2]string{"fetched", text})
-			}
-			render.Fields(out, append(fields, [2]string{"sha256", result.Report.SHA256}, [2]string{"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(result.Report.Size), result.Report.Size)}))
-		}
+		render.Downloaded(out, &result, artifact.Location, render.Trust(fetch.Origin(artifact, result.Fetched)), a.global.Quiet)
 	})
 	return nil
 }
 
-func renderDownloaded(out *term.Stream, result downloaded) {
-	what := fmt.Sprintf("release %s for %s", result.Report.Binary.Current(), result.Report.Platform)
-	if result.Already {
-		out.Printf("%s %s is %s already; nothing was touched\n", out.Styles().Good.Render("ok:"), term.Printable(result.Path), what)
-		return
-	}
-	out.Printf("%s %s, %s\n", out.Styles().Good.Render("downloaded:"), term.Printable(result.Path), what)
-}
-
 // write fetches into the file, verifies what is there then, and puts it at its name.
-func (c *downloadCmd) write(a *app, artifact release.Artifact, name string) (downloaded, error) {
+func (c *downloadCmd) write(a *app, artifact release.Artifact, name string) (result report.Downloaded, err error) {
 	draft, err := output.NewDraft(a.ctx, name, c.Force, fetch.Judgement(artifact, artifact.Location))
 	if err != nil {
-		return downloaded{}, err
+		return result, err
 	}
 	defer draft.Close()
-	fetched, err := a.fetch(a.ctx, artifact, draft)
-	if err != nil {
-		return downloaded{}, err
+	if result.Fetched, err = a.fetch(a.ctx, artifact, draft); err != nil {
+		return result, err
 	}
-	report, err := draft.Verify(a.ctx)
-	if err != nil {
-		return downloaded{}, err
+	if result.Report, err = draft.Verify(a.ctx); err != nil {
+		return result, err
 	}
-	advisories := a.advisories().Of(advisory.Subject{
-		About: advisory.AboutFile, Release: report.Binary.Current(), SHA256: []string{report.SHA256, fetched.AssetSHA256}, Tag: string(fetched.Tag),
-	})
-	a.advise(advisories)
-	err = draft.Commit(report, a.warnText)
-	return downloaded{Path: draft.Path(), Already: draft.Already(), Fetched: fetched, Report: report, Advisories: advisories}, err
+	result.Advisories = a.advisories().Of(result.Fetched.Subject(result.Report.Binary.Current(), result.Report.SHA256))
+	a.advise(result.Advisories)
+	err = draft.Commit(result.Report, a.warnText)
+	result.Path, result.Already = draft.Path(), draft.Already()
+	return result, err
 }

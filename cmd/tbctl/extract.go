@@ -9,10 +9,11 @@ import (
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/extract"
 	"github.com/tbctl/tbctl/internal/output"
+	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
-	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -37,23 +38,6 @@ Examples:
   tbctl extract tigerbeetle --all releases/
   tbctl extract tigerbeetle-universal-macos.zip 0.17.8 --arch aarch64 -o tigerbeetle
 ` + exitHelp(exitRejected, "the file is damaged, or does not hold the release")
-}
-
-// extracted is one file of the result.
-type extracted struct {
-	Path    string               `json:"path"`
-	Release multiversion.Release `json:"release"`
-	Arch    multiversion.Arch    `json:"arch"`
-	Current bool                 `json:"current"`
-	Size    int64                `json:"size"`
-
-	Checksum multiversion.Checksum `json:"checksum"`
-	Already  bool                  `json:"already"` // the same bytes were there, and stay
-}
-
-// extractResult is the result of the command.
-type extractResult struct {
-	Extracted []extracted `json:"extracted"`
 }
 
 // Run writes one release or all of them.
@@ -87,7 +71,7 @@ func (c *extractCmd) Run(a *app) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
-	results := []extracted{}
+	var results report.Extracted
 	universal := len(binary.Images) > 1
 	for _, executable := range executables { // before the first is written
 		name := c.name(executable, universal)
@@ -107,17 +91,15 @@ func (c *extractCmd) Run(a *app) error {
 	for _, executable := range executables {
 		result, err := c.write(a, executable, universal)
 		if err != nil {
-			a.emit(extractResult{results}, nil)
+			a.emit(results, nil)
 			return err
 		}
-		results = append(results, result)
-		if result.Already {
-			a.say("%s %s is the executable of %s already; nothing was touched\n", a.out.Styles().Good.Render("ok:"), term.Printable(result.Path), result.Release)
-			continue
+		results.Extracted = append(results.Extracted, result)
+		if !a.global.JSON {
+			render.Extracted(a.out, &result)
 		}
-		a.say("%s %s (%s, %s) checksum %s\n", a.out.Styles().Good.Render("extracted:"), term.Printable(result.Path), result.Release, term.Bytes(result.Size), result.Checksum)
 	}
-	a.emit(extractResult{results}, nil)
+	a.emit(results, nil)
 	return nil
 }
 
@@ -142,15 +124,15 @@ func (c *extractCmd) executables(binary *multiversion.Binary) ([]*extract.Execut
 }
 
 // write writes one executable, under a name of its own for --all.
-func (c *extractCmd) write(a *app, executable *extract.Executable, universal bool) (extracted, error) {
+func (c *extractCmd) write(a *app, executable *extract.Executable, universal bool) (report.ExtractedFile, error) {
 	name := c.name(executable, universal)
 	if c.All != "" {
 		if err := durable.MkdirAll(vfs.OS(), c.All, 0o755); err != nil {
-			return extracted{}, err
+			return report.ExtractedFile{}, err
 		}
 	}
 	already, err := output.Write(name, c.Force, a.warnText, copyOf(a, executable))
-	return extracted{
+	return report.ExtractedFile{
 		Path: name, Release: executable.Release, Arch: executable.Arch, Current: executable.Current,
 		Size: executable.Size, Checksum: executable.Checksum, Already: already,
 	}, err

@@ -23,7 +23,7 @@ func (c *fleetStatusCmd) follow(a *app, hosts *rollout.Asking, result *report.Fl
 	if c.Interval != nil {
 		interval = *c.Interval
 	}
-	ctx, end := a.whileRead(a.ctx)
+	ctx, end := a.whileRead()
 	defer end()
 	rows := followed{a: a, result: result, essences: make([]string, len(result.Hosts))}
 	if a.out.Redraws() && !a.global.JSON {

@@ -8,6 +8,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/cmdline"
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/inventory"
@@ -286,7 +287,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 		shown.frame, options.Linger = a.out.NewFrame(), true
 	}
 	options.Show = shown.show
-	ctx, end := unless(a.ctx, a.listened)
+	ctx, end := interrupt.Unless(a.ctx, a.listened)
 	defer end()
 	result, err := rollout.Run(ctx, options)
 	if err == nil || fault.Of(err) == fault.Interrupted {

@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"io"
 	"syscall"
-	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/hints"
+	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
@@ -20,8 +20,8 @@ var errNotHeard = fault.New(fault.Interrupted, "its reader is gone, as when the 
 
 // whileRead returns a context that ends with EPIPE when the reader of standard output is gone: where there is nothing to print
 // nothing else tells.
-func (a *app) whileRead(parent context.Context) (context.Context, func()) {
-	return unless(parent, func(context.Context) error {
+func (a *app) whileRead() (context.Context, func()) {
+	return interrupt.Unless(a.ctx, func(context.Context) error {
 		if term.ReaderLost(a.std.out) {
 			return syscall.EPIPE
 		}
@@ -30,29 +30,7 @@ func (a *app) whileRead(parent context.Context) (context.Context, func()) {
 }
 
 // whileHeard returns a context that ends with the error of heard.
-func (a *app) whileHeard() (context.Context, func()) { return unless(a.ctx, a.heard) }
-
-// unless returns a context that ends with the error of lost, which is asked again and again.
-func unless(parent context.Context, lost func(context.Context) error) (context.Context, func()) {
-	ctx, cancel := context.WithCancelCause(parent)
-	go func() {
-		ticker := time.NewTicker(readEvery)
-		defer ticker.Stop()
-		for ctx.Err() == nil {
-			if err := lost(ctx); err != nil {
-				cancel(err)
-			}
-			select {
-			case <-ctx.Done():
-			case <-ticker.C:
-			}
-		}
-	}()
-	return ctx, func() { cancel(nil) }
-}
-
-// readEvery is the time between two looks at whether the output is still read.
-const readEvery = time.Second
+func (a *app) whileHeard() (context.Context, func()) { return interrupt.Unless(a.ctx, a.heard) }
 
 // unheard is err, or that the reader is gone where that has ended the context and nothing was changed.
 func unheard(ctx context.Context, outcome *install.Outcome, err error) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/pack"
+	"github.com/tbctl/tbctl/report"
 )
 
 type packCmd struct {
@@ -38,16 +39,6 @@ Examples:
   tbctl pack aarch64/tigerbeetle x86_64/tigerbeetle -o tigerbeetle --release 0.17.8 …
   tbctl pack tigerbeetle-0.15.4 -o tigerbeetle --release 0.15.4 --epoch tigerbeetle-0.15.3
 ` + exitHelp(exitRejected, "an input is damaged or cannot be packed")
-}
-
-// packed is the result of the command.
-type packed struct {
-	Output   string                 `json:"output"`
-	Size     int64                  `json:"size"`
-	Platform multiversion.Platform  `json:"platform"`
-	Releases []multiversion.Release `json:"releases"`
-	Checksum multiversion.Checksum  `json:"checksum_binary_without_header"`
-	Already  bool                   `json:"already"` // the same bytes were there, and stay
 }
 
 // Run builds and writes the binary.
@@ -99,18 +90,11 @@ func (c *packCmd) Run(a *app) error {
 		return err
 	}
 	binary := built.Binary()
-	result := packed{
+	result := report.Packed{
 		Output: c.Output, Size: built.Size(), Platform: binary.Platform(), Releases: binary.Images[0].Header.Releases(),
 		Checksum: binary.Images[0].Header.ChecksumBinary, Already: already,
 	}
-	a.emit(result, func(out *term.Stream) {
-		if already {
-			out.Printf("%s %s is that binary already; nothing was touched\n", out.Styles().Good.Render("ok:"), term.Printable(c.Output))
-			return
-		}
-		out.Printf("%s %s for %s, %s: %s\n", out.Styles().Good.Render("packed:"), term.Printable(c.Output), result.Platform,
-			term.Bytes(result.Size), render.Releases(result.Releases))
-	})
+	a.emit(result, func(out *term.Stream) { render.Packed(out, &result) })
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/internal/fetch"
@@ -15,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/internal/source"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/report"
 )
 
 type storeCmd struct {
@@ -76,15 +76,6 @@ Examples:
 		exitUnknown, "whether it is stored durably is not known: run \"tbctl store verify\"")
 }
 
-// storeImported is the result of the command.
-type storeImported struct {
-	Store string `json:"store"` // its directory
-	shelf.Imports
-
-	Advisories []advisory.Notice `json:"advisories"` // what is known of the release
-	Next       []string          `json:"next"`       // commands that use it
-}
-
 // Run fetches, verifies and stores.
 func (c *storeImportCmd) Run(a *app) error {
 	store, err := a.depot(c.From.Store.Store)
@@ -100,10 +91,7 @@ func (c *storeImportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := storeImported{Store: store.Dir(), Imports: imported}
-	result.Advisories = a.advisories().Of(advisory.Subject{
-		About: advisory.AboutFile, Release: imported.Artifact.Release, SHA256: []string{imported.Artifact.SHA256, imported.Fetched.AssetSHA256}, Tag: string(imported.Fetched.Tag),
-	})
+	result := report.StoreImported{Store: store.Dir(), Imports: imported, Advisories: a.advisories().Of(imported.Fetched.Subject(imported.Artifact.Release, imported.Artifact.SHA256))}
 	a.advise(result.Advisories)
 	name := shelf.PrefixDigest + imported.Artifact.SHA256
 	if a.onCommandLine["store"] {
@@ -111,7 +99,7 @@ func (c *storeImportCmd) Run(a *app) error {
 	}
 	result.Next = []string{"tbctl install " + name, "tbctl fleet plan " + name + " -o plan.json"}
 	a.emit(result, func(out *term.Stream) {
-		render.StoreImported(out, &result.Imports, store.Dir(), render.Trust(fetch.Origin(found.Artifact, imported.Fetched)), result.Next, a.global.Quiet)
+		render.StoreImported(out, &result, render.Trust(fetch.Origin(found.Artifact, imported.Fetched)), a.global.Quiet)
 	})
 	return nil
 }
@@ -149,31 +137,19 @@ Examples:
 ` + exitHelp()
 }
 
-// storeListed is the result of the command.
-type storeListed struct {
-	Store     string          `json:"store"` // its directory
-	Artifacts []shelf.Item    `json:"artifacts"`
-	SetAside  []depot.Damaged `json:"set_aside"` // what is kept of artifacts whose bytes had changed
-}
-
 // Run lists the artifacts.
 func (c *storeListCmd) Run(a *app) error {
 	store, err := a.existing(c.Store.Store)
 	if err != nil {
 		return err
 	}
-	items, err := shelf.List(a.ctx, store)
-	if err != nil {
+	result := report.StoreListed{Store: store.Dir()}
+	if result.Artifacts, err = shelf.List(a.ctx, store); err != nil {
 		return err
 	}
-	aside, err := store.SetAside()
-	if err != nil {
+	if result.SetAside, err = store.SetAside(); err != nil {
 		return err
 	}
-	result := storeListed{Store: store.Dir(), Artifacts: items, SetAside: aside}
-	a.emit(result, func(out *term.Stream) {
-		render.StoreListed(out, result.Store, items, time.Now())
-		render.StoreSetAside(out, result.Store, aside)
-	})
+	a.emit(result, func(out *term.Stream) { render.StoreListed(out, &result, time.Now()) })
 	return nil
 }

@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/prune"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/report"
 )
 
 type storeVerifyCmd struct {
@@ -32,13 +32,6 @@ Examples:
 ` + exitHelp(exitRejected, "an artifact has changed, or is no whole binary")
 }
 
-// storeVerified is the result of the command.
-type storeVerified struct {
-	Store     string          `json:"store"` // its directory
-	Artifacts []shelf.Checked `json:"artifacts"`
-	SetAside  []depot.Damaged `json:"set_aside"` // what is kept of artifacts whose bytes had changed
-}
-
 // Run reads and tells.
 func (c *storeVerifyCmd) Run(a *app) error {
 	store, err := a.existing(c.Store.Store)
@@ -53,7 +46,7 @@ func (c *storeVerifyCmd) Run(a *app) error {
 		}
 		digests = append(digests, digest)
 	}
-	result := storeVerified{Store: store.Dir(), Artifacts: []shelf.Checked{}}
+	result := report.StoreVerified{Store: store.Dir(), Artifacts: []shelf.Checked{}}
 	var first error
 	err = shelf.Verify(a.ctx, store, digests, func(checked shelf.Checked) {
 		result.Artifacts = append(result.Artifacts, checked)
@@ -63,10 +56,7 @@ func (c *storeVerifyCmd) Run(a *app) error {
 	})
 	aside, asideErr := store.SetAside()
 	result.SetAside = aside
-	a.emit(result, func(out *term.Stream) {
-		render.StoreVerified(out, result.Store, result.Artifacts)
-		render.StoreSetAside(out, result.Store, aside)
-	})
+	a.emit(result, func(out *term.Stream) { render.StoreVerified(out, &result) })
 	if err := cmp.Or(err, asideErr); err != nil {
 		return err
 	}
@@ -105,12 +95,6 @@ Examples:
 ` + exitHelp()
 }
 
-// storePruned is the result of the command.
-type storePruned struct {
-	Store string `json:"store"` // its directory
-	*prune.Result
-}
-
 // Run decides, removes and tells.
 func (c *storePruneCmd) Run(a *app) error {
 	if c.Keep < 0 {
@@ -123,7 +107,8 @@ func (c *storePruneCmd) Run(a *app) error {
 	pruning := &prune.Pruning{Depot: store, Installer: a.installer(), Targets: a.settings().Targets(), Newest: c.Keep, DryRun: c.DryRun}
 	result, err := pruning.Run(a.ctx)
 	if result != nil {
-		a.emit(storePruned{store.Dir(), result}, func(out *term.Stream) { render.StorePruned(out, store.Dir(), result, a.global.Quiet) })
+		shown := report.StorePruned{Store: store.Dir(), Result: result}
+		a.emit(shown, func(out *term.Stream) { render.StorePruned(out, &shown, a.global.Quiet) })
 	}
 	var unknown *prune.UnknownError
 	if errors.As(err, &unknown) {

@@ -47,13 +47,6 @@ func checkListen(ctx context.Context, address string) error {
 	return nil
 }
 
-// storeServed is the result of the command.
-type storeServed struct {
-	Store    string         `json:"store"`   // its directory
-	Address  string         `json:"address"` // the URL at which it was
-	Counters serve.Counters `json:"counters"`
-}
-
 // Run serves until it is ended.
 func (c *storeServeCmd) Run(a *app) error {
 	if err := checkListen(a.ctx, c.Listen); err != nil {
@@ -95,7 +88,7 @@ func (c *storeServeCmd) Run(a *app) error {
 	}
 	server := &serve.Server{Depot: store, Token: token, Kept: serve.Kept(store), Tell: func(text string) { a.note("%s", term.Printable(text)) }}
 	err = server.Serve(ctx, listener)
-	result := storeServed{Store: store.Dir(), Address: address, Counters: server.Counters()}
+	result := report.StoreServed{Store: store.Dir(), Address: address, Counters: server.Counters()}
 	a.emit(result, func(out *term.Stream) {
 		if !a.global.Quiet {
 			render.StoreServed(out, result.Counters)

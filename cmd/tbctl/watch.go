@@ -97,7 +97,7 @@ func (c *watchCmd) Run(a *app) error {
 		a.note("nothing is installed at %s yet: waiting for it", path)
 	}
 	a.warnAll(host.Ignored(a.ctx, query))
-	ctx, stop := a.whileRead(a.ctx)
+	ctx, stop := a.whileRead()
 	defer stop()
 	cancel := func() {}
 	if c.Timeout != nil {

@@ -68,3 +68,25 @@ func Cause(ctx context.Context) *Error {
 	}
 	return nil
 }
+
+// lostEvery is the time between two questions of [Unless].
+const lostEvery = time.Second
+
+// Unless returns a context that ends with the error of lost, which is asked at once, and again and again.
+func Unless(parent context.Context, lost func(context.Context) error) (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(parent)
+	go func() {
+		ticker := time.NewTicker(lostEvery)
+		defer ticker.Stop()
+		for ctx.Err() == nil {
+			if err := lost(ctx); err != nil {
+				cancel(err)
+			}
+			select {
+			case <-ctx.Done():
+			case <-ticker.C:
+			}
+		}
+	}()
+	return ctx, func() { cancel(nil) }
+}

@@ -8,14 +8,14 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/depot"
-	"github.com/tbctl/tbctl/depot/prune"
 	"github.com/tbctl/tbctl/depot/serve"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/report"
 )
 
 // StoreImported shows what became of an import, and what to type next.
-func StoreImported(out *term.Stream, imported *shelf.Imports, dir, trust string, next []string, quiet bool) {
+func StoreImported(out *term.Stream, imported *report.StoreImported, trust string, quiet bool) {
 	item := &imported.Artifact
 	what := fmt.Sprintf("release %s for %s", item.Release, item.Platform)
 	styles := out.Styles()
@@ -27,20 +27,19 @@ func StoreImported(out *term.Stream, imported *shelf.Imports, dir, trust string,
 	if quiet {
 		return
 	}
-	fields := [][2]string{{"store", term.Printable(dir)}, {"trust", trust}, {"size", fmt.Sprintf("%s (%d bytes)", term.Bytes(item.Size), item.Size)}}
-	if text := Fetched(imported.Fetched.BytesFetched, imported.Fetched.BytesHeld); text != "" {
-		fields = append(fields, [2]string{"fetched", text})
-	}
-	for _, command := range next {
+	fields := fetchedFields(&imported.Fetched, [2]string{"store", term.Printable(imported.Store)}, [2]string{"trust", trust}, size(item.Size))
+	for _, command := range imported.Next {
 		fields = append(fields, [2]string{"next", term.Printable(command)})
 	}
 	Fields(out, fields)
 }
 
 // StoreListed shows the artifacts of a store, and who vouched for each. Of signed metadata it says when it has expired by now.
-func StoreListed(out *term.Stream, dir string, items []shelf.Item, now time.Time) {
+func StoreListed(out *term.Stream, result *report.StoreListed, now time.Time) {
+	defer storeSetAside(out, result.Store, result.SetAside)
+	items := result.Artifacts
 	if len(items) == 0 {
-		out.Printf("the store %s has no artifacts\n", term.Printable(dir))
+		out.Printf("the store %s has no artifacts\n", term.Printable(result.Store))
 		return
 	}
 	columns := []term.Column{
@@ -110,9 +109,11 @@ func counted(number int, what string) string {
 }
 
 // StoreVerified shows what became of each artifact that was read.
-func StoreVerified(out *term.Stream, dir string, list []shelf.Checked) {
+func StoreVerified(out *term.Stream, result *report.StoreVerified) {
+	defer storeSetAside(out, result.Store, result.SetAside)
+	dir, list := term.Printable(result.Store), result.Artifacts
 	if len(list) == 0 {
-		out.Printf("the store %s has no artifacts: nothing was checked\n", term.Printable(dir))
+		out.Printf("the store %s has no artifacts: nothing was checked\n", dir)
 		return
 	}
 	styles := out.Styles()
@@ -126,11 +127,11 @@ func StoreVerified(out *term.Stream, dir string, list []shelf.Checked) {
 		}
 		out.Println(out.Hang(styles.Bad.Render(string(checked.Verdict)+":")+" sha256:"+checked.SHA256+": "+term.Printable(checked.Problem), 2))
 	}
-	out.Printf("%s of %s in %s: the bytes are those of the name, and a whole binary\n", fmt.Sprint(whole), counted(len(list), "artifact"), term.Printable(dir))
+	out.Printf("%s of %s in %s: the bytes are those of the name, and a whole binary\n", fmt.Sprint(whole), counted(len(list), "artifact"), dir)
 }
 
-// StoreSetAside shows what is kept of artifacts whose bytes had changed.
-func StoreSetAside(out *term.Stream, dir string, list []depot.Damaged) {
+// storeSetAside shows what is kept of artifacts whose bytes had changed.
+func storeSetAside(out *term.Stream, dir string, list []depot.Damaged) {
 	for _, damaged := range list {
 		path := filepath.Join(dir, "sha256", damaged.Name)
 		out.Println(out.Hang(fmt.Sprintf("%s %s, %s: its bytes had changed; nothing uses it", out.Styles().Warn.Render("set aside:"), term.Printable(path), term.Bytes(damaged.Size)), 2))
@@ -138,7 +139,7 @@ func StoreSetAside(out *term.Stream, dir string, list []depot.Damaged) {
 }
 
 // StorePruned shows what became of each artifact, and why.
-func StorePruned(out *term.Stream, dir string, result *prune.Result, quiet bool) {
+func StorePruned(out *term.Stream, result *report.StorePruned, quiet bool) {
 	styles := out.Styles()
 	for index := range result.Artifacts {
 		decision := &result.Artifacts[index]
@@ -173,5 +174,5 @@ func StorePruned(out *term.Stream, dir string, result *prune.Result, quiet bool)
 	if result.DryRun {
 		verb = "would be removed from"
 	}
-	out.Printf("%s, %s: %s %s\n", counted(result.Removed, "artifact"), term.Bytes(result.Freed), verb, term.Printable(dir))
+	out.Printf("%s, %s: %s %s\n", counted(result.Removed, "artifact"), term.Bytes(result.Freed), verb, term.Printable(result.Store))
 }

@@ -193,7 +193,7 @@ func (s Settings) Line(name string, flag *Flag) report.Setting {
 	}
 	if flag != nil {
 		for _, variable := range flag.Variables {
-			if value := os.Getenv(variable); value != "" {
+			if value := s.Getenv(variable); value != "" {
 				return report.Setting{Name: name, Value: value, Origin: "the environment: " + variable}
 			}
 		}
