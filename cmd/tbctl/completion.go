@@ -6,11 +6,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/advisory/kept"
 	"github.com/tbctl/tbctl/completions"
 	"github.com/tbctl/tbctl/internal/candidates"
 	"github.com/tbctl/tbctl/internal/settings"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type completionCmd struct {
@@ -91,10 +93,14 @@ func (a *app) values(request completions.Request) (completions.Answer, bool) {
 	if err != nil {
 		store = nil
 	}
+	advisories, err := kept.Read(vfs.OS(), a.stateDir())
+	if err != nil {
+		advisories = nil // what is built in
+	}
 	here := candidates.Host{
 		Store: store, Target: a.target(a.said(request, "target", "TBCTL_TARGET")), Journal: a.journal(),
 		List: release.Options{
-			Advisories: a.advisories(),
+			Advisories: advisories,
 			Mirror:     a.said(request, "mirror", "TBCTL_MIRROR"), CacheDir: a.settings().CacheDir(a.said(request, "cache-dir", "TBCTL_CACHE_DIR")),
 			APIURL: strings.TrimRight(a.getenv("TBCTL_API_URL"), "/"),
 		},
