@@ -108,6 +108,7 @@ type draft struct {
 	places []place
 	count  int                  // replicas without standbys; 0: not known
 	runs   multiversion.Release // 0: not known, or not the same
+	unseen bool                 // not all of its hosts could be looked at
 }
 
 // problem notes an obstacle; at is nil for one of the whole cluster.
@@ -181,12 +182,13 @@ func (d *draft) look(entry *Cluster) []place {
 					p.Reason = ProblemUnseen
 				}
 				d.add(p)
-				before = -1
+				before, d.unseen = -1, true
 			case o.Problem == nil && (host.Target == "" || o.Target == host.Target):
 				seen = append(seen, place{host, o})
 			}
 		}
 		if len(seen) == before {
+			d.unseen = true
 			d.problem(&place{host: host}, -1, ProblemUnseen, "", "nothing is known of its target %s", host.Target)
 		}
 	}
@@ -242,9 +244,7 @@ func (d *draft) members() {
 	at := map[int]*place{}
 	for i := range d.places {
 		p := &d.places[i]
-		if p.Installed == nil || !sha.IsName(p.Installed.SHA256) {
-			d.problem(p, -1, ProblemNoInstalled, "tbctl install there, of the release that runs", "there is no file at %s that could be put back", p.Target)
-		}
+		d.wayBack(p)
 		for _, r := range p.Replicas {
 			if r.Cluster != d.id || r.Index < 0 || r.Count <= 0 {
 				continue
@@ -262,7 +262,9 @@ func (d *draft) members() {
 	if d.id == "" {
 		return
 	}
-	d.standbys(at)
+	if !d.unseen { // one that is not seen may be on a host that is not
+		d.standbys(at)
+	}
 	if other, ok := d.ids[d.id]; ok {
 		d.problem(nil, -1, ProblemClusterTwice, "", "it is the same cluster as %s: %s", other, d.id)
 	}
@@ -273,9 +275,23 @@ func (d *draft) members() {
 			missing = append(missing, strconv.Itoa(index))
 		}
 	}
-	if len(missing) > 0 {
+	if len(missing) > 0 && !d.unseen {
 		d.problem(nil, -1, ProblemMissing, "name the host that has it, or start the replica there",
 			"of its %d replicas %d run on no host that is named (%s): who has them decides when the cluster upgrades", d.count, len(missing), strings.Join(missing, ", "))
+	}
+}
+
+// wayBack checks that what is installed could be put back.
+func (d *draft) wayBack(p *place) {
+	const again = "tbctl install there, of the release that runs"
+	switch f := p.Installed; {
+	case f == nil || !sha.IsName(f.SHA256):
+		d.problem(p, -1, ProblemNoInstalled, again, "there is no file at %s that could be put back", p.Target)
+	case f.Damaged != "":
+		d.problem(p, -1, ProblemDamaged, again, "the file at %s is damaged, and could not be put back: %s", p.Target, f.Damaged)
+	case f.Recorded != "" && f.Recorded != f.SHA256:
+		d.add(Problem{Cluster: d.name, Host: p.host.Name, Replica: -1, Reason: ProblemStrange, Note: true,
+			Message: fmt.Sprintf("the file at %s is whole, and is not the one that tbctl put there last: it is %s, and that was %s", p.Target, f.SHA256, f.Recorded)})
 	}
 }
 

@@ -101,9 +101,9 @@ func TestDraftProblems(t *testing.T) {
 		want   string
 	}{
 		"nothing":                     {func(w *world) {}, ""},
-		"a host that was not asked":   {func(w *world) { w.observations = w.observations[:2] }, "missing-replica unseen"},
-		"a host that does not answer": {func(w *world) { w.observations[2].Problem = &Problem{Reason: "no-connection", Message: "no route"} }, "missing-replica no-connection"},
-		"a host with no reason why":   {func(w *world) { w.observations[2].Problem = &Problem{Message: "no route"} }, "missing-replica unseen"},
+		"a host that was not asked":   {func(w *world) { w.observations = w.observations[:2] }, "unseen"},
+		"a host that does not answer": {func(w *world) { w.observations[2].Problem = &Problem{Reason: "no-connection", Message: "no route"} }, "no-connection"},
+		"a host with no reason why":   {func(w *world) { w.observations[2].Problem = &Problem{Message: "no route"} }, "unseen"},
 		"hidden replicas":             {func(w *world) { w.observations[1].Blind = []string{"process 9 may not be looked into"} }, "hidden-replicas"},
 		"a forgotten host":            {func(w *world) { w.inventory.Clusters[0].Hosts = w.inventory.Clusters[0].Hosts[:2] }, "missing-replica"},
 		"another cluster":             {func(w *world) { replica(w, 2).Cluster = "0d" }, "foreign-cluster missing-replica"},
@@ -116,8 +116,11 @@ func TestDraftProblems(t *testing.T) {
 				replica(w, i).Members = 0
 			}
 		}, "-missing-standby"},
-		"no replica": {func(w *world) { w.observations[2].Replicas = nil }, "missing-replica no-replica"},
-		"no file":    {func(w *world) { w.observations[2].Installed = nil }, "nothing-installed"},
+		"no replica":         {func(w *world) { w.observations[2].Replicas = nil }, "missing-replica no-replica"},
+		"a damaged file":     {func(w *world) { w.observations[2].Installed.Damaged = "a body is damaged" }, "installed-damaged"},
+		"a file put by hand": {func(w *world) { w.observations[2].Installed.Recorded = digestOf("c") }, "-installed-by-hand"},
+		"a file of tbctl's":  {func(w *world) { w.observations[2].Installed.Recorded = digestOf("b") }, ""},
+		"no file":            {func(w *world) { w.observations[2].Installed = nil }, "nothing-installed"},
 		"one host by two names": {func(w *world) {
 			w.observations[2].Boot, w.observations[2].Machine = w.observations[1].Boot, w.observations[1].Machine
 		}, "shared-target"},

@@ -56,6 +56,8 @@ type InstalledFile struct {
 	Size     int64                  // in bytes
 	Release  multiversion.Release   // its current one; 0: it is no multiversion binary
 	Releases []multiversion.Release // all that it holds
+	Damaged  string                 // what is wrong with it; "": it is whole
+	Recorded string                 // SHA-256 of the file that tbctl put there last; "": not known
 }
 
 // Replica is one replica that runs from a target.

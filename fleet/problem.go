@@ -48,6 +48,8 @@ const (
 	ProblemUnreadable   ProblemReason = "data-file"         // which cluster and replica it is cannot be read
 	ProblemNoReplica    ProblemReason = "no-replica"        // none runs from the target
 	ProblemNoInstalled  ProblemReason = "nothing-installed" // there is no file at the target that could be put back
+	ProblemDamaged      ProblemReason = "installed-damaged" // the file at the target is not whole: it could not be put back
+	ProblemStrange      ProblemReason = "installed-by-hand" // the file at the target is whole, and another than tbctl put there last
 	ProblemMissing      ProblemReason = "missing-replica"   // a replica of the cluster is on no named host
 	ProblemStandbys     ProblemReason = "missing-standby"   // a standby of the cluster is on no named host, or whether there is one cannot be seen
 	ProblemForeign      ProblemReason = "foreign-cluster"   // the host's replicas belong to another cluster than the others

@@ -300,6 +300,8 @@ func (s *sight) judge() {
 			s.block(h, -1, ProblemDrift, newPlan, "nothing is at %s any more", h.h.Target)
 		case !h.untouched() && !s.swapped(h):
 			s.block(h, -1, ProblemDrift, newPlan, "the file at %s is %s, neither the plan's nor the one from before it", h.h.Target, h.o.Installed.SHA256)
+		default:
+			s.judgeWayBack(h)
 		}
 		for i := range h.o.Replicas {
 			r := &h.o.Replicas[i]
@@ -313,6 +315,20 @@ func (s *sight) judge() {
 				s.block(h, r.Index, ProblemCountDiffers, newPlan, "its data file says that the cluster has %d replicas, and the plan says %d", r.Count, s.c.Replicas)
 			}
 		}
+	}
+}
+
+// judgeWayBack blocks the cluster, for as long as there is a way back, where it leads over a file that the host would not put back: it
+// goes by the one that was there when the plan claimed it first.
+func (s *sight) judgeWayBack(h *seen) {
+	switch {
+	case s.begun():
+	case s.swapped(h) && !(s.ofPlan(h) && h.o.Fence.Previous == h.h.Previous):
+		s.block(h, -1, ProblemDrift, "put the earlier file back there (tbctl rollback) and start the replica again; then the same command",
+			"the plan's file is at %s already, and not by this plan: tbctl fleet abort could not take it back", h.h.Target)
+	case h.untouched() && h.o.Installed.Damaged != "" && s.in.Goal != GoalAbort:
+		s.block(h, -1, ProblemDamaged, "tbctl install there, of the release that runs; then make a new plan",
+			"the file at %s is damaged, and could not be put back: %s", h.h.Target, h.o.Installed.Damaged)
 	}
 }
 

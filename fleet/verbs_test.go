@@ -53,6 +53,15 @@ func (s *scene) ours(hosts ...string) {
 	}
 }
 
+// earlier makes another run of the plan, which has ended, the holder of all hosts.
+func (s *scene) earlier() {
+	s.ours()
+	s.Memory.Clusters = nil
+	for i := range s.Observations {
+		s.Observations[i].Fence.Epoch = 1
+	}
+}
+
 // swapped has the artifact at hosts, and armed also in memory.
 func (s *scene) swapped(hosts ...string) {
 	for _, host := range hosts {
@@ -165,17 +174,24 @@ func TestDecideClaims(t *testing.T) {
 			s.ours()
 			s.Outcomes = []Outcome{{running("a1")[0], &Problem{Reason: "epoch", Message: "no"}, fault.Fenced}}
 		}, "!epoch =fenced"},
-		"not staged":             {func(s *scene) { s.at("a1").Stored = false }, "!not-staged =refused"},
-		"not checked":            {func(s *scene) { s.at("a1").Checked = false }, "check a1 (checking)"},
-		"the check refuses it":   {func(s *scene) { s.at("a1").Refusals = []Problem{{Reason: "noexec", Message: "no"}} }, "!noexec =refused"},
-		"a run stages by itself": {func(s *scene) { s.Run = true; s.at("a1").Stored = false }, "stage a1 (staging)"},
-		"drift":                  {func(s *scene) { s.ours(); s.at("a1").Installed.SHA256 = digestOf("c") }, "!drift =refused"},
-		"no file":                {func(s *scene) { s.ours(); s.at("a1").Installed = nil }, "!drift =refused"},
-		"another machine":        {func(s *scene) { s.ours(); s.at("a1").Machine = "m" }, "!reinstalled =refused"},
-		"another replica":        {func(s *scene) { s.ours(); s.replica("a1").Index = 2 }, "!replica-moved =refused"},
-		"another cluster":        {func(s *scene) { s.ours(); s.replica("a1").Cluster = "d" }, "!foreign-cluster =refused"},
-		"another count":          {func(s *scene) { s.ours(); s.replica("a1").Count = 5 }, "!count-differs =refused"},
-		"the time is over":       {func(s *scene) { s.ours(); s.Deadline = true }, "!deadline =failed"},
+		"not staged":               {func(s *scene) { s.at("a1").Stored = false }, "!not-staged =refused"},
+		"not checked":              {func(s *scene) { s.at("a1").Checked = false }, "check a1 (checking)"},
+		"the check refuses it":     {func(s *scene) { s.at("a1").Refusals = []Problem{{Reason: "noexec", Message: "no"}} }, "!noexec =refused"},
+		"a run stages by itself":   {func(s *scene) { s.Run = true; s.at("a1").Stored = false }, "stage a1 (staging)"},
+		"the plan's file, by hand": {func(s *scene) { s.swapped("a1") }, "!drift =refused"},
+		"the plan's file, by hand, claimed": {func(s *scene) {
+			s.ours()
+			s.armed("a1")
+			s.at("a1").Fence.Previous = s.Plan.Artifact.SHA256
+		}, "!drift =refused"},
+		"damaged":          {func(s *scene) { s.ours(); s.at("a1").Installed.Damaged = "a body is damaged" }, "!installed-damaged =refused"},
+		"drift":            {func(s *scene) { s.ours(); s.at("a1").Installed.SHA256 = digestOf("c") }, "!drift =refused"},
+		"no file":          {func(s *scene) { s.ours(); s.at("a1").Installed = nil }, "!drift =refused"},
+		"another machine":  {func(s *scene) { s.ours(); s.at("a1").Machine = "m" }, "!reinstalled =refused"},
+		"another replica":  {func(s *scene) { s.ours(); s.replica("a1").Index = 2 }, "!replica-moved =refused"},
+		"another cluster":  {func(s *scene) { s.ours(); s.replica("a1").Cluster = "d" }, "!foreign-cluster =refused"},
+		"another count":    {func(s *scene) { s.ours(); s.replica("a1").Count = 5 }, "!count-differs =refused"},
+		"the time is over": {func(s *scene) { s.ours(); s.Deadline = true }, "!deadline =failed"},
 	})
 }
 
@@ -345,14 +361,14 @@ func TestDecideCheck(t *testing.T) {
 		}, "(checking)"},
 		"one has nothing":      {func(s *scene) { s.at("a1").Stored = false; s.at("a2").Checked = false }, "check a2 (checking) !not-staged"},
 		"one refuses it":       {func(s *scene) { s.at("a1").Refusals = []Problem{{Reason: "platform", Message: "no"}} }, "!platform =refused"},
-		"also what is swapped": {func(s *scene) { s.swapped("a1"); s.at("a1").Checked = false }, "check a1 (checking)"},
+		"also what is swapped": {func(s *scene) { s.earlier(); s.swapped("a1"); s.at("a1").Checked = false }, "check a1 (checking)"},
 		"a later run has it":   {func(s *scene) { s.ours(); s.at("a1").Fence.Epoch = 9 }, "="},
 		"a newer plan has it":  {func(s *scene) { s.ours(); s.at("a1").Fence.Generation = 9 }, "!generation =fenced"},
 	})
 	runScenes(t, GoalProve, 3, 0, map[string]sceneCase{
 		"not armed":       {func(s *scene) { s.ours() }, "!not-armed =refused"},
 		"armed":           {func(s *scene) { s.ours(); s.armed("a0", "a1") }, "(not-stable)"},
-		"armed by others": {func(s *scene) { s.armed("a0", "a1") }, "claim a0 (claiming)"},
+		"armed by others": {func(s *scene) { s.earlier(); s.armed("a0", "a1") }, "claim a0 (claiming)"},
 		"it upgrades":     {func(s *scene) { s.ours(); s.armed("a0", "a1", "a2") }, "!promotion-begun =refused"},
 	})
 }
@@ -415,7 +431,8 @@ func TestDecideAbort(t *testing.T) {
 			s.phase(PhaseStopped, "a0", "a1", "a2")
 			s.Epoch = 3
 		}), "claim a0 (claiming)"},
-		"claims first":                           {func(s *scene) { s.armed("a0") }, "claim a0 (claiming)"},
+		"the plan's file, by hand":               {func(s *scene) { s.swapped("a0") }, "!drift =refused"},
+		"claims first":                           {func(s *scene) { s.earlier(); s.armed("a0") }, "claim a0 (claiming)"},
 		"claims, and nothing armed":              {func(s *scene) { s.ours() }, "phase a0 aborting, phase a1 aborting, phase a2 aborting (restoring)"},
 		"it is noted first":                      {begun(func(s *scene) { s.phase(PhaseArmed, "a0", "a1") }), "phase a0 aborting, phase a1 aborting (restoring)"},
 		"not the primary first":                  {begun(func(s *scene) {}), "swap a1 aborting (restoring)"},

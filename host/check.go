@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 
@@ -21,6 +22,7 @@ const (
 	QuestionVouched Question = "vouched" // does what the host requires vouch for it?
 	QuestionFile    Question = "file"    // is it whole?
 	QuestionFit     Question = "fit"     // may it take the installed file's place?
+	QuestionBack    Question = "back"    // is the installed file whole, so that it can be put back?
 	QuestionPlace   Question = "place"   // is there room, and can the attributes be carried over?
 	QuestionReplica Question = "replica" // does this replica take it?
 	QuestionBoot    Question = "boot"    // does the release itself, run on this host, take its file? It is never run, and so never answered
@@ -116,6 +118,14 @@ func (c *Checked) planned(plan *install.Plan, err error) {
 		c.Skip(QuestionFit, "nothing is installed that it could be compared with")
 	default:
 		c.Skip(QuestionFit, "it was not compared with the installed file")
+	}
+	switch {
+	case plan.Installed == nil:
+		c.Skip(QuestionBack, "nothing is installed, or it was not looked at")
+	case plan.Installed.Damaged != "":
+		c.Add(QuestionBack, fmt.Errorf("the file at %s is damaged, and could not be put back: %s", plan.Target.Path, plan.Installed.Damaged))
+	default:
+		c.Add(QuestionBack, nil)
 	}
 	switch {
 	case err == nil:

@@ -77,9 +77,12 @@ func problem(name, message string) *fleet.Problem {
 
 func observeStatus(o *fleet.Observation, status *report.Status, now time.Time) {
 	if file := status.Installed; file != nil {
-		o.Installed = &fleet.InstalledFile{Size: file.Size, Release: file.Release, Releases: file.Releases}
+		o.Installed = &fleet.InstalledFile{Size: file.Size, Release: file.Release, Releases: file.Releases, Damaged: file.Damaged}
 		if file.SHA256 != "" {
 			o.Installed.SHA256 = "sha256:" + file.SHA256
+		}
+		if last := status.Recorded.Installed; last != nil && last.SHA256 != "" {
+			o.Installed.Recorded = "sha256:" + last.SHA256
 		}
 	}
 	switch {

@@ -36,9 +36,9 @@ func TestFleetCheck(t *testing.T) {
 		ok       bool
 		want     string // question and status, each once
 	}{
-		{"good", good, nil, true, "fence not-checked, vouched not-checked, file held, fit held, place held, replica held, boot not-checked"},
-		{"of a run that has not claimed", good, &held, false, "fence failed, vouched not-checked, file held, fit held, place held, replica held, boot not-checked"},
-		{"lacks what runs", short, nil, false, "fence not-checked, vouched not-checked, file held, fit failed, place not-checked, replica failed, boot not-checked"},
+		{"good", good, nil, true, "fence not-checked, vouched not-checked, file held, fit held, back held, place held, replica held, boot not-checked"},
+		{"of a run that has not claimed", good, &held, false, "fence failed, vouched not-checked, file held, fit held, back held, place held, replica held, boot not-checked"},
+		{"lacks what runs", short, nil, false, "fence not-checked, vouched not-checked, file held, fit failed, back held, place not-checked, replica failed, boot not-checked"},
 	} {
 		checked, err := session.Check(ctx, remote.CheckRequest{Fence: test.fence, Artifact: test.artifact})
 		if err != nil {
