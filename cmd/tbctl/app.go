@@ -171,13 +171,6 @@ func (a *app) hint(text string) {
 	a.labelled(label, text)
 }
 
-// say prints a piece of a result as it comes, for a person.
-func (a *app) say(format string, args ...any) {
-	if !a.global.JSON {
-		a.out.Printf(format, args...)
-	}
-}
-
 // emit is the command's result: the value for --json, and how a person sees it.
 // A command may emit a result and still return an error.
 func (a *app) emit(result any, render func(*term.Stream)) {
