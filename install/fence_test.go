@@ -439,7 +439,7 @@ func TestSwapPhaseIsChecked(t *testing.T) {
 func TestClaimAgain(t *testing.T) {
 	t.Parallel()
 	m := newMachine(t, memfs.Options{}, nil, files(t).old)
-	ana, bob := fenceOf(4, fleet.GenerationMax-1, "ana"), fenceOf(4, fleet.GenerationMax, "bob")
+	ana, bob := fenceOf(4, fleet.EpochLeapMax, "ana"), fenceOf(4, fleet.EpochLeapMax+1, "bob")
 	ana.Generation, bob.Generation = fleet.GenerationLeapMax, fleet.GenerationLeapMax
 	first, one, err := m.installer().Claim(t.Context(), targetName, ana, false, 0)
 	check(t, err)
