@@ -42,7 +42,7 @@ func TestHostManySessions(t *testing.T) {
 	if err := os.WriteFile(config, fmt.Appendf(nil, "target = %q\n", target), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	dialer := &remote.Dialer{SSH: []string{"env", "TBCTL_CONFIG=" + config, "HOME=" + dir, "sh", "-c", "exec tbctl host", "sh"}}
+	dialer := &remote.Dialer{Sessions: count, SSH: []string{"env", "TBCTL_CONFIG=" + config, "HOME=" + dir, "sh", "-c", "exec tbctl host", "sh"}}
 	var sessions, asked sync.WaitGroup
 	var mu sync.Mutex
 	var open []*remote.Session
