@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -244,11 +245,11 @@ func TestRunKilled(t *testing.T) {
 			ctx, kill := context.WithCancelCause(t.Context())
 			defer kill(nil)
 			killed := errors.New("killed")
-			count := 0
+			var count atomic.Int64
 			for _, h := range f.hosts {
 				h.after = func(r rollout.Request) error {
 					if r != rollout.RequestObserve {
-						if count++; count == after+1 {
+						if count.Add(1) == int64(after)+1 {
 							kill(killed)
 						}
 					}
