@@ -2,8 +2,6 @@ package remote
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -21,12 +19,10 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
-	"github.com/tbctl/tbctl/internal/fetch"
 	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 // Host answers for one host, in one session. It acts on the targets that it is made with and on no other path, and starts
@@ -215,82 +211,6 @@ func (h *Host) stored(r *http.Request, digest string) (depot.Artifact, error) {
 	return shelf.Keep(r.Context(), writer, digest)
 }
 
-func (h *Host) swap(w http.ResponseWriter, r *http.Request) {
-	var request SwapRequest
-	target, end, err := h.begin(r, &request, func() string { return request.Target })
-	var outcome *install.Outcome
-	if err == nil {
-		defer end()
-		outcome, err = h.swapped(r.Context(), target, request)
-	}
-	if err != nil {
-		answerError(w, err)
-		return
-	}
-	answer(w, http.StatusOK, outcome)
-}
-
-// swapped puts an artifact of the store at a target.
-func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) (*install.Outcome, error) {
-	if err := sha.Check(request.Artifact); err != nil {
-		return nil, err
-	}
-	place, back, err := h.allowed(target, request)
-	if err != nil {
-		return nil, err
-	}
-	site := &host.Site{Installer: h.Installer, Target: target}
-	// While a run aborts it has every host of the cluster, so that none can upgrade, and it restarts the replicas next.
-	site.Said.Restart, site.Said.AllowDowngrade = back, back
-	if err := sha.Check(request.Displaces); request.Displaces != "" && err != nil {
-		return nil, err
-	}
-	if back && h.keptBeside(ctx, place, request.Artifact) {
-		return site.Rollback(ctx, request.back(), false)
-	}
-	file, err := h.Store.Open(request.Artifact)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	swap := h.ofStore(request.Artifact, file)
-	swap.Fence, swap.Phase, swap.Displaces, swap.Wait = &request.Fence, request.Phase, request.Displaces, lockWait
-	get := h.fetchOf(request.Artifact, file)
-	if h.required() != release.RequireNothing {
-		pushed, err := h.pushed(request.Artifact, request.Signature)
-		if err != nil {
-			return nil, err
-		}
-		get = fetch.From(pushed, pushed.Fetch)
-	}
-	return site.Install(ctx, swap, get, false)
-}
-
-// back asks for the file beside the target to be put back. The digest comes from the other end, or from what was there when the host was
-// claimed: by naming it nobody here has said that the file may have the rights of the installed one.
-func (r SwapRequest) back() install.Request {
-	return install.Request{Back: r.Artifact, Displaces: r.Displaces, Fence: &r.Fence, Phase: r.Phase, Wait: lockWait}
-}
-
-// ofStore asks for an artifact of the store to be installed, and fetchOf copies it. One whose bytes have changed since it was
-// stored is set aside, so that it is sent again.
-func (h *Host) ofStore(artifact string, file *depot.File) install.Request {
-	return install.Request{Source: "sha256:" + artifact, SizeHint: file.Size(), Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Near: true}
-}
-
-func (h *Host) fetchOf(artifact string, file *depot.File) install.Fetch {
-	return func(ctx context.Context, to io.Writer) (install.Origin, error) {
-		sum := sha256.New()
-		_, err := io.Copy(io.MultiWriter(to, sum), io.NewSectionReader(file, 0, file.Size()))
-		if err == nil && hex.EncodeToString(sum.Sum(nil)) != artifact {
-			if err = h.Store.Check(ctx, artifact); err == nil { // it was changed while it was read
-				err = fmt.Errorf("%s: %w", h.Store.Path(artifact), depot.ErrDigest)
-			}
-		}
-		return install.Origin{Source: "sha256:" + artifact, SHA256: artifact, ExecutableSHA256: artifact}, err
-	}
-}
-
 func (h *Host) check(w http.ResponseWriter, r *http.Request) {
 	var request CheckRequest
 	target, end, err := h.begin(r, &request, func() string { return request.Target })
@@ -393,39 +313,6 @@ func (h *Host) restart(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, http.StatusOK, restarted)
-}
-
-// allowed refuses what the stored fence does not let through, before anything is opened or looked at, and says whether the file that was
-// there before the plan is to be put back. Under the lock it is asked again.
-func (h *Host) allowed(target string, request SwapRequest) (place fsatomic.Target, back bool, err error) {
-	place, err = fsatomic.Lookup(h.Installer.FS, target)
-	if err != nil {
-		return place, false, fmt.Errorf("swap: %w", err)
-	}
-	stored, _, err := h.Installer.FenceOf(place)
-	if err == nil {
-		err = fleet.Match(stored, request.Fence)
-	}
-	if err == nil {
-		err = stored.Allows("sha256:"+request.Artifact, request.Phase)
-	}
-	if err != nil {
-		return place, false, fmt.Errorf("swap: %s: %w", target, err)
-	}
-	return place, "sha256:"+request.Artifact != stored.Artifact, nil
-}
-
-// keptBeside says that an artifact is the previous file of a target, and not the installed one: then both change places, for which no
-// room is needed and nothing has to be in the store.
-func (h *Host) keptBeside(ctx context.Context, place fsatomic.Target, artifact string) bool {
-	is := func(there bool, path string, seen vfs.Info) bool {
-		if !there {
-			return false
-		}
-		file, err := install.DescribeSeen(ctx, h.Installer.FS, path, seen)
-		return err == nil && file.SHA256 == artifact
-	}
-	return is(place.OldExists, place.OldPath, place.Old) && !is(place.Exists, place.Path, place.File)
 }
 
 // begin reads a request that is about a target, and waits until no other one of this session is at work on it. The request

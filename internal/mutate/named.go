@@ -175,7 +175,7 @@ var namedMutants = []namedMutant{
 		tests: "./fleet ^TestClaim$",
 	},
 	{
-		name: "a store takes other bytes than they are called", file: "depot/depot.go",
+		name: "a store takes other bytes than they are called", file: "depot/writer.go",
 		old: `if want != "" && want != digest {`, new: `if false {`,
 		tests: "./depot ^TestPut$",
 	},
@@ -204,7 +204,7 @@ var namedMutants = []namedMutant{
 		tests: "./remote ^TestAnswerBreaksOff$",
 	},
 	{
-		name: "a swap of what is not in the store is answered as done", file: "remote/handler.go",
+		name: "a swap of what is not in the store is answered as done", file: "remote/swap.go",
 		old: `		return site.Rollback(ctx, request.back(), false)
 	}
 	file, err := h.Store.Open(request.Artifact)
@@ -340,7 +340,7 @@ var namedMutants = []namedMutant{
 		tests: "./install ^TestAbortEntitled$",
 	},
 	{
-		name: "a digest that the other end names gives rights", file: "remote/handler.go",
+		name: "a digest that the other end names gives rights", file: "remote/swap.go",
 		old: `return install.Request{Back: r.Artifact, `, new: `return install.Request{OldSHA256: r.Artifact, `,
 		tests: "./remote ^TestSwapBackIsNoName$",
 	},

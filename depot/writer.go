@@ -1,0 +1,153 @@
+package depot
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io/fs"
+	"path/filepath"
+
+	"github.com/tbctl/tbctl/durable"
+	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
+)
+
+// Writer is an artifact in the making.
+type Writer struct {
+	depot  *Depot
+	output *durable.Output
+	hash   hash.Hash
+	looked int64 // the size at the last look at what is free
+	limits limits
+}
+
+// limits are what a store may grow to.
+type limits struct {
+	spare     int64 // bytes that are left free
+	artifacts int
+}
+
+var (
+	ownLimits      = limits{SpareMin, ArtifactsMax}
+	receivedLimits = limits{ReceivedSpareMin, ReceivedMax}
+)
+
+// Create begins an artifact of at least this size. What a writer left that died is cleared away. The caller ends it with
+// Commit or Abort. When less than [SpareMin] would be free with it, the error is a [vfs.SpaceError].
+func (d *Depot) Create(size int64) (*Writer, error) { return d.create(size, ownLimits) }
+
+// Receive is Create for what another end sends: it stays within [ReceivedMax] and [ReceivedSpareMin].
+func (d *Depot) Receive(size int64) (*Writer, error) { return d.create(size, receivedLimits) }
+
+func (d *Depot) create(size int64, limits limits) (*Writer, error) {
+	if err := durable.MkdirAll(d.fsys, d.files(), dirMode); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	if err := d.spare(size + limits.spare); err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	output, err := durable.Create(d.fsys, filepath.Join(d.files(), incoming), fileMode, false)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	return &Writer{depot: d, output: output, hash: sha256.New(), limits: limits}, nil
+}
+
+// spare refuses to store anything when fewer bytes are free.
+func (d *Depot) spare(need int64) error {
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	volume, err := dir.Volume()
+	if err != nil {
+		return &fs.PathError{Op: "look what is free at", Path: d.files(), Err: err}
+	}
+	if volume.FreeBytes < need {
+		return &vfs.SpaceError{Path: d.files(), Need: need, Have: volume.FreeBytes}
+	}
+	return nil
+}
+
+// Write appends to the artifact. More than [multiversion.SizeMax] bytes are refused, and what would leave less
+// than [SpareMin] free, also because others write there; what is received leaves more.
+func (w *Writer) Write(data []byte) (int, error) {
+	end := w.output.Size() + int64(len(data))
+	if end > multiversion.SizeMax {
+		return 0, fmt.Errorf("store: %w: more than %d bytes", vfs.ErrTooLarge, int64(multiversion.SizeMax))
+	}
+	if end-w.looked >= spareEvery {
+		if err := w.depot.spare(int64(len(data)) + w.limits.spare); err != nil {
+			return 0, fmt.Errorf("store: %w", err)
+		}
+		w.looked = end
+	}
+	count, err := w.output.Write(data)
+	w.hash.Write(data[:count])
+	return count, err
+}
+
+// Size returns how many bytes were written.
+func (w *Writer) Size() int64 { return w.output.Size() }
+
+// ReadAt reads what was written.
+func (w *Writer) ReadAt(data []byte, offset int64) (int, error) { return w.output.ReadAt(data, offset) }
+
+// SHA256 is of what was written so far.
+func (w *Writer) SHA256() string { return hex.EncodeToString(w.hash.Sum(nil)) }
+
+// Commit stores what was written, durably, and returns it. Unless want is "" it must be its SHA-256,
+// otherwise the error is [ErrDigest]. The same bytes may be there already; a file of their name with other bytes
+// is set aside. After an error nothing was stored, unless it is of class unknown.
+func (w *Writer) Commit(ctx context.Context, want string) (Artifact, error) {
+	digest := w.SHA256()
+	if want != "" && want != digest {
+		return Artifact{}, errors.Join(fmt.Errorf("store: %w: %s, not %s", ErrDigest, digest, want), w.Abort())
+	}
+	var lock vfs.File
+	err := ctx.Err()
+	if err == nil {
+		lock, err = w.depot.lock(ctx)
+	}
+	if err != nil {
+		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
+	}
+	defer lock.Close()
+	switch err := w.depot.Check(ctx, digest); {
+	case err == nil: // it is here
+		if err := w.Abort(); err != nil {
+			return Artifact{}, fmt.Errorf("store: %w", err)
+		}
+		return w.depot.Stat(digest)
+	case !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, ErrDigest):
+		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
+	}
+	if err := w.depot.full(w.limits.artifacts); err != nil {
+		return Artifact{}, errors.Join(fmt.Errorf("store: %w", err), w.Abort())
+	}
+	if err := w.output.CommitAs(digest); err != nil {
+		return Artifact{}, fmt.Errorf("store: %w", err)
+	}
+	return w.depot.Stat(digest)
+}
+
+// full refuses one artifact more than so many.
+func (d *Depot) full(most int) error {
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	names, err := digests(dir)
+	if err == nil && len(names) >= most {
+		err = &FullError{Path: d.files(), Count: len(names), Most: most}
+	}
+	return err
+}
+
+// Abort throws away what was written. After Commit it does nothing.
+func (w *Writer) Abort() error { return w.output.Abort() }
