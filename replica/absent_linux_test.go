@@ -9,7 +9,7 @@ import (
 )
 
 // A replica that has no executable for a while, since on a busy host its threads take long to make place for what it executes, is
-// waited for; one that has none for longer is none, and keeps nobody waiting.
+// waited for; one that has none for longer does not count, and is not waited for.
 func TestFindAbsent(t *testing.T) {
 	t.Parallel()
 	for pause, want := range map[time.Duration]int{150 * time.Millisecond: 1, time.Second: 0} {

@@ -91,7 +91,7 @@ exec chroot m /usr/bin/bash -c 'exec -a "$0" /tigerbeetle start --addresses=3000
 	}
 }
 
-// An account of the system is believed, and keeps nobody waiting all the same. That its data file cannot be seen is said.
+// An account of the system is believed, and is waited for no longer than others. That its data file cannot be seen is said.
 func TestFindSystemHangs(t *testing.T) {
 	t.Parallel()
 	needAllSeen(t)

@@ -55,7 +55,7 @@ var opens = map[string]func(path string) error{
 	},
 }
 
-// A lease that is given back when it is asked for keeps nobody from opening the file.
+// A lease that is given back when it is asked for does not hinder opening the file.
 func TestLeaseGivenBack(t *testing.T) {
 	t.Parallel()
 	for name, open := range opens {

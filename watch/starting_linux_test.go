@@ -142,7 +142,7 @@ func TestUntilServing(t *testing.T) {
 	}
 }
 
-// Whether a standby serves cannot be seen, and nobody waits for it.
+// Whether a standby serves cannot be seen, and it is not waited for.
 func TestUntilServingStandby(t *testing.T) {
 	t.Parallel()
 	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))

@@ -21,7 +21,7 @@ upgrade, and refuses the way back that would do harm. With --fleet: plan, arm, a
 promote for three clusters, with a controller that is killed in the middle.
 
 The releases are made of tbctl's own executable, and so are the stand-ins for replicas,
-which treat their binary and their data file as TigerBeetle does and serve nobody. It
+which treat their binary and their data file as TigerBeetle does and answer no client. It
 needs no root, no network but the loopback address, no TigerBeetle and no Go; replicas need
 Linux. No other file is touched, and no process is left.
 

@@ -49,7 +49,7 @@ func TestFleetDamaged(t *testing.T) {
 	}
 }
 
-// The plan's file that somebody installed is not one that an abort could take back: nothing is armed or claimed.
+// A plan's file that was installed by hand is not one that an abort could take back: nothing is armed or claimed.
 func TestFleetByHand(t *testing.T) {
 	t.Parallel()
 	f := newLiveFleet(t, 3)

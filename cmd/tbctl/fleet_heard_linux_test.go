@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// A rollout of which nobody reads the output changes nothing more, whether it works or waits, and says so; what only looks ends too.
+// A rollout whose reader is gone changes nothing more, whether it works or waits, and says so; what only looks ends too.
 func TestFleetUnheard(t *testing.T) {
 	t.Parallel()
 	f := newLiveFleet(t, 3)

@@ -31,7 +31,7 @@ Examples:
 // Run shows the journal.
 func (c *historyCmd) Run(a *app) error {
 	if c.Last < 0 {
-		return usage("all of them: --last 0", "--last: %d is no number of operations", c.Last)
+		return usage("all of them: --last 0", "--last: %d is not a number of operations", c.Last)
 	}
 	_, err := vfs.Stat(a.stateDir())
 	if errors.Is(err, fs.ErrNotExist) && a.onCommandLine["state-dir"] {

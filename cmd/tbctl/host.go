@@ -40,8 +40,7 @@ func (c *hostCmd) Run(a *app) error {
 	return remote.Serve(a.ctx, in, a.std.out, served.Handler())
 }
 
-// ownKey is the public key of this host's configuration. One that cannot be read is none by which anything holds, and hinders nobody from
-// looking at the host.
+// ownKey is the public key of this host's configuration. By one that cannot be read nothing holds, and the host can still be looked at.
 func ownKey(text string) string {
 	if key, err := release.ReadPublicKey(text); err == nil {
 		return key

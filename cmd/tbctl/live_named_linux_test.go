@@ -10,7 +10,7 @@ import (
 )
 
 // A replica that was started by another hard link of the target's file looks for the next one there, where nothing changes:
-// that is said before and after a swap, and nobody waits for it.
+// that is said before and after a swap, and it is not waited for.
 func TestLiveByAnotherName(t *testing.T) {
 	t.Parallel()
 	l := newLive(t, "0.17.6", "0.17.5")

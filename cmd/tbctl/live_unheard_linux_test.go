@@ -13,7 +13,7 @@ import (
 	"github.com/tbctl/tbctl/internal/standin"
 )
 
-// TestLiveWatchUnheard: watch ends when nobody reads what it prints, as every command does, and not only with the next event.
+// TestLiveWatchUnheard: watch ends when its reader is gone, as every command does, and not only with the next event.
 func TestLiveWatchUnheard(t *testing.T) {
 	t.Parallel()
 	l := newLive(t, "0.17.6", "0.17.5")
