@@ -48,7 +48,7 @@ func (p Phase) known() bool {
 
 // Holder is one run of a controller.
 type Holder struct {
-	ID    string    `json:"id"`    // random, of this run alone
+	ID    string    `json:"id"`    // the SHA-256 of the run's [Secret]
 	Who   string    `json:"who"`   // user and machine, for people
 	Since time.Time `json:"since"` // by the controller's clock, for people: nothing is decided by it
 }
@@ -115,6 +115,7 @@ const (
 	ReasonEpoch       Reason = "epoch"        // a later run of the same plan has it, or this run gave it back
 	ReasonHeld        Reason = "held"         // another run has it, and its session is alive
 	ReasonNotClaimed  Reason = "not-claimed"  // no rollout ever claimed it
+	ReasonSecret      Reason = "secret"       // who asks does not have the secret of the run that it names
 	ReasonRollout     Reason = "rollout"      // a rollout holds it, and what wants to change it is none
 )
 
@@ -122,17 +123,23 @@ const (
 // rollout has its target. Nothing was changed.
 type FencedError struct {
 	Reason Reason
-	Stored *Fence // what the host has; nil with ReasonNotClaimed
+	Stored *Fence // what the host has; nil: no rollout ever claimed it
 }
 
 // Error says who has the host.
 func (e *FencedError) Error() string {
-	if e.Stored == nil {
+	const other = "this request is not of the run that it names: it does not have that run's secret"
+	switch {
+	case e.Stored == nil && e.Reason == ReasonSecret:
+		return other
+	case e.Stored == nil:
 		return "no rollout has claimed this host"
 	}
 	s := e.Stored
 	has := fmt.Sprintf("%s (generation %d, epoch %d, since %s)", s.Holder.Who, s.Generation, s.Epoch, s.Holder.Since.UTC().Format(time.RFC3339))
 	switch e.Reason {
+	case ReasonSecret:
+		return other + "; " + has + " has this host"
 	case ReasonNotClaimed:
 		return "this run of the rollout has not claimed this host, " + has + " has"
 	case ReasonGeneration:
@@ -229,6 +236,11 @@ func reached(from uint64, numbers []uint64, leap uint64) uint64 {
 		from = max(from, number)
 	}
 	return from
+}
+
+// SameRun says that two fences are of the same run of the same plan.
+func (f Fence) SameRun(other Fence) bool {
+	return f.Generation == other.Generation && f.Epoch == other.Epoch && f.Plan == other.Plan && f.Holder.ID == other.Holder.ID
 }
 
 // Match decides whether a request that changes a host comes from the run that has it now, and

@@ -97,6 +97,8 @@ const (
 	ProblemPlanDiffers    ProblemReason = "plan-differs"    // … another plan, or this one edited
 	ProblemEpoch          ProblemReason = "epoch"           // … a later run of this plan
 	ProblemAlive          ProblemReason = "held"            // … another run, which is alive
+	ProblemNotClaimed     ProblemReason = "not-claimed"     // … the host has no claim of this run
+	ProblemSecret         ProblemReason = "secret"          // … another run, of which this one does not have the secret
 	ProblemNotStaged      ProblemReason = "not-staged"      // the artifact is not in the host's store
 	ProblemStaging        ProblemReason = "staging"         // it is on its way there
 	ProblemChecking       ProblemReason = "checking"        // the host is to check it, or does
@@ -128,7 +130,7 @@ const (
 // Class is what the reason means to whoever asked for what it hinders.
 func (r ProblemReason) Class() fault.Class {
 	switch r {
-	case ProblemHeld, ProblemFenced, ProblemGeneration, ProblemPlanDiffers, ProblemEpoch, ProblemAlive:
+	case ProblemHeld, ProblemFenced, ProblemGeneration, ProblemPlanDiffers, ProblemEpoch, ProblemAlive, ProblemNotClaimed, ProblemSecret:
 		return fault.Fenced
 	case ProblemBusy:
 		return fault.Busy

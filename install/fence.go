@@ -58,6 +58,36 @@ func (in *Installer) Claim(ctx context.Context, name string, offered fleet.Fence
 	return granted, session, nil
 }
 
+// Join makes this process one in which the run that has a target is alive, until the session is closed or the process ends, as [Installer.Claim]
+// does; nothing else is changed. Errors are those of Claim, with those of [fleet.Match].
+func (in *Installer) Join(ctx context.Context, name string, request fleet.Fence, wait time.Duration) (*fsatomic.Session, error) {
+	target, err := fsatomic.Lookup(in.FS, name)
+	if err != nil {
+		return nil, err
+	}
+	r := in.begin(OperationInstall, Request{Target: name, Wait: wait})
+	r.target = target
+	defer r.close()
+	if err := r.has(ctx, request); err != nil {
+		return nil, err
+	}
+	return r.lock.OpenSession(sessionNumber(request))
+}
+
+// has takes the lock of the target and reads what is known of it; that the run which asks has it is what it returns nil for.
+func (r *run) has(ctx context.Context, request fleet.Fence) error {
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
+	if err := r.know(); err != nil {
+		return err
+	}
+	if r.unread != nil {
+		return r.unknownFence(r.unread)
+	}
+	return fleet.Match(r.state.Fence, request)
+}
+
 // Phase notes how far the run that has a target is with it; a phase that does not hold the target gives
 // it back. Errors are those of [Installer.Claim], with those of [fleet.Match].
 func (in *Installer) Phase(ctx context.Context, name string, request fleet.Fence, phase fleet.Phase, wait time.Duration) error {
@@ -103,16 +133,7 @@ func (in *Installer) While(ctx context.Context, name string, request fleet.Fence
 	r := in.begin(OperationRestart, Request{Target: name, Wait: wait})
 	r.target, r.record.Target = target, target.Path
 	defer r.close()
-	if err := r.acquire(ctx); err != nil {
-		return nil, err
-	}
-	if err := r.know(); err != nil {
-		return nil, err
-	}
-	if r.unread != nil {
-		return nil, r.unknownFence(r.unread)
-	}
-	if err := fleet.Match(r.state.Fence, request); err != nil {
+	if err := r.has(ctx, request); err != nil {
 		return nil, err
 	}
 	r.record.Rollout = rolloutOf(r.state.Fence)

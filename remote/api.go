@@ -62,9 +62,10 @@ const (
 
 // ClaimRequest asks for a target for a run of a rollout.
 type ClaimRequest struct {
-	Target   string      `json:"target"` // as the host's configuration names it; "": its only one
-	Fence    fleet.Fence `json:"fence"`
-	TakeOver bool        `json:"take_over,omitempty"` // also from a run whose session is alive
+	Target   string       `json:"target"` // as the host's configuration names it; "": its only one
+	Fence    fleet.Fence  `json:"fence"`
+	Secret   fleet.Secret `json:"secret"`              // of the run that the fence names
+	TakeOver bool         `json:"take_over,omitempty"` // also from a run whose session is alive
 }
 
 // ClaimAnswer is what is stored after a claim.
@@ -74,9 +75,10 @@ type ClaimAnswer struct {
 
 // PhaseRequest notes how far a run is with a target, or gives it back.
 type PhaseRequest struct {
-	Target string      `json:"target"`
-	Fence  fleet.Fence `json:"fence"`
-	Phase  fleet.Phase `json:"phase"`
+	Target string       `json:"target"`
+	Fence  fleet.Fence  `json:"fence"`
+	Secret fleet.Secret `json:"secret"` // of the run that the fence names
+	Phase  fleet.Phase  `json:"phase"`
 }
 
 // StoreAnswer is what a host has in its store.
@@ -86,10 +88,11 @@ type StoreAnswer struct {
 
 // SwapRequest puts an artifact of the host's store at the target, if the run that asks has the target.
 type SwapRequest struct {
-	Target   string      `json:"target"`
-	Fence    fleet.Fence `json:"fence"`
-	Artifact string      `json:"artifact"` // its SHA-256 in hexadecimal digits
-	Phase    fleet.Phase `json:"phase"`    // that the fence has with the swap
+	Target   string       `json:"target"`
+	Fence    fleet.Fence  `json:"fence"`
+	Secret   fleet.Secret `json:"secret"`   // of the run that the fence names
+	Artifact string       `json:"artifact"` // its SHA-256 in hexadecimal digits
+	Phase    fleet.Phase  `json:"phase"`    // that the fence has with the swap
 
 	// Displaces is the SHA-256 of the file that is to be at the target before, in hexadecimal digits; "": any that the
 	// fence lets it displace.
@@ -100,8 +103,9 @@ type SwapRequest struct {
 
 // RestartRequest restarts the replicas of a target, if the run that asks has it and is aborting. How is the host's own to say.
 type RestartRequest struct {
-	Target string      `json:"target"`
-	Fence  fleet.Fence `json:"fence"`
+	Target string       `json:"target"`
+	Fence  fleet.Fence  `json:"fence"`
+	Secret fleet.Secret `json:"secret"` // of the run that the fence names
 }
 
 // CheckRequest asks what a swap of an artifact of the host's store would find. Nothing is changed by it, but that an artifact whose
@@ -109,6 +113,7 @@ type RestartRequest struct {
 type CheckRequest struct {
 	Target   string       `json:"target"`
 	Fence    *fleet.Fence `json:"fence,omitempty"` // of the run that would do it; nil: that is not asked
+	Secret   fleet.Secret `json:"secret,omitzero"` // of that run
 	Artifact string       `json:"artifact"`        // its SHA-256 in hexadecimal digits
 	Phase    fleet.Phase  `json:"phase,omitempty"` // that the fence would have with the swap
 

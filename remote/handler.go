@@ -51,9 +51,9 @@ type Host struct {
 	// Restart is the host's own command that restarts the replicas of its targets; nil: the units that they are in.
 	Restart []string
 
-	mu       sync.Mutex
-	sessions map[string]*fsatomic.Session // of the claims that this session made, by target
-	giving   *giving                      // nil: nobody reads the store
+	mu     sync.Mutex
+	claims map[string]claimed // that this session has part in, by target
+	giving *giving            // nil: nobody reads the store
 
 	reports, lists looks // so that what a session costs does not grow with how often it asks at once
 	turns          turns
@@ -116,11 +116,59 @@ func (h *Host) Close() error {
 	h.giving.close()
 	h.giving = nil
 	var err error
-	for _, session := range h.sessions {
-		err = errors.Join(err, session.Close())
+	for _, each := range h.claims {
+		err = errors.Join(err, each.session.Close())
 	}
-	h.sessions = nil
+	h.claims = nil
 	return err
+}
+
+// claimed is the claim of a run in which it is alive for as long as this session is open.
+type claimed struct {
+	fence   fleet.Fence
+	session *fsatomic.Session
+}
+
+// has notes the claim of a target that this session has part in from now on.
+func (h *Host) has(target string, fence fleet.Fence, session *fsatomic.Session) {
+	h.mu.Lock()
+	before := h.claims[target].session
+	if h.claims == nil {
+		h.claims = make(map[string]claimed)
+	}
+	h.claims[target] = claimed{fence, session}
+	h.mu.Unlock()
+	_ = before.Close() // what matters is the new one
+}
+
+// prove refuses who does not have the secret of the run that a fence names.
+func (h *Host) prove(target string, fence fleet.Fence, secret fleet.Secret) error {
+	place, err := fsatomic.Lookup(h.Installer.FS, target)
+	if err != nil {
+		return err
+	}
+	stored, _, _ := h.Installer.FenceOf(place) // who has the target is said where it is known
+	return fleet.Prove(stored, fence, secret)
+}
+
+// acts refuses a request to change something for a run, unless it has the run's secret and the run has the target. From then on this session
+// has part in the run's claim: whoever changes something is seen to be alive.
+func (h *Host) acts(ctx context.Context, target string, fence fleet.Fence, secret fleet.Secret) error {
+	if err := h.prove(target, fence, secret); err != nil {
+		return err
+	}
+	h.mu.Lock()
+	before, has := h.claims[target]
+	h.mu.Unlock()
+	if has && before.fence.SameRun(fence) {
+		return nil
+	}
+	session, err := h.Installer.Join(ctx, target, fence, lockWait)
+	if err != nil {
+		return err
+	}
+	h.has(target, fence, session)
+	return nil
 }
 
 func (h *Host) report(w http.ResponseWriter, r *http.Request) {
@@ -143,20 +191,20 @@ func (h *Host) claim(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer end()
-	granted, session, err := h.Installer.Claim(r.Context(), target, request.Fence, request.TakeOver, lockWait)
+	granted, session, err := h.granted(r.Context(), target, request)
 	if err != nil {
 		answerError(w, err)
 		return
 	}
-	h.mu.Lock()
-	before := h.sessions[target]
-	if h.sessions == nil {
-		h.sessions = make(map[string]*fsatomic.Session)
-	}
-	h.sessions[target] = session
-	h.mu.Unlock()
-	_ = before.Close() // of an earlier claim of this session; what matters is the new one
+	h.has(target, granted, session)
 	answer(w, http.StatusOK, ClaimAnswer{granted})
+}
+
+func (h *Host) granted(ctx context.Context, target string, request ClaimRequest) (fleet.Fence, *fsatomic.Session, error) {
+	if err := h.prove(target, request.Fence, request.Secret); err != nil {
+		return fleet.Fence{}, nil, fmt.Errorf("claim: %w", err)
+	}
+	return h.Installer.Claim(ctx, target, request.Fence, request.TakeOver, lockWait)
 }
 
 func (h *Host) phase(w http.ResponseWriter, r *http.Request) {
@@ -164,13 +212,20 @@ func (h *Host) phase(w http.ResponseWriter, r *http.Request) {
 	target, end, err := h.begin(r, &request, func() string { return request.Target })
 	if err == nil {
 		defer end()
-		err = h.Installer.Phase(r.Context(), target, request.Fence, request.Phase, lockWait)
+		err = h.noted(r.Context(), target, request)
 	}
 	if err != nil {
 		answerError(w, err)
 		return
 	}
 	answer(w, http.StatusOK, struct{}{})
+}
+
+func (h *Host) noted(ctx context.Context, target string, request PhaseRequest) error {
+	if err := h.acts(ctx, target, request.Fence, request.Secret); err != nil {
+		return fmt.Errorf("note the phase: %w", err)
+	}
+	return h.Installer.Phase(ctx, target, request.Fence, request.Phase, lockWait)
 }
 
 func (h *Host) store(w http.ResponseWriter, r *http.Request) {
@@ -236,7 +291,11 @@ func (h *Host) checked(ctx context.Context, target string, request CheckRequest)
 	if request.Fence == nil {
 		checked.Skip(host.QuestionFence, "for which run it is was not said")
 	} else {
-		_, back, err := h.allowed(target, SwapRequest{Target: target, Fence: *request.Fence, Artifact: request.Artifact, Phase: request.Phase})
+		err := h.prove(target, *request.Fence, request.Secret)
+		back := false
+		if err == nil {
+			_, back, err = h.allowed(target, SwapRequest{Target: target, Fence: *request.Fence, Artifact: request.Artifact, Phase: request.Phase})
+		}
 		checked.Add(host.QuestionFence, err)
 		site.Said.Restart, site.Said.AllowDowngrade = back, back
 	}
@@ -305,14 +364,21 @@ func (h *Host) restart(w http.ResponseWriter, r *http.Request) {
 	var restarted *host.Restarted
 	if err == nil {
 		defer end()
-		site := &host.Site{Installer: h.Installer, Target: target}
-		restarted, err = site.Restart(r.Context(), request.Fence, h.Restart, lockWait)
+		restarted, err = h.restarted(r.Context(), target, request)
 	}
 	if err != nil {
 		answerError(w, err)
 		return
 	}
 	answer(w, http.StatusOK, restarted)
+}
+
+func (h *Host) restarted(ctx context.Context, target string, request RestartRequest) (*host.Restarted, error) {
+	if err := h.acts(ctx, target, request.Fence, request.Secret); err != nil {
+		return nil, fmt.Errorf("restart: %w", err)
+	}
+	site := &host.Site{Installer: h.Installer, Target: target}
+	return site.Restart(ctx, request.Fence, h.Restart, lockWait)
 }
 
 // begin reads a request that is about a target, and waits until no other one of this session is at work on it. The request

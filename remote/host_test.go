@@ -58,7 +58,7 @@ func (p place) asked(method, path string, body []byte) (int, ErrorAnswer) {
 // claim claims the target.
 func (p place) claim(t testing.TB, fence fleet.Fence) {
 	t.Helper()
-	text, err := json.Marshal(ClaimRequest{Fence: fence})
+	text, err := json.Marshal(ClaimRequest{Fence: fence, Secret: secretOf(fence)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,12 +84,19 @@ func (p place) files(t testing.TB) []string {
 	return found
 }
 
+// secretOf is the secret of the run that a fence of a test names.
+func secretOf(fence fleet.Fence) fleet.Secret {
+	return sha256.Sum256([]byte(fence.Holder.Who))
+}
+
 func testFence() fleet.Fence {
-	return fleet.Fence{
+	fence := fleet.Fence{
 		Generation: 1, Epoch: 1, Plan: "sha256:" + strings.Repeat("a", 64), Cluster: "07",
-		Holder: fleet.Holder{ID: "ana", Who: "ana@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		Holder: fleet.Holder{Who: "ana@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 		Phase:  fleet.PhaseClaimed, Artifact: "sha256:" + strings.Repeat("9", 64),
 	}
+	fence.Holder.ID = secretOf(fence).ID()
+	return fence
 }
 
 // A host acts on the targets that its configuration names, and on no other path.
@@ -99,10 +106,10 @@ func TestHostTargets(t *testing.T) {
 	before := p.files(t)
 	for _, target := range []string{p.other, filepath.Dir(p.target) + "/../other/tigerbeetle", p.target + "/", "tigerbeetle", "-"} {
 		for path, request := range map[string]any{
-			pathClaim:   ClaimRequest{Target: target, Fence: testFence(), TakeOver: true},
-			pathPhase:   PhaseRequest{Target: target, Fence: testFence(), Phase: fleet.PhaseDone},
-			pathSwap:    SwapRequest{Target: target, Fence: testFence(), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed},
-			pathRestart: RestartRequest{Target: target, Fence: testFence()},
+			pathClaim:   ClaimRequest{Target: target, Fence: testFence(), Secret: secretOf(testFence()), TakeOver: true},
+			pathPhase:   PhaseRequest{Target: target, Fence: testFence(), Secret: secretOf(testFence()), Phase: fleet.PhaseDone},
+			pathSwap:    SwapRequest{Target: target, Fence: testFence(), Secret: secretOf(testFence()), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed},
+			pathRestart: RestartRequest{Target: target, Fence: testFence(), Secret: secretOf(testFence())},
 			pathCheck:   CheckRequest{Target: target, Artifact: strings.Repeat("9", 64)},
 		} {
 			text, err := json.Marshal(request)
@@ -118,7 +125,7 @@ func TestHostTargets(t *testing.T) {
 		t.Errorf("there is now\n%s\nand was\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
 	}
 	// Without a name the only one is meant; with two there is none.
-	text, err := json.Marshal(ClaimRequest{Fence: testFence()})
+	text, err := json.Marshal(ClaimRequest{Fence: testFence(), Secret: secretOf(testFence())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -149,7 +156,7 @@ func TestHostChangedArtifact(t *testing.T) {
 	fence := testFence()
 	fence.Artifact = "sha256:" + digest
 	p.claim(t, fence)
-	swap, err := json.Marshal(SwapRequest{Fence: fence, Artifact: digest, Phase: fleet.PhaseArmed})
+	swap, err := json.Marshal(SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: digest, Phase: fleet.PhaseArmed})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -221,7 +228,7 @@ func TestHostOtherArtifact(t *testing.T) {
 		"another by who has no claim":  {later, strings.Repeat("8", 64), fleet.PhaseArmed, fault.Fenced, "has not claimed this host"},
 		"the plan's, which is missing": {fence, strings.Repeat("9", 64), fleet.PhaseArmed, fault.Failed, "no such file"},
 	} {
-		swap, err := json.Marshal(SwapRequest{Fence: test.fence, Artifact: test.artifact, Phase: test.phase})
+		swap, err := json.Marshal(SwapRequest{Fence: test.fence, Secret: secretOf(test.fence), Artifact: test.artifact, Phase: test.phase})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -234,7 +241,7 @@ func TestHostOtherArtifact(t *testing.T) {
 // What the other end says is to be put back is compared, and is not named by anybody of this host: it gets no rights by it.
 func TestSwapBackIsNoName(t *testing.T) {
 	t.Parallel()
-	request := SwapRequest{Fence: testFence(), Artifact: strings.Repeat("8", 64), Phase: fleet.PhaseAborting, Displaces: strings.Repeat("9", 64)}
+	request := SwapRequest{Fence: testFence(), Secret: secretOf(testFence()), Artifact: strings.Repeat("8", 64), Phase: fleet.PhaseAborting, Displaces: strings.Repeat("9", 64)}
 	if back := request.back(); back.OldSHA256 != "" || back.Back != request.Artifact || back.Displaces != request.Displaces || back.Fence == nil {
 		t.Errorf("%+v", back)
 	}
@@ -249,7 +256,7 @@ func TestHostLacksArtifact(t *testing.T) {
 	for artifact, want := range map[string]string{
 		strings.Repeat("9", 64): "no such file", strings.Repeat("8", 64): "this plan brings the file sha256:999", "": "is not a SHA-256", "../../bin/tigerbeetle": "is not a SHA-256",
 	} {
-		swap, err := json.Marshal(SwapRequest{Fence: testFence(), Artifact: artifact, Phase: fleet.PhaseArmed})
+		swap, err := json.Marshal(SwapRequest{Fence: testFence(), Secret: secretOf(testFence()), Artifact: artifact, Phase: fleet.PhaseArmed})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -265,11 +272,11 @@ func TestHostLacksArtifact(t *testing.T) {
 // FuzzHandler holds that whatever is asked is answered as an answer of tbctl, that a file whose SHA-256 differs is not
 // stored, and that no file is made or changed but beside the target that the configuration names.
 func FuzzHandler(f *testing.F) {
-	claim, err := json.Marshal(ClaimRequest{Fence: testFence()})
+	claim, err := json.Marshal(ClaimRequest{Fence: testFence(), Secret: secretOf(testFence())})
 	if err != nil {
 		f.Fatal(err)
 	}
-	swap, err := json.Marshal(SwapRequest{Fence: testFence(), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed})
+	swap, err := json.Marshal(SwapRequest{Fence: testFence(), Secret: secretOf(testFence()), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed})
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -111,7 +111,7 @@ func TestHostRequires(t *testing.T) {
 					t.Errorf("%+v, want %s, %q", check, wanted, test.want)
 				}
 			}
-			swap, err := json.Marshal(SwapRequest{Fence: fence, Artifact: digest, Phase: fleet.PhaseArmed, Signature: test.signature})
+			swap, err := json.Marshal(SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: digest, Phase: fleet.PhaseArmed, Signature: test.signature})
 			if err != nil {
 				t.Fatal(err)
 			}

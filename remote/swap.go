@@ -41,6 +41,9 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	if err := sha.Check(request.Artifact); err != nil {
 		return nil, err
 	}
+	if err := h.acts(ctx, target, request.Fence, request.Secret); err != nil {
+		return nil, fmt.Errorf("swap: %w", err)
+	}
 	place, back, err := h.allowed(target, request)
 	if err != nil {
 		return nil, err

@@ -45,6 +45,7 @@ type Options struct {
 	Run      bool     // make the changes of all phases up to the goal, wave after wave
 	Clusters []string // by name; none: all of the plan
 	Holder   fleet.Holder
+	Secret   fleet.Secret // of the holder
 	Rules    fleet.Options
 
 	Hosts    func(name string) Host // the same name is the same host
@@ -459,12 +460,12 @@ func (m *machine) do(t *target, action fleet.Action) error {
 			m.mu.Unlock()
 			return err
 		case fleet.ActionClaim:
-			_, err := t.host.Claim(ctx, remote.ClaimRequest{Target: action.Target, Fence: action.Fence, TakeOver: action.TakeOver})
+			_, err := t.host.Claim(ctx, remote.ClaimRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, TakeOver: action.TakeOver})
 			return err
 		case fleet.ActionPhase:
-			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Phase: action.Phase})
+			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, Phase: action.Phase})
 		case fleet.ActionSwap:
-			request := remote.SwapRequest{Target: action.Target, Fence: action.Fence, Artifact: digest, Phase: action.Phase, Displaces: strings.TrimPrefix(action.Displaces, "sha256:")}
+			request := remote.SwapRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, Artifact: digest, Phase: action.Phase, Displaces: strings.TrimPrefix(action.Displaces, "sha256:")}
 			if action.Artifact == m.Plan.Artifact.SHA256 {
 				request.Signature = m.Plan.Artifact.Signature
 			}
@@ -472,7 +473,7 @@ func (m *machine) do(t *target, action fleet.Action) error {
 			m.warned(t, warnings)
 			return err
 		case fleet.ActionRestart:
-			warnings, err := t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence})
+			warnings, err := t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret})
 			m.warned(t, warnings)
 			return err
 		}

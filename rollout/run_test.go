@@ -2,7 +2,12 @@ package rollout_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"os"
 	"runtime"
 	"slices"
 	"strings"
@@ -17,6 +22,7 @@ import (
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/rollout"
+	"github.com/tbctl/tbctl/vfs"
 	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
@@ -56,8 +62,9 @@ const simID = "sha256:" + "55555555555555555555555555555555555555555555555555555
 
 // options are those of a run by a holder.
 func (f *simFleet) options(plan *fleet.Plan, goal fleet.Goal, holder string) rollout.Options {
+	secret := fleet.Secret(sha256.Sum256([]byte(holder)))
 	return rollout.Options{
-		Plan: plan, ID: simID, File: "plan.json", Goal: goal, Holder: fleet.Holder{ID: holder, Who: holder + "@bastion", Since: time.Unix(0, 0)},
+		Plan: plan, ID: simID, File: "plan.json", Goal: goal, Holder: fleet.Holder{ID: secret.ID(), Who: holder + "@bastion", Since: time.Unix(0, 0)}, Secret: secret,
 		Hosts: f.host, Artifact: &rollout.Artifact{SHA256: simArtifact, Size: 1000},
 	}
 }
@@ -114,6 +121,35 @@ func TestRunThrough(t *testing.T) {
 			if h.running != simNew || h.fence.Phase != fleet.PhaseDone || len(h.changes) != 1 {
 				t.Errorf("%s: runs %s, phase %s, changes %q", name, h.running, h.fence.Phase, h.changes)
 			}
+		}
+	})
+}
+
+// The secret of a run goes to the hosts, and is in nothing that the run says or keeps: not in its errors, its journal or what it shows.
+func TestRunSecret(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(2, 3)
+		options := f.options(f.plan(t), fleet.GoalPromote, "ana")
+		options.Run, options.Journal = true, &rollout.Journal{FS: vfs.OS(), Dir: t.TempDir()}
+		f.hosts["tb0.c1"].refuses = errors.New("no")
+		var said strings.Builder
+		options.Show = func(shown *report.Rollout) {
+			text, err := json.Marshal(shown)
+			said.WriteString(string(text) + fmt.Sprintf("%+v %v", shown, err))
+		}
+		_, err := rollout.Run(t.Context(), options)
+		if err == nil || f.swapped() != 0 && f.swapped() != 3 {
+			t.Fatalf("%v, %d swapped", err, f.swapped())
+		}
+		fmt.Fprintf(&said, "%+v %#v %+v", err, err, options)
+		journal, err := os.ReadFile(options.Journal.Path())
+		if err != nil {
+			t.Fatal(err)
+		}
+		said.Write(journal)
+		if text := said.String(); strings.Contains(text, hex.EncodeToString(options.Secret[:])) || strings.Contains(text, fmt.Sprint(options.Secret[:4])[1:]) || !strings.Contains(text, "ana@bastion") {
+			t.Error("the secret is said, or nothing is")
 		}
 	})
 }
@@ -337,7 +373,7 @@ func TestRunFenced(t *testing.T) {
 				t.Errorf("%+v", result.Clusters[0])
 			}
 			for name, h := range f.hosts {
-				if h.running != simNew || h.fence.Holder.ID != "bob" || len(h.changes) != 1 {
+				if h.running != simNew || h.fence.Holder.Who != "bob@bastion" || len(h.changes) != 1 {
 					t.Errorf("%s: runs %s, %+v, %q", name, h.running, h.fence, h.changes)
 				}
 			}

@@ -3,7 +3,6 @@ package rollout
 import (
 	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -92,11 +91,11 @@ func Hold(ctx context.Context, store state.Store, plan *fleet.Plan, names []stri
 	return ctx, others, end, nil
 }
 
-// NewHolder is a new run by this user and machine. Its id is random.
-func NewHolder(who string) fleet.Holder {
-	var random [16]byte
-	_, _ = rand.Read(random[:]) // never fails
-	return fleet.Holder{ID: hex.EncodeToString(random[:]), Who: who, Since: time.Now().UTC().Truncate(time.Second)}
+// NewHolder is a new run by this user and machine, with its secret.
+func NewHolder(who string) (fleet.Holder, fleet.Secret) {
+	var secret fleet.Secret
+	_, _ = rand.Read(secret[:]) // never fails
+	return fleet.Holder{ID: secret.ID(), Who: who, Since: time.Now().UTC().Truncate(time.Second)}, secret
 }
 
 // Holders are the runs that hold clusters.

@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -217,6 +218,9 @@ func (h *simHost) fenced(err error) error {
 
 func (h *simHost) Claim(ctx context.Context, request remote.ClaimRequest) (fence fleet.Fence, err error) {
 	err = h.do(ctx, rollout.RequestClaim, func() error {
+		if err := fleet.Prove(h.fence, request.Fence, request.Secret); err != nil {
+			return h.fenced(err)
+		}
 		alive := h.holder != "" && h.holder != request.Fence.Holder.ID
 		granted, err := fleet.Claim(h.fence, request.Fence, alive, request.TakeOver)
 		if err != nil {
@@ -242,7 +246,7 @@ func (h *simHost) Check(ctx context.Context, request remote.CheckRequest) ([]str
 
 func (h *simHost) Restart(ctx context.Context, request remote.RestartRequest) ([]string, error) {
 	return h.warnings, h.do(ctx, rollout.RequestRestart, func() error {
-		if err := fleet.Match(h.fence, request.Fence); err != nil {
+		if err := cmp.Or(fleet.Prove(h.fence, request.Fence, request.Secret), fleet.Match(h.fence, request.Fence)); err != nil {
 			return h.fenced(err)
 		}
 		h.armed = simBefore
@@ -257,7 +261,7 @@ func (h *simHost) Restart(ctx context.Context, request remote.RestartRequest) ([
 
 func (h *simHost) Phase(ctx context.Context, request remote.PhaseRequest) error {
 	return h.do(ctx, rollout.RequestPhase, func() error {
-		if err := fleet.Match(h.fence, request.Fence); err != nil {
+		if err := cmp.Or(fleet.Prove(h.fence, request.Fence, request.Secret), fleet.Match(h.fence, request.Fence)); err != nil {
 			return h.fenced(err)
 		}
 		h.fence.Phase = request.Phase
@@ -267,7 +271,7 @@ func (h *simHost) Phase(ctx context.Context, request remote.PhaseRequest) error 
 
 func (h *simHost) Swap(ctx context.Context, request remote.SwapRequest) ([]string, error) {
 	return h.warnings, h.do(ctx, rollout.RequestSwap, func() error {
-		if err := fleet.Match(h.fence, request.Fence); err != nil {
+		if err := cmp.Or(fleet.Prove(h.fence, request.Fence, request.Secret), fleet.Match(h.fence, request.Fence)); err != nil {
 			return h.fenced(err)
 		}
 		if request.Artifact == simArtifact && !h.stored[simArtifact] {

@@ -5,6 +5,7 @@ package torture
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -27,13 +28,20 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
+// secretOf is the secret of the run that a fence of a test names.
+func secretOf(fence fleet.Fence) fleet.Secret {
+	return sha256.Sum256([]byte(fence.Holder.Who))
+}
+
 // fenceOf is the fence of a run of one plan.
 func fenceOf(epoch uint64, holder string) fleet.Fence {
-	return fleet.Fence{
+	fence := fleet.Fence{
 		Generation: 4, Epoch: epoch, Plan: "sha256:" + strings.Repeat("a", 64), Cluster: "07",
-		Holder: fleet.Holder{ID: holder, Who: holder + "@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
+		Holder: fleet.Holder{Who: holder + "@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 		Phase:  fleet.PhaseClaimed, Artifact: "sha256:" + strings.Repeat("9", 64),
 	}
+	fence.Holder.ID = secretOf(fence).ID()
+	return fence
 }
 
 // spoken is what a controller says on the line to make one request, whose body is no longer than the other end takes unasked.
@@ -118,8 +126,8 @@ func claimings() []claiming {
 	stopped := first
 	stopped.Phase = fleet.PhaseStopped
 	return []claiming{
-		{"claim", "/v1/claim", remote.ClaimRequest{Fence: second, TakeOver: true}, second},
-		{"give back", "/v1/phase", remote.PhaseRequest{Fence: first, Phase: fleet.PhaseStopped}, stopped},
+		{"claim", "/v1/claim", remote.ClaimRequest{Fence: second, Secret: secretOf(second), TakeOver: true}, second},
+		{"give back", "/v1/phase", remote.PhaseRequest{Fence: first, Secret: secretOf(first), Phase: fleet.PhaseStopped}, stopped},
 	}
 }
 

@@ -35,7 +35,7 @@ func (p *place) storeIn(t *testing.T, base, release string) string {
 
 // swapping is the swap of a run of a rollout, as an operation that is disturbed.
 func swapping(fence fleet.Fence, digest string, phase fleet.Phase) claiming {
-	return claiming{name: "swap", path: "/v1/swap", request: remote.SwapRequest{Fence: fence, Artifact: digest, Phase: phase}}
+	return claiming{name: "swap", path: "/v1/swap", request: remote.SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: digest, Phase: phase}}
 }
 
 // TestSwapFaults disturbs every call of a session's swap that changes something, above all by kill -9: the target is whole and the old

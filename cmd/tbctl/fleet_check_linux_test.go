@@ -40,7 +40,7 @@ func TestFleetCheck(t *testing.T) {
 		{"of a run that has not claimed", good, &held, false, "fence failed, vouched not-checked, file held, fit held, back held, place held, replica held, boot not-checked"},
 		{"lacks what runs", short, nil, false, "fence not-checked, vouched not-checked, file held, fit failed, back held, place not-checked, replica failed, boot not-checked"},
 	} {
-		checked, err := session.Check(ctx, remote.CheckRequest{Fence: test.fence, Artifact: test.artifact})
+		checked, err := session.Check(ctx, remote.CheckRequest{Fence: test.fence, Secret: secretOf(held), Artifact: test.artifact})
 		if err != nil {
 			t.Fatalf("%s: %v", test.name, err)
 		}

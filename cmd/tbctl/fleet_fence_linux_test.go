@@ -21,13 +21,25 @@ import (
 
 const fleetTarget = "/usr/local/bin/tigerbeetle"
 
+// secretOf is the secret of the run that a fence of a test names.
+func secretOf(fence fleet.Fence) fleet.Secret {
+	return sha256.Sum256([]byte(fence.Holder.Who))
+}
+
+// claimOf asks for the only target.
+func claimOf(fence fleet.Fence) remote.ClaimRequest {
+	return remote.ClaimRequest{Fence: fence, Secret: secretOf(fence)}
+}
+
 // fenceOf is the fence of a run of a rollout.
 func fenceOf(generation, epoch uint64, plan, holder string) fleet.Fence {
-	return fleet.Fence{
+	fence := fleet.Fence{
 		Generation: generation, Epoch: epoch, Plan: "sha256:" + strings.Repeat(plan, 64), Cluster: "07",
-		Holder: fleet.Holder{ID: holder, Who: holder + "@bastion", Since: time.Now().UTC().Truncate(time.Second)},
+		Holder: fleet.Holder{Who: holder + "@bastion", Since: time.Now().UTC().Truncate(time.Second)},
 		Phase:  fleet.PhaseClaimed, Artifact: "sha256:" + strings.Repeat("9", 64),
 	}
+	fence.Holder.ID = secretOf(fence).ID()
+	return fence
 }
 
 // session starts a session with a host.
@@ -76,26 +88,30 @@ func TestFleetTakeOver(t *testing.T) {
 	ana, bob := f.session(host.Name), f.session(host.Name)
 	anas, bobs := fenceOf(4, 1, "a", "ana"), fenceOf(4, 2, "a", "bob")
 	anas.Artifact, bobs.Artifact = "sha256:"+artifact, "sha256:"+artifact
-	if _, err := ana.Claim(ctx, remote.ClaimRequest{Fence: anas}); err != nil {
+	if _, err := ana.Claim(ctx, remote.ClaimRequest{Fence: anas, Secret: secretOf(anas)}); err != nil {
 		t.Fatal(err)
 	}
 	if stored, err := ana.Put(ctx, artifact, int64(len(next)), bytes.NewReader(next)); err != nil || stored.Size != int64(len(next)) {
 		t.Fatalf("%+v, %v", stored, err)
 	}
-	if _, err := bob.Claim(ctx, remote.ClaimRequest{Fence: bobs}); reasonOf(err) != fleet.ReasonHeld || fault.Of(err) != fault.Fenced || !strings.Contains(err.Error(), "ana@bastion") {
+	if _, err := bob.Claim(ctx, remote.ClaimRequest{Fence: bobs, Secret: secretOf(bobs)}); reasonOf(err) != fleet.ReasonHeld || fault.Of(err) != fault.Fenced || !strings.Contains(err.Error(), "ana@bastion") {
 		t.Fatalf("a claim while the holder is alive: %v", err)
 	}
 	before := identity(t, host)
-	granted, err := bob.Claim(ctx, remote.ClaimRequest{Fence: bobs, TakeOver: true})
+	granted, err := bob.Claim(ctx, remote.ClaimRequest{Fence: bobs, Secret: secretOf(bobs), TakeOver: true})
 	if err != nil || granted.Epoch != 2 || granted.Previous == "" {
 		t.Fatalf("%+v, %v", granted, err)
 	}
 	swap := func(session *remote.Session, fence fleet.Fence) error {
-		_, err := session.Swap(ctx, remote.SwapRequest{Fence: fence, Artifact: artifact, Phase: fleet.PhaseArmed})
+		_, err := session.Swap(ctx, remote.SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: artifact, Phase: fleet.PhaseArmed})
 		return err
 	}
 	edited, older := bobs, fenceOf(3, 9, "c", "eve")
 	edited.Plan = "sha256:" + strings.Repeat("b", 64)
+	eve, eves := f.session(host.Name), fleet.Secret{1} // she has read all that is to be read
+	_, eveClaims := eve.Claim(ctx, remote.ClaimRequest{Fence: granted, Secret: eves, TakeOver: true})
+	_, eveSwaps := eve.Swap(ctx, remote.SwapRequest{Fence: granted, Secret: eves, Artifact: artifact, Phase: fleet.PhaseArmed})
+	_, eveRestarts := eve.Restart(ctx, remote.RestartRequest{Fence: granted, Secret: eves})
 	for name, test := range map[string]struct {
 		err  error
 		want fleet.Reason
@@ -103,8 +119,15 @@ func TestFleetTakeOver(t *testing.T) {
 		"woken":               {swap(ana, anas), fleet.ReasonEpoch},
 		"woken, and again":    {swap(ana, anas), fleet.ReasonEpoch},
 		"an edited plan":      {swap(bob, edited), fleet.ReasonPlanDiffers},
+		"in bob's name":       {eveSwaps, fleet.ReasonSecret},
+		"claimed in his name": {eveClaims, fleet.ReasonSecret},
+		"restarted in it":     {eveRestarts, fleet.ReasonSecret},
+		"stopped in it":       {eve.Phase(ctx, remote.PhaseRequest{Fence: granted, Secret: eves, Phase: fleet.PhaseStopped}), fleet.ReasonSecret},
 		"an older plan":       {swap(ana, older), fleet.ReasonGeneration},
-		"a claim that is old": {func() error { _, err := ana.Claim(ctx, remote.ClaimRequest{Fence: anas, TakeOver: true}); return err }(), fleet.ReasonEpoch},
+		"a claim that is old": {func() error {
+			_, err := ana.Claim(ctx, remote.ClaimRequest{Fence: anas, Secret: secretOf(anas), TakeOver: true})
+			return err
+		}(), fleet.ReasonEpoch},
 	} {
 		if reasonOf(test.err) != test.want {
 			t.Errorf("%s: %v, want %s", name, test.err, test.want)
@@ -123,7 +146,7 @@ func TestFleetTakeOver(t *testing.T) {
 	if got, err := os.ReadFile(host.Path(fleetTarget)); err != nil || !bytes.Equal(got, next) {
 		t.Errorf("the holder's swap: %v", err)
 	}
-	if err := bob.Phase(ctx, remote.PhaseRequest{Fence: bobs, Phase: fleet.PhaseDone}); err != nil {
+	if err := bob.Phase(ctx, remote.PhaseRequest{Fence: bobs, Secret: secretOf(bobs), Phase: fleet.PhaseDone}); err != nil {
 		t.Fatal(err)
 	}
 	if err := swap(bob, bobs); reasonOf(err) != fleet.ReasonEpoch {
@@ -142,7 +165,9 @@ func TestFleetHostileController(t *testing.T) {
 	session := f.session(host.Name)
 	ctx := t.Context()
 	for _, target := range []string{"/usr/local/lib/other", "../bin/tigerbeetle", "/etc/passwd", fleetTarget + "/", "-"} {
-		if _, err := session.Claim(ctx, remote.ClaimRequest{Target: target, Fence: fenceOf(1, 1, "a", "eve")}); fault.Of(err) != fault.Usage {
+		claim := claimOf(fenceOf(1, 1, "a", "eve"))
+		claim.Target = target
+		if _, err := session.Claim(ctx, claim); fault.Of(err) != fault.Usage {
 			t.Errorf("a claim of %q: %v", target, err)
 		}
 	}
@@ -155,7 +180,8 @@ func TestFleetHostileController(t *testing.T) {
 	if _, err := session.Put(ctx, "..%2f..%2fetc%2fcron.d%2fx", 3, strings.NewReader("abc")); fault.Of(err) != fault.Usage {
 		t.Errorf("a path in place of a digest: %v", err)
 	}
-	if _, err := session.Swap(ctx, remote.SwapRequest{Fence: fenceOf(1, 1, "a", "eve"), Artifact: "../../../etc/passwd"}); err == nil {
+	eve := fenceOf(1, 1, "a", "eve")
+	if _, err := session.Swap(ctx, remote.SwapRequest{Fence: eve, Secret: secretOf(eve), Artifact: "../../../etc/passwd"}); err == nil {
 		t.Error("a path in place of an artifact is swapped in")
 	}
 	files := host.Run("find", "/etc/cron.d", "/usr/local", "/var/lib/tbctl", "-newer", "/etc/machine-id", "-type", "f")
@@ -174,7 +200,7 @@ func TestFleetSilence(t *testing.T) {
 	host := f.Hosts[0]
 	host.WriteFile(fleetTarget, standin.Binary(t, "0.17.7", "0.17.6"), 0o755)
 	session := f.session(host.Name)
-	if _, err := session.Claim(t.Context(), remote.ClaimRequest{Fence: fenceOf(1, 1, "a", "ana")}); err != nil {
+	if _, err := session.Claim(t.Context(), claimOf(fenceOf(1, 1, "a", "ana"))); err != nil {
 		t.Fatal(err)
 	}
 	host.Cut()
@@ -215,7 +241,7 @@ func TestFleetEnrolledHost(t *testing.T) {
 	ctx := t.Context()
 	session := f.session(host.Name)
 	ana := fenceOf(4, 1, "a", "ana")
-	if _, err := session.Claim(ctx, remote.ClaimRequest{Fence: ana}); err != nil {
+	if _, err := session.Claim(ctx, remote.ClaimRequest{Fence: ana, Secret: secretOf(ana)}); err != nil {
 		t.Fatal(err)
 	}
 	before := identity(t, host)
@@ -235,13 +261,13 @@ func TestFleetEnrolledHost(t *testing.T) {
 	if err := waiting.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := session.Phase(ctx, remote.PhaseRequest{Fence: ana, Phase: fleet.PhaseStopped}); err != nil {
+	if err := session.Phase(ctx, remote.PhaseRequest{Fence: ana, Secret: secretOf(ana), Phase: fleet.PhaseStopped}); err != nil {
 		t.Fatal(err)
 	}
 	if err := waiting.Wait(); err != nil || identity(t, host) == before {
 		t.Errorf("after the rollout: %v", err)
 	}
-	if _, err := session.Claim(ctx, remote.ClaimRequest{Fence: fenceOf(4, 2, "a", "ana")}); err != nil {
+	if _, err := session.Claim(ctx, claimOf(fenceOf(4, 2, "a", "ana"))); err != nil {
 		t.Fatal(err)
 	}
 	host.Run("tbctl", "install", "/usr/local/lib/after", "--stopped", "--despite-rollout")

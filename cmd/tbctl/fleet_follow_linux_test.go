@@ -101,7 +101,9 @@ func TestFleetFollow(t *testing.T) {
 	before := sessions(first)
 	claim := func(session *remote.Session, epoch uint64) {
 		t.Helper()
-		if _, err := session.Claim(t.Context(), remote.ClaimRequest{Fence: fenceOf(4, epoch, "a", "ana"), TakeOver: true}); err != nil {
+		claim := claimOf(fenceOf(4, epoch, "a", "ana"))
+		claim.TakeOver = true
+		if _, err := session.Claim(t.Context(), claim); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -164,7 +166,7 @@ func TestFleetFollowText(t *testing.T) {
 	if text := line(); !strings.Contains(text, " tb0: replica 0, installed 0.17.8, running 0.17.8, armed 0.17.8, durable 0.17.8, view ") || !strings.Contains(text, "rollout -") {
 		t.Errorf("%q", text)
 	}
-	if _, err := f.session("tb0").Claim(t.Context(), remote.ClaimRequest{Fence: fenceOf(4, 1, "a", "ana")}); err != nil {
+	if _, err := f.session("tb0").Claim(t.Context(), claimOf(fenceOf(4, 1, "a", "ana"))); err != nil {
 		t.Fatal(err)
 	}
 	if text := line(); !strings.Contains(text, "rollout 4.1 claimed, ana@bastion") {

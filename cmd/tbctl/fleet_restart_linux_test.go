@@ -101,15 +101,15 @@ func TestFleetRestart(t *testing.T) {
 	digest := put(t, session, next)
 	fence := fenceOf(4, 1, "a", "ana")
 	fence.Artifact, fence.Cluster = "sha256:"+digest, datafile.NewID(7).Hex()
-	granted, err := session.Claim(ctx, remote.ClaimRequest{Fence: fence})
+	granted, err := session.Claim(ctx, remote.ClaimRequest{Fence: fence, Secret: secretOf(fence)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := session.Swap(ctx, remote.SwapRequest{Fence: fence, Artifact: digest, Phase: fleet.PhaseArmed}); err != nil {
+	if _, err := session.Swap(ctx, remote.SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: digest, Phase: fleet.PhaseArmed}); err != nil {
 		t.Fatal(err)
 	}
 	restart := func(fence fleet.Fence) (*host.Restarted, error) {
-		return session.Restart(ctx, remote.RestartRequest{Fence: fence})
+		return session.Restart(ctx, remote.RestartRequest{Fence: fence, Secret: secretOf(fence)})
 	}
 	for { // until it is armed
 		if _, armed := replicas(t, session); slices.Equal(armed, []string{"0.17.8"}) {
@@ -127,15 +127,15 @@ func TestFleetRestart(t *testing.T) {
 		}
 	}
 	refused("while it arms", fence, fault.Refused, "this run is in the phase armed")
-	if err := session.Phase(ctx, remote.PhaseRequest{Fence: fence, Phase: fleet.PhaseAborting}); err != nil {
+	if err := session.Phase(ctx, remote.PhaseRequest{Fence: fence, Secret: secretOf(fence), Phase: fleet.PhaseAborting}); err != nil {
 		t.Fatal(err)
 	}
 	late := fence
-	late.Epoch, late.Holder.ID = 2, "bob"
+	late.Epoch, late.Holder = 2, fenceOf(4, 2, "a", "bob").Holder
 	refused("by who has not claimed", late, fault.Fenced, "has not claimed")
 
 	// The file that was there before is in nobody's store: it is beside the target.
-	outcome, err := session.Swap(ctx, remote.SwapRequest{Fence: fence, Artifact: strings.TrimPrefix(granted.Previous, "sha256:"), Phase: fleet.PhaseAborting})
+	outcome, err := session.Swap(ctx, remote.SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: strings.TrimPrefix(granted.Previous, "sha256:"), Phase: fleet.PhaseAborting})
 	if err != nil || !outcome.Changed {
 		t.Fatalf("%+v, %v", outcome, err)
 	}
@@ -193,7 +193,7 @@ func TestFleetRestart(t *testing.T) {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		session.Restart(gone, remote.RestartRequest{Fence: fence})
+		session.Restart(gone, remote.RestartRequest{Fence: fence, Secret: secretOf(fence)})
 	}()
 	h.Run("sh", "-c", "until [ -e /run/slow.begun ]; do sleep 0.01; done")
 	leave()
@@ -205,7 +205,7 @@ func TestFleetRestart(t *testing.T) {
 	// One whose tbctl is killed was begun, and its end is not known.
 	h.Run("sh", "-c", "rm /run/slow.go /run/slow.begun")
 	again(`restart = ["/etc/tbctl/slow"]`)
-	go session.Restart(ctx, remote.RestartRequest{Fence: fence})
+	go session.Restart(ctx, remote.RestartRequest{Fence: fence, Secret: secretOf(fence)})
 	h.Run("sh", "-c", "until [ -e /run/slow.begun ]; do sleep 0.01; done; kill -9 $(pgrep -x tbctl); touch /run/slow.go")
 	records = restarts(t, h)
 	if last := records[len(records)-1]; last.Phase != install.PhaseIntent || last.Rollout == nil || last.Rollout.Plan != fence.Plan || last.Restarted == nil {
@@ -260,7 +260,7 @@ func restartsRecorded(t *testing.T, h *testhost.Host, fence fleet.Fence) {
 			}
 			results = append(results, string(r.Result))
 			run := r.Rollout
-			if run == nil || run.Plan != fence.Plan || run.Generation != fence.Generation || run.Epoch != fence.Epoch || run.Holder.ID != "ana" || r.Target != fleetTarget {
+			if run == nil || run.Plan != fence.Plan || run.Generation != fence.Generation || run.Epoch != fence.Epoch || run.Holder.Who != "ana@bastion" || r.Target != fleetTarget {
 				t.Fatalf("%+v", r)
 			}
 			if ran := r.Result != install.ResultRefused; ran != begun[r.ID] || ran != (r.Restarted != nil && len(r.Restarted.Command) > 0 && len(r.Restarted.PIDs) > 0) {

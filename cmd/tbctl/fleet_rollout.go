@@ -249,8 +249,9 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	dialer.Sessions = inventory.HostsMax // it looks at all of them again and again, and starts none of them for that again
 	sessions := &rollout.Sessions{Dialer: dialer}
 	defer sessions.Close()
+	holder, secret := rollout.NewHolder(whoAmI())
 	options := rollout.Options{
-		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host, Holder: rollout.NewHolder(whoAmI()),
+		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host, Holder: holder, Secret: secret,
 		Rules: fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies, Calm: rolloutPace.calm}, Interval: rolloutPace.look,
 		Guard: a.listened, Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
 	}

@@ -206,7 +206,7 @@ func TestRolloutSessions(t *testing.T) {
 	sessions := &rollout.Sessions{Dialer: &remote.Dialer{SSH: words, Sessions: 2}}
 	defer sessions.Close()
 	ctx := t.Context()
-	claim := remote.ClaimRequest{Fence: fenceOf(4, 1, "a", "ana")}
+	claim := claimOf(fenceOf(4, 1, "a", "ana"))
 	if _, err := sessions.Host("tb0").Claim(ctx, claim); err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestRolloutSessions(t *testing.T) {
 			}
 		}
 	}
-	if err := sessions.Host("tb0").Phase(ctx, remote.PhaseRequest{Fence: claim.Fence, Phase: fleet.PhaseStopped}); err != nil {
+	if err := sessions.Host("tb0").Phase(ctx, remote.PhaseRequest{Fence: claim.Fence, Secret: secretOf(claim.Fence), Phase: fleet.PhaseStopped}); err != nil {
 		t.Fatal(err)
 	}
 	if shown, err := sessions.Host("tb1").Observe(ctx); err != nil || shown[0].Alive {
@@ -264,7 +264,7 @@ func TestClaimDuringInstall(t *testing.T) {
 			break
 		}
 	}
-	claim := remote.ClaimRequest{Fence: fenceOf(4, 1, "a", "ana")}
+	claim := claimOf(fenceOf(4, 1, "a", "ana"))
 	granted := make(chan error)
 	go func() {
 		fence, err := session.Claim(t.Context(), claim)
