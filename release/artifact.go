@@ -119,6 +119,12 @@ func (a Artifact) Near() bool {
 	return !far && a.Source != SourceRegistry
 }
 
+// alone reports whether nothing that is beside the artifact can be asked for.
+func (a *Artifact) alone() bool {
+	w, ok := a.source.(*webSource)
+	return ok && signedAlone(w.url)
+}
+
 // begin prepares an operation with the artifact, which net.end ends. It refuses one that Resolve did not make.
 func (a *Artifact) begin() error {
 	if a.source == nil || a.session == nil {

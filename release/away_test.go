@@ -96,7 +96,7 @@ func TestOneRoundOfAnswers(t *testing.T) {
 	s := newServer(t, map[string]*file{"/SHA256SUMS": failing(), "/x.zip": failing()})
 	_, _, err := fetch(t, s.URL+"/x.zip", Options{})
 	var transfer *TransferError
-	if !errors.As(err, &transfer) || transfer.Attempts != 1 || len(s.paths()) != 7 {
+	if !errors.As(err, &transfer) || transfer.Attempts != 1 || len(s.paths()) != 8 {
 		t.Errorf("%v, %v", s.paths(), err)
 	}
 	s = newServer(t, map[string]*file{"/SHA256SUMS": failing(), "/x.zip": {data: zip, etag: `"1"`, cuts: []int{1000, 2000, 3000}}})

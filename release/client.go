@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -37,6 +36,8 @@ type client struct {
 	userAgent string
 	idle      time.Duration
 	pace      *pace // nil: it may take any time
+
+	credentials credentials
 }
 
 // A pace is how much came, and how long was waited for it, in all requests of a client.
@@ -194,6 +195,14 @@ func (c *client) do(ctx context.Context, method string, u *url.URL, header http.
 	timer := time.AfterFunc(c.idle, func() { cancel(ErrIdle) })
 	bare := *u
 	bare.User = nil
+	from := ""
+	switch {
+	case u.User != nil:
+		from = "the URL"
+	case c.credentials.are(u):
+		from = c.credentials.from
+	}
+	ctx = context.WithValue(ctx, credentialsKey{}, from)
 	req, err := http.NewRequestWithContext(ctx, method, bare.String(), nil)
 	if err != nil {
 		timer.Stop()
@@ -205,10 +214,12 @@ func (c *client) do(ctx context.Context, method string, u *url.URL, header http.
 	}
 	req.Header.Set("User-Agent", c.userAgent)
 	req.Header.Set("Accept-Encoding", "identity")
-	if u.User != nil {
+	switch {
+	case u.User != nil:
 		password, _ := u.User.Password()
-		token := base64.StdEncoding.EncodeToString([]byte(u.User.Username() + ":" + password))
-		req.Header.Set("Authorization", "Basic "+token)
+		req.Header.Set("Authorization", basic(u.User.Username(), password))
+	case c.credentials.are(u):
+		req.Header.Set("Authorization", c.credentials.header)
 	}
 	begun := time.Now()
 	resp, err := c.http.Do(req)

@@ -38,6 +38,23 @@ var (
 	ErrNotListable = fault.New(fault.Usage, "this source cannot list releases")
 )
 
+// A SchemeError is a place that other programs know, and this package does not.
+type SchemeError struct {
+	Scheme string // such as s3
+	Text   string // that was given, without what may be secret
+	Mirror bool   // it was to be a mirror
+}
+
+func (e *SchemeError) Error() string {
+	return fmt.Sprintf("%v: URLs begin with http, https or file, not the scheme %q", ErrOption, e.Scheme)
+}
+
+// Is makes it match [ErrOption].
+func (e *SchemeError) Is(target error) bool { return target == ErrOption }
+
+// Class is [fault.Usage].
+func (e *SchemeError) Class() fault.Class { return fault.Usage }
+
 // An HTTPError is a final answer other than success.
 type HTTPError struct {
 	URL    string `json:"url"` // without credentials and query
@@ -48,6 +65,8 @@ type HTTPError struct {
 	RetryAfter time.Duration `json:"retry_after,omitempty"`
 	// Refused says that the request, or the one to the proxy, had credentials: they are not taken.
 	Refused bool `json:"credentials_refused,omitempty"`
+	// From says where the refused credentials are from: "the URL", a file's name, or words for people. Empty of a proxy's, and of GitHub's token.
+	From string `json:"credentials_from,omitempty"`
 	// Proxy says that a proxy answered, which was to connect to a server.
 	Proxy bool `json:"proxy,omitempty"`
 }

@@ -138,8 +138,10 @@ func ExampleFrom() {
 	}
 	// Output:
 	// sha256sums absent false
+	// sha256-file absent false
 	// store held false
 	// sha256sums absent true
+	// sha256-file absent true
 	// store failed true
 }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -69,7 +70,7 @@ func TestHostileNeighbours(t *testing.T) {
 		o    Options
 		most int
 	}{
-		"/SHA256SUMS": {Options{}, sumsSizeMax}, ".minisig": {Options{PublicKey: public}, signatureSizeMax},
+		"/SHA256SUMS": {Options{}, sumsSizeMax}, ".sha256": {Options{}, sidecarSizeMax}, ".minisig": {Options{PublicKey: public}, signatureSizeMax},
 	} {
 		sent := 0
 		s := httpServer(t, func(w http.ResponseWriter, r *http.Request) {
@@ -93,8 +94,12 @@ func TestHostileNeighbours(t *testing.T) {
 		if tc.o.PublicKey == "" && err != nil || tc.o.PublicKey != "" && err == nil {
 			t.Errorf("%s: %v", suffix, err)
 		}
-		last := f.Evidence[len(f.Evidence)-1]
-		if last.Status != StatusNotChecked || !strings.Contains(last.Detail, fmt.Sprintf("more than %d bytes", tc.most)) {
+		at := slices.IndexFunc(f.Evidence, func(e Evidence) bool { return e.Status == StatusNotChecked })
+		if at < 0 {
+			t.Fatalf("%s: %+v", suffix, f.Evidence)
+		}
+		last := f.Evidence[at]
+		if !strings.Contains(last.Detail, fmt.Sprintf("more than %d bytes", tc.most)) {
 			t.Errorf("%s: %+v", suffix, last)
 		}
 	}

@@ -112,6 +112,9 @@ func listMirror(ctx context.Context, m mirror, options Options) (Listing, error)
 	}
 	options.APIURL, options.Token, options.CacheDir = base, "", ""
 	s := newSession(options)
+	if u, err := parseURL(base); err == nil {
+		s.place = u
+	}
 	if err := s.begin(true); err != nil {
 		return Listing{}, err
 	}

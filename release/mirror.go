@@ -1,6 +1,7 @@
 package release
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,14 @@ func parseMirror(text string) (mirror, error) {
 	if !looksLikeURL(text) {
 		return mirror{directory: text}, nil
 	}
+	m, err := parseMirrorURL(text)
+	if other := (*SchemeError)(nil); errors.As(err, &other) {
+		err = &SchemeError{Scheme: other.Scheme, Text: Redact(text), Mirror: true}
+	}
+	return m, err
+}
+
+func parseMirrorURL(text string) (mirror, error) {
 	base, strict := strings.CutSuffix(text, layout)
 	if strings.ContainsAny(base, "{}") {
 		return parseTemplate(text)

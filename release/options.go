@@ -46,6 +46,13 @@ type Options struct {
 	// Token authenticates against the API, and is sent nowhere else. Blanks around it are left out. One that
 	// is not taken is as good as none, and the result says so.
 	Token string
+	// StoreToken, or what the file StoreTokenFile has, goes as a bearer token to the host of Mirror, or, where there is no Mirror, to that of the
+	// URL that is resolved, and to no other. Netrc is a file with users and passwords: what it has for the host of a mirror or a URL goes there,
+	// unless the URL has a user or there is a token. Neither goes to GitHub for a release, nor along with a redirect to another host, nor
+	// over plain http but to this host. A file that others may read is a [*CredentialsError].
+	StoreToken     string
+	StoreTokenFile string
+	Netrc          string
 	// Mirror takes GitHub's place for tags: an http, https or file URL in which {tag} and {asset} are
 	// replaced (appended as /{tag}/{asset} when it has neither), or a directory that has TAG/ASSET or ASSET,
 	// as a path or a file URL. A file URL that ends in /{tag}/{asset} is such a directory too, but ASSET

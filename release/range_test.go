@@ -54,7 +54,7 @@ func (c counting) Write(p []byte) (int, error) {
 }
 
 func (s *partServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if strings.HasSuffix(r.URL.Path, sumsName) {
+	if strings.HasSuffix(r.URL.Path, sumsName) || strings.HasSuffix(r.URL.Path, sidecarSuffix) {
 		http.NotFound(w, r)
 		return
 	}

@@ -115,6 +115,9 @@ func (a *Artifact) at(text string, remote, local SourceKind) error {
 		if a.Asset == "" {
 			a.Asset = lastElement(u.Path)
 		}
+		if remote == SourceMirror || remote == SourceURL {
+			a.session.place = u
+		}
 		return nil
 	case local == "":
 		return fmt.Errorf("%w: %s is not on the network", ErrOption, redacted(u))
@@ -170,6 +173,8 @@ func parseURL(text string) (*url.URL, error) {
 			return nil, fmt.Errorf("%w: the URL names no host", ErrOption)
 		}
 	case "file":
+	case "s3", "gs", "ftp", "sftp", "oci", "docker", "tuf+https", "tuf+http":
+		return nil, &SchemeError{Scheme: u.Scheme, Text: Redact(text)}
 	default:
 		return nil, fmt.Errorf("%w: URLs begin with http, https or file, not %s", ErrOption, schemeOf(u))
 	}

@@ -147,12 +147,22 @@ func answerError(resp *http.Response, detail string) *HTTPError {
 		URL: redacted(resp.Request.URL), Status: resp.StatusCode, Detail: detail,
 		RetryAfter: retryAfter(resp.Header, time.Now()), Refused: resp.Request.Header.Get("Authorization") != "",
 	}
+	if e.Refused {
+		e.From = credentialsOf(resp.Request)
+	}
 	if resp.StatusCode == http.StatusProxyAuthRequired {
+		e.From = ""
 		proxy, err := http.ProxyFromEnvironment(resp.Request)
 		e.Refused = err == nil && proxy != nil && proxy.User != nil
 	}
 	if e.Detail == "" {
 		e.Detail = meaning(resp.StatusCode, e.Refused)
+		if e.From != "" && (e.Status == http.StatusUnauthorized || e.Status == http.StatusForbidden) {
+			e.Detail += ", those from " + e.From
+		}
+		if e.Status == http.StatusForbidden && signedAlone(resp.Request.URL) {
+			e.Detail = "it does not take the URL's signature: it has expired, or was made for another method or path"
+		}
 	}
 	return e
 }

@@ -17,9 +17,11 @@ import (
 // Two goroutines must not use it at once.
 type session struct {
 	options  Options
+	place    *url.URL // of the mirror, or that was named: where credentials go; nil: nowhere
 	progress reporter
 
 	client   *client             // nil before begin
+	answered map[string]bool     // by server
 	silent   map[string]*silence // by server: none that was asked has ever answered
 	failing  map[string]bool     // by server: it answers, and a round of attempts has come to nothing
 	refusal  string              // why the token is not taken, empty while it may be
@@ -35,7 +37,7 @@ type silence struct {
 }
 
 func newSession(o Options) *session {
-	return &session{options: o, silent: make(map[string]*silence), failing: make(map[string]bool)}
+	return &session{options: o, answered: make(map[string]bool), silent: make(map[string]*silence), failing: make(map[string]bool)}
 }
 
 // begin prepares an operation. Where no request can follow, online is false, and a proxy that is not needed
@@ -50,6 +52,11 @@ func (s *session) begin(online bool) error {
 		c, err := newClient(s.options)
 		if err != nil {
 			return err
+		}
+		if online {
+			if c.credentials, err = s.credentials(); err != nil {
+				return err
+			}
 		}
 		s.client = c
 	}
@@ -85,6 +92,7 @@ func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f 
 	}
 	patience := newPatience(s.options.Retry, s.failing[server])
 	var answered atomic.Bool // by this server, if only with a redirect to another one
+	defer func() { s.answered[server] = s.answered[server] || answered.Load() }()
 	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }})
 	for {
 		resp, err := s.client.get(traced, u, header)
@@ -101,7 +109,7 @@ func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f 
 		}
 		pause, again := patience.again(err)
 		if !again {
-			if answered.Load() || errors.As(err, new(*HTTPError)) {
+			if answered.Load() || s.answered[server] || errors.As(err, new(*HTTPError)) {
 				s.failing[server] = s.failing[server] || passing(err)
 			} else {
 				s.silent[server] = &silence{patience.total, err}

@@ -84,10 +84,27 @@ func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
 
 // Beside asks for another last element of the URL's path.
 func (w *webSource) Beside(ctx context.Context, name string, sizeMax int64) ([]byte, error) {
+	if signedAlone(w.url) {
+		return nil, errSigned
+	}
 	u := *w.url
 	u.RawPath = ""
 	u.Path = u.Path[:len(u.Path)-len(lastElement(u.Path))] + name
-	return w.small(ctx, &u, nil, sizeMax)
+	b, err := w.small(ctx, &u, nil, sizeMax)
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(*HTTPError)) { // which names it
+		err = fmt.Errorf("%s: %w", redacted(&u), err)
+	}
+	return b, err
+}
+
+// errSigned says that a URL leads to nothing else than its file.
+var errSigned = errors.New("the URL is signed for its file alone, so nothing beside that can be asked for")
+
+// signedAlone reports whether the query of a URL is a signature that is good for its path alone, as that of a presigned one is: of Amazon's
+// S3 and stores that speak as it does, of Google's, of CloudFront, and of Azure for one blob.
+func signedAlone(u *url.URL) bool {
+	query := u.Query()
+	return query.Has("X-Amz-Signature") || query.Has("X-Goog-Signature") || query.Has("Signature") || query.Has("sig") && query.Get("sr") != "c"
 }
 
 // unchanged asks for the headers alone, and reports whether the server still has the file that it gave under a

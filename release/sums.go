@@ -18,14 +18,24 @@ const (
 	sumsName    = "SHA256SUMS"
 	sumsSizeMax = 1 << 20 // bytes
 
+	sidecarSuffix  = ".sha256" // after the asset's name
+	sidecarSizeMax = 64 << 10  // bytes
+
 	sumLinesNamed = 3 // in a message
 )
 
 // executableNames are the names under which a list may have the executable of an archive.
 var executableNames = []string{"tigerbeetle", "tigerbeetle.exe"}
 
+// A sumList is a list of checksums that is beside an asset.
+type sumList struct {
+	kind EvidenceKind
+	name string // of its file
+}
+
 // A sumLine is one line of a list of checksums.
 type sumLine struct {
+	in     sumList
 	number int
 	name   string // as it is listed, empty when the line is in no form known here
 	sum    string // 64 digits, empty when the line has another algorithm's or none
@@ -33,11 +43,11 @@ type sumLine struct {
 	text   string
 }
 
-// parseSums reads the forms in which lists are published: sha256sum's ("HEX  NAME", "HEX *NAME", with a
+// parse reads the forms in which lists are published: sha256sum's ("HEX  NAME", "HEX *NAME", with a
 // backslash in front when the name has escapes), with a single blank as "sha256 -r" writes it, and BSD's and
 // OpenSSL's ("SHA256 (NAME) = HEX", "SHA2-256(NAME)= HEX"), and the name first ("NAME HEX", "NAME: HEX").
 // Empty lines and comments are left out; of a line in any other form only its number and text are known.
-func parseSums(list []byte) []sumLine {
+func (s sumList) parse(list []byte) []sumLine {
 	var lines []sumLine
 	number := 0
 	for text := range strings.Lines(strings.TrimPrefix(string(list), "\ufeff")) {
@@ -46,7 +56,7 @@ func parseSums(list []byte) []sumLine {
 		if text == "" || text[0] == '#' {
 			continue
 		}
-		line := sumLine{number: number, text: text}
+		line := sumLine{in: s, number: number, text: text}
 		digits := ""
 		if tagged := sumTagged().FindStringSubmatch(text); tagged != nil {
 			line.name, digits = tagged[2], tagged[3]
@@ -102,16 +112,16 @@ func (l sumLine) elsewhere(tag Tag, platform multiversion.Platform) bool {
 // shown is the line for a message: its number, and the listed name where that is another than the file's own.
 func (l sumLine) shown(name string) string {
 	if l.name == name {
-		return fmt.Sprintf("line %d of %s", l.number, sumsName)
+		return fmt.Sprintf("line %d of %s", l.number, l.in.name)
 	}
-	return fmt.Sprintf("line %d of %s, %.120q", l.number, sumsName, l.name)
+	return fmt.Sprintf("line %d of %s, %.120q", l.number, l.in.name, l.name)
 }
 
 // sumsClaims says what a list states about the artifact. The last element of a listed name is compared, so
 // that it does not matter where the list was made. A list that has the executable in the archive, and not the
 // archive, is about that. What cannot be applied is a claim that was not checked, and names the line.
-func (a *Artifact) sumsClaims(list []byte) []Claim {
-	lines := parseSums(list)
+func (a *Artifact) sumsClaims(list sumList, text []byte) []Claim {
+	lines := list.parse(text)
 	asset := a.linesFor(lines, a.Asset)
 	var executable []sumLine
 	for _, name := range executableNames {
@@ -125,7 +135,7 @@ func (a *Artifact) sumsClaims(list []byte) []Claim {
 		claims := []Claim{sumClaim(asset, a.Asset, ofAsset)}
 		for _, line := range unread {
 			if strings.Contains(line.text, a.Asset) {
-				claims = append(claims, notApplied("line %d of %s names %.120q in a form that is not known here", line.number, sumsName, a.Asset))
+				claims = append(claims, list.notApplied("line %d of %s names %.120q in a form that is not known here", line.number, list.name, a.Asset))
 			}
 		}
 		if len(executable) > 0 {
@@ -135,14 +145,30 @@ func (a *Artifact) sumsClaims(list []byte) []Claim {
 	case len(executable) > 0:
 		return []Claim{sumClaim(executable, executable[0].base(), ofExecutable)}
 	case !slices.ContainsFunc(lines, func(l sumLine) bool { return l.sum != "" }):
-		return []Claim{notApplied("%s is there, but it is no list of SHA-256 checksums%s", sumsName, linesShown(lines))}
+		return []Claim{list.notApplied("%s is there, but it is no list of SHA-256 checksums%s", list.name, linesShown(lines))}
 	}
-	return []Claim{notApplied("%s lists %s, but not %.120q%s", sumsName, count(len(lines)-len(unread), "file"), a.Asset, linesShown(unread))}
+	return []Claim{list.notApplied("%s lists %s, but not %.120q%s", list.name, count(len(lines)-len(unread), "file"), a.Asset, linesShown(unread))}
+}
+
+// sidecarClaims says what the file beside the asset states that has the sum of this asset alone: the digits, as stores of artifacts
+// write them, or a list as of SHA256SUMS, in which sha256sum has written - for what came on its standard input.
+func (a *Artifact) sidecarClaims(list sumList, text []byte) []Claim {
+	only := strings.TrimSpace(strings.TrimPrefix(string(text), "\ufeff"))
+	if digits, name, two := strings.Cut(only, " "); two && strings.Trim(name, " *") == "-" {
+		only = digits
+	}
+	sum, err := sha.Parse(only)
+	if err != nil {
+		return a.sumsClaims(list, text)
+	}
+	c := digestClaim(list.kind, ofAsset)
+	c.SHA256, c.Where = sum, list.name
+	return []Claim{c}
 }
 
 // notApplied is a list that is there, and cannot be compared.
-func notApplied(format string, args ...any) Claim {
-	return digestClaim(EvidenceSums, "").settled(StatusNotChecked, format, args...)
+func (s sumList) notApplied(format string, args ...any) Claim {
+	return digestClaim(s.kind, "").settled(StatusNotChecked, format, args...)
 }
 
 // besides is the claim as one about something that may not be the same in this archive.
@@ -189,7 +215,8 @@ func (a *Artifact) tagHere() Tag {
 // sumClaim is what the lines that list one file state. Lines that disagree, and digits that are no digest, are
 // a list that cannot hold; a digest of another kind cannot be compared.
 func sumClaim(lines []sumLine, name, of string) Claim {
-	c := digestClaim(EvidenceSums, of)
+	list := lines[0].in
+	c := digestClaim(list.kind, of)
 	var used sumLine
 	for _, line := range lines {
 		switch {
@@ -198,12 +225,12 @@ func sumClaim(lines []sumLine, name, of string) Claim {
 		case line.sum == "":
 			return c.settled(StatusFailed, "%s lists %.120q with a sum that is none", line.shown(name), name)
 		case used.sum != "" && used.sum != line.sum:
-			return c.settled(StatusFailed, "%s lists %.120q twice, with different sums, in its lines %d and %d", sumsName, name, used.number, line.number)
+			return c.settled(StatusFailed, "%s lists %.120q twice, with different sums, in its lines %d and %d", list.name, name, used.number, line.number)
 		}
 		used = line
 	}
 	if used.sum == "" {
-		return notApplied("%s has a sum of another kind than SHA-256", lines[0].shown(name))
+		return list.notApplied("%s has a sum of another kind than SHA-256", lines[0].shown(name))
 	}
 	c.SHA256, c.Where = used.sum, used.shown(name)
 	return c

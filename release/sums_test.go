@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestSumsForms fetches beside lists in the forms that people publish, each with the right sum and with a wrong
@@ -152,7 +154,7 @@ func FuzzSums(f *testing.F) {
 	f.Add([]byte(`\` + sumOf(nil) + `  a\\b/x.zip`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		a := Artifact{About: About{Asset: "x.zip", Tag: "0.17.8"}, Platform: LinuxX86_64}
-		claims := a.sumsClaims(b)
+		claims := append(a.sumsClaims(sumList{EvidenceSums, sumsName}, b), a.sidecarClaims(sumList{EvidenceSidecar, "x.zip.sha256"}, b)...)
 		if len(claims) == 0 {
 			t.Fatal("nothing is said of a list")
 		}
@@ -162,4 +164,66 @@ func FuzzSums(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestSidecar reads the file beside an asset that has its sum alone, with the strictness of the list: what it says must hold, what cannot be
+// had is told by name, and a server that hangs there is asked for the asset all the same.
+func TestSidecar(t *testing.T) {
+	t.Parallel()
+	const name = "tigerbeetle-x86_64-linux.zip"
+	executable := program(400_000, 1)
+	zip := zipped(t, executable)
+	sum, other := sumOf(zip), sumOf([]byte("other"))
+	for title, tc := range map[string]struct {
+		file    *file
+		sums    string
+		require Require
+		want    Status
+		detail  string
+		ends    bool // in a *TrustError
+	}{
+		"digits alone":              {file: &file{data: []byte(sum)}, require: RequireDigest, want: StatusHeld},
+		"digits and a line's end":   {file: &file{data: []byte(strings.ToUpper(sum) + "\r\n")}, want: StatusHeld},
+		"as sha256sum writes it":    {file: &file{data: []byte(sum + "  " + name + "\n")}, require: RequireDigest, want: StatusHeld},
+		"of standard input":         {file: &file{data: []byte(sum + "  -\n")}, want: StatusHeld},
+		"as BSD writes it":          {file: &file{data: []byte("SHA256 (/build/" + name + ") = " + sum)}, want: StatusHeld},
+		"another sum":               {file: &file{data: []byte(other)}, want: StatusFailed, detail: name + ".sha256", ends: true},
+		"another sum, with a name":  {file: &file{data: []byte(other + "  " + name)}, want: StatusFailed, detail: "line 1 of " + name + ".sha256", ends: true},
+		"the list holds, it not":    {file: &file{data: []byte(other)}, sums: sum + "  " + name, want: StatusFailed, detail: name + ".sha256", ends: true},
+		"the sum of the executable": {file: &file{data: []byte(sumOf(executable))}, want: StatusFailed, ends: true},
+		"a page":                    {file: &file{data: []byte("<html>\n")}, want: StatusNotChecked, detail: "no list of SHA-256"},
+		"of another kind":           {file: &file{data: []byte(strings.Repeat("ab", 64))}, want: StatusNotChecked, detail: name + ".sha256"},
+		"of another file":           {file: &file{data: []byte(sum + "  x.zip")}, want: StatusNotChecked, detail: "lists 1 file"},
+		"too large":                 {file: &file{data: make([]byte, sidecarSizeMax+1)}, want: StatusNotChecked, detail: "too large"},
+		"none":                      {want: StatusAbsent, detail: "there is no " + name + ".sha256"},
+		"none, required":            {require: RequireDigest, want: StatusAbsent, ends: true},
+		"it cannot be had":          {file: &file{status: slices.Repeat([]int{502}, 20)}, want: StatusNotChecked, detail: "/m/0.17.8/" + name + ".sha256: server answered 502"},
+		"it hangs":                  {file: &file{data: []byte(sum), stall: slices.Repeat([]int{0}, 20)}, want: StatusNotChecked, detail: "/m/0.17.8/" + name + ".sha256: "},
+	} {
+		t.Run(title, func(t *testing.T) {
+			t.Parallel()
+			const path = "/m/0.17.8/tigerbeetle-x86_64-linux.zip"
+			files := map[string]*file{path: {data: zip}}
+			if tc.file != nil {
+				files[path+".sha256"] = tc.file
+			}
+			if tc.sums != "" {
+				files["/m/0.17.8/SHA256SUMS"] = &file{data: []byte(tc.sums)}
+			}
+			s := newServer(t, files)
+			o := Options{Mirror: s.URL + "/m", Require: tc.require, Retry: quick}
+			if strings.Contains(tc.detail, ".sha256: ") && tc.file.stall != nil {
+				o.Retry.IdleTimeout, o.Retry.Attempts = 5*time.Second, 1
+			}
+			f, b, err := fetch(t, "0.17.8", o)
+			var trust *TrustError
+			if errors.As(err, &trust) != tc.ends || err == nil && !bytes.Equal(b, executable) || err != nil && !tc.ends {
+				t.Fatalf("%v", err)
+			}
+			i := slices.IndexFunc(f.Evidence, func(e Evidence) bool { return e.Kind == EvidenceSidecar })
+			if i < 0 || f.Evidence[i].Status != tc.want || !strings.Contains(f.Evidence[i].Detail, tc.detail) {
+				t.Errorf("%+v", f.Evidence)
+			}
+		})
+	}
 }

@@ -137,7 +137,7 @@ func TestTrustLocal(t *testing.T) {
 		}
 	}
 	f, b, err := fetch(t, path, Options{PublicKey: public})
-	if err != nil || !bytes.Equal(b, executable) || len(f.Evidence) != 2 || f.Evidence[0].Status != StatusHeld || f.Evidence[1].Status != StatusHeld || f.BytesFetched != 0 || f.Attempts != 0 {
+	if err != nil || !bytes.Equal(b, executable) || len(f.Evidence) != 3 || f.Evidence[0].Status != StatusHeld || f.Evidence[1].Status != StatusAbsent || f.Evidence[2].Status != StatusHeld || f.BytesFetched != 0 || f.Attempts != 0 {
 		t.Errorf("%+v, %v", f, err)
 	}
 	f, b, err = fetch(t, "-", Options{Stdin: bytes.NewReader(zip), SHA256: sumOf(executable)})

@@ -79,6 +79,7 @@ type EvidenceKind string
 const (
 	EvidenceSHA256       EvidenceKind = "sha256"        // given by the caller
 	EvidenceSums         EvidenceKind = "sha256sums"    // the file SHA256SUMS beside the asset
+	EvidenceSidecar      EvidenceKind = "sha256-file"   // the file ASSET.sha256 beside the asset
 	EvidenceGitHubDigest EvidenceKind = "github-digest" // what GitHub's API says of the asset
 	EvidenceMinisign     EvidenceKind = "minisign"      // ASSET.minisig beside the asset
 	EvidenceManifest     EvidenceKind = "oci-manifest"  // the manifest of a registry
@@ -100,7 +101,7 @@ const (
 // A Require says what must have held before bytes may be used.
 type Require string
 
-// The requirements, and the strengths of claims. A digest may be one that the caller gave, one in SHA256SUMS, or
+// The requirements, and the strengths of claims. A digest may be one that the caller gave, one in SHA256SUMS or ASSET.sha256, or
 // GitHub's; a signature satisfies RequireDigest too.
 const (
 	RequireNothing   Require = ""
@@ -147,7 +148,7 @@ func (c Claim) missing(err error, absent string) Claim {
 	if errors.Is(err, ErrNotFound) && !hidden {
 		return c.settled(StatusAbsent, "%s", absent)
 	}
-	if !errors.Is(err, ErrTooLarge) && !errors.Is(err, errNoPlace) {
+	if !errors.Is(err, ErrTooLarge) && !errors.Is(err, errNoPlace) && !errors.Is(err, errSigned) {
 		c.Cause = err
 	}
 	return c.settled(StatusNotChecked, "%v", err)
@@ -216,8 +217,8 @@ func (a *Artifact) vouchers() []Voucher {
 	if a.options.SHA256 != "" {
 		all = append(all, knownDigest(a.options.SHA256))
 	}
-	if !slices.Contains([]SourceKind{SourceGitHub, SourceStdin, SourceRegistry, SourceTUF}, a.Source) { // they have no such list
-		all = append(all, sumsBeside{})
+	if !slices.Contains([]SourceKind{SourceGitHub, SourceStdin, SourceRegistry, SourceTUF}, a.Source) && !a.alone() { // they have no such list
+		all = append(all, sumsBeside{}, sidecar{})
 	}
 	if a.options.AskGitHub || a.wantsGitHubDigest() {
 		all = append(all, githubDigest{})
@@ -318,11 +319,24 @@ type sumsBeside struct{}
 // Ask reads the list. Only one that is not there (404, 410) is absent; one that cannot be had or read, or that
 // says nothing of the asset, is not-checked, for a caller to warn about.
 func (sumsBeside) Ask(ctx context.Context, a *Artifact) []Claim {
-	list, err := a.source.Beside(ctx, sumsName, sumsSizeMax)
+	text, err := a.source.Beside(ctx, sumsName, sumsSizeMax)
 	if err != nil {
 		return []Claim{digestClaim(EvidenceSums, "").missing(err, "there is no "+sumsName+" beside it")}
 	}
-	return a.sumsClaims(list)
+	return a.sumsClaims(sumList{EvidenceSums, sumsName}, text)
+}
+
+// A sidecar is the file with the checksum of the asset alone, beside it.
+type sidecar struct{}
+
+// Ask reads the file, under the rules of [sumsBeside].
+func (sidecar) Ask(ctx context.Context, a *Artifact) []Claim {
+	name := a.Asset + sidecarSuffix
+	text, err := a.source.Beside(ctx, name, sidecarSizeMax)
+	if err != nil {
+		return []Claim{digestClaim(EvidenceSidecar, "").missing(err, "there is no "+name+" beside it")}
+	}
+	return a.sidecarClaims(sumList{EvidenceSidecar, name}, text)
 }
 
 // minisignBeside is a signature beside the asset, by the key.

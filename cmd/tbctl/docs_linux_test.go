@@ -81,6 +81,11 @@ case "$*" in *serving=*) touch "$S/promote";; esac
 export HOST="$host" TBCTL_TARGET="$S/$host/usr/local/bin/tigerbeetle" TBCTL_STATE_DIR="$S/$host/var/lib/tbctl" TBCTL_CONFIG="$S/$host/etc/tbctl/config.toml" PATH="$S/$host/bin:$PATH"
 cd "$S/$host/home" && exec sh -c "$*"`,
 	"sudo": `exec "$@"`,
+	"aws": `
+case "$1 $2 $4" in
+"s3 presign ") echo "$STORES/s3/${3#s3://tb/}?X-Amz-Signature=s3cret";;
+"s3 cp -") cat "$S/here/srv/tigerbeetle/${3#s3://tb/}";;
+esac`,
 	"systemctl": `
 pid="$S/${HOST:=here}/pid"
 case "$1" in
@@ -182,6 +187,10 @@ var paths = regexp.MustCompile(`(^|[\s"'=(])(/(?:usr/local/bin|opt/tigerbeetle|s
 
 // translate makes the documents' paths and addresses the sandbox's.
 func (s *sandbox) translate(script string) string {
+	for place, name := range docsStores {
+		script = strings.ReplaceAll(script, place, s.world.url+name)
+	}
+	script = strings.ReplaceAll(script, "machine nexus.internal", "machine 127.0.0.1")
 	script = strings.ReplaceAll(script, docsMirror, s.world.url+"/mirror")
 	script = strings.ReplaceAll(script, docsGitHub, s.world.url+"/github")
 	return paths.ReplaceAllString(script, "${1}"+s.path("here")+"${2}")
@@ -201,7 +210,7 @@ func (s *sandbox) env() []string {
 		"S=" + s.dir, "HOST=here", "HOME=" + s.path("here/home"), "PATH=" + s.path("bin") + ":" + os.Getenv("PATH"),
 		"TBCTL_TARGET=" + s.path("here/usr/local/bin/tigerbeetle"), "TBCTL_STATE_DIR=" + s.path("here/var/lib/tbctl"),
 		"TBCTL_CACHE_DIR=" + s.path("cache"), "TBCTL_CONFIG=" + s.path("here/etc/tbctl/config.toml"),
-		"TBCTL_GITHUB_URL=" + s.world.url + "/github", "TBCTL_API_URL=" + s.world.url + "/api", "COLUMNS=160",
+		"STORES=" + s.world.url, "TBCTL_GITHUB_URL=" + s.world.url + "/github", "TBCTL_API_URL=" + s.world.url + "/api", "COLUMNS=160",
 	}
 	return append(env, "TESTING_PACE=300ms")
 }
@@ -353,6 +362,8 @@ func (s *sandbox) setup(name string) {
 	case "config":
 		writeDoc(s.t, s.path("here/etc/tbctl/config.toml"),
 			fmt.Appendf(nil, "mirror = %q\nrequire = %q\n", s.world.url+"/mirror/{tag}/{asset}", "digest"), 0o644)
+	case "stores":
+		writeDoc(s.t, s.path("here/etc/tbctl/token"), []byte("t0ken\n"), 0o600)
 	case "archive":
 		home(docsAsset, zipOf(s.t, next), 0o644)
 	case "cut":

@@ -44,6 +44,38 @@ type docsWorld struct {
 	binary map[string][]byte
 }
 
+// docsStores are where the documents' stores of artifacts are on the server.
+var docsStores = map[string]string{
+	"https://artifactory.internal/artifactory/tigerbeetle": "/artifactory",
+	"https://nexus.internal/repository/tigerbeetle":        "/nexus",
+	"https://tb.s3.eu-central-1.amazonaws.com":             "/bucket",
+}
+
+// serveStore answers as a store does that wants credentials, or makes the file of a checksum itself.
+func (w *docsWorld) serveStore(answer http.ResponseWriter, request *http.Request) {
+	store, path, _ := strings.Cut(strings.TrimPrefix(request.URL.Path, "/"), "/")
+	user, password, _ := request.BasicAuth()
+	name := filepath.Join(w.dir, "mirror", filepath.Clean("/"+path))
+	asset, sidecar := strings.CutSuffix(name, ".sha256")
+	switch {
+	case store == "artifactory" && request.Header.Get("Authorization") != "Bearer t0ken",
+		store == "nexus" && (user != "tbctl" || password != "s3cret"),
+		store == "s3" && request.URL.RawQuery != "X-Amz-Signature=s3cret":
+		http.Error(answer, "", http.StatusUnauthorized)
+	case store == "artifactory" && filepath.Base(name) == "SHA256SUMS":
+		http.NotFound(answer, request)
+	case store == "artifactory" && sidecar:
+		data, err := os.ReadFile(asset)
+		if err != nil {
+			http.NotFound(answer, request)
+			return
+		}
+		fmt.Fprintf(answer, "%x", sha256.Sum256(data))
+	default:
+		http.ServeFile(answer, request, name)
+	}
+}
+
 func newDocsWorld(t *testing.T) *docsWorld {
 	t.Helper()
 	w := &docsWorld{dir: t.TempDir(), binary: make(map[string][]byte)}
@@ -135,6 +167,8 @@ func (w *docsWorld) ServeHTTP(answer http.ResponseWriter, request *http.Request)
 	case strings.HasPrefix(path, "/mirror/login/"):
 		answer.Header().Set("Content-Type", "text/html")
 		fmt.Fprint(answer, "<!DOCTYPE html><html><body>Please log in</body></html>")
+	case strings.HasPrefix(path, "/artifactory/"), strings.HasPrefix(path, "/nexus/"), strings.HasPrefix(path, "/s3/"), strings.HasPrefix(path, "/bucket/"):
+		w.serveStore(answer, request)
 	default:
 		http.StripPrefix("/mirror", http.FileServer(http.Dir(filepath.Join(w.dir, "mirror")))).ServeHTTP(answer, request)
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/source"
 	"github.com/tbctl/tbctl/multiversion"
@@ -32,6 +33,7 @@ type placeFlags struct {
 	Debug     bool                  `group:"source" help:"The debug build."`
 	Mirror    string                `group:"source" placeholder:"URL" env:"TBCTL_MIRROR" help:"Get releases from here instead of GitHub: a URL with {tag} and {asset}, a file URL, or a directory."`
 	CAFile    string                `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
+	TokenFile string                `group:"source" name:"token-file" placeholder:"FILE" env:"TBCTL_TOKEN_FILE" help:"A token for the mirror, or the URL, is in this file; or it is in TBCTL_TOKEN. Users and passwords are those of ~/.netrc, or NETRC."`
 	CacheDir  string                `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
 	Idle      time.Duration         `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when next to nothing came for that long (30s). tbctl download itself may take as long as it takes; install gives up a download of less than 64 KiB a second after 5 minutes."`
 	GitHubURL string                `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
@@ -47,7 +49,12 @@ type registryFlags struct {
 
 // options are the library's options for these flags.
 func (p *placeFlags) options(a *app) release.Options {
+	token, file := a.getenv(config.TokenVariable), p.TokenFile
+	if token != "" && !a.onCommandLine["token-file"] {
+		file = ""
+	}
 	return release.Options{
+		StoreToken: token, StoreTokenFile: file, Netrc: a.settings().Netrc(),
 		Advisories: a.advisories(), Platform: p.Platform, Debug: p.Debug, BaseURL: strings.TrimRight(p.GitHubURL, "/"), APIURL: strings.TrimRight(p.APIURL, "/"),
 		Token: a.getenv("GITHUB_TOKEN"), Mirror: p.Mirror, Stdin: a.in, CacheDir: a.settings().CacheDir(p.CacheDir), CAFile: p.CAFile, UserAgent: "tbctl/" + readVersion().Version,
 		Progress: a.downloadProgress, Retry: release.Retry{IdleTimeout: p.Idle, Hurry: a.command == "install"},

@@ -236,7 +236,7 @@ func (r *receipts) Ask(context.Context, *release.Artifact) []release.Claim {
 		release.EvidenceMinisign: r.options.PublicKey != "" && !r.pushed, release.EvidenceGitHubDigest: r.options.AskGitHub && !r.named,
 	}
 	key := release.PublicKeyLine(r.options.PublicKey)
-	for _, kind := range []release.EvidenceKind{release.EvidenceSHA256, release.EvidenceSums, release.EvidenceGitHubDigest, release.EvidenceManifest, release.EvidenceMinisign, release.EvidenceTUF} {
+	for _, kind := range []release.EvidenceKind{release.EvidenceSHA256, release.EvidenceSums, release.EvidenceSidecar, release.EvidenceGitHubDigest, release.EvidenceManifest, release.EvidenceMinisign, release.EvidenceTUF} {
 		claim := r.claim(kind, release.RequireDigest)
 		if kind == release.EvidenceTUF && key == "" || kind == release.EvidenceMinisign && key != "" { // where a key is named, by that one alone
 			claim.Strength = release.RequireSignature

@@ -148,7 +148,7 @@ func CheckVariables(grammar reflect.Type) error {
 	}
 	known := Variables(grammar)
 	for _, name := range names {
-		if name != config.Variable && !known[name] {
+		if name != config.Variable && name != config.TokenVariable && !known[name] {
 			return hints.Usage("unset "+name+", or see its right name: tbctl install --help", "the environment's %s is no setting of tbctl", name)
 		}
 	}

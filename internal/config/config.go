@@ -27,6 +27,9 @@ const (
 	// Variable is the variable that names the only file to be read.
 	Variable = "TBCTL_CONFIG"
 
+	// TokenVariable is the variable that has a token for a store of artifacts. It is no flag's: who lists processes would see it.
+	TokenVariable = "TBCTL_TOKEN"
+
 	// prefix begins the name of each variable of the environment that is a setting.
 	prefix = "TBCTL_"
 

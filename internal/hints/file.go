@@ -41,6 +41,9 @@ func Missing(name string) string {
 	if release.IsTag(name) {
 		return fmt.Sprintf("%s is a release, not a file; fetch it: tbctl download %s", name, name)
 	}
+	if registryReference().MatchString(name) {
+		return ofRegistry(name)
+	}
 	if name == "" || os.IsPathSeparator(name[0]) {
 		return "check the name"
 	}
@@ -104,7 +107,7 @@ func ofTrust(trust *release.TrustError) string {
 	case trust.Require == release.RequireNothing:
 		return "give what vouches for it, --sha256 HEX or --public-key KEY; --github-digest=false does without GitHub's digest"
 	}
-	return "give what vouches for it: --sha256 HEX, --public-key KEY, or a mirror with SHA256SUMS"
+	return "give what vouches for it: --sha256 HEX, --public-key KEY, or a mirror with SHA256SUMS or ASSET.sha256"
 }
 
 // hintPlain is about an executable without multiversion sections.

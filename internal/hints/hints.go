@@ -238,6 +238,10 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return ofToken(e), nil
 	case *release.RateLimitError:
 		return "downloads are not limited, only the API: set GITHUB_TOKEN, or name the release instead of listing", e
+	case *release.CredentialsError:
+		return ofCredentials(e), nil
+	case *release.SchemeError:
+		return k.ofScheme(e), nil
 	case *release.TransferError:
 		return ofNetwork(e, e.Kept), e
 	case *release.HTTPError:

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/tbctl/tbctl/internal/shell"
@@ -97,9 +99,9 @@ func ofAnswer(answer *release.HTTPError) string {
 	case answer.Refused && (answer.Status == http.StatusProxyAuthRequired || answer.Proxy && answer.Status == http.StatusUnauthorized):
 		return "check USER and PASSWORD in HTTPS_PROXY: in a password / is written %2F, @ is written %40, % is written %25"
 	case answer.Refused && !answer.Proxy && (answer.Status == http.StatusUnauthorized || answer.Status == http.StatusForbidden):
-		return "check USER and PASSWORD in the URL: in a password / is written %2F, @ is written %40, % is written %25"
+		return ofRefused(answer.From)
 	case answer.Status == http.StatusUnauthorized:
-		return "credentials go into the URL, https://USER:PASSWORD@HOST/…, those of a proxy into HTTPS_PROXY; they are shown nowhere"
+		return hintCredentials
 	case answer.Status == http.StatusProxyAuthRequired:
 		return "credentials go into the proxy's URL: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
 	case answer.Status == http.StatusTooManyRequests, answer.Status >= http.StatusInternalServerError:
@@ -107,6 +109,74 @@ func ofAnswer(answer *release.HTTPError) string {
 	}
 	return "check the URL, and whether a proxy stands in the way; " + carry
 }
+
+const hintCredentials = "credentials go into ~/.netrc (machine HOST login USER password PASSWORD), a token into the file of --token-file FILE, or both into the URL, " +
+	"https://USER:PASSWORD@HOST/…; those of a proxy into HTTPS_PROXY. They are shown nowhere"
+
+// ofRefused is about credentials that a server does not take.
+func ofRefused(from string) string {
+	switch {
+	case from == "the URL", from == "":
+		return "check USER and PASSWORD in the URL: in a password / is written %2F, @ is written %40, % is written %25"
+	case strings.HasPrefix(from, "the token"):
+		return "check the token: has it expired, or does it lack the right to read there?"
+	}
+	return "check the entry of the server in " + shell.File(from)
+}
+
+// ofCredentials is about credentials that cannot be used.
+func ofCredentials(err *release.CredentialsError) string {
+	file := shell.File(err.Path)
+	without := ""
+	if strings.HasSuffix(err.Path, "netrc") {
+		without = "; without credentials: NETRC=/dev/null tbctl …"
+	}
+	switch {
+	case errors.Is(err, release.ErrReadable):
+		return "chmod 600 " + file + without
+	case errors.Is(err, release.ErrPlain):
+		return "name the store by https://; credentials that everybody on the way may see go into the URL: http://USER:PASSWORD@HOST/…" + without
+	case errors.Is(err, release.ErrNetrc):
+		return "an entry of a netrc file is: machine HOST login USER password PASSWORD, each word in double quotes where it has blanks" + without
+	case errors.Is(err, release.ErrNoToken):
+		return "write the token alone into it, in one line"
+	}
+	return "check the name; tbctl config shows which flag, variable or file says it" + without
+}
+
+// ofScheme says how to get what another program knows the way to.
+func (k *Known) ofScheme(err *release.SchemeError) string {
+	text := shell.Word(err.Text)
+	rest := err.Text[strings.Index(err.Text, "://")+len("://"):]
+	pipe := func(command string) string { return "send it: " + command + " | tbctl " + k.Command + " -" }
+	switch {
+	case err.Scheme == "oci" || err.Scheme == "docker":
+		return ofRegistry(rest)
+	case strings.HasPrefix(err.Scheme, "tuf+"):
+		return "tbctl store import RELEASE --from " + text + ", then name it store:RELEASE"
+	case err.Mirror && err.Scheme == "s3":
+		return "by its address over https: --mirror https://BUCKET.s3.REGION.amazonaws.com/…/{tag}/{asset}; or copied first: aws s3 sync " + text + " DIR, then --mirror DIR"
+	case err.Mirror && err.Scheme == "gs":
+		return "by its address over https: --mirror https://storage.googleapis.com/BUCKET/…/{tag}/{asset}; or copied first: gcloud storage rsync -r " + text + " DIR, then --mirror DIR"
+	case err.Mirror:
+		return "copy it first, and name the directory: --mirror DIR"
+	case err.Scheme == "s3":
+		return "by a URL that is signed for it: tbctl " + k.Command + ` "$(aws s3 presign ` + text + `)"; or ` + pipe("aws s3 cp "+text+" -")
+	case err.Scheme == "gs":
+		return pipe("gcloud storage cat " + text)
+	}
+	return pipe("curl -sSf " + text)
+}
+
+// ofRegistry is about an artifact of a registry, by its reference without a scheme.
+func ofRegistry(reference string) string {
+	return "tbctl-engines gets it from a registry: tbctl store import --from " + shell.Word("oci://"+reference) + ", then name it store:RELEASE"
+}
+
+// registryReference matches what docker calls an image in a registry: a host with a dot or a port, a repository, and a tag or digest.
+var registryReference = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(?:[a-z0-9-]+(?:\.[a-z0-9-]+)+|localhost)(?::[0-9]+)?/[a-z0-9][a-z0-9._/-]*(?::[A-Za-z0-9_.-]+)?(?:@sha256:[0-9a-f]{64})?$`)
+})
 
 // ofKind is about a source that has something else than a release.
 func ofKind(kind *release.KindError) string {

@@ -266,6 +266,8 @@ func EvidenceName(kind release.EvidenceKind) string {
 		return "--sha256"
 	case release.EvidenceSums:
 		return "SHA256SUMS"
+	case release.EvidenceSidecar:
+		return "the .sha256 file"
 	case release.EvidenceGitHubDigest:
 		return "GitHub's digest"
 	case release.EvidenceMinisign:

@@ -41,6 +41,7 @@ func known() []config.Setting {
 		{Name: "require", Check: func(value string) error { return release.Require(value).Check() }},
 		{Name: "github-digest", Bool: true, Check: func(value string) error { _, err := strconv.ParseBool(value); return err }},
 		{Name: "ca-file", Variable: "TBCTL_CA_FILE", Path: config.Always},
+		{Name: "token-file", Variable: "TBCTL_TOKEN_FILE", Path: config.Always},
 		{Name: "cache-dir", Variable: "TBCTL_CACHE_DIR", Path: config.Always},
 		{Name: "idle-timeout", Check: func(value string) error { _, err := time.ParseDuration(value); return err }},
 		{Name: "store", Variable: "TBCTL_STORE", Path: config.Always},
@@ -131,6 +132,18 @@ func (s Settings) CacheDir(named string) string {
 		return named
 	}
 	return config.CacheDir(s.Getenv)
+}
+
+// Netrc is the file with users and passwords: the one that NETRC names, or the user's own; "": there is none.
+func (s Settings) Netrc() string {
+	if named := s.Getenv("NETRC"); named != "" {
+		return named
+	}
+	name := filepath.Join(s.Getenv("HOME"), ".netrc")
+	if _, err := vfs.Stat(name); err != nil || !filepath.IsAbs(name) {
+		return ""
+	}
+	return name
 }
 
 // StoreDir is where the store is that is named, or that is set, or the usual one.
