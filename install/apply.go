@@ -15,7 +15,7 @@ import (
 func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	r.adviseBefore()
 	r.observe(StepCommit)
-	r.becomeExecutable()
+	r.warnMadeExecutable()
 	r.carriesNothing()
 	if err := staged.SetAttributes(r.plan.Attributes); err != nil {
 		return r.failed(err)

@@ -93,7 +93,7 @@ func (r *run) executes() error {
 	if r.request.MayExecute == nil {
 		return nil
 	}
-	attributes := executable(r.plan.Attributes)
+	attributes := r.plan.Attributes
 	if r.plan.Action == ActionNone { // it stays as it is
 		attributes = r.target.Attributes
 	}

@@ -59,9 +59,12 @@ type run struct {
 	record  Record
 	intent  bool // the intent was written beside the target, or tried to be
 
-	checksum  multiversion.Checksum // of the new file, when it was verified
-	target    fsatomic.Target
-	hindered  *PlanError // what hinders a change, in the place; nil: nothing does
+	checksum multiversion.Checksum // of the new file, when it was verified
+	target   fsatomic.Target
+	hindered *PlanError // what hinders a change, in the place; nil: nothing does
+
+	madeExecutable bool // the new file gets from us that its owner may execute it
+
 	lock      *fsatomic.Lock
 	installed *present // nil: nothing is there
 	state     *State
@@ -186,7 +189,7 @@ func (r *run) foresee() {
 	if err := r.Journal.check(); err != nil {
 		r.warnHistory(err)
 	}
-	r.becomeExecutable()
+	r.warnMadeExecutable()
 	r.carriesNothing()
 }
 
@@ -206,13 +209,11 @@ func (r *run) carriesNothing() {
 	r.warn("nothing is at %s any more, so that no owner, mode, ACL, label and capabilities are carried over: %s; set them before a replica is started", r.target.Path, before)
 }
 
-// becomeExecutable gives the owner the right to execute the file.
-func (r *run) becomeExecutable() {
-	if r.plan.Attributes.Mode&0o100 != 0 {
-		return
+// warnMadeExecutable says that the owner gets the right to execute the file.
+func (r *run) warnMadeExecutable() {
+	if r.madeExecutable {
+		r.warn("the mode becomes %s: a replica refuses a binary that its owner may not execute", r.plan.Attributes.Mode)
 	}
-	r.plan.Attributes = executable(r.plan.Attributes)
-	r.warn("the mode becomes %s: a replica refuses a binary that its owner may not execute", r.plan.Attributes.Mode)
 }
 
 // prepare makes everything of the plan that can be made before the new file is there, and
@@ -332,7 +333,7 @@ func (r *run) judge(ctx context.Context, draft *draft) error {
 	if draft.Whole() {
 		sum = r.installed.file.SHA256
 	}
-	mode := fs.FileMode(r.plan.Attributes.Mode&0o777 | 0o100) // that it will have
+	mode := fs.FileMode(r.plan.Attributes.Mode & 0o777)
 	report, err := verify.File(ctx, draft, draft.Size(), verify.Options{SHA256: sum == "", Checksum: true, Mode: &mode})
 	if err != nil {
 		return err
@@ -380,8 +381,8 @@ func (r *run) same() {
 	r.plan.Action = ActionNone
 	r.warnNoExec()
 	there, wanted := r.target.Attributes, r.plan.Attributes
-	if r.request.Mode != nil && there.Mode != wanted.Mode {
-		r.warn("the file at the target has mode %s, not %s: it is the same file, so nothing was touched", there.Mode, wanted.Mode)
+	if asked := r.request.Mode; asked != nil && there.Mode != *asked {
+		r.warn("the file at the target has mode %s, not %s: it is the same file, so nothing was touched", there.Mode, *asked)
 	}
 	if there.Mode&0o100 == 0 {
 		r.warn("the file at the target is not executable by its owner: a replica refuses it, until chmod u+x")

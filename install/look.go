@@ -111,17 +111,11 @@ func (r *run) problems() []error {
 	}
 	problems = append(problems, r.target.Check(size, wanted)...)
 	if len(problems) == 0 && r.lock == nil {
-		if err := r.target.Try(r.FS, executable(wanted)); err != nil {
+		if err := r.target.Try(r.FS, wanted); err != nil {
 			problems = append(problems, err)
 		}
 	}
 	return problems
-}
-
-// executable are attributes by which the owner may execute the file.
-func executable(attributes fsatomic.Attributes) fsatomic.Attributes {
-	attributes.Mode |= 0o100
-	return attributes
 }
 
 // lookup finds out what stands at the target; before the lock is taken, what will stand there when an interrupted swap
@@ -149,7 +143,7 @@ func (r *run) lookup() error {
 	if target.Exists {
 		r.plan.Action = ActionReplace
 	}
-	r.plan.Attributes = r.attributes()
+	r.plan.Attributes, r.madeExecutable = r.attributes()
 	return nil
 }
 
@@ -194,15 +188,15 @@ func (r *run) describe(ctx context.Context) error {
 	return nil
 }
 
-// attributes are the replaced file's, with what was asked for instead. A file
-// that its owner may not execute becomes executable: a replica refuses it otherwise.
-func (r *run) attributes() fsatomic.Attributes {
-	attributes := fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: ModeDefault}
+// attributes are the replaced file's, with what was asked for instead. made is whether its owner could not execute it by
+// these alone: a replica refuses a binary that its owner may not execute.
+func (r *run) attributes() (attributes fsatomic.Attributes, made bool) {
+	attributes = fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: ModeDefault}
+	if r.plan.Operation == OperationRollback { // nothing is set
+		return attributes, false
+	}
 	if r.target.Exists {
 		attributes = r.target.Attributes
-	}
-	if r.plan.Operation == OperationRollback {
-		return fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: ModeDefault} // nothing is set
 	}
 	if r.request.Mode != nil {
 		attributes.Mode = *r.request.Mode
@@ -213,7 +207,9 @@ func (r *run) attributes() fsatomic.Attributes {
 	if r.request.GID != nil {
 		attributes.GID = *r.request.GID
 	}
-	return attributes
+	made = attributes.Mode&0o100 == 0
+	attributes.Mode |= 0o100
+	return attributes, made
 }
 
 // takeLock locks the target, completes what interrupted runs left open, and
