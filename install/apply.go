@@ -38,7 +38,7 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	if err := r.stillFenced(); err != nil {
 		return r.failed(err)
 	}
-	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.request.DropOld})
+	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.plan.DropOld})
 	return r.swapped(ctx, committed, err)
 }
 

@@ -13,25 +13,47 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// fits judges whether the new file may take the place of the installed one.
-func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
-	options := r.request.Fit
+// judgeFit asks what the cluster needs by now, and judges by it whether the new file may take the place of the installed one.
+func (r *run) judgeFit(ctx context.Context, next *multiversion.Binary) error {
+	needs, err := r.refreshedNeeds(ctx)
+	if err == nil {
+		err = r.areBinaries()
+	}
+	if err == nil {
+		err = r.executes()
+	}
+	if err != nil {
+		return err
+	}
+	return r.fits(next, needs)
+}
+
+// refreshedNeeds are what the cluster needs, as it is seen now, with what the request and the state say.
+func (r *run) refreshedNeeds(ctx context.Context) (verify.ReplaceOptions, error) {
+	needs := r.request.Fit
 	if r.request.Refresh != nil {
 		var seen Seen
 		var err error
-		options, seen, err = r.request.Refresh(ctx, r.target)
+		needs, seen, err = r.request.Refresh(ctx, r.target)
 		r.request.add(seen)
 		if err != nil {
-			return err
+			return needs, err
 		}
 	}
-	options.Reached = verify.Reached{}
+	needs.Reached = verify.Reached{}
 	if reached := r.state.Reached; reached != nil && !reached.With(r.request.Forget) {
-		options.Reached = *reached
+		needs.Reached = *reached
 	}
-	options.Host, options.AllowDowngrade = r.request.Host, r.request.AllowDowngrade || r.plan.Operation == OperationRollback
-	options.Back = r.plan.Operation == OperationRollback
-	options.Advisories = r.Advisories
+	needs.Back = r.plan.Operation == OperationRollback
+	needs.Host, needs.AllowDowngrade, needs.Advisories = r.request.Host, r.request.AllowDowngrade || needs.Back, r.Advisories
+	if !r.alone && !needs.Said && !needs.Stopped { // the data files that settled it may have been named by others
+		needs.Settled = false
+	}
+	return needs, nil
+}
+
+// fits judges whether the new file may take the place of the installed one, and says what comes of it.
+func (r *run) fits(next *multiversion.Binary, needs verify.ReplaceOptions) error {
 	installed := verify.Installed{}
 	if r.installed != nil {
 		installed = r.installed.installed
@@ -39,35 +61,44 @@ func (r *run) fits(ctx context.Context, next *multiversion.Binary) error {
 			installed.Plain.Release = r.request.PlainRelease
 		}
 	}
-	if err := r.areBinaries(); err != nil {
-		return err
-	}
-	if err := r.executes(); err != nil {
-		return err
-	}
-	hearsay := r.hearsay(&options)
-	report := verify.Replace(next, installed, options)
+	report := verify.Replace(next, installed, needs)
 	r.plan.Fit = &report
+	if err := r.refuseUnfit(installed, needs, report); err != nil {
+		return err
+	}
+	if r.plan.Action != ActionNone {
+		r.decideKeepOld()
+		r.warnConsequences(installed, report)
+	}
+	return nil
+}
+
+// refuseUnfit refuses a file that does not fit, and one of which only a data file that others may have named says that it does.
+func (r *run) refuseUnfit(installed verify.Installed, needs verify.ReplaceOptions, report verify.ReplaceReport) error {
 	if !report.Ok {
 		return &RefusedError{
 			Target: r.target.Path, Reason: report.Diagnosis, Report: &report,
 			Plain: installed.Plain != nil && installed.Plain.Release == 0 && nothingFailed(report),
 		}
 	}
-	if hearsay != "" && onlyDowngrade(report) {
+	if hearsay := r.hearsay(needs); hearsay != "" && onlyDowngrade(report) {
 		return &RefusedError{
 			Target: r.target.Path, Err: &HearsayError{DataFile: hearsay},
 			Reason: fmt.Sprintf("which release the cluster needs is known only from the data file %s, which %s names, and %s", hearsay, r.target.StatePath(), r.stateWriters),
 		}
 	}
-	if r.plan.Action != ActionNone {
-		r.consequences(installed, report)
-	}
 	return nil
 }
 
-// consequences warns of what comes of the replacement. Of one that is refused nothing does.
-func (r *run) consequences(installed verify.Installed, report verify.ReplaceReport) {
+// decideKeepOld does not let a damaged file push a good one out of its place as TARGET-old.
+func (r *run) decideKeepOld() {
+	if r.plan.Operation == OperationInstall && r.target.OldExists && r.installed != nil && r.installed.file.Damaged != "" {
+		r.plan.DropOld = true
+	}
+}
+
+// warnConsequences warns of what comes of the replacement. Of one that is refused nothing does.
+func (r *run) warnConsequences(installed verify.Installed, report verify.ReplaceReport) {
 	if r.target.File.Links > 1 {
 		r.warn("%s has %d hard links: the others keep the old file", r.target.Path, r.target.File.Links)
 	}
@@ -77,7 +108,12 @@ func (r *run) consequences(installed verify.Installed, report verify.ReplaceRepo
 	if installed.Plain != nil && r.plan.Operation == OperationInstall && !r.request.DropOld {
 		r.warn("the installed file is kept, but has no multiversion sections: rollback will not put it back")
 	}
-	r.keepWhole()
+	if r.installed != nil && r.installed.file.Damaged != "" {
+		r.warn("the installed file is damaged: %s", r.installed.file.Damaged)
+	}
+	if r.plan.DropOld && !r.request.DropOld {
+		r.warn("it is not kept: %s stays what it was before", r.target.OldPath)
+	}
 	for _, name := range r.target.NotCarried {
 		r.warn("the attribute %s is not carried over", name)
 	}
@@ -146,18 +182,6 @@ func (r *run) oldIsBinary() error {
 	return &RefusedError{
 		Target: r.target.OldPath, Err: ErrNotBinary,
 		Reason: "the previous binary would be kept there, and what stands there is " + inspect.Describe(old, r.target.Old.Size).Text,
-	}
-}
-
-// keepWhole does not let a damaged file push a good one out of its place as TARGET-old.
-func (r *run) keepWhole() {
-	if r.installed == nil || r.installed.file.Damaged == "" {
-		return
-	}
-	r.warn("the installed file is damaged: %s", r.installed.file.Damaged)
-	if r.plan.Operation == OperationInstall && r.target.OldExists && !r.request.DropOld {
-		r.request.DropOld, r.plan.DropOld = true, true
-		r.warn("it is not kept: %s stays what it was before", r.target.OldPath)
 	}
 }
 

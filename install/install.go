@@ -362,13 +362,13 @@ func (r *run) judge(ctx context.Context, draft *draft) error {
 		r.same()
 		return r.stillFits(ctx, report.Binary)
 	}
-	return r.fits(ctx, report.Binary)
+	return r.judgeFit(ctx, report.Binary)
 }
 
 // stillFits judges a file that is installed already: that it is there does not mean
 // that what runs, or the data, can go on with it.
 func (r *run) stillFits(ctx context.Context, binary *multiversion.Binary) error {
-	err := r.fits(ctx, binary)
+	err := r.judgeFit(ctx, binary)
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		refused.Reason = "this file is installed already, and nothing was touched, but it does not fit: " + refused.Reason

@@ -337,7 +337,7 @@ func (r *run) judgeOld(ctx context.Context) error {
 	if err := r.fenced(r.state.Fence); err != nil { // once more, since now it is known which file it is
 		return fmt.Errorf("roll back: %w", err)
 	}
-	return r.fits(ctx, report.Binary)
+	return r.judgeFit(ctx, report.Binary)
 }
 
 // recognize compares the kept file with what was recorded when it was displaced: whose file it

@@ -346,7 +346,7 @@ func (r *run) next() Files {
 	default:
 		origin := r.plan.Origin
 		next.Installed.Origin = &origin
-		if r.request.DropOld || displaced == nil {
+		if r.plan.DropOld || displaced == nil {
 			next.Previous = r.state.Previous
 		}
 	}

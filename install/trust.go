@@ -144,23 +144,20 @@ func (r *Record) leaveOut(there *File) {
 
 // hearsay returns a data file that a rollback would have to believe, where what the cluster needs is known only from
 // data files that are named in a state which others can have written: what they need counts, and that they are those of
-// the cluster does not. So they do not settle either what a replica needs that nobody has seen.
-func (r *run) hearsay(options *verify.ReplaceOptions) string {
+// the cluster does not.
+func (r *run) hearsay(needs verify.ReplaceOptions) string {
 	if r.alone {
 		return ""
-	}
-	if !options.Said && !options.Stopped {
-		options.Settled = false
 	}
 	named := func(need verify.Need) bool {
 		return slices.ContainsFunc(r.request.Named, func(named verify.Reached) bool { return named.DataFile == need.Source })
 	}
-	if !options.Back || len(options.Needs) == 0 || slices.ContainsFunc(options.Needs, func(need verify.Need) bool {
+	if !needs.Back || len(needs.Needs) == 0 || slices.ContainsFunc(needs.Needs, func(need verify.Need) bool {
 		return need.Why != verify.NeedData || !slices.Contains(r.state.DataFiles, need.Source) || named(need)
 	}) {
 		return ""
 	}
-	return options.Needs[0].Source
+	return needs.Needs[0].Source
 }
 
 // onlyDowngrade reports whether a file is older than the installed one, and fits otherwise.
