@@ -189,7 +189,7 @@ func TestKnown(t *testing.T) {
 	check(t, err)
 	asked := 0
 	r := request()
-	r.Known = func(_ context.Context, installed install.File, from *install.Origin) (install.Origin, bool, error) {
+	r.AlreadyInstalled = func(_ context.Context, installed install.File, from *install.Origin) (install.Origin, bool, error) {
 		asked++
 		if installed.SHA256 != sumOf(b.new) || from == nil || from.SHA256 != origin.SHA256 || from.Validator != origin.Validator {
 			t.Errorf("asked about %+v from %+v", installed, from)
@@ -211,7 +211,7 @@ func TestKnown(t *testing.T) {
 			}
 		}
 	}
-	r.Known = func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
+	r.AlreadyInstalled = func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
 		return install.Origin{}, false, errInjected
 	}
 	if _, err := in.Install(t.Context(), r, nil); !errors.Is(err, errInjected) {

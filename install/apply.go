@@ -10,19 +10,35 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 )
 
-// apply makes the plan true. From the intent on, every way out leaves an
-// outcome beside the target; only a crash does not.
+// apply makes the plan true: what was staged is swapped in, and where nothing was, the previous file. From the intent on,
+// every way out leaves an outcome beside the target; only a crash does not.
 func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	r.adviseBefore()
 	r.observe(StepCommit)
 	r.warnMadeExecutable()
 	r.carriesNothing()
+	if staged == nil {
+		if err := r.lastChecks(ctx, nil); err != nil {
+			return err
+		}
+		committed, err := fsatomic.SwapBack(ctx, r.lock, r.target)
+		return r.swapped(ctx, committed, err)
+	}
 	if err := staged.SetAttributes(r.plan.Attributes); err != nil {
-		return r.failed(err)
+		return r.inOperation(err)
 	}
 	if err := staged.Sync(); err != nil {
-		return r.failed(err)
+		return r.inOperation(err)
 	}
+	if err := r.lastChecks(ctx, staged); err != nil {
+		return err
+	}
+	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.plan.DropOld})
+	return r.swapped(ctx, committed, err)
+}
+
+// lastChecks writes down what is about to be done, and makes sure once more that it may be. The next step is the swap.
+func (r *run) lastChecks(ctx context.Context, staged *fsatomic.Staged) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -32,18 +48,16 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	if err := r.guard(ctx); err != nil {
 		return err
 	}
-	if err := r.stillVerified(ctx, staged); err != nil {
-		return r.failed(err)
+	if staged != nil {
+		if err := r.stillVerified(ctx, staged); err != nil {
+			return r.inOperation(err)
+		}
 	}
-	if err := r.stillFenced(); err != nil {
-		return r.failed(err)
-	}
-	committed, err := staged.Commit(ctx, fsatomic.CommitOptions{DropOld: r.plan.DropOld})
-	return r.swapped(ctx, committed, err)
+	return r.stillMayPassFence()
 }
 
-// failed says in which operation an error occurred.
-func (r *run) failed(err error) error {
+// inOperation says in which operation an error occurred.
+func (r *run) inOperation(err error) error {
 	if r.plan.Operation == OperationRollback {
 		return fmt.Errorf("roll back: %w", err)
 	}
@@ -55,7 +69,7 @@ func (r *run) swapped(ctx context.Context, committed fsatomic.Committed, err err
 	if err != nil {
 		var unknown *fsatomic.UnknownStateError
 		r.outcome.Changed = errors.As(err, &unknown) && unknown.Visible
-		return r.failed(err)
+		return r.inOperation(err)
 	}
 	r.outcome.Changed, r.outcome.Committed, r.outcome.Result = true, &committed, ResultInstalled
 	if r.plan.Operation == OperationRollback {

@@ -79,7 +79,7 @@ func (r *run) has(ctx context.Context, request fleet.Fence) error {
 	if err := r.acquire(ctx); err != nil {
 		return err
 	}
-	if err := r.know(); err != nil {
+	if err := r.readState(); err != nil {
 		return err
 	}
 	if r.unread != nil {
@@ -212,14 +212,6 @@ func (in *Installer) lockState(ctx context.Context, name string, wait time.Durat
 	return r, nil
 }
 
-// storeState makes the state beside the target durable.
-func (r *run) storeState() error {
-	if err := r.writeState(); err != nil {
-		return err
-	}
-	return r.lock.Sync()
-}
-
 const rolloutPoll = 250 * time.Millisecond
 
 // afterRollout does an operation and, while a rollout holds the target and the request waits for it, once more
@@ -251,18 +243,18 @@ func (in *Installer) afterRollout(ctx context.Context, request Request, operatio
 	}
 }
 
-// fenced refuses a change that a rollout's fence does not let through, and by a rollout a file that is not
+// mayPassFence refuses a change that a rollout's fence does not let through, and by a rollout a file that is not
 // its plan's, as soon as it is known which one it is. A state that is there and cannot be read or believed may have the
 // fence of a rollout, or may have been put in the place of one that has.
-func (r *run) fenced(stored *fleet.Fence) error {
+func (r *run) mayPassFence(stored *fleet.Fence) error {
 	err := fleet.Free(stored)
 	switch {
 	case r.request.Fence == nil && r.request.DespiteRollout:
 		return nil
 	case r.unread != nil:
-		return r.unknownFence(r.unread)
+		return r.inOperation(r.unknownFence(r.unread))
 	case r.request.Fence != nil:
-		if err = r.request.checkFence(); err == nil {
+		if err = r.request.checkStorable(); err == nil {
 			err = fleet.Match(stored, *r.request.Fence)
 		}
 		if err == nil {
@@ -276,7 +268,7 @@ func (r *run) fenced(stored *fleet.Fence) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", r.target.Path, err)
+		return r.inOperation(fmt.Errorf("%s: %w", r.target.Path, err))
 	}
 	return nil
 }
@@ -301,8 +293,8 @@ func (r *run) displaces(stored *fleet.Fence) error {
 	return nil
 }
 
-// checkFence refuses a fence or a phase that could not be read again once it was stored.
-func (r *Request) checkFence() error {
+// checkStorable refuses a fence or a phase that could not be read again once it was stored.
+func (r *Request) checkStorable() error {
 	fence := *r.Fence
 	if r.Phase != "" {
 		fence.Phase = r.Phase
@@ -317,12 +309,15 @@ func (r *run) notePhase() error {
 		return nil
 	}
 	if r.lock == nil {
-		return r.hindered
+		return fmt.Errorf("note the phase: %w", r.hindered)
 	}
 	fence := *r.state.Fence
 	fence.Phase = r.request.Phase
 	r.state.Fence = &fence
-	return r.storeState()
+	if err := r.storeState(); err != nil {
+		return fmt.Errorf("note the phase: %w", err)
+	}
+	return nil
 }
 
 // unknownFence is the error for a state that does not say whether a rollout holds the target.
@@ -337,9 +332,9 @@ func (r *run) warnUnread() {
 	}
 }
 
-// stillFenced asks for the fence once more, as the last thing before the swap. The lock has kept every
+// stillMayPassFence asks for the fence once more, as the last thing before the swap. The lock has kept every
 // tbctl from changing it meanwhile; this finds who asked for no lock.
-func (r *run) stillFenced() error {
+func (r *run) stillMayPassFence() error {
 	if r.request.Fence == nil && r.request.DespiteRollout {
 		return nil
 	}
@@ -349,7 +344,7 @@ func (r *run) stillFenced() error {
 		state, err = parseState(text)
 	}
 	if err != nil {
-		return r.unknownFence(&StateError{Path: r.target.StatePath(), Err: vfs.Cause(err)})
+		return r.inOperation(r.unknownFence(&StateError{Path: r.target.StatePath(), Err: vfs.Cause(err)}))
 	}
-	return r.fenced(state.Fence)
+	return r.mayPassFence(state.Fence)
 }

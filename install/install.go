@@ -146,13 +146,13 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 	draft, err := r.newDraft()
 	defer func() { r.left(draft.close()) }()
 	if err != nil {
-		return fmt.Errorf("install: %w", err)
+		return r.inOperation(err)
 	}
-	known, err := r.known(ctx, draft)
-	if err == nil && !known && r.hindered != nil && !r.request.Near && len(r.request.Expect) == 0 {
+	taken, err := r.takeInstalled(ctx, draft)
+	if err == nil && !taken && r.hindered != nil && !r.request.Near && len(r.request.Expect) == 0 {
 		return r.hindered // nothing says that it may be the installed file
 	}
-	if err == nil && !known {
+	if err == nil && !taken {
 		err = r.fetch(ctx, draft, fetch)
 	}
 	if err == nil {
@@ -170,13 +170,13 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 	case r.hindered != nil: // it could have been the installed file, and is not
 		return r.hindered
 	}
-	if err := r.fenced(r.state.Fence); err != nil {
-		return fmt.Errorf("install: %w", err)
+	if err := r.mayPassFence(r.state.Fence); err != nil {
+		return err
 	}
 	r.warnUnread()
 	switch {
 	case draft.Store() == nil: // it is the beginning of the installed file
-		return fmt.Errorf("install: %w", draft.Err())
+		return r.inOperation(draft.Err())
 	case r.outcome.DryRun:
 		r.foresee()
 		return nil
@@ -250,8 +250,8 @@ func (r *run) mayReplace() error {
 	if r.mayBeInstalled() {
 		return nil
 	}
-	if err := r.fenced(r.state.Fence); err != nil {
-		return fmt.Errorf("install: %w", err)
+	if err := r.mayPassFence(r.state.Fence); err != nil {
+		return err
 	}
 	return r.areBinaries()
 }
@@ -260,8 +260,8 @@ func (r *run) mayReplace() error {
 // not have been changed.
 func (r *run) already() error {
 	if r.request.Fence != nil { // a run that has lost the target, or whose plan has another file, is to hear of it
-		if err := r.fenced(r.state.Fence); err != nil {
-			return fmt.Errorf("install: %w", err)
+		if err := r.mayPassFence(r.state.Fence); err != nil {
+			return err
 		}
 	}
 	now, err := openPath(r.FS, r.target.Path)
@@ -276,7 +276,7 @@ func (r *run) already() error {
 		return err
 	}
 	if err := r.notePhase(); err != nil {
-		return fmt.Errorf("note the phase: %w", err)
+		return err
 	}
 	r.warnUnread()
 	if !r.outcome.DryRun {
@@ -285,9 +285,9 @@ func (r *run) already() error {
 	return nil
 }
 
-// known asks whether the installed file is what would be fetched. If so, it is the new file.
-func (r *run) known(ctx context.Context, draft *draft) (bool, error) {
-	if r.request.Known == nil || draft.installed == nil {
+// takeInstalled takes the installed file as the new one if it is known to be what would be fetched.
+func (r *run) takeInstalled(ctx context.Context, draft *draft) (bool, error) {
+	if r.request.AlreadyInstalled == nil || draft.installed == nil {
 		return false, nil
 	}
 	var from *Origin
@@ -296,8 +296,8 @@ func (r *run) known(ctx context.Context, draft *draft) (bool, error) {
 			from = nil
 		}
 	}
-	origin, known, err := r.request.Known(ctx, r.installed.file, from)
-	if err != nil || !known {
+	origin, already, err := r.request.AlreadyInstalled(ctx, r.installed.file, from)
+	if err != nil || !already {
 		return false, err
 	}
 	origin.ExecutableSHA256 = r.installed.file.SHA256

@@ -28,7 +28,7 @@ func (r *run) lookUnlocked(ctx context.Context) error {
 	if err := r.describe(ctx); err != nil {
 		return err
 	}
-	if err := r.know(); err != nil {
+	if err := r.readState(); err != nil {
 		return err
 	}
 	r.state.settle(r.plan.Installed)
@@ -60,7 +60,7 @@ func (r *run) look(ctx context.Context) error {
 	if err := r.describe(ctx); err != nil {
 		return err
 	}
-	return r.know()
+	return r.readState()
 }
 
 // check finds what stands against an operation, without reading the installed file. What

@@ -82,12 +82,8 @@ func (r *run) conclude(record Record, err error) {
 	default:
 		r.state.Next = nil
 	}
-	writeErr := r.writeState()
-	if writeErr == nil {
-		writeErr = r.lock.Sync()
-	}
-	if writeErr != nil && r.outcome.Changed {
-		r.warn("%v: the outcome could not be recorded, and the next command finds out from what is on the disk", writeErr)
+	if err := r.storeState(); err != nil && r.outcome.Changed {
+		r.warn("%v: the outcome could not be recorded, and the next command finds out from what is on the disk", err)
 	}
 }
 
@@ -135,9 +131,9 @@ func resultOf(err error) Result {
 	return ResultFailed
 }
 
-// know reads the target's state. One that is there and cannot be read or believed is kept in unread: the target is not
-// changed then, see fenced. One that says it is a newer tbctl's is left to that, unless others can have written it.
-func (r *run) know() error {
+// readState reads the target's state. One that is there and cannot be read or believed is kept in unread: the target is not
+// changed then, see mayPassFence. One that says it is a newer tbctl's is left to that, unless others can have written it.
+func (r *run) readState() error {
 	var there *File
 	if r.installed != nil {
 		there = &r.installed.file
@@ -183,11 +179,7 @@ func (r *run) settle(ctx context.Context) error {
 	if record.Result == ResultFoundNew {
 		r.lowerOld()
 	}
-	err := r.writeState()
-	if err == nil {
-		err = r.lock.Sync()
-	}
-	if err != nil {
+	if err := r.storeState(); err != nil {
 		return fmt.Errorf("complete the record of an interrupted %s: %w", record.Operation, err)
 	}
 	r.outcome.Recovered = []Record{*record}

@@ -81,12 +81,12 @@ type Request struct {
 	// nobody for anything, so it may be read only to find out that it is installed already.
 	Near bool
 
-	// Known, unless nil, is asked before anything is fetched, where the installed file may
+	// AlreadyInstalled, unless nil, is asked before anything is fetched, where the installed file may
 	// be the one that is asked for. It reports whether the fetch would bring just that file,
 	// and then where it would come from and what vouches for it, as the fetch would. from is
 	// where the installed file came from; nil if that was not noted. The error ends the
 	// operation as one of the fetch.
-	Known func(ctx context.Context, installed File, from *Origin) (origin Origin, known bool, err error)
+	AlreadyInstalled func(ctx context.Context, installed File, from *Origin) (origin Origin, already bool, err error)
 
 	// At, unless nil, is the target that Fit and Seen are about, as it was looked up. If Target leads to another
 	// name or directory than that, then or under the lock, nothing is changed and the error is [fsatomic.ErrChanged].

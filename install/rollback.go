@@ -122,22 +122,7 @@ func (r *run) rollback(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if copied != nil {
-		return r.apply(ctx, copied)
-	}
-	r.adviseBefore()
-	r.observe(StepCommit)
-	if err := r.writeIntent(); err != nil {
-		return err
-	}
-	if err := r.guard(ctx); err != nil {
-		return err
-	}
-	if err := r.stillFenced(); err != nil {
-		return fmt.Errorf("roll back: %w", err)
-	}
-	committed, err := fsatomic.SwapBack(ctx, r.lock, r.target)
-	return r.swapped(ctx, committed, err)
+	return r.apply(ctx, copied)
 }
 
 // copyOld makes the copy of the previous file that is put back; nil where that itself is.
@@ -154,7 +139,7 @@ func (r *run) copyOld(ctx context.Context) (*fsatomic.Staged, error) {
 		return nil, staged.Abort()
 	}
 	if err != nil {
-		err = r.failed(err)
+		err = r.inOperation(err)
 	}
 	return staged, err
 }
@@ -212,7 +197,7 @@ func (r *run) checkOld() error {
 // itself where that is harmless.
 func (r *run) checkBack(attributes fsatomic.Attributes) error {
 	if err := r.checkOld(); err != nil {
-		return r.failed(err)
+		return r.inOperation(err)
 	}
 	r.fresh = !r.oldWriters.None() || !r.oldKnown
 	problems := r.target.CheckBack(attributes)
@@ -261,11 +246,11 @@ func (r *run) finished() (bool, error) {
 		r.warnUnread()
 		r.warnNoExec()
 		if r.request.Fence != nil {
-			if err := r.fenced(r.state.Fence); err != nil {
-				return false, fmt.Errorf("roll back: %w", err)
+			if err := r.mayPassFence(r.state.Fence); err != nil {
+				return false, err
 			}
 			if err := r.notePhase(); err != nil {
-				return false, fmt.Errorf("note the phase: %w", err)
+				return false, err
 			}
 		}
 		r.outcome.Result = ResultAlready
@@ -283,8 +268,8 @@ func (r *run) judgeOld(ctx context.Context) error {
 	if !r.target.Exists || !r.target.OldExists {
 		return r.noOld()
 	}
-	if err := r.fenced(r.state.Fence); err != nil {
-		return fmt.Errorf("roll back: %w", err)
+	if err := r.mayPassFence(r.state.Fence); err != nil {
+		return err
 	}
 	r.warnUnread()
 	r.observe(StepVerify)
@@ -316,7 +301,7 @@ func (r *run) judgeOld(ctx context.Context) error {
 		return err
 	}
 	if err := r.findOldWriters(); err != nil {
-		return r.failed(err)
+		return r.inOperation(err)
 	}
 	if err := r.entitled(); err != nil {
 		return err
@@ -334,8 +319,8 @@ func (r *run) judgeOld(ctx context.Context) error {
 		return err
 	}
 	r.observe(StepJudge)
-	if err := r.fenced(r.state.Fence); err != nil { // once more, since now it is known which file it is
-		return fmt.Errorf("roll back: %w", err)
+	if err := r.mayPassFence(r.state.Fence); err != nil { // once more, since now it is known which file it is
+		return err
 	}
 	return r.judgeFit(ctx, report.Binary)
 }

@@ -113,9 +113,7 @@ func (r *run) keepSeen(ctx context.Context, failed bool) {
 			r.state.forget(r.request.Forget)
 		}
 		r.remember(seen)
-		if err = r.writeState(); err == nil {
-			err = r.lock.Sync()
-		}
+		err = r.storeState()
 	}
 	if err != nil && failed {
 		r.warn("what was seen of the replicas is not remembered: %v", err)
@@ -127,7 +125,7 @@ func (r *run) keepSeen(ctx context.Context, failed bool) {
 // for nobody. The target is as it was looked up when that was seen; in another directory nothing is noted.
 func (in *Installer) Remember(ctx context.Context, target fsatomic.Target, seen Seen) error {
 	r := &run{Installer: in, target: target}
-	if !r.news(seen) {
+	if !r.rereadForNews(seen) {
 		return nil
 	}
 	lock, err := fsatomic.Acquire(ctx, in.FS, target, fsatomic.LockOptions{Command: in.Command})
@@ -139,18 +137,15 @@ func (in *Installer) Remember(ctx context.Context, target fsatomic.Target, seen 
 	}
 	r.lock = lock
 	defer r.close()
-	if !r.news(seen) { // another was at it before the lock
+	if !r.rereadForNews(seen) { // another was at it before the lock
 		return nil
 	}
 	r.state.remember(seen)
-	if err := r.writeState(); err != nil {
-		return err
-	}
-	return r.lock.Sync()
+	return r.storeState()
 }
 
-// news reads the state, and reports whether anything is to be added to it.
-func (r *run) news(seen Seen) bool {
+// rereadForNews reads the state as it is now, and reports whether anything is to be added to it.
+func (r *run) rereadForNews(seen Seen) bool {
 	text, _, err := fsatomic.ReadState(r.FS, r.target)
 	if err == nil {
 		r.state, err = parseState(text)

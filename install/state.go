@@ -373,3 +373,11 @@ func (r *run) writeState() error {
 	}
 	return &StateError{Path: r.target.StatePath(), Err: err}
 }
+
+// storeState makes the state beside the target durable.
+func (r *run) storeState() error {
+	if err := r.writeState(); err != nil {
+		return err
+	}
+	return r.lock.Sync()
+}

@@ -340,7 +340,7 @@ func TestKnownForged(t *testing.T) {
 		m := serviceMachine(t, memfs.Options{})
 		check(t, m.Alter(targetDir, func(i *vfs.Info) { i.UID = owner }))
 		r, asked := request(), false
-		r.Known = func(_ context.Context, _ install.File, from *install.Origin) (install.Origin, bool, error) {
+		r.AlreadyInstalled = func(_ context.Context, _ install.File, from *install.Origin) (install.Origin, bool, error) {
 			asked = true
 			if (from != nil) != told {
 				t.Errorf("directory of user %d: from %+v", owner, from)

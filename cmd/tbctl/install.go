@@ -92,7 +92,7 @@ func (c *installCmd) Run(a *app) error {
 	request.Source, request.SizeHint = artifact.Absolute(), fetch.SizeHint(artifact)
 	request.Near = artifact.Near()
 	if !request.Near { // what is here is read: it may be another than its digest says
-		request.Known = fetch.Known(artifact, a.tellFetched)
+		request.AlreadyInstalled = fetch.Known(artifact, a.tellFetched)
 	}
 	if request.Expect, err = artifact.Tag.Releases(); err != nil {
 		return err
