@@ -3,6 +3,7 @@ package fsatomic
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 
@@ -53,6 +54,14 @@ func (t Target) OldAt() string { return cmp.Or(t.oldAt, t.OldPath) }
 // SamePlace reports whether both are one name in one directory, whatever is at it.
 func (t Target) SamePlace(other Target) bool {
 	return t.Path == other.Path && (t.Dir.SameFile(other.Dir) || t.Dir.Inode == 0 && other.Dir.Inode == 0)
+}
+
+// StillAt is an [ErrChanged] if what was looked up led to another place before.
+func (t Target) StillAt(before Target) error {
+	if t.SamePlace(before) {
+		return nil
+	}
+	return fmt.Errorf("%s: %w: it led to %s, and leads to %s", t.Name, ErrChanged, before.Path, t.Path)
 }
 
 // Lookup finds out what is at name and what hinders replacing it. It

@@ -94,9 +94,7 @@ func (s *Site) Judge(ctx context.Context, next *multiversion.Binary, installed v
 		return verify.ReplaceReport{}, err
 	}
 	options.AllowDowngrade, options.Settled, options.Advisories = s.Said.AllowDowngrade, true, s.Installer.Advisories
-	if reached := state.Reached; reached != nil && !reached.With(s.Said.Forget) {
-		options.Reached = *reached
-	}
+	options.Reached = state.ReachedWithout(s.Said.Forget)
 	return verify.Replace(next, installed, options), nil
 }
 
@@ -176,8 +174,8 @@ func (s *Site) stillThere(target *fsatomic.Target) error {
 	if errors.Is(err, fsatomic.ErrChanged) || errors.Is(err, fs.ErrPermission) { // the file; the directory is looked at by the installer
 		return nil
 	}
-	if err == nil && !now.SamePlace(*target) {
-		err = fmt.Errorf("%s: %w: it leads to %s", target.Path, fsatomic.ErrChanged, now.Path)
+	if err == nil {
+		err = now.StillAt(*target)
 	}
 	if err != nil {
 		return fmt.Errorf("look at the replicas: %w", err)
@@ -350,8 +348,8 @@ func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool
 // armedBy is the header of the file that is waited for: of the very one that is found at the target, where the last operation was.
 func (s *Site) armedBy(ctx context.Context, name string, target *fsatomic.Target) (header multiversion.Header, err error) {
 	now, err := fsatomic.Lookup(s.FS, name)
-	if err == nil && target != nil && !now.SamePlace(*target) {
-		err = fmt.Errorf("%s: %w: it leads to %s", name, fsatomic.ErrChanged, now.Path)
+	if err == nil && target != nil {
+		err = now.StillAt(*target)
 	}
 	if err != nil {
 		return header, err

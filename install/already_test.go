@@ -114,7 +114,7 @@ func TestAlreadyTakesNothing(t *testing.T) {
 func piecewise(data []byte, size int) install.Fetch {
 	return func(_ context.Context, w io.Writer) (install.Origin, error) {
 		for range 2 {
-			if err := w.(install.Resetter).Reset(); err != nil {
+			if err := w.(interface{ Reset() error }).Reset(); err != nil {
 				return install.Origin{}, err
 			}
 			if _, err := io.CopyBuffer(w, onlyReader{bytes.NewReader(data)}, make([]byte, size)); err != nil {

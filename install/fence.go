@@ -68,24 +68,10 @@ func (in *Installer) Join(ctx context.Context, name string, request fleet.Fence,
 	r := in.begin(OperationInstall, Request{Target: name, Wait: wait})
 	r.target = target
 	defer r.close()
-	if err := r.has(ctx, request); err != nil {
+	if err := r.lockAsHolder(ctx, request); err != nil {
 		return nil, err
 	}
 	return r.lock.OpenSession(sessionNumber(request))
-}
-
-// has takes the lock of the target and reads what is known of it; that the run which asks has it is what it returns nil for.
-func (r *run) has(ctx context.Context, request fleet.Fence) error {
-	if err := r.acquire(ctx); err != nil {
-		return err
-	}
-	if err := r.readState(); err != nil {
-		return err
-	}
-	if r.unread != nil {
-		return r.unknownFence(r.unread)
-	}
-	return fleet.Match(r.state.Fence, request)
 }
 
 // Phase notes how far the run that has a target is with it; a phase that does not hold the target gives
@@ -133,7 +119,7 @@ func (in *Installer) While(ctx context.Context, name string, request fleet.Fence
 	r := in.begin(OperationRestart, Request{Target: name, Wait: wait})
 	r.target, r.record.Target = target, target.Path
 	defer r.close()
-	if err := r.has(ctx, request); err != nil {
+	if err := r.lockAsHolder(ctx, request); err != nil {
 		return nil, err
 	}
 	r.record.Rollout = rolloutOf(r.state.Fence)
@@ -186,31 +172,6 @@ func (in *Installer) holderAlive(target fsatomic.Target, fence *fleet.Fence) (bo
 
 // sessionNumber is another one for each run that may hold a target.
 func sessionNumber(fence fleet.Fence) int64 { return int64(fence.Generation)<<32 | int64(fence.Epoch) }
-
-// lockState takes the lock of a target and reads what is known of it.
-func (in *Installer) lockState(ctx context.Context, name string, wait time.Duration) (*run, error) {
-	target, err := fsatomic.Lookup(in.FS, name)
-	if err != nil {
-		return nil, err
-	}
-	r := in.begin(OperationInstall, Request{Target: name, Wait: wait})
-	r.target = target
-	if err = r.acquire(ctx); err == nil {
-		err = r.look(ctx)
-	}
-	switch {
-	case err != nil:
-	case r.unread != nil:
-		err = r.unknownFence(r.unread)
-	case !r.believed:
-		_, err = in.ReadState(r.target, nil) // why it is not
-	}
-	if err != nil {
-		r.close()
-		return nil, err
-	}
-	return r, nil
-}
 
 const rolloutPoll = 250 * time.Millisecond
 

@@ -97,7 +97,7 @@ func (in *Installer) Install(ctx context.Context, request Request, fetch Fetch) 
 		r := in.begin(OperationInstall, request)
 		defer r.close()
 		defer r.advise()
-		return r.end(ctx, r.install(ctx, fetch))
+		return r.recordOutcome(ctx, r.install(ctx, fetch))
 	})
 }
 

@@ -157,8 +157,11 @@ func (r *run) isPlace(target fsatomic.Target) error {
 		places = append(places, &place)
 	}
 	for _, place := range places {
-		if place != nil && !target.SamePlace(*place) {
-			return fmt.Errorf("%s: %w: it led to %s", r.request.Target, fsatomic.ErrChanged, place.Path)
+		if place == nil {
+			continue
+		}
+		if err := target.StillAt(*place); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -210,29 +213,4 @@ func (r *run) attributes() (attributes fsatomic.Attributes, made bool) {
 	made = attributes.Mode&0o100 == 0
 	attributes.Mode |= 0o100
 	return attributes, made
-}
-
-// takeLock locks the target, completes what interrupted runs left open, and
-// looks again: before the lock somebody else may have been at it.
-func (r *run) takeLock(ctx context.Context) error {
-	if err := r.acquire(ctx); err != nil {
-		return err
-	}
-	if err := r.look(ctx); err != nil {
-		return err
-	}
-	return r.settle(ctx)
-}
-
-// acquire locks the target and clears away what interrupted runs left.
-func (r *run) acquire(ctx context.Context) error {
-	r.observe(StepLock)
-	lock, err := fsatomic.Acquire(ctx, r.FS, r.target, fsatomic.LockOptions{Command: r.Command, Wait: r.request.Wait})
-	if err != nil {
-		return err
-	}
-	r.lock = lock
-	recovery, err := fsatomic.Recover(lock)
-	r.plan.Leftovers = recovery.Leftovers
-	return err
 }

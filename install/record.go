@@ -130,14 +130,6 @@ type File struct {
 	Kind string `json:"kind,omitempty"`
 }
 
-// Trust is one piece of evidence of where a file comes from.
-type Trust struct {
-	Kind   string `json:"kind"`         // such as "sha256" or "minisign"
-	Status string `json:"status"`       // "held", "failed", "absent" or "not-checked"
-	Of     string `json:"of,omitempty"` // "asset" or "executable": whose bytes
-	Detail string `json:"detail,omitempty"`
-}
-
 // changed reports whether the target changed, or may have.
 func (r *Record) changed() bool {
 	if r.Operation == OperationRestart {

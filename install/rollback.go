@@ -33,7 +33,7 @@ func (in *Installer) Rollback(ctx context.Context, request Request) (*Outcome, e
 		r := in.begin(OperationRollback, request)
 		defer r.close()
 		defer r.advise()
-		return r.end(ctx, r.rollback(ctx))
+		return r.recordOutcome(ctx, r.rollback(ctx))
 	})
 }
 

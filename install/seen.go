@@ -73,6 +73,14 @@ func (s *State) forget(dataFiles []string) {
 	}
 }
 
+// ReachedWithout is the newest release that was ever seen, and zero if it was seen in one of the data files that are to be forgotten.
+func (s *State) ReachedWithout(forgotten []string) verify.Reached {
+	if s.Reached == nil || s.Reached.With(forgotten) {
+		return verify.Reached{}
+	}
+	return *s.Reached
+}
+
 // overruled reports whether the operator's word was believed instead of what had been reached.
 func (r *run) overruled() bool {
 	return r.plan.Fit != nil && slices.ContainsFunc(r.plan.Fit.Findings, func(finding verify.Finding) bool {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -380,4 +381,35 @@ func (r *run) storeState() error {
 		return err
 	}
 	return r.lock.Sync()
+}
+
+// readState reads the target's state. One that is there and cannot be read or believed is kept in unread: the target is not
+// changed then, see mayPassFence. One that says it is a newer tbctl's is left to that, unless others can have written it.
+func (r *run) readState() error {
+	var there *File
+	if r.installed != nil {
+		there = &r.installed.file
+	}
+	state, readErr := r.ReadState(r.target, there)
+	r.state, r.believed, r.unread = state, readErr == nil, nil
+	r.stateWriters = state.writers
+	switch {
+	case errors.Is(readErr, ErrStateVersion) && r.stateWriters.None():
+		return readErr
+	case errors.As(readErr, &r.unread):
+	case readErr != nil:
+		r.warnHistory(readErr)
+	}
+	for _, name := range r.request.Forget {
+		known := slices.Contains(r.state.DataFiles, name) || r.state.Reached != nil && r.state.Reached.With([]string{name})
+		text := fmt.Sprintf("the data file %q is not remembered with this target: there is nothing to forget", name)
+		if !known && !slices.Contains(r.plan.Warnings, text) {
+			r.plan.Warnings = append(r.plan.Warnings, text)
+		}
+	}
+	r.alone = r.believed && r.stateWriters.None()
+	if r.state.hearsay { // it is no reason to say that something was done already
+		r.state.Last = nil
+	}
+	return nil
 }

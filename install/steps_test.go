@@ -42,7 +42,7 @@ func TestFetchFails(t *testing.T) {
 		}, errInjected, install.ResultFailed},
 		{"after starting anew", func(_ context.Context, _ func(), w io.Writer) error {
 			_, err := w.Write(b.new[:1000])
-			return errors.Join(err, w.(install.Resetter).Reset(), errInjected)
+			return errors.Join(err, w.(interface{ Reset() error }).Reset(), errInjected)
 		}, errInjected, install.ResultFailed},
 		{"cancelled", func(ctx context.Context, cancel func(), w io.Writer) error {
 			_, err := w.Write(b.new[:1000])
@@ -88,7 +88,7 @@ func TestFetchStartsAnew(t *testing.T) {
 			if _, err := w.Write(wrong); err != nil {
 				return install.Origin{}, err
 			}
-			if err := w.(install.Resetter).Reset(); err != nil {
+			if err := w.(interface{ Reset() error }).Reset(); err != nil {
 				return install.Origin{}, err
 			}
 		}

@@ -71,13 +71,13 @@ var namedMutants = []namedMutant{
 		tests: "./fsatomic ^TestLockExchanged$",
 	},
 	{
-		name: "a target's state writes into the history of another one", file: "install/outcome.go",
+		name: "a target's state writes into the history of another one", file: "install/interrupted.go",
 		old: "	record.Target = r.target.Path\n", new: "",
 		tests: "./install ^TestSettleForged$",
 	},
 	{
 		name: "replicas are looked for at one target, and another is changed", file: "install/look.go",
-		old: `if place != nil && !target.SamePlace(*place) {`, new: `if false && place != nil {`,
+		old: `if err := target.StillAt(*place); err != nil {`, new: `if err := error(nil); err != nil {`,
 		tests: "./host ^TestSamePlace$",
 	},
 	{
