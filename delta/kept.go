@@ -28,8 +28,9 @@ const (
 // SHA-256 of those before; of too many the oldest go. What cannot be kept or read is made again: no method has an error. A nil
 // Kept keeps nothing.
 type Kept struct {
-	FS  vfs.FS
-	Dir string // an absolute path
+	FS    vfs.FS
+	Dir   string // an absolute path
+	Spare int64  // bytes that are left free: nothing is kept where fewer would be
 }
 
 // get returns what is kept under a name, nil if that is nothing or damaged.
@@ -67,7 +68,9 @@ func (k *Kept) put(name string, body []byte) {
 	if k == nil || durable.MkdirAll(k.FS, k.Dir, keptDirMode) != nil {
 		return
 	}
-	k.makeRoom(int64(len(body)))
+	if !k.makeRoom(int64(len(body))) {
+		return
+	}
 	_ = durable.WriteFile(k.FS, filepath.Join(k.Dir, name+keptSuffix), keptMode, true, func(w io.Writer) error {
 		sum := sha256.Sum256(body)
 		_, err := w.Write(append(body[:len(body):len(body)], sum[:]...))
@@ -75,13 +78,14 @@ func (k *Kept) put(name string, body []byte) {
 	}) // it is made again
 }
 
-// makeRoom removes the oldest until one more of this size is not too much.
-func (k *Kept) makeRoom(size int64) {
+// makeRoom removes the oldest until one more of this size is not too much, and says whether it may be written.
+func (k *Kept) makeRoom(more int64) bool {
 	dir, err := k.FS.OpenDir(k.Dir)
 	if err != nil {
-		return
+		return false
 	}
 	defer dir.Close()
+	size := more
 	names, _ := dir.List("", keptListMax)
 	type kept struct {
 		name string
@@ -98,9 +102,11 @@ func (k *Kept) makeRoom(size int64) {
 	slices.SortFunc(all, func(x, y kept) int { return cmp.Or(x.at.Compare(y.at), strings.Compare(x.name, y.name)) })
 	for len(all) > 0 && (len(all) >= keptMax || size > keptSizeMax) {
 		if dir.Remove(all[0].name) != nil {
-			return
+			return false
 		}
 		size -= all[0].size
 		all = all[1:]
 	}
+	volume, err := dir.Volume()
+	return err == nil && volume.FreeBytes >= more+k.Spare
 }

@@ -47,7 +47,7 @@ const (
 	ReceivedMax      = 1_000
 	ReceivedSpareMin = 2 * SpareMin
 
-	spareEvery = 4 << 20 // bytes that are written between two looks at what is free
+	spareEvery = 1 << 20 // bytes that are written between two looks at what is free: not all file systems keep what is reserved
 	// ReceiptsMax is the most receipts of an artifact that are kept; of more the oldest go.
 	ReceiptsMax      = 64
 	receiptsSizeMax  = 256 << 10

@@ -345,6 +345,98 @@ func TestSpare(t *testing.T) {
 	}
 }
 
+// TestRoomUnderWay holds that what writers have begun counts for those that begin later, though nothing of it has come, and that where the file
+// system reserves nothing they end when what is to be left free is reached.
+func TestRoomUnderWay(t *testing.T) {
+	t.Parallel()
+	const room = 10 << 20
+	memory := memfs.New(memfs.Options{FreeBytes: depot.ReceivedSpareMin + room})
+	d := depot.Open(memory, "/store")
+	var mu sync.Mutex
+	var begun []*depot.Writer
+	var writers sync.WaitGroup
+	for range 32 {
+		writers.Go(func() {
+			w, err := d.Receive(room / 5)
+			var space *vfs.SpaceError
+			if err != nil && !errors.As(err, &space) {
+				t.Error(err)
+			}
+			if err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				begun = append(begun, w)
+			}
+		})
+	}
+	writers.Wait()
+	if free := freeIn(t, memory); len(begun) == 0 || free < depot.ReceivedSpareMin {
+		t.Fatalf("%d writers have begun, and %d bytes are free", len(begun), free)
+	}
+	first := begun[0]
+	if _, err := first.Write(make([]byte, 1<<20)); err != nil {
+		t.Error(err)
+	}
+	free := freeIn(t, memory)
+	artifact, err := first.Commit(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if after := freeIn(t, memory); after < free+room/5-1<<20-1<<16 || artifact.Size != 1<<20 { // but for the lock and what the directory takes
+		t.Errorf("%d bytes were free, and %d are after an artifact of %d", free, after, artifact.Size)
+	}
+	for _, w := range begun[1:] {
+		if err := w.Abort(); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := d.Receive(room / 2); err != nil {
+		t.Errorf("after they have ended: %v", err)
+	}
+
+	memory = memfs.New(memfs.Options{FreeBytes: depot.ReceivedSpareMin + room, NoAllocate: true})
+	d = depot.Open(memory, "/store")
+	begun = nil
+	block := make([]byte, 256<<10)
+	for range 4 {
+		w, err := d.Receive(room / 2)
+		if err != nil {
+			t.Fatal(err)
+		}
+		begun = append(begun, w)
+	}
+	refused := 0
+	for range room / 2 / len(block) {
+		for _, w := range begun {
+			if _, err := w.Write(block); errors.Is(err, vfs.ErrNoSpace) {
+				refused++
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if free := freeIn(t, memory); refused == 0 || free < depot.ReceivedSpareMin-int64(len(begun))<<20 {
+		t.Errorf("%d times refused, and %d bytes are free", refused, free)
+	}
+	if w, err := d.Receive(0); err == nil { // before the first byte
+		t.Errorf("what another end sends begins where nothing is left for it: %v", w.Abort())
+	}
+}
+
+func freeIn(t *testing.T, memory *memfs.FS) int64 {
+	t.Helper()
+	dir, err := memory.OpenDir("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dir.Close()
+	volume, err := dir.Volume()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return volume.FreeBytes
+}
+
 // TestReceived holds that what other ends send leaves names for the operator of the host.
 func TestReceived(t *testing.T) {
 	t.Parallel()

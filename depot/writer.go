@@ -17,11 +17,12 @@ import (
 
 // Writer is an artifact in the making.
 type Writer struct {
-	depot  *Depot
-	output *durable.Output
-	hash   hash.Hash
-	looked int64 // the size at the last look at what is free
-	limits limits
+	depot    *Depot
+	output   *durable.Output
+	hash     hash.Hash
+	reserved int64 // bytes, as far as the file system can
+	next     int64 // the size at which it is looked again at what is free
+	limits   limits
 }
 
 // limits are what a store may grow to.
@@ -35,8 +36,9 @@ var (
 	receivedLimits = limits{ReceivedSpareMin, ReceivedMax}
 )
 
-// Create begins an artifact of at least this size. What a writer left that died is cleared away. The caller ends it with
-// Commit or Abort. When less than [SpareMin] would be free with it, the error is a [vfs.SpaceError].
+// Create begins an artifact of about this size; 0: it is not known. What a writer left that died is cleared away. The caller ends it with
+// Commit or Abort. When less than [SpareMin] would be free with it, the error is a [vfs.SpaceError]. The room is reserved, so that
+// what is under way counts for those who begin later, in whichever process.
 func (d *Depot) Create(size int64) (*Writer, error) { return d.create(size, ownLimits) }
 
 // Receive is Create for what another end sends: it stays within [ReceivedMax] and [ReceivedSpareMin].
@@ -53,7 +55,16 @@ func (d *Depot) create(size int64, limits limits) (*Writer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	return &Writer{depot: d, output: output, hash: sha256.New(), limits: limits}, nil
+	if size > 0 {
+		err = output.Reserve(size)
+	}
+	if err == nil {
+		err = d.spare(limits.spare) // others may have reserved theirs since the look before
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("store: %w", err), output.Abort())
+	}
+	return &Writer{depot: d, output: output, hash: sha256.New(), reserved: size, limits: limits}, nil
 }
 
 // spare refuses to store anything when fewer bytes are free.
@@ -80,11 +91,12 @@ func (w *Writer) Write(data []byte) (int, error) {
 	if end > multiversion.SizeMax {
 		return 0, fmt.Errorf("store: %w: more than %d bytes", vfs.ErrTooLarge, int64(multiversion.SizeMax))
 	}
-	if end-w.looked >= spareEvery {
-		if err := w.depot.spare(int64(len(data)) + w.limits.spare); err != nil {
+	if end >= w.next {
+		beyond := min(int64(len(data)), max(0, end-w.reserved))
+		if err := w.depot.spare(beyond + w.limits.spare); err != nil {
 			return 0, fmt.Errorf("store: %w", err)
 		}
-		w.looked = end
+		w.next = end + spareEvery
 	}
 	count, err := w.output.Write(data)
 	w.hash.Write(data[:count])

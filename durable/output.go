@@ -36,6 +36,7 @@ type Output struct {
 	temp      string
 	info      vfs.Info
 	size      int64
+	reserved  int64 // bytes
 	modeErr   error
 	done      bool
 }
@@ -133,6 +134,16 @@ func (o *Output) Path() string { return filepath.Join(o.dirPath, o.base) }
 // Size returns how many bytes were written.
 func (o *Output) Size() int64 { return o.size }
 
+// Reserve reserves space for size bytes, where the file system can. What is not written of it is given back by Commit and Abort. The
+// error of too little space is a [vfs.SpaceError].
+func (o *Output) Reserve(size int64) error {
+	if err := vfs.Allocate(o.dir, o.dirPath, o.file, size); err != nil {
+		return vfs.NoSpace(err)
+	}
+	o.reserved = size
+	return nil
+}
+
 // Write appends to the file. A full disk is [vfs.ErrNoSpace].
 func (o *Output) Write(data []byte) (int, error) {
 	if o.done {
@@ -159,6 +170,8 @@ func (o *Output) Commit() error {
 	}
 	err := o.setMode()
 	if err != nil {
+		err = &fs.PathError{Op: "commit", Path: o.Path(), Err: err}
+	} else if err = o.giveBack(); err != nil {
 		err = &fs.PathError{Op: "commit", Path: o.Path(), Err: err}
 	} else if err = o.file.Sync(); err != nil {
 		err = &SyncError{Path: o.Path(), Err: vfs.NoSpace(err)}
@@ -213,6 +226,14 @@ func (o *Output) setMode() error {
 	}
 	o.modeErr = &fs.PathError{Op: "set mode of", Path: o.Path(), Err: err}
 	return nil
+}
+
+// giveBack ends the reservation of what was not written.
+func (o *Output) giveBack() error {
+	if o.reserved <= o.size {
+		return nil
+	}
+	return o.file.Truncate(o.size)
 }
 
 // failed says what is true after an error of the rename, which may have happened all the same.

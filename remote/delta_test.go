@@ -425,6 +425,7 @@ func TestSendIsCancelled(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	request.ContentLength = int64(len(body))
 	if err := session.send(request, &DeltaAnswer{}); !errors.Is(err, context.Canceled) {
 		t.Errorf("%v", err)
 	}

@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
@@ -57,7 +56,7 @@ type Host struct {
 
 	reports, lists looks // so that what a session costs does not grow with how often it asks at once
 	turns          turns
-	deltas         turns // of what takes memory for executables, or opens many files
+	deltas         turns // of what takes memory for executables, opens many files, or takes room in the store
 }
 
 // Handler answers requests until the session ends.
@@ -83,30 +82,16 @@ func (h *Host) Handler() http.Handler {
 		body := &body{ReadCloser: r.Body, control: http.NewResponseController(w)}
 		sizeMax := int64(RequestSizeMax)
 		if r.Method == http.MethodPut {
+			if !sized(w, r) {
+				return
+			}
 			sizeMax, body.large = multiversion.SizeMax, true
+		} else {
+			body.wait()
 		}
-		body.wait()
 		r.Body = http.MaxBytesReader(w, body, sizeMax)
 		mux.ServeHTTP(w, r)
 	})
-}
-
-// body is a request's body that is cut when it does not end in [bodyTimeout], or, of a large one, when nothing of it comes
-// for so long.
-type body struct {
-	io.ReadCloser
-
-	control *http.ResponseController
-	large   bool
-}
-
-func (b *body) wait() { _ = b.control.SetReadDeadline(time.Now().Add(bodyTimeout)) } // a stream of HTTP/2 has deadlines
-
-func (b *body) Read(data []byte) (int, error) {
-	if b.large {
-		b.wait()
-	}
-	return b.ReadCloser.Read(data)
 }
 
 // Close ends the claims' sessions, and lets nobody read the store any more. What is claimed stays claimed.
@@ -237,33 +222,6 @@ func (h *Host) store(w http.ResponseWriter, r *http.Request) {
 		return report.Encode(StoreAnswer{artifacts}, "")
 	})
 	answerText(w, list, err)
-}
-
-func (h *Host) put(w http.ResponseWriter, r *http.Request) {
-	artifact, err := h.stored(r, r.PathValue("digest"))
-	if err != nil {
-		answerError(w, err)
-		return
-	}
-	answer(w, http.StatusOK, artifact)
-}
-
-// stored stores the body of a request, if it is a whole binary.
-func (h *Host) stored(r *http.Request, digest string) (depot.Artifact, error) {
-	if err := sha.Check(digest); err != nil {
-		return depot.Artifact{}, err
-	}
-	if r.ContentLength > multiversion.SizeMax {
-		return depot.Artifact{}, fault.New(fault.Usage, fmt.Sprintf("%d bytes are more than an artifact has", r.ContentLength))
-	}
-	writer, err := h.Store.Receive(max(0, r.ContentLength))
-	if err != nil {
-		return depot.Artifact{}, err
-	}
-	if _, err := io.Copy(writer, r.Body); err != nil {
-		return depot.Artifact{}, errors.Join(fmt.Errorf("read the artifact: %w", err), writer.Abort())
-	}
-	return shelf.Keep(r.Context(), writer, digest)
 }
 
 func (h *Host) check(w http.ResponseWriter, r *http.Request) {

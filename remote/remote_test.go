@@ -23,6 +23,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -606,48 +607,125 @@ func TestNobodySpeaks(t *testing.T) {
 	})
 }
 
-// TestStalledArtifact holds that an artifact of which nothing more comes is not waited for, though the other end still
-// answers pings, that nothing of it is left, and that what is not a digest is refused.
-func TestStalledArtifact(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	synctest.Test(t, func(t *testing.T) {
-		there, back := newWire(), newWire()
-		host := &Host{Store: depot.Open(vfs.OS(), dir)}
-		served := make(chan error, 1)
-		go func() { served <- Serve(t.Context(), there, back, host.Handler()) }()
-		protocols := new(http.Protocols)
-		protocols.SetUnencryptedHTTP2(true)
-		transport := &http.Transport{
-			DialContext: func(context.Context, string, string) (net.Conn, error) {
-				return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
-			},
-			Protocols: protocols, HTTP2: http2Config(),
-		}
-		conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
-		if err != nil {
-			t.Fatal(err)
-		}
-		content, theirs := io.Pipe()
-		go theirs.Write([]byte("the first bytes"))
-		request, _ := http.NewRequestWithContext(t.Context(), "PUT", "http://host"+pathPut+strings.Repeat("0", 64), content)
-		before := time.Now()
-		response, err := conn.RoundTrip(request)
-		if err == nil {
-			if response.StatusCode == http.StatusOK {
-				t.Error("an artifact that did not come is stored")
-			}
-			response.Body.Close()
-		}
-		if took := time.Since(before); took > bodyTimeout+SilenceMax {
-			t.Errorf("it was waited for %v", took)
-		}
-		theirs.Close()
+// hostSession is a session with a host whose store is in a directory, in a bubble of synctest. What it returns ends it.
+func hostSession(t *testing.T, dir string) (*http.ClientConn, func()) {
+	there, back := newWire(), newWire()
+	host := &Host{Store: depot.Open(vfs.OS(), dir)}
+	served := make(chan error, 1)
+	go func() { served <- Serve(t.Context(), there, back, host.Handler()) }()
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
+		},
+		Protocols: protocols, HTTP2: http2Config(),
+	}
+	conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn, func() {
 		conn.Close()
 		if err := <-served; err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// putting begins to send an artifact of so many bytes, -1: that is not said, and returns its status; 0: there was no answer.
+func putting(t *testing.T, conn *http.ClientConn, size int64, content io.Reader) int {
+	request, _ := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://host"+pathPut+strings.Repeat("0", 64), content)
+	request.ContentLength = size
+	response, err := conn.RoundTrip(request)
+	if err != nil {
+		return 0
+	}
+	defer response.Body.Close()
+	return response.StatusCode
+}
+
+// dribble gives a byte in each interval.
+type dribble time.Duration
+
+func (d dribble) Read(data []byte) (int, error) {
+	time.Sleep(time.Duration(d))
+	data[0] = 'x'
+	return 1, nil
+}
+
+// TestStalledArtifact holds that an artifact of which nothing more comes, or too little, is not waited for, though the other end still
+// answers pings, that nothing of it is left, and that one whose length is not said is refused.
+func TestStalledArtifact(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		conn, end := hostSession(t, dir)
+		content, theirs := io.Pipe()
+		go theirs.Write([]byte("the first bytes"))
+		if status := putting(t, conn, -1, dribble(time.Second)); status != http.StatusLengthRequired {
+			t.Errorf("an artifact of which it is not said how long it is: %d", status)
+		}
+		if status := putting(t, conn, multiversion.SizeMax+1, dribble(time.Second)); status != http.StatusBadRequest {
+			t.Errorf("one that is too long: %d", status)
+		}
+		for name, content := range map[string]io.Reader{"stalled": content, "slow": dribble(5 * time.Second)} {
+			before := time.Now()
+			if status := putting(t, conn, 1<<20, content); status == http.StatusOK {
+				t.Errorf("%s: an artifact that did not come is stored", name)
+			}
+			if took := time.Since(before); took > time.Minute+bodyTimeout+SilenceMax {
+				t.Errorf("%s: it was waited for %v", name, took)
+			}
+		}
+		theirs.Close()
+		end()
 	})
+	stored(t, dir)
+}
+
+// TestOneArtifactAtATime holds that a session has room for one artifact at a time, however many it sends, and that one that waits for its turn
+// is not given up meanwhile.
+func TestOneArtifactAtATime(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		conn, end := hostSession(t, dir)
+		var contents []*io.PipeWriter
+		statuses := make(chan int)
+		for range 3 {
+			content, theirs := io.Pipe()
+			contents = append(contents, theirs)
+			go func() { statuses <- putting(t, conn, 10, content) }()
+		}
+		for _, theirs := range contents {
+			go theirs.Write([]byte("12345"))
+		}
+		time.Sleep(bodyTimeout - time.Second) // the first one's last chance; the others have waited as long
+		synctest.Wait()
+		names, err := os.ReadDir(filepath.Join(dir, "sha256"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if names = slices.DeleteFunc(names, func(entry os.DirEntry) bool { return entry.Name() == ".lock" }); len(names) != 1 {
+			t.Errorf("%d are under way: %v", len(names), names)
+		}
+		for _, theirs := range contents {
+			go func() { theirs.Write([]byte("67890")); theirs.Close() }()
+		}
+		for range contents {
+			if status := <-statuses; status != http.StatusUnprocessableEntity { // other bytes than it is called, and all of them
+				t.Errorf("%d", status)
+			}
+		}
+		end()
+	})
+	stored(t, dir)
+}
+
+// stored fails where something of an artifact is in a directory.
+func stored(t *testing.T, dir string) {
+	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() && entry.Name() != ".lock" {
 			t.Errorf("%s was left", path)

@@ -22,9 +22,9 @@ const (
 	deltaQueueMax = 8                // that wait to be made
 )
 
-// Kept is where the deltas of a store's artifacts are kept: in the store.
+// Kept is where the deltas of a store's artifacts are kept: in the store, as long as they leave free what artifacts of others leave.
 func Kept(store *depot.Depot) *delta.Kept {
-	return &delta.Kept{FS: store.FS(), Dir: filepath.Join(store.Dir(), "deltas")}
+	return &delta.Kept{FS: store.FS(), Dir: filepath.Join(store.Dir(), "deltas"), Spare: depot.ReceivedSpareMin}
 }
 
 // delta gives what a host that has certain executables lacks of an artifact. It is made once, one at a time, and kept; who asks when too
