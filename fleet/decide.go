@@ -42,6 +42,7 @@ type round struct {
 	busy    int                // of them
 	sights  []*sight
 	sources sources
+	wishes  []wish // of hosts to be prepared
 	d       Decision
 }
 
@@ -304,4 +305,5 @@ func (r *round) act() {
 	for _, s := range r.sights { // by wave
 		s.forward()
 	}
+	r.grant()
 }

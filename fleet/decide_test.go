@@ -73,6 +73,43 @@ func said(d Decision) string {
 	return strings.TrimSpace(text)
 }
 
+// TestDecideFair holds that places are given to clusters in turn, to hosts that failed last, and that no cluster has all of them while another is on
+// its way.
+func TestDecideFair(t *testing.T) {
+	t.Parallel()
+	stage := func(host string) Action { return Action{Kind: ActionStage, Host: host, Target: "/opt/tb/tigerbeetle"} }
+	failed := &Problem{Replica: -1, Reason: "lost", Message: "lost"}
+	fail := func(in *Input, hosts ...string) {
+		for _, host := range hosts {
+			in.Outcomes = append(in.Outcomes, Outcome{stage(host), failed, fault.Failed})
+		}
+	}
+	for name, test := range map[string]struct {
+		change func(in *Input)
+		want   string
+	}{
+		"in turn":                  {func(in *Input) {}, "stage a0, stage b0, stage a1, stage b1 +5 (parallel staging)"},
+		"who has fewest":           {func(in *Input) { in.Running = []Action{stage("a0"), stage("a1"), stage("a2")} }, "stage b0 +5 (parallel staging)"},
+		"who failed comes last":    {func(in *Input) { fail(in, "a0", "a1") }, "stage a2, stage b0, stage a3, stage b1 +5 (parallel staging)"},
+		"also where all failed":    {func(in *Input) { fail(in, "a0", "a1", "a2", "a3", "a4", "a5") }, "stage b0, stage b1, stage b2, stage a0 +5 (parallel staging)"},
+		"one place is left":        {func(in *Input) { in.Observations = in.Observations[:6] }, "stage a0, stage a1, stage a2 +3 (parallel staging unreachable)"},
+		"with one place it is not": {func(in *Input) { in.Observations, in.Options.Parallel = in.Observations[:6], 1 }, "stage a0 +5 (parallel staging unreachable)"},
+		"all for who is alone": {func(in *Input) {
+			for i := range in.Observations[6:] {
+				in.Observations[6+i].Stored = true
+			}
+		}, "stage a0, stage a1, stage a2, stage a3 +2 (parallel staging)"},
+	} {
+		plan, observations := testPlan(t, 6, 3)
+		in := testInput(plan, observations, GoalStage)
+		in.Options.Parallel = 4
+		test.change(&in)
+		if got := said(Decide(in)); got != test.want {
+			t.Errorf("%s: %s\nwant %s", name, got, test.want)
+		}
+	}
+}
+
 func TestDecideStage(t *testing.T) {
 	t.Parallel()
 	stage := func(host string) Action { return Action{Kind: ActionStage, Host: host, Target: "/opt/tb/tigerbeetle"} }
@@ -112,7 +149,7 @@ func TestDecideStage(t *testing.T) {
 		"those who have it have no depot": {func(in *Input) {
 			in.Plan.Clusters[0].Hosts[2].Depot, in.Observations[0].Stored, in.Observations[1].Stored = "10.0.0.1:1", true, true
 		}, "stage a2 (staging)"},
-		"it failed once":  {func(in *Input) { in.Outcomes = []Outcome{{stage("a0"), failed, fault.Failed}} }, "stage a0, stage a1, stage a2 (staging)"},
+		"it failed once":  {func(in *Input) { in.Outcomes = []Outcome{{stage("a0"), failed, fault.Failed}} }, "stage a1, stage a2, stage a0 (staging)"},
 		"it failed often": {func(in *Input) { in.Outcomes = slices.Repeat([]Outcome{{stage("a0"), failed, fault.Failed}}, 3) }, "stage a1, stage a2 (staging) !no-connection"},
 		"it is refused":   {func(in *Input) { in.Outcomes = []Outcome{{stage("a0"), failed, fault.Refused}} }, "stage a1, stage a2 (staging) !no-connection"},
 		"busy, often":     {func(in *Input) { in.Outcomes = slices.Repeat([]Outcome{{stage("a0"), failed, fault.Busy}}, 9) }, "stage a0, stage a1, stage a2 (staging)"},

@@ -1,5 +1,7 @@
 package fleet
 
+import "slices"
+
 // wants says that a host is to have the artifact in its store. One that has it at the target needs it there no more, but
 // to be called staged.
 func (s *sight) wants(h *seen) bool {
@@ -34,14 +36,14 @@ func (s *sight) stage() bool {
 			if !h.wrong {
 				s.state.Step = StepChecking
 				s.wait(h, -1, ProblemChecking, "it is to check the artifact")
-				s.emit(h, Action{Kind: ActionCheck, Artifact: s.plan.Artifact.SHA256})
+				s.wish(h, ActionCheck)
 			}
 		}
 	}
 	return all
 }
 
-// bring stages the artifact on one host: from another's depot, if enough hosts have got it from here, otherwise from here.
+// bring stages the artifact on one host.
 func (s *sight) bring(h *seen) {
 	if h.wrong {
 		return
@@ -54,16 +56,90 @@ func (s *sight) bring(h *seen) {
 		s.block(h, -1, ProblemRoom, "tbctl store prune there", storeFull, h.o.StoreRoom, s.plan.Artifact.Size)
 		return
 	}
-	from, depot, ok := s.source(h)
-	if !ok {
-		s.d.Deferred++
-		s.wait(h, -1, ProblemSource, "it copies the artifact from another host, and none has it yet")
+	s.wish(h, ActionStage)
+}
+
+// wish is a host that is to get the artifact, or to check it: when there is a place for it.
+type wish struct {
+	s      *sight
+	h      *seen
+	kind   ActionKind
+	failed bool // it was tried in vain
+}
+
+func (s *sight) wish(h *seen, kind ActionKind) {
+	if h.working {
 		return
 	}
-	s.wait(h, -1, ProblemStaging, "the artifact is on its way to it")
-	if s.emit(h, Action{Kind: ActionStage, Artifact: s.plan.Artifact.SHA256, From: from, Depot: depot}) {
-		s.sources.begin(from, h.h.Depot != "")
+	failed := s.memory.Failures[failureKey(ActionStage, h.key)].Count + s.memory.Failures[failureKey(ActionCheck, h.key)].Count
+	s.wishes = append(s.wishes, wish{s, h, kind, failed > 0})
+}
+
+// before says that a wish comes before another one: those of hosts that have not failed, and of them that of the cluster which has the
+// fewest places.
+func (w *wish) before(other *wish) bool {
+	if w.failed != other.failed {
+		return other.failed
 	}
+	return w.s.places() < other.s.places()
+}
+
+// places are the hosts of a cluster that are worked on.
+func (s *sight) places() int {
+	count := 0
+	for _, h := range s.hosts {
+		count += btoi(h.working)
+	}
+	return count
+}
+
+// grant gives the places that are free to those that wish for one. No host that is slow, or fails, holds up other clusters: it comes after all
+// that have not failed, and its cluster gets no more places than others that wish for one, nor the last one while others are on their way.
+func (r *round) grant() {
+	for len(r.wishes) > 0 {
+		first := 0
+		for index := range r.wishes {
+			if r.wishes[index].before(&r.wishes[first]) {
+				first = index
+			}
+		}
+		w := r.wishes[first]
+		r.wishes = slices.Delete(r.wishes, first, first+1)
+		w.s.granted(w)
+	}
+}
+
+// granted begins what a host is to do, if there is a place for it.
+func (s *sight) granted(w wish) {
+	if share := s.share(); s.places() >= share {
+		s.d.Deferred++
+		s.wait(w.h, -1, ProblemParallel, "as many hosts of the cluster are worked on as may be at the same time while other clusters are on their way: %d", share)
+		return
+	}
+	if w.kind == ActionCheck {
+		s.emit(w.h, Action{Kind: ActionCheck, Artifact: s.plan.Artifact.SHA256})
+		return
+	}
+	from, depot, ok := s.source(w.h)
+	if !ok {
+		s.d.Deferred++
+		s.wait(w.h, -1, ProblemSource, "it copies the artifact from another host, and none has it yet")
+		return
+	}
+	s.wait(w.h, -1, ProblemStaging, "the artifact is on its way to it")
+	if s.emit(w.h, Action{Kind: ActionStage, Artifact: s.plan.Artifact.SHA256, From: from, Depot: depot}) {
+		s.sources.begin(from, w.h.h.Depot != "")
+	}
+}
+
+// share is how many places a cluster may have: all but one, where another cluster goes on too.
+func (s *sight) share() int {
+	for _, other := range s.sights {
+		if other != s && !other.reached && len(other.blocked) == 0 {
+			return max(1, s.options.Parallel-1)
+		}
+	}
+	return s.options.Parallel
 }
 
 // sources are the hosts that others copy the artifact from.
