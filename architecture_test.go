@@ -66,7 +66,7 @@ var rooms = map[string][]string{
 	"depot/prune":              {"depot", "depot/shelf", "fleet", "fsatomic", "host", "install", "multiversion"},
 	"depot/serve":              {"delta", "depot", "internal/sha", "multiversion", "depot/shelf", "release", "vfs"},
 	"remote":                   {"durable", "fleet", "delta", "depot", "depot/serve", "depot/shelf", "host", "install", "internal/fetch", "release", "report", "multiversion", "fsatomic", "internal/current", "internal/sha", "vfs"},
-	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "durable", "host", "remote", "replica", "report", "state", "verify", "vfs"},
+	"rollout":                  {"internal/shell", "delta", "fleet", "depot", "depot/shelf", "durable", "host", "release", "remote", "replica", "report", "state", "verify", "vfs"},
 	"state":                    {"vfs", "durable"},
 	"engine":                   {"depot", "durable", "multiversion", "release", "remote", "state", "vfs"},
 	"state/statetest":          {"state"},

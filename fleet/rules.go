@@ -1,8 +1,11 @@
 package fleet
 
 import (
+	"fmt"
+	"maps"
 	"slices"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -70,6 +73,34 @@ func (a *Artifact) clientMin(release multiversion.Release) multiversion.Release 
 // holds says that the artifact has a release in it.
 func (a *Artifact) holds(release multiversion.Release) bool {
 	return slices.Contains(a.Releases, release)
+}
+
+// ErrArtifact says that a plan says of its artifact what the file does not.
+var ErrArtifact = fault.New(fault.Rejected, "the plan says of its artifact what the file does not")
+
+// Matches compares what a plan says of its artifact with what the file says of itself. The error is [ErrArtifact], and names the field. Where the
+// file came from and who vouches for it no file says.
+func (a *Artifact) Matches(file *Artifact) error {
+	for _, field := range []struct {
+		name       string
+		same       bool
+		said, seen any
+	}{
+		{"sha256", a.SHA256 == file.SHA256, a.SHA256, file.SHA256},
+		{"size", a.Size == file.Size, a.Size, file.Size},
+		{"platform", a.Platform == file.Platform, a.Platform, file.Platform},
+		{"release", a.Release == file.Release, a.Release, file.Release},
+		{"releases", slices.Equal(a.Releases, file.Releases), releaseList(a.Releases), releaseList(file.Releases)},
+		{"visits", slices.Equal(a.Visits, file.Visits), releaseList(a.Visits), releaseList(file.Visits)},
+		{"checksum", a.Checksum == file.Checksum, a.Checksum, file.Checksum},
+		{"client_min", a.ClientMin == file.ClientMin, a.ClientMin, file.ClientMin},
+		{"client_mins", maps.Equal(a.ClientMins, file.ClientMins), a.ClientMins, file.ClientMins},
+	} {
+		if !field.same {
+			return fmt.Errorf("%w: %s is %s in the plan, and %s in the file", ErrArtifact, field.name, clip(fmt.Sprint(field.said)), clip(fmt.Sprint(field.seen)))
+		}
+	}
+	return nil
 }
 
 // NewArtifact describes a multiversion binary by the header that it has for a platform. What the header does not

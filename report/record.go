@@ -2,11 +2,13 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/release"
 )
 
 // FleetReport is the result of fleet report: what was decided, done and seen of a plan, for people and change records.
@@ -24,8 +26,40 @@ type FleetReport struct {
 	Requests []ReportedAsking `json:"requests"` // of all runs of the plan from this machine, the oldest first, as far as they are kept
 	LeftOut  int              `json:"left_out"` // older requests that are kept and not among them
 
+	// Evidence is what this machine knows of the plan's artifact, and what the plan alone says of it.
+	Evidence []PlanEvidence `json:"evidence"`
+
 	// Unseen is what was not checked, or cannot be seen, each in a sentence.
 	Unseen []string `json:"unseen"`
+}
+
+// EvidenceFile is the kind of evidence that what a plan says of its artifact is what the file says of itself.
+const EvidenceFile = "file"
+
+// PlanEvidence is one piece of evidence about a plan's artifact.
+type PlanEvidence struct {
+	Kind   string         `json:"kind"` // [EvidenceFile], or what vouches
+	Status release.Status `json:"status"`
+	Detail string         `json:"detail"` // where it was not checked: why
+}
+
+// Held are the kinds of what vouches for a plan's artifact, by what this machine knows.
+func (r *FleetReport) Held() []string { return kindsOf(r.Evidence, release.StatusHeld) }
+
+// Claimed are the kinds of what the plan alone says.
+func (r *FleetReport) Claimed() []string { return kindsOf(r.Evidence, release.StatusNotChecked) }
+
+// Failed are the kinds of what speaks against the plan's artifact.
+func (r *FleetReport) Failed() []string { return kindsOf(r.Evidence, release.StatusFailed) }
+
+func kindsOf(evidence []PlanEvidence, status release.Status) []string {
+	kinds := []string{}
+	for _, e := range evidence {
+		if e.Status == status && (e.Kind != EvidenceFile || status == release.StatusFailed) && !slices.Contains(kinds, e.Kind) {
+			kinds = append(kinds, e.Kind)
+		}
+	}
+	return kinds
 }
 
 // Err is an [*UnseenError] where a target could not be looked at, though the report says so.

@@ -14,6 +14,7 @@ import (
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/state"
 	"github.com/tbctl/tbctl/vfs"
@@ -76,9 +77,11 @@ func (e *NotStoredError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *NotStoredError) Unwrap() error { return e.Err }
 
-// OpenPlanned is [OpenArtifact] of a plan's artifact. Where the store does not have it, the error is a [*NotStoredError].
+// OpenPlanned is [OpenArtifact] of a plan's artifact. Where the store does not have it, the error is a [*NotStoredError]. A plan may be somebody
+// else's: where it says of the file what that does not, the error is [fleet.ErrArtifact], and where the signature that it carries does not hold,
+// [ErrSignature].
 func OpenPlanned(ctx context.Context, store *depot.Depot, plan *fleet.Plan, kept *delta.Kept) (*Artifact, error) {
-	artifact, _, err := OpenArtifact(ctx, store, strings.TrimPrefix(plan.Artifact.SHA256, "sha256:"), kept)
+	artifact, facts, err := OpenArtifact(ctx, store, strings.TrimPrefix(plan.Artifact.SHA256, "sha256:"), kept)
 	if errors.Is(err, fs.ErrNotExist) {
 		source := plan.Artifact.Source
 		if source == "" {
@@ -86,8 +89,25 @@ func OpenPlanned(ctx context.Context, store *depot.Depot, plan *fleet.Plan, kept
 		}
 		return nil, &NotStoredError{source, err}
 	}
-	return artifact, err
+	if err != nil {
+		return nil, err
+	}
+	if err = plan.Artifact.Matches(&facts); err == nil {
+		artifact.Evidence, err = evidenceOf(ctx, store, &plan.Artifact)
+	}
+	for _, e := range artifact.Evidence {
+		if err == nil && e.Status == release.StatusFailed {
+			err = fmt.Errorf("%w: signature: %s", ErrSignature, e.Detail)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, artifact.Close())
+	}
+	return artifact, nil
 }
+
+// ErrSignature says that a plan carries a signature that is not one of its artifact.
+var ErrSignature = fault.New(fault.Rejected, "the plan carries a signature that does not hold over its artifact")
 
 // Planning says what a plan is made of.
 type Planning struct {

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/verify"
@@ -31,6 +33,9 @@ type RecordOptions struct {
 	Now     time.Time
 	Journal *Journal
 
+	// Store may have the plan's artifact, and knows who vouches for it.
+	Store *depot.Depot
+
 	// Dial opens a session with a host; nil: no host is asked.
 	Dial func(ctx context.Context, host string) (*remote.Session, error)
 }
@@ -40,7 +45,7 @@ type RecordOptions struct {
 func Record(ctx context.Context, options RecordOptions) *report.FleetReport {
 	r := &report.FleetReport{
 		File: options.File, ID: options.ID, Plan: options.Plan, Made: options.Now.UTC(), By: options.By, Tbctl: options.Tbctl, Offline: options.Dial == nil,
-		Requests: []report.ReportedAsking{}, Unseen: []string{},
+		Requests: []report.ReportedAsking{}, Unseen: []string{}, Evidence: planEvidence(ctx, options.Store, options.Plan),
 	}
 	recordRequests(r, options.Journal)
 	for c := range options.Plan.Clusters {
@@ -291,8 +296,17 @@ func nowText(s *report.Status) string {
 func unseen(r *report.FleetReport) []string {
 	var texts []string
 	add := func(format string, args ...any) { texts = append(texts, fmt.Sprintf(format, args...)) }
-	if len(r.Plan.Artifact.Vouched) == 0 {
-		add("Nothing vouches for the artifact: checksums in it find damage, not forgery.")
+	if len(r.Held()) == 0 {
+		add("Nothing that this machine knows of vouches for the artifact: checksums in it find damage, not forgery.")
+	}
+	for _, e := range r.Evidence {
+		switch {
+		case e.Status != release.StatusNotChecked:
+		case e.Kind == report.EvidenceFile:
+			add("Whether the artifact has the releases, client minimums and checksum that the plan says was not checked here: %s.", e.Detail)
+		default:
+			add("The plan says that %s vouches for the artifact; that was not checked here: %s.", e.Kind, e.Detail)
+		}
 	}
 	if r.Plan.Clients == 0 {
 		add("Which clients are in use was not said when the plan was made, and tbctl cannot see them.")

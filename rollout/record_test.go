@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
@@ -37,7 +38,7 @@ func record(t *testing.T, entries ...rollout.Entry) *report.FleetReport {
 		t.Fatal(err)
 	}
 	plan := &fleet.Plan{Clusters: []fleet.PlannedCluster{{Name: "eu", Hosts: []fleet.PlannedHost{{Name: "tb0", Target: "/t"}, {Name: "tb1", Target: "/t"}}}}}
-	return rollout.Record(t.Context(), rollout.RecordOptions{Plan: plan, ID: "sha256:p", Journal: journal, Now: time.Unix(9999, 0)})
+	return rollout.Record(t.Context(), rollout.RecordOptions{Plan: plan, ID: "sha256:p", Journal: journal, Now: time.Unix(9999, 0), Store: depot.Open(memfs.New(memfs.Options{}), "/store")})
 }
 
 func entry(host string, request rollout.Request, change ...func(*rollout.Entry)) rollout.Entry {
@@ -94,7 +95,7 @@ func TestRecordMoments(t *testing.T) {
 func TestRecordUnseen(t *testing.T) {
 	t.Parallel()
 	all := strings.Join(record(t).Unseen, "\n")
-	for _, want := range []string{"has no request of the plan", "Nothing vouches", "Which clients are in use", "No host was asked"} {
+	for _, want := range []string{"has no request of the plan", "Nothing that this machine knows of vouches", "client minimums and checksum that the plan says was not checked here", "Which clients are in use", "No host was asked"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("%q is not said in\n%s", want, all)
 		}

@@ -24,12 +24,13 @@ type fleetReportCmd struct {
 	Offline bool   `help:"Ask no host: what was planned, and what was done from this machine."`
 
 	Fleet fleetFlags `embed:""`
+	Store storeFlags `embed:""`
 }
 
 // Help is the long help text.
 func (c *fleetReportCmd) Help() string {
-	return `Writes one HTML page for the change record: the plan and who vouched for its file, each
-host with what happened there and what it shows now, each check with its evidence, the
+	return `Writes one HTML page for the change record: the plan, who vouches for its file by the store
+of this machine, and what the plan alone says of that; each host with what happened there and what it shows now, each check with its evidence, the
 requests that failed with all their causes, and what was not checked or cannot be seen. The
 page needs no network and no script.
 
@@ -58,8 +59,12 @@ func (c *fleetReportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	store, err := a.existing(c.Store.Store)
+	if err != nil {
+		return err
+	}
 	options := rollout.RecordOptions{
-		Plan: plan, ID: id, File: c.Plan, By: whoAmI(), Tbctl: readVersion().Version, Now: time.Now(),
+		Store: store, Plan: plan, ID: id, File: c.Plan, By: whoAmI(), Tbctl: readVersion().Version, Now: time.Now(),
 		Journal: a.rollouts(),
 	}
 	if !c.Offline {

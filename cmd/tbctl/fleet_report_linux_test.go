@@ -129,3 +129,60 @@ func TestFleetReport(t *testing.T) {
 		t.Errorf("offline: exit code %d: %+v", code, r.Hosts[0])
 	}
 }
+
+// TestForeignPlan has a plan of somebody who claims more than there is: what it says of the file that the file does not ends with exit code 3
+// before a host is asked, and who is said to vouch for it is told as what the plan says.
+func TestForeignPlan(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 1)
+	own, err := os.ReadFile(f.planned())
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited := func(change func(artifact map[string]any)) string {
+		var plan map[string]any
+		if err := json.Unmarshal(own, &plan); err != nil {
+			t.Fatal(err)
+		}
+		change(plan["artifact"].(map[string]any))
+		text, err := json.Marshal(plan)
+		file := filepath.Join(t.TempDir(), "theirs.json")
+		if err == nil {
+			err = os.WriteFile(file, text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	for field, value := range map[string]any{
+		"client_min": "0.1.0", "client_mins": map[string]string{}, "checksum": strings.Repeat("ab", 16), "signature": "AAAA",
+	} {
+		file := edited(func(artifact map[string]any) { artifact[field] = value })
+		for _, args := range [][]string{{"stage", file}, {"run", file, "--yes"}} {
+			if output, errs, code := f.tbctl(append([]string{"fleet"}, args...)...); code != int(exitRejected) || !strings.Contains(errs, field) {
+				t.Errorf("%s: %q: exit code %d: %s%s", field, args, code, output, errs)
+			}
+		}
+		if r, _ := f.reported(file, "--offline"); len(r.Failed()) != 1 || len(r.Requests) != 0 {
+			t.Errorf("%s: %+v, and %d requests", field, r.Evidence, len(r.Requests))
+		}
+	}
+	if _, errs, code := f.tbctl("fleet", "promote", edited(func(artifact map[string]any) { artifact["client_min"] = "0.1.0" }), "ledger", "--yes"); code != int(exitRejected) {
+		t.Errorf("promote: exit code %d: %s", code, errs)
+	}
+	file := edited(func(artifact map[string]any) { artifact["vouched"] = []string{"minisign", "tuf"} })
+	r, _ := f.reported(file)
+	if held, claimed := r.Held(), r.Claimed(); slices.Contains(held, "minisign") || slices.Contains(held, "tuf") || !slices.Equal(claimed, []string{"minisign", "tuf"}) {
+		t.Errorf("%+v", r.Evidence)
+	}
+	page := filepath.Join(t.TempDir(), "report.html")
+	output, errs, code := f.tbctl("fleet", "report", file, "-o", page)
+	text, err := os.ReadFile(page)
+	if code != 0 || err != nil || !strings.Contains(output, "the plan says: minisign, tuf, not checked here") || strings.Count(string(text), "the plan says so, not checked here") != 2 {
+		t.Errorf("exit code %d, %v: %s%s%s", code, err, output, errs, text)
+	}
+	if _, errs, code := f.tbctl("fleet", "stage", file); code != 0 || strings.Count(errs, "not checked here") != 2 {
+		t.Errorf("exit code %d: %s", code, errs)
+	}
+}

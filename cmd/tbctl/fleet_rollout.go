@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"time"
 
 	"github.com/tbctl/tbctl/depot/serve"
@@ -12,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/inventory"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/rollout"
 	"github.com/tbctl/tbctl/state"
@@ -241,10 +243,9 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	if err != nil {
 		return err
 	}
-	if do.goal.Final() && !do.yes {
-		if err := a.confirm(plan, clusters); err != nil {
-			return err
-		}
+	asks := do.goal.Final() && !do.yes
+	if asks && !term.IsTerminal(a.std.in) {
+		return usage("in a script say so: --yes", "the upgrade of a cluster cannot be undone, and nobody is there to be asked")
 	}
 	dialer.Sessions = inventory.HostsMax // it looks at all of them again and again, and starts none of them for that again
 	sessions := &rollout.Sessions{Dialer: dialer}
@@ -258,6 +259,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	if do.prove != nil {
 		options.Rules.Stable, options.Rules.MaxFailed = do.prove.Stable, do.prove.MaxFailed
 	}
+	compared := do.run // what the plan says of its file with the file
 	if do.run {
 		store, err := a.depot(do.store)
 		if err != nil {
@@ -270,12 +272,23 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 			return err
 		}
 		defer options.Artifact.Close()
+		a.tellClaimed(options.Artifact)
 		registry, end, err := a.registry(list.Artifacts, options.Artifact)
 		if err != nil {
 			return err
 		}
 		defer end()
 		options.Registry = registry
+	}
+	if do.goal.Final() && !do.run {
+		if compared, err = a.compared(plan); err != nil {
+			return err
+		}
+	}
+	if asks {
+		if err := a.confirm(plan, clusters, compared); err != nil {
+			return err
+		}
 	}
 	if do.goal.Swaps() {
 		if options.Shared, err = a.sharedState(flags.Fleet, list); err != nil {
@@ -342,12 +355,31 @@ func (s *shownRollout) show(now *report.Rollout) {
 	s.before = now
 }
 
-// confirm asks a person before what cannot be undone.
-func (a *app) confirm(plan *fleet.Plan, clusters []string) error {
-	if !term.IsTerminal(a.std.in) {
-		return usage("in a script say so: --yes", "the upgrade of a cluster cannot be undone, and nobody is there to be asked")
+// tellClaimed warns of what a plan alone says vouches for its file.
+func (a *app) tellClaimed(artifact *rollout.Artifact) {
+	for _, e := range artifact.Evidence {
+		if e.Status == release.StatusNotChecked {
+			a.warn("the plan says that %s vouches for its file; that was not checked here: %s", e.Kind, e.Detail)
+		}
 	}
-	a.err.Printf("%sType the release to go on: ", render.NoWayBack(plan, clusters))
+}
+
+// compared says whether what a plan says of its file was compared with the file, for a command that brings it nowhere: if the store of this
+// machine has it. The error is that of a plan which says something else.
+func (a *app) compared(plan *fleet.Plan) (bool, error) {
+	store, err := a.depot("")
+	if err == nil {
+		err = rollout.CheckPlanned(a.ctx, store, plan)
+	}
+	if errors.Is(err, fleet.ErrArtifact) {
+		return false, err
+	}
+	return err == nil, nil
+}
+
+// confirm asks a person before what cannot be undone.
+func (a *app) confirm(plan *fleet.Plan, clusters []string, compared bool) error {
+	a.err.Printf("%sType the release to go on: ", render.NoWayBack(plan, clusters, compared))
 	text, err := term.ReadLine(a.ctx, a.in)
 	if err == nil && text != plan.Artifact.Release.String() {
 		return usage("the answer is "+plan.Artifact.Release.String(), "not confirmed: nothing was done")

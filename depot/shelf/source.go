@@ -113,6 +113,24 @@ func Pushed(d *depot.Depot, digest, signature string, options release.Options) (
 	return release.From(&source{d, digest}, release.About{Source: release.SourceStore, Location: PrefixDigest + digest}, options, vouchers...)
 }
 
+// Evidence says who vouches for an artifact of the store: what its receipts say, if they are believed, and whether a signature holds over its
+// bytes by a public key; "": there is none. The error is that of reading it.
+func Evidence(ctx context.Context, d *depot.Depot, digest, signature, key string) ([]release.Evidence, error) {
+	if signature != "" && release.PublicKeyLine(key) == "" {
+		evidence, err := Evidence(ctx, d, digest, "", "")
+		return append(evidence, release.Evidence{Kind: release.EvidenceMinisign, Status: release.StatusFailed, Detail: "the public key of the signature cannot be read", Length: -1}), err
+	}
+	artifact, err := Pushed(d, digest, signature, release.Options{PublicKey: key})
+	if err != nil {
+		return nil, err
+	}
+	fetched, err := artifact.Fetch(ctx, io.Discard)
+	if trust := (*release.TrustError)(nil); errors.As(err, &trust) {
+		return trust.Evidence, nil
+	}
+	return fetched.Evidence, err
+}
+
 // find finds the one artifact of a release for a platform.
 func find(ctx context.Context, d *depot.Depot, tag release.Tag, options release.Options) (Item, error) {
 	if options.Platform == "" {

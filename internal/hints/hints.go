@@ -321,6 +321,8 @@ var namedHints = []struct {
 
 	// Many hosts.
 	{err: fleet.ErrPlan, hint: "make a new one: tbctl fleet plan RELEASE -o FILE"},
+	{err: fleet.ErrArtifact, hint: "do not use this plan: ask who made it, and make one yourself: tbctl fleet plan RELEASE -o FILE"},
+	{err: rollout.ErrSignature, hint: "do not use this plan: ask who made it, and make one yourself: tbctl fleet plan RELEASE -o FILE"},
 	{err: engine.ErrPlace, hint: "in etcd: --state etcd://HOST:2379,HOST:2379/tbctl; of this machine alone: --state files"},
 	{err: remote.ErrNoSession, hint: "to see a fleet, on your own machine: tbctl fleet status HOST…"},
 

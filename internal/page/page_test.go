@@ -26,6 +26,7 @@ import (
 	"github.com/tbctl/tbctl/internal/page"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/verify"
@@ -90,6 +91,11 @@ func full(evil string) *report.FleetReport {
 			{Time: now, Cluster: "ledger-eu", Host: "tb1", Request: "stage", Bytes: 456000},
 			{Time: now.Add(4 * time.Minute), Cluster: "ledger-eu", Host: "tb1" + evil, Request: "swap", Generation: 4, Epoch: 2, Took: 15 * time.Second, Attempt: 1, Result: fault.Failed, Reason: "silent",
 				Causes: []string{"host tb1: it became silent" + evil, "ping: no answer for 15 seconds", "read: connection timed out"}},
+		},
+		Evidence: []report.PlanEvidence{
+			{Kind: report.EvidenceFile, Status: release.StatusHeld, Detail: "its releases, client minimums and checksum are what the plan says"},
+			{Kind: "github-digest", Status: release.StatusHeld, Detail: "receipt of 2026-11-20 12:00:00" + evil}, {Kind: "minisign", Status: release.StatusNotChecked, Detail: "no receipt of the store says so" + evil},
+			{Kind: "tuf", Status: release.StatusFailed, Detail: "expected another SHA-256" + evil},
 		},
 		Unseen: []string{"Which clients are in use is what the operator said." + evil, "tb2: boot was not checked: no user without rights" + evil + "."},
 	}

@@ -30,8 +30,18 @@ func FleetReport(out *term.Stream, r *report.FleetReport) {
 			failed++
 		}
 	}
+	trust := "nothing that is known here"
+	if held := r.Held(); len(held) > 0 {
+		trust = strings.Join(held, ", ")
+	}
+	if claimed := r.Claimed(); len(claimed) > 0 {
+		trust += "; the plan says: " + strings.Join(claimed, ", ") + ", not checked here"
+	}
+	if failed := r.Failed(); len(failed) > 0 {
+		trust += "; against it: " + strings.Join(failed, ", ")
+	}
 	Fields(out, [][2]string{
-		{"report", term.Printable(r.Page)}, {"plan", r.ID}, {"hosts", hosts},
+		{"report", term.Printable(r.Page)}, {"plan", r.ID}, {"vouched for by", term.Printable(trust)}, {"hosts", hosts},
 		{"requests", fmt.Sprintf("%d from here, of which %d failed", len(r.Requests), failed)},
 		{"not known", fmt.Sprintf("%d things, see the end of the report", len(r.Unseen))},
 	})

@@ -29,15 +29,20 @@ func FleetPlan(out *term.Stream, result *report.FleetPlan) {
 	}
 }
 
-// NoWayBack says what the upgrade of these clusters means, all of the plan where none is named.
-func NoWayBack(plan *fleet.Plan, clusters []string) string {
+// NoWayBack says what the upgrade of these clusters means, all of the plan where none is named. Unless it was compared with the file, what the
+// plan says of the file is told as that.
+func NoWayBack(plan *fleet.Plan, clusters []string, compared bool) string {
 	if len(clusters) == 0 {
 		for index := range plan.Clusters {
 			clusters = append(clusters, plan.Clusters[index].Name)
 		}
 	}
-	return fmt.Sprintf("This lets %s run %s. There is no way back to what runs now. Clients must be of %s or later.\n",
-		strings.Join(clusters, ", "), plan.Artifact.Release, plan.Artifact.ClientMin)
+	said := ""
+	if !compared {
+		said = ", as the plan says; the file is not in the store of this machine"
+	}
+	return fmt.Sprintf("This lets %s run %s. There is no way back to what runs now. Clients must be of %s or later%s.\n",
+		strings.Join(clusters, ", "), plan.Artifact.Release, plan.Artifact.ClientMin, said)
 }
 
 func planHead(out *term.Stream, result *report.FleetPlan, plan *fleet.Plan) {
