@@ -3,8 +3,10 @@ package metrics_test
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -227,6 +229,74 @@ func TestRules(t *testing.T) {
 		if !strings.Contains(string(tests), "alertname: "+alert[1]) {
 			t.Errorf("no unit test has %s", alert[1])
 		}
+	}
+}
+
+// TestDashboard requires that the dashboard is one, that its queries are Prometheus', and that something makes each metric that they ask for.
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	file, err := os.ReadFile(filepath.Join("..", "..", "contrib", "prometheus", "tbctl.dashboard.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		UID    string `json:"uid"`
+		Panels []struct {
+			ID      int    `json:"id"`
+			Title   string `json:"title"`
+			GridPos struct{ X, Y, W, H int }
+			Targets []struct{ Expr string }
+		}
+		Templating struct {
+			List []struct {
+				Name  string
+				Query json.RawMessage
+			}
+		}
+	}
+	if err := json.Unmarshal(file, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	made := text(t, metrics.Host(build, shown())) + text(t, metrics.Fleet(build, now, fleetShown(), counters))
+	asked := func(where, query string) {
+		names := regexp.MustCompile(`tbctl_[a-z_]+`).FindAllString(query, -1)
+		if len(names) == 0 && where != "datasource" {
+			t.Errorf("%s asks for nothing: %s", where, query)
+		}
+		for _, name := range names {
+			if !strings.Contains(made, "# TYPE "+strings.TrimSuffix(name, "_total")+" ") {
+				t.Errorf("%s asks for %s, which nothing makes", where, name)
+			}
+		}
+	}
+	for _, variable := range dashboard.Templating.List {
+		asked(variable.Name, string(variable.Query))
+	}
+	rules := "groups:\n  - name: dashboard\n    rules:\n"
+	ids := make(map[int]bool)
+	for _, panel := range dashboard.Panels {
+		if place := panel.GridPos; ids[panel.ID] || panel.Title == "" || place.X+place.W > 24 || place.W*place.H == 0 || len(panel.Targets) == 0 {
+			t.Errorf("panel %+v", panel)
+		}
+		ids[panel.ID] = true
+		for index, target := range panel.Targets {
+			asked(panel.Title, target.Expr)
+			rules += fmt.Sprintf("      - record: panel_%d_%d\n        expr: %q\n", panel.ID, index, strings.ReplaceAll(target.Expr, "$__rate_interval", "5m"))
+		}
+	}
+	if dashboard.UID != "tbctl" || len(dashboard.Panels) < 10 {
+		t.Errorf("it has %d panels", len(dashboard.Panels))
+	}
+	program, err := exec.LookPath("promtool")
+	if err != nil {
+		t.Skipf("skipped: queries are read by promtool (package prometheus): %v", err)
+	}
+	name := filepath.Join(t.TempDir(), "rules.yml")
+	if err := os.WriteFile(name, []byte(rules), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := exec.Command(program, "check", "rules", name).CombinedOutput(); err != nil {
+		t.Errorf("promtool: %v\n%s", err, output)
 	}
 }
 
