@@ -345,6 +345,17 @@ func (s *Site) WaitArmed(ctx context.Context, patience time.Duration, quiet bool
 	return replicas, err
 }
 
+// Armed says what [Site.WaitArmed] or [Site.ForeseeArmed] came to.
+func Armed(replicas int, err error) install.Armed {
+	switch {
+	case err != nil:
+		return install.ArmedNot
+	case replicas == 0:
+		return install.ArmedNone
+	}
+	return install.ArmedAll
+}
+
 // armedBy is the header of the file that is waited for: of the very one that is found at the target, where the last operation was.
 func (s *Site) armedBy(ctx context.Context, name string, target *fsatomic.Target) (header multiversion.Header, err error) {
 	now, err := fsatomic.Lookup(s.FS, name)

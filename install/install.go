@@ -109,12 +109,12 @@ func (in *Installer) Plan(ctx context.Context, request Request, fetch Fetch) (*O
 		r := in.begin(OperationInstall, request)
 		r.outcome.DryRun = true
 		defer r.advise()
-		return r.outcome, r.install(ctx, fetch)
+		return r.foreseen(r.install(ctx, fetch))
 	})
 }
 
 func (in *Installer) begin(operation Operation, request Request) *run {
-	plan := &Plan{Operation: operation, Host: request.Host, DropOld: request.DropOld, Origin: Origin{Source: request.Source}}
+	plan := &Plan{Operation: operation, Platform: request.Host, Host: request.Host, DropOld: request.DropOld, Origin: Origin{Source: request.Source}}
 	r := &run{Installer: in, request: request, started: time.Now(), plan: plan, outcome: &Outcome{Plan: plan}}
 	host, _ := os.Hostname()
 	r.record = Record{
@@ -122,6 +122,12 @@ func (in *Installer) begin(operation Operation, request Request) *run {
 		Host: host, PID: os.Getpid(), Source: clip(request.Source),
 	}
 	return r
+}
+
+// foreseen is the outcome of a dry run, and its error.
+func (r *run) foreseen(err error) (*Outcome, error) {
+	r.outcome.WouldChange = err == nil && r.plan.Action != "" && r.plan.Action != ActionNone
+	return r.outcome, err
 }
 
 func (r *run) observe(step Step) {

@@ -7,12 +7,31 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 )
 
+// Armed says whether the replicas of this host hold the installed file.
+type Armed string
+
+// What came of waiting for them.
+const (
+	ArmedAll  Armed = "armed"      // every replica here holds it in memory
+	ArmedNone Armed = "no-replica" // none runs from the target here
+	ArmedNot  Armed = "not-armed"  // one does not, or whether all do cannot be seen
+)
+
 // Outcome is what an operation did.
 type Outcome struct {
 	Plan    *Plan  `json:"plan"`
 	Result  Result `json:"result,omitempty"` // empty for a dry run
 	Changed bool   `json:"changed"`
 	DryRun  bool   `json:"dry_run"`
+
+	// WouldChange is of a dry run: that the real one replaces or makes the file at the target, as far as is known.
+	WouldChange bool `json:"would_change"`
+
+	// Armed is what came of waiting for the replicas, or of a dry run what is to be expected; empty: it was not waited for.
+	Armed Armed `json:"armed,omitempty"`
+
+	// Next are commands that go on from here.
+	Next []string `json:"next"`
 
 	Committed *fsatomic.Committed `json:"committed,omitempty"`
 

@@ -31,7 +31,8 @@ type Plan struct {
 	Installed *File                 `json:"installed"` // nil if nothing is there
 	New       *File                 `json:"new"`
 	Origin    Origin                `json:"origin"`
-	Host      multiversion.Platform `json:"host,omitempty"`
+	Platform  multiversion.Platform `json:"platform,omitempty"` // of this host
+	Host      multiversion.Platform `json:"host,omitempty"`     // the same
 
 	// DropOld is whether the replaced file is not kept.
 	DropOld bool `json:"drop_old,omitempty"`

@@ -43,7 +43,7 @@ func (in *Installer) PlanRollback(ctx context.Context, request Request) (*Outcom
 		r := in.begin(OperationRollback, request)
 		r.outcome.DryRun = true
 		defer r.advise()
-		return r.outcome, r.planRollback(ctx)
+		return r.foreseen(r.planRollback(ctx))
 	})
 }
 

@@ -19,6 +19,7 @@ type Downloaded struct {
 	Report  verify.Report   `json:"report"`
 
 	Advisories []advisory.Notice `json:"advisories"` // what is known of the release
+	Next       []string          `json:"next"`       // commands that use it
 }
 
 // Packed is the result of pack.
@@ -29,6 +30,7 @@ type Packed struct {
 	Releases []multiversion.Release `json:"releases"`
 	Checksum multiversion.Checksum  `json:"checksum_binary_without_header"`
 	Already  bool                   `json:"already"` // the same bytes were there, and stay
+	Next     []string               `json:"next"`    // commands that use it
 }
 
 // Extracted is the result of extract.

@@ -52,8 +52,8 @@ type Serving struct {
 }
 
 // Encode makes JSON of a document or of an event, with an indent over several lines and without one in one, and a newline
-// at the end. Lists without anything in them are empty and not null, so that a script may go
-// through every list. A text that is not UTF-8 shows its other bytes as \xNN, so that it is
+// at the end. Lists and tables without anything in them are empty and not null, so that a script may go
+// through every one. A text that is not UTF-8 shows its other bytes as \xNN, so that it is
 // not another name. What the value points to is changed in place.
 func Encode(value any, indent string) ([]byte, error) {
 	var buffer bytes.Buffer
@@ -94,6 +94,10 @@ func fill(value reflect.Value) {
 			if value.Type().Field(index).IsExported() && value.Type().Field(index).Tag.Get("json") != "-" {
 				fill(value.Field(index))
 			}
+		}
+	case reflect.Map:
+		if value.IsNil() && value.CanSet() {
+			value.Set(reflect.MakeMap(value.Type()))
 		}
 	case reflect.Slice:
 		if value.IsNil() && value.CanSet() && value.Type().Elem().Kind() != reflect.Uint8 {

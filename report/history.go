@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
@@ -12,6 +13,7 @@ import (
 type History struct {
 	Journal     string                `json:"journal"`       // the path of the file
 	Records     []install.Record      `json:"records"`       // the oldest first
+	LeftOut     int                   `json:"left_out"`      // older records that are not among them, by --last
 	Interrupted []install.Interrupted `json:"interrupted"`   // operations whose outcome is not known
 	Damaged     int                   `json:"damaged_lines"` // lines of the journal that are no records
 	Complete    bool                  `json:"complete"`      // no older records were left out
@@ -53,6 +55,41 @@ func NewHistory(ctx context.Context, in *install.Installer, name string) (*Histo
 		h.warn("%s has older records, which are left out", h.Journal)
 	}
 	return h, nil
+}
+
+// Merged is one record for each operation, the oldest first: its outcome, or its intent where that is not known, with what was found
+// on the disk as the result. An operation that may be under way has none, and neither has a restart whose end was not recorded.
+func (h *History) Merged() []install.Record {
+	merged := []install.Record{}
+	begun := make(map[string]int) // of a restart without an outcome: which of them it is
+	for _, record := range h.Records {
+		at, restart := begun[record.ID]
+		switch {
+		case record.Phase == install.PhaseOutcome && restart:
+			merged[at] = record
+		case record.Phase == install.PhaseOutcome:
+			merged = append(merged, record)
+		case record.Operation == install.OperationRestart:
+			begun[record.ID] = len(merged)
+			merged = append(merged, record)
+		}
+	}
+	for _, open := range h.Interrupted {
+		record := open.Intent
+		if !open.Busy {
+			record.Result = open.Found
+		}
+		merged = append(merged, record)
+	}
+	slices.SortStableFunc(merged, func(a, b install.Record) int { return a.Time.Compare(b.Time) })
+	return merged
+}
+
+// Shorten leaves the newest records, at most so many.
+func (h *History) Shorten(last int) {
+	if left := len(h.Records) - last; left > 0 {
+		h.Records, h.LeftOut = h.Records[left:], left
+	}
 }
 
 func (h *History) warn(format string, args ...any) {

@@ -12,4 +12,5 @@ type Releases struct {
 	Installed multiversion.Release `json:"installed,omitzero"` // at the target, if anything is
 	Releases  []release.Reachable  `json:"releases"`           // the newest first
 	Truncated bool                 `json:"truncated"`          // the source has more than were asked for
+	LeftOut   int                  `json:"left_out"`           // older ones that are not among them, by --last
 }

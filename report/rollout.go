@@ -105,6 +105,7 @@ type RolloutChange struct {
 	Host    string    `json:"host"`    // "": of the whole cluster
 	Replica int       `json:"replica"` // index; -1: of none
 	What    string    `json:"what"`    // in one word: step, waits, problem, miss, seen, lost, not-copied, warning, staged, checked, armed, disarmed, running
+	Reason  string    `json:"reason"`  // of waits, problem and miss, in one word, see docs/fleet.md; "": of the others
 	Message string    `json:"message"` // for people
 }
 
@@ -146,7 +147,7 @@ func (c *RolloutCluster) changes(before *RolloutCluster) []RolloutChange {
 				return other.Reason == problem.Reason && other.Host == problem.Host && other.Replica == problem.Replica
 			}
 			if !slices.ContainsFunc(then, same) {
-				add(problem.Host, problem.Replica, what, problem.Message)
+				changes = append(changes, RolloutChange{Host: problem.Host, Replica: problem.Replica, What: what, Reason: string(problem.Reason), Message: problem.Message})
 			}
 		}
 	}

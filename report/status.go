@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"syscall"
@@ -24,6 +25,7 @@ import (
 
 // Status is the result of status: the target, what is kept with it, and what runs from it.
 type Status struct {
+	Host      string          `json:"host"` // as it calls itself; "": that cannot be seen
 	Target    fsatomic.Target `json:"target"`
 	Installed *install.File   `json:"installed"` // null: nothing is there, or it is hidden
 	Previous  *install.File   `json:"previous"`  // null: none is kept, or it is hidden
@@ -88,6 +90,9 @@ func (s *Status) Hides(path string) bool { return slices.Contains(s.Hidden, path
 func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status, error) {
 	for try := 1; ; try++ {
 		s, err := newStatus(ctx, in, name)
+		if s != nil {
+			s.Host, _ = os.Hostname()
+		}
 		if try == looksMax || !errors.Is(err, fsatomic.ErrChanged) {
 			return s, err
 		}

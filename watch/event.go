@@ -98,6 +98,19 @@ type Facts struct {
 	Blocks int64     `json:"blocks"` // of 512 bytes
 	Mtime  time.Time `json:"mtime"`
 	Ctime  time.Time `json:"ctime,omitzero"`
+
+	// The same as Dev, Ino, Nlink, Mtime and Ctime, by the names that all other documents have for them.
+	Device   uint64    `json:"device"`
+	Inode    uint64    `json:"inode"`
+	Links    uint64    `json:"links"`
+	Modified time.Time `json:"modified"`
+	Changed  time.Time `json:"changed,omitzero"`
+}
+
+// named fills in the fields that there are twice.
+func (f Facts) named() Facts {
+	f.Device, f.Inode, f.Links, f.Modified, f.Changed = f.Dev, f.Ino, f.Nlink, f.Mtime, f.Ctime
+	return f
 }
 
 // same reports whether they are of one file that has not changed: how many blocks it has may come later.

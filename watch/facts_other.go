@@ -11,5 +11,5 @@ import (
 const checksMode = runtime.GOOS != "windows"
 
 func factsOf(info os.FileInfo) Facts {
-	return Facts{Mode: Mode(info.Mode().Perm()), Size: info.Size(), Mtime: info.ModTime().UTC()}
+	return Facts{Mode: Mode(info.Mode().Perm()), Size: info.Size(), Mtime: info.ModTime().UTC()}.named()
 }

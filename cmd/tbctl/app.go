@@ -20,6 +20,7 @@ import (
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
+	"github.com/tbctl/tbctl/internal/manual"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
@@ -62,11 +63,12 @@ type app struct {
 
 // globals are the flags of every command.
 type globals struct {
-	Version  versionFlag `help:"Show the version of tbctl." group:"output"`
-	JSON     bool        `help:"Print one JSON document on standard output, on failure too." group:"output"`
-	Quiet    bool        `short:"q" help:"No progress and no notes; of install, rollback, download and verify the answer alone. Warnings and errors stay." group:"output"`
-	Color    term.Color  `enum:"auto,always,never" default:"auto" help:"Colour: auto, always or never. NO_COLOR is honoured." group:"output"`
-	StateDir string      `placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
+	HelpAll  manual.AllFlag `help:"Show all of the help, with every flag."`
+	Version  versionFlag    `help:"Show the version of tbctl." group:"output"`
+	JSON     bool           `help:"Print one JSON document on standard output, on failure too." group:"output"`
+	Quiet    bool           `short:"q" help:"No progress and no notes; of install, rollback, download and verify the answer alone. Warnings and errors stay." group:"output"`
+	Color    term.Color     `more:"" enum:"auto,always,never" default:"auto" help:"Colour: auto, always or never. NO_COLOR is honoured." group:"output"`
+	StateDir string         `more:"" placeholder:"DIR" env:"TBCTL_STATE_DIR" help:"Where the history is kept (${state_dir})." group:"output"`
 }
 
 // run parses the arguments, runs the command and returns the exit code.

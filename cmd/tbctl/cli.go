@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/interrupt"
+	"github.com/tbctl/tbctl/internal/manual"
 	"github.com/tbctl/tbctl/internal/settings"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
@@ -25,45 +26,46 @@ import (
 type cli struct {
 	Globals globals `embed:""`
 
-	Install  installCmd  `cmd:"" group:"change" help:"Install a release: fetch, verify, swap atomically, keep the old one."`
-	Rollback rollbackCmd `cmd:"" group:"change" help:"Put the previous binary back."`
+	Install  installCmd  `cmd:"" group:"operator" help:"Install a release: fetch, verify, swap atomically, keep the old one."`
+	Status   statusCmd   `cmd:"" group:"operator" help:"Show the installed binary, the replicas that run from it, and what will happen next."`
+	Watch    watchCmd    `cmd:"" group:"operator" help:"Follow the installed binary and what each replica makes of it."`
+	Rollback rollbackCmd `cmd:"" group:"operator" help:"Put the previous binary back."`
+	History  historyCmd  `cmd:"" group:"operator" help:"Show what tbctl did on this host."`
+	Releases releasesCmd `cmd:"" group:"operator" help:"List the releases that there are."`
+	Download downloadCmd `cmd:"" group:"operator" help:"Fetch a release for hosts without internet."`
+	Verify   verifyCmd   `cmd:"" group:"operator" help:"Check that a binary is whole, and whether it may replace another."`
+	Inspect  inspectCmd  `cmd:"" group:"operator" help:"Show what a binary, a release archive or a data file says of itself."`
 
-	Inspect  inspectCmd  `cmd:"" group:"look" help:"Show what a binary, a release archive or a data file says of itself."`
-	Verify   verifyCmd   `cmd:"" group:"look" help:"Check that a binary is whole, and whether it may replace another."`
-	Status   statusCmd   `cmd:"" group:"look" help:"Show the installed binary, the replicas that run from it, and what will happen next."`
-	Watch    watchCmd    `cmd:"" group:"look" help:"Follow the installed binary and what each replica makes of it."`
-	History  historyCmd  `cmd:"" group:"look" help:"Show what tbctl did on this host."`
-	Config   configCmd   `cmd:"" group:"look" help:"Show each setting and where it comes from."`
-	Fleet    fleetCmd    `cmd:"" group:"fleet" help:"Show the hosts of one or many clusters, and bring a release to them."`
-	Store    storeCmd    `cmd:"" group:"get" help:"Keep releases on this host, by their digest, and give them to others."`
-	Releases releasesCmd `cmd:"" group:"get" help:"List the releases that there are."`
-	Download downloadCmd `cmd:"" group:"get" help:"Fetch a release for hosts without internet."`
-	Pack     packCmd     `cmd:"" group:"get" help:"Build a multiversion binary."`
-	Extract  extractCmd  `cmd:"" group:"get" help:"Take a release out of a binary."`
-	Exec     execCmd     `cmd:"" group:"get" help:"Run a release out of a binary."`
-	Demo     demoCmd     `cmd:"" group:"learn" help:"See the main job done, with stand-ins for replicas, in a temporary directory."`
-	Version  versionCmd  `cmd:"" group:"learn" help:"Show the version of tbctl."`
+	Fleet fleetCmd `cmd:"" group:"fleet" help:"Show the hosts of one or many clusters, and bring a release to them."`
+	Store storeCmd `cmd:"" group:"fleet" help:"Keep releases on this host, by their digest, and give them to others."`
 
+	Pack    packCmd    `cmd:"" group:"developer" help:"Build a multiversion binary."`
+	Extract extractCmd `cmd:"" group:"developer" help:"Take a release out of a binary."`
+	Exec    execCmd    `cmd:"" group:"developer" help:"Run a release out of a binary."`
+
+	Demo       demoCmd       `cmd:"" group:"learn" help:"See the main job done, with stand-ins for replicas, in a temporary directory."`
+	Config     configCmd     `cmd:"" more:"" group:"learn" help:"Show each setting and where it comes from."`
 	Completion completionCmd `cmd:"" group:"learn" help:"Print the script that completes tbctl on TAB in a shell."`
-	Man        manCmd        `cmd:"" hidden:"" help:"Make the manual pages."`
-	Host       hostCmd       `cmd:"" hidden:"" help:"Answer another tbctl, on standard input and output."`
+	Man        manCmd        `cmd:"" group:"learn" help:"Print the manual, or write its pages."`
+	Version    versionCmd    `cmd:"" group:"learn" help:"Show the version of tbctl."`
+
+	Host hostCmd `cmd:"" hidden:"" group:"fleet" help:"Answer another tbctl, on standard input and output."`
 }
 
 const description = "Puts TigerBeetle's multiversion binaries on servers safely."
 
 // groups are the headings of the help text.
 var groups = []kong.Group{
-	{Key: "change", Title: "Commands that change this host:"},
-	{Key: "look", Title: "Commands that look:"},
-	{Key: "fleet", Title: "Commands for many hosts:"},
-	{Key: "get", Title: "Commands that fetch and build:"},
+	{Key: "operator", Title: "Commands for operators:"},
+	{Key: "fleet", Title: "Commands for fleets:"},
+	{Key: "developer", Title: "Commands for developers:"},
 	{Key: "learn", Title: "Commands to get started:"},
 	{Key: "source", Title: "Where the file comes from:"},
 	{Key: "cluster", Title: "What is known of the cluster:"},
 	{Key: "output", Title: "Flags of every command:"},
 }
 
-// errHelpShown is returned when --help has printed what was asked for.
+// errHelpShown is returned when --help or --help-all has printed what was asked for.
 var errHelpShown = errors.New("help shown")
 
 // newParser makes the parser of the whole grammar. Help goes to out, and nothing
@@ -93,13 +95,16 @@ func newCommandParser(word string, from *config.Config, out io.Writer, width int
 }
 
 func parserOptions(from *config.Config, out io.Writer, width int) []kong.Option {
+	help := kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}
 	return append(cmdline.Mappers(),
 		kong.Name("tbctl"),
 		kong.Description(description),
 		kong.ExplicitGroups(groups),
 		kong.Writers(out, out),
 		kong.Exit(func(int) { panic(errHelpShown) }),
-		kong.ConfigureHelp(kong.HelpOptions{Compact: true, NoExpandSubcommands: true, WrapUpperBound: width}),
+		kong.ConfigureHelp(help),
+		kong.Bind(help),
+		kong.Help(manual.Short),
 		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault, "store": "/var/lib/tbctl/store for root"},
 		kong.Resolvers(cmdline.Configured(from)),
 	)

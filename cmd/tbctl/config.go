@@ -26,6 +26,7 @@ func (c *configCmd) Help() string {
 	return `Shows each setting and where it comes from: a flag, an environment variable, the
 user's configuration file, the host's (` + config.System + `), or the default. So it
 does the list of hosts that tbctl fleet would use, and the line of each of its settings.
+
 A configuration file is TOML with the names below:
 
   target = "/opt/tigerbeetle/tigerbeetle"

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/internal/fetch"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/render"
@@ -59,6 +60,7 @@ func (c *downloadCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
+	result.Next = hints.Downloaded(result.Path, result.Report.Platform)
 	a.emit(result, func(out *term.Stream) {
 		render.Downloaded(out, &result, artifact.Location, render.Trust(fetch.Origin(artifact, result.Fetched)), a.global.Quiet)
 	})

@@ -9,11 +9,11 @@ import (
 type fitFlags struct {
 	Running        []multiversion.Release `placeholder:"RELEASE" group:"cluster" help:"A release that a replica runs now; repeatable."`
 	DataFile       []string               `placeholder:"FILE" type:"path" group:"cluster" help:"A data file whose release the binary must hold; repeatable. It is read, never locked."`
-	ForgetDataFile []string               `placeholder:"FILE" type:"path" group:"cluster" help:"A data file that no longer belongs to a replica of TARGET: it is not asked, and no longer remembered; repeatable."`
-	IgnoreProcess  []int                  `placeholder:"PID" group:"cluster" help:"A process that is no replica of this cluster, whatever it looks like; repeatable."`
+	ForgetDataFile []string               `more:"" placeholder:"FILE" type:"path" group:"cluster" help:"A data file that no longer belongs to a replica of TARGET: it is not asked, and no longer remembered; repeatable."`
+	IgnoreProcess  []int                  `more:"" placeholder:"PID" group:"cluster" help:"A process that is no replica of this cluster, whatever it looks like; repeatable."`
 	Stopped        bool                   `group:"cluster" help:"No replica runs from the installed file: what was offered before does not count."`
-	FromPlain      multiversion.Release   `placeholder:"RELEASE" group:"cluster" help:"The release of an installed executable that has no multiversion sections, such as 0.15.3."`
-	AllowDowngrade bool                   `group:"cluster" help:"Allow a file whose current release is older than the installed one's."`
+	FromPlain      multiversion.Release   `more:"" placeholder:"RELEASE" group:"cluster" help:"The release of an installed executable that has no multiversion sections, such as 0.15.3."`
+	AllowDowngrade bool                   `more:"" group:"cluster" help:"Allow a file whose current release is older than the installed one's."`
 }
 
 // given reports whether any of the flags was.

@@ -31,7 +31,7 @@ type fleetStatusCmd struct {
 	Follow      bool `help:"Ask again and again, and show what changes, until a signal ends it."`
 	OpenMetrics bool `name:"openmetrics" help:"Print metrics for Prometheus instead, with a host that cannot be asked as one of them."`
 
-	Interval *time.Duration `placeholder:"DURATION" help:"With --follow: the time from a host's answer to the next question (2s)."`
+	Interval *time.Duration `more:"" placeholder:"DURATION" help:"With --follow: the time from a host's answer to the next question (2s)."`
 }
 
 // Help is the long help text.

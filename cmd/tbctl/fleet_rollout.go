@@ -21,8 +21,8 @@ import (
 
 // rolloutFlags are of every command that carries a plan out.
 type rolloutFlags struct {
-	Parallel int           `default:"8" placeholder:"COUNT" help:"How many hosts are worked on at the same time (8)."`
-	Timeout  time.Duration `default:"24h" placeholder:"DURATION" help:"End after this time, with exit code 1; what was done stays (24h)."`
+	Parallel int           `more:"" default:"8" placeholder:"COUNT" help:"How many hosts are worked on at the same time (8)."`
+	Timeout  time.Duration `more:"" default:"24h" placeholder:"DURATION" help:"End after this time, with exit code 1; what was done stays (24h)."`
 	TakeOver bool          `help:"Take the hosts from another run that is alive: that one changes nothing any more."`
 	Fleet    fleetFlags    `embed:""`
 }
@@ -30,13 +30,13 @@ type rolloutFlags struct {
 // proveFlags are of the commands that promote, or prove that it may be done.
 type proveFlags struct {
 	Stable    time.Duration `default:"60s" placeholder:"DURATION" help:"How long a cluster must be seen to be stable without a break before its last replica is swapped (60s)."`
-	MaxFailed int           `default:"0" placeholder:"COUNT" help:"How many clusters of the plan may be blocked while others are changed (0)."`
+	MaxFailed int           `more:"" default:"0" placeholder:"COUNT" help:"How many clusters of the plan may be blocked while others are changed (0)."`
 }
 
 type fleetStageCmd struct {
 	Plan     string       `arg:"" type:"path" help:"The plan's file, of tbctl fleet plan."`
 	Clusters []string     `arg:"" optional:"" help:"Clusters of the plan; all where none is named."`
-	Copies   int          `name:"min-copies" default:"2" placeholder:"COUNT" help:"How many hosts get the file from here before others copy it from those that have a depot (2)."`
+	Copies   int          `more:"" name:"min-copies" default:"2" placeholder:"COUNT" help:"How many hosts get the file from here before others copy it from those that have a depot (2)."`
 	Flags    rolloutFlags `embed:""`
 	Store    storeFlags   `embed:""`
 }

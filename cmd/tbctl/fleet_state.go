@@ -17,7 +17,7 @@ import (
 // fleetFlags say which hosts there are, and how they are reached.
 type fleetFlags struct {
 	Fleet string `placeholder:"FILE" env:"TBCTL_FLEET" type:"path" help:"The list of hosts and clusters (fleet.toml here, or ~/.config/tbctl/fleet.toml)."`
-	State string `placeholder:"WHERE" env:"TBCTL_FLEET_STATE" help:"Where controllers see each other and number their plans: files, in the state directory, or etcd://HOST:PORT,…/PREFIX by way of tbctl-engines (what the list says, or files)."`
+	State string `more:"" placeholder:"WHERE" env:"TBCTL_FLEET_STATE" help:"Where controllers see each other and number their plans: files, in the state directory, or etcd://HOST:PORT,…/PREFIX by way of tbctl-engines (what the list says, or files)."`
 }
 
 // sharedState is what controllers share: where the flag, or the list of hosts, says.

@@ -12,7 +12,8 @@ import (
 
 type historyCmd struct {
 	Target string `arg:"" optional:"" help:"Only what was done to this binary."`
-	Last   int    `short:"l" default:"20" help:"At most that many operations in the table; 0 for all."`
+	Last   int    `short:"l" default:"20" help:"Only the newest so many (20, and with --json all); 0 for all."`
+	Merged bool   `help:"With --json: one object for each operation, also for one that was cut off."`
 }
 
 // Help is the long help text.
@@ -24,7 +25,7 @@ changes nothing: the next command that changes the target completes the record.
 Examples:
 
   tbctl history
-  tbctl history /usr/local/bin/tigerbeetle --json
+  tbctl history /usr/local/bin/tigerbeetle --json --merged
 ` + exitHelp()
 }
 
@@ -45,6 +46,12 @@ func (c *historyCmd) Run(a *app) error {
 		return err
 	}
 	a.warnAll(history.Warnings)
+	if c.Merged {
+		history.Records = history.Merged()
+	}
+	if a.global.JSON && a.onCommandLine["last"] && c.Last > 0 {
+		history.Shorten(c.Last)
+	}
 	a.emit(history, func(out *term.Stream) { render.History(out, history, c.Target, c.Last) })
 	return nil
 }

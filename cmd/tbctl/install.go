@@ -29,15 +29,16 @@ type installCmd struct {
 	Source string `arg:"" help:"A release (0.17.8, 0.17.5-1, latest), a file, a directory of assets, a URL, sha256:HEX or store:RELEASE of the store, or - for standard input."`
 	Target string `arg:"" optional:"" env:"TBCTL_TARGET" help:"Where to install (${target})."`
 
-	DryRun bool          `short:"n" help:"Fetch and check everything and print the plan, but change nothing."`
-	Mode   *vfs.Mode     `placeholder:"OCTAL" help:"Mode of the installed file; otherwise the replaced file's, or 0755."`
-	Owner  string        `placeholder:"USER[:GROUP]" help:"Owner of the installed file; otherwise the replaced file's."`
-	NoOld  bool          `name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
-	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET, and for a rollout that holds it."`
-
-	DespiteRollout bool `help:"Go through though a rollout holds this host. It is recorded, and shown by every fleet status."`
+	DryRun bool `short:"n" help:"Fetch and check everything and print the plan, but change nothing."`
 
 	WaitArmed *time.Duration `placeholder:"DURATION" help:"Afterwards wait until every replica on this host holds the new binary in memory; give up when none has come further for this time."`
+
+	Mode  *vfs.Mode     `more:"" placeholder:"OCTAL" help:"Mode of the installed file; otherwise the replaced file's, or 0755."`
+	Owner string        `more:"" placeholder:"USER[:GROUP]" help:"Owner of the installed file; otherwise the replaced file's."`
+	NoOld bool          `more:"" name:"no-old" help:"Do not keep the replaced file as TARGET-old. There is no rollback then."`
+	Wait  time.Duration `more:"" placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET, and for a rollout that holds it."`
+
+	DespiteRollout bool `more:"" help:"Go through though a rollout holds this host. It is recorded, and shown by every fleet status."`
 
 	From sourceFlags `embed:""`
 	Fit  fitFlags    `embed:""`
@@ -124,6 +125,9 @@ func (a *app) emitOutcome(site *host.Site, outcome *install.Outcome, err error) 
 	if outcome == nil {
 		return
 	}
+	if err == nil && (!a.onCommandLine["wait-armed"] || outcome.DryRun) {
+		outcome.Next = a.known().Next(outcome)
+	}
 	for _, warning := range outcome.Plan.Warnings {
 		a.warn("%s", warning)
 	}
@@ -147,6 +151,7 @@ func (a *app) emitOutcome(site *host.Site, outcome *install.Outcome, err error) 
 // foreseeArmed says in a dry run what would keep waitArmed from ending well, whatever the replicas do.
 func (c *installCmd) foreseeArmed(a *app, site *host.Site, outcome *install.Outcome) error {
 	replicas, err := site.ForeseeArmed(a.ctx, outcome.Plan.Action != install.ActionNone)
+	outcome.Armed = host.Armed(replicas, err)
 	return a.unarmed(outcome, replicas, err)
 }
 
@@ -191,19 +196,25 @@ func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome
 			a.note("%s", render.ReplicaEvent(event))
 		}
 	})
+	outcome.Armed = host.Armed(replicas, err)
 	if err != nil && errors.Is(context.Cause(ctx), errNotHeard) {
 		return &hints.Error{
 			Of: fault.Interrupted, Hint: "tbctl status " + shell.File(outcome.Plan.Target.Path) + " shows what each replica holds",
 			Err: fmt.Errorf("the file is installed, but whether every replica takes it is not waited for any more: %w", context.Cause(ctx)),
 		}
 	}
-	switch failure := a.unarmed(outcome, replicas, err); {
-	case failure != nil:
-		return failure
+	if err := a.unarmed(outcome, replicas, err); err != nil {
+		return err
+	}
+	outcome.Next = a.known().Next(outcome)
+	switch {
 	case replicas == 1:
 		a.note("armed: the replica of this host holds the new binary in memory")
 	case replicas > 1:
 		a.note("armed: every replica of this host holds the new binary in memory")
+	}
+	for _, next := range outcome.Next {
+		a.note("next, when the other hosts have it too: %s", next)
 	}
 	return nil
 }

@@ -20,7 +20,8 @@ func TestLiveNoPolling(t *testing.T) {
 			next := l.binary("0.17.7", "0.17.5", "0.17.6")
 			p := l.start(standin.Options{Args: []string{flag}})
 			restart := fmt.Sprintf("process %d does not look for new binaries (%s): it needs a restart", p.PID(), flag)
-			l.tbctl("install", next, l.target, "--dry-run").ends(0, restart)
+			l.tbctl("install", next, l.target, "--dry-run").ends(0, restart).prints("next: tbctl install " + next + " " + l.target + "\n")
+			l.tbctl("install", next, l.target, "--dry-run", "--json", "--wait-armed", "10m").ends(1).prints(`"armed": "not-armed"`, `"would_change": true`)
 			l.tbctl("install", next, l.target, "--dry-run", "--wait-armed", "10m").ends(1, restart, "not every replica would take it",
 				fmt.Sprintf("a replica does not look for new binaries: process %d has %s", p.PID(), flag), "restart that replica")
 			start := time.Now()
@@ -34,7 +35,8 @@ func TestLiveNoPolling(t *testing.T) {
 
 			p.Kill()
 			p = l.start(standin.Options{Args: []string{flag}})
-			l.tbctl("install", next, l.target, "--wait-armed", "10m").ends(0, "armed:").prints("already")
+			l.tbctl("install", next, l.target, "--wait-armed", "10m").ends(0, "armed:", "tbctl watch "+l.target+" --until running=0.17.7").prints("already")
+			l.tbctl("install", next, l.target, "--wait-armed", "10m", "--json").ends(0).prints(`"armed": "armed"`, "--until running=0.17.7")
 			l.status(p, stands{"0.17.7", "0.17.6", "0.17.7", "0.17.5, 0.17.6, 0.17.7", "0.17.6", "upgrades to 0.17.7"})
 		})
 	}
@@ -54,6 +56,8 @@ func TestLiveNobodyToWaitFor(t *testing.T) {
 	if !slices.Contains(document.Warnings, note) {
 		t.Errorf("warnings %q", document.Warnings)
 	}
+	l.tbctl("install", next, l.target, "--wait-armed", "10m", "--json").ends(0).prints(`"armed": "no-replica"`)
+	l.tbctl("install", next, l.target, "--wait-armed", "10m", "--json", "--dry-run").ends(0).prints(`"armed": "no-replica"`, `"would_change": false`, `"next": []`)
 	// What runs from the target but is no replica counts for nothing.
 	other := standin.Run(t, l.target, standin.Options{}, "wait")
 	other.Must("waiting")

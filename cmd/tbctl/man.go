@@ -5,24 +5,26 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/tbctl/tbctl/internal/manual"
 	"github.com/tbctl/tbctl/internal/term"
 )
 
 type manCmd struct {
-	Command string `arg:"" optional:"" help:"The command whose page is meant; otherwise tbctl's own."`
-	Dir     string `placeholder:"DIR" help:"Write all pages into this directory instead of printing one."`
+	Command []string `arg:"" optional:"" help:"The command whose page is meant, such as install or fleet plan; otherwise tbctl's own."`
+	Dir     string   `placeholder:"DIR" help:"Write all pages into this directory instead of printing one."`
 }
 
 // Help is the long help text.
 func (c *manCmd) Help() string {
-	return `Makes the manual pages out of the grammar. Their date is SOURCE_DATE_EPOCH, or that
-of the commit, or none.
+	return `Prints a page of the manual, which has all that --help-all says. It is made out of the
+grammar; its date is SOURCE_DATE_EPOCH, or that of the commit, or none.
 
 Examples:
 
   tbctl man install | man -l -
+  tbctl man fleet plan | man -l -
   tbctl man --dir man1
 ` + exitHelp()
 }
@@ -41,7 +43,7 @@ func (c *manCmd) Run(a *app) error {
 	}
 	pages := manual.Pages(parser.Model, facts)
 	if c.Dir != "" {
-		if c.Command != "" {
+		if len(c.Command) > 0 {
 			return usage("tbctl man COMMAND, or tbctl man --dir DIR", "--dir writes all pages")
 		}
 		written, err := manual.Write(c.Dir, pages)
@@ -55,13 +57,10 @@ func (c *manCmd) Run(a *app) error {
 		})
 		return nil
 	}
-	name := "tbctl.1"
-	if c.Command != "" {
-		name = "tbctl-" + c.Command + ".1"
-	}
+	name := manual.PageName(append([]string{"tbctl"}, c.Command...)...)
 	index := slices.IndexFunc(pages, func(page manual.Page) bool { return page.Name == name })
 	if index < 0 {
-		return usage("tbctl --help lists the commands", "no command %s", c.Command)
+		return usage("tbctl --help lists the commands", "no command %s", strings.Join(c.Command, " "))
 	}
 	a.emit(pages[index], func(out *term.Stream) { _, _ = io.WriteString(out, pages[index].Roff) })
 	return nil

@@ -92,9 +92,9 @@ func (c *packCmd) Run(a *app) error {
 	binary := built.Binary()
 	result := report.Packed{
 		Output: c.Output, Size: built.Size(), Platform: binary.Platform(), Releases: binary.Images[0].Header.Releases(),
-		Checksum: binary.Images[0].Header.ChecksumBinary, Already: already,
+		Checksum: binary.Images[0].Header.ChecksumBinary, Already: already, Next: []string{"tbctl verify " + shell.File(c.Output)},
 	}
-	a.emit(result, func(out *term.Stream) { render.Packed(out, &result) })
+	a.emit(result, func(out *term.Stream) { render.Packed(out, &result, a.global.Quiet) })
 	return nil
 }
 

@@ -13,7 +13,7 @@ import (
 
 type releasesCmd struct {
 	Target string     `arg:"" optional:"" env:"TBCTL_TARGET" help:"Mark what is installed here and what can be reached from it (${target})."`
-	Last   int        `short:"l" default:"20" help:"At most that many in the table; 0 for all."`
+	Last   int        `short:"l" default:"20" help:"Only the newest so many (20, and with --json all); 0 for all."`
 	From   placeFlags `embed:""`
 }
 
@@ -43,6 +43,9 @@ func (c *releasesCmd) Run(a *app) error {
 	installed := installedRelease(a, a.target(c.Target))
 	result := &report.Releases{
 		Source: listing.Source, Location: listing.Location, Installed: installed, Releases: release.Reach(listing.Releases, installed), Truncated: listing.Truncated,
+	}
+	if left := len(result.Releases) - c.Last; a.global.JSON && a.onCommandLine["last"] && c.Last > 0 && left > 0 {
+		result.Releases, result.LeftOut = result.Releases[:c.Last], left
 	}
 	a.emit(result, func(out *term.Stream) { render.ReleasesFound(out, result, c.Last) })
 	return nil

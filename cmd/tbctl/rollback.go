@@ -13,10 +13,10 @@ type rollbackCmd struct {
 	Target string        `arg:"" optional:"" env:"TBCTL_TARGET" help:"The installed binary (${target})."`
 	DryRun bool          `short:"n" help:"Check everything and print the plan, but change nothing."`
 	Again  bool          `help:"Go forward again, after a rollback."`
-	SHA256 string        `name:"sha256" placeholder:"HEX" help:"Put TARGET-old back if this is its SHA-256, whatever is recorded of it."`
-	Wait   time.Duration `placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET, and for a rollout that holds it."`
+	SHA256 string        `more:"" name:"sha256" placeholder:"HEX" help:"Put TARGET-old back if this is its SHA-256, whatever is recorded of it."`
+	Wait   time.Duration `more:"" placeholder:"DURATION" help:"Wait that long for another tbctl that works on TARGET, and for a rollout that holds it."`
 
-	DespiteRollout bool `help:"Go through though a rollout holds this host. It is recorded, and shown by every fleet status."`
+	DespiteRollout bool `more:"" help:"Go through though a rollout holds this host. It is recorded, and shown by every fleet status."`
 
 	Fit fitFlags `embed:""`
 }
@@ -24,8 +24,12 @@ type rollbackCmd struct {
 // Help is the long help text.
 func (c *rollbackCmd) Help() string {
 	return `Makes TARGET and TARGET-old change places in one atomic, durable step, under the
-same checks as an installation. Running it again changes nothing; --again goes forward
-again.
+same checks as an installation. The way back is there before the cluster has upgraded:
+stop the replica, roll back with --stopped, start it. A replica that has noticed the newer
+binary holds it in memory and still upgrades with its cluster, whatever stands on the disk.
+After the cluster has upgraded there is no way back, only forward.
+
+Running it again changes nothing; --again goes forward again.
 
 TARGET-old must be the file that was displaced, by its SHA-256: another one is refused,
 unless --sha256 names it. It gets the installed file's owner, mode, ACL, capabilities
@@ -34,13 +38,10 @@ installs, as root's. Where others than root may write its directory, it gets
 capabilities, setuid and another owner only if root's history knows it or --sha256
 names it, and a copy of it is put back.
 
-A replica that has noticed the newer binary holds it in memory and still upgrades
-with its cluster, whatever stands on the disk. The safe way back, before the
-cluster has upgraded, is: stop the replica, roll back with --stopped, start it. After
-the cluster has upgraded there is no way back, only forward. Something must tell which
-release the cluster runs: a replica that runs here, a data file that was seen or named
-before, --data-file, or --running. A file that lacks the newest release that a replica was
-ever seen at is refused, unless one of those two flags says what the cluster needs now.
+Something must tell which release the cluster runs: a replica that runs here, a data file
+that was seen or named before, --data-file, or --running. A file that lacks the newest
+release that a replica was ever seen at is refused, unless one of those two flags says what
+the cluster needs now.
 
 Examples:
 

@@ -19,7 +19,7 @@ type sourceFlags struct {
 	SHA256    string          `group:"source" name:"sha256" placeholder:"HEX" help:"Refuse anything else: the SHA-256 of the archive or of the executable in it."`
 	PublicKey string          `group:"source" placeholder:"KEY" env:"TBCTL_PUBLIC_KEY" help:"Require a minisign signature (.minisig beside the asset) by this key: a file or the key itself."`
 	Require   release.Require `group:"source" placeholder:"WHAT" env:"TBCTL_REQUIRE" help:"Refuse what no digest or signature vouches for: digest or signature."`
-	GitHub    bool            `group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Require the digest that GitHub's API has of the asset. With a GITHUB_TOKEN it is asked for by itself."`
+	GitHub    bool            `more:"" group:"source" name:"github-digest" env:"TBCTL_GITHUB_DIGEST" help:"Require the digest that GitHub's API has of the asset. With a GITHUB_TOKEN it is asked for by itself."`
 
 	Store storeFlags `embed:"" group:"source"`
 
@@ -30,12 +30,12 @@ type sourceFlags struct {
 // placeFlags say where releases are.
 type placeFlags struct {
 	Platform  multiversion.Platform `group:"source" placeholder:"PLATFORM" env:"TBCTL_PLATFORM" help:"x86_64-linux, aarch64-linux, x86_64-windows or universal-macos; otherwise this host's."`
-	Debug     bool                  `group:"source" help:"The debug build."`
+	Debug     bool                  `more:"" group:"source" help:"The debug build."`
 	Mirror    string                `group:"source" placeholder:"URL" env:"TBCTL_MIRROR" help:"Get releases from here instead of GitHub: a URL with {tag} and {asset}, a file URL, or a directory."`
-	CAFile    string                `group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
-	TokenFile string                `group:"source" name:"token-file" placeholder:"FILE" env:"TBCTL_TOKEN_FILE" help:"A token for the mirror, or the URL, is in this file; or it is in TBCTL_TOKEN. Users and passwords are those of ~/.netrc, or NETRC."`
-	CacheDir  string                `group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
-	Idle      time.Duration         `group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when next to nothing came for that long (30s). tbctl download itself may take as long as it takes; install gives up a download of less than 64 KiB a second after 5 minutes."`
+	CAFile    string                `more:"" group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
+	TokenFile string                `more:"" group:"source" name:"token-file" placeholder:"FILE" env:"TBCTL_TOKEN_FILE" help:"A token for the mirror, or the URL, is in this file; or it is in TBCTL_TOKEN. Users and passwords are those of ~/.netrc, or NETRC."`
+	CacheDir  string                `more:"" group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
+	Idle      time.Duration         `more:"" group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when next to nothing came for that long (30s). tbctl download itself may take as long as it takes; install gives up a download of less than 64 KiB a second after 5 minutes."`
 	GitHubURL string                `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
 	APIURL    string                `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
 }

@@ -28,7 +28,7 @@ type storeCmd struct {
 
 // storeFlags say where the store is.
 type storeFlags struct {
-	Store string `placeholder:"DIR" env:"TBCTL_STORE" help:"The store of artifacts (${store})."`
+	Store string `more:"" placeholder:"DIR" env:"TBCTL_STORE" help:"The store of artifacts (${store})."`
 }
 
 // existing is depot for a command that makes nothing, see [settings.Settings.ExistingStore].

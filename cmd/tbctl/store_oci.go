@@ -50,8 +50,8 @@ type storePushCmd struct {
 	Artifact string `arg:"" help:"sha256:HEX or store:RELEASE of the store."`
 	Where    string `arg:"" help:"oci://HOST/REPOSITORY[:TAG]; without a tag it is the release."`
 
-	PlainHTTP bool                  `name:"plain-http" help:"Speak with the registry without TLS."`
-	CAFile    string                `name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
+	PlainHTTP bool                  `more:"" name:"plain-http" help:"Speak with the registry without TLS."`
+	CAFile    string                `more:"" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
 	Platform  multiversion.Platform `placeholder:"PLATFORM" env:"TBCTL_PLATFORM" help:"With store:RELEASE: x86_64-linux, aarch64-linux, x86_64-windows or universal-macos; otherwise this host's."`
 	Store     storeFlags            `embed:""`
 }

@@ -16,7 +16,7 @@ import (
 type storeServeCmd struct {
 	Listen    string     `default:"127.0.0.1:3443" placeholder:"ADDR:PORT" help:"Where to listen (${default}); port 0 takes a free one, which is printed."`
 	TokenFile string     `placeholder:"FILE" type:"path" help:"Ask every request for the token in this file, which nobody else may read."`
-	Session   bool       `help:"End when standard input ends."`
+	Session   bool       `more:"" help:"End when standard input ends."`
 	Store     storeFlags `embed:""`
 }
 

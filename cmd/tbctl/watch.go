@@ -26,11 +26,11 @@ type watchCmd struct {
 	Until    string               `placeholder:"CONDITION" help:"End when every replica is so: armed=RELEASE, offered=RELEASE, durable=RELEASE, running=RELEASE, serving=RELEASE, running or serving."`
 	Timeout  *time.Duration       `placeholder:"DURATION" help:"End after this time in all; with --until that is a failure."`
 	Patience *time.Duration       `placeholder:"DURATION" help:"With --until: give up when no replica has come further for this time."`
-	Interval time.Duration        `placeholder:"DURATION" default:"1s" help:"The time between two looks."`
-	Running  multiversion.Release `placeholder:"RELEASE" help:"Judge for a replica that runs this release, while none is found."`
+	Interval time.Duration        `more:"" placeholder:"DURATION" default:"1s" help:"The time between two looks."`
+	Running  multiversion.Release `more:"" placeholder:"RELEASE" help:"Judge for a replica that runs this release, while none is found."`
 
-	DataFile      []string `placeholder:"FILE" type:"path" help:"A data file of a replica of TARGET: what its owner runs counts; repeatable."`
-	IgnoreProcess []int    `placeholder:"PID" help:"A process that is no replica of this cluster, whatever it looks like; repeatable."`
+	DataFile      []string `more:"" placeholder:"FILE" type:"path" help:"A data file of a replica of TARGET: what its owner runs counts; repeatable."`
+	IgnoreProcess []int    `more:"" placeholder:"PID" help:"A process that is no replica of this cluster, whatever it looks like; repeatable."`
 }
 
 // Help is the long help text.

@@ -48,20 +48,38 @@ type Page struct {
 const section = "1"
 
 // Pages returns all pages: the program's first, and those of its commands that
-// are not hidden, in their order.
+// are not hidden, in their order, each before those of its own commands.
 func Pages(app *kong.Application, facts Facts) []Page {
 	pages := []Page{Program(app, facts)}
-	for _, command := range visible(app) {
+	for _, command := range below(app.Node) {
 		pages = append(pages, Command(app, command, facts))
 	}
 	return pages
 }
 
-func visible(app *kong.Application) []*kong.Node {
-	return slices.DeleteFunc(slices.Clone(app.Children), func(node *kong.Node) bool {
+// visible are the commands of a node that are not hidden.
+func visible(node *kong.Node) []*kong.Node {
+	return slices.DeleteFunc(slices.Clone(node.Children), func(node *kong.Node) bool {
 		return node.Type != kong.CommandNode || node.Hidden
 	})
 }
+
+// below are those and all of theirs.
+func below(node *kong.Node) []*kong.Node {
+	var nodes []*kong.Node
+	for _, command := range visible(node) {
+		nodes = append(append(nodes, command), below(command)...)
+	}
+	return nodes
+}
+
+// PageName is the name of the page of a command, by the words that are typed; without any, the program's.
+func PageName(words ...string) string {
+	return strings.Join(words, "-") + "." + section
+}
+
+// nameOf is the name of a command's page without the section, such as tbctl-fleet-plan.
+func nameOf(command *kong.Node) string { return strings.ReplaceAll(command.FullPath(), " ", "-") }
 
 // Program returns the page of the program itself.
 func Program(app *kong.Application, facts Facts) Page {
@@ -74,12 +92,12 @@ func Program(app *kong.Application, facts Facts) Page {
 	page.text(facts.Description)
 	page.section("COMMANDS")
 	title := ""
-	for _, command := range visible(app) {
+	for _, command := range visible(app.Node) {
 		if group := groupTitle(command); group != title {
 			title = group
 			page.subsection(title)
 		}
-		page.item(bold(app.Name+"-"+command.Name)+"("+section+")", command.Help)
+		page.item(bold(nameOf(command))+"("+section+")", command.Help)
 	}
 	page.options(app.Node)
 	page.list("EXIT STATUS", facts.Exit)
@@ -93,20 +111,26 @@ func Program(app *kong.Application, facts Facts) Page {
 	return Page{Name: app.Name + "." + section, Roff: page.String()}
 }
 
-// Command returns the page of one of the program's commands.
+// Command returns the page of one of the program's commands, or of a command of one.
 func Command(app *kong.Application, command *kong.Node, facts Facts) Page {
-	name := app.Name + "-" + command.Name
+	name := nameOf(command)
 	page := newPage(app, name, facts)
 	page.section("NAME")
 	page.line(words(name) + ` \- ` + words(trimStop(command.Help)))
 	page.section("SYNOPSIS")
-	page.line(synopsis(app, command))
+	page.line(synopsis(command))
 	help := splitHelp(command.Detail)
 	page.section("DESCRIPTION")
 	if len(help.description) == 0 {
 		page.text(command.Help)
 	}
 	page.blocks(help.description)
+	if children := visible(command); len(children) > 0 {
+		page.section("COMMANDS")
+		for _, child := range children {
+			page.item(bold(nameOf(child))+"("+section+")", child.Help)
+		}
+	}
 	page.options(command)
 	page.list("EXIT STATUS", help.exit)
 	page.list("ENVIRONMENT", slices.Concat(variablesOf(command), variablesOf(app.Node), facts.Environment))
@@ -120,8 +144,12 @@ func Command(app *kong.Application, command *kong.Node, facts Facts) Page {
 }
 
 // synopsis is how the command is written: its required flags, and its arguments.
-func synopsis(app *kong.Application, command *kong.Node) string {
-	parts := []string{bold(app.Name), bold(command.Name), `[` + italic("FLAG") + `]...`}
+func synopsis(command *kong.Node) string {
+	parts := []string{bold(command.FullPath())}
+	if len(visible(command)) > 0 {
+		parts = append(parts, italic("COMMAND"))
+	}
+	parts = append(parts, `[`+italic("FLAG")+`]...`)
 	for _, flag := range command.Flags {
 		if flag.Required && !flag.Hidden {
 			parts = append(parts, flagForm(flag))
@@ -266,7 +294,7 @@ func variablesOf(node *kong.Node) []Entry {
 // variables are those of the program and all of its commands, each once.
 func variables(app *kong.Application) []Entry {
 	all := variablesOf(app.Node)
-	for _, command := range visible(app) {
+	for _, command := range below(app.Node) {
 		all = append(all, variablesOf(command)...)
 	}
 	seen := make(map[string]bool)
@@ -279,16 +307,20 @@ func variables(app *kong.Application) []Entry {
 	return all
 }
 
-// seeAlso names the other pages: the program's, and those of the command's group;
-// on the program's page, all.
+// seeAlso names the other pages: the program's, and those of the command's group; of a command's command, its own and the others
+// of that one; on the program's page, all.
 func (p *page) seeAlso(app *kong.Application, command *kong.Node) {
 	var names []string
+	others := visible(app.Node)
 	if command != nil {
 		names = append(names, app.Name)
+		if command.Parent.Parent != nil {
+			names, others = append(names, nameOf(command.Parent)), visible(command.Parent)
+		}
 	}
-	for _, other := range visible(app) {
+	for _, other := range others {
 		if other != command && (command == nil || groupTitle(other) == groupTitle(command)) {
-			names = append(names, app.Name+"-"+other.Name)
+			names = append(names, nameOf(other))
 		}
 	}
 	if len(names) == 0 {

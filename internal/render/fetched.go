@@ -61,6 +61,7 @@ func Downloaded(out *term.Stream, result *report.Downloaded, from, trust string,
 	if !quiet {
 		fields := fetchedFields(&result.Fetched, [2]string{"from", term.Printable(from)}, [2]string{"trust", trust})
 		Fields(out, append(fields, [2]string{"sha256", result.Report.SHA256}, size(result.Report.Size)))
+		Next(out, result.Next)
 	}
 }
 
@@ -77,12 +78,15 @@ func size(bytes int64) [2]string {
 }
 
 // Packed shows what was built.
-func Packed(out *term.Stream, result *report.Packed) {
+func Packed(out *term.Stream, result *report.Packed, quiet bool) {
 	if result.Already {
 		out.Printf("%s %s is that binary already; nothing was touched\n", out.Styles().Good.Render("ok:"), term.Printable(result.Output))
 		return
 	}
 	out.Printf("%s %s for %s, %s: %s\n", out.Styles().Good.Render("packed:"), term.Printable(result.Output), result.Platform, term.Bytes(result.Size), Releases(result.Releases))
+	if !quiet {
+		Next(out, result.Next)
+	}
 }
 
 // Extracted shows one file that was taken out.

@@ -15,7 +15,9 @@ import (
 // History shows the newest operations as a table, at most so many unless last is 0. The
 // target is the one that was asked for, or empty.
 func History(out *term.Stream, result *report.History, target string, last int) {
-	outcomes := ended(result.Records)
+	outcomes := slices.DeleteFunc(result.Merged(), func(r install.Record) bool { // what is open is told below
+		return r.Phase == install.PhaseIntent && r.Operation != install.OperationRestart
+	})
 	if len(outcomes) == 0 && len(result.Interrupted) == 0 {
 		if target != "" {
 			out.Printf("nothing about %s in %s; all there is: tbctl history\n", term.Printable(target), result.Journal)
@@ -57,25 +59,6 @@ func History(out *term.Stream, result *report.History, target string, last int) 
 		out.Printf("%s %s of %s since %s: %s\n", out.Styles().Warn.Render("open:"), open.Intent.Operation, open.Intent.Target,
 			open.Intent.Time.Local().Format(timeFormat), state)
 	}
-}
-
-// ended are the outcomes, and the restarts that were begun and have none.
-func ended(records []install.Record) []install.Record {
-	var outcomes []install.Record
-	begun := make(map[string]int) // of a restart without an outcome: which of them it is
-	for _, record := range records {
-		at, restart := begun[record.ID]
-		switch {
-		case record.Phase == install.PhaseOutcome && restart:
-			outcomes[at] = record
-		case record.Phase == install.PhaseOutcome:
-			outcomes = append(outcomes, record)
-		case record.Operation == install.OperationRestart:
-			begun[record.ID] = len(outcomes)
-			outcomes = append(outcomes, record)
-		}
-	}
-	return outcomes
 }
 
 // oneTarget returns the target of all records, if it is the same.

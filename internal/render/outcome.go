@@ -25,6 +25,16 @@ func Plan(out *term.Stream, outcome *install.Outcome, err error, details bool) {
 	if err == nil {
 		out.Printf("%s nothing stands against it; nothing was changed\n", out.Styles().Good.Render("ok:"))
 	}
+	if details {
+		Next(out, outcome.Next)
+	}
+}
+
+// Next shows the commands that go on, each in a line of its own: what is pasted is not to be broken.
+func Next(out *term.Stream, commands []string) {
+	for _, command := range commands {
+		out.Printf("%s %s\n", out.Styles().Accent.Render("next:"), term.Printable(command))
+	}
 }
 
 func planDetails(out *term.Stream, plan *install.Plan) {
@@ -253,6 +263,7 @@ func Outcome(out *term.Stream, outcome *install.Outcome, details bool) {
 	}
 	if details {
 		Fields(out, append(planFields(plan), [2]string{"read back", "the same bytes, durably"}))
+		Next(out, outcome.Next)
 	}
 }
 
