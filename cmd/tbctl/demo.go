@@ -17,8 +17,9 @@ type demoCmd struct {
 func (c *demoCmd) Help() string {
 	return `Does the main job in a temporary directory: refuses a download that was cut short,
 installs a release while a replica runs, shows the replica armed, lets its cluster
-upgrade, and refuses the way back that would do harm. With --fleet: plan, arm, abort and
-promote for three clusters, with a controller that is killed in the middle.
+upgrade, and refuses the way back that would do harm. With --fleet: plan, arm,
+abort and promote for three clusters, with a host that is down, a controller that is
+killed in the middle, and what one types next.
 
 The releases are made of tbctl's own executable, and so are the stand-ins for replicas,
 which treat their binary and their data file as TigerBeetle does and answer no client. It

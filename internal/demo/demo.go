@@ -59,13 +59,15 @@ type step struct {
 	want int
 	why  string // why that matters
 
-	kill func() bool // once this is so, the process is killed
+	before func() error // nil: nothing is done before it
+	kill   func() bool  // once this is so, the process is killed
 }
 
 // The exit codes that the steps have.
 const (
 	killed   = -1
 	done     = 0
+	failed   = 1
 	rejected = 3
 	refused  = 4
 )
@@ -117,6 +119,11 @@ func (p *place) show(ctx context.Context, options Options, result *Result) error
 		if out != nil {
 			out.Printf("\n%s\n%s %s\n", out.Hang(fmt.Sprintf("# %d. %s", index+1, step.say), 2),
 				out.Styles().Accent.Render("$"), out.Styles().Bold.Render(step.line))
+		}
+		if step.before != nil {
+			if err := step.before(); err != nil {
+				return err
+			}
 		}
 		code, err := p.run(ctx, step, out)
 		if ctx.Err() != nil {

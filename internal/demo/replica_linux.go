@@ -102,7 +102,9 @@ const (
 	fleetSSH = `#!/bin/sh
 # In ssh's place: runs the command for a host on this machine, with the host's own files.
 while :; do case $1 in -o) shift 2;; -*) shift;; *) break;; esac; done
-cd "${0%/*}/$1" && shift || exit 255
+cd "${0%/*}/$1" || exit 255
+[ ! -e down ] || { echo "ssh: connect to host $1 port 22: No route to host" >&2; exit 255; }
+shift
 TBCTL_CONFIG=$PWD/config.toml TBCTL_STATE_DIR=$PWD/state exec sh -c "$*"
 `
 	fleetRestart = `#!/bin/sh
@@ -172,14 +174,21 @@ func (p *place) manyHosts(ctx context.Context) ([]step, error) {
 	if err != nil {
 		return nil, err
 	}
+	down := p.path("tb3.eu", "down")
 	return []step{
 		{say: "What runs where?", line: "tbctl fleet status", why: "One table of all hosts. Looking changes nothing."},
 		{
-			say: "Plan a release for all three clusters.", line: "tbctl fleet plan 1.3.0 -o plan.json",
-			why: "Every host was looked at. A host, replica or release that hinders it would be named here, before anything is changed.",
+			say: "Plan a release for all three clusters. A first fault: the host tb3.eu is down.", line: "tbctl fleet plan 1.3.0 -o plan.json", want: failed,
+			before: func() error { return os.WriteFile(down, nil, 0o644) },
+			why:    "There is no plan, and nothing was changed. Each host, replica or release that hinders it is named, with what to do.",
 		},
 		{
-			say:  "Arm them: the file in place on all hosts but one of each cluster, so that none upgrades yet. And a fault: this controller is killed in the middle.",
+			say: "It is up again. The same command again.", line: "tbctl fleet plan 1.3.0 -o plan.json",
+			before: func() error { return os.Remove(down) },
+			why:    "Every host was looked at, and the plan says which file comes to which host, and which replica is last. What to type next is below it.",
+		},
+		{
+			say:  "Arm them: the file in place on all hosts but one of each cluster, so that none upgrades yet. A second fault: this controller is killed in the middle.",
 			line: "tbctl fleet run plan.json --until armed", want: killed, kill: armed,
 			why: "Each host has a whole binary, the old one or the new one. What was done is known on the hosts, not here.",
 		},
@@ -197,7 +206,15 @@ func (p *place) manyHosts(ctx context.Context) ([]step, error) {
 			line: "tbctl fleet abort plan.json ledger cards",
 			why:  "The previous file is back on every host, and the replicas were started again, one after the other.",
 		},
-		{say: "What runs where now?", line: "tbctl fleet status", why: "test runs 1.3.0. The others run 1.2.0, from the file that they had before."},
+		{
+			say:  "The problem was another one. A new plan for the clusters that went back.",
+			line: "tbctl fleet plan 1.3.0 ledger cards -o again.json", why: "What is aborted is over: a plan is carried out once, and its successor has a higher generation.",
+		},
+		{
+			say:  "All of it in one command: stage, arm, and promote when each cluster was stable for three seconds, wave by wave.",
+			line: "tbctl fleet run again.json --yes --stable 3s", why: "The hosts had the file in their stores already, and nothing was sent.",
+		},
+		{say: "What runs where now?", line: "tbctl fleet status", why: "All three clusters run 1.3.0."},
 	}, nil
 }
 
