@@ -121,7 +121,7 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	s.LockObserved = err == nil
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		s.warn("whether another tbctl works on it cannot be seen: this user may not open the lock; run it as root")
+		s.warn("whether another tbctl works on it cannot be seen: this user may not open the lock; run it as root: sudo tbctl status TARGET")
 	case err != nil:
 		s.warn("%v", err)
 	case held:

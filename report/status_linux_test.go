@@ -91,17 +91,42 @@ func TestStatus(t *testing.T) {
 		t.Errorf("the replicas are %+v", s.Replicas)
 	}
 
-	history, err := report.NewHistory(t.Context(), in, binary)
+	history, err := report.NewHistory(t.Context(), in, report.HistoryQuery{Target: binary})
 	if err != nil || len(history.Records) != 1 || history.Records[0].Result != install.ResultInstalled || !history.Complete || len(history.Interrupted)+len(history.Warnings) > 0 {
 		t.Errorf("%+v, %v", history, err)
+	}
+	// Another user, who may not read that journal, sees the last change by what is kept beside the target, and is told which journal it was.
+	other := *in
+	other.Journal = &install.Journal{FS: in.FS, Dir: filepath.Join(dir, "nothing")}
+	hidden := &install.Journal{FS: unreadable{in.FS}, Dir: in.Journal.Dir}
+	for _, query := range []report.HistoryQuery{{Target: binary}, {Known: []string{binary}}} {
+		query.Besides = []*install.Journal{hidden}
+		seen, err := report.NewHistory(t.Context(), &other, query)
+		if err != nil || len(seen.Records) != 1 || seen.Records[0].ID != history.Records[0].ID || len(seen.Unseen) != 1 || seen.Unseen[0] != in.Journal.Path() {
+			t.Errorf("%+v: %+v, %v", query, seen, err)
+		}
+	}
+	own := *in
+	own.Journal = hidden
+	if seen, err := report.NewHistory(t.Context(), &own, report.HistoryQuery{Target: binary}); !errors.Is(err, fs.ErrPermission) || len(seen.Records) != 1 || len(seen.Unseen) != 1 {
+		t.Errorf("%+v, %v", seen, err)
+	}
+	// What may be read is shown, once.
+	if seen, err := report.NewHistory(t.Context(), &other, report.HistoryQuery{Besides: []*install.Journal{in.Journal}}); err != nil || len(seen.Records) != 1 || len(seen.Unseen) != 0 {
+		t.Errorf("%+v, %v", seen, err)
 	}
 	if err := os.WriteFile(history.Journal, []byte("nonsense\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if history, err = report.NewHistory(t.Context(), in, ""); err != nil || history.Damaged != 1 || len(history.Warnings) != 1 || len(history.Records) != 0 {
+	if history, err = report.NewHistory(t.Context(), in, report.HistoryQuery{}); err != nil || history.Damaged != 1 || len(history.Warnings) != 1 || len(history.Records) != 0 {
 		t.Errorf("of a damaged journal: %+v, %v", history, err)
 	}
 }
+
+// unreadable is a file system of which this user may open no directory.
+type unreadable struct{ vfs.FS }
+
+func (unreadable) OpenDir(string) (vfs.Dir, error) { return nil, fs.ErrPermission }
 
 // TestInspect: a file is a binary, a data file, or an error that says what it is.
 func TestInspect(t *testing.T) {

@@ -6,9 +6,12 @@ import (
 	"path/filepath"
 )
 
+// SystemState is where root's history is.
+const SystemState = "/var/lib/tbctl"
+
 // StateDir is where the history is: /var/lib/tbctl for root, and the user's state directory for others.
 func StateDir(getenv func(string) string) string {
-	return ownDir(getenv, "/var/lib/tbctl", "XDG_STATE_HOME", ".local/state")
+	return ownDir(getenv, SystemState, "XDG_STATE_HOME", ".local/state")
 }
 
 // CacheDir is where interrupted downloads are kept.

@@ -76,8 +76,11 @@ func (k *Known) Explain(err error, class fault.Class) (hint string, detail any) 
 	if os.Geteuid() == 0 {
 		hint = toRoot(hint)
 	}
-	return k.About.in(hint), detail
+	return strings.ReplaceAll(k.About.in(hint), "{again}", k.Line.String()), detail
 }
+
+// asOwner is the hint for what this user may not do; {again} is the command line.
+const asOwner = "run it as root or as the owner: sudo {again}"
 
 // toRoot is a hint for root, who is not told to be root.
 func toRoot(hint string) string {
@@ -294,8 +297,8 @@ var namedHints = []struct {
 	{err: vfs.ErrReadOnly, hint: "remount it writable (mount -o remount,rw), or install elsewhere: df {target} shows what is mounted there"},
 	{err: fsatomic.ErrNoExec, hint: "nothing can be executed there: install on a file system that is not mounted noexec"},
 	{err: fsatomic.ErrImmutable, hint: "chattr -i -a takes the flag away from what the message names"},
-	{err: fsatomic.ErrDirNotWritable, hint: "run it as root or as the directory's owner: sudo tbctl …"},
-	{err: fsatomic.ErrSticky, hint: "run it as root or as the file's owner: sudo tbctl …"},
+	{err: fsatomic.ErrDirNotWritable, hint: asOwner},
+	{err: fsatomic.ErrSticky, hint: asOwner},
 	{err: fsatomic.ErrMountPoint, hint: "something is mounted on the file itself: umount it, or change what it is mounted from"},
 	{err: vfs.ErrNoSpace, ask: ofNoSpace},
 	{err: syscall.EDQUOT, ask: ofNoSpace},
@@ -358,7 +361,7 @@ var namedHints = []struct {
 
 	// What the system says, where nothing more is known.
 	{err: fs.ErrExist, hint: "choose another name, or replace it: --force"},
-	{err: fs.ErrPermission, hint: "run it as root or as the owner of the file"},
+	{err: fs.ErrPermission, hint: asOwner},
 	{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
 	{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
 	{err: syscall.EISDIR, hint: "that is a directory: name it as an argument, or give the file in it"},

@@ -11,9 +11,9 @@ func TestToRoot(t *testing.T) {
 	for hint, want := range map[string]string{
 		"run it as root, or say which release runs: --running RELEASE": "say which release runs: --running RELEASE",
 		"run it as root or as the owner of the file":                   "root may not do that here",
-		"run it as root or as the directory's owner: sudo tbctl …":     "root may not do that here",
-		"wait for it: --wait 1m":                                       "wait for it: --wait 1m",
-		"":                                                             "",
+		asOwner:                  "root may not do that here",
+		"wait for it: --wait 1m": "wait for it: --wait 1m",
+		"":                       "",
 	} {
 		if got := toRoot(hint); !strings.HasPrefix(got, want) || strings.Contains(got, "as root") || want == "" && got != "" {
 			t.Errorf("%q is %q", hint, got)

@@ -126,6 +126,15 @@ func (s Settings) StateDir() string {
 	return config.StateDir(s.Getenv)
 }
 
+// Histories are the state directories of this host in which a history may be: its own and, of a user who has not named one, root's.
+func (s Settings) Histories() []string {
+	own := s.StateDir()
+	if s.State == "" && own != config.SystemState {
+		return []string{own, config.SystemState}
+	}
+	return []string{own}
+}
+
 // CacheDir is where interrupted downloads are kept: in the directory that is named, or the usual one.
 func (s Settings) CacheDir(named string) string {
 	if named != "" {
