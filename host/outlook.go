@@ -117,6 +117,9 @@ func outlook(process *replica.Process, header *multiversion.Header, lack Lack) (
 	case hindrance == replica.HindranceNoPolling:
 		return OutlookNeedsRestart, why
 	}
+	if process.Sees == replica.SeesMounted { // the file that is mounted is still the target's
+		return OutlookTakesFile, "it takes the file, which it has mounted, and then " + upgradeOutlook(header, running) + "; of the next file: " + mountedAlone
+	}
 	return OutlookTakesFile, "it takes the file within seconds, and then " + upgradeOutlook(header, running)
 }
 

@@ -80,6 +80,7 @@ func TestForesee(t *testing.T) {
 		{"another file", sees(replica.SeesOther, "0.1.1 0.1.2"), "0.1.2 0.1.3", host.OutlookOtherFile, "the process sees another file at that path: mount the directory, not the file"},
 		{"no file", sees(replica.SeesNothing, ""), "0.1.2 0.1.3", host.OutlookOtherFile, "sees no file at that path"},
 		{"the file alone", sees(replica.SeesMounted, "0.1.2 0.1.3"), "0.1.2 0.1.3", host.OutlookArmed, "it does not see what takes its place: mount the directory"},
+		{"the file alone, not armed yet", sees(replica.SeesMounted, "0.1.1 0.1.2"), "0.1.2 0.1.3", host.OutlookTakesFile, "which it has mounted, and then upgrades to 0.1.3 when every replica of the cluster offers it; of the next file: "},
 		{"stopped", stopped("0.1.1 0.1.2"), "0.1.2 0.1.3", host.OutlookStopped, "it looks for a new binary only after it is continued"},
 		{"stopped and armed", stopped("0.1.2 0.1.3"), "0.1.2 0.1.3", host.OutlookStopped, "after it is continued it upgrades to 0.1.3"},
 		{"unknown", replica.Process{Replica: true}, "0.1.2 0.1.3", host.OutlookUnknown, "not known"},

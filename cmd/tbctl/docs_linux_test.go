@@ -167,11 +167,16 @@ func (s *sandbox) stop() {
 
 // has reports whether the host of the test has what a block needs.
 func (s *sandbox) has(needs string) bool {
+	if one, others, several := strings.Cut(needs, ", "); several {
+		return s.has(one) && s.has(others)
+	}
 	switch needs {
 	case "":
 		return true
 	case "root":
 		return os.Geteuid() == 0
+	case "namespaces": // of mounts and processes
+		return os.Geteuid() == 0 && exec.Command("unshare", "--mount", "--pid", "--fork", "--mount-proc", "true").Run() == nil
 	case "setcap":
 		if os.Geteuid() != 0 {
 			return false
@@ -357,6 +362,10 @@ func (s *sandbox) setup(name string) {
 			s.install(host, "0.17.7")
 			s.member(host, index, count, addresses)
 		}
+	case "container": // a replica in one, with the directory of the target mounted
+		s.contained(`mount --bind "$S/here/usr/local/bin" /mnt; exec /mnt/tigerbeetle`)
+	case "container-file": // with the file alone
+		s.contained(`mount -t tmpfs none /mnt; touch /mnt/tb; mount --bind "$S/here/usr/local/bin/tigerbeetle" /mnt/tb; exec /mnt/tb`)
 	case "plain": // an executable without multiversion sections, such as 0.15.3
 		writeDoc(s.t, target, standin.Executable(s.t, 0x000f0300), 0o755)
 	case "config":
@@ -385,6 +394,16 @@ func (s *sandbox) setup(name string) {
 	default:
 		s.t.Fatalf("unknown setup %q", name)
 	}
+}
+
+// contained starts a replica in a mount and PID namespace of its own. The script mounts its binary and begins to execute it.
+func (s *sandbox) contained(script string) {
+	s.t.Helper()
+	data := "$S/here/var/lib/tigerbeetle/0_0.tigerbeetle"
+	s.must("$S/here/usr/local/bin/tigerbeetle format --cluster=7 --replica=0 --replica-count=1 " + data)
+	writeDoc(s.t, s.path("contained"), fmt.Appendf(nil, "set -e\nmount --make-rprivate /\n%s start --addresses=%s %s\n", script, standin.Addresses(1), data), 0o644)
+	s.must(`unshare --mount --pid --fork --kill-child sh $S/contained >$S/log 2>&1 </dev/null & echo $! >$S/here/pid
+until grep -q listening $S/log; do [ -e /proc/$! ] || { cat $S/log; exit 1; }; sleep 0.02; done`)
 }
 
 // crash makes the state beside the target what it was before the outcome was recorded.

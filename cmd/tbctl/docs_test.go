@@ -23,7 +23,7 @@ import (
 //	installed RELEASE    this release alone is installed before
 //	replica              and a replica runs from it
 //	setup NAME           something else is prepared, see sandbox.prepare
-//	needs PROGRAM        it is skipped where there is no such program, or no root
+//	needs WHAT, …        it is skipped where there is no such program, no root, or no namespaces
 //	not run: REASON      it cannot be run here
 //
 // as in <!-- run: installed 0.17.7; exit 4 -->. A fence ```text that follows is
