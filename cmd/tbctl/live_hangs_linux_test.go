@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,6 +55,9 @@ func TestLiveHangs(t *testing.T) {
 					t.Fatalf("it ended without waiting for the mount: %s%s", out.String(), says.String())
 				case <-time.After(10 * time.Millisecond):
 				}
+			}
+			if taskWaitsForFUSE(fmt.Sprintf("/proc/%[1]d/task/%[1]d", command.Process.Pid)) {
+				t.Error("it waits in its first thread, to which the kernel gives a signal")
 			}
 			if err := command.Process.Signal(syscall.SIGINT); err != nil {
 				t.Fatal(err)
@@ -131,11 +135,11 @@ func stopped(pid int) bool {
 
 // waitsForFUSE reports whether a thread of a process waits for a server of a file system.
 func waitsForFUSE(pid int) bool {
-	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/wchan", pid))
-	for _, task := range tasks {
-		if where, err := os.ReadFile(task); err == nil && (bytes.Contains(where, []byte("fuse")) || bytes.Contains(where, []byte("request_wait_answer"))) {
-			return true
-		}
-	}
-	return false
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*", pid))
+	return slices.ContainsFunc(tasks, taskWaitsForFUSE)
+}
+
+func taskWaitsForFUSE(task string) bool {
+	where, err := os.ReadFile(filepath.Join(task, "wchan"))
+	return err == nil && (bytes.Contains(where, []byte("fuse")) || bytes.Contains(where, []byte("request_wait_answer")))
 }

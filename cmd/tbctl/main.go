@@ -8,10 +8,15 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 
 	"github.com/tbctl/tbctl/internal/demo"
 	"github.com/tbctl/tbctl/internal/limits"
 )
+
+// The process's first thread does nothing but wait for the command: the kernel gives a signal to that one, and where it waited for a
+// file system that does not answer, it would not hear of the signal, and no other thread would be told.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	if code, standin := demo.Replica(os.Args); standin { // of tbctl demo, see package demo
