@@ -40,7 +40,7 @@ func TestFindDuringUpgrade(t *testing.T) {
 		standin.Replace(t, binary, after)
 		var last multiversion.Release
 		seen := map[string]int{}
-		for deadline := time.Now().Add(20 * time.Second); last != testbin.Release("0.17.8"); {
+		for deadline := time.Now().Add(2 * time.Minute); last != testbin.Release("0.17.8"); {
 			view, err := finder.Find(t.Context())
 			found := view.Processes
 			if err != nil || len(found) != 1 || !found[0].Replica {

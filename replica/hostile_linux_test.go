@@ -145,7 +145,7 @@ func TestFindFalseMemoryFile(t *testing.T) {
 cp "$1/tigerbeetle" "/mnt/memfd:$2"
 exec 9<"/mnt/memfd:$2"
 umount -l /mnt
-exec "$1/tigerbeetle" start --addresses=3000 "$1/0_0.tigerbeetle"`, filepath.Dir(binary), replica.MemfdName)
+exec "$1/tigerbeetle" start --addresses=`+standin.Addresses(1)+` "$1/0_0.tigerbeetle"`, filepath.Dir(binary), replica.MemfdName)
 	fd := fmt.Sprintf("/proc/%d/fd/9", cmd.Process.Pid)
 	if link, err := os.Readlink(fd); err != nil || !strings.HasPrefix(link, "/memfd:"+replica.MemfdName) {
 		t.Skipf("skipped: the descriptor is %q here, %v", link, err)

@@ -177,7 +177,7 @@ func TestFindOthers(t *testing.T) {
 func TestFindRelativeDataFile(t *testing.T) {
 	t.Parallel()
 	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
-	shell := exec.Command("sh", "-c", `cd "$1" && exec "$2" start --addresses=3000 "$3"`, "sh", filepath.Dir(dataFile), binary, filepath.Base(dataFile))
+	shell := exec.Command("sh", "-c", `cd "$1" && exec "$2" start --addresses=`+standin.Addresses(1)+` "$3"`, "sh", filepath.Dir(dataFile), binary, filepath.Base(dataFile))
 	output, err := shell.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -86,7 +86,7 @@ func TestFindByAnotherNameInMount(t *testing.T) {
 			if err := os.Link(binary, filepath.Join(filepath.Dir(binary), "other")); err != nil {
 				t.Fatal(err)
 			}
-			contained(t, `mount --bind "$1" /mnt; exec /mnt/`+name+` start --addresses=3000 /mnt/0_0.tigerbeetle`, filepath.Dir(binary))
+			contained(t, `mount --bind "$1" /mnt; exec /mnt/`+name+` start --addresses=`+standin.Addresses(1)+` /mnt/0_0.tigerbeetle`, filepath.Dir(binary))
 			if got := only(t, binary); got.Sees != want || (got.LooksAt != "") != (name == "other") {
 				t.Errorf("got %+v", got)
 			}

@@ -55,7 +55,7 @@ func contained(t *testing.T, script string, args ...string) *exec.Cmd {
 func TestFindInContainer(t *testing.T) {
 	t.Parallel()
 	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
-	contained(t, `mount --bind "$1" /mnt; exec /mnt/tigerbeetle start --addresses=3000 /mnt/0_0.tigerbeetle`, filepath.Dir(binary))
+	contained(t, `mount --bind "$1" /mnt; exec /mnt/tigerbeetle start --addresses=`+standin.Addresses(1)+` /mnt/0_0.tigerbeetle`, filepath.Dir(binary))
 	got := only(t, binary)
 	checkRunning(t, got, "0.17.6", replica.SourceExecutable, true, replica.OriginTarget)
 	if got.Command != "/mnt/tigerbeetle" || got.DataFile != "/mnt/0_0.tigerbeetle" || got.Superblock == nil {
@@ -70,7 +70,7 @@ func TestFindPastReleaseInContainer(t *testing.T) {
 	t.Parallel()
 	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	standin.Replace(t, binary, standin.Binary(t, "0.17.8", "0.17.5", "0.17.6"))
-	cmd := contained(t, `mount --bind "$1" /mnt; exec /mnt/tigerbeetle start --addresses=3000 /mnt/0_0.tigerbeetle 2>&1 | grep --line-buffered listening >&2`,
+	cmd := contained(t, `mount --bind "$1" /mnt; exec /mnt/tigerbeetle start --addresses=`+standin.Addresses(1)+` /mnt/0_0.tigerbeetle 2>&1 | grep --line-buffered listening >&2`,
 		filepath.Dir(binary))
 	_ = cmd
 	checkRunning(t, only(t, binary), "0.17.6", replica.SourcePack, true, replica.OriginMemory)
@@ -81,7 +81,7 @@ func TestFindSamePathElsewhere(t *testing.T) {
 	t.Parallel()
 	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	other, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
-	contained(t, `mount --bind "$1" "$2"; exec "$2"/tigerbeetle start --addresses=3000 "$2"/0_0.tigerbeetle`, filepath.Dir(other), filepath.Dir(binary))
+	contained(t, `mount --bind "$1" "$2"; exec "$2"/tigerbeetle start --addresses=`+standin.Addresses(1)+` "$2"/0_0.tigerbeetle`, filepath.Dir(other), filepath.Dir(binary))
 	if found, err := replica.Find(t.Context(), binary, replica.Options{}); err != nil || len(found.Processes) != 0 {
 		t.Errorf("found %+v, %v", found, err)
 	}
@@ -103,7 +103,7 @@ func TestFindInChrootOfAMount(t *testing.T) {
 	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	root := t.TempDir()
 	cmd := contained(t, `mkdir "$2/tb" "$2/proc"; mount --bind "$1" "$2/tb"; mount -t proc proc "$2/proc"
-exec chroot "$2" /tb/tigerbeetle start --addresses=3000 /tb/0_0.tigerbeetle`, filepath.Dir(binary), root)
+exec chroot "$2" /tb/tigerbeetle start --addresses=`+standin.Addresses(1)+` /tb/0_0.tigerbeetle`, filepath.Dir(binary), root)
 	for _, release := range []string{"0.17.7", "0.17.8", "0.17.9"} {
 		installNext(t, binary, standin.Binary(t, release, "0.17.5", "0.17.6"))
 		got := only(t, binary)
@@ -133,7 +133,7 @@ func TestFindInChrootHere(t *testing.T) {
 	if err != nil {
 		t.Skipf("skipped: %v", err)
 	}
-	p := standin.Run(t, chroot, standin.Options{}, root, "/tigerbeetle", "start", "--addresses=3000", "/0_0.tigerbeetle")
+	p := standin.Run(t, chroot, standin.Options{}, root, "/tigerbeetle", "start", "--addresses="+standin.Addresses(1), "/0_0.tigerbeetle")
 	p.Must("listening")
 	for _, release := range []string{"0.17.7", "0.17.8", "0.17.9"} {
 		installNext(t, binary, standin.Binary(t, release, "0.17.5", "0.17.6"))
@@ -151,7 +151,7 @@ func TestFindMountedAlone(t *testing.T) {
 	t.Parallel()
 	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	contained(t, `mount -t tmpfs none /mnt; touch /mnt/tb; mount --bind "$1/tigerbeetle" /mnt/tb
-exec /mnt/tb start --addresses=3000 "$1/0_0.tigerbeetle"`, filepath.Dir(binary))
+exec /mnt/tb start --addresses=`+standin.Addresses(1)+` "$1/0_0.tigerbeetle"`, filepath.Dir(binary))
 	got := only(t, binary)
 	checkRunning(t, got, "0.17.6", replica.SourceExecutable, true, replica.OriginTarget)
 	if got.Sees != replica.SeesMounted {
@@ -176,7 +176,7 @@ func TestFindMountedAloneInMemory(t *testing.T) {
 	binary, _ := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
 	standin.Replace(t, binary, standin.Binary(t, "0.17.7", "0.17.5", "0.17.6"))
 	contained(t, `mount -t tmpfs none /mnt; touch /mnt/tb; mount --bind "$1/tigerbeetle" /mnt/tb
-exec /mnt/tb start --addresses=3000 "$1/0_0.tigerbeetle" 2>&1 | grep --line-buffered listening >&2`, filepath.Dir(binary))
+exec /mnt/tb start --addresses=`+standin.Addresses(1)+` "$1/0_0.tigerbeetle" 2>&1 | grep --line-buffered listening >&2`, filepath.Dir(binary))
 	sees := replica.SeesMounted
 	for _, release := range []string{"0.17.8", "0.17.9", "0.17.10"} {
 		got := only(t, binary)
@@ -226,7 +226,7 @@ func TestFindInChroot(t *testing.T) {
 	if err := os.Symlink("/data/real", filepath.Join(dir, "0_0.tigerbeetle")); err != nil {
 		t.Fatal(err)
 	}
-	contained(t, `mkdir "$1/proc"; mount -t proc proc "$1/proc"; exec chroot "$1" /tigerbeetle start --addresses=3000 /0_0.tigerbeetle`, dir)
+	contained(t, `mkdir "$1/proc"; mount -t proc proc "$1/proc"; exec chroot "$1" /tigerbeetle start --addresses=`+standin.Addresses(1)+` /0_0.tigerbeetle`, dir)
 	got := only(t, binary)
 	checkRunning(t, got, "0.17.6", replica.SourceExecutable, true, replica.OriginTarget)
 	if got.DataFile != "/0_0.tigerbeetle" {

@@ -23,7 +23,7 @@ func TestFindPeers(t *testing.T) {
 	}
 	connected := func(index, count int) replica.Process {
 		t.Helper()
-		for until := time.Now().Add(20 * time.Second); ; {
+		for until := time.Now().Add(2 * time.Minute); ; {
 			found := only(t, binaries[index])
 			if found.Peers != nil && found.Peers.Connected == count {
 				return found

@@ -24,7 +24,7 @@ func until(t *testing.T, path, condition string, report func(watch.Event)) (watc
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	return watch.Until(ctx, path, parsed, quick, report)
 }
@@ -47,7 +47,7 @@ func TestUntilThroughUpgrade(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer installed.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	armed := watch.Condition{What: watch.ConditionArmed, Checksum: installed.Images[0].Header.ChecksumBinary}
 	if _, err := watch.Until(ctx, binary, armed, quick, nil); err != nil {
@@ -187,7 +187,7 @@ func TestWatchThroughRestart(t *testing.T) {
 func TestUntilNever(t *testing.T) {
 	t.Parallel()
 	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
-	standin.Start(t, binary, dataFile, standin.Options{Args: []string{"--development", "--addresses=3000"}})
+	standin.Start(t, binary, dataFile, standin.Options{Args: []string{"--development", "--addresses=" + standin.Addresses(1)}})
 	_, err := until(t, binary, "armed=0.17.7", nil)
 	if !errors.Is(err, watch.ErrNeverArms) || !strings.Contains(err.Error(), "--development") {
 		t.Errorf("error %v, want ErrNeverArms", err)
@@ -223,7 +223,7 @@ func TestUntilDeadline(t *testing.T) {
 func TestWatchReplicas(t *testing.T) {
 	t.Parallel()
 	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	var p *standin.Process
 	for event, err := range watch.Watch(ctx, binary, quick) {

@@ -88,7 +88,7 @@ func TestWatchRestart(t *testing.T) {
 	p := standin.Start(t, binary, dataFile, standin.Options{Upgrade: permit, Hold: hold})
 	newest, opens := standin.Hold(t, hold, "0.17.7:started"), standin.Hold(t, hold, "0.17.7:opening")
 	var kinds []string
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for event, err := range watch.Watch(ctx, binary, quick) {
 		if err != nil {

@@ -163,7 +163,7 @@ func TestWatchNotices(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{path, link} {
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		next, events := build(t, "0.17.8", "0.17.6"), 0
 		for event, err := range watch.Watch(ctx, name, watch.Options{BinaryOnly: true, Interval: time.Hour}) {

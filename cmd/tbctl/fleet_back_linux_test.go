@@ -64,8 +64,7 @@ func TestFleetByHand(t *testing.T) {
 			t.Errorf("%s: exit code %d: %+v", verb, code, blocked)
 		}
 	}
-	hosts, _ := f.status()
-	for _, h := range hosts {
+	for _, h := range f.shows("one replica runs on each host", nil) {
 		if h.Report.Targets[0].Status.Fence != nil {
 			t.Errorf("%s is claimed", h.Name)
 		}

@@ -3,8 +3,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -63,15 +66,52 @@ func (f *liveFleet) nextLarge(before []byte, seed uint64) (string, int64) {
 	return name, int64(len(body))
 }
 
+// stageUntil brings a plan's file to the hosts, and ends that by a signal when it is on enough of them.
+func (f *liveFleet) stageUntil(enough func(staged map[string]bool) bool, args ...string) (report.Rollout, int) {
+	f.t.Helper()
+	args = append([]string{"fleet", "stage", "--json", "--fleet", f.inventory, "--state-dir", filepath.Join(filepath.Dir(f.inventory), "state")}, args...)
+	command := exec.Command(f.program, args...)
+	command.Env = quick()
+	output, err := command.StdoutPipe()
+	if err == nil {
+		err = command.Start()
+	}
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer command.Process.Kill()
+	var document report.Document[report.Rollout]
+	staged := make(map[string]bool)
+	ended := false
+	for decoder := json.NewDecoder(output); ; {
+		var text json.RawMessage
+		if err := decoder.Decode(&text); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
+			f.t.Fatal(err)
+		}
+		var line report.RolloutLine
+		if err := errors.Join(json.Unmarshal(text, &line), json.Unmarshal(text, &document)); err != nil {
+			f.t.Fatalf("%v: %s", err, text)
+		}
+		if line.Rollout.What == "staged" {
+			staged[line.Rollout.Host] = true
+		}
+		if !ended && enough(staged) {
+			ended = true
+			command.Process.Signal(os.Interrupt)
+		}
+	}
+	_ = command.Wait() // its exit code says it
+	return document.Result, command.ProcessState.ExitCode()
+}
+
 // stage plans a release and brings it to the hosts, and returns what came of it and how much the controller sent for that.
-func (f *liveFleet) stage(name string, between func(), args ...string) (result report.Rollout, sent int64, code int) {
+func (f *liveFleet) stage(name string, args ...string) (result report.Rollout, sent int64, code int) {
 	f.t.Helper()
 	file := name + ".plan.json"
 	if result, code := f.plan(name, "-o", file); code != 0 {
 		f.t.Fatalf("exit code %d: %+v", code, result.Problems)
-	}
-	if between != nil {
-		between()
 	}
 	before := f.uplink()
 	result, code = f.carry(append([]string{"stage", file}, args...)...)
@@ -92,7 +132,7 @@ func TestFleetCopies(t *testing.T) {
 	hosts := int64(len(f.Hosts))
 
 	name, lacks := f.nextLarge(before, 1)
-	result, sent, code := f.stage(name, nil)
+	result, sent, code := f.stage(name)
 	if code != 0 || result.Copied != 0 || result.Clusters[0].Staged != len(f.Hosts) {
 		t.Fatalf("without depots: exit code %d, %+v", code, result)
 	}
@@ -103,7 +143,7 @@ func TestFleetCopies(t *testing.T) {
 
 	f.listDepots()
 	name, lacks = f.nextLarge(before, 2)
-	result, sent, code = f.stage(name, nil)
+	result, sent, code = f.stage(name)
 	if code != 0 || result.Clusters[0].Staged != len(f.Hosts) || f.copying(result) != 4 {
 		t.Fatalf("with depots: exit code %d, %+v", code, result)
 	}
@@ -119,13 +159,18 @@ func TestFleetCopies(t *testing.T) {
 
 	name, lacks = f.nextLarge(before, 3)
 	gone := f.Host("tb5") // which has the file already, when others are to copy it
-	result, sent, code = f.stage(name, func() {
-		for _, h := range []string{"tb4", "tb5"} {
-			f.Host(h).Run("/usr/local/bin/tbctl", "store", "import", name)
-		}
-		gone.Kill()
-	}, "--timeout", "20s")
-	if code != 1 || result.Clusters[0].Staged != 5 || f.copying(result) != 3 {
+	plan := name + ".plan.json"
+	if result, code := f.plan(name, "-o", plan); code != 0 {
+		t.Fatalf("exit code %d: %+v", code, result.Problems)
+	}
+	for _, h := range []string{"tb4", "tb5"} {
+		f.Host(h).Run("/usr/local/bin/tbctl", "store", "import", name)
+	}
+	gone.Kill()
+	sent = -f.uplink()
+	result, code = f.stageUntil(func(staged map[string]bool) bool { return len(staged) == 5 }, plan)
+	sent += f.uplink()
+	if code != int(exitInterrupted) || result.Clusters[0].Staged != 5 || f.copying(result) != 3 {
 		t.Errorf("with a host gone: exit code %d, %+v", code, result)
 	}
 	if most := lacks*2*110/100 + hosts*spare; sent > most {
@@ -175,7 +220,7 @@ func TestFleetCopiesFirewall(t *testing.T) {
 		}
 	}
 	name, lacks := f.nextLarge(before, 4)
-	result, sent, code := f.stage(name, nil, "--min-copies", "1")
+	result, sent, code := f.stage(name, "--min-copies", "1")
 	if code != 0 || result.Clusters[0].Staged != 3 || result.Copied != 0 || sent < 3*lacks {
 		t.Fatalf("exit code %d, %d bytes sent, %+v", code, sent, result)
 	}

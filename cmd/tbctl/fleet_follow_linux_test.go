@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -151,29 +152,31 @@ func TestFleetFollowText(t *testing.T) {
 	f := newLiveFleet(t, 1)
 	f.serve(standin.Binary(t, "0.17.8", "0.17.7"))
 	c := f.follow()
-	line := func() string { // of the replica, and none of what cannot be seen in such a host
+	const row = " tb0: replica 0, installed 0.17.8, running 0.17.8, armed 0.17.8, durable 0.17.8, view 0, rollout "
+	var rows []string             // without their times
+	until := func(words string) { // a row has them; besides there is what cannot be seen in such a host
 		t.Helper()
 		for {
 			text, err := c.lines.ReadString('\n')
 			if err != nil {
-				t.Fatalf("%v\n%s", err, &c.errs)
+				t.Fatalf("%v\n%s%s", err, &c.heard, &c.errs)
 			}
-			if strings.Contains(text, "replica 0") {
-				return text
+			if at := strings.Index(text, " tb0: replica "); at > 0 {
+				rows = append(rows, text[at:])
+			}
+			if strings.Contains(text, row+words) {
+				return
 			}
 		}
 	}
-	if text := line(); !strings.Contains(text, " tb0: replica 0, installed 0.17.8, running 0.17.8, armed 0.17.8, durable 0.17.8, view ") || !strings.Contains(text, "rollout -") {
-		t.Errorf("%q", text)
-	}
+	until("-\n")
 	if _, err := f.session("tb0").Claim(t.Context(), claimOf(fenceOf(4, 1, "a", "ana"))); err != nil {
 		t.Fatal(err)
 	}
-	if text := line(); !strings.Contains(text, "rollout 4.1 claimed, ana@bastion") {
-		t.Errorf("%q", text)
-	}
-	if rest := c.end(); rest != "" || !strings.Contains(c.errs.String(), "interrupted by signal") {
-		t.Errorf("%q, %q", rest, &c.errs)
+	until("4.1 claimed, ana@bastion\n")
+	rest := c.end()
+	if len(slices.Compact(slices.Clone(rows))) != len(rows) || strings.Contains(rest, " tb0: replica ") || !strings.Contains(c.errs.String(), "interrupted by signal") {
+		t.Errorf("%q, %q, %q", rows, rest, &c.errs)
 	}
 
 	control, terminal := newTerminal(t)

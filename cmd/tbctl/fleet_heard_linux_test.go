@@ -41,11 +41,11 @@ func TestFleetUnheard(t *testing.T) {
 		}
 	}
 	const gone = "standard output: its reader is gone"
-	before, _ := f.status()
+	before := f.shows("one replica runs on each host", nil)
 	for _, args := range [][]string{{"arm", file}, {"run", file, "--until", "armed"}, {"abort", file}, {"stop", file}} {
 		unheard(gone, 0, append(args, "--quiet")...)
 	}
-	after, _ := f.status()
+	after := f.shows("one replica runs on each host", nil)
 	for index := range after {
 		was, is := before[index].Report.Targets[0].Status, after[index].Report.Targets[0].Status
 		if is.Fence != nil || was.Installed.SHA256 != is.Installed.SHA256 {

@@ -1,16 +1,30 @@
 package main
 
 import (
-	"bufio"
-	"encoding/json"
-	"os/exec"
-	"path/filepath"
+	"context"
+	"fmt"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tbctl/tbctl/internal/standin"
-	"github.com/tbctl/tbctl/report"
 )
+
+// killGiver kills a host when another one copies from it, and returns its name.
+func (f *liveFleet) killGiver(ctx context.Context) string {
+	connected := regexp.MustCompile(fmt.Sprintf(`(?m)^ *\d+: [0-9A-F]{8}:%04X [0-9A-F:]+ 01 `, 3443)) // at the port of its depot
+	for ; ctx.Err() == nil; <-time.After(5 * time.Millisecond) {
+		for _, h := range f.Hosts {
+			if table, err := os.ReadFile(fmt.Sprintf("/proc/%d/net/tcp", h.PID)); err == nil && connected.Match(table) {
+				h.Kill()
+				return h.Name
+			}
+		}
+	}
+	return ""
+}
 
 // A host that others copy from and that is killed while they do is replaced: another gets the file from here, and they copy it from that. That it
 // was asked first, and what became of it, is said.
@@ -30,47 +44,28 @@ func TestFleetHolderKilled(t *testing.T) {
 	if result, code := f.plan(name, "-o", plan); code != 0 {
 		t.Fatalf("exit code %d: %+v", code, result.Problems)
 	}
-	command := exec.Command(f.program, "fleet", "stage", plan, "--json", "--min-copies", "1", "--timeout", "60s", "--fleet", f.inventory,
-		"--state-dir", filepath.Join(filepath.Dir(f.inventory), "state"))
-	command.Env = quick()
-	output, err := command.StdoutPipe()
-	if err == nil {
-		err = command.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	var killed string
-	var document report.Document[report.Rollout]
-	lines := bufio.NewScanner(output)
-	lines.Buffer(nil, 8<<20)
-	for lines.Scan() {
-		var line report.RolloutLine
-		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
-			t.Fatal(err)
+	killing := make(chan string, 1)
+	go func() { killing <- f.killGiver(t.Context()) }()
+	killed := ""
+	result, code := f.stageUntil(func(staged map[string]bool) bool {
+		select {
+		case killed = <-killing:
+		default:
 		}
-		if err := json.Unmarshal(lines.Bytes(), &document); err != nil {
-			t.Fatal(err)
-		}
-		for _, h := range f.Hosts {
-			if stored, err := filepath.Glob(h.Path("/var/lib/tbctl/store/sha256/????????????????*")); killed == "" && err == nil && len(stored) > 0 {
-				killed = h.Name
-				h.Kill()
-			}
-		}
-	}
-	_ = command.Wait() // its exit code says it
-	if code := command.ProcessState.ExitCode(); code != 1 || killed == "" || document.Result.Clusters[0].Staged != 3 {
-		t.Fatalf("exit code %d, %s was killed: %+v", code, killed, document.Result)
+		delete(staged, killed)
+		return killed != "" && len(staged) == 3
+	}, plan, "--min-copies", "1")
+	if code != int(exitInterrupted) || result.Clusters[0].Staged != 3 {
+		t.Fatalf("exit code %d, %s was killed: %+v", code, killed, result)
 	}
 	copied, said := 0, false
-	for _, row := range document.Result.Clusters[0].Rows {
+	for _, row := range result.Clusters[0].Rows {
 		if row.Name != killed && row.From != "" && row.From != killed && row.Copied > 0 {
 			copied++
 		}
 		said = said || strings.HasPrefix(row.NotCopied, "from "+killed+":")
 	}
 	if copied == 0 || !said {
-		t.Errorf("%d copied from another than %s, which is said: %v: %+v", copied, killed, said, document.Result.Clusters[0].Rows)
+		t.Errorf("%d copied from another than %s, which is said: %v: %+v", copied, killed, said, result.Clusters[0].Rows)
 	}
 }

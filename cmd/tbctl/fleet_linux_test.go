@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/internal/testhost"
 	"github.com/tbctl/tbctl/remote"
@@ -100,9 +101,11 @@ func TestFleetStatus(t *testing.T) {
 	t.Parallel()
 	f := newLiveFleet(t, 6)
 	f.serve(standin.Binary(t, "0.17.8", "0.17.7"))
-	hosts, code := f.status()
-	if code != 0 || len(hosts) != len(f.Hosts) {
-		t.Fatalf("exit code %d, hosts %+v", code, hosts)
+	hosts := f.shows("each replica answers, and is connected with all others", func(_ *report.FleetHost, replica *host.Replica) bool {
+		return replica.Answer != nil && replica.Armed != nil && replica.Peers != nil && replica.Peers.Connected == len(f.Hosts)-1
+	})
+	if len(hosts) != len(f.Hosts) {
+		t.Fatalf("hosts %+v", hosts)
 	}
 	for index, h := range hosts {
 		shown := h.Report
@@ -120,24 +123,14 @@ func TestFleetStatus(t *testing.T) {
 		if replica.Answer == nil || replica.Answer.Replica != index || replica.Answer.Release.String() != "0.17.8" {
 			t.Errorf("%s: it answers %+v: %s", h.Name, replica.Answer, replica.NoAnswer)
 		}
-		left := f.Hosts[index].Run("sh", "-c", "ls -A /usr/local/bin /var/lib/tbctl; ps ax | grep 'tbctl hos[t]' || true")
-		if strings.Contains(left, "tbctl-") || strings.Contains(left, "history") || strings.Contains(left, "tbctl host") {
-			t.Errorf("%s: it left\n%s", h.Name, left)
-		}
-	}
-	whole := func(h report.FleetHost) bool {
-		peers := h.Report.Targets[0].Status.Replicas[0].Peers
-		return peers != nil && peers.Connected == len(f.Hosts)-1
-	}
-	for attempt := 0; slices.ContainsFunc(hosts, func(h report.FleetHost) bool { return !whole(h) }); attempt++ {
-		if attempt == 20 {
-			t.Fatal("not all of them are connected")
-		}
-		hosts, _ = f.status()
-	}
-	for index, h := range hosts { // a stand-in connects with those before it
-		if peers := *h.Report.Targets[0].Status.Replicas[0].Peers; peers.Others != len(f.Hosts)-1 || peers.Outgoing != index || peers.Incoming != len(f.Hosts)-1-index {
+		if peers := replica.Peers; peers.Others != len(f.Hosts)-1 || peers.Outgoing != index || peers.Incoming != len(f.Hosts)-1-index { // a stand-in connects with those before it
 			t.Errorf("%s: %+v", h.Name, peers)
+		}
+		eventually(t, "the session on "+h.Name+" ends", func() string {
+			return f.Hosts[index].Run("sh", "-c", "ps ax | grep 'tbctl hos[t]' || true")
+		})
+		if left := f.Hosts[index].Run("ls", "-A", "/usr/local/bin", "/var/lib/tbctl"); strings.Contains(left, "tbctl-") || strings.Contains(left, "history") {
+			t.Errorf("%s: it left\n%s", h.Name, left)
 		}
 	}
 	output, err := exec.Command(f.program, "fleet", "status", "--fleet", f.inventory).Output()

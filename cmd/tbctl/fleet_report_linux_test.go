@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -40,15 +41,18 @@ func happened(h *report.ReportedHost) (words []string) {
 // measured requires that so many lines of fleet status --openmetrics begin so.
 func (f *liveFleet) measured(lines map[string]int) {
 	f.t.Helper()
-	output, errs, code := f.tbctl("fleet", "status", "--openmetrics")
-	if code != 0 || !strings.HasSuffix(output, "\n# EOF\n") {
-		f.t.Fatalf("exit code %d: %s", code, errs)
-	}
-	for pattern, want := range lines {
-		if got := len(regexp.MustCompile("(?m)^"+pattern).FindAllString(output, -1)); got != want {
-			f.t.Errorf("%d lines are %s, want %d:\n%s", got, pattern, want, output)
+	eventually(f.t, "the metrics are as told", func() string { // a session may not have ended yet, and an answer come late
+		output, errs, code := f.tbctl("fleet", "status", "--openmetrics")
+		if code != 0 || !strings.HasSuffix(output, "\n# EOF\n") {
+			f.t.Fatalf("exit code %d: %s", code, errs)
 		}
-	}
+		for pattern, want := range lines {
+			if got := len(regexp.MustCompile("(?m)^"+pattern).FindAllString(output, -1)); got != want {
+				return fmt.Sprintf("%d lines are %s, want %d:\n%s", got, pattern, want, output)
+			}
+		}
+		return ""
+	})
 }
 
 // The report says what happened on each host, in its order, what it shows now, and what was checked; a host that cannot be asked is

@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/fault"
@@ -30,6 +29,7 @@ set -eu
 echo "$# $*" >>/var/lib/tigerbeetle/restarts
 cd /var/lib/tigerbeetle
 kill -9 "$(cat pid)"
+rm -f log # of the one before, which has said that it listens
 STANDIN_UPGRADE=cluster STANDIN_SECOND=20ms setsid /usr/local/bin/tigerbeetle start --addresses=%s 7.tigerbeetle >log 2>&1 </dev/null &
 echo $! >pid
 until grep -q listening log; do sleep 0.01; done
@@ -57,22 +57,30 @@ func restartable(f *liveFleet, h *testhost.Host, binary []byte) {
 	h.WriteFile("/etc/tbctl/restart", fmt.Appendf(nil, restartScript, f.Hosts[0].Address+":3000,"+f.Hosts[1].Address+":3000"), 0o755)
 }
 
-// replicas are the process ids of the replicas that a host shows, and the release that each holds.
-func replicas(t *testing.T, session *remote.Session) (pids []int, armed []string) {
+// replicas waits until the replicas that a host shows are as told, and returns their process ids. What is told of one is its process id, and
+// the release that it holds.
+func replicas(t *testing.T, session *remote.Session, what string, are func(pids []int, armed []string) bool) (pids []int) {
 	t.Helper()
-	shown, err := session.Report(t.Context())
-	if err != nil || shown.Targets[0].Status == nil {
-		t.Fatalf("%+v, %v", shown, err)
-	}
-	for _, replica := range shown.Targets[0].Status.Replicas {
-		pids = append(pids, replica.PID)
-		release := "none"
-		if replica.Armed != nil {
-			release = replica.Armed.Current.String()
+	eventually(t, what, func() string {
+		shown, err := session.Report(t.Context())
+		if err != nil || shown.Targets[0].Status == nil {
+			t.Fatalf("%+v, %v", shown, err)
 		}
-		armed = append(armed, release)
-	}
-	return pids, armed
+		pids = nil
+		var armed []string
+		for _, replica := range shown.Targets[0].Status.Replicas {
+			release := "none"
+			if replica.Armed != nil {
+				release = replica.Armed.Current.String()
+			}
+			pids, armed = append(pids, replica.PID), append(armed, release)
+		}
+		if are(pids, armed) {
+			return ""
+		}
+		return fmt.Sprintf("they are %v, and hold %v", pids, armed)
+	})
+	return pids
 }
 
 // put stores a binary on a host, and returns its SHA-256.
@@ -111,20 +119,13 @@ func TestFleetRestart(t *testing.T) {
 	restart := func(fence fleet.Fence) (*host.Restarted, error) {
 		return session.Restart(ctx, remote.RestartRequest{Fence: fence, Secret: secretOf(fence)})
 	}
-	for { // until it is armed
-		if _, armed := replicas(t, session); slices.Equal(armed, []string{"0.17.8"}) {
-			break
-		}
-	}
-	pids, _ := replicas(t, session)
+	pids := replicas(t, session, "it is armed", func(_ []int, armed []string) bool { return slices.Equal(armed, []string{"0.17.8"}) })
 	refused := func(what string, fence fleet.Fence, class fault.Class, words string) {
 		t.Helper()
 		if _, err := restart(fence); fault.Of(err) != class || !strings.Contains(err.Error(), words) {
 			t.Errorf("%s: %v", what, err)
 		}
-		if now, _ := replicas(t, session); !slices.Equal(now, pids) {
-			t.Fatalf("%s: the replicas are %v, and were %v", what, now, pids)
-		}
+		replicas(t, session, what+": the replicas are the same", func(now []int, _ []string) bool { return slices.Equal(now, pids) })
 	}
 	refused("while it arms", fence, fault.Refused, "this run is in the phase armed")
 	if err := session.Phase(ctx, remote.PhaseRequest{Fence: fence, Secret: secretOf(fence), Phase: fleet.PhaseAborting}); err != nil {
@@ -143,10 +144,9 @@ func TestFleetRestart(t *testing.T) {
 	if err != nil || !slices.Equal(restarted.PIDs, pids) || !slices.Equal(restarted.Command, []string{"/etc/tbctl/restart", "tb", "a b"}) {
 		t.Fatalf("%+v, %v", restarted, err)
 	}
-	now, armed := replicas(t, session)
-	if slices.Equal(now, pids) || !slices.Equal(armed, []string{"0.17.7"}) {
-		t.Errorf("after the restart: processes %v, were %v, armed %v", now, pids, armed)
-	}
+	now := replicas(t, session, "it was restarted", func(now []int, armed []string) bool {
+		return !slices.Equal(now, pids) && slices.Equal(armed, []string{"0.17.7"})
+	})
 	if said := h.Run("cat", "/var/lib/tigerbeetle/restarts"); said != "2 tb a b\n" {
 		t.Errorf("it was restarted with %q", said)
 	}
@@ -165,7 +165,7 @@ func TestFleetRestart(t *testing.T) {
 	h.Run("sh", "-c", fmt.Sprintf("echo '0::/system.slice/tb-eu.service' >/run/cgroup; mount --bind /run/cgroup /proc/%d/cgroup", pids[0]))
 	// Who may execute the target, and makes a replica of that cluster's look, says nothing about what is restarted.
 	h.Run("sh", "-c", strings.ReplaceAll(lending, "CGROUP", "0::/system.slice/postfix.service"))
-	lent, _ := replicas(t, session)
+	lent := replicas(t, session, "two more run", func(now []int, _ []string) bool { return len(now) == 3 && slices.Contains(now, pids[0]) })
 	lent = slices.DeleteFunc(lent, func(pid int) bool { return pid == pids[0] })
 	h.WriteFile("/run/systemctl", []byte("#!/bin/sh\nset -eu\n[ \"$*\" = 'restart tb-eu.service' ]\nexec /etc/tbctl/restart\n"), 0o755)
 	h.Run("sh", "-c", "mkdir -p /run/bin/upper /run/bin/work; mount -t overlay -o lowerdir=/usr/bin,upperdir=/run/bin/upper,workdir=/run/bin/work overlay /usr/bin; rm -f /usr/bin/systemctl; cp /run/systemctl /usr/bin/systemctl")
@@ -181,9 +181,7 @@ func TestFleetRestart(t *testing.T) {
 	if last := records[len(records)-1]; last.Restarted == nil || !slices.Equal(last.Restarted.Skipped, restarted.Skipped) {
 		t.Errorf("%q were left out, and the history has %+v", restarted.Skipped, last.Restarted)
 	}
-	if now, _ := replicas(t, session); slices.Contains(now, pids[0]) || len(now) != 3 {
-		t.Errorf("after the unit's restart: processes %v, were %v and %v", now, pids, lent)
-	}
+	replicas(t, session, "the unit was restarted", func(now []int, _ []string) bool { return len(now) == 3 && !slices.Contains(now, pids[0]) })
 	h.Run("kill", strconv.Itoa(lent[0]), strconv.Itoa(lent[1]))
 
 	// One that nobody waits for any more is ended in order.
@@ -247,10 +245,7 @@ func restartsRecorded(t *testing.T, h *testhost.Host, fence fleet.Fence) {
 	t.Helper()
 	const want = "restarted failed restarted restarted"
 	var results []string
-	for limit := time.Now().Add(time.Minute); strings.Join(results, " ") != want; { // the last one ends after who asked has gone
-		if time.Now().After(limit) {
-			t.Fatalf("%q are recorded, want %s", results, want)
-		}
+	eventually(t, "each restart is recorded", func() string { // the last one ends after who asked has gone
 		results = nil
 		begun := make(map[string]bool)
 		for _, r := range restarts(t, h) {
@@ -273,7 +268,11 @@ func restartsRecorded(t *testing.T, h *testhost.Host, fence fleet.Fence) {
 		if len(results) > strings.Count(want, " ")+1 {
 			t.Fatalf("%q are recorded, want %s", results, want)
 		}
-	}
+		if strings.Join(results, " ") == want {
+			return ""
+		}
+		return fmt.Sprintf("%q are recorded, want %s", results, want)
+	})
 	if text := h.Run("tbctl", "history", "--state-dir", "/var/lib/tbctl"); strings.Count(text, "rollout of ana@bastion") < len(results)+2 {
 		t.Errorf("not each swap and restart is shown with who asked:\n%s", text)
 	}

@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/report"
@@ -59,11 +61,14 @@ func TestFleetStage(t *testing.T) {
 		t.Fatal(err)
 	}
 	result, code := f.carry("stage", file, "--timeout", "5s")
+	for timeout := 10 * time.Second; code == 1 && result.Clusters[0].Staged < 2 && timeout < waitMax; timeout *= 2 { // on a busy machine
+		result, code = f.carry("stage", file, "--timeout", timeout.String())
+	}
 	if code != 1 || len(result.Clusters) != 1 || result.Clusters[0].Staged != 2 || result.Clusters[0].WayOn == "" {
 		t.Fatalf("with a host down: exit code %d, %+v", code, result)
 	}
 	for _, row := range result.Clusters[0].Rows {
-		if down := row.Name == missing.Name; row.Staged == down || row.Seen == down || (row.Problem != "") != down || (row.Sent+row.Had == 0) != down {
+		if down := row.Name == missing.Name; row.Staged == down || row.Seen == down || (row.Problem != "") != down || down && row.Sent+row.Had > 0 {
 			t.Errorf("%+v", row)
 		}
 	}
@@ -84,8 +89,7 @@ func TestFleetStage(t *testing.T) {
 			t.Errorf("%s: the target was touched: %s, was %s", h.Name, after, before[h.Name])
 		}
 	}
-	hosts, _ := f.status()
-	for _, h := range hosts {
+	for _, h := range f.shows("one replica runs on each host", nil) {
 		if fence := h.Report.Targets[0].Status.Fence; fence != nil {
 			t.Errorf("%s is claimed: %+v", h.Name, fence)
 		}
@@ -100,7 +104,8 @@ func TestFleetStage(t *testing.T) {
 		t.Errorf("a cluster that is not planned: exit code %d\n%s", code, output)
 	}
 	journal, err := os.ReadFile(filepath.Join(filepath.Dir(f.inventory), "state", "rollout.jsonl"))
-	if err != nil || strings.Count(string(journal), `"request":"stage"`) != 3 || strings.Count(string(journal), `"request":"check"`) != 8 || !strings.Contains(string(journal), `"reason":"tbctl-missing"`) {
+	staged := regexp.MustCompile(`"request":"stage".*"result":""`).FindAll(journal, -1)
+	if err != nil || len(staged) != 3 || strings.Count(string(journal), `"request":"check"`) < 8 || !strings.Contains(string(journal), `"reason":"tbctl-missing"`) {
 		t.Errorf("%v: the journal says\n%s", err, journal)
 	}
 }
@@ -108,13 +113,10 @@ func TestFleetStage(t *testing.T) {
 // runs is what the replicas of all hosts run and the files at their targets are.
 func (f *liveFleet) runs() (releases, installed []string) {
 	f.t.Helper()
-	hosts, _ := f.status()
-	for _, h := range hosts {
+	for _, h := range f.shows("one replica runs on each host", nil) {
 		status := h.Report.Targets[0].Status
 		installed = append(installed, status.Installed.Release.String())
-		for _, replica := range status.Replicas {
-			releases = append(releases, replica.Running.Release.String())
-		}
+		releases = append(releases, status.Replicas[0].Running.Release.String())
 	}
 	return releases, installed
 }

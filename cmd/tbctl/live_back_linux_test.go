@@ -25,7 +25,7 @@ func TestLiveRollbackKilled(t *testing.T) {
 			t.Parallel()
 			l := newLive(t, "0.17.6", "0.17.5")
 			p := l.start(standin.Options{})
-			l.tbctl("install", l.binary("0.17.7", "0.17.5", "0.17.6"), l.target, "--wait-armed", "30s").ends(0)
+			l.tbctl("install", l.binary("0.17.7", "0.17.5", "0.17.6"), l.target, "--wait-armed", "2m").ends(0)
 			p.Kill()
 			before, after := l.read(l.target), l.read(l.target+"-old")
 			code := l.killAt(n, fsnotify.Write|fsnotify.Rename|fsnotify.Create, "rollback", l.target, "--stopped", "--data-file", l.data)

@@ -18,7 +18,7 @@ func TestLiveExec(t *testing.T) {
 	l := newLive(t, "0.17.6", "0.17.5")
 	next := l.binary("0.17.8", "0.17.6", "0.17.7v")
 	l.tbctl("install", next, l.target).ends(0)
-	start := []string{"start", "--addresses=3000", l.data}
+	start := []string{"start", "--addresses=" + standin.Addresses(1), l.data}
 	p := standin.Run(t, "tbctl", standin.Options{Upgrade: l.permit}, append([]string{"exec", "--data-file", l.data, l.target, "--"}, start...)...)
 	p.Must(fmt.Sprintf("%d 0.17.6: listening, releases_bundled: [0.17.6 0.17.7]", p.PID()))
 
@@ -33,7 +33,7 @@ func TestLiveExec(t *testing.T) {
 	q.Kill()
 
 	l.status(p, stands{"0.17.8", "0.17.6", "0.17.8", "0.17.6, 0.17.7", "0.17.6", "upgrades to 0.17.7"})
-	l.tbctl("install", l.binary("0.17.9", "0.17.6", "0.17.7v", "0.17.8"), l.target, "--wait-armed", "30s").ends(0, "armed:")
+	l.tbctl("install", l.binary("0.17.9", "0.17.6", "0.17.7v", "0.17.8"), l.target, "--wait-armed", "2m").ends(0, "armed:")
 	l.allow("")
 	l.runs("0.17.9")
 	p.Kill()
@@ -65,11 +65,11 @@ func (l *live) proc(p *standin.Process, name string) string {
 const liveLoop = `
 for host in $HOSTS; do
   tbctl verify "$NEW" --against "$host/tigerbeetle" --quiet >/dev/null || exit
-  tbctl install "$NEW" "$host/tigerbeetle" --wait-armed 30s --quiet || exit
+  tbctl install "$NEW" "$host/tigerbeetle" --wait-armed 2m --quiet || exit
 done
 : > "$PERMIT"
 for host in $HOSTS; do
-  tbctl watch "$host/tigerbeetle" --until running=0.17.8 --timeout 30s --interval 50ms --quiet || exit
+  tbctl watch "$host/tigerbeetle" --until running=0.17.8 --timeout 2m --interval 50ms --quiet || exit
 done
 `
 
@@ -117,9 +117,9 @@ func TestLiveCluster(t *testing.T) {
 	l.tbctl("status", filepath.Join(hosts[2], "tigerbeetle")).ends(0).prints("stays at 0.17.6")
 
 	// It is brought to where the others are, and the same loop goes through.
-	l.tbctl("install", l.target, odd, "--wait-armed", "30s").ends(0, "armed:")
+	l.tbctl("install", l.target, odd, "--wait-armed", "2m").ends(0, "armed:")
 	l.allow("0.17.6")
-	l.tbctl("watch", odd, "--until", "running=0.17.6", "--timeout", "30s", "--interval", "50ms").ends(0)
+	l.tbctl("watch", odd, "--until", "running=0.17.6", "--timeout", "2m", "--interval", "50ms").ends(0)
 	if err := os.Remove(l.permit); err != nil {
 		t.Fatal(err)
 	}

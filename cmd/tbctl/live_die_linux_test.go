@@ -46,7 +46,7 @@ func TestLiveReplicaDies(t *testing.T) {
 
 			p = l.start(standin.Options{})
 			p.Must(durable + ": listening")
-			l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:").prints("already")
+			l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed:").prints("already")
 			l.allow("")
 			l.runs("0.17.8")
 			l.statusJSON(p, stands{"0.17.8", "0.17.8", "0.17.8", "0.17.6, 0.17.7, 0.17.8", "0.17.8", "stays at 0.17.8"})
@@ -85,7 +85,7 @@ func TestLiveInstallKilled(t *testing.T) {
 				l.start(standin.Options{}).Must("0.17.6: listening")
 			}
 
-			l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:")
+			l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed:")
 			if !bytes.Equal(l.read(l.target), after) || !bytes.Equal(l.read(l.target+"-old"), before) {
 				t.Error("the files are not in their places")
 			}
@@ -126,7 +126,7 @@ func TestLiveWaitKilled(t *testing.T) {
 
 	p.Kill()
 	l.start(standin.Options{}).Must("releases_bundled: [0.17.6 0.17.7]")
-	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:").prints("already")
+	l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed:").prints("already")
 }
 
 // read reads a file, or nothing where there is none.

@@ -15,7 +15,7 @@ func TestLiveStatusDuring(t *testing.T) {
 	t.Parallel()
 	l := newLive(t, "0.17.6", "0.17.5")
 	p := l.start(standin.Options{})
-	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7v"), l.target, "--wait-armed", "30s").ends(0)
+	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7v"), l.target, "--wait-armed", "2m").ends(0)
 	l.allow("")
 	var running, durable multiversion.Release
 	for range 200 {
@@ -50,7 +50,7 @@ func TestLivePromotesAtOnce(t *testing.T) {
 	t.Parallel()
 	l := newLive(t, "0.17.6", "0.17.5")
 	p := l.start(standin.Options{Upgrade: "now"})
-	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7v"), l.target, "--wait-armed", "30s").ends(0, "armed:")
+	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7v"), l.target, "--wait-armed", "2m").ends(0, "armed:")
 	l.runs("0.17.8")
 	l.status(p, stands{"0.17.8", "0.17.8", "0.17.8", "0.17.6, 0.17.7, 0.17.8", "0.17.8", "stays at 0.17.8"})
 }
@@ -62,7 +62,7 @@ func TestLiveInstallDuring(t *testing.T) {
 	t.Parallel()
 	l := newLive(t, "0.17.6", "0.17.5")
 	p := l.start(standin.Options{})
-	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7v"), l.target, "--wait-armed", "30s").ends(0)
+	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7v"), l.target, "--wait-armed", "2m").ends(0)
 	next := l.binary("0.17.9", "0.17.7", "0.17.8")
 	l.allow("")
 	const refusedMax = 200
@@ -93,11 +93,11 @@ func TestLiveLink(t *testing.T) {
 	}
 	p := standin.Start(t, link, l.data, standin.Options{Upgrade: l.permit})
 	l.refused([]string{"RunningVersionNotIncluded"}, "install", l.binary("0.17.9", "0.17.8"), link)
-	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7v"), link, "--wait-armed", "30s").ends(0, "armed:").prints("is a symbolic link")
+	l.tbctl("install", l.binary("0.17.8", "0.17.6", "0.17.7v"), link, "--wait-armed", "2m").ends(0, "armed:").prints("is a symbolic link")
 	l.refused([]string{"NotSuperset"}, "rollback", link)
 	l.allow("")
 	for _, condition := range []string{"running=0.17.8", "offered=0.17.8"} { // what it offers it knows a moment later
-		l.tbctl("watch", link, "--until", condition, "--timeout", "30s", "--interval", "20ms").ends(0)
+		l.tbctl("watch", link, "--until", condition, "--timeout", "2m", "--interval", "20ms").ends(0)
 	}
 	l.status(p, stands{"0.17.8", "0.17.8", "0.17.8", "0.17.6, 0.17.7, 0.17.8", "0.17.8", "stays at 0.17.8"})
 	if target, err := os.Readlink(link); err != nil || target != "../tigerbeetle" {

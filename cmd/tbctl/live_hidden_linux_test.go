@@ -83,7 +83,7 @@ func TestLiveHidden(t *testing.T) {
 	// With the release said it goes on; nobody cannot see that it arms, and is told so.
 	l.asNobody("install", next, l.target, "--running", "0.17.6", "--wait-armed", "1m").ends(1, "the file is installed, but", "permission denied", "run it as root")
 	p.Must("releases_bundled new: [0.17.5 0.17.6 0.17.7]")
-	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:")
+	l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed:")
 	l.asNobody("watch", l.target, "--until", "armed=0.17.7", "--timeout", "1m").ends(1, "permission denied", "run it as root")
 
 	// --stopped is taken for the truth, but says nothing of a data file that was seen before.

@@ -28,7 +28,7 @@ func (l *live) second() string {
 func TestLiveReached(t *testing.T) {
 	t.Parallel()
 	for name, sees := range map[string]func(l *live, file string){
-		"already":          func(l *live, file string) { l.tbctl("install", file, l.target, "--wait-armed", "30s").ends(0) },
+		"already":          func(l *live, file string) { l.tbctl("install", file, l.target, "--wait-armed", "2m").ends(0) },
 		"rollback refused": func(l *live, _ string) { l.tbctl("rollback", l.target).ends(4, "which a replica runs") },
 		"against --stopped": func(l *live, _ string) {
 			l.tbctl("rollback", l.target, "--stopped").ends(4, "is a replica that runs from the target")
@@ -39,7 +39,7 @@ func TestLiveReached(t *testing.T) {
 			l := newLive(t, "0.17.6", "0.17.5")
 			other, file := l.second(), l.binary("0.17.7", "0.17.5", "0.17.6")
 			first := l.start(standin.Options{Upgrade: "never"})
-			l.tbctl("install", file, l.target, "--wait-armed", "30s").ends(0)
+			l.tbctl("install", file, l.target, "--wait-armed", "2m").ends(0)
 			first.Kill()
 			late := standin.Start(t, l.target, other, standin.Options{Upgrade: "now"})
 			l.until("running=0.17.7")

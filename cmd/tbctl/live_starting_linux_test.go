@@ -50,7 +50,7 @@ func TestLiveStarting(t *testing.T) {
 			}
 			unmet.prints(fmt.Sprintf("replica %d is starting on 0.17.6, the release of its data file, since ", p.PID()))
 		}
-		l.tbctl("watch", l.target, "--until", "durable=0.17.6", "--timeout", "30s").ends(0)
+		l.tbctl("watch", l.target, "--until", "durable=0.17.6", "--timeout", "2m").ends(0)
 		l.tbctl("install", next, l.target, "--wait-armed", "50ms").ends(1, "the file is installed, but not every replica has taken it", starting,
 			fmt.Sprintf("tbctl: replica %d is starting on 0.17.6", p.PID()))
 
@@ -72,7 +72,7 @@ func TestLiveServing(t *testing.T) {
 	answers := standin.Hold(t, hold, "0.17.8:pong")
 	p := l.start(standin.Options{Hold: hold})
 	l.until("serving=0.17.6")
-	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:")
+	l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed:")
 	f := l.follow(l.target, "--json")
 	f.until("replica 0.17.6")
 	steps := map[string]func(){}
@@ -97,7 +97,7 @@ func TestLiveServing(t *testing.T) {
 	var document struct {
 		Result watch.Outcome `json:"result"`
 	}
-	met := l.tbctl("watch", l.target, "--until", "serving=0.17.8", "--timeout", "30s", "--json").ends(0)
+	met := l.tbctl("watch", l.target, "--until", "serving=0.17.8", "--timeout", "2m", "--json").ends(0)
 	met.out = met.out[strings.LastIndex(strings.TrimSpace(met.out), "\n")+1:]
 	met.decode(&document)
 	if found := document.Result.Answers; len(found) != 1 || found[0].PID != p.PID() || found[0].Pong == nil || found[0].Pong.Release.String() != "0.17.8" {

@@ -95,8 +95,8 @@ func TestLiveInContainer(t *testing.T) {
 	l.within(container, "install", l.binary("0.17.8", "0.17.6", "0.17.7"), fresh).ends(0, why).prints("installed: 0.17.8")
 	l.within(container, "install", l.binary("0.17.9", "0.17.8"), fresh).ends(4, "no longer holds 0.17.6, 0.17.7, and whether a replica runs one of them", why)
 	l.within(container, "install", l.binary("0.17.9", "0.17.8"), fresh, "--running", "0.17.8").ends(0, why).prints("installed: 0.17.9")
-	beside := fmt.Sprintf(`exec unshare -p -f --mount-proc sh -ec '[ "$1" ] || exit 0; STANDIN_UPGRADE=never %s start --addresses=3000 %s >/dev/null 2>&1 & exec tbctl "$@"' sh "$@"`, l.target, l.data)
-	unmet := l.within(beside, "watch", l.target, "--until", "running", "--timeout", "30s")
+	beside := fmt.Sprintf(`exec unshare -p -f --mount-proc sh -ec '[ "$1" ] || exit 0; STANDIN_UPGRADE=never %s start --addresses=`+standin.Addresses(1)+` %s >/dev/null 2>&1 & exec tbctl "$@"' sh "$@"`, l.target, l.data)
+	unmet := l.within(beside, "watch", l.target, "--until", "running", "--timeout", "2m")
 	unmet.ends(1, "running is not met: there may be replicas that are not seen: "+why, " runs 0.17.6, armed with 0.17.6", "look from outside of the container")
 	l.within(container, "status", fresh).ends(0).prints("Running replicas cannot be seen from here:\n  "+why, "look from outside of the container")
 }
@@ -169,7 +169,7 @@ exec /mnt/tigerbeetle start --addresses=` + standin.Addresses(1) + ` /mnt/` + fi
 	l.asNobody("install", lacking, l.target, "--running", "0.17.5").ends(4, "RunningVersionNotIncluded")
 	l.asNobody("watch", l.target, "--until", "running").ends(1, "running is not met: there may be replicas that are not seen", why, leave)
 	l.asNobody("install", full, l.target, "--wait-armed", "1m").ends(1, "the file is installed, but whether every replica has taken it cannot be seen from here", why)
-	l.tbctl("watch", l.target, "--until", "armed=0.17.8", "--timeout", "30s").ends(0).prints("met:")
+	l.tbctl("watch", l.target, "--until", "armed=0.17.8", "--timeout", "2m").ends(0).prints("met:")
 }
 
 // A stranger's process stops nothing of root's by its name, and by what it executes only what
@@ -223,7 +223,7 @@ func TestLiveStranger(t *testing.T) {
 	alone := []string{"a replica of a user who is not known to run any for this binary does not count: " + who,
 		"if that is a replica of yours, name its data file: tbctl watch " + l.target + " --until running --data-file " + l.data + "; if not, leave it out: " + fmt.Sprintf("--ignore-process %d", p.PID())}
 	l.tbctl(watched...).ends(1, alone...).prints(who[len("process "):] + ", which does not count, runs 0.17.6")
-	l.tbctl(append(watched, "--timeout", "1s")...).ends(1, append(alone, "running is not met in time")...)
+	l.outOfTime(append(alone, "running is not met in time"), watched...)
 	l.tbctl("status", l.target).ends(0).prints("watch --until and install --wait-armed do not count it")
 	l.tbctl("install", l.target, l.target, "--wait-armed", "10m").ends(1, "the file is installed, but no replica that counts has taken it", "--until armed=0.17.8 --data-file "+l.data)
 	l.tbctl(append(watched, "--data-file", l.data)...).ends(0).prints("met: running")
@@ -234,9 +234,9 @@ func TestLiveStranger(t *testing.T) {
 	own := standin.Start(t, l.target, data, standin.Options{})
 	own.Must("0.17.6: listening")
 	for _, until := range []string{"running=0.17.6", "serving", "armed=0.17.8", "durable=0.17.6"} {
-		l.tbctl("watch", l.target, "--until", until, "--timeout", "30s").ends(0).prints("met: " + until)
+		l.tbctl("watch", l.target, "--until", until, "--timeout", "2m").ends(0).prints("met: " + until)
 	}
-	l.tbctl("install", l.target, l.target, "--wait-armed", "30s").ends(0, "armed: the replica of this host holds the new binary")
+	l.tbctl("install", l.target, l.target, "--wait-armed", "2m").ends(0, "armed: the replica of this host holds the new binary")
 	own.Kill()
 	if err := syscall.Kill(p.PID(), syscall.SIGCONT); err != nil {
 		t.Fatal(err)
@@ -259,7 +259,7 @@ func TestLiveTakesNothing(t *testing.T) {
 	l.tbctl("install", l.binary("0.17.7", "0.17.6"), l.target).ends(0, fmt.Sprintf("process %d: it is stopped (SIGSTOP)", p.PID()))
 	l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: it is stopped (SIGSTOP): it looks for a new binary only after it is continued", p.PID()), fmt.Sprintf("%d  replica  stopped  0.17.6", p.PID()))
 	for _, until := range []string{"running", "serving"} {
-		l.tbctl("watch", l.target, "--until", until, "--timeout", "1s").ends(1, fmt.Sprintf("%s is not met in time; process %d is stopped by a signal, with 0.17.6, armed with 0.17.6", until, p.PID())).
+		l.outOfTime([]string{fmt.Sprintf("%s is not met in time; process %d is stopped by a signal, with 0.17.6, armed with 0.17.6", until, p.PID())}, "watch", l.target, "--until", until).
 			prints(fmt.Sprintf("replica %d is stopped by a signal", p.PID()))
 	}
 	var document struct {

@@ -16,7 +16,7 @@ func TestLiveUpgrade(t *testing.T) {
 	l.status(p, stands{"0.17.6", "0.17.6", "0.17.6", "0.17.5, 0.17.6", "0.17.6", "stays at 0.17.6: the file has nothing newer"})
 
 	l.tbctl("install", next, l.target, "--dry-run").ends(0).prints("0.17.6 → 0.17.7 (visit) → 0.17.8: each stop restarts every replica, 2 times in all")
-	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed: the replica of this host holds the new binary in memory").
+	l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed: the replica of this host holds the new binary in memory").
 		prints("installed: 0.17.8", "0.17.6 → 0.17.7 (visit) → 0.17.8: each stop restarts every replica, 2 times in all")
 	l.status(p, stands{"0.17.8", "0.17.6", "0.17.8", "0.17.6, 0.17.7", "0.17.6",
 		"upgrades to 0.17.7 when every replica of the cluster offers it (a stop on the way to 0.17.8: each stop restarts every replica, 2 times in all)"})
@@ -29,5 +29,5 @@ func TestLiveUpgrade(t *testing.T) {
 	l.allow("")
 	l.runs("0.17.8")
 	l.status(p, stands{"0.17.8", "0.17.8", "0.17.8", "0.17.6, 0.17.7, 0.17.8", "0.17.8", "stays at 0.17.8: the file has nothing newer"})
-	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:").prints("is installed at " + l.target + " already")
+	l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed:").prints("is installed at " + l.target + " already")
 }

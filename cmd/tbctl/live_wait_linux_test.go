@@ -82,7 +82,7 @@ func TestLiveSharedTarget(t *testing.T) {
 		fmt.Sprintf("process %d runs 0.17.6, armed with 0.17.7", p.PID()), fmt.Sprintf("process %d runs 0.17.6, armed with 0.17.6", slow.PID()))
 	slow.Kill()
 	l.start(standin.Options{})
-	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed: every replica of this host holds the new binary in memory")
+	l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed: every replica of this host holds the new binary in memory")
 	l.allow("")
 	l.until("running=0.17.7")
 	for _, l.data = range []string{first, second} {

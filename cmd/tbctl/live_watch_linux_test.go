@@ -156,7 +156,7 @@ func TestLiveWatchEvents(t *testing.T) {
 	f.until("binary FileNotFound")
 
 	// tbctl mends it, and the upgrade goes its way.
-	l.tbctl("install", next, l.target, "--wait-armed", "30s").ends(0, "armed:")
+	l.tbctl("install", next, l.target, "--wait-armed", "2m").ends(0, "armed:")
 	f.until("binary accepted 0.17.8 [0.17.6 0.17.7]")
 	f.until("replica_armed 0.17.7")
 	l.allow("0.17.7")
@@ -200,8 +200,8 @@ func TestLiveWatchUnmet(t *testing.T) {
 	l := newLive(t, "0.17.6", "0.17.5")
 	p := l.start(standin.Options{})
 	hint := "tbctl status " + l.target + " shows each replica"
-	l.tbctl("watch", l.target, "--until", "running=0.17.9", "--timeout", "2s").ends(1, "running=0.17.9 is not met in time",
-		fmt.Sprintf("process %d runs 0.17.6, armed with 0.17.6, offers [0.17.5 0.17.6]; no progress in ", p.PID()), hint)
+	l.outOfTime([]string{"running=0.17.9 is not met in time",
+		fmt.Sprintf("process %d runs 0.17.6, armed with 0.17.6, offers [0.17.5 0.17.6]; no progress in ", p.PID()), hint}, "watch", l.target, "--until", "running=0.17.9")
 	l.tbctl("watch", l.target, "--until", "running=0.17.9", "--patience", "10ms", "--interval", "5ms").ends(1, "running=0.17.9 is not met: no progress for 10ms; process", hint)
 	var document struct {
 		liveDocument

@@ -25,7 +25,7 @@ const (
 	hostArch = runtime.GOARCH
 
 	// waitMax is how long a test waits for what it expects; it takes milliseconds.
-	waitMax = 20 * time.Second
+	waitMax = 2 * time.Minute
 
 	secondDefault = 20 * time.Millisecond // of a cluster's timers
 

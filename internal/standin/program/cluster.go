@@ -27,8 +27,9 @@ import (
 const (
 	commandOffer  = 200
 	offerSize     = 256 + 4*multiversion.ReleasesMax
-	countEvery    = 5  // seconds
-	silenceMax    = 10 // seconds, of a primary
+	countEvery    = 5               // seconds
+	silenceMax    = 10              // seconds, of a primary
+	silenceLeast  = 2 * time.Second // that are no shorter here: on a busy machine a process may not run for as long as a few of ours
 	receivedQueue = 64
 )
 
@@ -159,13 +160,13 @@ func second() time.Duration {
 func (r *replica) participate() error {
 	remembered := make(map[int]offer)
 	tick := time.NewTicker(second())
-	quiet := 0 // seconds since the primary was heard
+	quiet, heardAt := 0, time.Now() // seconds since the primary was heard, and when that was
 	for seconds := 1; ; seconds++ {
 		mine := offer{replica: r.member.index, view: r.member.view, checkpoint: r.member.checkpoint, running: r.release, releases: r.bundled, standby: r.member.standby}
 		primary := !r.member.standby && r.primary(r.member.view) == r.member.index
 		if primary {
 			remembered[mine.replica] = mine
-			quiet = 0
+			quiet, heardAt = 0, time.Now()
 			if seconds%countEvery == 0 {
 				mine.upgrade = r.agreed(remembered)
 			}
@@ -192,7 +193,7 @@ func (r *replica) participate() error {
 					remembered[heard.replica] = heard
 				}
 				if heard.replica == r.primary(r.member.view) && !heard.standby {
-					quiet = 0
+					quiet, heardAt = 0, time.Now()
 				}
 				// The primary's word, or, for one that was away, what the others run by now.
 				for _, target := range []multiversion.Release{heard.upgrade, heard.running} {
@@ -203,8 +204,8 @@ func (r *replica) participate() error {
 			}
 		}
 		r.look()
-		if quiet++; quiet > silenceMax && !r.member.standby {
-			quiet = 0
+		if quiet++; quiet > silenceMax && time.Since(heardAt) > silenceLeast && !r.member.standby {
+			quiet, heardAt = 0, time.Now()
 			if err := r.setView(r.member.view + 1); err != nil {
 				return err
 			}
