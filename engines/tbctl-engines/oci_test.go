@@ -22,6 +22,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -52,6 +53,7 @@ type registry struct {
 	ca      string // file
 	trust   *x509.CertPool
 	login   string // directory of docker's configuration
+	kill    func() // ends the process, and returns when it has ended
 }
 
 // startRegistry starts one that wants a password, by TLS of a test's own authority or without TLS.
@@ -93,33 +95,44 @@ func startRegistryAuth(t *testing.T, secure bool, auth func(*registry) string) *
 		listener.Close()
 		r.write(t, "config.yml", fmt.Sprintf("version: 0.1\nlog:\n  level: error\nstorage:\n  filesystem:\n    rootdirectory: %s/data\nhttp:\n  addr: %s\n%s%s",
 			r.dir, r.address, certificates, asks))
-		command := exec.Command(program, "serve", filepath.Join(r.dir, "config.yml"))
-		command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		var said bytes.Buffer
-		command.Stdout, command.Stderr = &said, &said
-		if err := command.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() {
-			command.Wait() // what it said tells why
-			close(ended)
-		}()
-		t.Cleanup(func() {
-			command.Process.Kill()
-			<-ended
-		})
-		if r.serves(ended) {
+		said, serves := r.start(t, program)
+		if serves {
 			auth := base64.StdEncoding.EncodeToString([]byte(user + ":" + password))
 			r.write(t, "login/config.json", fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, r.address, auth))
 			return r
 		}
-		if !strings.Contains(said.String(), "address already in use") {
-			t.Fatalf("docker-registry ended:\n%s", &said)
+		if !strings.Contains(said, "address already in use") {
+			t.Fatalf("docker-registry ended:\n%s", said)
 		}
 	}
 	t.Fatal("no free port")
 	return nil
+}
+
+// start starts the process, and returns whether it takes connections, and what it said where it has ended.
+func (r *registry) start(t *testing.T, program string) (string, bool) {
+	t.Helper()
+	command := exec.Command(program, "serve", filepath.Join(r.dir, "config.yml"))
+	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var said bytes.Buffer
+	command.Stdout, command.Stderr = &said, &said
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		command.Wait() // what it said tells why
+		close(ended)
+	}()
+	r.kill = func() {
+		command.Process.Kill()
+		<-ended
+	}
+	t.Cleanup(r.kill)
+	if r.serves(ended) {
+		return "", true
+	}
+	return said.String(), false
 }
 
 // serves waits until it takes connections, or has ended.
@@ -392,5 +405,46 @@ func TestResumed(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(cache, "oci", "*")); len(left) != 0 {
 		t.Errorf("left over: %q", left)
+	}
+}
+
+// TestRegistryKilled kills the registry in the middle of a blob: the import fails, and the next one goes on with what came.
+func TestRegistryKilled(t *testing.T) {
+	t.Parallel()
+	r := startRegistry(t, true)
+	known, file := r.speak(t, true), newLargeBinary(t)
+	if _, err := known.Push(t.Context(), file.push(r.reference("tb", linux))); err != nil {
+		t.Fatal(err)
+	}
+	cache, d := t.TempDir(), depot.Open(vfs.OS(), t.TempDir())
+	var once sync.Once
+	killing := func(p release.Progress) {
+		if p.Done > 0 {
+			once.Do(r.kill)
+		}
+	}
+	retry := release.Retry{Attempts: 1, AttemptsMax: 1}
+	_, err := bring(t.Context(), t, known, r.reference("tb:0.17.8", linux), d, release.Options{CacheDir: cache, Progress: killing, Retry: retry})
+	if fault.Of(err) != fault.Failed {
+		t.Fatalf("%v", err)
+	}
+	if items, err := shelf.List(t.Context(), d); err != nil || len(items) != 0 {
+		t.Errorf("stored: %+v, %v", items, err)
+	}
+	program, err := exec.LookPath("docker-registry")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if said, serves := r.start(t, program); !serves && strings.Contains(said, "address already in use") {
+		t.Skip("skipped: another process has taken its port meanwhile")
+	} else if !serves {
+		t.Fatal(said)
+	}
+	result, err := bring(t.Context(), t, known, r.reference("tb:0.17.8", linux), d, release.Options{CacheDir: cache})
+	if fetched := result.Fetched; err != nil || fetched.BytesResumed == 0 || fetched.BytesResumed+fetched.BytesFetched != int64(len(file.data)) {
+		t.Fatalf("%v, %+v", err, fetched)
+	}
+	if got, err := os.ReadFile(d.Path(file.digest)); err != nil || !bytes.Equal(got, file.data) {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }

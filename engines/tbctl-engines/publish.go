@@ -22,6 +22,7 @@ const publishUsage = `usage: tbctl-engines tuf key FILE
        tbctl-engines tuf add DIR RELEASE FILE… [--key KEY…]
        tbctl-engines tuf add DIR --advisories FILE [--key KEY…]
        tbctl-engines tuf sign DIR --key KEY… [--renew]
+       tbctl-engines tuf exchange DIR [--root KEY…] [--targets KEY…] [--online KEY…] [--threshold N] [--key KEY…]
 
 Makes a repository of The Update Framework, from which "tbctl store import --from tuf+https://…" takes
 releases. DIR/metadata and DIR/targets are copied to a web server as they are, timestamp.json last.
@@ -35,6 +36,11 @@ What lacks signatures waits in DIR/draft.
          which takes the place of the one that is built into tbctl, wherever a release is imported from here.
   sign   adds signatures to what waits for them, and with the online key signs a new timestamp, which is
          good for 14 days. With --renew root (good for two years) or targets (one year) are signed again.
+  exchange
+         gives root, targets or online other keys: all that a role is to have from now on are named, and a role
+         of which none is named keeps those that it has. Old root keys and new ones must sign, and the new keys what
+         the old ones had signed; nothing is published before. Where the old keys of targets and the old online
+         key sign too, whoever reads the repository sees it whole at every moment; that they are lost hinders nothing.
 
 Flags are given once for each key. What has all its signatures is published at once.
 
@@ -46,6 +52,7 @@ Examples:
   tbctl-engines tuf add /srv/tuf --advisories advisories.json --key ann.key
   tbctl-engines tuf sign /srv/tuf --key bob.key
   tbctl-engines tuf sign /srv/tuf --key online.key
+  tbctl-engines tuf exchange /srv/tuf --targets ann.key --targets cat.key.pub --key root.key
 
 Exit codes: 0 done; 1 failed; 2 usage; 3 a file is not whole, or of another release; 4 refused.
 `
@@ -106,6 +113,12 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 		flags.Var(&targets, "targets", "")
 		flags.Var(&online, "online", "")
 		flags.IntVar(&threshold, "threshold", 1, "")
+	case "exchange":
+		flags.Var(&root, "root", "")
+		flags.Var(&targets, "targets", "")
+		flags.Var(&online, "online", "")
+		flags.IntVar(&threshold, "threshold", 0, "")
+		flags.Var(&keys, "key", "")
 	case "sign":
 		flags.BoolVar(&renew, "renew", false, "")
 		flags.Var(&keys, "key", "")
@@ -126,7 +139,8 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 			return nil, err
 		}
 		return []string{"made " + words[0] + " and " + words[0] + ".pub, the key " + id}, nil
-	case args[0] == "init" && len(words) == 1, args[0] == "add" && len(words) > 2 && advisories == "", args[0] == "add" && len(words) == 1 && advisories != "", args[0] == "sign" && len(words) == 1 && len(keys) > 0:
+	case args[0] == "init" && len(words) == 1, args[0] == "add" && len(words) > 2 && advisories == "", args[0] == "add" && len(words) == 1 && advisories != "", args[0] == "sign" && len(words) == 1 && len(keys) > 0,
+		args[0] == "exchange" && len(words) == 1 && (len(root)+len(targets)+len(online) > 0 || threshold > 0) && threshold >= 0:
 	default:
 		return nil, errUsage
 	}
@@ -150,6 +164,8 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 	switch {
 	case args[0] == "init":
 		err = repository.Init(all["root"], all["targets"], all["online"], threshold)
+	case args[0] == "exchange":
+		err = repository.Exchange(all["root"], all["targets"], all["online"], threshold, all["key"])
 	case advisories != "":
 		err = repository.AddAdvisories(advisories, all["key"])
 	case args[0] == "add":

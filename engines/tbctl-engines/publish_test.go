@@ -136,7 +136,7 @@ func TestPublish(t *testing.T) {
 		err = exec.CommandContext(t.Context(), python, "-c", "import tuf.ngclient").Run()
 	}
 	if err != nil {
-		t.Skipf("skipped: the rest needs python-tuf, Debian's python3-tuf: %v", err)
+		t.Skipf("skipped: the rest needs python-tuf, the module tuf of python3: %v", err)
 	}
 	dir := t.TempDir()
 	program := `import sys

@@ -260,7 +260,8 @@ func (r *Repository) Sign(keys []Key, renew bool) error {
 		current = r.nextRoot
 	}
 	waits := r.nextRoot != nil && len(append(has(r.nextRoot, metadata.ROOT, keys), has(r.root, metadata.ROOT, keys)...)) > 0 ||
-		r.nextTargets != nil && len(has(current, metadata.TARGETS, keys)) > 0 || len(has(current, metadata.TIMESTAMP, keys)) > 0
+		r.nextTargets != nil && len(append(has(current, metadata.TARGETS, keys), has(r.root, metadata.TARGETS, keys)...)) > 0 ||
+		len(append(has(current, metadata.TIMESTAMP, keys), has(r.root, metadata.TIMESTAMP, keys)...)) > 0
 	if !waits {
 		return ErrNothing
 	}
@@ -316,6 +317,9 @@ func (r *Repository) tell(format string, args ...any) {
 
 // advance signs the drafts with keys, keeps them, and publishes what has enough signatures.
 func (r *Repository) advance(keys []Key) error {
+	if r.exchanges() {
+		return r.advanceExchange(keys)
+	}
 	if r.nextRoot != nil {
 		if err := r.advanceRoot(keys); err != nil {
 			return err
@@ -352,25 +356,44 @@ func (r *Repository) advance(keys []Key) error {
 
 // advanceRoot signs the draft of a root, and publishes it when it and the one before are satisfied.
 func (r *Repository) advanceRoot(keys []Key) error {
-	signers := has(r.nextRoot, metadata.ROOT, keys)
-	for _, key := range has(r.root, metadata.ROOT, keys) {
+	enough, err := r.signRoot(keys)
+	if err != nil || !enough {
+		return err
+	}
+	return r.publishRoot()
+}
+
+// signRoot signs the draft of a root and keeps it, and says whether it and the one before are satisfied.
+func (r *Repository) signRoot(keys []Key) (bool, error) {
+	if err := sign(r.nextRoot, r.both(metadata.ROOT, keys)); err != nil {
+		return false, err
+	}
+	if _, err := write(r.draft(metadata.ROOT), r.nextRoot, 0); err != nil {
+		return false, err
+	}
+	for _, by := range []*metadata.Metadata[metadata.RootType]{r.root, r.nextRoot} {
+		if by != nil && by.VerifyDelegate(metadata.ROOT, r.nextRoot) != nil {
+			r.lacks(by, metadata.ROOT, r.nextRoot.Signed.Version, r.nextRoot.Signatures)
+			return false, nil
+		}
+	}
+	return true, nil
+}
+
+// both are the private keys of a role, by the draft of the root and by the one that is published.
+func (r *Repository) both(role string, keys []Key) []Key {
+	signers := has(r.nextRoot, role, keys)
+	for _, key := range has(r.root, role, keys) {
 		if !slices.ContainsFunc(signers, func(other Key) bool { return other.ID == key.ID }) {
 			signers = append(signers, key)
 		}
 	}
-	if err := sign(r.nextRoot, signers); err != nil {
-		return err
-	}
-	if _, err := write(r.draft(metadata.ROOT), r.nextRoot, 0); err != nil {
-		return err
-	}
+	return signers
+}
+
+// publishRoot puts the draft of a root in its place.
+func (r *Repository) publishRoot() error {
 	version := r.nextRoot.Signed.Version
-	for _, by := range []*metadata.Metadata[metadata.RootType]{r.root, r.nextRoot} {
-		if by != nil && by.VerifyDelegate(metadata.ROOT, r.nextRoot) != nil {
-			r.lacks(by, metadata.ROOT, version, r.nextRoot.Signatures)
-			return nil
-		}
-	}
 	if _, err := write(r.published(version, metadata.ROOT), r.nextRoot, version); err != nil {
 		return err
 	}

@@ -32,6 +32,7 @@ type Repo struct {
 	endless map[string]bool
 	root    []byte // the first one
 	URL     string
+	Close   func() // ends the server
 }
 
 // New makes one with nothing in it, and serves it.
@@ -49,8 +50,8 @@ func New(t *testing.T) *Repo {
 	r.root = r.Get("metadata/1.root.json")
 	r.Publish()
 	server := httptest.NewServer(r)
+	r.URL, r.Close = server.URL, server.Close
 	t.Cleanup(server.Close)
-	r.URL = server.URL
 	return r
 }
 
@@ -106,6 +107,16 @@ func (r *Repo) Next() {
 	r.Snapshot.Signed.Version++
 	r.Timestamp.Signed.Version++
 	r.Publish()
+}
+
+// Expire makes the next version of all metadata, which has expired.
+func (r *Repo) Expire() {
+	r.t.Helper()
+	past := time.Now().Add(-time.Hour).UTC().Truncate(time.Second)
+	r.Root.Signed.Expires, r.Targets.Signed.Expires, r.Snapshot.Signed.Expires, r.Timestamp.Signed.Expires = past, past, past, past
+	r.Root.Signed.Version++
+	r.SignRoot(r.Keys[metadata.ROOT]...)
+	r.Next()
 }
 
 // SignTimestamp signs the timestamp alone.
