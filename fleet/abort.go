@@ -51,6 +51,7 @@ func (s *sight) giveBack() {
 	s.wait(nil, -1, ProblemRestoring, "the previous file is back, and its hosts are given back")
 	for _, h := range s.hosts {
 		if h.ours {
+			s.waitsForOther(h)
 			s.emit(h, Action{Kind: ActionPhase, Fence: s.fence(h), Phase: PhaseAborted})
 		}
 	}
@@ -62,7 +63,7 @@ func (s *sight) noted(phase Phase) bool {
 	for _, h := range s.hosts {
 		if h.o.Fence.Phase != phase {
 			all = false
-			s.wait(h, -1, ProblemRestoring, "the abort is noted there")
+			s.waitDone(h, -1, ProblemRestoring, "the abort is noted there")
 			s.emit(h, Action{Kind: ActionPhase, Fence: s.fence(h), Phase: phase})
 		}
 	}
@@ -75,7 +76,7 @@ func (s *sight) putBack() bool {
 	slices.SortStableFunc(order, func(a, b *seen) int { return btoi(s.isPrimary(a)) - btoi(s.isPrimary(b)) })
 	for _, h := range order {
 		if h.working {
-			s.wait(h, -1, ProblemRestoring, "the previous file is being put back")
+			s.waitDone(h, -1, ProblemRestoring, "the previous file is being put back")
 			return false
 		}
 	}
@@ -124,7 +125,7 @@ func (s *sight) down(h *seen) []int {
 }
 
 func (s *sight) restore(h *seen) {
-	s.wait(h, -1, ProblemRestoring, "the previous file is being put back")
+	s.waitDone(h, -1, ProblemRestoring, "the previous file is being put back")
 	s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: h.h.Previous, Displaces: s.plan.Artifact.SHA256, Phase: PhaseAborting})
 }
 
@@ -140,7 +141,7 @@ func (s *sight) startAgain(h *seen, replicas []int) {
 		s.block(h, replicas[0], ProblemNotBack, "look at its log; nothing else is put back before it serves", "replica %d did not come back after it was started again with the previous file", replicas[0])
 		return
 	}
-	s.wait(h, replicas[0], ProblemRestoring, "replica %d is being started again, with the previous file", replicas[0])
+	s.waitDone(h, replicas[0], ProblemRestoring, "replica %d is being started again, with the previous file", replicas[0])
 	if s.emit(h, Action{Kind: ActionRestart, Fence: s.fence(h), Replicas: replicas}) {
 		f.Count++
 		f.Last = s.in.Elapsed
@@ -176,6 +177,7 @@ func (s *sight) stop() {
 		case s.ofPlan(h) && !h.o.Fence.Phase.Holds():
 			continue
 		case h.ours:
+			s.waitsForOther(h)
 			s.emit(h, Action{Kind: ActionPhase, Fence: s.fence(h), Phase: PhaseStopped})
 		default:
 			s.claim(h)

@@ -67,7 +67,7 @@ func newRound(in *Input) *round {
 	r.memory = Memory{
 		Last: in.Memory.Last, Looked: in.Memory.Looked, Fenced: in.Memory.Fenced,
 		Clusters: copied(in.Memory.Clusters), Gone: copied(in.Memory.Gone), BadSources: copied(in.Memory.BadSources),
-		Failures: copied(in.Memory.Failures), Asked: copied(in.Memory.Asked),
+		Failures: copied(in.Memory.Failures), Asked: copied(in.Memory.Asked), Unsure: copied(in.Memory.Unsure), Busy: copied(in.Memory.Busy),
 	}
 	for _, a := range in.Running {
 		key := [2]string{a.Host, a.Target}
@@ -133,7 +133,9 @@ func (r *round) learn() {
 
 func (r *round) learnOutcome(outcome Outcome) {
 	a := outcome.Action
-	key := failureKey(a.Kind, [2]string{a.Host, a.Target})
+	place := [2]string{a.Host, a.Target}
+	key := failureKey(a.Kind, place)
+	delete(r.memory.Busy, placeKey(place))
 	if outcome.Problem == nil {
 		if a.Kind != ActionRestart { // that one has succeeded when the replica is seen to serve
 			delete(r.memory.Failures, key)
@@ -148,11 +150,27 @@ func (r *round) learnOutcome(outcome Outcome) {
 			if p.Reason == "" {
 				p.Reason = ProblemFenced
 			}
+			p.class = fault.Fenced
 			r.memory.Fenced = &p
 		}
 		return
-	case fault.Busy, fault.Interrupted:
+	case fault.Unknown: // whatever is seen there later: what the disk did not take may be gone after a power cut
+		p := *outcome.Problem
+		p.Cluster, p.Host, p.Note, p.class = a.Cluster, a.Host, false, fault.Unknown
+		if p.Hint == "" {
+			p.Hint = "find out what is there: tbctl status " + a.Target + " on " + a.Host + "; then the same command"
+		}
+		r.memory.Unsure[placeKey(place)] = p
+		return
+	case fault.Busy:
+		busy := Busy{Said: outcome.Problem.Message}
+		if o := r.at[place]; o != nil {
+			busy.Who = o.Busy
+		}
+		r.memory.Busy[placeKey(place)] = busy
 		return // it is tried again for as long as it takes
+	case fault.Interrupted:
+		return // so it is
 	}
 	if a.Kind == ActionStage && a.From != "" && outcome.Class != fault.Refused { // which is the host's own answer
 		r.memory.BadSources[a.From] = true
@@ -224,6 +242,10 @@ func (s *sight) emit(h *seen, a Action) bool {
 		return false
 	}
 	a.Cluster, a.Host, a.Target = s.c.Name, h.h.Name, h.h.Target
+	if busy := s.memory.Busy[placeKey(h.key)]; h.o != nil && h.o.Busy != "" {
+		busy.Who = h.o.Busy
+		s.memory.Busy[placeKey(h.key)] = busy
+	}
 	h.working = true
 	s.working[h.key] = true
 	s.busy++
@@ -249,12 +271,13 @@ func (r *round) end() Decision {
 		d.Memory.Clusters[s.c.Name] = s.own
 		switch {
 		case s.reached:
-			continue
+			s.waits, s.blocked = nil, slices.DeleteFunc(s.blocked, func(p Problem) bool { return p.Class() != fault.Unknown })
 		case r.memory.Fenced == nil && r.in.Deadline:
 			s.blocked = append(s.blocked, s.deadline())
 		case len(s.blocked) == 0:
 			going = true
 		}
+		s.blocked = append(s.blocked, s.unsure...)
 		for _, p := range s.blocked {
 			classes = append(classes, p.Class())
 		}

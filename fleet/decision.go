@@ -199,6 +199,8 @@ type Memory struct {
 	BadSources map[string]bool          // hosts whose depots failed to give what they have
 	Failures   map[string]Failure       // of actions, by kind and place
 	Asked      map[string]bool          // places at which a swap to the artifact was asked for: its request may still arrive
+	Unsure     map[string]Problem       // places of which a host said that it does not know what an action left there
+	Busy       map[string]Busy          // places at which another process was at work when the last action began, or ended
 	Fenced     *Problem                 // another run or plan has a host: nothing is changed any more
 }
 
@@ -218,6 +220,12 @@ type ClusterMemory struct {
 type Process struct {
 	PID     int
 	Started time.Time
+}
+
+// Busy is another process at a place.
+type Busy struct {
+	Who  string // as the look had it; "": it did not show one
+	Said string // the host's answer to the action; "": it has not answered yet
 }
 
 // Failure is an action that did not succeed.

@@ -150,7 +150,7 @@ func (s *sight) claimed() bool {
 }
 
 func (s *sight) claim(h *seen) {
-	s.wait(h, -1, ProblemClaiming, "it is being claimed")
+	s.waitDone(h, -1, ProblemClaiming, "it is being claimed")
 	s.emit(h, Action{Kind: ActionClaim, Fence: s.fence(h), TakeOver: s.takesOver()})
 }
 
@@ -160,7 +160,7 @@ func (s *sight) arm() bool {
 	s.state.Step = StepArming
 	for _, h := range s.hosts {
 		if h.working {
-			s.wait(h, -1, ProblemSwapping, "a file is being put in place")
+			s.waitDone(h, -1, ProblemSwapping, "a file is being put in place")
 			return false
 		}
 	}
@@ -228,7 +228,7 @@ func (s *sight) armNext(h *seen) bool {
 		s.wouldPromote(h)
 		return false
 	}
-	s.wait(h, -1, ProblemSwapping, "the new file is being put in place")
+	s.waitDone(h, -1, ProblemSwapping, "the new file is being put in place")
 	if s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: s.plan.Artifact.SHA256, Displaces: h.h.Previous, Phase: PhaseArmed}) {
 		s.memory.Asked[placeKey(h.key)] = true
 	}
@@ -247,7 +247,7 @@ func (s *sight) promote() {
 	s.state.Step, s.own.Promoted = StepPromoting, true
 	for _, h := range s.hosts {
 		if !s.swapped(h) {
-			s.wait(h, -1, ProblemUpgrading, "its file is put in place: the cluster is promoted")
+			s.waitDone(h, -1, ProblemUpgrading, "its file is put in place: the cluster is promoted")
 			s.emit(h, Action{Kind: ActionSwap, Fence: s.fence(h), Artifact: s.plan.Artifact.SHA256, Displaces: h.h.Previous, Phase: PhaseArmed, Promotes: true})
 		}
 	}
@@ -287,6 +287,7 @@ func (s *sight) done() {
 		case !s.ofPlan(h) || !h.o.Fence.Phase.Holds():
 			continue
 		case h.ours:
+			s.waitsForOther(h)
 			s.emit(h, Action{Kind: ActionPhase, Fence: s.fence(h), Phase: PhaseDone})
 		default:
 			s.claim(h)

@@ -29,6 +29,9 @@ type Observation struct {
 	Alive   bool   // the session of the fence's holder is open
 	Despite string // what was done there though a rollout held the target, for people; "": nothing
 	Busy    string // who works on the target now; "": nobody
+	// Unsettled is an operation on the target of which the host has no outcome, and what is known of it, in words; "": there is none, or it
+	// may be under way.
+	Unsettled string
 
 	// Require is what the host wants to vouch for a file before it is put at a target: digest, signature, or "" for nothing. PublicKey
 	// is the one by which it checks a signature; "": it has none.

@@ -127,6 +127,16 @@ const (
 	ProblemSource         ProblemReason = "source"          // a host has to get the artifact from another source
 )
 
+// Why what was asked of a host was not done there: which [ActionKind] that was. The host's own words are the message, and its class the problem's.
+const (
+	ProblemStage   = ProblemReason(ActionStage)
+	ProblemCheck   = ProblemReason(ActionCheck)
+	ProblemClaim   = ProblemReason(ActionClaim)
+	ProblemPhase   = ProblemReason(ActionPhase)
+	ProblemSwap    = ProblemReason(ActionSwap)
+	ProblemRestart = ProblemReason(ActionRestart)
+)
+
 // Class is what the reason means to whoever asked for what it hinders.
 func (r ProblemReason) Class() fault.Class {
 	switch r {

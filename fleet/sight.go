@@ -23,6 +23,7 @@ type sight struct {
 	promoted bool // it is not reached since hosts are not seen, and the cluster runs the release without
 	held     bool // blocked by others' failures alone
 	blocked  []Problem
+	unsure   []Problem // of class unknown, which do not keep it from going on
 	waits    []Problem
 	emitted  int // actions
 }
@@ -283,10 +284,31 @@ func (s *sight) wait(h *seen, replica int, reason ProblemReason, format string, 
 	}
 }
 
+// waitDone waits for what this run does at a place, or for another process that keeps it from that.
+func (s *sight) waitDone(h *seen, replica int, reason ProblemReason, format string, args ...any) {
+	if !s.waitsForOther(h) {
+		s.wait(h, replica, reason, format, args...)
+	}
+}
+
+// waitsForOther says that another process keeps this run from what it does at a place, and waits for it.
+func (s *sight) waitsForOther(h *seen) bool {
+	switch busy := s.memory.Busy[placeKey(h.key)]; {
+	case h.o != nil && h.o.Busy != "" && (h.o.Busy == busy.Who || !h.working): // otherwise it may be this run's own
+		s.wait(h, -1, ProblemBusy, "another process works on %s: %s", h.h.Target, h.o.Busy)
+	case busy.Said != "":
+		s.wait(h, -1, ProblemBusy, "it is tried again: %s", busy.Said)
+	default:
+		return false
+	}
+	return true
+}
+
 // judge finds what blocks the cluster whatever its goal is.
 func (s *sight) judge() {
 	const newPlan = "look at the host, and make a new plan"
 	for _, h := range s.hosts {
+		s.judgeUnsure(h)
 		s.judgeFailures(h)
 		if h.o == nil {
 			s.gone(h)
@@ -365,6 +387,21 @@ func (s *sight) gone(h *seen) {
 		return
 	}
 	s.wait(h, -1, ProblemUnreachable, "it cannot be looked at: %s", h.why)
+}
+
+// judgeUnsure blocks the cluster where a host does not know what an action left at its target, until a person has looked: the same command
+// again takes what is seen. What is promoted is watched to its end all the same, where the file is seen in place.
+func (s *sight) judgeUnsure(h *seen) {
+	p, ok := s.memory.Unsure[placeKey(h.key)]
+	switch {
+	case !ok:
+		return
+	case s.in.Goal == GoalStop, s.begun() && (h.o == nil || s.swapped(h)):
+		s.unsure = append(s.unsure, p)
+	default:
+		s.blocked = append(s.blocked, p)
+	}
+	h.wrong = true
 }
 
 // judgeFailures blocks the cluster where an action was tried often enough, and what it was to do is not seen.

@@ -119,6 +119,7 @@ type simController struct {
 	round    int
 	ended    *Decision
 	last     Decision
+	unsure   map[string]bool // clusters of which a host has said that it does not know what it left
 }
 
 type simWorld struct {
@@ -147,7 +148,7 @@ type simWorld struct {
 
 // simStats are the figures of many schedules.
 type simStats struct {
-	Schedules, Ticks, Decisions, Swaps, Promotions, Aborts, Upgrades, Fenced, Lost, Kills, Converged int
+	Schedules, Ticks, Decisions, Swaps, Promotions, Aborts, Upgrades, Fenced, Lost, Unsure, Kills, Converged int
 }
 
 func (w *simWorld) fail(format string, args ...any) {
@@ -417,6 +418,10 @@ func (w *simWorld) arrive(q *simRequest) {
 				break
 			}
 			w.swap(c, h, q)
+			if w.chaos && w.chance(15) { // the directory could not be synced
+				q.class, q.problem = fault.Unknown, &Problem{Replica: -1, Reason: ProblemSwap, Message: "input/output error"}
+				w.stats.Unsure++
+			}
 		}
 		if a.Kind == ActionRestart {
 			for _, r := range h.replicas {
@@ -619,6 +624,9 @@ func (w *simWorld) step(k *simController) {
 		if a.Promotes {
 			w.promotes(k, a)
 		}
+		if c := w.clusters[slices.IndexFunc(w.clusters, func(c *simCluster) bool { return c.plan.Name == a.Cluster })]; k.unsure[a.Cluster] && k.goal != GoalStop && !w.begun(c) {
+			w.fail("%s goes on with %s of %s, of which a host does not know what it left", k.id, a.Kind, a.Host)
+		}
 		k.send(a)
 	}
 	if d.Done {
@@ -654,6 +662,12 @@ func (k *simController) hear() {
 		switch {
 		case q.arrived && q.answers != 0 && k.w.now >= q.answers:
 			k.outcomes = append(k.outcomes, Outcome{q.action, q.problem, q.class})
+			if q.class == fault.Unknown {
+				if k.unsure == nil {
+					k.unsure = map[string]bool{}
+				}
+				k.unsure[q.action.Cluster] = true
+			}
 		case k.w.now >= q.gives:
 			k.outcomes = append(k.outcomes, Outcome{q.action, &Problem{Replica: -1, Reason: "no-connection", Message: "no answer"}, fault.Failed})
 		default:
@@ -668,6 +682,9 @@ func (k *simController) hear() {
 func (w *simWorld) ends(k *simController) {
 	if k.ended.Class == fault.Fenced {
 		w.stats.Fenced++
+	}
+	if len(k.unsure) > 0 && k.ended.Class != fault.Unknown && k.ended.Class != fault.Fenced {
+		w.fail("%s ends with %q, and a host does not know what it left", k.id, k.ended.Class)
 	}
 	for _, c := range w.clusters {
 		if k.ended.Class != fault.None || c.foreign || c.swapped >= k.round {

@@ -221,7 +221,7 @@ func (s *sight) nearer(a, b *holder) bool {
 func (s *sight) turn() bool {
 	failed := 0
 	for _, other := range s.sights {
-		failed += btoi(len(other.blocked) > 0 && !other.reached && !other.held && !other.promoted)
+		failed += btoi(len(other.blocked) > 0 && !other.reached && !other.held && !other.promoted || len(other.unsure) > 0)
 	}
 	if failed > s.options.MaxFailed {
 		s.blocked = append(s.blocked, s.problem(nil, -1, ProblemMaxFailed, "%d clusters of the rollout do not go on, and %d may: nothing more is begun", failed, s.options.MaxFailed))

@@ -643,3 +643,35 @@ func TestDecideWithout(t *testing.T) {
 		t.Errorf("%s: %+v", said(d), d.Blocked)
 	}
 }
+
+// TestDecideBusy has another process work on a target: who and since when is said from the first look at it, and while the host tries.
+func TestDecideBusy(t *testing.T) {
+	t.Parallel()
+	const other = "process 7 on a0 since 2026-01-02T03:04:05Z: tbctl install"
+	s := newScene(t, GoalArm, 3)
+	s.ours()
+	s.at("a0").Busy = other
+	waits := func(d Decision, want, text string) {
+		t.Helper()
+		if said(d) != want || len(d.Waits) != 1 || !strings.Contains(d.Waits[0].Message, text) {
+			t.Errorf("%s: %+v, want %s: %s", said(d), d.Waits, want, text)
+		}
+	}
+	d := Decide(s.Input)
+	waits(d, "swap a0 armed (busy)", "another process works on /opt/tb/tigerbeetle: "+other)
+	action := d.Actions[0]
+	s.Memory, s.Running = d.Memory, d.Actions
+	d = Decide(s.Input)
+	waits(d, "(busy)", other)
+
+	s.at("a0").Busy = "process 8 on a0 since 2026-01-02T03:04:35Z: tbctl host" // the request has the lock
+	d = Decide(s.Input)
+	waits(d, "(swapping)", "a file is being put in place")
+
+	s.at("a0").Busy = ""
+	s.Memory, s.Running, s.Outcomes = d.Memory, nil, []Outcome{{action, &Problem{Message: "in use by another process"}, fault.Busy}}
+	d = Decide(s.Input)
+	waits(d, "swap a0 armed (busy)", "it is tried again: in use by another process")
+	s.Memory, s.Outcomes = d.Memory, []Outcome{{action, &Problem{Message: "no answer"}, fault.Failed}}
+	waits(Decide(s.Input), "swap a0 armed (swapping)", "the new file is being put in place")
+}

@@ -34,6 +34,9 @@ type Check struct {
 	Status   verify.Status `json:"status"` // held, failed or not-checked
 	PID      int           `json:"pid,omitempty"`
 	Detail   string        `json:"detail,omitempty"` // what was seen, or why it is not known
+
+	Class fault.Class `json:"class,omitempty"` // of what failed
+	Hint  string      `json:"hint,omitempty"`  // what to type on the host about it; "": nothing that is known
 }
 
 // Checked is what is known of a swap before it is done.
@@ -43,13 +46,18 @@ type Checked struct {
 	Checks []Check               `json:"checks"`
 	Report *verify.Report        `json:"report"` // every finding of the file; null: it could not be read
 	Fit    *verify.ReplaceReport `json:"fit"`    // and of the step from the installed one; null: it was not compared
+
+	Explain func(error) string `json:"-"` // unless nil, what to type about what failed
 }
 
 // Add adds an answer; nil is a yes.
 func (c *Checked) Add(question Question, err error) {
 	check := Check{Question: question, Status: verify.Held}
 	if err != nil {
-		check.Status, check.Detail = verify.Failed, err.Error()
+		check.Status, check.Detail, check.Class = verify.Failed, err.Error(), fault.Of(err)
+		if c.Explain != nil {
+			check.Hint = c.Explain(err)
+		}
 	}
 	c.Checks = append(c.Checks, check)
 }
@@ -107,7 +115,7 @@ func (c *Checked) planned(plan *install.Plan, err error) {
 	case plan.Verified.Ok:
 		c.Add(QuestionFile, nil)
 	default:
-		c.Add(QuestionFile, errors.New(plan.Verified.Diagnosis))
+		c.Add(QuestionFile, fault.New(fault.Rejected, plan.Verified.Diagnosis))
 	}
 	switch {
 	case errors.As(err, &refused):
@@ -123,7 +131,7 @@ func (c *Checked) planned(plan *install.Plan, err error) {
 	case plan.Installed == nil:
 		c.Skip(QuestionBack, "nothing is installed, or it was not looked at")
 	case plan.Installed.Damaged != "":
-		c.Add(QuestionBack, fmt.Errorf("the file at %s is damaged, and could not be put back: %s", plan.Target.Path, plan.Installed.Damaged))
+		c.Add(QuestionBack, fault.New(fault.Refused, fmt.Sprintf("the file at %s is damaged, and could not be put back: %s", plan.Target.Path, plan.Installed.Damaged)))
 	default:
 		c.Add(QuestionBack, nil)
 	}
@@ -154,7 +162,7 @@ func (c *Checked) replicas(seen *Report, binary *multiversion.Binary) {
 		case OutlookArmed, OutlookTakesFile, OutlookNeedsRestart:
 			check.Status = verify.Held
 		case OutlookRefuses, OutlookRestartFails, OutlookOtherFile:
-			check.Status = verify.Failed
+			check.Status, check.Class = verify.Failed, fault.Refused
 		}
 		c.Checks = append(c.Checks, check)
 	}

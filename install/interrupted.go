@@ -49,6 +49,15 @@ type Interrupted struct {
 	Completed bool `json:"completed"`
 }
 
+// String says which operation that is, and what was known of it when it ended.
+func (i *Interrupted) String() string {
+	text := fmt.Sprintf("the outcome of the %s of %s there is not known", i.Intent.Operation, i.Intent.Time.UTC().Format(time.RFC3339))
+	if i.Intent.Error != "" {
+		text += ": " + i.Intent.Error
+	}
+	return text
+}
+
 // Interrupted returns the operation whose outcome is not known, or nil. there is the file
 // at the target, nil for nothing; busy says that the lock is held.
 func (s *State) Interrupted(there *File, busy bool) *Interrupted {

@@ -124,12 +124,16 @@ type CheckRequest struct {
 type ErrorAnswer struct {
 	Class   fault.Class  `json:"class"`
 	Message string       `json:"message"`
-	Reason  fleet.Reason `json:"reason,omitempty"` // of class fenced
+	Reason  fleet.Reason `json:"reason,omitempty"` // of class fenced; [ReasonOld] of a request that is not known there
 	Stored  *fleet.Fence `json:"stored,omitempty"` // what the host has, of class fenced
 
 	Seed *multiversion.Checksum `json:"seed,omitempty"` // an executable of the host that is damaged, or not there any more
 	// Source is the depot that is to blame, of a copy.
 	Source string `json:"source,omitempty"`
+
+	// Hint is what to type on the host, as it would say it there; "": nothing that is known. Of class busy and fenced the other end knows better.
+	Hint     string   `json:"hint,omitempty"`
+	Warnings []string `json:"warnings,omitempty"` // what an operator is to know besides, of a swap and a restart
 }
 
 // AnswerError is a host's answer that a request was not done.
@@ -140,6 +144,17 @@ type AnswerError struct {
 
 // Error is the host's message.
 func (e *AnswerError) Error() string { return "host " + e.Host + ": " + e.Answer.Message }
+
+// Hint is what the host says is to be typed there; "": nothing that it knows.
+func (e *AnswerError) Hint() string { return HintOn(e.Host, e.Answer.Hint) }
+
+// HintOn is a hint of a host, for where it is to be typed; "" of "".
+func HintOn(host, hint string) string {
+	if hint == "" {
+		return ""
+	}
+	return "on " + host + ": " + hint
+}
 
 // Class is what the host says.
 func (e *AnswerError) Class() fault.Class { return e.Answer.Class }

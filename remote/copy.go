@@ -111,7 +111,7 @@ func (h *Host) copy(w http.ResponseWriter, r *http.Request) {
 		copied, err = h.copied(r.Context(), target, request)
 	}
 	if err != nil {
-		answerError(w, err)
+		h.refuse(w, err, commandStore, "")
 		return
 	}
 	answer(w, http.StatusOK, copied)

@@ -84,7 +84,7 @@ func (h *Host) putDelta(w http.ResponseWriter, r *http.Request) {
 	came := &counted{Reader: r.Body}
 	said, err := h.rebuilt(r, came)
 	if err != nil {
-		answerError(w, err)
+		h.refuse(w, err, commandStore, "")
 		return
 	}
 	said.Came = came.bytes

@@ -24,6 +24,7 @@ const (
 	ReasonSudo        Reason = "sudo"              // sudo wants a password, or does not allow it
 	ReasonMissing     Reason = "tbctl-missing"     // there is no tbctl on the PATH of the host
 	ReasonOld         Reason = "tbctl-too-old"     // its tbctl has no command host
+	ReasonStart       Reason = "tbctl-fails"       // its tbctl ended with an error of its own, such as one of its configuration
 	ReasonOutput      Reason = "output"            // something else writes into the session, such as a login shell's banner
 	ReasonSilent      Reason = "silent"            // it does not answer any more
 	ReasonLost        Reason = "lost"              // the session ended in the middle
@@ -77,6 +78,8 @@ func (r Reason) text() string {
 		return "tbctl is not installed there"
 	case ReasonOld:
 		return "its tbctl is too old"
+	case ReasonStart:
+		return "its tbctl does not start"
 	case ReasonOutput:
 		return "something else writes into the session"
 	case ReasonSilent:
@@ -158,11 +161,29 @@ func (p *program) explain(err error) error {
 		failed.Reason = ReasonMissing
 	case exit == exitUsage && failed.Said == "":
 		failed.Reason = ReasonOld
+	case strings.Contains(failed.Said, saidError):
+		failed.Reason = ReasonStart
 	}
 	if failed.Said == "" && exit >= 0 && !spoke {
 		failed.Err = fmt.Errorf("the connection's program ended with exit code %d and no words", exit)
 	}
 	return failed
+}
+
+// What tbctl puts before an error and before what to do about it.
+const (
+	saidError = "tbctl: error: "
+	saidHint  = "tbctl: hint: "
+)
+
+// Hint is what the host's own tbctl has said is to be done there, with where; "": it has said nothing.
+func (e *SessionError) Hint() string {
+	for line := range strings.Lines(e.Said) {
+		if hint, ok := strings.CutPrefix(strings.TrimSpace(line), saidHint); ok && e.Reason == ReasonStart {
+			return HintOn(e.Host, hint)
+		}
+	}
+	return ""
 }
 
 // lastLine returns the last line of a text that is not empty, or of those that say that they are errors.
@@ -172,5 +193,5 @@ func lastLine(text string) string {
 	if len(errs) > 0 {
 		lines = errs
 	}
-	return strings.TrimSpace(lines[len(lines)-1])
+	return strings.TrimPrefix(strings.TrimSpace(lines[len(lines)-1]), saidError)
 }

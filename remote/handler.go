@@ -50,6 +50,10 @@ type Host struct {
 	// Restart is the host's own command that restarts the replicas of its targets; nil: the units that they are in.
 	Restart []string
 
+	// Explain, unless nil, is what to type on this host about an error: of the command of tbctl that does here what was asked for, and about a
+	// target, "" where it is about none.
+	Explain func(err error, command, target string) string
+
 	mu     sync.Mutex
 	claims map[string]claimed // that this session has part in, by target
 	giving *giving            // nil: nobody reads the store
@@ -76,7 +80,8 @@ func (h *Host) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathCopy, h.copy)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := mux.Handler(r); known == "" {
-			answerError(w, fault.New(fault.Usage, fmt.Sprintf("this tbctl, %s, does not know the request %s %q", h.Version, r.Method, r.URL.Path)))
+			message := fmt.Sprintf("this tbctl, %s, does not know the request %s %q", h.Version, r.Method, r.URL.Path)
+			answer(w, statusOf(fault.Refused), ErrorAnswer{Class: fault.Refused, Reason: fleet.Reason(ReasonOld), Message: message})
 			return
 		}
 		body := &body{ReadCloser: r.Body, control: http.NewResponseController(w)}
@@ -178,7 +183,7 @@ func (h *Host) claim(w http.ResponseWriter, r *http.Request) {
 	defer end()
 	granted, session, err := h.granted(r.Context(), target, request)
 	if err != nil {
-		answerError(w, err)
+		h.refuse(w, err, commandInstall, target)
 		return
 	}
 	h.has(target, granted, session)
@@ -200,7 +205,7 @@ func (h *Host) phase(w http.ResponseWriter, r *http.Request) {
 		err = h.noted(r.Context(), target, request)
 	}
 	if err != nil {
-		answerError(w, err)
+		h.refuse(w, err, commandInstall, target)
 		return
 	}
 	answer(w, http.StatusOK, struct{}{})
@@ -233,7 +238,7 @@ func (h *Host) check(w http.ResponseWriter, r *http.Request) {
 		checked, err = h.checked(r.Context(), target, request)
 	}
 	if err != nil {
-		answerError(w, err)
+		h.refuse(w, err, commandInstall, target)
 		return
 	}
 	answer(w, http.StatusOK, checked)
@@ -244,7 +249,7 @@ func (h *Host) checked(ctx context.Context, target string, request CheckRequest)
 	if err := sha.Check(request.Artifact); err != nil {
 		return nil, err
 	}
-	checked := &host.Checked{SHA256: request.Artifact}
+	checked := &host.Checked{SHA256: request.Artifact, Explain: func(err error) string { return h.hint(err, commandInstall, target) }}
 	site := &host.Site{Installer: h.Installer, Target: target}
 	if request.Fence == nil {
 		checked.Skip(host.QuestionFence, "for which run it is was not said")
@@ -325,7 +330,7 @@ func (h *Host) restart(w http.ResponseWriter, r *http.Request) {
 		restarted, err = h.restarted(r.Context(), target, request)
 	}
 	if err != nil {
-		answerError(w, err)
+		h.refuse(w, err, commandRollback, target)
 		return
 	}
 	answer(w, http.StatusOK, restarted)
@@ -389,7 +394,34 @@ func statusOf(class fault.Class) int {
 	return http.StatusInternalServerError
 }
 
+// The commands that do what the other end asks for, for [Host.Explain].
+const (
+	commandInstall  = "install"
+	commandRollback = "rollback"
+	commandStore    = "store import"
+)
+
+// refuse answers with an error, and what to type here about it.
+func (h *Host) refuse(w http.ResponseWriter, err error, command, target string, warnings ...string) {
+	said := answerOf(err)
+	said.Hint, said.Warnings = h.hint(err, command, target), warnings
+	answer(w, statusOf(said.Class), said)
+}
+
+// hint is what to type here about an error. Who has the target, and that another works on it, the other end knows better: it decides what to do.
+func (h *Host) hint(err error, command, target string) string {
+	if class := fault.Of(err); h.Explain == nil || class == fault.Busy || class == fault.Fenced {
+		return ""
+	}
+	return h.Explain(err, command, target)
+}
+
 func answerError(w http.ResponseWriter, err error) {
+	said := answerOf(err)
+	answer(w, statusOf(said.Class), said)
+}
+
+func answerOf(err error) ErrorAnswer {
 	said := ErrorAnswer{Class: fault.Of(err), Message: err.Error()}
 	var fenced *fleet.FencedError
 	if errors.As(err, &fenced) {
@@ -402,7 +434,7 @@ func answerError(w http.ResponseWriter, err error) {
 	if source, blamed := errors.AsType[*SourceError](err); blamed {
 		said.Source = source.From
 	}
-	answer(w, statusOf(said.Class), said)
+	return said
 }
 
 func answer(w http.ResponseWriter, status int, value any) {

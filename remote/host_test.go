@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"net/http/httptest"
@@ -369,4 +370,50 @@ func FuzzGreeting(f *testing.F) {
 			t.Errorf("%q: %q is passed on, %d bytes are kept", said, passed, len(g.first))
 		}
 	})
+}
+
+// What is to be typed on the host comes with its answer, but where the other end knows better: who has the target, and that it is busy.
+func TestHostHints(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	p.Explain = func(err error, command, target string) string {
+		return fmt.Sprintf("%s %s: %s", command, target, fault.Of(err))
+	}
+	ask := func(path string, request any) ErrorAnswer {
+		t.Helper()
+		text, err := json.Marshal(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, answer := p.asked(http.MethodPost, path, text)
+		return answer
+	}
+	fence := testFence()
+	if answer := ask(pathSwap, SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed}); answer.Class != fault.Fenced || answer.Hint != "" {
+		t.Errorf("a swap of who has not claimed: %+v", answer)
+	}
+	p.claim(t, fence)
+	if answer := ask(pathSwap, SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: strings.Repeat("8", 64), Phase: fleet.PhaseArmed}); answer.Hint != "install "+p.target+": refused" {
+		t.Errorf("a swap of another file: %+v", answer)
+	}
+	if answer := ask(pathSwap, SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: strings.Repeat("8", 64), Phase: fleet.PhaseAborting}); answer.Hint != "rollback "+p.target+": refused" {
+		t.Errorf("the way back to another file: %+v", answer)
+	}
+	if answer := ask(pathCheck, CheckRequest{Fence: &fence, Secret: secretOf(fence), Artifact: strings.Repeat("9", 64)}); answer.Hint != "install "+p.target+": failed" {
+		t.Errorf("a check of what is not there: %+v", answer)
+	}
+	state := filepath.Join(filepath.Dir(p.target), ".tigerbeetle.tbctl-state")
+	if err := os.WriteFile(state, []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if answer := ask(pathClaim, ClaimRequest{Fence: fence, Secret: secretOf(fence)}); answer.Hint != "install "+p.target+": refused" {
+		t.Errorf("a claim that may be another's: %+v", answer)
+	}
+	if _, answer := p.asked(http.MethodPost, "/v9/report", nil); answer.Class != fault.Refused || answer.Reason != fleet.Reason(ReasonOld) {
+		t.Errorf("a request that it does not know: %+v", answer)
+	}
+	answered := &AnswerError{Host: "tb1", Answer: ErrorAnswer{Hint: "make room"}}
+	if answered.Hint() != "on tb1: make room" || (&AnswerError{Host: "tb1"}).Hint() != "" {
+		t.Errorf("%q", answered.Hint())
+	}
 }

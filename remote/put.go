@@ -68,7 +68,7 @@ func sized(w http.ResponseWriter, r *http.Request) bool {
 func (h *Host) put(w http.ResponseWriter, r *http.Request) {
 	artifact, err := h.stored(r, r.PathValue("digest"))
 	if err != nil {
-		answerError(w, err)
+		h.refuse(w, err, commandStore, "")
 		return
 	}
 	answer(w, http.StatusOK, artifact)

@@ -147,7 +147,7 @@ var sshWords = map[string]struct {
 	"crowded":    {"kex_exchange_identification: Connection closed by remote host\n", 255, ReasonBusy},
 	"without":    {"/bin/sh: 1: exec: tbctl: not found\n", 127, ReasonMissing},
 	"nosudo":     {"/bin/sh: 1: exec: sudo: not found\n", 127, ReasonUnexplained},
-	"misset":     {"tbctl: error: configuration /etc/tbctl/config.toml: unknown setting \"nokey\"\ntbctl: hint: mend it\n", 2, ReasonUnexplained},
+	"misset":     {"tbctl: error: configuration /etc/tbctl/config.toml: unknown setting \"nokey\"\ntbctl: hint: mend it\n", 2, ReasonStart},
 	"sudoers":    {"sudo: a password is required\n", 1, ReasonSudo},
 	"old":        {"tbctl: error: unexpected argument host\n", 2, ReasonOld},
 	"quiet":      {"", 2, ReasonOld},
@@ -239,7 +239,7 @@ func TestNoSession(t *testing.T) {
 			if !errors.As(err, &failed) || failed.Reason != want || failed.Host != name {
 				t.Errorf("%#v, want %s", err, want)
 			}
-			if name == "misset" && !strings.Contains(err.Error(), "unknown setting") {
+			if name == "misset" && (failed == nil || failed.Hint() != "on misset: mend it" || !strings.Contains(err.Error(), "its tbctl does not start") || !strings.Contains(err.Error(), "unknown setting")) {
 				t.Errorf("%v does not show the error", err)
 			}
 			if name == "banner" && !strings.Contains(err.Error(), "the bank's own") {

@@ -30,10 +30,22 @@ func (h *Host) swap(w http.ResponseWriter, r *http.Request) {
 		outcome, err = h.swapped(r.Context(), target, request)
 	}
 	if err != nil {
-		answerError(w, err)
+		var warnings []string
+		if outcome != nil && outcome.Plan != nil {
+			warnings = outcome.Plan.Warnings
+		}
+		h.refuse(w, err, swapCommand(request), target, warnings...)
 		return
 	}
 	answer(w, http.StatusOK, outcome)
+}
+
+// swapCommand is the command that does what a request asks for.
+func swapCommand(request SwapRequest) string {
+	if request.Phase == fleet.PhaseAborting {
+		return commandRollback
+	}
+	return commandInstall
 }
 
 // swapped puts an artifact of the store at a target.

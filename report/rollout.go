@@ -74,7 +74,7 @@ type RolloutHost struct {
 	NotCopied  string               `json:"not_copied"` // why it could not copy from another or fetch, the last time; "": it could, or was not to
 	From       string               `json:"from"`       // the last of those that it copied from; "": none
 	Had        int64                `json:"had"`        // bytes of the artifact that were there
-	Warnings   []string             `json:"warnings"`   // of the host at its swaps and restarts in this run, the newest
+	Warnings   []string             `json:"warnings"`   // of the host at its swaps and restarts in this run, the newest, and of an operation whose outcome it does not know
 }
 
 // RolloutCounters are how often what happened in a run.

@@ -103,6 +103,11 @@ func observeStatus(o *fleet.Observation, status *report.Status, now time.Time) {
 	if holder := status.HeldBy; holder != nil {
 		o.Busy = fmt.Sprintf("process %d on %s since %s: %s", holder.PID, holder.Host, holder.Start.UTC().Format(time.RFC3339), holder.Command)
 	}
+	for index := range status.Interrupted {
+		if interrupted := &status.Interrupted[index]; !interrupted.Busy && status.HeldBy == nil {
+			o.Unsettled = interrupted.String()
+		}
+	}
 	for _, unseen := range status.Unseen {
 		o.Blind = append(o.Blind, unseen.Reason)
 	}

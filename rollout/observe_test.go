@@ -9,6 +9,7 @@ import (
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
@@ -92,6 +93,30 @@ func TestObserve(t *testing.T) {
 	for _, o := range shown[3:] { // no fence, or nobody's, is not what was seen
 		if o.Problem == nil || o.Problem.Reason != fleet.ProblemUnseen || !strings.Contains(o.Problem.Message, "cannot be seen") {
 			t.Errorf("%+v", o.Problem)
+		}
+	}
+}
+
+// TestObserveUnsettled: an operation of which the host has no outcome is seen, but not while it may be under way.
+func TestObserveUnsettled(t *testing.T) {
+	t.Parallel()
+	intent := install.Record{Operation: install.OperationInstall, Time: time.Unix(100, 0), Error: "sync /opt: input/output error"}
+	for name, test := range map[string]struct {
+		change func(*report.Status)
+		want   string
+	}{
+		"none":           {func(s *report.Status) { s.Interrupted = nil }, ""},
+		"the disk":       {func(*report.Status) {}, "the outcome of the install of 1970-01-01T00:01:40Z there is not known: sync /opt: input/output error"},
+		"killed":         {func(s *report.Status) { s.Interrupted[0].Intent.Error = "" }, "the outcome of the install of 1970-01-01T00:01:40Z there is not known"},
+		"under way":      {func(s *report.Status) { s.Interrupted[0].Busy = true }, ""},
+		"it has a lock":  {func(s *report.Status) { s.HeldBy = &durable.Holder{PID: 7} }, ""},
+		"and a rollback": {func(s *report.Status) { s.Interrupted[0].Intent.Operation = install.OperationRollback }, "the outcome of the rollback of 1970"},
+	} {
+		status := &report.Status{Target: fsatomic.Target{Path: "/a"}, LockObserved: true, StateObserved: true, Interrupted: []install.Interrupted{{Intent: intent}}}
+		test.change(status)
+		got := rollout.Observe("tb2", &report.Host{Targets: []report.HostTarget{{Path: "/a", Status: status}}})[0].Unsettled
+		if !strings.HasPrefix(got, test.want) || test.want == "" && got != "" {
+			t.Errorf("%s: %q, want %q", name, got, test.want)
 		}
 	}
 }

@@ -429,6 +429,15 @@ func (m *machine) begin(action fleet.Action) {
 				Cluster: action.Cluster, Host: action.Host, Replica: -1, Reason: fleet.ProblemReason(action.Kind),
 				Message: strings.TrimPrefix(err.Error(), "host "+action.Host+": "),
 			}
+			if knows, ok := errors.AsType[interface {
+				error
+				Hint() string
+			}](err); ok {
+				outcome.Problem.Hint = knows.Hint()
+			}
+			if answered, ok := errors.AsType[*remote.AnswerError](err); ok && answered.Answer.Reason == fleet.Reason(remote.ReasonOld) {
+				outcome.Problem.Reason = fleet.ProblemTbctl
+			}
 			if fenced, ok := errors.AsType[*fleet.FencedError](err); ok {
 				outcome.Problem.Reason = fleet.ProblemReason(fenced.Reason)
 			}

@@ -483,6 +483,44 @@ func TestRunRefused(t *testing.T) {
 	})
 }
 
+// A host that has the new file, and could not sync it, stops its cluster with the host's words and what to type there; the same command
+// again, by who has looked, goes on.
+func TestRunUnsure(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 3)
+		options := f.options(f.plan(t), fleet.GoalArm, "ana")
+		options.Run = true
+		unsure := f.hosts["tb1.c0"]
+		unsure.after = func(request rollout.Request) error {
+			if request != rollout.RequestSwap {
+				return nil
+			}
+			return &remote.AnswerError{Host: unsure.name, Answer: remote.ErrorAnswer{
+				Class: fault.Unknown, Message: simTarget + ": the new file is in place, but may be gone after a power cut", Hint: "find out what is on the disk: tbctl status " + simTarget,
+			}}
+		}
+		result, err := rollout.Run(t.Context(), options)
+		failed, ok := errors.AsType[*rollout.Error](err)
+		if classOf(err) != fault.Unknown || !ok || len(failed.Problems) != 1 || f.swapped() == 3 {
+			t.Fatalf("%v, %d swapped", err, f.swapped())
+		}
+		problem := failed.Problems[0]
+		if problem.Host != "tb1.c0" || problem.Class() != fault.Unknown || problem.Hint != "on tb1.c0: find out what is on the disk: tbctl status "+simTarget || !strings.Contains(problem.Message, "may be gone after a power cut") {
+			t.Errorf("%+v", problem)
+		}
+		if len(result.Clusters[0].Problems) != 1 || unsure.installed != simArtifact {
+			t.Errorf("%+v", result.Clusters[0])
+		}
+		unsure.after = nil
+		again := f.options(options.Plan, fleet.GoalArm, "bob")
+		again.Run, f.hosts["tb0.c0"].holder, unsure.holder, f.hosts["tb2.c0"].holder = true, "", "", ""
+		if _, err := rollout.Run(t.Context(), again); err != nil || f.swapped() != 2 {
+			t.Errorf("%v, %d swapped", err, f.swapped())
+		}
+	})
+}
+
 // BenchmarkRun is a rollout to a hundred clusters of six hosts, from the plan to its end, and the most memory that it holds.
 func BenchmarkRun(b *testing.B) {
 	var most uint64

@@ -191,12 +191,28 @@ func (s *session) Check(ctx context.Context, request remote.CheckRequest) (unans
 	if err != nil {
 		return nil, err
 	}
-	return verdict(checked)
+	return verdict(s.name, checked)
 }
 
+// CheckError is what speaks against an artifact on a host.
+type CheckError struct {
+	text  string
+	class fault.Class
+	hint  string
+}
+
+// Error lists it.
+func (e *CheckError) Error() string { return e.text }
+
+// Class is the worst of it, as a swap would have it.
+func (e *CheckError) Class() fault.Class { return e.class }
+
+// Hint is what to type about it, and where; "": nothing that is known.
+func (e *CheckError) Hint() string { return e.hint }
+
 // verdict says what speaks against an artifact on a host, and which questions had no answer.
-func verdict(checked *host.Checked) (unanswered []string, err error) {
-	class, against := fault.None, []string{}
+func verdict(name string, checked *host.Checked) (unanswered []string, err error) {
+	failed, against := &CheckError{}, []string{}
 	for _, check := range checked.Checks {
 		text := string(check.Question)
 		if check.PID != 0 {
@@ -207,10 +223,9 @@ func verdict(checked *host.Checked) (unanswered []string, err error) {
 		case verify.Held:
 		case verify.Failed:
 			against = append(against, text)
-			if check.Question == host.QuestionFile || check.Question == host.QuestionVouched {
-				class = fault.Worst(class, fault.Rejected)
-			} else {
-				class = fault.Worst(class, fault.Refused)
+			class := classOf(check)
+			if worst := fault.Worst(failed.class, class); worst != failed.class || failed.hint == "" && class == worst {
+				failed.class, failed.hint = worst, remote.HintOn(name, check.Hint)
 			}
 		default:
 			unanswered = append(unanswered, text)
@@ -218,11 +233,23 @@ func verdict(checked *host.Checked) (unanswered []string, err error) {
 	}
 	switch {
 	case len(against) > 0:
-		return unanswered, fault.New(class, strings.Join(against, "; "))
+		failed.text = strings.Join(against, "; ")
+		return unanswered, failed
 	case !checked.OK:
 		return unanswered, fault.New(fault.Refused, "its check does not say what speaks against the artifact")
 	}
 	return unanswered, nil
+}
+
+// classOf is the class of a check that failed; an earlier tbctl does not say it.
+func classOf(check host.Check) fault.Class {
+	switch {
+	case slices.Contains(fault.Classes(), check.Class):
+		return check.Class
+	case check.Question == host.QuestionFile, check.Question == host.QuestionVouched:
+		return fault.Rejected
+	}
+	return fault.Refused
 }
 
 func (s *session) Claim(ctx context.Context, request remote.ClaimRequest) (fence fleet.Fence, err error) {
@@ -273,6 +300,9 @@ func (s *session) gave(open *remote.Session) {
 func (s *session) Swap(ctx context.Context, request remote.SwapRequest) (warnings []string, err error) {
 	err = s.do(ctx, func(open *remote.Session) error {
 		outcome, err := open.Swap(ctx, request)
+		if failed, ok := errors.AsType[*remote.AnswerError](err); ok {
+			warnings = failed.Answer.Warnings
+		}
 		if err == nil && outcome.Plan != nil {
 			warnings = outcome.Plan.Warnings
 		}

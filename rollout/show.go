@@ -63,12 +63,16 @@ func (m *machine) hostRows(t *target, c *report.RolloutCluster, newest uint64) [
 	if f := o.Fence; f != nil && f.Phase.Holds() {
 		c.Holder, c.Epoch = f.Holder.Who, f.Epoch
 	}
+	warnings := slices.Concat([]string{}, t.warnings)
+	if o.Problem == nil && o.Unsettled != "" && !slices.ContainsFunc(m.running, func(a fleet.Action) bool { return m.target(a) == t }) {
+		warnings = append(warnings, o.Unsettled+"; what is there: tbctl status "+shell.File(t.planned.Target)+" on "+t.planned.Name)
+	}
 	var rows []report.RolloutHost
 	for _, planned := range t.planned.Replicas {
 		row := report.RolloutHost{
 			Name: t.planned.Name, Target: t.planned.Target, Replica: planned.Index, Standby: planned.Standby, Seen: o.Problem == nil,
 			Staged: o.Stored, Checked: o.Checked, Unanswered: t.unanswered, Sent: t.sent.Bytes, Copied: t.sent.Copied, From: t.sent.From, NotCopied: t.notCopied, Had: t.sent.Had, Lag: -1, Peers: -1,
-			Warnings: slices.Concat([]string{}, t.warnings),
+			Warnings: warnings,
 		}
 		for _, name := range c.Holdback {
 			row.Holdback = row.Holdback || name == t.planned.Name

@@ -98,5 +98,8 @@ func problemOf(err error) *report.FleetProblem {
 	if failed, ok := errors.AsType[*remote.SessionError](err); ok {
 		problem.Reason = string(failed.Reason)
 	}
+	if failed, ok := errors.AsType[*remote.AnswerError](err); ok {
+		problem.Hint = failed.Hint()
+	}
 	return problem
 }

@@ -51,7 +51,7 @@ type docBlock struct {
 // those who work on tbctl.
 func (b docBlock) developer() bool {
 	for _, command := range b.commands() {
-		if words := wordsOf(command); len(words) == 0 || words[0] != "go" {
+		if words := wordsOf(command); len(words) == 0 || words[0] != "go" && !strings.HasPrefix(words[0], ".ci/") {
 			return false
 		}
 	}

@@ -3,7 +3,9 @@ package main
 import (
 	"io"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
@@ -35,6 +37,12 @@ func (c *hostCmd) Run(a *app) error {
 		Require: a.config.Text("require"), PublicKey: ownKey(a.config.Text("public-key")), Restart: a.config.List("restart"), Depot: a.config.Text("depot"),
 		Registries: a.config.List("registries"), CAFile: a.config.Text("ca-file"),
 		CopyFrom: a.config.List("copy-from"),
+		Explain: func(err error, command, target string) string {
+			known := a.known()
+			known.Command, known.Line, known.About, known.Asked = command, nil, hints.About{Target: target}, true
+			hint, _ := known.Explain(err, fault.Of(err))
+			return hint
+		},
 	}
 	defer served.Close()
 	return remote.Serve(a.ctx, in, a.std.out, served.Handler())

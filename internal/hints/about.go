@@ -16,7 +16,16 @@ type Known struct {
 	About    About
 	StateDir func() string // where the history is
 	Running  bool          // it says which release runs
+	Asked    bool          // by another machine, in a session: Command does the same here, and there is no command line to repeat
 	Host     host.Report   // what the last look at the replicas and data files here found
+}
+
+// repeat is what to do with the command line and further arguments, after something else; "" where there is none.
+func (k *Known) repeat(why string, more ...string) string {
+	if k.Asked {
+		return ""
+	}
+	return why + k.Line.With(more...)
 }
 
 // makesFile reports whether the command writes an ordinary file, which is no target.

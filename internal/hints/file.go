@@ -70,9 +70,12 @@ func (k *Known) ofRejected(err *install.RejectedError) (hint string, detail any)
 	stranger := err.Kind.Name != "" && err.Kind.Name != inspect.NameDamaged
 	switch {
 	case errors.Is(err, install.ErrOtherOld):
+		if k.Asked {
+			return "look at who changed it: ls -l {target}-old", nil
+		}
 		return "look at who changed it: ls -l {target}-old; if it is the right file, name it: --sha256 " + err.Report.SHA256, nil
 	case errors.Is(err, install.ErrUnvouched):
-		return "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release); if it is the right file, name it: " + k.Line.With("--sha256", err.Report.SHA256), nil
+		return "compare it with the sha256 that the file was known by (tbctl history {target} --json, or that of its release)" + k.repeat("; if it is the right file, name it: ", "--sha256", err.Report.SHA256), nil
 	case stranger && k.Command == "rollback":
 		return "only multiversion binaries are put back; by hand, with the replicas stopped: cp {target}-old {target}.back && chown --reference={target} {target}.back && mv {target}.back {target}, and its capabilities: getcap, setcap", err.Kind
 	case stranger:

@@ -68,6 +68,7 @@ func (k *Known) Explain(err error, class fault.Class) (hint string, detail any) 
 	}
 	switch {
 	case hint != "":
+	case k.Asked:
 	case class == fault.Interrupted && k.Command != "watch": // there it is the usual end
 		hint = "run the same command again: nothing is half done"
 	case class == fault.Failed:
@@ -95,6 +96,14 @@ func toRoot(hint string) string {
 
 // one is what one error knows, of all that there are in whole.
 func (k *Known) one(err, whole error) (hint string, detail any) {
+	if k.Asked { // what follows names flags of a command that was not typed
+		switch err.(type) {
+		case *host.UnknownReleaseError, *host.RememberedError, *host.StillRunsError, *install.RefusedError:
+			if about, ok := err.(*install.RefusedError); !ok || about.Report != nil && about.Err == nil { //nolint:errorlint // this error, without those in it
+				return "see what runs there and what it needs: tbctl status {target}", nil
+			}
+		}
+	}
 	switch e := err.(type) {
 	case *Error:
 		return e.Hint, nil
@@ -119,6 +128,9 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *durable.ScratchError:
 		if errors.Is(e, syscall.EFBIG) {
 			return "this process may not write files of that size: ulimit -f unlimited", nil
+		}
+		if k.Asked {
+			return "it is kept in a temporary file for a moment: make room, df /tmp", nil
 		}
 		return "it is kept in a temporary file for a moment: name a directory that can be written and has room for it: TMPDIR=DIR " + k.Line.String(), nil
 	case *install.UnknownFenceError:
@@ -197,6 +209,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return hintHeld, nil
 	case *rollout.Error:
 		return ofRollout(e), nil
+	case *remote.AnswerError:
+		return e.Hint(), nil
 	case *rollout.ObstaclesError:
 		return "each of them has a line that says where, and what to do", nil
 	case *rollout.PlanFileError:

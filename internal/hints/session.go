@@ -1,6 +1,7 @@
 package hints
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/tbctl/tbctl/engine"
@@ -30,7 +31,7 @@ func (k *Known) ofUnknownFence(err *install.UnknownFenceError) string {
 	if !err.Writers.None() {
 		look += " (" + err.Writers.String() + ")"
 	}
-	return look + "; to go through whatever it says, which is recorded: " + k.Line.With("--despite-rollout")
+	return look + k.repeat("; to go through whatever it says, which is recorded: ", "--despite-rollout")
 }
 
 // hintHeld is about hosts that another run has.
@@ -86,6 +87,8 @@ func Session(failed *remote.SessionError, words []string) string {
 		return "install tbctl there, on root's PATH: " + ssh + " " + host + " command -v tbctl"
 	case remote.ReasonOld:
 		return "install a newer tbctl there: " + ssh + " " + host + " tbctl --version"
+	case remote.ReasonStart:
+		return cmp.Or(failed.Hint(), "see what it says of its configuration: "+ssh+" "+host+" tbctl config")
 	case remote.ReasonOutput:
 		return "a start-up file of its shell writes something: " + ssh + " " + host + " true must print nothing"
 	case remote.ReasonSilent, remote.ReasonLost:
