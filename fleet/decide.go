@@ -150,13 +150,13 @@ func (r *round) learnOutcome(outcome Outcome) {
 			if p.Reason == "" {
 				p.Reason = ProblemFenced
 			}
-			p.class = fault.Fenced
+			p.Kind = fault.Fenced
 			r.memory.Fenced = &p
 		}
 		return
 	case fault.Unknown: // whatever is seen there later: what the disk did not take may be gone after a power cut
 		p := *outcome.Problem
-		p.Cluster, p.Host, p.Note, p.class = a.Cluster, a.Host, false, fault.Unknown
+		p.Cluster, p.Host, p.Note, p.Kind = a.Cluster, a.Host, false, fault.Unknown
 		if p.Hint == "" {
 			p.Hint = "find out what is there: tbctl status " + a.Target + " on " + a.Host + "; then the same command"
 		}
@@ -287,6 +287,9 @@ func (r *round) end() Decision {
 	if r.memory.Fenced != nil {
 		d.Blocked = append(d.Blocked, *r.memory.Fenced)
 		classes = append(classes, fault.Fenced)
+	}
+	for index := range d.Blocked {
+		d.Blocked[index] = d.Blocked[index].told()
 	}
 	d.Done = !going || r.memory.Fenced != nil || r.in.Deadline
 	if d.Done {

@@ -63,12 +63,15 @@ func Draft(inventory Inventory, observations []Observation, artifact Artifact, o
 		d.cluster(&inventory.Clusters[i])
 	}
 	d.whole(inventory)
+	for index := range d.problems {
+		d.problems[index] = d.problems[index].told()
+	}
 	if d.hindered() {
 		return nil, d.problems
 	}
 	slices.SortStableFunc(d.plan.Clusters, func(a, b PlannedCluster) int { return a.Wave - b.Wave })
 	if err := d.plan.Check(); err != nil {
-		d.add(Problem{Replica: -1, Reason: ProblemMalformed, Message: err.Error()})
+		d.add(Problem{Replica: -1, Reason: ProblemMalformed, Message: err.Error()}.told())
 		return nil, d.problems
 	}
 	return d.plan, d.problems
@@ -116,6 +119,7 @@ func (d *draft) problem(at *place, replica int, reason ProblemReason, hint, form
 	p := Problem{Cluster: d.name, Replica: replica, Reason: reason, Message: fmt.Sprintf(format, args...), Hint: hint}
 	if at != nil {
 		p.Host = at.host.Name
+		p.Hint = onHost(hint, p.Host)
 	}
 	d.add(p)
 }
@@ -177,7 +181,7 @@ func (d *draft) look(entry *Cluster) []place {
 			case o.Problem != nil && (host.Target == "" || o.Target == "" || o.Target == host.Target):
 				p := *o.Problem
 				p.Cluster, p.Host, p.Replica, p.Note = d.name, host.Name, -1, false
-				p.class = fault.Failed
+				p.Kind = fault.Failed
 				if p.Reason == "" {
 					p.Reason = ProblemUnseen
 				}
@@ -276,19 +280,18 @@ func (d *draft) members() {
 		}
 	}
 	if len(missing) > 0 && !d.unseen {
-		d.problem(nil, -1, ProblemMissing, "name the host that has it, or start the replica there",
+		d.problem(nil, -1, ProblemMissing, "",
 			"of its %d replicas %d run on no host that is named (%s): who has them decides when the cluster upgrades", d.count, len(missing), strings.Join(missing, ", "))
 	}
 }
 
 // wayBack checks that what is installed could be put back.
 func (d *draft) wayBack(p *place) {
-	const again = "tbctl install there, of the release that runs"
 	switch f := p.Installed; {
 	case f == nil || !sha.IsName(f.SHA256):
-		d.problem(p, -1, ProblemNoInstalled, again, "there is no file at %s that could be put back", p.Target)
+		d.problem(p, -1, ProblemNoInstalled, "", "there is no file at %s that could be put back", p.Target)
 	case f.Damaged != "":
-		d.problem(p, -1, ProblemDamaged, again, "the file at %s is damaged, and could not be put back: %s", p.Target, f.Damaged)
+		d.problem(p, -1, ProblemDamaged, "", "the file at %s is damaged, and could not be put back: %s", p.Target, f.Damaged)
 	case f.Recorded != "" && f.Recorded != f.SHA256:
 		d.add(Problem{Cluster: d.name, Host: p.host.Name, Replica: -1, Reason: ProblemStrange, Note: true,
 			Message: fmt.Sprintf("the file at %s is whole, and is not the one that tbctl put there last: it is %s, and that was %s", p.Target, f.SHA256, f.Recorded)})

@@ -30,7 +30,7 @@ func (d *draft) host(p *place) {
 		d.problem(p, -1, ProblemPlatform, "", "the artifact is for %s, and what this host is is not known: %q", d.artifact.Platform, p.Platform)
 	}
 	if f := p.Fence; f != nil && f.Phase.Holds() {
-		d.problem(p, -1, ProblemHeld, "end that rollout first: tbctl fleet abort or tbctl fleet stop, with its plan", "a rollout holds it: %s, since %s (plan %s, generation %d, epoch %d, %s)",
+		d.problem(p, -1, ProblemHeld, "", "a rollout holds it: %s, since %s (plan %s, generation %d, epoch %d, %s)",
 			f.Holder.Who, f.Holder.Since.UTC().Format(time.RFC3339), f.Plan, f.Generation, f.Epoch, f.Phase)
 	}
 	if f := p.Fence; f != nil && f.Generation >= d.plan.Generation {
@@ -41,7 +41,7 @@ func (d *draft) host(p *place) {
 		d.problem(p, -1, ProblemBusy, "", "another process works on %s: %s", p.Target, p.Busy)
 	}
 	if versionOlder(p.Tbctl, d.options.TbctlMin) {
-		d.problem(p, -1, ProblemTbctl, "install tbctl "+d.options.TbctlMin+" or newer there", "its tbctl is %s, and %s is needed", p.Tbctl, d.options.TbctlMin)
+		d.problem(p, -1, ProblemTbctl, "install tbctl "+d.options.TbctlMin+" or newer on HOST", "its tbctl is %s, and %s is needed", p.Tbctl, d.options.TbctlMin)
 	}
 	for _, refusal := range p.Refusals {
 		refusal.Cluster, refusal.Host = d.name, p.host.Name
@@ -84,7 +84,7 @@ func (d *draft) room(p *place) {
 		d.problem(p, -1, ProblemRoom, "", "%d bytes are free where %s is, and %d are needed", p.Room, p.Target, need)
 	}
 	if !p.Stored && p.StoreRoom >= 0 && p.StoreRoom < d.artifact.Size {
-		d.problem(p, -1, ProblemRoom, "tbctl store prune there", storeFull, p.StoreRoom, d.artifact.Size)
+		d.problem(p, -1, ProblemRoom, hintPrune, storeFull, p.StoreRoom, d.artifact.Size)
 	}
 }
 
@@ -145,17 +145,17 @@ func (d *draft) replicaReleases(p *place, r *Replica, who string) {
 			why = "was last checkpointed with"
 		}
 		if !d.artifact.holds(need) {
-			d.problem(p, r.Index, ProblemRunning, "take a release between the two first", "%s %s %s, which the artifact lacks: it has %s", who, why, need, releaseList(d.artifact.Releases))
+			d.problem(p, r.Index, ProblemRunning, "", "%s %s %s, which the artifact lacks: it has %s", who, why, need, releaseList(d.artifact.Releases))
 		}
 		if p.Installed != nil && !slices.Contains(p.Installed.Releases, need) {
-			d.problem(p, r.Index, ProblemPrevious, "tbctl install there, of a file that holds it", "%s %s %s, which the file at %s lacks: it could not be started again from that", who, why, need, p.Target)
+			d.problem(p, r.Index, ProblemPrevious, "", "%s %s %s, which the file at %s lacks: it could not be started again from that", who, why, need, p.Target)
 		}
 	}
 	offered := r.ArmedRelease
 	if offered <= r.Running {
 		return
 	}
-	d.problem(p, r.Index, ProblemUnderWay, "put the earlier file back there and start the replica again, or end the upgrade that was begun", "%s offers %s already, and runs %s", who, offered, r.Running)
+	d.problem(p, r.Index, ProblemUnderWay, "", "%s offers %s already, and runs %s", who, offered, r.Running)
 	if !slices.Contains(d.artifact.Offers(r.Running), offered) {
 		d.problem(p, r.Index, ProblemOffered, "", "%s has offered %s, and would not offer it from the artifact", who, offered)
 	}

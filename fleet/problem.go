@@ -11,8 +11,7 @@ type Problem struct {
 	Message string        `json:"message"` // a sentence, for people
 	Hint    string        `json:"hint"`    // what to type next; "": nothing that is known
 	Note    bool          `json:"note"`    // it hinders nothing
-
-	class fault.Class // of what went wrong, where the reason does not tell
+	Kind    fault.Class   `json:"class"`   // what it means to whoever asked for what it hinders; "": a note, or it is only waited for
 }
 
 // Error is the message, with what it is about before it.
@@ -32,10 +31,22 @@ func (p *Problem) Class() fault.Class {
 	if p.Note {
 		return fault.None
 	}
-	if p.class != fault.None {
-		return p.class
+	if p.Kind != fault.None {
+		return p.Kind
 	}
 	return p.Reason.Class()
+}
+
+// told is a problem as an obstacle is told: with its class, and with what to do.
+func (p Problem) told() Problem {
+	if p.Note {
+		return p
+	}
+	p.Kind = p.Class()
+	if p.Hint == "" {
+		p.Hint = p.Reason.Hint(p.Host)
+	}
+	return p
 }
 
 // ProblemReason is why something is not done, in one word.
@@ -144,7 +155,8 @@ func (r ProblemReason) Class() fault.Class {
 		return fault.Fenced
 	case ProblemBusy:
 		return fault.Busy
-	case ProblemUnseen, ProblemNotServing, ProblemMixed, ProblemRoom, ProblemUnreachable, ProblemNotBack, ProblemMaxFailed, ProblemDeadline, ProblemWave, ProblemSoak, ProblemNotStable:
+	case ProblemUnseen, ProblemNotServing, ProblemMixed, ProblemRoom, ProblemUnreachable, ProblemNotBack, ProblemMaxFailed, ProblemDeadline, ProblemWave, ProblemSoak, ProblemNotStable,
+		ProblemStage, ProblemCheck, ProblemClaim, ProblemPhase, ProblemSwap, ProblemRestart:
 		return fault.Failed // another try may find it otherwise
 	case ProblemUnvouched:
 		return fault.Rejected

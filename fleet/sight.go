@@ -270,7 +270,7 @@ func (s *sight) problem(h *seen, replica int, reason ProblemReason, format strin
 
 func (s *sight) block(h *seen, replica int, reason ProblemReason, hint, format string, args ...any) {
 	p := s.problem(h, replica, reason, format, args...)
-	p.Hint = hint
+	p.Hint = onHost(hint, p.Host)
 	s.blocked = append(s.blocked, p)
 	if h != nil {
 		h.wrong = true
@@ -346,10 +346,10 @@ func (s *sight) judgeWayBack(h *seen) {
 	switch {
 	case s.begun():
 	case s.swapped(h) && !(s.ofPlan(h) && h.o.Fence.Previous == h.h.Previous):
-		s.block(h, -1, ProblemDrift, "put the earlier file back there (tbctl rollback) and start the replica again; then the same command",
+		s.block(h, -1, ProblemDrift, "put the earlier file back on HOST (tbctl rollback) and start the replica again; then the same command",
 			"the plan's file is at %s already, and not by this plan: tbctl fleet abort could not take it back", h.h.Target)
 	case h.untouched() && h.o.Installed.Damaged != "" && s.in.Goal != GoalAbort:
-		s.block(h, -1, ProblemDamaged, "tbctl install there, of the release that runs; then make a new plan",
+		s.block(h, -1, ProblemDamaged, "",
 			"the file at %s is damaged, and could not be put back: %s", h.h.Target, h.o.Installed.Damaged)
 	}
 }
@@ -412,7 +412,7 @@ func (s *sight) judgeFailures(h *seen) {
 			continue
 		}
 		p := f.Problem
-		p.Cluster, p.Host, p.Note, p.class = s.c.Name, h.h.Name, false, f.Class
+		p.Cluster, p.Host, p.Note, p.Kind = s.c.Name, h.h.Name, false, f.Class
 		s.blocked = append(s.blocked, p)
 		h.wrong = true
 	}

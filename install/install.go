@@ -72,7 +72,7 @@ type run struct {
 	unread    *StateError // why it was not, though it is there; nil: it was, or there is none
 	alone     bool        // it was read, and only root and this user can have written it
 
-	historyTold bool // that it could not be read or written
+	historyTold int // the number of the warning that it could not be read or written, from 1; 0: there is none
 
 	stateWriters vfs.Writers // who else can have written the state
 	oldWriters   vfs.Writers // of a rollback: who else can have written the previous file

@@ -94,17 +94,22 @@ func (in *Installer) Refuse(ctx context.Context, operation Operation, request Re
 
 // log adds a record to the journal. Nothing depends on it.
 func (r *run) log(ctx context.Context, record Record) {
-	if err := r.Journal.append(ctx, record); err != nil {
-		r.warnHistory(err)
+	err := r.Journal.append(ctx, record)
+	if err == nil {
+		return
+	}
+	r.warnHistory(err)
+	if r.outcome.Changed && record.ID == r.record.ID {
+		r.plan.Warnings[r.historyTold-1] = fmt.Sprintf("this %s is done, and is not in the history: %v", record.Operation, err)
 	}
 }
 
 // warnHistory tells of a history that could not be read or written: once, as what keeps it from the one keeps it from the other.
 func (r *run) warnHistory(err error) {
-	if !r.historyTold {
+	if r.historyTold == 0 {
 		r.warn("%v", err)
+		r.historyTold = len(r.plan.Warnings)
 	}
-	r.historyTold = true
 }
 
 // resultOf names the result of a failed operation.

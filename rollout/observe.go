@@ -92,7 +92,7 @@ func observeStatus(o *fleet.Observation, status *report.Status, now time.Time) {
 		o.Problem = problem(o.Host, "whether another tbctl works on "+status.Target.Path+" cannot be seen there")
 	case !status.StateObserved:
 		o.Problem = problem(o.Host, "whether a rollout has "+status.Target.Path+" cannot be seen there: what is kept beside it cannot be read, or is not to be believed")
-		o.Problem.Hint = "see why: tbctl status there"
+		o.Problem.Hint = "see why: tbctl status " + status.Target.Path + " on " + o.Host
 	case status.Fence != nil && !status.HolderObserved:
 		o.Problem = problem(o.Host, "whether the run that has "+status.Target.Path+" is still alive cannot be seen there")
 	}

@@ -30,7 +30,7 @@ func refusals(o *fleet.Observation, artifact *fleet.Artifact, receipts []depot.R
 	switch {
 	case o.Require != requireSignature:
 		refused.Message = "its configuration requires a digest that the host knows by itself, and a controller's word is none"
-		refused.Hint = "import it there too, from where you trust it: tbctl store import SOURCE; or set public-key there, and " + sign
+		refused.Hint = "import it on " + o.Host + " too, from where you trust it: tbctl store import SOURCE; or set public-key there, and " + sign
 	case o.PublicKey == "":
 		refused.Message = "its configuration requires a signature, and has no public-key that can be read"
 		refused.Hint = "set public-key in /etc/tbctl/config.toml on " + o.Host

@@ -118,9 +118,11 @@ func (m *machine) ways(state *fleet.ClusterState) (back, on string) {
 	return "", ""
 }
 
-// named puts the plan's file in place of PLAN in a hint, and the class of a problem that an action failed with stays its own.
+// named puts the plan's file in place of PLAN in a hint.
 func (m *machine) named(problem fleet.Problem) fleet.Problem {
-	problem.Hint = strings.ReplaceAll(problem.Hint, "PLAN", shell.File(m.File))
+	if !strings.HasPrefix(problem.Hint, "on "+problem.Host+": ") { // that is the host's own
+		problem.Hint = strings.ReplaceAll(problem.Hint, "PLAN", shell.File(m.File))
+	}
 	return problem
 }
 

@@ -45,6 +45,8 @@ func IsCurrent(dir Dir, name string, file File) (bool, error) {
 func Allocate(dir Dir, path string, file File, size int64) error {
 	err := file.Allocate(size)
 	switch {
+	case errors.Is(err, syscall.EDQUOT): // what the file system has free is not what the owner may take
+		return fmt.Errorf("reserve %d bytes: %w", size, NoSpace(Cause(err)))
 	case errors.Is(err, syscall.ENOSPC):
 		have := int64(0)
 		if volume, err := dir.Volume(); err == nil {

@@ -118,7 +118,7 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *durable.UnsureError:
 		return k.ofUnsure(e), nil
 	case *durable.SyncError:
-		return k.ofSync(), nil
+		return k.ofSync(e), nil
 	case *install.PlanError:
 		return k.ofPlan(e), nil
 	case *fsatomic.AttributeError:
@@ -138,10 +138,7 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *install.StateError:
 		return ofState(e), nil
 	case *install.JournalError:
-		if errors.Is(e, syscall.EIO) || errors.Is(e, syscall.ENOTCONN) || errors.Is(e, syscall.ESTALE) {
-			return "", nil
-		}
-		return "run it as root, or name a history that may be read: --state-dir DIR (now " + k.StateDir() + ")", nil
+		return k.ofJournal(e), nil
 	case *input.FileError:
 		return k.ofFile(e), nil
 
@@ -405,11 +402,30 @@ func ofUnwritten(k *Known, _ error) string {
 }
 
 // ofSync is about a failed fsync.
-func (k *Known) ofSync() string {
+func (k *Known) ofSync(err error) string {
+	if errors.Is(vfs.NoSpace(err), vfs.ErrNoSpace) {
+		return ofNoSpace(k, err)
+	}
 	if k.makesFile() {
 		return "the disk may be failing: nothing was put at the name; look at the kernel's log (dmesg)"
 	}
 	return "the disk may be failing; the target was not replaced: look at the kernel's log (dmesg), and at the target: tbctl verify {target}"
+}
+
+// ofJournal is about the history. Where the disk, or the way to it, is at fault the cause knows what to do.
+func (k *Known) ofJournal(err *install.JournalError) string {
+	another := "name another place for the history: --state-dir DIR (now " + k.StateDir() + ")"
+	switch {
+	case errors.Is(err, syscall.EIO), errors.Is(err, syscall.ENOTCONN), errors.Is(err, syscall.ESTALE):
+		return ""
+	case errors.Is(vfs.NoSpace(err), vfs.ErrNoSpace):
+		return "make room in its file system (df " + k.StateDir() + "), or " + another
+	case errors.Is(err, vfs.ErrReadOnly), errors.Is(err, syscall.EROFS):
+		return "its file system is mounted read-only: " + another
+	case errors.Is(err, fs.ErrPermission):
+		return "run it as root, or " + another
+	}
+	return another
 }
 
 // ofUnsure is about an ordinary file that may be at its name.

@@ -17,7 +17,7 @@ import (
 // ofFenced is about a target that a rollout holds.
 func (k *Known) ofFenced(err *fleet.FencedError) string {
 	if err.Reason != fleet.ReasonRollout {
-		return "tbctl fleet status shows who has it"
+		return fleet.ProblemReason(err.Reason).Hint("")
 	}
 	return "wait for its end: --wait 30m; or, if it is to be changed all the same: " + k.Line.With("--despite-rollout")
 }
@@ -39,9 +39,6 @@ const hintHeld = "see who has the hosts: tbctl fleet status; to take them over f
 
 // ofRollout is about a run that ended before its goal.
 func ofRollout(failed *rollout.Error) string {
-	if failed.Class() == fault.Fenced {
-		return hintHeld
-	}
 	for _, problem := range failed.Problems {
 		if problem.Hint != "" && problem.Class() == failed.Class() {
 			return problem.Hint
