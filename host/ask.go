@@ -2,6 +2,7 @@ package host
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -12,6 +13,34 @@ import (
 type Answer struct {
 	replica.Pong
 	Milliseconds int64 `json:"milliseconds"` // that it took
+}
+
+// NoAnswerKind says in one word why there is no answer.
+type NoAnswerKind string
+
+// The kinds.
+const (
+	NoAnswerCannotAsk NoAnswerKind = "cannot-ask"  // whether it serves cannot be seen from here, now or later
+	NoAnswerSilent    NoAnswerKind = "silent"      // nothing came in time
+	NoAnswerClosed    NoAnswerKind = "closed"      // the connection was closed
+	NoAnswerEvicted   NoAnswerKind = "turned-away" // it serves no client of this release
+	NoAnswerFailed    NoAnswerKind = "failed"      // nothing listens there, or what came is no answer
+)
+
+func noAnswerKind(err error) NoAnswerKind {
+	if _, ok := errors.AsType[*replica.CannotAskError](err); ok {
+		return NoAnswerCannotAsk
+	}
+	if _, ok := errors.AsType[*replica.EvictionError](err); ok {
+		return NoAnswerEvicted
+	}
+	switch {
+	case errors.Is(err, replica.ErrSilent):
+		return NoAnswerSilent
+	case errors.Is(err, replica.ErrClosed):
+		return NoAnswerClosed
+	}
+	return NoAnswerFailed
 }
 
 // askingMax is how many replicas are asked at a time.
@@ -33,7 +62,7 @@ func Ask(ctx context.Context, replicas []Replica) {
 			before := time.Now()
 			pong, err := r.Process.Ask(ctx)
 			if err != nil {
-				r.NoAnswer = err.Error()
+				r.NoAnswer, r.NoAnswerKind = err.Error(), noAnswerKind(err)
 				return
 			}
 			r.Answer = &Answer{pong, time.Since(before).Milliseconds()}

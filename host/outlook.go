@@ -37,6 +37,9 @@ type Replica struct {
 	// NoAnswer says why, or it was not asked.
 	Answer   *Answer `json:"answer,omitempty"`
 	NoAnswer string  `json:"no_answer,omitempty"`
+
+	// NoAnswerKind is NoAnswer in one word.
+	NoAnswerKind NoAnswerKind `json:"no_answer_kind,omitempty"`
 }
 
 // mountedAlone is about a replica that sees the file at the target, and will not see the next.

@@ -92,6 +92,7 @@ func TestLiveServing(t *testing.T) {
 	f.ends()
 	l.until("running=0.17.8")
 	l.tbctl("watch", l.target, "--until", "serving=0.17.8", "--patience", "1s").ends(1, "does not serve: ask 127.", "no answer within a second")
+	l.tbctl("status", l.target, "--json").ends(0).prints(`"no_answer_kind": "silent"`)
 	answers()
 	l.until("serving=0.17.8")
 	var document struct {

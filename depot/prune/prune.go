@@ -271,7 +271,11 @@ type Result struct {
 	Removed   int        `json:"removed"` // in a dry run: that would be
 	Freed     int64      `json:"freed"`   // bytes, likewise
 	DryRun    bool       `json:"dry_run"`
-	Notes     []string   `json:"notes"` // how far what is needed is known
+
+	// WouldChange is of a dry run: that the real one removes something, as far as is known.
+	WouldChange bool `json:"would_change"`
+
+	Notes []string `json:"notes"` // how far what is needed is known
 }
 
 // Pruning says what is pruned.
@@ -303,6 +307,7 @@ func (p *Pruning) Run(ctx context.Context) (*Result, error) {
 		}
 		if removed {
 			decision.Removed = !p.DryRun
+			result.WouldChange = p.DryRun
 			result.Removed++
 			result.Freed += decision.Size
 		}

@@ -39,7 +39,33 @@ func Short(options kong.HelpOptions, ctx *kong.Context) error {
 // All prints the whole help.
 func All(options kong.HelpOptions, ctx *kong.Context) error {
 	options.FlagsLast, options.ValueFormatter = true, kong.DefaultHelpValueFormatter
+	if 0 < options.WrapUpperBound && options.WrapUpperBound < narrow {
+		ownLines(ctx)
+	}
 	return kong.DefaultHelpPrinter(options, ctx)
+}
+
+// narrow is the width below which the text of a flag is below its name and not beside it.
+const narrow = 60
+
+// ownLines makes the name of each flag longer than kong's column for it, by blanks that it leaves out again: then it has a line of its own.
+func ownLines(ctx *kong.Context) {
+	const column = 30
+	blanks := strings.Repeat(" ", column)
+	node := ctx.Selected()
+	if node == nil {
+		node = ctx.Model.Node
+	}
+	for at := node; at != nil; at = at.Parent {
+		for _, flag := range at.Flags {
+			if flag.IsBool() || flag.IsCounter() {
+				flag.Name += blanks
+				continue
+			}
+			flag.PlaceHolder = flag.FormatPlaceHolder() + blanks
+			flag.Tag.Sep = -1 // its dots are there
+		}
+	}
 }
 
 // AllFlag is the flag --help-all. The parser must have its HelpOptions bound.
