@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -67,7 +68,10 @@ func startFleet(t *testing.T, binary []byte, settings, more string) *fleet {
 func (f *fleet) write(name, text string, mode os.FileMode) string {
 	f.t.Helper()
 	path := filepath.Join(f.dir, name)
-	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+	syscall.ForkLock.RLock() // as script does
+	err := os.WriteFile(path, []byte(text), mode)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		f.t.Fatal(err)
 	}
 	return path

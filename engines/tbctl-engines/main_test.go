@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -61,6 +62,9 @@ func script(t *testing.T, words ...string) string {
 	self, err := os.Executable()
 	path := filepath.Join(t.TempDir(), engine.Name)
 	if err == nil {
+		// A process that another test starts meanwhile would have the file open for writing for a moment, and then nobody could execute it.
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
 		err = os.WriteFile(path, []byte("#!/bin/sh\nexec "+strings.Join(append(words, self), " ")+" \"$@\"\n"), 0o755)
 	}
 	if err != nil {
