@@ -240,7 +240,7 @@ func (s *Server) route(out *answer, r *http.Request) {
 	tag, asset, ok := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	parsed, err := release.ParseTag(tag)
 	if !ok || err != nil || parsed == release.Latest || !strings.HasPrefix(path, "/") {
-		refuse(out, http.StatusNotFound, "there are /sha256/HEX, its /delta, and /TAG/ASSET with SHA256SUMS")
+		refuse(out, http.StatusNotFound, "there are /sha256/HEX, its /delta, and /TAG/ASSET with SHA256SUMS and /TAG/ASSET.sha256")
 		return
 	}
 	s.asset(out, r, parsed, asset)
@@ -324,10 +324,14 @@ func (s *Server) asset(out *answer, r *http.Request, tag release.Tag, asset stri
 		}
 	}
 	digests := has[asset]
+	of, sidecar := strings.CutSuffix(asset, ".sha256")
 	switch {
 	case asset == sumsName && sums != "":
 		s.count(&s.counters.Lists, 1)
 		small(out, "text/plain; charset=utf-8", []byte(sums))
+	case sidecar && len(has[of]) == 1:
+		s.count(&s.counters.Lists, 1)
+		small(out, "text/plain; charset=utf-8", []byte(has[of][0]+"  "+of+"\n"))
 	case len(digests) == 1:
 		out.Header().Set("Cache-Control", "no-cache")
 		s.artifact(out, r, digests[0], ".."+PathDigest+digests[0]+SuffixDelta)

@@ -179,7 +179,7 @@ func TestRefused(t *testing.T) {
 	paths := []string{
 		"/", "//", "/sha256", "/sha256/../secret", "/sha256/..%2fsecret", "/sha256/.lock", path + "/", path + ".receipts", path + "/..", "/./sha256/" + w.digest, "/sha256//" + w.digest,
 		"/sha256/" + strings.ToUpper(w.digest), "/sha256/%" + fmt.Sprintf("%x", w.digest[0]) + w.digest[1:], "/%73ha256/" + w.digest, "/sha256/" + w.digest[:63], "/" + w.digest, "/latest/tigerbeetle-x86_64-linux.zip",
-		"/0.17.1/", "/0.17.1/../secret", "/0.17.1/x/SHA256SUMS", "/9.9.9/SHA256SUMS", "/v1/store", path + "%00",
+		"/0.17.1/", "/0.17.1/../secret", "/0.17.1/x/SHA256SUMS", "/9.9.9/SHA256SUMS", "/9.9.9/" + release.AssetName(release.Platforms()[0], false) + ".sha256", "/v1/store", path + "%00",
 	}
 	for _, path := range paths {
 		if got := w.raw(t, "GET "+path+" HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"); !strings.HasPrefix(got, "HTTP/1.1 404 ") || strings.Contains(got, "secret\n") {
@@ -252,6 +252,9 @@ func TestMirror(t *testing.T) {
 	sums := w.ask(t, http.MethodGet, "/"+tag+"/SHA256SUMS")
 	if want := w.digest + "  " + asset + "\n"; sums.StatusCode != 200 || string(sums.body) != want {
 		t.Errorf("%s %q, want %q", sums.Status, sums.body, want)
+	}
+	if own := w.ask(t, http.MethodGet, "/"+tag+"/"+asset+".sha256"); own.StatusCode != 200 || string(own.body) != string(sums.body) {
+		t.Errorf("%s %q", own.Status, own.body)
 	}
 	artifact, err := release.Resolve(tag, release.Options{Mirror: w.web.URL, Platform: binary.Platform(), Require: release.RequireDigest})
 	if err != nil {
