@@ -7,7 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -196,28 +200,77 @@ func TestFleetSilence(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: it takes 15 seconds")
 	}
-	f := newLiveFleet(t, 1)
-	host := f.Hosts[0]
-	host.WriteFile(fleetTarget, standin.Binary(t, "0.17.7", "0.17.6"), 0o755)
-	session := f.session(host.Name)
-	if _, err := session.Claim(t.Context(), claimOf(fenceOf(1, 1, "a", "ana"))); err != nil {
-		t.Fatal(err)
+	f := newLiveFleet(t, 2)
+	var watched sync.WaitGroup
+	for name, silence := range map[string]func(h *testhost.Host) (back func()){
+		"tb0": func(h *testhost.Host) func() { h.Cut(); return h.Connect },
+		"tb1": func(h *testhost.Host) func() { return f.stopSSH(h.Name) },
+	} {
+		h := f.Host(name)
+		h.WriteFile(fleetTarget, standin.Binary(t, "0.17.7", "0.17.6"), 0o755)
+		session := f.session(name)
+		if _, err := session.Claim(t.Context(), claimOf(fenceOf(1, 1, "a", "ana"))); err != nil {
+			t.Fatal(err)
+		}
+		back := silence(h)
+		defer back()
+		before := time.Now()
+		watched.Go(func() {
+			if _, err := session.Report(t.Context()); err == nil {
+				t.Errorf("%s: a host that is silent answers", name)
+			}
+			t.Logf("%s: the controller's end knew it after %v", name, time.Since(before).Round(time.Second))
+		})
+		watched.Go(func() {
+			for limit := before.Add(waitMax); ; <-time.After(100 * time.Millisecond) {
+				left, err := h.Command("sh", "-c", "ps ax | grep '[t]bctl host' || true; ss -tln 2>/dev/null | grep -v ':22' | grep LISTEN || true").CombinedOutput()
+				if err == nil && len(left) == 0 {
+					break
+				}
+				if time.Now().After(limit) {
+					t.Errorf("%s: after %v there is left: %v\n%s", name, waitMax, err, left)
+					return
+				}
+			}
+			t.Logf("%s: nothing was left on the host after %v", name, time.Since(before).Round(time.Second))
+		})
 	}
-	host.Cut()
-	defer host.Connect()
-	before := time.Now()
-	if _, err := session.Report(t.Context()); err == nil {
-		t.Error("a host that was cut off answers")
+	watched.Wait()
+	f.Host("tb0").Connect()
+	for _, h := range f.Hosts {
+		shown, err := f.session(h.Name).Report(t.Context())
+		if err != nil || shown.Targets[0].Status.HolderAlive || shown.Targets[0].Status.Fence == nil || shown.Targets[0].Status.HeldBy != nil {
+			t.Errorf("%s: %+v, %v", h.Name, shown, err)
+		}
 	}
-	eventually(t, "the host's own end ends too", func() string {
-		return host.Run("sh", "-c", "ps ax | grep '[t]bctl host' || true; ss -tln 2>/dev/null | grep -v ':22' | grep LISTEN || true")
-	})
-	t.Logf("both ends ended within %v", time.Since(before).Round(time.Second))
-	host.Connect()
-	shown, err := f.session(host.Name).Report(t.Context())
-	if err != nil || shown.Targets[0].Status.HolderAlive || shown.Targets[0].Status.Fence == nil || shown.Targets[0].Status.HeldBy != nil {
-		t.Errorf("%+v, %v", shown, err)
+}
+
+// stopSSH stops the ssh of the session with a host, and returns what lets it go on.
+func (f *liveFleet) stopSSH(name string) func() {
+	f.t.Helper()
+	children, err := filepath.Glob("/proc/self/task/*/children")
+	if err != nil {
+		f.t.Fatal(err)
 	}
+	for _, of := range children {
+		pids, _ := os.ReadFile(of) // of a thread that has ended meanwhile
+		for _, pid := range strings.Fields(string(pids)) {
+			line, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline"))
+			if words := strings.Split(string(line), "\x00"); words[0] != "ssh" || !slices.Contains(words, name) || !slices.Contains(words, f.SSH[len(f.SSH)-1]) {
+				continue
+			}
+			number, err := strconv.Atoi(pid)
+			if err == nil {
+				err = syscall.Kill(number, syscall.SIGSTOP)
+			}
+			if err != nil {
+				f.t.Fatal(err)
+			}
+			return func() { syscall.Kill(number, syscall.SIGCONT) } // it may have been killed
+		}
+	}
+	f.t.Fatalf("no ssh is connected with %s", name)
+	return nil
 }
 
 // A command typed on a host that a rollout holds is refused with who holds it; with --wait it is done when the rollout has

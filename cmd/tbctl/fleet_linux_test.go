@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/standin"
@@ -137,6 +138,37 @@ func TestFleetStatus(t *testing.T) {
 	if err != nil || strings.Count(string(output), "0.17.8") < 3*len(f.Hosts) || !strings.Contains(string(output), "cluster ledger") {
 		t.Errorf("%v:\n%s", err, output)
 	}
+
+	// All hosts are this machine, whose processors each connection and each tbctl host take a share of.
+	one := quickest(func() { f.connect(f.Hosts[0].Name) })
+	all := quickest(func() {
+		var connecting sync.WaitGroup
+		for _, h := range f.Hosts {
+			connecting.Go(func() { f.connect(h.Name) })
+		}
+		connecting.Wait()
+	})
+	status := quickest(func() { f.status() })
+	t.Logf("the status of %d hosts takes %v, %.1f times one connection, which takes %v; so many connections at once take %v", len(f.Hosts), status, float64(status)/float64(one), one, all)
+}
+
+// connect makes a connection with a host, and nothing there.
+func (f *liveFleet) connect(name string) {
+	words := append(slices.Clone(f.SSH), name, "true")
+	if output, err := exec.Command(words[0], words[1:]...).CombinedOutput(); err != nil {
+		f.t.Errorf("%v: %s", err, output)
+	}
+}
+
+// quickest is how long something took, of several times that it was done.
+func quickest(do func()) time.Duration {
+	shortest := waitMax
+	for range 3 {
+		began := time.Now()
+		do()
+		shortest = min(shortest, time.Since(began))
+	}
+	return shortest.Round(time.Millisecond)
 }
 
 // Every way in which a host cannot be asked is a row with its reason and its next step.

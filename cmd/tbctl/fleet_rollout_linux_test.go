@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -230,6 +231,42 @@ func TestFleetRunKilled(t *testing.T) {
 	}
 	if releases, installed := f.runs(); count(releases, "0.17.8") != 3 || count(installed, "0.17.8") != 3 {
 		t.Errorf("they run %q, installed is %q", releases, installed)
+	}
+}
+
+// A controller that is stopped after it has claimed the hosts, and woken after another took over, changes nothing more and ends with 7.
+func TestFleetRunStopped(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 3)
+	file := f.planned()
+	if result, code := f.carry("stage", file); code != 0 {
+		t.Fatalf("stage: exit code %d: %+v", code, result)
+	}
+	first := f.started("its hosts are claimed", "arm", file)
+	if err := first.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if result, code := f.carry("arm", file); code != 7 {
+		t.Errorf("its sessions are open, and another run ends with %d: %+v", code, result)
+	}
+	if result, code := f.carry("arm", file, "--take-over"); code != 0 || result.Clusters[0].Armed != 2 {
+		t.Fatalf("--take-over: exit code %d: %+v", code, result)
+	}
+	before := make(map[string]string)
+	for _, h := range f.Hosts {
+		before[h.Name] = identity(t, h)
+	}
+	if err := first.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	first.Wait() // its exit code says it
+	if code := first.ProcessState.ExitCode(); code != 7 {
+		t.Errorf("the one that was woken: exit code %d", code)
+	}
+	for _, h := range f.Hosts {
+		if after := identity(t, h); after != before[h.Name] {
+			t.Errorf("%s: the target was touched: %s, was %s", h.Name, after, before[h.Name])
+		}
 	}
 }
 
