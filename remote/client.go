@@ -187,8 +187,12 @@ func (s *Session) Close() error {
 
 // command is the program and its arguments.
 func (d *Dialer) command(host string) ([]string, error) {
-	inner := append(slices.Clone(d.Become), "tbctl", "host")
-	for _, word := range inner {
+	return d.line(host, append(slices.Clone(d.Become), "tbctl", "host"))
+}
+
+// line is the program and its arguments for a command line on the host, which begins with the words of Become and has no single quote.
+func (d *Dialer) line(host string, inner []string) ([]string, error) {
+	for _, word := range d.Become {
 		if word == "" || strings.Trim(word, safeInShell) != "" {
 			return nil, fmt.Errorf("become: the word %q cannot be passed through every shell: letters, digits and _ . / = : , + @ - only", word)
 		}

@@ -17,6 +17,15 @@ type FleetPlan struct {
 	Problems []fleet.Problem `json:"problems"` // why there is none, and what is to be known of it
 	Send     int64           `json:"send"`     // bytes that the hosts lack, an estimate
 	Next     string          `json:"next"`     // the command that goes on; "": there is none
+	Pushed   []PushedTbctl   `json:"pushed"`   // hosts on which tbctl was put, since that was asked for
+}
+
+// PushedTbctl is a tbctl that was put on a host.
+type PushedTbctl struct {
+	Host    string `json:"host"`
+	Path    string `json:"path"`
+	Version string `json:"version"`
+	SHA256  string `json:"sha256"`
 }
 
 // Rollout is how far a rollout is, and the result of the commands that carry a plan out.

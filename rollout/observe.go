@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
 )
@@ -48,10 +50,16 @@ func storeRoom(free *int64) int64 {
 	return max(*free-depot.ReceivedSpareMin, 0)
 }
 
-// Unseen is the observation of a host that could not be asked.
+// Unseen is the observation of a host that could not be asked. Its reason is that of the connection.
 func Unseen(name, target string, err error) fleet.Observation {
 	o := fleet.Observation{Host: name, Target: target, Room: -1, StoreRoom: -1}
 	o.Problem = problem(name, strings.TrimPrefix(err.Error(), "host "+name+": "))
+	if failed, ok := errors.AsType[*remote.SessionError](err); ok {
+		o.Problem.Reason = fleet.ProblemReason(failed.Reason)
+		if lacksTbctl(failed.Reason) {
+			o.Problem.Hint = "install it there, or have this one put there: tbctl fleet plan --push-tbctl"
+		}
+	}
 	return o
 }
 

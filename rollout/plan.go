@@ -135,7 +135,7 @@ func NewPlan(ctx context.Context, p Planning) (result *report.FleetPlan, unmeasu
 	if ctx.Err() != nil {
 		return nil, nil, context.Cause(ctx)
 	}
-	result = &report.FleetPlan{}
+	result = &report.FleetPlan{Pushed: []report.PushedTbctl{}}
 	result.Plan, result.Problems, err = Number(ctx, p.Shared, func(above uint64) (*fleet.Plan, []fleet.Problem) {
 		p.Options.Above = above
 		return fleet.Draft(*p.List, observations, p.Facts, p.Options)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"io/fs"
 	"os"
@@ -15,6 +16,7 @@ import (
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/rollout"
 )
 
@@ -26,6 +28,7 @@ type fleetPlanCmd struct {
 	Force   bool                 `short:"f" help:"Replace FILE if it exists."`
 	Clients multiversion.Release `placeholder:"RELEASE" help:"The oldest release of a client in use: one that the new release does not serve is a refusal."`
 	Despite []string             `placeholder:"ID" help:"Go on despite an advisory, by its id; repeatable."`
+	Push    bool                 `name:"push-tbctl" help:"Put this tbctl at /usr/local/bin/tbctl of hosts where it is missing or too old, and look again."`
 
 	Fleet fleetFlags  `embed:""`
 	From  sourceFlags `embed:""`
@@ -44,6 +47,10 @@ with it (stops on the way, clients that are too old, advisories) is told too.
 
 The release is fetched and verified as "tbctl store import" does, into the store of this
 machine. A plan is named by the SHA-256 of its file: an edited plan is another plan.
+
+--push-tbctl sends this very program, over ssh and become, to hosts where tbctl is missing or
+too old: to /usr/local/bin/tbctl, compared by its SHA-256 and put there in one step. What was
+installed elsewhere, such as by a package, is left to who did it.
 
 Examples:
 
@@ -83,14 +90,35 @@ func (c *fleetPlanCmd) Run(a *app) error {
 		return err
 	}
 	defer artifact.Close()
-	sessions := &rollout.Sessions{Dialer: dialerOf(list)}
-	defer sessions.Close()
-	result, unmeasured, err := rollout.NewPlan(a.ctx, rollout.Planning{
-		List: list, Hosts: sessions.Host, Artifact: artifact, Facts: facts, Shared: shared,
-		Options: fleet.DraftOptions{Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite, Advisories: a.advisories()},
-		Show:    func(doing string) { a.progress.Start(doing, -1) },
-	})
-	a.progress.Done()
+	plan := func() (*report.FleetPlan, error, error) {
+		sessions := &rollout.Sessions{Dialer: dialerOf(list)}
+		defer sessions.Close()
+		defer a.progress.Done()
+		return rollout.NewPlan(a.ctx, rollout.Planning{
+			List: list, Hosts: sessions.Host, Artifact: artifact, Facts: facts, Shared: shared,
+			Options: fleet.DraftOptions{Author: whoAmI(), Created: time.Now().Truncate(time.Second), Clients: c.Clients, Despite: c.Despite, Advisories: a.advisories()},
+			Show:    func(doing string) { a.progress.Start(doing, -1) },
+		})
+	}
+	result, unmeasured, err := plan()
+	if err == nil && c.Push {
+		a.progress.Start("putting tbctl on hosts", -1)
+		pushed, failed := rollout.Push(a.ctx, dialerOf(list), result.Problems, build().Version)
+		a.progress.Done()
+		for _, err := range failed {
+			a.warn("%v", err)
+		}
+		if len(pushed) > 0 {
+			if result, unmeasured, err = plan(); err != nil {
+				for _, p := range pushed {
+					a.warn("tbctl was put on %s, at %s", p.Host, p.Path)
+				}
+				return err
+			}
+			result.Pushed = pushed
+		}
+		err = context.Cause(a.ctx)
+	}
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func TestFleetPlan(t *testing.T) {
 		"a forgotten host":         {[]string{next, "tb0", "tb1"}, 4, "missing-replica"},
 		"a release that runs":      {[]string{f.next("0.17.7", "0.17.6")}, 4, "nothing-to-do"},
 		"one that lacks what runs": {[]string{f.next("0.17.9", "0.17.8")}, 4, "tb0 lacks-running"},
-		"a host that is none":      {[]string{next, "tb0", "tb1", "nowhere.invalid"}, 1, "nowhere.invalid unseen"},
+		"a host that is none":      {[]string{next, "tb0", "tb1", "nowhere.invalid"}, 1, "nowhere.invalid name-not-known"},
 	} {
 		result, code := f.plan(append(test.args, "-o", other)...)
 		if code != test.code || !strings.Contains(reasons(result.Problems), test.want) || result.Plan != nil || result.File != "" {

@@ -81,9 +81,9 @@ func Session(failed *remote.SessionError, words []string) string {
 	case remote.ReasonSudo:
 		return "let this one command through without a password, in /etc/sudoers.d/tbctl there: USER ALL=(root) NOPASSWD: /usr/local/bin/tbctl host"
 	case remote.ReasonMissing:
-		return "install tbctl there, on root's PATH: " + ssh + " " + host + " command -v tbctl"
+		return "install tbctl there, on root's PATH: " + ssh + " " + host + " command -v tbctl; tbctl fleet plan --push-tbctl does it"
 	case remote.ReasonOld:
-		return "install a newer tbctl there: " + ssh + " " + host + " tbctl --version"
+		return "install a newer tbctl there: " + ssh + " " + host + " tbctl --version; tbctl fleet plan --push-tbctl does it"
 	case remote.ReasonStart:
 		return cmp.Or(failed.Hint(), "see what it says of its configuration: "+ssh+" "+host+" tbctl config")
 	case remote.ReasonOutput:

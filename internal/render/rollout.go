@@ -16,6 +16,9 @@ const digestShown = len("sha256:") + 12 // of a digest, in a table
 
 // FleetPlan shows a plan and what it means for the hosts, or why there is none.
 func FleetPlan(out *term.Stream, result *report.FleetPlan) {
+	for _, pushed := range result.Pushed {
+		out.Printf("%s\n", out.Hang(fmt.Sprintf("%s: tbctl %s was put at %s, SHA-256 %s", pushed.Host, pushed.Version, pushed.Path, pushed.SHA256), 2))
+	}
 	if plan := result.Plan; plan != nil {
 		planHead(out, result, plan)
 		for index := range plan.Clusters {
