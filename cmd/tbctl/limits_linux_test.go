@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/tbctl/tbctl/internal/standin"
 )
 
 // TestThreadLimit runs as a user who may have only so many threads: it is said in one line
@@ -36,12 +38,10 @@ func TestThreadLimit(t *testing.T) {
 		err = os.Chmod(dir, 0o755)
 	}
 	copied := filepath.Join(dir, "tbctl")
-	if err == nil {
-		err = os.WriteFile(copied, data, 0o755)
-	}
 	if err != nil {
 		t.Fatal(err)
 	}
+	standin.Replace(t, copied, data)
 	const threadsMin = 12
 	for limit, code := range map[int]int{8: 1, threadsMin: 0} {
 		const user = 47_113

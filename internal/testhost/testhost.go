@@ -225,7 +225,10 @@ func (h *Host) WriteFile(path string, content []byte, mode os.FileMode) {
 	name := h.Path(path)
 	err := os.MkdirAll(filepath.Dir(name), 0o755)
 	if err == nil {
+		// A process that another test starts meanwhile would have the file open for writing for a moment, and then nobody could execute it.
+		syscall.ForkLock.RLock()
 		err = os.WriteFile(name, content, mode)
+		syscall.ForkLock.RUnlock()
 	}
 	if err == nil {
 		err = os.Chmod(name, mode)
