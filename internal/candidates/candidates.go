@@ -293,6 +293,14 @@ func (h *Host) Answer(ctx context.Context, request completions.Request) (complet
 			found = slices.Concat(found, h.Stored(ctx), h.Artifacts(ctx))
 		}
 		return completions.Answer{Candidates: found, Names: completions.Files}, true
+	case "command": // of the manual
+		var commands []completions.Candidate
+		for _, command := range request.Command.Parent.Children {
+			if !command.Hidden {
+				commands = append(commands, completions.Candidate{Value: command.Name, Help: command.Help})
+			}
+		}
+		return completions.Answer{Candidates: commands}, true
 	case "sha256:hex":
 		return completions.Answer{Candidates: h.Artifacts(ctx)}, true
 	case "file":

@@ -12,6 +12,7 @@
 package demo
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -216,7 +217,8 @@ func (p *place) env() []string {
 			kept = append(kept, line)
 		}
 	}
-	return append(kept, "PATH="+p.dir+string(os.PathListSeparator)+os.Getenv("PATH"), "TBCTL_CONFIG="+os.DevNull, "TBCTL_MIRROR="+p.mirror,
+	path := cmp.Or(os.Getenv("PATH"), "/usr/bin:/bin") // none where a service or a job starts it so
+	return append(kept, "PATH="+p.dir+string(os.PathListSeparator)+path, "TBCTL_CONFIG="+os.DevNull, "TBCTL_MIRROR="+p.mirror,
 		"TBCTL_STATE_DIR="+p.path("state"), "TBCTL_CACHE_DIR="+p.path("cache"), "TBCTL_FLEET="+p.path("fleet.toml"))
 }
 

@@ -298,13 +298,40 @@ func columnsOf(text string) int {
 
 // Hang is [Stream.Wrap] without the indent of the first line, which stands behind as many
 // columns of something else, or is let out. It breaks nothing where there is no
-// terminal: what reads the lines there looks for them whole.
+// terminal: what reads the lines there looks for them whole. From a command of tbctl on it breaks nothing either: who pastes
+// the command would run its beginning.
 func (s *Stream) Hang(text string, indent int) Block {
 	text = s.clean(text)
 	if !s.terminal {
 		return Block(text)
 	}
-	return Block(strings.TrimLeft(string(s.Wrap(text, indent)), " "))
+	wrapped := strings.TrimLeft(string(s.Wrap(text, indent)), " ")
+	at := commandIn(text)
+	if at < 0 || !strings.Contains(wrapped, "\n") {
+		return Block(wrapped)
+	}
+	before := strings.TrimLeft(string(s.Wrap(text[:at], indent)), " ")
+	return Block(before + "\n" + strings.Repeat(" ", indent) + text[at:])
+}
+
+// commandIn is where a command of tbctl begins in a text, that is to be typed as it stands; -1: there is none.
+func commandIn(text string) int {
+	for at := 0; ; {
+		next := strings.Index(text[at:], " tbctl ")
+		if next < 0 {
+			return -1
+		}
+		at += next + 1
+		before, _ := strings.CutSuffix(text[:at-1], "\x1b[0m") // the end of a style
+		if sudo, ok := strings.CutSuffix(before, " sudo"); ok {
+			return len(sudo) + 1
+		}
+		for _, end := range []string{":", ";", ",", " then", " or"} {
+			if strings.HasSuffix(before, end) {
+				return at
+			}
+		}
+	}
 }
 
 // Printable replaces what a terminal would act on (control characters and

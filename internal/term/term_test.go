@@ -30,6 +30,28 @@ func TestWrap(t *testing.T) {
 	}
 }
 
+// A command that is to be typed stays in one line.
+func TestHangCommand(t *testing.T) {
+	t.Parallel()
+	s := &Stream{width: 24, terminal: true}
+	label := New(&bytes.Buffer{}, ColorAlways, func(string) string { return "xterm" })
+	label.width, label.terminal = 24, true
+	styled := label.Styles().Accent.Render("hint:")
+	if got, want := label.Hang(styled+" tbctl status /opt/tigerbeetle/tigerbeetle", 2), styled+"\n  tbctl status /opt/tigerbeetle/tigerbeetle"; string(got) != want || styled == "hint:" {
+		t.Errorf("%q, want %q", got, want)
+	}
+	for text, want := range map[string]string{
+		"hint: run it as root or as the owner: sudo tbctl rollback /opt/a/tb": "hint: run it as root\n  or as the owner:\n  sudo tbctl rollback /opt/a/tb",
+		"wait, and then tbctl status /opt/a/tb":                               "wait, and then\n  tbctl status /opt/a/tb",
+		"another tbctl works on the target of this host":                      "another tbctl works on\n  the target of this\n  host",
+		"short: tbctl status":                                                 "short: tbctl status",
+	} {
+		if got := s.Hang(text, 2); string(got) != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestHangBreaksOnTerminalsAlone(t *testing.T) {
 	t.Parallel()
 	text := "one two three four five"
