@@ -22,6 +22,9 @@ func TestReadExchanged(t *testing.T) {
 		return factsOf(info)
 	}
 	before := facts()
+	if before.Size == 0 || before.Device != before.Dev || before.Inode != before.Ino || before.Links != before.Nlink || !before.Modified.Equal(before.Mtime) || !before.Changed.Equal(before.Ctime) {
+		t.Errorf("%+v", before)
+	}
 	if _, err := read(t.Context(), path, before); err == nil || errors.Is(err, errExchanged) {
 		t.Errorf("of the same file: %v", err)
 	}

@@ -1,5 +1,5 @@
-// Package manual makes manual pages from the kong model of a program: one for the
-// program and one for each of its commands, in roff with the macros of man(7).
+// Package manual makes help from the kong model of a program: what --help shows, in the order of its use ([Short]), what --help-all
+// does ([All]), and manual pages, one for the program and one for each of its commands, in roff with the macros of man(7).
 //
 // Nothing is written twice: a page takes its options from the grammar and its text
 // from the long help of the command, in which the blocks "Examples:" and "Exit

@@ -71,6 +71,9 @@ func TestRolloutChanges(t *testing.T) {
 	out := term.New(&bytes.Buffer{}, term.ColorNever, nil)
 	for _, change := range now.Changes(before, time.Time{}) {
 		words = append(words, render.RolloutChange(out, &change))
+		if problem := change.What == "problem"; problem != (change.Reason == string(fleet.ProblemUnreachable)) || !problem && change.Reason != "" {
+			t.Errorf("the reason of %+v", change)
+		}
 	}
 	text := strings.Join(words, "\n")
 	for _, want := range []string{"ledger-eu tb0: lost:", "ledger-eu tb0: running: the replica runs 0.17.8, and ran 0.17.7", "ledger-eu tb1: armed:", "ledger-eu: step: promoting", "ledger-eu tb0: problem: gone"} {
