@@ -121,7 +121,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 		{&release.UnavailableError{Err: &release.TransferError{Err: &release.HTTPError{Status: 503}}}, exitFailed, "the server cannot answer now"},
 		{&release.TransferError{Err: &net.OpError{Op: "write", Err: syscall.EPIPE}}, exitFailed, "check the network"},
 		{&release.HTTPError{Status: 404}, exitFailed, "check the name"},
-		{fmt.Errorf("%w: ca", release.ErrOption), exitUsage, "tbctl install --help"},
+		{fmt.Errorf("%w: ca", release.ErrOption), exitUsage, "tbctl install --help-all"},
 		{&release.TransferError{Err: &interrupt.Error{Signal: os.Interrupt}}, exitInterrupted, "run the same command again: nothing is half done"},
 		{fmt.Errorf("read: %w", context.Canceled), exitInterrupted, "run the same command again: nothing is half done"},
 		{failed("another hint", fmt.Errorf("read: %w", context.Canceled)), exitInterrupted, "run the same command again"},

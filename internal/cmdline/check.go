@@ -149,7 +149,7 @@ func CheckVariables(grammar reflect.Type) error {
 	known := Variables(grammar)
 	for _, name := range names {
 		if name != config.Variable && name != config.TokenVariable && !known[name] {
-			return hints.Usage("unset "+name+", or see its right name: tbctl install --help", "the environment's %s is no setting of tbctl", name)
+			return hints.Usage("unset "+name+", or see its right name: tbctl install --help-all", "the environment's %s is no setting of tbctl", name)
 		}
 	}
 	return nil

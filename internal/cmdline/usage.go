@@ -26,7 +26,7 @@ func Explain(line hints.Line, err error) error {
 		return cmp.Or(unknownCommand(line), hints.Usage("tbctl --help", "%w", err))
 	}
 	node := parse.Context.Selected()
-	hint := "tbctl " + nameOf(node) + " --help"
+	hint := "tbctl " + nameOf(node) + " --help-all"
 	example := "for example: " + exampleOf(node, hint)
 	if wrong, ok := errors.AsType[*argumentError](err); ok {
 		return wrong.usage(node, hint, example)

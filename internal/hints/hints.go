@@ -555,7 +555,7 @@ func ofOption(k *Known, err error) string {
 	if errors.Is(err, fs.ErrNotExist) {
 		return "check the name; tbctl config shows which flag, variable or file says it"
 	}
-	return "tbctl " + k.Command + " --help"
+	return "tbctl " + k.Command + " --help-all"
 }
 
 func ofNotFound(k *Known, _ error) string {
