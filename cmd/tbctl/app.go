@@ -100,7 +100,7 @@ func run(args []string, std streams, getenv func(string) string) int {
 
 // known is what hints may say of the command line.
 func (a *app) known() *hints.Known {
-	return &hints.Known{Command: a.command, Line: a.line, About: a.about, StateDir: a.stateDir, Running: a.onCommandLine["running"], Host: a.host}
+	return &hints.Known{Command: a.command, Line: a.line, About: a.about, StateDir: a.stateDir, Sudo: a.getenv("SUDO_USER") != "", Running: a.onCommandLine["running"], Host: a.host}
 }
 
 // grace is how long the command may go on after a signal: by its whole name, or by its first word.

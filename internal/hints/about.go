@@ -15,6 +15,7 @@ type Known struct {
 	Line     Line
 	About    About
 	StateDir func() string // where the history is
+	Sudo     bool          // it runs by sudo
 	Running  bool          // it says which release runs
 	Asked    bool          // by another machine, in a session: Command does the same here, and there is no command line to repeat
 	Host     host.Report   // what the last look at the replicas and data files here found
