@@ -10,15 +10,14 @@ import (
 	"net"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pelletier/go-toml/v2"
-	"github.com/pelletier/go-toml/v2/unstable"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/tomlline"
 )
 
 const (
@@ -48,14 +47,7 @@ type Error struct {
 
 // Error says where and what.
 func (e *Error) Error() string {
-	where := e.File
-	if e.Line > 0 {
-		where += ":" + strconv.Itoa(e.Line)
-	}
-	if e.Key != "" {
-		where += ": " + e.Key
-	}
-	return where + ": " + e.Err.Error()
+	return tomlline.Where(e.File, e.Line, e.Key) + ": " + e.Err.Error()
 }
 
 // Unwrap returns the cause.
@@ -159,7 +151,7 @@ type place struct {
 
 // apart refuses two clusters that may share a target. Without one all targets of the host's own configuration are meant.
 func (r *reader) apart(host fleet.Host, other place) error {
-	where := fmt.Sprintf("%s is a host of %s too, in line %d", host.Name, other.cluster, lineOf(r.text, other.index, []string{"cluster", "hosts"}))
+	where := fmt.Sprintf("%s is a host of %s too, in line %d", host.Name, other.cluster, tomlline.Of(r.text, other.index, "cluster", "hosts"))
 	switch {
 	case host.Target == other.target && host.Target != "":
 		return fmt.Errorf("%s, with the same target", where)
@@ -208,7 +200,7 @@ func (r *reader) wrong(err error, i int, key ...string) {
 	if i >= 0 {
 		key = append([]string{"cluster"}, key...)
 	}
-	r.mistakes = append(r.mistakes, &Error{r.file, lineOf(r.text, i, key), strings.Join(key, "."), err})
+	r.mistakes = append(r.mistakes, &Error{r.file, tomlline.Of(r.text, i, key...), strings.Join(key, "."), err})
 }
 
 // section is a table of the file: its values by their keys. A value of another kind is a mistake, and is told as one that
@@ -380,40 +372,6 @@ func syntaxError(file string, err error) error {
 		return &Error{file, line, strings.Join(decode.Key(), "."), errors.New("not TOML: " + strings.TrimPrefix(decode.Error(), "toml: "))}
 	}
 	return &Error{File: file, Err: fmt.Errorf("not TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))}
-}
-
-// lineOf returns the line of a key, below the i-th element of cluster unless i is negative. Where
-// the key is not there it is the line of what it would be in, and 0 where that isn't either.
-func lineOf(text []byte, i int, key []string) int {
-	parser := unstable.Parser{}
-	parser.Reset(text)
-	found, best := 0, -1
-	table, element := []string{}, -1
-	for parser.NextExpression() {
-		expression := parser.Expression()
-		var names []string
-		var at unstable.Range
-		for part := expression.Key(); part.Next(); {
-			names, at = append(names, string(part.Node().Data)), part.Node().Raw
-		}
-		if expression.Kind == unstable.KeyValue {
-			names = append(slices.Clone(table), names...)
-		} else {
-			table = names
-			if expression.Kind == unstable.ArrayTable && slices.Equal(names, key[:1]) {
-				element++
-			}
-		}
-		// The longest part of the key that is there.
-		common := 0
-		for common < min(len(names), len(key)) && names[common] == key[common] {
-			common++
-		}
-		if common == len(names) && common > best && (i < 0 || element == i) {
-			found, best = parser.Shape(at).Start.Line, common
-		}
-	}
-	return found
 }
 
 // checkCommand refuses words that no program can be started with.

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 
+	"github.com/tbctl/tbctl/internal/tomlline"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -38,6 +39,7 @@ const (
 
 	listMax     = 64 // elements of a setting that is a list
 	mistakesMax = 20 // that are told of a file
+	nameMax     = 64 // bytes of a name that another may be meant by
 )
 
 // Setting is a name that a configuration file may set.
@@ -73,24 +75,45 @@ type Error struct {
 	Err  error
 }
 
-// Error names the file.
-func (e *Error) Error() string { return "configuration " + e.Path + ": " + e.Err.Error() }
+// Error names the file, and the line and the setting that it is about.
+func (e *Error) Error() string {
+	if each, ok := e.Err.(mistakes); ok { //nolint:errorlint // not one further inside
+		return "configuration " + each.Error()
+	}
+	return "configuration " + e.Path + ": " + e.Err.Error()
+}
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
+// mistake is what is wrong with a setting.
+type mistake struct {
+	line int // from 1; 0: it is not known
+	key  string
+	err  error
+}
+
 // mistakes are all that is wrong with a file, at most mistakesMax.
-type mistakes []error
+type mistakes struct {
+	path string
+	all  []mistake
+}
 
 func (m mistakes) Error() string {
-	texts := make([]string, len(m))
-	for index, each := range m {
-		texts[index] = each.Error()
+	texts := make([]string, len(m.all))
+	for index, each := range m.all {
+		texts[index] = tomlline.Where(m.path, each.line, each.key) + ": " + each.err.Error()
 	}
 	return strings.Join(texts, "; ")
 }
 
-func (m mistakes) Unwrap() []error { return m }
+func (m mistakes) Unwrap() []error {
+	causes := make([]error, len(m.all))
+	for index := range m.all {
+		causes[index] = m.all[index].err
+	}
+	return causes
+}
 
 // LooseError says that root finds a configuration which others may write.
 type LooseError struct{ Why string }
@@ -136,16 +159,16 @@ func Load(settings []Setting, getenv func(string) string) (*Config, error) {
 	loaded := &Config{values: make(map[string]any), origin: make(map[string]string)}
 	named := getenv(Variable) != ""
 	for _, path := range Files(getenv) {
-		values, err := loaded.read(path, named)
-		var mistakes mistakes
+		values, content, err := loaded.read(path, named)
+		wrong := mistakes{path: path}
 		for _, name := range slices.Sorted(maps.Keys(values)) {
-			if wrong := check(settings, name, values[name]); wrong != nil && len(mistakes) < mistakesMax {
-				mistakes = append(mistakes, wrong)
+			if err := check(settings, name, values[name]); err != nil && len(wrong.all) < mistakesMax {
+				wrong.all = append(wrong.all, mistake{tomlline.Of(content, -1, name), name, err})
 			}
 			loaded.values[name], loaded.origin[name] = values[name], path
 		}
-		if len(mistakes) > 0 {
-			err = mistakes
+		if len(wrong.all) > 0 {
+			err = wrong
 		}
 		if err != nil {
 			return nil, &Error{Path: path, Err: err}
@@ -155,16 +178,16 @@ func Load(settings []Setting, getenv func(string) string) (*Config, error) {
 }
 
 // read reads one file.
-func (c *Config) read(path string, named bool) (map[string]any, error) {
+func (c *Config) read(path string, named bool) (map[string]any, []byte, error) {
 	if path == os.DevNull {
-		return nil, nil
+		return nil, nil, nil
 	}
 	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(errors.New("not a regular file")))
 	if !named && errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if err != nil {
-		return nil, cause(err)
+		return nil, nil, cause(err)
 	}
 	defer file.Close()
 	if !named && os.Geteuid() == 0 {
@@ -172,28 +195,28 @@ func (c *Config) read(path string, named bool) (map[string]any, error) {
 		case why == "":
 		case path != System && !mayBeRoots(path, info): // sudo kept the HOME of who called it
 			c.Skipped = append(c.Skipped, Error{Path: path, Err: errors.New(why)})
-			return nil, nil
+			return nil, nil, nil
 		default:
-			return nil, &LooseError{Why: why}
+			return nil, nil, &LooseError{Why: why}
 		}
 	}
 	content, err := io.ReadAll(io.LimitReader(file, fileSizeMax+1))
 	if err != nil {
-		return nil, cause(err)
+		return nil, nil, cause(err)
 	}
 	if len(content) > fileSizeMax {
-		return nil, fmt.Errorf("larger than %d bytes", fileSizeMax)
+		return nil, nil, fmt.Errorf("larger than %d bytes", fileSizeMax)
 	}
 	var values map[string]any
 	err = toml.Unmarshal(content, &values)
 	var at *toml.DecodeError
 	if errors.As(err, &at) {
 		line, _ := at.Position()
-		err = fmt.Errorf("line %d: not TOML: %s", line, strings.TrimPrefix(at.Error(), "toml: "))
+		err = mistakes{path, []mistake{{line, "", errors.New("not TOML: " + strings.TrimPrefix(at.Error(), "toml: "))}}}
 	} else if err != nil {
 		err = fmt.Errorf("not TOML: %s", strings.TrimPrefix(err.Error(), "toml: "))
 	}
-	return values, err
+	return values, content, err
 }
 
 // cause is an error of the system without the file's name, which [Error] says.
@@ -247,7 +270,10 @@ func OthersMayWrite(path string, opened fs.FileInfo, user int) string {
 func check(settings []Setting, name string, value any) error {
 	index := slices.IndexFunc(settings, func(setting Setting) bool { return setting.Name == name })
 	if index < 0 {
-		return fmt.Errorf("unknown setting %q", name)
+		if meant := nearest(settings, name); meant != "" {
+			return fmt.Errorf("unknown setting; is %s meant?", meant)
+		}
+		return errors.New("unknown setting")
 	}
 	setting := settings[index]
 	if setting.List {
@@ -257,42 +283,74 @@ func check(settings []Setting, name string, value any) error {
 	_, isBool := value.(bool)
 	switch {
 	case setting.Bool && !isBool && !isText:
-		return fmt.Errorf("%s must be true or false", name)
+		return errors.New("it must be true or false")
 	case !setting.Bool && !isText:
-		return fmt.Errorf("%s must be a text in quotes", name)
+		return errors.New("it must be a text in quotes")
 	}
 	text := fmt.Sprint(value)
 	err := setting.checkPath(text)
 	if err == nil && setting.Check != nil {
 		err = setting.Check(text)
 	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
+	return err
+}
+
+// nearest is the setting whose name differs least from one that there is not, in two letters at most; "": none is that near.
+func nearest(settings []Setting, name string) string {
+	best, meant := 3, ""
+	if len(name) > nameMax {
+		return ""
 	}
-	return nil
+	for index := range settings {
+		if apart := distance(name, settings[index].Name); apart < min(best, len(name)) {
+			best, meant = apart, settings[index].Name
+		}
+	}
+	return meant
+}
+
+// distance is in how many letters two names differ: one that is missing, one too many, another one, or two in each other's place.
+func distance(a, b string) int {
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		for j := range rows[i] {
+			switch {
+			case i == 0 || j == 0:
+				rows[i][j] = i + j
+				continue
+			case a[i-1] == b[j-1]:
+				rows[i][j] = rows[i-1][j-1]
+			default:
+				rows[i][j] = 1 + min(rows[i-1][j], rows[i][j-1], rows[i-1][j-1])
+			}
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], 1+rows[i-2][j-2])
+			}
+		}
+	}
+	return rows[len(a)][len(b)]
 }
 
 // checkList refuses what is not a list of texts that the setting takes.
 func (s *Setting) checkList(value any) error {
 	elements, is := value.([]any)
 	if !is || len(elements) == 0 || len(elements) > listMax {
-		return fmt.Errorf("%s must be a list of 1 to %d texts in quotes", s.Name, listMax)
+		return fmt.Errorf("it must be a list of 1 to %d texts in quotes", listMax)
 	}
 	var texts []string
 	for _, element := range elements {
 		text, is := element.(string)
 		if !is || text == "" {
-			return fmt.Errorf("%s must be a list of texts in quotes", s.Name)
+			return errors.New("it must be a list of texts in quotes")
 		}
 		if err := s.checkPath(text); err != nil {
-			return fmt.Errorf("%s: %w", s.Name, err)
+			return err
 		}
 		texts = append(texts, text)
 	}
 	if s.CheckList != nil {
-		if err := s.CheckList(texts); err != nil {
-			return fmt.Errorf("%s: %w", s.Name, err)
-		}
+		return s.CheckList(texts)
 	}
 	return nil
 }

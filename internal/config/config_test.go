@@ -54,8 +54,9 @@ func TestLoad(t *testing.T) {
 func TestLoadRefuses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ content, says string }{
-		{"requier = \"digest\"", `unknown setting "requier"`}, {"requier = 1\ntarget = true\n", `unknown setting "requier"; target must be a text in quotes`}, {"target = true", "target must be a text in quotes"},
-		{"github-digest = 1", "github-digest must be true or false"}, {"github-digest = \"x\"", "github-digest: "},
+		{"requier = \"digest\"", "config.toml:1: requier: unknown setting; is require meant?"}, {"requier = 1\n\ntarget = true\n", "config.toml:3: target: it must be a text in quotes"}, {"target = true", ":1: target: it must be a text in quotes"},
+		{"quite-another = 1", ":1: quite-another: unknown setting"},
+		{"github-digest = 1", "github-digest: it must be true or false"}, {"github-digest = \"x\"", "github-digest: "},
 		{"target = \"~/tb\"", `target: "~/tb" is not an absolute path`}, {"mirror = \"dir/{tag}\"", `mirror: "dir/{tag}" is not an absolute path`},
 		{"target", "toml"}, {strings.Repeat("#", 64<<10+1), "larger than 65536 bytes"},
 	} {
