@@ -48,7 +48,7 @@ func (d *Depot) create(size int64, limits limits) (*Writer, error) {
 	if err := durable.MkdirAll(d.fsys, d.files(), dirMode); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	if err := d.spare(size + limits.spare); err != nil {
+	if err := d.spare(size, limits.spare); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	output, err := durable.Create(d.fsys, filepath.Join(d.files(), incoming), fileMode, false)
@@ -59,7 +59,7 @@ func (d *Depot) create(size int64, limits limits) (*Writer, error) {
 		err = output.Reserve(size)
 	}
 	if err == nil {
-		err = d.spare(limits.spare) // others may have reserved theirs since the look before
+		err = d.spare(0, limits.spare) // others may have reserved theirs since the look before
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("store: %w", err), output.Abort())
@@ -67,8 +67,8 @@ func (d *Depot) create(size int64, limits limits) (*Writer, error) {
 	return &Writer{depot: d, output: output, hash: sha256.New(), reserved: size, limits: limits}, nil
 }
 
-// spare refuses to store anything when fewer bytes are free.
-func (d *Depot) spare(need int64) error {
+// spare refuses to store so many bytes more when fewer than are to be kept free would be left.
+func (d *Depot) spare(need, kept int64) error {
 	dir, err := d.fsys.OpenDir(d.files())
 	if err != nil {
 		return err
@@ -78,8 +78,8 @@ func (d *Depot) spare(need int64) error {
 	if err != nil {
 		return &fs.PathError{Op: "look what is free at", Path: d.files(), Err: err}
 	}
-	if volume.FreeBytes < need {
-		return &vfs.SpaceError{Path: d.files(), Need: need, Have: volume.FreeBytes}
+	if volume.FreeBytes < need+kept {
+		return &vfs.SpaceError{Path: d.files(), Need: need, Have: volume.FreeBytes, Kept: kept}
 	}
 	return nil
 }
@@ -93,7 +93,7 @@ func (w *Writer) Write(data []byte) (int, error) {
 	}
 	if end >= w.next {
 		beyond := min(int64(len(data)), max(0, end-w.reserved))
-		if err := w.depot.spare(beyond + w.limits.spare); err != nil {
+		if err := w.depot.spare(beyond, w.limits.spare); err != nil {
 			return 0, fmt.Errorf("store: %w", err)
 		}
 		w.next = end + spareEvery

@@ -37,7 +37,7 @@ func (e *UnsureError) Error() string {
 	if e.Visible {
 		state = "the file is in place, but may be gone after a power cut"
 	}
-	return fmt.Sprintf("write %s: %v (%s)", e.Path, e.Err, state)
+	return fmt.Sprintf("%s: %s: %v", e.Path, state, e.Err)
 }
 
 // Unwrap returns the cause.
@@ -53,8 +53,7 @@ func (e *BusyError) Error() string {
 	if e.Holder.PID == 0 {
 		return e.Path + ": in use by another process"
 	}
-	return fmt.Sprintf("%s: in use by %q, process %d on %s since %s", e.Path, e.Holder.Command, e.Holder.PID,
-		e.Holder.Host, e.Holder.Start.Format("2006-01-02 15:04:05Z07:00"))
+	return e.Path + ": in use by " + e.Holder.String()
 }
 
 // Class is [fault.Busy].
@@ -69,4 +68,9 @@ type Holder struct {
 	Command string    `json:"command"`
 	Host    string    `json:"host"`
 	Start   time.Time `json:"start"`
+}
+
+// String says which command that is, where it runs, and since when.
+func (h Holder) String() string {
+	return fmt.Sprintf("%q, process %d on %s since %s", h.Command, h.PID, h.Host, h.Start.UTC().Format(time.RFC3339))
 }

@@ -2,10 +2,11 @@ package fleet
 
 import (
 	"fmt"
+	"path"
 	"slices"
 	"strings"
-	"time"
 
+	"github.com/tbctl/tbctl/internal/sizes"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -30,8 +31,7 @@ func (d *draft) host(p *place) {
 		d.problem(p, -1, ProblemPlatform, "", "the artifact is for %s, and what this host is is not known: %q", d.artifact.Platform, p.Platform)
 	}
 	if f := p.Fence; f != nil && f.Phase.Holds() {
-		d.problem(p, -1, ProblemHeld, "", "a rollout holds it: %s, since %s (plan %s, generation %d, epoch %d, %s)",
-			f.Holder.Who, f.Holder.Since.UTC().Format(time.RFC3339), f.Plan, f.Generation, f.Epoch, f.Phase)
+		d.problem(p, -1, ProblemOtherRollout, "", "a rollout holds it: %s, of plan %s", f, f.Plan)
 	}
 	if f := p.Fence; f != nil && f.Generation >= d.plan.Generation {
 		d.problem(p, -1, ProblemGeneration, "plan without this host; on it, root may move the state file beside the target away, with which the record of the last operation goes",
@@ -76,15 +76,17 @@ func (d *draft) sharing(p *place) {
 }
 
 // storeFull is said of a store that would refuse the artifact.
-const storeFull = "its store takes %d bytes beside what it leaves free, and the artifact has %d"
+func storeFull(room, size int64) string {
+	return sizes.Lacking("beside what is kept free, its store", room, 0, size)
+}
 
 func (d *draft) room(p *place) {
 	need := d.artifact.Size + d.options.Reserve
 	if p.Room >= 0 && p.Room < need {
-		d.problem(p, -1, ProblemRoom, "", "%d bytes are free where %s is, and %d are needed", p.Room, p.Target, need)
+		d.problem(p, -1, ProblemRoom, "", "%s", sizes.Lacking(path.Dir(p.Target), p.Room, 0, need))
 	}
 	if !p.Stored && p.StoreRoom >= 0 && p.StoreRoom < d.artifact.Size {
-		d.problem(p, -1, ProblemRoom, hintPrune, storeFull, p.StoreRoom, d.artifact.Size)
+		d.problem(p, -1, ProblemRoom, hintPrune, "%s", storeFull(p.StoreRoom, d.artifact.Size))
 	}
 }
 

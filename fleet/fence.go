@@ -67,8 +67,13 @@ type Fence struct {
 	Previous   string `json:"previous,omitempty"` // sha256:HEX of the file that was at the target before it; "": none was
 }
 
+// String says who has the host, since when and how far that run is.
+func (f *Fence) String() string {
+	return fmt.Sprintf("%s since %s, %s (generation %d, epoch %d)", f.Holder.Who, f.Holder.Since.UTC().Format(time.RFC3339), f.Phase, f.Generation, f.Epoch)
+}
+
 // ErrFence says that a fence is not well-formed.
-var ErrFence = fault.New(fault.Usage, "not a fence")
+var ErrFence = fault.New(fault.Usage, "not the claim of a rollout")
 
 const letters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" // and digits
 
@@ -136,7 +141,7 @@ func (e *FencedError) Error() string {
 		return "no rollout has claimed this host"
 	}
 	s := e.Stored
-	has := fmt.Sprintf("%s (generation %d, epoch %d, since %s)", s.Holder.Who, s.Generation, s.Epoch, s.Holder.Since.UTC().Format(time.RFC3339))
+	has := s.String()
 	switch e.Reason {
 	case ReasonSecret:
 		return other + "; " + has + " has this host"

@@ -1,6 +1,10 @@
 package fleet
 
-import "github.com/tbctl/tbctl/fault"
+import (
+	"cmp"
+
+	"github.com/tbctl/tbctl/fault"
+)
 
 // Problem is one obstacle, or with Note something to know.
 type Problem struct {
@@ -16,14 +20,15 @@ type Problem struct {
 
 // Error is the message, with what it is about before it.
 func (p *Problem) Error() string {
-	about := p.Host
-	if about == "" {
-		about = p.Cluster
+	text := p.Message
+	switch p.Reason {
+	case ProblemStage, ProblemCheck, ProblemClaim, ProblemPhase, ProblemSwap, ProblemRestart: // which the message does not say
+		text = string(p.Reason) + ": " + text
 	}
-	if about == "" {
-		return p.Message
+	if about := cmp.Or(p.Host, p.Cluster); about != "" {
+		text = about + ": " + text
 	}
-	return about + ": " + p.Message
+	return text
 }
 
 // Class is what the problem means to whoever asked for what it hinders.
@@ -88,7 +93,7 @@ const (
 	ProblemPrevious     ProblemReason = "previous-lacks"    // the installed file lacks what would be needed of it after an abort
 	ProblemDowngrade    ProblemReason = "downgrade"         // the artifact is older than what runs
 	ProblemNothingToDo  ProblemReason = "nothing-to-do"     // all run it already
-	ProblemHeld         ProblemReason = "held-by-rollout"   // another rollout has the target
+	ProblemOtherRollout ProblemReason = "held-by-rollout"   // another rollout has the target
 	ProblemBusy         ProblemReason = "busy"              // another process works on the target
 	ProblemTbctl        ProblemReason = "tbctl-too-old"     // the host's tbctl lacks something
 	ProblemSize         ProblemReason = "too-large"         // more hosts, clusters or generations than a plan has
@@ -107,7 +112,7 @@ const (
 	ProblemGeneration     ProblemReason = "generation"      // … a newer plan
 	ProblemPlanDiffers    ProblemReason = "plan-differs"    // … another plan, or this one edited
 	ProblemEpoch          ProblemReason = "epoch"           // … a later run of this plan
-	ProblemAlive          ProblemReason = "held"            // … another run, which is alive
+	ProblemHeld           ProblemReason = "held"            // … another run, which is alive
 	ProblemNotClaimed     ProblemReason = "not-claimed"     // … the host has no claim of this run
 	ProblemSecret         ProblemReason = "secret"          // … another run, of which this one does not have the secret
 	ProblemNotStaged      ProblemReason = "not-staged"      // the artifact is not in the host's store
@@ -151,7 +156,7 @@ const (
 // Class is what the reason means to whoever asked for what it hinders.
 func (r ProblemReason) Class() fault.Class {
 	switch r {
-	case ProblemHeld, ProblemFenced, ProblemGeneration, ProblemPlanDiffers, ProblemEpoch, ProblemAlive, ProblemNotClaimed, ProblemSecret:
+	case ProblemOtherRollout, ProblemFenced, ProblemGeneration, ProblemPlanDiffers, ProblemEpoch, ProblemHeld, ProblemNotClaimed, ProblemSecret:
 		return fault.Fenced
 	case ProblemBusy:
 		return fault.Busy

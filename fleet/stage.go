@@ -53,7 +53,7 @@ func (s *sight) bring(h *seen) {
 		return
 	}
 	if h.o.StoreRoom >= 0 && h.o.StoreRoom < s.plan.Artifact.Size {
-		s.block(h, -1, ProblemRoom, hintPrune, storeFull, h.o.StoreRoom, s.plan.Artifact.Size)
+		s.block(h, -1, ProblemRoom, hintPrune, "%s", storeFull(h.o.StoreRoom, s.plan.Artifact.Size))
 		return
 	}
 	s.wish(h, ActionStage)

@@ -40,7 +40,7 @@ func SwapBack(ctx context.Context, lock *Lock, target Target) (Committed, error)
 	}
 	if name, err := lock.leftoverOf(target.Old.Inode); err != nil || name != "" {
 		if err == nil { // once it is the target, a recovery would misjudge the leftover
-			err = fmt.Errorf("%w: the name %s has the number of %s: move that file away", ErrInode, lock.join(name), target.OldPath)
+			err = fmt.Errorf("%w: the name has the inode number of %s: move %s away", ErrInode, target.OldPath, lock.join(name))
 		}
 		return Committed{}, &fs.PathError{Op: "swap back", Path: target.Path, Err: err}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"syscall"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -39,7 +40,7 @@ var (
 	ErrStateFile = errors.New("not to be believed")
 	// ErrInode: every new file, or the previous file, has an inode number that the
 	// name of a leftover has, so that a later recovery could confuse them.
-	ErrInode = errors.New("no usable inode number")
+	ErrInode = errors.New("a leftover of an earlier run would be taken for the new file")
 	// ErrNotRecovered: [Recover] must have been called under this lock.
 	ErrNotRecovered = errors.New("leftovers of earlier runs were not looked at")
 	// ErrNoAttributes: [Staged.SetAttributes] must have succeeded after the
@@ -126,10 +127,15 @@ func (e *UnknownStateError) Error() string {
 	case e.Visible:
 		state = "the new file is in place, but may be gone after a power cut"
 	}
-	if e.Previous != "" {
-		state += ", the previous file is " + e.Previous
+	why := e.Step + ": " + e.Err.Error()
+	if sync, ok := e.Err.(*durable.SyncError); ok && e.Step == stepSync { //nolint:errorlint // not one further inside
+		why = "sync of " + sync.Path + ": " + vfs.Cause(sync.Err).Error()
 	}
-	return fmt.Sprintf("replace %s: %s: %v (%s)", e.Path, e.Step, e.Err, state)
+	text := e.Path + ": " + state + ": " + why
+	if e.Previous != "" {
+		text += "; the previous file is " + e.Previous
+	}
+	return text
 }
 
 // Unwrap returns the cause.

@@ -70,6 +70,7 @@ func (l *Lock) stageUnused(target Target) (_ *Staged, err error) {
 			err = errors.Join(err, s.Abort())
 		}
 	}()
+	leftover := ""
 	for range inodeTriesMax {
 		name := durable.RandomName(l.base(), kindStage)
 		file, err := l.dir.Create(name, stageMode)
@@ -83,7 +84,6 @@ func (l *Lock) stageUnused(target Target) (_ *Staged, err error) {
 		if vfs.ModeRefused(err) { // what matters is the mode that it gets in the end
 			err = nil
 		}
-		leftover := ""
 		if err == nil {
 			leftover, err = l.leftoverOf(s.info.Inode)
 		}
@@ -92,7 +92,7 @@ func (l *Lock) stageUnused(target Target) (_ *Staged, err error) {
 		}
 		used = append(used, s)
 	}
-	return nil, fmt.Errorf("%w: the numbers of %d new files are all in names of leftovers beside it", ErrInode, inodeTriesMax)
+	return nil, fmt.Errorf("%w, which would have its inode number: move %s away", ErrInode, l.join(leftover))
 }
 
 // leftoverOf returns the name of a leftover that has an inode number in it, or nothing.
@@ -132,7 +132,7 @@ func (s *Staged) Size() int64 { return s.size }
 // writing clears capabilities. A full disk is [vfs.ErrNoSpace].
 func (s *Staged) Write(data []byte) (int, error) {
 	if s.done {
-		return 0, &fs.PathError{Op: "write", Path: s.Path(), Err: fs.ErrClosed}
+		return 0, &fs.PathError{Op: "write the new file of", Path: s.target.Path, Err: fs.ErrClosed}
 	}
 	s.attributed, s.synced, s.sealed = false, false, vfs.Info{}
 	count, err := s.file.Write(data)
@@ -142,7 +142,7 @@ func (s *Staged) Write(data []byte) (int, error) {
 		s.started = s.size
 	}
 	if err != nil {
-		return count, &fs.PathError{Op: "write", Path: s.Path(), Err: vfs.NoSpace(vfs.Cause(err))}
+		return count, &fs.PathError{Op: "write the new file of", Path: s.target.Path, Err: vfs.NoSpace(vfs.Cause(err))}
 	}
 	return count, nil
 }
@@ -151,7 +151,7 @@ func (s *Staged) Write(data []byte) (int, error) {
 func (s *Staged) ReadAt(data []byte, offset int64) (int, error) {
 	count, err := s.file.ReadAt(data, offset)
 	if err != nil && err != io.EOF {
-		err = &fs.PathError{Op: "read", Path: s.Path(), Err: err}
+		err = &fs.PathError{Op: "read the new file of", Path: s.target.Path, Err: err}
 	}
 	return count, err
 }
@@ -161,14 +161,14 @@ func (s *Staged) ReadAt(data []byte, offset int64) (int, error) {
 // back. Writing breaks the seal.
 func (s *Staged) Seal() error {
 	if s.done {
-		return &fs.PathError{Op: "look at", Path: s.Path(), Err: fs.ErrClosed}
+		return &fs.PathError{Op: "look at the new file of", Path: s.target.Path, Err: fs.ErrClosed}
 	}
 	if err := s.giveBack(); err != nil {
 		return err
 	}
 	info, err := s.file.Stat()
 	if err != nil {
-		return &fs.PathError{Op: "look at", Path: s.Path(), Err: err}
+		return &fs.PathError{Op: "look at the new file of", Path: s.target.Path, Err: err}
 	}
 	s.sealed = info
 	return nil
@@ -180,7 +180,7 @@ func (s *Staged) giveBack() error {
 		return nil
 	}
 	if err := s.file.Truncate(s.size); err != nil {
-		return &fs.PathError{Op: "truncate", Path: s.Path(), Err: err}
+		return &fs.PathError{Op: "truncate the new file of", Path: s.target.Path, Err: err}
 	}
 	s.allocated = s.size
 	return nil
@@ -195,7 +195,7 @@ func (s *Staged) Changed() (bool, error) {
 	}
 	info, err := s.file.Stat()
 	if err != nil {
-		return false, &fs.PathError{Op: "look at", Path: s.Path(), Err: err}
+		return false, &fs.PathError{Op: "look at the new file of", Path: s.target.Path, Err: err}
 	}
 	return !info.Unchanged(s.sealed), nil
 }
@@ -206,7 +206,7 @@ func (s *Staged) Changed() (bool, error) {
 // not used is given back. What is sealed stays so.
 func (s *Staged) SetAttributes(attrs Attributes) error {
 	if s.done {
-		return &fs.PathError{Op: "set attributes", Path: s.Path(), Err: fs.ErrClosed}
+		return &fs.PathError{Op: "set attributes of the new file of", Path: s.target.Path, Err: fs.ErrClosed}
 	}
 	s.attributed, s.synced = false, false
 	if err := s.giveBack(); err != nil {
@@ -216,7 +216,7 @@ func (s *Staged) SetAttributes(attrs Attributes) error {
 	if err != nil {
 		return err
 	}
-	if err := setAttributes(s.file, s.Path(), attrs); err != nil {
+	if err := setAttributes(s.file, s.target.Path, attrs); err != nil {
 		return err
 	}
 	s.attributed = true
@@ -236,14 +236,14 @@ func (s *Staged) SetAttributes(attrs Attributes) error {
 func (s *Staged) Sync() error {
 	switch {
 	case s.done:
-		return &fs.PathError{Op: "sync", Path: s.Path(), Err: fs.ErrClosed}
+		return &fs.PathError{Op: "sync the new file of", Path: s.target.Path, Err: fs.ErrClosed}
 	case s.failed != nil:
 		return s.failed
 	case s.synced:
 		return nil
 	}
 	if err := s.file.Sync(); err != nil {
-		s.failed = &durable.SyncError{Path: s.Path(), Err: vfs.NoSpace(err)}
+		s.failed = &durable.SyncError{Path: s.target.Path, Err: vfs.NoSpace(err)}
 		return s.failed
 	}
 	s.synced = true

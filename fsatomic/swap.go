@@ -153,11 +153,14 @@ func (w *swap) exchanged() error {
 	return w.nameOld(w.from)
 }
 
+// stepSync is the step of an error that names the directory itself.
+const stepSync = "sync the directory"
+
 // syncSwapped makes the last change after the swap durable. certain says whether the new file is so already;
 // previous is where the previous file is.
 func (w *swap) syncSwapped(certain bool, previous string) error {
 	if err := w.lock.sync(); err != nil {
-		return w.unknown("sync the directory", true, certain, previous, err)
+		return w.unknown(stepSync, true, certain, previous, err)
 	}
 	return nil
 }

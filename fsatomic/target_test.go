@@ -180,6 +180,17 @@ func TestErrors(t *testing.T) {
 			t.Errorf("%T: %v", err, err)
 		}
 	}
+	for want, err := range map[string]error{
+		"/b/t: the new file is in place, but may be gone after a power cut: sync of /b: input/output error; the previous file is /b/t-old": &fsatomic.UnknownStateError{
+			Path: "/b/t", Step: "sync the directory", Visible: true, Previous: "/b/t-old", Err: &durable.SyncError{Path: "/b", Err: &fs.PathError{Op: "sync", Path: "/b", Err: syscall.EIO}},
+		},
+		"/b/t: it is unknown which file is at the target: exchange: input/output error": &fsatomic.UnknownStateError{Path: "/b/t", Step: "exchange", Err: syscall.EIO},
+		"/b/t: the new file is in place: remove the second name: input/output error":    &fsatomic.UnknownStateError{Path: "/b/t", Step: "remove the second name", Visible: true, Durable: true, Err: syscall.EIO},
+	} {
+		if err.Error() != want {
+			t.Errorf("%v\nwant %s", err, want)
+		}
+	}
 	if err := error(&fsatomic.AttributeError{Attribute: "mode", Err: cause}); errors.Is(err, fsatomic.ErrOwner) || !errors.Is(err, fsatomic.ErrAttribute) {
 		t.Errorf("%v", err)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/delta"
@@ -163,10 +164,12 @@ func (e *AnswerError) Class() fault.Class { return e.Answer.Class }
 // host, a [*SourceError] for one about the depot that it was to copy from, and otherwise nil.
 func (e *AnswerError) Unwrap() error {
 	if e.Answer.Source != "" {
-		return &SourceError{e.Answer.Source, errors.New(e.Answer.Message)}
+		source := &SourceError{From: e.Answer.Source}
+		source.Err = errors.New(strings.TrimPrefix(e.Answer.Message, source.before()))
+		return source
 	}
 	if e.Answer.Seed != nil {
-		return &delta.SeedError{Checksum: *e.Answer.Seed, Err: errors.New(e.Answer.Message)}
+		return &delta.SeedError{Checksum: *e.Answer.Seed, Err: errors.New(strings.TrimPrefix(e.Answer.Message, "executable "+e.Answer.Seed.String()+": "))}
 	}
 	if e.Answer.Class != fault.Fenced {
 		return nil

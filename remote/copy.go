@@ -81,7 +81,9 @@ type SourceError struct {
 }
 
 // Error names the depot.
-func (e *SourceError) Error() string { return "copy from " + e.From + ": " + e.Err.Error() }
+func (e *SourceError) Error() string { return e.before() + e.Err.Error() }
+
+func (e *SourceError) before() string { return "copy from " + e.From + ": " }
 
 // Unwrap returns the cause.
 func (e *SourceError) Unwrap() error { return e.Err }

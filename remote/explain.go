@@ -15,9 +15,9 @@ type Reason string
 const (
 	ReasonProgram     Reason = "program"           // ssh could not be started here
 	ReasonName        Reason = "name-not-known"    // no address for the host's name
-	ReasonRefused     Reason = "refused"           // nothing listens there, or a firewall refuses
+	ReasonConnection  Reason = "refused"           // nothing listens there, or a firewall refuses
 	ReasonUnreachable Reason = "unreachable"       // no way there, or no answer
-	ReasonBusy        Reason = "too-many-sessions" // its sshd closed the connection before the login
+	ReasonSessions    Reason = "too-many-sessions" // its sshd closed the connection before the login
 	ReasonKeyUnknown  Reason = "host-key-unknown"  // its key was never accepted here
 	ReasonKeyChanged  Reason = "host-key-changed"  // it shows another key than before
 	ReasonPermission  Reason = "permission-denied" // its sshd accepts none of our keys
@@ -60,11 +60,11 @@ func (r Reason) text() string {
 		return "the connection could not be started"
 	case ReasonName:
 		return "its name is not known"
-	case ReasonRefused:
+	case ReasonConnection:
 		return "connection refused"
 	case ReasonUnreachable:
 		return "cannot be reached"
-	case ReasonBusy:
+	case ReasonSessions:
 		return "its sshd closed the connection before the login"
 	case ReasonKeyUnknown:
 		return "its host key is not known here"
@@ -100,15 +100,15 @@ var said = []struct {
 	{"host key is known for", ReasonKeyUnknown}, // No ED25519 host key is known for
 	{"Host key verification failed", ReasonKeyUnknown},
 	{"Could not resolve hostname", ReasonName},
-	{"Connection refused", ReasonRefused},
+	{"Connection refused", ReasonConnection},
 	{"Connection timed out", ReasonUnreachable},
 	{"Operation timed out", ReasonUnreachable},
 	{"No route to host", ReasonUnreachable},
 	{"Network is unreachable", ReasonUnreachable},
 	{"Permission denied (", ReasonPermission},
 	{"Too many authentication failures", ReasonPermission},
-	{"kex_exchange_identification", ReasonBusy},
-	{"Exceeded MaxStartups", ReasonBusy},
+	{"kex_exchange_identification", ReasonSessions},
+	{"Exceeded MaxStartups", ReasonSessions},
 	{"sudo: a password is required", ReasonSudo},
 	{"sudo: a terminal is required", ReasonSudo},
 	{"sudo: sorry, you must have a tty", ReasonSudo},

@@ -48,6 +48,8 @@ type Status struct {
 	// StateObserved is whether what is kept beside the target could be read and is to be believed. Without, what comes from there
 	// is not known: a record that is null, and a fence.
 	StateObserved bool `json:"state_observed"`
+	// StateProblem is why it could not; "": it could.
+	StateProblem string `json:"state_problem"`
 
 	// Fence is the rollout that the target belongs to, or last belonged to; null: to none. HolderAlive is whether
 	// the session of its holder is open, and HolderObserved whether that could be seen. Despite is the last change that was made though a rollout held
@@ -143,8 +145,10 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	var unread *install.StateError
 	switch {
 	case errors.As(err, &unread):
+		s.StateProblem = unread.Error()
 		s.warn("%v: whether a rollout holds it cannot be known", err)
 	case err != nil:
+		s.StateProblem = err.Error()
 		s.warn("%v", err)
 	}
 	s.Last, s.Recorded, s.Reached = state.Last, state.Files, state.Reached

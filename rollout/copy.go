@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -19,7 +20,10 @@ type SourceError struct {
 }
 
 // Error names the host that was to give it.
-func (e *SourceError) Error() string { return "copy from " + e.From + ": " + e.Err.Error() }
+func (e *SourceError) Error() string { return "copy from " + e.From + ": " + e.why() }
+
+// why is the cause, which names no host again.
+func (e *SourceError) why() string { return strings.TrimPrefix(e.Err.Error(), "host "+e.From+": ") }
 
 // Unwrap returns the cause.
 func (e *SourceError) Unwrap() error { return e.Err }
@@ -103,7 +107,11 @@ func (m *machine) copied(t *target, action fleet.Action, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if action.From != "" && err != nil {
-		t.notCopied = fmt.Sprintf("from %s: %s", action.From, strings.TrimPrefix(err.Error(), "host "+action.Host+": "))
+		why := strings.TrimPrefix(strings.TrimPrefix(err.Error(), "host "+action.Host+": "), "copy from "+action.Depot+": ")
+		if source, ok := errors.AsType[*SourceError](err); ok {
+			why = source.why()
+		}
+		t.notCopied = "from " + action.From + ": " + why
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/rollout"
 )
 
@@ -139,5 +140,19 @@ func TestRunFetches(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What keeps a host from copying names the other once.
+func TestCopiedOnce(t *testing.T) {
+	t.Parallel()
+	answered := &remote.AnswerError{Host: "tb1", Answer: remote.ErrorAnswer{Class: fault.Refused, Message: "no address"}}
+	if got := (&rollout.SourceError{From: "tb1", Err: answered}).Error(); got != "copy from tb1: no address" {
+		t.Errorf("%q", got)
+	}
+	blamed := &remote.AnswerError{Host: "tb2", Answer: remote.ErrorAnswer{Class: fault.Failed, Message: "copy from 10.1.0.3:3443: connection refused", Source: "10.1.0.3:3443"}}
+	source, ok := errors.AsType[*remote.SourceError](blamed)
+	if !ok || source.Error() != "copy from 10.1.0.3:3443: connection refused" {
+		t.Errorf("%v", source)
 	}
 }

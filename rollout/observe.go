@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -99,7 +100,8 @@ func observeStatus(o *fleet.Observation, status *report.Status, now time.Time) {
 	case !status.LockObserved:
 		o.Problem = problem(o.Host, "whether another tbctl works on "+status.Target.Path+" cannot be seen there")
 	case !status.StateObserved:
-		o.Problem = problem(o.Host, "whether a rollout has "+status.Target.Path+" cannot be seen there: what is kept beside it cannot be read, or is not to be believed")
+		why := cmp.Or(status.StateProblem, "what is kept beside it cannot be read, or is not to be believed")
+		o.Problem = problem(o.Host, "whether a rollout has "+status.Target.Path+" cannot be seen there: "+why)
 		o.Problem.Hint = "see why: tbctl status " + status.Target.Path + " on " + o.Host
 	case status.Fence != nil && !status.HolderObserved:
 		o.Problem = problem(o.Host, "whether the run that has "+status.Target.Path+" is still alive cannot be seen there")
@@ -109,7 +111,7 @@ func observeStatus(o *fleet.Observation, status *report.Status, now time.Time) {
 		o.Despite = fmt.Sprintf("%s by %s, %s", done.Operation, done.User, done.Time.UTC().Format(time.RFC3339))
 	}
 	if holder := status.HeldBy; holder != nil {
-		o.Busy = fmt.Sprintf("process %d on %s since %s: %s", holder.PID, holder.Host, holder.Start.UTC().Format(time.RFC3339), holder.Command)
+		o.Busy = holder.String()
 	}
 	for index := range status.Interrupted {
 		if interrupted := &status.Interrupted[index]; !interrupted.Busy && status.HeldBy == nil {

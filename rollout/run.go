@@ -83,7 +83,7 @@ type Error struct {
 // Error names the first obstacle, and how many others there are.
 func (e *Error) Error() string {
 	if len(e.Problems) == 0 {
-		return fmt.Sprintf("the goal %q was not reached", e.Goal)
+		return fmt.Sprintf("the run has ended, and not all clusters are where %s was to bring them", e.Goal)
 	}
 	first := &e.Problems[0]
 	text := first.Error()
@@ -427,7 +427,7 @@ func (m *machine) begin(action fleet.Action) {
 		if err != nil {
 			outcome.Problem = &fleet.Problem{
 				Cluster: action.Cluster, Host: action.Host, Replica: -1, Reason: fleet.ProblemReason(action.Kind),
-				Message: strings.TrimPrefix(err.Error(), "host "+action.Host+": "),
+				Message: messageOf(err, action),
 			}
 			if knows, ok := errors.AsType[interface {
 				error
@@ -444,6 +444,15 @@ func (m *machine) begin(action fleet.Action) {
 		}
 		m.finished <- outcome
 	})
+}
+
+// messageOf is what hindered an action, without what is said of it besides: the host and the action.
+func messageOf(err error, action fleet.Action) string {
+	kind := string(action.Kind)
+	if action.Kind == fleet.ActionPhase {
+		kind = "note the phase"
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "host "+action.Host+": "), kind+": ")
 }
 
 // do asks a host for an action.

@@ -497,13 +497,16 @@ func TestRunUnsure(t *testing.T) {
 				return nil
 			}
 			return &remote.AnswerError{Host: unsure.name, Answer: remote.ErrorAnswer{
-				Class: fault.Unknown, Message: simTarget + ": the new file is in place, but may be gone after a power cut", Hint: "find out what is on the disk: tbctl status " + simTarget,
+				Class: fault.Unknown, Message: "swap: " + simTarget + ": the new file is in place, but may be gone after a power cut", Hint: "find out what is on the disk: tbctl status " + simTarget,
 			}}
 		}
 		result, err := rollout.Run(t.Context(), options)
 		failed, ok := errors.AsType[*rollout.Error](err)
 		if classOf(err) != fault.Unknown || !ok || len(failed.Problems) != 1 || f.swapped() == 3 {
 			t.Fatalf("%v, %d swapped", err, f.swapped())
+		}
+		if strings.Count(err.Error(), "swap") != 1 || strings.Count(err.Error(), "tb1.c0") != 1 {
+			t.Errorf("said twice: %v", err)
 		}
 		problem := failed.Problems[0]
 		if problem.Host != "tb1.c0" || problem.Class() != fault.Unknown || problem.Hint != "on tb1.c0: find out what is on the disk: tbctl status "+simTarget || !strings.Contains(problem.Message, "may be gone after a power cut") {

@@ -52,7 +52,7 @@ func Allocate(dir Dir, path string, file File, size int64) error {
 		if volume, err := dir.Volume(); err == nil {
 			have = volume.FreeBytes
 		}
-		return &SpaceError{path, size, have}
+		return &SpaceError{Path: path, Need: size, Have: have}
 	case err != nil && !errors.Is(err, ErrNotSupported):
 		return fmt.Errorf("reserve %d bytes: %w", size, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sizes"
 )
 
 // Errors that say why a path does not lead to a place for a file. They come with a path
@@ -57,15 +58,16 @@ func (e *LeaseError) Error() string {
 // Class is what it means: see [fault.Of].
 func (e *LeaseError) Class() fault.Class { return fault.Busy }
 
-// SpaceError says how much space is missing. It matches [ErrNoSpace].
+// SpaceError says that less space is free than is needed besides what is kept free. It matches [ErrNoSpace].
 type SpaceError struct {
 	Path string // the directory
 	Need int64  // bytes
-	Have int64  // bytes
+	Have int64  // bytes that are free
+	Kept int64  // bytes of them that are to be left free
 }
 
 func (e *SpaceError) Error() string {
-	return fmt.Sprintf("%s: %v: need %d bytes, have %d", e.Path, ErrNoSpace, e.Need, e.Have)
+	return sizes.Lacking(e.Path, e.Have, e.Kept, e.Need)
 }
 
 // Is reports whether target is [ErrNoSpace].

@@ -85,7 +85,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 		code exitCode
 		hint string
 	}{
-		{&durable.BusyError{Path: "/srv/lock"}, exitBusy, "wait for it"},
+		{&durable.BusyError{Path: "/srv/lock"}, exitBusy, "run the same command again when that has ended"},
 		{fmt.Errorf("plan: %w", fsatomic.ErrChanged), exitBusy, "something else changed it"},
 		{&install.PlanError{Problems: []error{attribute}}, exitRefused, "run it as root on a file system"},
 		{&install.PlanError{Problems: []error{attribute, vfs.ErrReadOnly, fsatomic.ErrImmutable}}, exitFailed, "remount it writable (mount -o remount,rw), or install elsewhere: df TARGET shows what is mounted there; chattr"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 
@@ -79,6 +80,9 @@ func (c *packCmd) Run(a *app) error {
 		options.Plain = []pack.Plain{pack.Epoch(sources...)}
 	}
 	built, err := pack.Build(a.ctx, options)
+	if errors.Is(err, pack.ReasonPastCorrupt) {
+		return rejected("this lists every finding: tbctl verify "+shell.File(c.Past), fmt.Errorf("%s: %w", c.Past, err))
+	}
 	if err != nil {
 		return err
 	}

@@ -124,6 +124,9 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *fsatomic.AttributeError:
 		return k.ofAttribute(e), nil
 	case *durable.BusyError:
+		if k.Command != "install" && k.Command != "rollback" {
+			return "run the same command again when that has ended", e.Holder
+		}
 		return "wait for it: --wait 1m", e.Holder
 	case *durable.ScratchError:
 		if errors.Is(e, syscall.EFBIG) {
@@ -535,6 +538,9 @@ func ofNoOld(k *Known, _ error) string {
 }
 
 func ofNoSpace(_ *Known, err error) string {
+	if space, ok := errors.AsType[*vfs.SpaceError](err); ok && space.Kept > 0 {
+		return "remove what this host does not need: tbctl store prune; or make room in that file system (df)"
+	}
 	if errors.Is(err, syscall.EDQUOT) {
 		return "the quota of its owner there is used up: quota -s shows it; make room, have it raised, or name another place"
 	}

@@ -70,7 +70,7 @@ func Session(failed *remote.SessionError, words []string) string {
 		return "is ssh installed here? ssh -V"
 	case remote.ReasonName:
 		return "check the name, and ssh's configuration: " + ssh + " -G " + host
-	case remote.ReasonRefused, remote.ReasonUnreachable, remote.ReasonBusy:
+	case remote.ReasonConnection, remote.ReasonUnreachable, remote.ReasonSessions:
 		return "try it by hand: " + ssh + " " + host + " true"
 	case remote.ReasonKeyUnknown:
 		return "compare its key once, by hand: " + ssh + " " + host + " true"

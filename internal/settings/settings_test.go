@@ -120,12 +120,12 @@ func TestLoadRefuses(t *testing.T) {
 		"no time":               {"idle-timeout = \"soon\"\n", "idle-timeout: ", "mend or remove FILE"},
 		"no platform":           {"platform = \"vax\"\n", "platform: ", "mend or remove FILE"},
 		"a relative path":       {"store = \"store\"\n", `store: "store" is not an absolute path`, "write the path from / in FILE"},
-		"not TOML":              {"target = \n", "line 1: not TOML", "mend or remove FILE"},
+		"not TOML":              {"target = \n", ":1: not TOML", "mend or remove FILE"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, path, err := load(t, test.text, nil)
-			if fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), "configuration "+path+": ") || !strings.Contains(err.Error(), test.want) {
+			if fault.Of(err) != fault.Usage || !strings.Contains(err.Error(), "configuration "+path+":") || !strings.Contains(err.Error(), test.want) {
 				t.Fatalf("%v", err)
 			}
 			if told := new(hints.Error); !errors.As(err, &told) || !strings.HasPrefix(told.Hint, strings.Replace(test.hint, "FILE", path, 1)) {

@@ -2,11 +2,12 @@ package term
 
 import (
 	"fmt"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"github.com/tbctl/tbctl/internal/sizes"
 )
 
 // Progress shows how far a long step is. On a terminal it is a bar that goes
@@ -121,16 +122,4 @@ func amount(done, total int64) string {
 
 // Bytes returns a size for people: exact below 10 KiB, and with one decimal in
 // KiB, MiB or GiB above.
-func Bytes(size int64) string {
-	if size < 10<<10 {
-		return fmt.Sprintf("%d B", size)
-	}
-	value, unit := float64(size)/(1<<10), "KiB"
-	for _, next := range []string{"MiB", "GiB", "TiB"} {
-		if value < 1024 {
-			break
-		}
-		value, unit = value/1024, next
-	}
-	return strings.Replace(fmt.Sprintf("%.1f %s", value, unit), ".0 ", " ", 1)
-}
+func Bytes(size int64) string { return sizes.Text(size) }
