@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -185,6 +186,7 @@ func (d *draft) look(entry *Cluster) []place {
 				if p.Reason == "" {
 					p.Reason = ProblemUnseen
 				}
+				p.Hint = cmp.Or(p.Hint, ProblemUnseen.Hint(host.Name))
 				d.add(p)
 				before, d.unseen = -1, true
 			case o.Problem == nil && (host.Target == "" || o.Target == host.Target):

@@ -55,6 +55,7 @@ func storeRoom(free *int64) int64 {
 func Unseen(name, target string, err error) fleet.Observation {
 	o := fleet.Observation{Host: name, Target: target, Room: -1, StoreRoom: -1}
 	o.Problem = problem(name, strings.TrimPrefix(err.Error(), "host "+name+": "))
+	o.Problem.Hint = hintOf(err)
 	if failed, ok := errors.AsType[*remote.SessionError](err); ok {
 		o.Problem.Reason = fleet.ProblemReason(failed.Reason)
 		if lacksTbctl(failed.Reason) {
@@ -62,6 +63,17 @@ func Unseen(name, target string, err error) fleet.Observation {
 		}
 	}
 	return o
+}
+
+// hintOf is what an error of a host says is to be typed there; "": it says nothing.
+func hintOf(err error) string {
+	if knows, ok := errors.AsType[interface {
+		error
+		Hint() string
+	}](err); ok {
+		return knows.Hint()
+	}
+	return ""
 }
 
 // NotNamed is the observation of a target that a host's own configuration does not name.

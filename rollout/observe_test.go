@@ -121,6 +121,22 @@ func TestObserveUnsettled(t *testing.T) {
 	}
 }
 
+// TestUnseen: a host that could not be asked has the reason of its connection, and what its own tbctl says is to be done.
+func TestUnseen(t *testing.T) {
+	t.Parallel()
+	lost := rollout.Unseen("tb1", "/a", &remote.SessionError{Host: "tb1", Reason: remote.ReasonKeyChanged}).Problem
+	if lost.Reason != fleet.ProblemReason(remote.ReasonKeyChanged) || lost.Hint != "" {
+		t.Errorf("%+v", lost)
+	}
+	misset := rollout.Unseen("tb1", "/a", &remote.SessionError{Host: "tb1", Reason: remote.ReasonStart, Said: "tbctl: error: configuration /c: x\ntbctl: hint: mend or remove /c\n"}).Problem
+	if misset.Hint != "on tb1: mend or remove /c" || misset.Message != "its tbctl does not start: configuration /c: x" {
+		t.Errorf("%+v", misset)
+	}
+	if other := rollout.Unseen("tb1", "/a", errors.New("no report")).Problem; other.Reason != fleet.ProblemUnseen {
+		t.Errorf("%+v", other)
+	}
+}
+
 // oneHost is a host that answers as it is told to.
 type oneHost struct {
 	observe func(context.Context) ([]fleet.Observation, error)

@@ -429,12 +429,7 @@ func (m *machine) begin(action fleet.Action) {
 				Cluster: action.Cluster, Host: action.Host, Replica: -1, Reason: fleet.ProblemReason(action.Kind),
 				Message: messageOf(err, action),
 			}
-			if knows, ok := errors.AsType[interface {
-				error
-				Hint() string
-			}](err); ok {
-				outcome.Problem.Hint = knows.Hint()
-			}
+			outcome.Problem.Hint = hintOf(err)
 			if answered, ok := errors.AsType[*remote.AnswerError](err); ok && answered.Answer.Reason == fleet.Reason(remote.ReasonOld) {
 				outcome.Problem.Reason = fleet.ProblemTbctl
 			}
