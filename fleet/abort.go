@@ -1,6 +1,11 @@
 package fleet
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // restored says that nobody of the cluster has the artifact, or offers a newer release than before, and that all serve.
 func (s *sight) restored() bool {
@@ -137,6 +142,10 @@ func (s *sight) startAgain(h *seen, replicas []int) {
 	case f.Count > 0 && s.in.Elapsed-f.Last < restartPause:
 		s.wait(h, replicas[0], ProblemRestoring, "replica %d is being started again, with the previous file", replicas[0])
 		return
+	case f.Count >= attemptsMax && len(s.armedOver(h)) > 0:
+		s.blocked = append(s.blocked, *s.notRestarted(h))
+		h.wrong = true
+		return
 	case f.Count >= attemptsMax:
 		s.block(h, replicas[0], ProblemNotBack, "look at its log; nothing else is put back before it serves", "replica %d did not come back after it was started again with the previous file", replicas[0])
 		return
@@ -147,6 +156,44 @@ func (s *sight) startAgain(h *seen, replicas []int) {
 		f.Last = s.in.Elapsed
 		s.memory.Failures[key] = f
 	}
+}
+
+// armedOver are the replicas of a host that has the file from before the plan, and which hold a newer one in memory all the same: an abort
+// put it back, and they were not started again.
+func (s *sight) armedOver(h *seen) []int {
+	var armed []int
+	for i, r := range h.replicas {
+		if r != nil && h.untouched() && r.Running == s.c.Running && (s.armed(r) || r.ArmedRelease > s.c.Running) {
+			armed = append(armed, h.h.Replicas[i].Index)
+		}
+	}
+	return armed
+}
+
+// notRestarted says what is to be done on a host with such replicas, and why this run has not done it; nil where there is none.
+func (s *sight) notRestarted(h *seen) *Problem {
+	armed := s.armedOver(h)
+	if len(armed) == 0 {
+		return nil
+	}
+	var names []string
+	for _, index := range armed {
+		names = append(names, strconv.Itoa(index))
+	}
+	who := "replica " + strings.Join(names, ", ")
+	p := s.problem(h, armed[0], ProblemNotRestarted, "the file from before the plan is at %s again, and %s still holds %s in memory: when its cluster upgrades it does too, and then cannot be started from that file",
+		h.h.Target, who, s.plan.Artifact.Release)
+	if f := s.memory.Failures[failureKey(ActionRestart, h.key)]; f.Count > 0 {
+		p.class = f.Class
+		p.Message += "; the host was to start it again"
+		if f.Problem.Message != "" {
+			p.Message += ": " + f.Problem.Message
+		} else {
+			p.Message += ", and it is the same process"
+		}
+	}
+	p.Hint = fmt.Sprintf("stop %s on %s and start it again, then: tbctl fleet abort PLAN %s", who, h.h.Name, s.c.Name)
+	return &p
 }
 
 // steady says that all serve, in one view, and have done so for a while without being started again.

@@ -269,6 +269,7 @@ func (r *round) end() Decision {
 			s.own.Steady = false
 		}
 		d.Memory.Clusters[s.c.Name] = s.own
+		s.tellNotRestarted()
 		switch {
 		case s.reached:
 			s.waits, s.blocked = nil, slices.DeleteFunc(s.blocked, func(p Problem) bool { return p.Class() != fault.Unknown })
@@ -296,6 +297,21 @@ func (r *round) end() Decision {
 		d.Class = fault.Worst(classes...)
 	}
 	return *d
+}
+
+// tellNotRestarted says which replicas an abort has left armed. Where the time for that abort is over, that is why it is not done.
+func (s *sight) tellNotRestarted() {
+	for _, h := range s.hosts {
+		p := s.notRestarted(h)
+		switch {
+		case p == nil || slices.ContainsFunc(s.blocked, func(told Problem) bool { return told.Reason == p.Reason && told.Host == p.Host }):
+		case s.in.Goal == GoalAbort && s.in.Deadline && s.memory.Fenced == nil && !s.reached:
+			s.blocked = append(s.blocked, *p)
+		default:
+			p.Note = true
+			s.state.NotRestarted = append(s.state.NotRestarted, *p)
+		}
+	}
 }
 
 // deadline says what becomes of a cluster when the run's time is over.

@@ -187,6 +187,7 @@ type ClusterState struct {
 	Soaked       time.Duration `json:"soaked"`        // nanoseconds since it was seen done
 	SoakFor      time.Duration `json:"soak_for"`      // nanoseconds that must be before the next wave
 	Misses       []Problem     `json:"misses"`        // why it is not stable
+	NotRestarted []Problem     `json:"not_restarted"` // hosts that have the file from before the plan again, under replicas that hold the new one
 }
 
 // Memory is what only time can tell, kept from one Decide of a run to its next. It is never trusted by another run:

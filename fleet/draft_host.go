@@ -117,7 +117,7 @@ func (d *draft) replica(p *place, r *Replica) {
 	}
 	switch {
 	case r.State == "stopped":
-		d.problem(p, r.Index, ProblemNotServing, "", "%s is stopped by a signal: it does nothing until it is continued", who)
+		d.problem(p, r.Index, ProblemNotServing, "", "%s is stopped, by a signal or frozen with its control group: it does nothing until it is continued", who)
 	case r.State == "starting":
 		d.problem(p, r.Index, ProblemNotServing, "", "%s is starting, and does not serve yet", who)
 	case r.State != "running" && !r.Answers:

@@ -29,7 +29,7 @@ func (s *sight) step() Step {
 		return StepDone
 	case s.begun():
 		return StepPromoting
-	case phase(PhaseAborting):
+	case phase(PhaseAborting), slices.ContainsFunc(s.hosts, func(h *seen) bool { return len(s.armedOver(h)) > 0 }):
 		return StepAborting
 	case s.sure > 0 && s.c.Replicas-s.sure == s.c.Holdback:
 		return StepArmed

@@ -135,6 +135,7 @@ const (
 	ProblemLook           ProblemReason = "look-missed"     // too much time passed between two looks
 	ProblemRestoring      ProblemReason = "restoring"       // the previous file is being put back
 	ProblemNotBack        ProblemReason = "not-back"        // a replica did not come back after it was restored
+	ProblemNotRestarted   ProblemReason = "not-restarted"   // the previous file is back, and a replica still holds the new one
 	ProblemWave           ProblemReason = "wave"            // an earlier wave is not done
 	ProblemSoak           ProblemReason = "soak"            // an earlier wave runs the new release, and not for long enough yet
 	ProblemMaxFailed      ProblemReason = "max-failed"      // too many clusters failed
@@ -160,7 +161,7 @@ func (r ProblemReason) Class() fault.Class {
 		return fault.Fenced
 	case ProblemBusy:
 		return fault.Busy
-	case ProblemUnseen, ProblemNotServing, ProblemMixed, ProblemRoom, ProblemUnreachable, ProblemNotBack, ProblemMaxFailed, ProblemDeadline, ProblemWave, ProblemSoak, ProblemNotStable,
+	case ProblemUnseen, ProblemNotServing, ProblemMixed, ProblemRoom, ProblemUnreachable, ProblemNotBack, ProblemNotRestarted, ProblemMaxFailed, ProblemDeadline, ProblemWave, ProblemSoak, ProblemNotStable,
 		ProblemStage, ProblemCheck, ProblemClaim, ProblemPhase, ProblemSwap, ProblemRestart:
 		return fault.Failed // another try may find it otherwise
 	case ProblemUnvouched:

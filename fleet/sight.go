@@ -94,7 +94,7 @@ func newSight(r *round, c *PlannedCluster, state *ClusterState) *sight {
 	s := &sight{round: r, c: c, state: state, own: r.memory.Clusters[c.Name]}
 	*state = ClusterState{
 		Name: c.Name, ID: c.ID, Wave: c.Wave, Step: StepWaiting, Hosts: len(c.Hosts), Replicas: c.Replicas, Quorum: UpgradeQuorum(c.Running, c.Replicas),
-		Primary: -1, Holdback: []string{}, StableFor: r.options.Stable, SoakFor: c.Soak, Misses: []Problem{},
+		Primary: -1, Holdback: []string{}, StableFor: r.options.Stable, SoakFor: c.Soak, Misses: []Problem{}, NotRestarted: []Problem{},
 	}
 	for i := range c.Hosts {
 		s.hosts = append(s.hosts, s.place(&c.Hosts[i]))
@@ -409,6 +409,11 @@ func (s *sight) judgeFailures(h *seen) {
 	for _, kind := range []ActionKind{ActionStage, ActionCheck, ActionClaim, ActionPhase, ActionSwap, ActionRestart} {
 		f, ok := s.memory.Failures[failureKey(kind, h.key)]
 		if !ok || !f.Final || s.isDone(h, kind) {
+			continue
+		}
+		if p := s.notRestarted(h); p != nil && kind == ActionRestart {
+			s.blocked = append(s.blocked, *p)
+			h.wrong = true
 			continue
 		}
 		p := f.Problem

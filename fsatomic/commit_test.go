@@ -27,7 +27,7 @@ func lockTarget(t *testing.T, fsys vfs.FS, name string) (*fsatomic.Lock, fsatomi
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { lock.Release() })
-	if _, err := fsatomic.Recover(lock); err != nil {
+	if _, err := fsatomic.Recover(lock, fsatomic.Recorded{}); err != nil {
 		t.Fatal(err)
 	}
 	return lock, target

@@ -42,18 +42,23 @@
 //
 // # After a crash
 //
-// No record is needed, since the names say how far it got:
+// The names say how far it got, and no record is needed while the file system numbers its files as it did:
 //
 //   - stage: incomplete. It is removed.
 //   - ready-N whose own inode is N: never swapped. It is removed.
 //   - ready-N or prev-N-O, and the target's inode is N: swapped. It is the
-//     previous file and becomes NAME-old.
-//   - prev-N-O, and the target's inode is O: never swapped. It is removed.
+//     previous file and becomes NAME-old, unless it has the target's contents.
+//   - prev-N-O, and the target's inode is O: never swapped. It is removed if it has the target's contents.
 //   - ready-N or prev-N-O, none of them is the target, and it has the target's
 //     contents: it is of no use. It is removed.
 //   - ready-N or prev-N-O, and none of them is the target: another program replaced
 //     it afterwards. It becomes NAME-old if there is none, else it is left and
 //     reported.
+//
+// A file system that was mounted again, or restored, may number its files in another way, also so that the names seem to say
+// something else. So where the caller has a record of the swap, see [Recorded], the contents of ready and prev decide before the
+// numbers: the file that was displaced, beside the one that displaced it, becomes NAME-old; and a new file beside the one that it was to
+// displace is removed.
 //
 // A file of another user, in a directory into which others may write, never
 // becomes NAME-old: it is left and reported. And a new file never has an inode

@@ -53,7 +53,7 @@ func install(ctx context.Context, name, contents string) error {
 		return err
 	}
 	defer lock.Release()
-	if _, err := fsatomic.Recover(lock); err != nil {
+	if _, err := fsatomic.Recover(lock, fsatomic.Recorded{}); err != nil {
 		return err
 	}
 	staged, err := fsatomic.Stage(lock, target, int64(len(contents)))

@@ -317,7 +317,7 @@ func TestLockOrder(t *testing.T) {
 		t.Fatalf("error %v", err)
 	}
 	check(t, lock.Release())
-	if _, err := fsatomic.Recover(lock); !errors.Is(err, fs.ErrClosed) {
+	if _, err := fsatomic.Recover(lock, fsatomic.Recorded{}); !errors.Is(err, fs.ErrClosed) {
 		t.Fatalf("error %v", err)
 	}
 	if _, err := fsatomic.Stage(lock, target, 0); !errors.Is(err, fs.ErrClosed) {

@@ -113,7 +113,7 @@ func helperInstallOnce(name, contents string) error {
 		return err
 	}
 	defer lock.Release()
-	if _, err := fsatomic.Recover(lock); err != nil {
+	if _, err := fsatomic.Recover(lock, fsatomic.Recorded{}); err != nil {
 		return err
 	}
 	if target, err = fsatomic.Lookup(fsys, name); err != nil {

@@ -1,6 +1,9 @@
 package fsatomic
 
 import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io/fs"
 	"path/filepath"
@@ -42,15 +45,29 @@ type Recovery struct {
 	Problem error `json:"-"`
 }
 
+// Recorded is what a record says of the last swap of a target: which file it displaced, and which one it put in place. The contents of
+// a leftover say by it what the numbers in its name cannot any more, on a file system that was mounted again or restored. The zero
+// value knows nothing.
+type Recorded struct {
+	Old, New Contents
+	Open     bool // how the swap ended is not recorded
+}
+
+// Contents are what a file holds.
+type Contents struct {
+	Size   int64
+	SHA256 string // in hexadecimal digits; empty: not known
+}
+
 // Residue says what [Recover] would do. It changes nothing and needs no lock;
 // while another process holds the lock, what it sees may be work in progress.
-func Residue(fsys vfs.FS, target Target) (Recovery, error) {
+func Residue(fsys vfs.FS, target Target, recorded Recorded) (Recovery, error) {
 	dir, err := fsys.OpenDir(target.dirPath())
 	if err != nil {
 		return Recovery{}, &fs.PathError{Op: "look for leftovers of", Path: target.Path, Err: err}
 	}
 	defer dir.Close()
-	plan, err := planRecovery(dir, target.Path, fsys.Self())
+	plan, err := planRecovery(dir, target.Path, fsys.Self(), recorded)
 	if err != nil {
 		return Recovery{}, &fs.PathError{Op: "look for leftovers of", Path: target.Path, Err: err}
 	}
@@ -90,11 +107,11 @@ func (t Target) Recovered(fsys vfs.FS, plan Recovery) (Target, error) {
 // The target itself is not touched. It is the first thing to do under a lock.
 // On error, which may be a [durable.SyncError], it may have done a part, says which, and
 // can be called again.
-func Recover(lock *Lock) (Recovery, error) {
+func Recover(lock *Lock, recorded Recorded) (Recovery, error) {
 	if !lock.held() {
 		return Recovery{}, &fs.PathError{Op: "recover", Path: lock.path, Err: fs.ErrClosed}
 	}
-	plan, err := planRecovery(lock.dir, lock.path, lock.fsys.Self())
+	plan, err := planRecovery(lock.dir, lock.path, lock.fsys.Self(), recorded)
 	if err != nil {
 		return Recovery{}, &fs.PathError{Op: "recover", Path: lock.path, Err: err}
 	}
@@ -133,10 +150,10 @@ func Recover(lock *Lock) (Recovery, error) {
 	return done, nil
 }
 
-// planRecovery decides what to do with each leftover. Only names and inode numbers are needed, no
-// journal: see the package comment. What becomes the previous file is the one of an unfinished swap
+// planRecovery decides what to do with each leftover. Names and inode numbers suffice, see the package comment; where a record knows
+// the contents, these decide before the numbers. What becomes the previous file is the one of an unfinished swap
 // or, if there is none, one that nothing else is known of.
-func planRecovery(dir vfs.Dir, path string, self vfs.Self) (Recovery, error) {
+func planRecovery(dir vfs.Dir, path string, self vfs.Self, recorded Recorded) (Recovery, error) {
 	base := filepath.Base(path)
 	in, err := dir.Lstat(".")
 	if err != nil {
@@ -184,24 +201,42 @@ func planRecovery(dir vfs.Dir, path string, self vfs.Self) (Recovery, error) {
 		if err != nil {
 			return Recovery{}, err
 		}
+		const (
+			previous  = "it is the previous file of an installation that was interrupted after its swap"
+			taken     = "it is the previous file, but its name is taken by something else than a file"
+			unswapped = "it was complete but never installed"
+		)
+		if !exists || info.Kind != vfs.KindFile {
+			continue
+		}
+		trusted := trusted(info, target, in, self)
+		var displaced, unused bool
+		if trusted && (named.kind == kindReady || named.kind == kindPrev) {
+			displaced, unused = recorded.tells(dir, base, name)
+		}
 		switch {
-		case !exists || info.Kind != vfs.KindFile:
 		case named.kind == kindStage:
 			add(name, info, ActionRemoved, "it is incomplete")
 		case named.kind == kindTry:
 			add(name, info, ActionRemoved, "something was tried out on it")
+		case displaced && oldIsFile:
+			add(name, info, ActionKept, previous)
+		case displaced:
+			add(name, info, ActionLeft, taken)
+		case unused:
+			add(name, info, ActionRemoved, unswapped)
 		case named.kind == kindReady && info.Inode == named.inode:
-			add(name, info, ActionRemoved, "it was complete but never installed")
-		case named.kind == kindPrev && named.other == target.Inode && named.inode != target.Inode:
+			add(name, info, ActionRemoved, unswapped)
+		case named.kind == kindPrev && named.other == target.Inode && named.inode != target.Inode && isCopy(dir, base, target, name, info):
 			add(name, info, ActionRemoved, "it is a link to or a copy of the target, for a swap that never happened")
-		case !trusted(info, target, in, self):
+		case !trusted:
 			add(name, info, ActionLeft, fmt.Sprintf("it belongs to another user (%d), who may have put it there", info.UID))
-		case named.inode == target.Inode && oldIsFile:
-			add(name, info, ActionKept, "it is the previous file of an installation that was interrupted after its swap")
-		case named.inode == target.Inode:
-			add(name, info, ActionLeft, "it is the previous file, but its name is taken by something else than a file")
 		case isCopy(dir, base, target, name, info): // a file system that is mounted again may number its files in another way
 			add(name, info, ActionRemoved, "it is a link to or a copy of the target")
+		case named.inode == target.Inode && oldIsFile:
+			add(name, info, ActionKept, previous)
+		case named.inode == target.Inode:
+			add(name, info, ActionLeft, taken)
 		default:
 			orphans = append(orphans, orphan{name, info})
 		}
@@ -214,6 +249,40 @@ func planRecovery(dir vfs.Dir, path string, self vfs.Self) (Recovery, error) {
 		}
 	}
 	return plan, nil
+}
+
+// tells says what a leftover is by the contents of it and of the target: the file that the recorded swap displaced, or one that
+// was to be put in place, and never was.
+func (r Recorded) tells(dir vfs.Dir, base, name string) (displaced, unused bool) {
+	if r.Old.SHA256 == r.New.SHA256 {
+		return false, false
+	}
+	switch {
+	case r.Old.at(dir, name):
+		return r.New.at(dir, base), false
+	case r.Open && r.New.at(dir, name):
+		return false, r.Old.at(dir, base)
+	}
+	return false, false
+}
+
+// at reports whether a file has these contents. What cannot be read has not.
+func (c Contents) at(dir vfs.Dir, name string) bool {
+	info, exists, err := vfs.LstatMaybe(dir, name)
+	if err != nil || !exists || info.Kind != vfs.KindFile || info.Size != c.Size || c.SHA256 == "" {
+		return false
+	}
+	file, err := dir.Open(name)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	sum := sha256.New()
+	err = vfs.ReadBlocks(context.Background(), file, 0, c.Size, func(block []byte, _ int64) error {
+		sum.Write(block)
+		return nil
+	})
+	return err == nil && hex.EncodeToString(sum.Sum(nil)) == c.SHA256
 }
 
 // isCopy reports whether a leftover has the contents of the target. What cannot be read

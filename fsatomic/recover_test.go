@@ -23,7 +23,11 @@ func TestRecoverKinds(t *testing.T) {
 	target, err := fsatomic.Lookup(m, testName)
 	check(t, err)
 	put := func(name string) {
-		check(t, durable.WriteFile(m, testDir+"/x", 0o644, true, writeString(name)))
+		contents := name
+		if strings.Contains(name, "prev-995") {
+			contents = contentsOld
+		}
+		check(t, durable.WriteFile(m, testDir+"/x", 0o644, true, writeString(contents)))
 		check(t, openDir(t, m).Rename("x", name))
 	}
 	const prefix = ".tigerbeetle.tbctl-"
@@ -37,14 +41,14 @@ func TestRecoverKinds(t *testing.T) {
 	}
 	check(t, m.Make(testDir+"/"+prefix+"stage-fedcba9876543210", vfs.KindDirectory, 0o755))
 	m.CrashAt(0)
-	plan, err := fsatomic.Residue(m, target)
+	plan, err := fsatomic.Residue(m, target, fsatomic.Recorded{})
 	check(t, err)
 	if m.Count() != 0 {
 		t.Fatalf("changes: %v", m.Trace())
 	}
 	lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
 	check(t, err)
-	done, err := fsatomic.Recover(lock)
+	done, err := fsatomic.Recover(lock, fsatomic.Recorded{})
 	check(t, err)
 	if !reflect.DeepEqual(plan, done) {
 		t.Fatalf("done %v, planned %v", done, plan)
@@ -133,7 +137,7 @@ func TestRecoverForeign(t *testing.T) {
 				m.SetUser(vfs.Self{UID: 55, AnyFile: true})
 				lock, err := fsatomic.Acquire(t.Context(), m, target, fsatomic.LockOptions{})
 				check(t, err)
-				done, err := fsatomic.Recover(lock)
+				done, err := fsatomic.Recover(lock, fsatomic.Recorded{})
 				check(t, err)
 				if len(done.Leftovers) != 1 || done.Leftovers[0].Action != test.want {
 					t.Fatalf("got %v, want %s", done.Leftovers, test.want)
@@ -196,7 +200,7 @@ func TestInodeSpokenOf(t *testing.T) {
 				_, err = staged.Commit(t.Context(), fsatomic.CommitOptions{})
 				check(t, err)
 			}
-			_, err = fsatomic.Recover(lock)
+			_, err = fsatomic.Recover(lock, fsatomic.Recorded{})
 			check(t, err)
 			for _, name := range names {
 				if got, _ := contentsOf(t, m, testDir+"/"+prefix+name); got != "somebody's" {

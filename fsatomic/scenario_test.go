@@ -75,7 +75,7 @@ func begin(ctx context.Context, fsys vfs.FS) (*fsatomic.Lock, fsatomic.Target, e
 	if err != nil {
 		return nil, target, err
 	}
-	recovery, err := fsatomic.Recover(lock)
+	recovery, err := fsatomic.Recover(lock, fsatomic.Recorded{})
 	if err == nil && len(recovery.Leftovers) > 0 {
 		target, err = fsatomic.Lookup(fsys, testName)
 	}

@@ -126,7 +126,7 @@ func TestTryDelete(t *testing.T) {
 			t.Fatalf("left %q, error %v", left, err)
 		}
 	}
-	plan, err := fsatomic.Residue(m, target)
+	plan, err := fsatomic.Residue(m, target, fsatomic.Recorded{})
 	if err != nil || len(plan.Leftovers) != 1 || plan.Leftovers[0].Action != fsatomic.ActionRemoved {
 		t.Errorf("found %+v, %v", plan, err)
 	}

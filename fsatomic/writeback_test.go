@@ -20,7 +20,7 @@ func TestWriteBack(t *testing.T) {
 	lock, err := fsatomic.Acquire(t.Context(), asked, target, fsatomic.LockOptions{})
 	check(t, err)
 	defer lock.Release()
-	_, err = fsatomic.Recover(lock)
+	_, err = fsatomic.Recover(lock, fsatomic.Recorded{})
 	check(t, err)
 	staged, err := fsatomic.Stage(lock, target, 0)
 	check(t, err)

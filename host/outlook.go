@@ -144,7 +144,7 @@ func startingOutlook(process *replica.Process) string {
 func armedOutlook(process *replica.Process, upgrade string) (OutlookKind, string) {
 	switch {
 	case process.Stopped:
-		return OutlookStopped, "it is stopped (SIGSTOP), and holds the file: after it is continued it " + upgrade
+		return OutlookStopped, "it is " + process.StoppedText() + ", and holds the file: after it is continued it " + upgrade
 	case process.Sees == replica.SeesMounted:
 		return OutlookArmed, upgrade + "; of the next file: " + mountedAlone
 	}

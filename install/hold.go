@@ -28,7 +28,7 @@ func (r *run) lockAndRecover(ctx context.Context) error {
 		return err
 	}
 	r.lock = lock
-	recovery, err := fsatomic.Recover(lock)
+	recovery, err := fsatomic.Recover(lock, r.recordedSwap(r.target))
 	r.plan.Leftovers = recovery.Leftovers
 	return err
 }

@@ -20,7 +20,7 @@ func (r *run) lookUnlocked(ctx context.Context) error {
 	if err := r.lookup(); err != nil { // it may have been waited for
 		return err
 	}
-	residue, err := fsatomic.Residue(r.FS, r.target)
+	residue, err := r.Residue(r.target)
 	if err != nil {
 		return err
 	}
@@ -81,7 +81,7 @@ func (r *run) check() error {
 	r.hindered = nil
 	problems := r.problems()
 	if r.lock == nil { // under it they were dealt with
-		if residue, err := fsatomic.Residue(r.FS, r.target); err == nil && residue.Problem != nil {
+		if residue, err := r.Residue(r.target); err == nil && residue.Problem != nil {
 			problems = append(problems, residue.Problem)
 		}
 	}
@@ -126,7 +126,7 @@ func (r *run) lookup() error {
 		return err
 	}
 	if r.lock == nil {
-		if residue, err := fsatomic.Residue(r.FS, target); err == nil { // why it cannot be seen is said where it matters
+		if residue, err := r.Residue(target); err == nil { // why it cannot be seen is said where it matters
 			if target, err = target.Recovered(r.FS, residue); err != nil {
 				return err
 			}

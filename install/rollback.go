@@ -101,7 +101,7 @@ func (r *run) rollback(ctx context.Context) error {
 	if !r.target.Exists || !r.target.OldExists {
 		// A swap that was cut off may still give it its name; but without a trace of
 		// one not even a lock is left behind.
-		if residue, err := fsatomic.Residue(r.FS, r.target); err == nil && len(residue.Leftovers) == 0 {
+		if residue, err := r.Residue(r.target); err == nil && len(residue.Leftovers) == 0 {
 			return r.noOld()
 		}
 	}

@@ -280,6 +280,38 @@ func (in *Installer) stateFromJournal(target fsatomic.Target, installed *File, w
 	return state, nil
 }
 
+// Residue is [fsatomic.Residue], with what is recorded beside the target.
+func (in *Installer) Residue(target fsatomic.Target) (fsatomic.Recovery, error) {
+	return fsatomic.Residue(in.FS, target, in.recordedSwap(target))
+}
+
+// recordedSwap is what the state beside a target says of its last swap, or of one whose outcome is not known. What cannot be read or
+// believed says nothing.
+func (in *Installer) recordedSwap(target fsatomic.Target) fsatomic.Recorded {
+	text, _, err := fsatomic.ReadState(in.FS, target)
+	if err != nil {
+		return fsatomic.Recorded{}
+	}
+	state, err := parseState(text)
+	if err != nil {
+		return fsatomic.Recorded{}
+	}
+	contents := func(file *File) (contents fsatomic.Contents) {
+		if file != nil {
+			contents = fsatomic.Contents{Size: file.Size, SHA256: file.SHA256}
+		}
+		return contents
+	}
+	if next := state.Next; next != nil {
+		return fsatomic.Recorded{Old: contents(next.Operation.Old), New: contents(next.Operation.New), Open: true}
+	}
+	swap := fsatomic.Recorded{}
+	if state.Previous != nil && state.Installed != nil {
+		swap.Old, swap.New = contents(&state.Previous.File), contents(&state.Installed.File)
+	}
+	return swap
+}
+
 func recorded(file *File) *Recorded {
 	if file == nil {
 		return nil

@@ -124,7 +124,10 @@ func (l *look) all(last bool) error {
 	if process.Stranger && process.Origin != OriginUnknown {
 		process.Service = l.entry.service()
 	}
-	process.Unit = l.entry.unit()
+	if cgroups, err := l.entry.text("cgroup"); err == nil { // else what it says is not known
+		process.Unit, process.Frozen = unitOf(cgroups), isFrozen(cgroups)
+		process.Stopped = process.Stopped || process.Frozen
+	}
 	process.Polls, process.NoPolling, process.DataFile = l.args.noPolling == "", l.args.noPolling, l.args.positional
 	process.Addresses = l.args.addresses
 	if l.args.tooLong {

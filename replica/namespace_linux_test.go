@@ -212,6 +212,36 @@ func TestFindStopped(t *testing.T) {
 	}
 }
 
+// A replica whose control group is frozen does nothing either, though no state of its process says so.
+func TestFindFrozen(t *testing.T) {
+	t.Parallel()
+	for hierarchy := range standin.Freezers() {
+		t.Run(hierarchy, func(t *testing.T) {
+			t.Parallel()
+			binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+			p := standin.Start(t, binary, dataFile, standin.Options{})
+			if got := only(t, binary); got.Frozen || got.Stopped {
+				t.Errorf("before: %+v", got)
+			}
+			thaw := standin.Freeze(t, hierarchy, p.PID())
+			got := only(t, binary)
+			for !got.Frozen { // the system freezes one thread after the other
+				got = only(t, binary)
+			}
+			if hindrance, why := got.Hindrance(); !got.Stopped || got.State != replica.StateStopped || hindrance != replica.HindranceStopped || !strings.Contains(why, "frozen with its control group") {
+				t.Errorf("frozen: %+v, %s", got, why)
+			}
+			thaw()
+			for got.Frozen {
+				got = only(t, binary)
+			}
+			if got.Stopped || got.State != replica.StateRunning {
+				t.Errorf("after: %+v", got)
+			}
+		})
+	}
+}
+
 // A changed root directory, with an absolute symlink on the way to the data file.
 func TestFindInChroot(t *testing.T) {
 	t.Parallel()

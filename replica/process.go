@@ -72,7 +72,8 @@ type Process struct {
 	Polls     bool   `json:"polls"`
 	NoPolling string `json:"no_polling,omitempty"`
 
-	Stopped bool `json:"stopped,omitempty"` // by a signal or a debugger: it does nothing until it is continued
+	Stopped bool `json:"stopped,omitempty"` // by a signal or a debugger, or frozen: it does nothing until it is continued
+	Frozen  bool `json:"frozen,omitempty"`  // with its control group, as by docker pause or systemctl freeze
 	Sees    Sees `json:"sees,omitempty"`
 
 	// LooksAt is the path at which it looks for a new binary, where that is another one of this host's than the target's and

@@ -117,7 +117,7 @@ func (p *Process) Hindrance() (Hindrance, string) {
 	case !p.Polls:
 		return HindranceNoPolling, "it does not look for new binaries (" + p.NoPolling + "): it takes the file when it is restarted"
 	case p.Stopped:
-		return HindranceStopped, "it is stopped (SIGSTOP): it looks for a new binary only after it is continued"
+		return HindranceStopped, "it is " + p.StoppedText() + ": it looks for a new binary only after it is continued"
 	}
 	return HindranceNone, ""
 }

@@ -15,7 +15,7 @@ type State string
 const (
 	StateStarting State = "starting" // it is about to execute another release, or opens its data file
 	StateRunning  State = "running"  // it has settled on its release, and listens
-	StateStopped  State = "stopped"  // by a signal or a debugger: it does nothing until it is continued
+	StateStopped  State = "stopped"  // by a signal or a debugger, or frozen with its control group: it does nothing until it is continued
 	StateUnknown  State = "unknown"  // whether it listens cannot be seen
 )
 
@@ -41,6 +41,14 @@ func (p *Process) judge(seen bool, memory time.Time) {
 	case p.Origin != OriginMemory: // one in memory has run before as something else
 		p.StartingSince = p.Started
 	}
+}
+
+// StoppedText says by what a stopped process is stopped.
+func (p *Process) StoppedText() string {
+	if p.Frozen {
+		return "frozen with its control group, as by docker pause or systemctl freeze"
+	}
+	return "stopped by a signal"
 }
 
 // changing reports whether the process executes another release than its data file asks for.

@@ -3,6 +3,7 @@ package report
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
@@ -114,7 +115,15 @@ type UnseenError struct {
 
 func (e *UnseenError) Error() string { return e.text }
 
-// Err is an [*UnseenError] where a host could not be asked, or its target not be looked at.
+// NotRestartedError says which hosts have a file that lacks what replicas there hold in memory already, and no run of a rollout is at work on.
+type NotRestartedError struct{ Hosts []string }
+
+func (e *NotRestartedError) Error() string {
+	return "a replica holds a newer release in memory than the installed file has, on " + strings.Join(e.Hosts, ", ")
+}
+
+// Err is an [*UnseenError] where a host could not be asked, or its target not be looked at, and a [*NotRestartedError] where a
+// replica could not be started again after its cluster has upgraded.
 func (f *Fleet) Err() error {
 	asked, seen := f.Seen()
 	all := len(f.Hosts)
@@ -124,7 +133,32 @@ func (f *Fleet) Err() error {
 	case seen < all:
 		return &UnseenError{true, fmt.Sprintf("the targets of %d of %d hosts could not be looked at", all-seen, all)}
 	}
+	left := &NotRestartedError{}
+	for index := range f.Hosts {
+		host := &f.Hosts[index]
+		worked := func(s *Status) bool { return s.HolderAlive && s.Fence != nil && s.Fence.Phase.Holds() }
+		if slices.ContainsFunc(host.Statuses(), func(s *Status) bool { return !worked(s) && len(s.NotRestarted()) > 0 }) {
+			left.Hosts = append(left.Hosts, host.Name)
+		}
+	}
+	if len(left.Hosts) > 0 {
+		return left
+	}
 	return nil
+}
+
+// Statuses are those of the targets that are asked for, as far as they could be looked at.
+func (h *FleetHost) Statuses() []*Status {
+	if h.Report == nil {
+		return nil
+	}
+	var shown []*Status
+	for index := range h.Report.Targets {
+		if t := &h.Report.Targets[index]; t.Status != nil && (h.Target == "" || h.Target == t.Path) {
+			shown = append(shown, t.Status)
+		}
+	}
+	return shown
 }
 
 // Seen counts the hosts that could be asked, and of them those whose targets could be looked at.

@@ -129,7 +129,7 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	case held:
 		s.HeldBy = &holder
 	}
-	residue, err := fsatomic.Residue(in.FS, target)
+	residue, err := in.Residue(target)
 	s.Leftovers, s.err = residue.Leftovers, errors.Join(s.err, err)
 	if err == nil && !held { // otherwise it may be what is worked on
 		target, err = target.Recovered(in.FS, residue)
@@ -314,4 +314,28 @@ func subjectOf(about advisory.About, file *install.File, recorded *install.Recor
 		subject.Tag, subject.SHA256 = recorded.Origin.Tag, append(subject.SHA256, recorded.Origin.SHA256)
 	}
 	return subject
+}
+
+// NotRestarted are the replicas that hold a newer release in memory, and offer it, than the installed file has: an earlier file was put back, and they were
+// not started again. They upgrade with their cluster, and cannot be started from that file then.
+func (s *Status) NotRestarted() []*host.Replica {
+	var left []*host.Replica
+	for index := range s.Replicas {
+		r := &s.Replicas[index]
+		if newest := r.Armed.Newest(); r.OutlookKind == host.OutlookRefuses && r.Counts() && r.Running.Release != 0 && newest > r.Running.Release &&
+			s.Installed != nil && s.Installed.Damaged == "" && !slices.Contains(s.Installed.Releases, newest) {
+			left = append(left, r)
+		}
+	}
+	return left
+}
+
+// NotRestartedText says so of one of them, and hint what to do.
+func (s *Status) NotRestartedText(r *host.Replica) (text, hint string) {
+	who := fmt.Sprintf("process %d", r.PID)
+	if r.Superblock != nil {
+		who = fmt.Sprintf("replica %d", r.Superblock.ReplicaIndex)
+	}
+	text = fmt.Sprintf("%s holds %s in memory, and the file at %s lacks it: when its cluster upgrades it does too, and then cannot be started from that file", who, r.Armed.Newest(), s.Target.Path)
+	return text, "stop " + who + " there and start it again, before its cluster upgrades; then end the rollout: tbctl fleet abort PLAN"
 }

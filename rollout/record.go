@@ -171,6 +171,10 @@ func differs(h *report.ReportedHost, p *fleet.PlannedHost, options RecordOptions
 	if len(s.Interrupted) > 0 {
 		add("an operation was interrupted, and its outcome is not recorded")
 	}
+	for _, r := range s.NotRestarted() {
+		text, hint := s.NotRestartedText(r)
+		add("%s: %s", text, hint)
+	}
 	for index := range s.Replicas {
 		if r := &s.Replicas[index]; r.Counts() && r.Answer == nil && r.NoAnswer != "" {
 			add("replica process %d does not serve: %s", r.PID, r.NoAnswer)

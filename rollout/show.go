@@ -22,6 +22,10 @@ func (m *machine) report() *report.Rollout {
 	for index := range m.last.Clusters {
 		state := m.last.Clusters[index]
 		c := report.RolloutCluster{ClusterState: state, Waits: []fleet.Problem{}, Problems: []fleet.Problem{}}
+		c.NotRestarted = []fleet.Problem{} // what was decided stays as it is
+		for _, problem := range state.NotRestarted {
+			c.NotRestarted = append(c.NotRestarted, m.named(problem))
+		}
 		for _, problem := range m.last.Waits {
 			if problem.Cluster == state.Name {
 				c.Waits = append(c.Waits, m.named(problem))

@@ -152,7 +152,7 @@ func TestMet(t *testing.T) {
 		{"stopped", Condition{What: ConditionRunning, Release: 6}, []replica.Process{stopped}, nil, false},
 		{"stopped, and runs any", Condition{What: ConditionRunning}, []replica.Process{stopped}, nil, false},
 		{"answered, and is stopped since", Condition{What: ConditionServing}, []replica.Process{stopped}, []Answer{pong(1, 6)}, false},
-		{"stopped, and holds it", Condition{What: ConditionArmed, Release: 7}, []replica.Process{stopped}, nil, true},
+		{"stopped, and holds it", Condition{What: ConditionArmed, Release: 7}, []replica.Process{stopped}, nil, false},
 		{"a stranger alone", Condition{What: ConditionRunning}, []replica.Process{stranger}, nil, false},
 		{"a stranger's data", Condition{What: ConditionDurable, Release: 6}, []replica.Process{stranger}, nil, false},
 		{"a stranger serves, and the replica starts", Condition{What: ConditionServing}, []replica.Process{starting, stranger}, []Answer{pong(3, 6)}, false},

@@ -11,11 +11,11 @@ import (
 	"github.com/tbctl/tbctl/replica"
 )
 
-// What a condition is about. But for ConditionDurable, a replica that starts is not so.
+// What a condition is about. But for ConditionDurable, a replica that starts or is stopped is not so.
 const (
 	ConditionOffered = "offered" // every replica offers the release
 	ConditionArmed   = "armed"   // every replica holds a binary with the release, or the binary itself, in memory
-	ConditionRunning = "running" // every replica runs the release, for certain, listens, and is not stopped by a signal
+	ConditionRunning = "running" // every replica runs the release, for certain, and listens
 	ConditionServing = "serving" // every replica runs the release, and answered a ping just now
 	ConditionDurable = "durable" // every replica's data file was last checkpointed with the release
 )
@@ -101,7 +101,7 @@ func (c Condition) metBy(process *replica.Process, answer *Answer) bool {
 		return c.runs(process)
 	case c.What == ConditionServing:
 		return c.runs(process) && answer != nil && answer.Pong != nil && answer.Pong.Release == process.Running.Release
-	case process.State == replica.StateStarting || process.Armed == nil:
+	case process.State == replica.StateStarting || process.State == replica.StateStopped || process.Armed == nil:
 		return false
 	case c.What == ConditionOffered:
 		return slices.Contains(process.Armed.Offered, c.Release)

@@ -200,7 +200,7 @@ func standing(process *replica.Process, answer *Answer) string {
 	}
 	text := who + " runs " + nameOf(process.Running.Release)
 	if process.State == replica.StateStopped {
-		text = who + " is stopped by a signal, with " + nameOf(process.Running.Release)
+		text = who + " is " + process.StoppedText() + ", with " + nameOf(process.Running.Release)
 	}
 	if !process.Running.Certain {
 		text += " (not certain: " + process.Running.Note + ")"

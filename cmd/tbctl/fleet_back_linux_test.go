@@ -70,3 +70,58 @@ func TestFleetByHand(t *testing.T) {
 		}
 	}
 }
+
+// An abort that cannot start replicas again says on which host the previous file is under a replica that holds the new one, and so does each
+// command that looks, until an operator has started it: then the same command goes on, to its end.
+func TestFleetNotRestarted(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 3)
+	file := f.planned() // its replicas are in no unit, and nothing says how they are started
+	for _, verb := range []string{"stage", "arm"} {
+		if _, code := f.carry(verb, file); code != 0 {
+			t.Fatalf("%s: exit code %d", verb, code)
+		}
+	}
+	var addresses []string
+	for _, h := range f.Hosts {
+		addresses = append(addresses, h.Address+":3000")
+	}
+	const left = "still holds 0.17.8 in memory"
+	for started := 0; ; started++ {
+		out, errs, code := f.tbctl("fleet", "abort", file, "-q")
+		if code == 0 {
+			if started != 2 {
+				t.Errorf("%d replicas were started by hand", started)
+			}
+			break
+		}
+		var name string
+		for _, h := range f.Hosts {
+			if strings.Contains(errs, "error: ledger, "+h.Name+": ") {
+				name = h.Name
+			}
+		}
+		if code != 4 || name == "" || !strings.Contains(errs, left) || !strings.Contains(errs, "how it is restarted is not known") || !strings.Contains(errs, "start it again, then: tbctl fleet abort "+file+" ledger") || started == 2 {
+			t.Fatalf("exit code %d:\n%s%s", code, out, errs)
+		}
+		result, code := f.carry("stop", file)
+		if c := result.Clusters[0]; code != 0 || c.Step != "aborting" || len(c.NotRestarted) != 1 || c.NotRestarted[0].Host != name || !strings.Contains(c.WayOn, "fleet abort") {
+			t.Errorf("stop: exit code %d, %+v", code, c)
+		}
+		out, errs, code = f.tbctl("fleet", "status")
+		if code != 1 || !strings.Contains(out, name+": not started again: ") || !strings.Contains(errs, "than the installed file has, on "+name) {
+			t.Errorf("status: exit code %d:\n%s%s", code, out, errs)
+		}
+		reported, _ := f.reported(file)
+		for _, h := range reported.Hosts {
+			if told := len(h.Differs) == 1 && strings.Contains(h.Differs[0], "holds 0.17.8 in memory"); told != (h.Name == name) {
+				t.Errorf("report: %s: %q", h.Name, h.Differs)
+			}
+		}
+		f.Host(name).Run("sh", "-c", "kill -9 $(pgrep -f '^/usr/local/bin/tigerbeetle start'); cd /var/lib/tigerbeetle; : >log; STANDIN_UPGRADE=cluster STANDIN_SECOND=20ms setsid /usr/local/bin/tigerbeetle start --addresses="+
+			strings.Join(addresses, ",")+" 7.tigerbeetle >log 2>&1 </dev/null & until grep -q listening /var/lib/tigerbeetle/log; do sleep 0.01; done")
+	}
+	if _, code := f.status(); code != 0 {
+		t.Errorf("after it: exit code %d", code)
+	}
+}

@@ -244,6 +244,27 @@ func TestLiveStranger(t *testing.T) {
 	l.tbctl("install", lacking, l.target, "--forget-data-file", data, "--ignore-process", fmt.Sprint(p.PID())).ends(0, fmt.Sprintf("process %d is left out, as asked for\n", p.PID())).prints("installed: 0.17.9")
 }
 
+// A replica that is frozen with its control group is shown as such, and neither runs nor serves nor is armed, though it holds the file in memory.
+func TestLiveFrozen(t *testing.T) {
+	t.Parallel()
+	l := newLive(t, "0.17.6", "0.17.5")
+	p := l.start(standin.Options{})
+	for hierarchy := range standin.Freezers() {
+		thaw := standin.Freeze(t, hierarchy, p.PID())
+		for !strings.Contains(l.tbctl("status", l.target).ends(0).out, fmt.Sprintf("%d  replica  frozen   0.17.6", p.PID())) {
+		}
+		l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: it is frozen with its control group", p.PID()))
+		for _, until := range []string{"running", "serving", "armed=0.17.6"} {
+			l.tbctl("watch", l.target, "--until", until, "--timeout", "100ms").ends(1, fmt.Sprintf("process %d is frozen with its control group", p.PID()))
+		}
+		l.tbctl("install", l.target, l.target, "--wait-armed", "100ms").ends(1, fmt.Sprintf("process %d is frozen with its control group", p.PID()))
+		thaw()
+		l.tbctl("watch", l.target, "--until", "serving", "--timeout", "30s").ends(0)
+		return
+	}
+	t.Skip("this system has no control groups that freeze")
+}
+
 // A replica that is stopped, and one that has the file alone mounted, do not take the next one.
 func TestLiveTakesNothing(t *testing.T) {
 	t.Parallel()
@@ -256,8 +277,8 @@ func TestLiveTakesNothing(t *testing.T) {
 	if _, err := syscall.Wait4(p.PID(), &status, syscall.WUNTRACED, nil); err != nil {
 		t.Fatal(err)
 	}
-	l.tbctl("install", l.binary("0.17.7", "0.17.6"), l.target).ends(0, fmt.Sprintf("process %d: it is stopped (SIGSTOP)", p.PID()))
-	l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: it is stopped (SIGSTOP): it looks for a new binary only after it is continued", p.PID()), fmt.Sprintf("%d  replica  stopped  0.17.6", p.PID()))
+	l.tbctl("install", l.binary("0.17.7", "0.17.6"), l.target).ends(0, fmt.Sprintf("process %d: it is stopped by a signal", p.PID()))
+	l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: it is stopped by a signal: it looks for a new binary only after it is continued", p.PID()), fmt.Sprintf("%d  replica  stopped  0.17.6", p.PID()))
 	for _, until := range []string{"running", "serving"} {
 		l.outOfTime([]string{fmt.Sprintf("%s is not met in time; process %d is stopped by a signal, with 0.17.6, armed with 0.17.6", until, p.PID())}, "watch", l.target, "--until", until).
 			prints(fmt.Sprintf("replica %d is stopped by a signal", p.PID()))

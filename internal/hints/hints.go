@@ -219,6 +219,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return "bring it here first: tbctl store import " + shell.File(e.Source), nil
 	case *report.UnseenError:
 		return k.ofUnseen(e), nil
+	case *report.NotRestartedError:
+		return "each of them has a line that says what to do", nil
 	case *shelf.AmbiguousError:
 		return "name the one that is meant: " + k.Line.Retyped(shelf.PrefixRelease+string(e.Tag), shelf.PrefixDigest+e.Items[0].SHA256), nil
 	case *shelf.MissingError:

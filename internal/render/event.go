@@ -46,7 +46,7 @@ func ReplicaEvent(event watch.Event) string {
 	case replica.StateStarting:
 		return who + " is " + startingText(process)
 	case replica.StateStopped:
-		return who + " is stopped by a signal"
+		return who + " is " + process.StoppedText()
 	}
 	if process.Running.Release == 0 {
 		return who + " runs an unknown release"

@@ -105,6 +105,11 @@ func fleetHost(styles term.Styles, h *report.FleetHost) (rows [][]string, notes 
 				note(styles.Warn, "does not serve:", replica.NoAnswer)
 			}
 		}
+		for _, replica := range t.Status.NotRestarted() {
+			text, hint := t.Status.NotRestartedText(replica)
+			note(styles.Bad, "not started again:", text)
+			note(styles.Accent, "hint:", hint)
+		}
 		for _, unseen := range t.Status.Unseen {
 			note(styles.Warn, "not seen:", unseen.Reason)
 		}

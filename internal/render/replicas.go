@@ -124,6 +124,8 @@ func releasesOf(process *host.Replica) (running, armed, offers, durable string) 
 		durable = process.Superblock.Release.String()
 	}
 	switch {
+	case process.State == replica.StateStopped && process.Frozen:
+		running = "frozen"
 	case process.State == replica.StateStarting, process.State == replica.StateStopped:
 		running = string(process.State)
 	case process.Running.Release != 0:

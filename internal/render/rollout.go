@@ -235,6 +235,7 @@ func rolloutCluster(out *term.Stream, result *report.Rollout, cluster *report.Ro
 		p := &cluster.Misses[index]
 		out.Printf("%s\n", out.Hang(styles.Warn.Render("not stable:")+" "+placed(p), 2))
 	}
+	fleetProblems(out, cluster.NotRestarted)
 	fleetProblems(out, cluster.Problems)
 }
 

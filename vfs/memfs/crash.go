@@ -75,6 +75,20 @@ func (m *FS) Kill() {
 	m.walk(func(node *inode) { node.locked, node.marks, node.open = nil, nil, 0 })
 }
 
+// Renumber gives every file another inode number, as a file system does that is mounted again, or a directory that is
+// restored. Names that have numbers of their own keep none.
+func (m *FS) Renumber(number func(uint64) uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.walk(func(node *inode) {
+		if node.kind == vfs.KindFile {
+			node.number = number(node.number)
+			m.inodes = max(m.inodes, node.number)
+		}
+		node.numbers = nil
+	})
+}
+
 // reboot leaves of an inode, and of those below it, what survives.
 func (m *FS) reboot(c *chooser, node *inode) {
 	if c.done[node] {
