@@ -93,6 +93,17 @@ type Artifact struct {
 	Size     int64     `json:"size"`   // in bytes
 	Stored   time.Time `json:"stored"`
 	Receipts []Receipt `json:"receipts"` // the oldest first
+
+	// Disbelieved is why the receipts are not believed; "": they are, or there are none.
+	Disbelieved string `json:"disbelieved,omitempty"`
+}
+
+// Believed are the receipts, unless others than root and this user can have written them.
+func (a *Artifact) Believed() []Receipt {
+	if a.Disbelieved != "" {
+		return []Receipt{}
+	}
+	return a.Receipts
 }
 
 // KindImport is the kind of a receipt that vouches for nothing: it says where an artifact was fetched from.
@@ -244,15 +255,15 @@ func (d *Depot) open(digest string) (vfs.File, vfs.Info, error) {
 	return file, info, nil
 }
 
-// Stat describes an artifact. Its error is that of [Depot.Open]; receipts that cannot be read are none.
+// Stat describes an artifact. Its error is that of [Depot.Open]; receipts that cannot be read are none, and not believed.
 func (d *Depot) Stat(digest string) (Artifact, error) {
 	file, info, err := d.open(digest)
 	if err != nil {
 		return Artifact{}, err
 	}
 	file.Close()
-	receipts, _, _ := d.Receipts(digest)
-	return Artifact{SHA256: digest, Size: info.Size, Stored: info.Modified, Receipts: receipts}, nil
+	receipts, writers, err := d.Receipts(digest)
+	return Artifact{SHA256: digest, Size: info.Size, Stored: info.Modified, Receipts: receipts, Disbelieved: Doubt(writers, err)}, nil
 }
 
 // List describes all artifacts, in the order of their names.

@@ -15,7 +15,8 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// AddReceipts notes who vouched for an artifact, durably. The same receipt at another time replaces the one before.
+// AddReceipts notes who vouched for an artifact, durably. The same receipt at another time replaces the one before. Those that are not
+// believed are not kept.
 func (d *Depot) AddReceipts(ctx context.Context, digest string, more ...Receipt) error {
 	if err := d.addReceipts(ctx, digest, more); err != nil {
 		return fmt.Errorf("note a receipt: %w", err)
@@ -44,9 +45,12 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 	} else if err = file.Close(); err != nil {
 		return err
 	}
-	receipts, _, err := d.Receipts(digest)
+	receipts, writers, err := d.Receipts(digest)
 	if err != nil {
 		return err
+	}
+	if !writers.None() { // in a file that this user has written it would be believed
+		receipts = nil
 	}
 	for _, receipt := range more {
 		receipts = slices.DeleteFunc(receipts, func(other Receipt) bool {
@@ -68,6 +72,17 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 		_, err := w.Write(append(text, '\n'))
 		return err
 	})
+}
+
+// Doubt is why receipts are not believed that [Depot.Receipts] returned; "": they are.
+func Doubt(writers vfs.Writers, err error) string {
+	switch {
+	case err != nil:
+		return err.Error()
+	case !writers.None():
+		return writers.String()
+	}
+	return ""
 }
 
 // Receipts returns the receipts of an artifact, the oldest first, and who can have written them; none are none.

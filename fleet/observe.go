@@ -25,6 +25,10 @@ type Observation struct {
 	// InstalledFor is for how long that has been there, by the host's own record and clock; 0: not known.
 	InstalledFor time.Duration
 
+	// WayBackLost is the SHA-256 of the file that was there when the host was claimed, where that is nowhere on the host any more: neither at
+	// the target, nor beside it, nor in the store; "": it is somewhere, no rollout has the host, or that cannot be seen.
+	WayBackLost string
+
 	Fence   *Fence // nil: no rollout ever had it
 	Alive   bool   // the session of the fence's holder is open
 	Despite string // what was done there though a rollout held the target, for people; "": nothing

@@ -136,6 +136,7 @@ const (
 	ProblemRestoring      ProblemReason = "restoring"       // the previous file is being put back
 	ProblemNotBack        ProblemReason = "not-back"        // a replica did not come back after it was restored
 	ProblemNotRestarted   ProblemReason = "not-restarted"   // the previous file is back, and a replica still holds the new one
+	ProblemNoWayBack      ProblemReason = "way-back-lost"   // the file from before the plan is nowhere on the host
 	ProblemWave           ProblemReason = "wave"            // an earlier wave is not done
 	ProblemSoak           ProblemReason = "soak"            // an earlier wave runs the new release, and not for long enough yet
 	ProblemMaxFailed      ProblemReason = "max-failed"      // too many clusters failed

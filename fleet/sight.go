@@ -3,6 +3,7 @@ package fleet
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // sight is one cluster as the observations of a round show it.
@@ -348,6 +349,9 @@ func (s *sight) judgeWayBack(h *seen) {
 	case s.swapped(h) && !(s.ofPlan(h) && h.o.Fence.Previous == h.h.Previous):
 		s.block(h, -1, ProblemDrift, "put the earlier file back on HOST (tbctl rollback) and start the replica again; then the same command",
 			"the plan's file is at %s already, and not by this plan: tbctl fleet abort could not take it back", h.h.Target)
+	case s.swapped(h) && h.o.WayBackLost != "" && s.before(GoalArm, GoalProve, GoalAbort):
+		s.block(h, -1, ProblemNoWayBack, "bring that file into the store of "+h.h.Name+": tbctl store import FILE --sha256 "+strings.TrimPrefix(h.h.Previous, "sha256:")+" there; then the same command",
+			"the file from before the plan, %s, is neither beside %s nor in the host's store: it could not be put back", h.h.Previous, h.h.Target)
 	case h.untouched() && h.o.Installed.Damaged != "" && s.in.Goal != GoalAbort:
 		s.block(h, -1, ProblemDamaged, "",
 			"the file at %s is damaged, and could not be put back: %s", h.h.Target, h.o.Installed.Damaged)

@@ -157,7 +157,7 @@ func (s *session) apiWith(ctx context.Context, u *url.URL, token string, list bo
 		header.Set("If-None-Match", old.ETag)
 	}
 	var answer apiAnswer
-	err := s.trying(ctx, u, header, func(resp *http.Response) (err error) {
+	err := s.trying(ctx, "", u, header, func(resp *http.Response) (err error) {
 		answer, err = readAnswer(resp, token != "", list)
 		return err
 	})

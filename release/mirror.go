@@ -3,6 +3,7 @@ package release
 import (
 	"errors"
 	"fmt"
+	"net/url"
 	"path/filepath"
 	"strings"
 
@@ -89,7 +90,14 @@ func (a *Artifact) mirrored() error {
 	case !tagged && a.Tag != Latest:
 		return fmt.Errorf("%w: the mirror's URL has no {tag}, so it cannot have release %s", ErrOption, a.Tag)
 	}
-	return a.at(m.expand(a.Tag, a.Asset), SourceMirror, SourceDirectory)
+	if err := a.at(m.expand(a.Tag, a.Asset), SourceMirror, SourceDirectory); err != nil {
+		return err
+	}
+	if web, ok := a.source.(*webSource); ok {
+		tag := a.Tag
+		web.beside = func(name string) (*url.URL, error) { return parseURL(m.expand(tag, name)) }
+	}
+	return nil
 }
 
 // inDirectory points the artifact to its tag in a mirror's directory.

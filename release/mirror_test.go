@@ -2,10 +2,13 @@ package release
 
 import (
 	"errors"
+	"net/http"
+	"net/http/httptrace"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // TestMirrors writes the same directory in every way: what lists also resolves, and to the same file.
@@ -69,4 +72,93 @@ func TestMirrors(t *testing.T) {
 	if a, err := Resolve("FILE:"+path+"/"+asset, Options{Platform: LinuxX86_64}); err != nil || a.Source != SourceFile || a.Location != filepath.Join(tb, asset) {
 		t.Errorf("as an argument: %+v, %v", a, err)
 	}
+}
+
+// TestMirrorRule has a mirror whose URL names the file anywhere but at its end: the list of digests and the signature are asked for by the same
+// rule, so that a list that contradicts is found.
+func TestMirrorRule(t *testing.T) {
+	t.Parallel()
+	const asset = "tigerbeetle-x86_64-linux.zip"
+	public, _ := keys(t)
+	zip := zipped(t, program(10_000, 1))
+	for _, rule := range []string{"https://m.test/get?f={tag}/{asset}", "https://m.test/{asset}/of/{tag}", "https://m.test/get;name={asset}?v={tag}&k=v"} {
+		for sum, want := range map[string]Status{sumOf(zip): StatusHeld, sumOf(nil): StatusFailed} {
+			place := func(name string) string {
+				return strings.NewReplacer("{tag}", "0.17.8", "{asset}", name).Replace(rule)
+			}
+			files := map[string]string{place(asset): string(zip), place("SHA256SUMS"): sum + "  " + asset + "\n"}
+			var asked []string
+			o := Options{Mirror: rule, Platform: LinuxX86_64, PublicKey: public, Transport: &transport{answer: func(_ int, r *http.Request) (*http.Response, error) {
+				asked = append(asked, r.URL.String())
+				if text, ok := files[r.URL.String()]; ok {
+					return answer(200, nil, text), nil
+				}
+				return answer(404, nil, ""), nil
+			}}}
+			a, err := Resolve("0.17.8", o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = a.Fetch(t.Context(), new(buffer))
+			if !slices.Contains(asked, place(asset+".minisig")) {
+				t.Errorf("%s: asked for %q, %v", rule, asked, err)
+			}
+			o.PublicKey = ""
+			if a, err = Resolve("0.17.8", o); err != nil {
+				t.Fatal(err)
+			}
+			f, err := a.Fetch(t.Context(), new(buffer))
+			if (err == nil) != (want == StatusHeld) || len(f.Evidence) != 1 || f.Evidence[0].Status != want {
+				t.Errorf("%s: %v, %+v", rule, err, f.Evidence)
+			}
+		}
+	}
+}
+
+// TestBesideHangs has a server that is reached and never answers when it is asked for the list of digests: that is told by its name, and
+// hinders what comes by itself no more than a list that cannot be had for another reason.
+func TestBesideHangs(t *testing.T) {
+	t.Parallel()
+	zip := string(zipped(t, program(10_000, 1)))
+	synctest.Test(t, func(t *testing.T) {
+		fetch := func(require Require) (Fetched, []Progress, error) {
+			var waits []Progress
+			a, err := Resolve("0.17.8", Options{Mirror: "https://m.test", Platform: LinuxX86_64, Require: require,
+				Progress: func(p Progress) {
+					if !p.WaitUntil.IsZero() {
+						waits = append(waits, p)
+					}
+				},
+				Transport: &transport{answer: func(_ int, r *http.Request) (*http.Response, error) {
+					if trace := httptrace.ContextClientTrace(r.Context()); trace != nil {
+						trace.GotConn(httptrace.GotConnInfo{})
+					}
+					if strings.HasSuffix(r.URL.Path, "SHA256SUMS") {
+						<-r.Context().Done()
+						return nil, r.Context().Err()
+					}
+					return answer(200, nil, zip), nil
+				}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f, err := a.Fetch(t.Context(), new(buffer))
+			return f, waits, err
+		}
+		f, waits, err := fetch(RequireNothing)
+		if err != nil || len(f.Evidence) != 1 || f.Evidence[0].Status != StatusNotChecked || !strings.HasPrefix(f.Evidence[0].Detail, "SHA256SUMS: ") {
+			t.Errorf("%v, %+v", err, f.Evidence)
+		}
+		for _, p := range waits {
+			if !strings.HasPrefix(p.Err.Error(), "SHA256SUMS: ") || !errors.Is(p.Err, ErrIdle) {
+				t.Errorf("while it waits: %v", p.Err)
+			}
+		}
+		if len(waits) == 0 {
+			t.Error("it was not tried again")
+		}
+		if _, _, err := fetch(RequireDigest); !errors.As(err, new(*UnavailableError)) || !errors.Is(err, ErrIdle) || !strings.Contains(err.Error(), "SHA256SUMS") {
+			t.Errorf("where a digest is required: %v", err)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package release
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -21,23 +22,23 @@ type session struct {
 	progress reporter
 
 	client   *client             // nil before begin
-	answered map[string]bool     // by server
-	silent   map[string]*silence // by server: none that was asked has ever answered
-	failing  map[string]bool     // by server: it answers, and a round of attempts has come to nothing
+	reached  map[string]bool     // by server
+	silent   map[string]*silence // by server: it could not be reached
+	failing  map[string]bool     // by server: it is reached, and a round of attempts has come to nothing
 	refusal  string              // why the token is not taken, empty while it may be
 	gathered *Expected           // what Expected found out, for the next Fetch
 	whole    string              // why this Fetch takes nothing of what this host has
 	noDelta  string              // why this Fetch takes no delta
 }
 
-// A silence is a server that did not answer.
+// A silence is a server that could not be reached.
 type silence struct {
 	attempts int
 	err      error
 }
 
 func newSession(o Options) *session {
-	return &session{options: o, answered: make(map[string]bool), silent: make(map[string]*silence), failing: make(map[string]bool)}
+	return &session{options: o, reached: make(map[string]bool), silent: make(map[string]*silence), failing: make(map[string]bool)}
 }
 
 // begin prepares an operation. Where no request can follow, online is false, and a proxy that is not needed
@@ -70,10 +71,10 @@ func (s *session) end() {
 	s.client.close()
 }
 
-// small fetches a small file, trying again where that may help.
-func (s *session) small(ctx context.Context, u *url.URL, header http.Header, most int64) ([]byte, error) {
+// small fetches a small file, trying again where that may help. What it is waited for with is told by its name.
+func (s *session) small(ctx context.Context, name string, u *url.URL, header http.Header, most int64) ([]byte, error) {
 	var b []byte
-	err := s.trying(ctx, u, header, func(resp *http.Response) (err error) {
+	err := s.trying(ctx, name, u, header, func(resp *http.Response) (err error) {
 		if resp.StatusCode != http.StatusOK {
 			return answerError(resp, "")
 		}
@@ -84,20 +85,21 @@ func (s *session) small(ctx context.Context, u *url.URL, header http.Header, mos
 }
 
 // trying makes a request until f takes its answer, it fails for good, or it has failed often enough. A
-// server that did not answer another request is not called again.
-func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f func(*http.Response) error) error {
+// server that could not be reached for another request is not called again: one that did not answer it may
+// answer others.
+func (s *session) trying(ctx context.Context, name string, u *url.URL, header http.Header, f func(*http.Response) error) error {
 	server := s.client.server(u)
 	if silence := s.silent[server]; silence != nil {
 		return silence.err
 	}
 	patience := newPatience(s.options.Retry, s.failing[server])
-	var answered atomic.Bool // by this server, if only with a redirect to another one
-	defer func() { s.answered[server] = s.answered[server] || answered.Load() }()
-	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotFirstResponseByte: func() { answered.Store(true) }})
+	var reached atomic.Bool // this server, if only for a redirect to another one
+	defer func() { s.reached[server] = s.reached[server] || reached.Load() }()
+	traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
 	for {
 		resp, err := s.client.get(traced, u, header)
 		if err == nil {
-			answered.Store(true)
+			reached.Store(true) // which the caller's transport need not trace
 			err = f(resp)
 			resp.Body.Close()
 		}
@@ -109,12 +111,15 @@ func (s *session) trying(ctx context.Context, u *url.URL, header http.Header, f 
 		}
 		pause, again := patience.again(err)
 		if !again {
-			if answered.Load() || s.answered[server] || errors.As(err, new(*HTTPError)) {
+			if reached.Load() || s.reached[server] || errors.As(err, new(*HTTPError)) {
 				s.failing[server] = s.failing[server] || passing(err)
 			} else {
 				s.silent[server] = &silence{patience.total, err}
 			}
 			return err
+		}
+		if name != "" {
+			err = fmt.Errorf("%s: %w", name, err)
 		}
 		s.progress.report(Progress{Total: -1, Attempt: patience.total, WaitUntil: time.Now().Add(pause), Err: err})
 		if err := wait(ctx, pause); err != nil {

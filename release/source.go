@@ -66,9 +66,11 @@ type webSource struct {
 	zip bool // what is there is known to be compressed
 	// notFound, where it is not nil, says what a 404 means.
 	notFound func(ctx context.Context) string
+	// beside is where another file of the same place is; nil: at another last element of the URL's path.
+	beside func(name string) (*url.URL, error)
 }
 
-// Open begins a download. A server that did not answer when it was asked for something else is not called again.
+// Open begins a download. A server that could not be reached when it was asked for something else is not called again.
 func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
 	server := w.client.server(w.url)
 	if silence := w.silent[server]; silence != nil {
@@ -82,17 +84,21 @@ func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
 	return d, nil
 }
 
-// Beside asks for another last element of the URL's path.
+// Beside asks for a file by the rule by which the asset is found. What keeps it from coming is told by its name.
 func (w *webSource) Beside(ctx context.Context, name string, sizeMax int64) ([]byte, error) {
 	if signedAlone(w.url) {
 		return nil, errSigned
 	}
-	u := *w.url
-	u.RawPath = ""
-	u.Path = u.Path[:len(u.Path)-len(lastElement(u.Path))] + name
-	b, err := w.small(ctx, &u, nil, sizeMax)
+	u := w.sibling(name)
+	if w.beside != nil {
+		var err error
+		if u, err = w.beside(name); err != nil {
+			return nil, err
+		}
+	}
+	b, err := w.small(ctx, name, u, nil, sizeMax)
 	if err != nil && ctx.Err() == nil && !errors.As(err, new(*HTTPError)) { // which names it
-		err = fmt.Errorf("%s: %w", redacted(&u), err)
+		err = fmt.Errorf("%s: %w", redacted(u), err)
 	}
 	return b, err
 }
@@ -105,6 +111,14 @@ var errSigned = errors.New("the URL is signed for its file alone, so nothing bes
 func signedAlone(u *url.URL) bool {
 	query := u.Query()
 	return query.Has("X-Amz-Signature") || query.Has("X-Goog-Signature") || query.Has("Signature") || query.Has("sig") && query.Get("sr") != "c"
+}
+
+// sibling is another last element of the URL's path.
+func (w *webSource) sibling(name string) *url.URL {
+	u := *w.url
+	u.RawPath = ""
+	u.Path = u.Path[:len(u.Path)-len(lastElement(u.Path))] + name
+	return &u
 }
 
 // unchanged asks for the headers alone, and reports whether the server still has the file that it gave under a

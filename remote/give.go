@@ -104,7 +104,7 @@ func (h *Host) give(target string, fence *fleet.Fence) (DepotAnswer, error) {
 	if err != nil {
 		return DepotAnswer{}, fmt.Errorf("depot: make a certificate: %w", err)
 	}
-	listener, err := net.Listen("tcp", h.Depot)
+	listener, err := serve.Listen(context.Background(), h.Depot)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fault.New(fault.Busy, h.Depot+" is taken: another session gives the store, or another program listens there")
 	}

@@ -4,12 +4,15 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"runtime"
 
 	"github.com/tbctl/tbctl/depot"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
@@ -70,6 +73,9 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 		return site.Rollback(ctx, request.back(), false)
 	}
 	file, err := h.Store.Open(request.Artifact)
+	if back && errors.Is(err, fs.ErrNotExist) {
+		err = fault.New(fault.Failed, fmt.Sprintf("the file that is to be put back, sha256:%[1]s, is neither beside %[2]s nor in this host's store: bring it there, tbctl store import FILE --sha256 %[1]s", request.Artifact, target))
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,15 @@ package report
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -41,6 +44,10 @@ type HostTarget struct {
 	Problem  string   `json:"problem"` // "": none; beside a status: not all could be looked at, or the installed file is no multiversion binary
 	Warnings []string `json:"warnings"`
 
+	// WayBackLost is the SHA-256 of the file that was there when a rollout that holds the target claimed it, where that is neither at the target
+	// nor beside it nor in the host's store; "": it is, or that cannot be seen.
+	WayBackLost string `json:"way_back_lost,omitempty"`
+
 	Room  *int64 `json:"room"`  // bytes that are free where it is; nil: that cannot be seen
 	Place string `json:"place"` // of the same text with the same Boot, whichever host shows it, is the same target; "": that cannot be seen
 }
@@ -68,6 +75,7 @@ func NewHost(ctx context.Context, in *install.Installer, version, store string, 
 		}
 		if status != nil {
 			target.Status, target.Warnings = status, status.Warnings
+			target.WayBackLost = status.wayBackLost(depot.Open(in.FS, store).Looking())
 			if path := status.Target.Path; path != "" {
 				target.Room, target.Place = roomOf(in.FS, filepath.Dir(path)), placeOf(in.FS, path)
 			}
@@ -75,6 +83,23 @@ func NewHost(ctx context.Context, in *install.Installer, version, store string, 
 		h.Targets = append(h.Targets, target)
 	}
 	return h, nil
+}
+
+// wayBackLost is [HostTarget.WayBackLost].
+func (s *Status) wayBackLost(store *depot.Depot) string {
+	if s.Fence == nil || !s.Fence.Phase.Holds() || s.Fence.Previous == "" || len(s.Hidden) > 0 {
+		return ""
+	}
+	digest := strings.TrimPrefix(s.Fence.Previous, "sha256:")
+	for _, file := range []*install.File{s.Installed, s.Previous} {
+		if file != nil && file.SHA256 == digest {
+			return ""
+		}
+	}
+	if _, err := store.Stat(digest); !errors.Is(err, fs.ErrNotExist) {
+		return ""
+	}
+	return digest
 }
 
 // firstLine is the first line of a small file of the system, "" if it cannot be read.

@@ -95,7 +95,7 @@ func lookAt(ctx context.Context, host Host, artifact string) look {
 		var artifacts []depot.Artifact
 		artifacts, err = host.Store(ctx)
 		if at := slices.IndexFunc(artifacts, func(a depot.Artifact) bool { return a.SHA256 == artifact }); at >= 0 {
-			stored, receipts = true, artifacts[at].Receipts
+			stored, receipts = true, artifacts[at].Believed()
 		}
 	}
 	if err != nil && ctx.Err() != nil {

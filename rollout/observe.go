@@ -29,6 +29,7 @@ func Observe(name string, shown *report.Host) []fleet.Observation {
 			o.Problem = problem(name, target.Problem)
 		} else {
 			observeStatus(&o, target.Status, shown.Time)
+			o.WayBackLost = target.WayBackLost
 		}
 		observations = append(observations, o)
 	}

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -71,6 +73,26 @@ func TestFleetByHand(t *testing.T) {
 	}
 }
 
+// wayBackLost takes the file away that an abort would put back on an armed host: nothing more is armed, an abort names the file and the way, and
+// so does who looks. Then it brings that file into the host's store, as it says.
+func (f *liveFleet) wayBackLost(h *testhost.Host, file string) {
+	f.t.Helper()
+	previous := standin.Binary(f.t, "0.17.7", "0.17.6")
+	sum := sha256.Sum256(previous)
+	digest := hex.EncodeToString(sum[:])
+	h.Run("rm", "/usr/local/bin/tigerbeetle-old")
+	for _, verb := range []string{"arm", "abort"} {
+		if _, errs, code := f.tbctl("fleet", verb, file, "-q"); code != 4 || !strings.Contains(errs, "ledger, "+h.Name+": the file from before the plan, sha256:"+digest) || !strings.Contains(errs, "tbctl store import FILE --sha256 "+digest) {
+			f.t.Errorf("%s: exit code %d:\n%s", verb, code, errs)
+		}
+	}
+	if out, _, _ := f.tbctl("fleet", "status"); strings.Count(out, "no way back:") != 1 || !strings.Contains(out, h.Name+": no way back: the file from before the rollout, sha256:"+digest) {
+		f.t.Errorf("status:\n%s", out)
+	}
+	h.WriteFile("/root/previous", previous, 0o755)
+	h.Run("/usr/local/bin/tbctl", "store", "import", "/root/previous", "--sha256", digest, "--state-dir", "/var/lib/tbctl")
+}
+
 // An abort that cannot start replicas again says on which host the previous file is under a replica that holds the new one, and so does each
 // command that looks, until an operator has started it: then the same command goes on, to its end.
 func TestFleetNotRestarted(t *testing.T) {
@@ -86,6 +108,7 @@ func TestFleetNotRestarted(t *testing.T) {
 	for _, h := range f.Hosts {
 		addresses = append(addresses, h.Address+":3000")
 	}
+	f.wayBackLost(f.Host("tb0"), file)
 	const left = "still holds 0.17.8 in memory"
 	for started := 0; ; started++ {
 		out, errs, code := f.tbctl("fleet", "abort", file, "-q")

@@ -55,6 +55,9 @@ func (c *storeVerifyCmd) Run(a *app) error {
 		}
 	})
 	aside, asideErr := store.SetAside()
+	if len(result.Artifacts) == 0 && cmp.Or(err, asideErr) != nil { // nothing is known of what there is
+		return cmp.Or(err, asideErr)
+	}
 	result.SetAside = aside
 	a.emit(result, func(out *term.Stream) { render.StoreVerified(out, &result) })
 	if err := cmp.Or(err, asideErr); err != nil {

@@ -117,7 +117,7 @@ func (c *storePushCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	receipts, err := json.Marshal(item.Receipts)
+	receipts, err := json.Marshal(item.Believed())
 	if err != nil {
 		return err
 	}

@@ -63,8 +63,7 @@ func (c *storeServeCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	var config net.ListenConfig
-	listener, err := config.Listen(a.ctx, "tcp", c.Listen)
+	listener, err := serve.Listen(a.ctx, c.Listen)
 	if err != nil {
 		return failed("name an address of this host and a free port: --listen 127.0.0.1:0", err)
 	}

@@ -15,6 +15,7 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -51,6 +52,16 @@ const (
 	sumsName     = "SHA256SUMS"
 	pathReleases = "/releases"
 )
+
+// Listen listens on an address: one of IPv4, such as 0.0.0.0, is IPv4 alone.
+func Listen(ctx context.Context, address string) (net.Listener, error) {
+	network := "tcp"
+	if at, err := netip.ParseAddrPort(address); err == nil && at.Addr().Is4() {
+		network = "tcp4"
+	}
+	var config net.ListenConfig
+	return config.Listen(ctx, network, address)
+}
 
 // Server serves a depot. The zero value of all but Depot is useful.
 type Server struct {

@@ -76,7 +76,7 @@ func (do *Importing) known(ctx context.Context, d *depot.Depot) (Imports, bool, 
 	for index := range artifacts {
 		artifact := &artifacts[index]
 		had := release.Had{AssetSHA256: artifact.SHA256, AssetSize: artifact.Size, ExecutableSHA256: artifact.SHA256, ExecutableSize: artifact.Size, Location: PrefixDigest + artifact.SHA256}
-		if from := importedFrom(artifact, do.Source); from != nil && from.AssetSHA256 != "" {
+		if from := importedFrom(artifact, do.Source); artifact.Disbelieved == "" && from != nil && from.AssetSHA256 != "" {
 			had.AssetSHA256, had.AssetSize = from.AssetSHA256, from.AssetSize
 			if from.Source == clip(do.Source) {
 				had.Location, had.Validator = do.Artifact.Location, from.Validator

@@ -83,7 +83,7 @@ func Sort(items []Item) {
 // was published again has the same number.
 func (i *Item) IsOf(tag release.Tag) bool {
 	named := false
-	for _, receipt := range i.Receipts {
+	for _, receipt := range i.Believed() {
 		if receipt.Tag != "" {
 			named = true
 			if release.Tag(receipt.Tag) == tag {
@@ -97,7 +97,7 @@ func (i *Item) IsOf(tag release.Tag) bool {
 
 // Tag is the tag that an item was published under, as far as is known; "" if it is none of a release.
 func (i *Item) Tag() release.Tag {
-	for _, receipt := range slices.Backward(i.Receipts) {
+	for _, receipt := range slices.Backward(i.Believed()) {
 		if tag, err := release.ParseTag(receipt.Tag); err == nil && tag != release.Latest {
 			return tag
 		}

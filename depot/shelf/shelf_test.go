@@ -389,6 +389,45 @@ func chmod(t *testing.T, name string, mode os.FileMode) {
 	}
 }
 
+// TestDisbelieved has receipts that others may have written: they are told as such, name no release, say of nothing that it need not be
+// fetched, and do not become believed by the next import.
+func TestDisbelieved(t *testing.T) {
+	t.Parallel()
+	binary, other := build(t, 8, 1), build(t, 8, 2)
+	s := newServer(t, binary)
+	s.sums = digestOf(s.zip) + "  " + asset + "\n"
+	d, url := depot.Open(vfs.OS(), t.TempDir()), s.URL+"/0.17.8/"+asset
+	file := filepath.Join(t.TempDir(), "tigerbeetle")
+	if err := os.WriteFile(file, other, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bring(t, d, file, options()); err != nil {
+		t.Fatal(err)
+	}
+	said := []depot.Receipt{
+		{Kind: depot.KindImport, Source: url, Tag: "0.17.8-7", AssetSHA256: digestOf(s.zip), AssetSize: int64(len(s.zip)), Time: time.Now()},
+		{Kind: string(release.EvidenceSums), By: "x", Time: time.Now()},
+	}
+	if err := d.AddReceipts(t.Context(), digestOf(other), said...); err != nil {
+		t.Fatal(err)
+	}
+	chmod(t, d.ReceiptsPath(digestOf(other)), 0o666)
+	items, err := shelf.List(t.Context(), d)
+	if err != nil || len(items) != 1 || !strings.Contains(items[0].Disbelieved, "others may write") || len(items[0].Receipts) != 3 || len(items[0].Believed()) != 0 || items[0].Tag() != "0.17.8" {
+		t.Fatalf("%v, %+v", err, items)
+	}
+	imported, err := bring(t, d, url, options())
+	if err != nil || imported.Already || imported.Artifact.SHA256 != digestOf(binary) || imported.Artifact.Disbelieved != "" {
+		t.Errorf("import: %v, already %v: %+v", err, imported.Already, imported.Artifact)
+	}
+	if err := d.AddReceipts(t.Context(), digestOf(other), depot.Receipt{Kind: depot.KindImport, Source: "here"}); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := d.Stat(digestOf(other)); err != nil || now.Disbelieved != "" || len(now.Receipts) != 1 || now.Receipts[0].Source != "here" {
+		t.Errorf("%v, %+v", err, now)
+	}
+}
+
 // TestTags holds that a release that was published again is told from the first one where its import says which it was.
 func TestTags(t *testing.T) {
 	t.Parallel()

@@ -243,13 +243,7 @@ func (r *receipts) Ask(context.Context, *release.Artifact) []release.Claim {
 		claims = append(claims, r.claim(release.EvidenceSHA256, release.RequireDigest))
 	}
 	said, writers, err := r.depot.Receipts(r.item.SHA256)
-	doubt := ""
-	switch {
-	case err != nil:
-		doubt = fmt.Sprintf("the receipts of the store are not believed: %v", err)
-	case !writers.None():
-		doubt = fmt.Sprintf("the receipts of the store are not believed: %s", writers)
-	}
+	doubt := depot.Doubt(writers, err)
 	wanted := map[release.EvidenceKind]bool{
 		release.EvidenceMinisign: r.options.PublicKey != "" && !r.pushed, release.EvidenceGitHubDigest: r.options.AskGitHub && !r.named,
 	}
@@ -269,7 +263,7 @@ func (r *receipts) Ask(context.Context, *release.Artifact) []release.Claim {
 		case receipt == nil:
 			claim.Status, claim.Detail = release.StatusAbsent, "no receipt of the store says so"
 		case doubt != "":
-			claim.Status, claim.Detail = release.StatusNotChecked, doubt
+			claim.Status, claim.Detail = release.StatusNotChecked, "the receipts of the store are not believed: "+doubt
 		default:
 			claim.Said = fmt.Sprintf("; by %s: receipt of %s, %s", receipt.By, receipt.Time.UTC().Format(time.DateTime), receipt.Source)
 		}

@@ -97,6 +97,10 @@ func fleetHost(styles term.Styles, h *report.FleetHost) (rows [][]string, notes 
 		for _, warning := range t.Warnings {
 			note(styles.Warn, "warning:", warning)
 		}
+		if t.WayBackLost != "" {
+			note(styles.Bad, "no way back:", "the file from before the rollout, sha256:"+t.WayBackLost+", is neither beside "+t.Path+" nor in its store")
+			note(styles.Accent, "hint:", "bring that file into its store: tbctl store import FILE --sha256 "+t.WayBackLost+" there")
+		}
 		if t.Status == nil {
 			continue
 		}

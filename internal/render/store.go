@@ -57,7 +57,12 @@ func StoreListed(out *term.Stream, result *report.StoreListed, now time.Time) {
 			shown, platform = "-", "-"
 			problems = append(problems, out.Hang("sha256:"+item.SHA256+": "+out.Styles().Bad.Render("not read:")+" "+term.Printable(item.Problem), 2))
 		}
-		rows = append(rows, []string{shown, platform, term.Bytes(item.Size), item.Stored.Local().Format("2006-01-02 15:04"), receipts(item.Receipts, now), "sha256:" + item.SHA256})
+		vouched := receipts(item.Receipts, now)
+		if item.Disbelieved != "" {
+			vouched = "not believed"
+			problems = append(problems, out.Hang("sha256:"+item.SHA256+": "+out.Styles().Warn.Render("receipts not believed:")+" "+term.Printable(item.Disbelieved), 2))
+		}
+		rows = append(rows, []string{shown, platform, term.Bytes(item.Size), item.Stored.Local().Format("2006-01-02 15:04"), vouched, "sha256:" + item.SHA256})
 	}
 	out.Printf("%s", out.Table(columns, rows))
 	for _, problem := range problems {
