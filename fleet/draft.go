@@ -39,7 +39,7 @@ const reserveDefault = 128 << 20
 
 // Draft makes the plan that brings an artifact to the clusters of an inventory, from what their hosts show. Where
 // something hinders it there is no plan, and the problems say what, all of it; otherwise the problems are notes
-// alone. A cluster that runs the artifact's release already is left out, with a note.
+// alone. A cluster that runs the artifact's release already is left out, with a note; where all do, the plan has none.
 //
 // An observation belongs to a host of the inventory by the host's name and, where the inventory has one, the target.
 func Draft(inventory Inventory, observations []Observation, artifact Artifact, options DraftOptions) (*Plan, []Problem) {
@@ -49,7 +49,7 @@ func Draft(inventory Inventory, observations []Observation, artifact Artifact, o
 	d := drafter{
 		artifact: artifact, options: options, byHost: map[string][]*Observation{},
 		targets: map[[2]string]string{}, ids: map[string]string{}, despite: map[string]bool{},
-		plan: &Plan{Version: PlanVersion, Author: options.Author, Created: options.Created.UTC(), Artifact: artifact, Clients: options.Clients},
+		plan: &Plan{Version: PlanVersion, Author: options.Author, Created: options.Created.UTC(), Artifact: artifact, Clients: options.Clients, Clusters: []PlannedCluster{}},
 	}
 	var generations []uint64
 	for i := range observations {
@@ -453,7 +453,7 @@ func (d *drafter) whole(inventory Inventory) {
 	case len(inventory.Clusters) == 0:
 		add(ProblemNoEntry, false, "no cluster is named")
 	case d.done == len(inventory.Clusters) && !d.hindered():
-		add(ProblemNothingToDo, false, "all clusters run %s already", d.artifact.Release)
+		add(ProblemNothingToDo, true, "all clusters run %s already: the plan has none, and carrying it out does nothing", d.artifact.Release)
 	}
 	if d.plan.Generation > GenerationMax {
 		add(ProblemSize, false, "the hosts have seen %d plans, and there is no higher number", uint64(GenerationMax))

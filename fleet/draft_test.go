@@ -204,7 +204,7 @@ func TestDraftProblems(t *testing.T) {
 		"no cluster":    {func(w *world) { w.inventory.Clusters = nil }, "no-cluster"},
 		"no hosts":      {func(w *world) { w.inventory.Clusters[0].Hosts = nil }, "no-cluster"},
 		"a wild name":   {func(w *world) { w.inventory.Clusters[0].Name = "a b" }, "malformed"},
-		"nothing to do": {func(w *world) { _, w.observations = testFleet("tb", 3, "0.17.8") }, "-nothing-to-do nothing-to-do"},
+		"nothing to do": {func(w *world) { _, w.observations = testFleet("tb", 3, "0.17.8") }, "-nothing-to-do"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -103,7 +103,7 @@ func (p *Plan) Check() error {
 		return wrong("generation", p.Generation)
 	case len(p.Despite) > despiteMax:
 		return wrong("number of advisories", len(p.Despite))
-	case len(p.Clusters) == 0 || len(p.Clusters) > clustersMax:
+	case len(p.Clusters) > clustersMax:
 		return wrong("number of clusters", len(p.Clusters))
 	}
 	for _, id := range p.Despite {

@@ -31,7 +31,6 @@ func TestParsePlanHostile(t *testing.T) {
 		"generation too high":   {func(p *Plan) { p.Generation = GenerationMax + 1 }, "generation"},
 		"advisories":            {func(p *Plan) { p.Despite = make([]string, despiteMax+1) }, "advisories"},
 		"advisory":              {func(p *Plan) { p.Despite = []string{"a b"} }, "advisory"},
-		"no clusters":           {func(p *Plan) { p.Clusters = nil }, "number of clusters"},
 		"clusters":              {func(p *Plan) { p.Clusters = slices.Repeat(p.Clusters[:1], clustersMax+1) }, "number of clusters"},
 		"sha256":                {func(p *Plan) { p.Artifact.SHA256 = "sha256:" }, "sha256"},
 		"size":                  {func(p *Plan) { p.Artifact.Size = artifactMax + 1 }, "size"},

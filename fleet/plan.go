@@ -20,7 +20,7 @@ type Plan struct {
 	Artifact Artifact             `json:"artifact"`
 	Clients  multiversion.Release `json:"clients,omitzero"` // the oldest release of a client in use, as the operator says; 0: not said
 	Despite  []string             `json:"despite"`          // ids of the advisories that the operator went on despite of
-	Clusters []PlannedCluster     `json:"clusters"`         // by wave, and within one in the order of the inventory
+	Clusters []PlannedCluster     `json:"clusters"`         // by wave, and within one in the order of the inventory; none: all run the release already
 }
 
 // Artifact is the file that a plan brings.

@@ -57,14 +57,31 @@ type Site struct {
 // request whose Target and whose facts about the cluster are the site's. Besides their errors there are those
 // of [Look], after which there is no outcome.
 func (s *Site) Install(ctx context.Context, request install.Request, fetch install.Fetch, dryRun bool) (*install.Outcome, error) {
-	if err := s.prepare(ctx, &request, Query{}, dryRun); err != nil {
+	err := s.prepare(ctx, &request, Query{}, dryRun)
+	runs, still := errors.AsType[*StillRunsError](err)
+	if still { // it is no matter where the file is installed already, as it may be when the same command is run again
+		s.Said.Stopped, request.Hinders = false, runs
+		if s.prepare(ctx, &request, Query{}, dryRun) == nil {
+			err = nil
+		}
+	}
+	if err != nil {
 		s.refused(ctx, install.OperationInstall, request, dryRun, err)
 		return nil, err
 	}
+	operation := s.Installer.Install
 	if dryRun {
-		return s.Installer.Plan(ctx, request, fetch)
+		operation = s.Installer.Plan
 	}
-	return s.Installer.Install(ctx, request, fetch)
+	outcome, err := operation(ctx, request, fetch)
+	switch {
+	case still && errors.Is(err, runs):
+		s.refused(ctx, install.OperationInstall, request, dryRun, runs)
+		return nil, runs
+	case still && err == nil:
+		s.warn(runs.Error())
+	}
+	return outcome, err
 }
 
 // Rollback is [install.Installer.Rollback] and [install.Installer.PlanRollback], as Install is. What runs meanwhile is no

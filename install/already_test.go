@@ -78,6 +78,68 @@ func TestAlreadyWhateverHinders(t *testing.T) {
 	}
 }
 
+// unwritable is a file system in which no state can be put at its name.
+type (
+	unwritable    struct{ vfs.FS }
+	unwritableDir struct{ vfs.Dir }
+)
+
+func (u unwritable) OpenDir(name string) (vfs.Dir, error) {
+	dir, err := u.FS.OpenDir(name)
+	return unwritableDir{dir}, err
+}
+
+func (u unwritableDir) Rename(from, to string) error {
+	if strings.HasSuffix(to, ".tbctl-state") {
+		return errInjected
+	}
+	return u.Dir.Rename(from, to)
+}
+
+// TestAlreadyByHand requires that a file which another program put in the place of ours becomes the recorded one when it is asked for by name,
+// but for a dry run, a rollout that holds the target, and a state that cannot be written: then nothing changes, and it is no failure.
+func TestAlreadyByHand(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, arrange := range map[string]func(*testing.T, *machine){
+		"recorded":     func(*testing.T, *machine) {},
+		"held":         func(t *testing.T, m *machine) { _, err := claim(t, m, fenceOf(1, 1, "ana"), false); check(t, err) },
+		"cannot write": nil,
+	} {
+		m := newMachine(t, memfs.Options{}, nil, b.older)
+		_, err := m.installer().Install(t.Context(), request(), fetchOf(b.old, nil))
+		check(t, err)
+		m.replace(t, targetName, b.new)
+		if _, err := m.installer().Plan(t.Context(), request(), fetchOf(b.new, nil)); err != nil || m.known(t).Installed.SHA256 != sumOf(b.old) {
+			t.Errorf("%s: a dry run: %v, %s", name, err, m.known(t).Installed.SHA256)
+		}
+		in := m.installer()
+		if arrange == nil {
+			in.FS = unwritable{m.FS}
+		} else {
+			arrange(t, m)
+		}
+		outcome, err := in.Install(t.Context(), request(), fetchOf(b.new, nil))
+		want, warned := sumOf(b.new), "recorded as the installed file now"
+		switch name {
+		case "held":
+			want, warned = sumOf(b.old), ""
+		case "cannot write":
+			want, warned = sumOf(b.old), "stays recorded"
+		}
+		state := m.known(t)
+		if err != nil || outcome.Result != install.ResultAlready || outcome.Changed || state.Installed.SHA256 != want || state.Previous.SHA256 != sumOf(b.older) {
+			t.Errorf("%s: %v, %+v, recorded %+v", name, err, outcome, state.Files)
+		}
+		if warnings := strings.Join(outcome.Plan.Warnings, "\n"); (warned == "") != (warnings == "") || !strings.Contains(warnings, warned) {
+			t.Errorf("%s: warnings %q", name, warnings)
+		}
+		if name == "recorded" && state.Installed.Origin.Source != "test" {
+			t.Errorf("from %+v", state.Installed.Origin)
+		}
+	}
+}
+
 // TestAlreadyTakesNothing requires that as long as what comes is what is installed, nothing
 // is written, and that a file that is another from any byte on is installed whole.
 func TestAlreadyTakesNothing(t *testing.T) {

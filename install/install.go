@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/multiversion"
@@ -284,11 +285,29 @@ func (r *run) already() error {
 	if err := r.notePhase(); err != nil {
 		return err
 	}
+	r.adopt()
 	r.warnUnread()
 	if !r.outcome.DryRun {
 		r.outcome.Result = ResultAlready
 	}
 	return nil
+}
+
+// adopt records the file that is installed already, and was asked for now, where another program put it there after tbctl did: from now on
+// it is the one that is known. Nothing depends on it.
+func (r *run) adopt() {
+	known := r.state.Installed
+	if r.lock == nil || !r.believed || known == nil || known.SHA256 == r.installed.file.SHA256 || fleet.Free(r.state.Fence) != nil {
+		return
+	}
+	origin := r.plan.Origin
+	r.state.Installed = &Recorded{File: *r.plan.Installed, Origin: &origin}
+	if err := r.storeState(); err != nil {
+		r.state.Installed = known
+		r.warn("%v: that another file is at %s than tbctl put there last stays recorded", err, r.target.Path)
+		return
+	}
+	r.warn("%s was put there by another program: it is recorded as the installed file now, instead of %s", r.target.Path, known.SHA256)
 }
 
 // takeInstalled takes the installed file as the new one if it is known to be what would be fetched.

@@ -85,6 +85,9 @@ func (r *run) check() error {
 			problems = append(problems, residue.Problem)
 		}
 	}
+	if r.request.Hinders != nil {
+		problems = append(problems, r.request.Hinders)
+	}
 	if len(problems) > 0 {
 		r.hindered = &PlanError{Target: r.target.Path, Problems: problems}
 	}

@@ -63,6 +63,9 @@ type Request struct {
 	// What was seen is remembered also where it ends with an error.
 	Refresh func(ctx context.Context, target fsatomic.Target) (fit verify.ReplaceOptions, seen Seen, err error)
 
+	// Hinders, unless nil, is why nothing may be changed: an installation ends well only where the file is installed already.
+	Hinders error
+
 	// MayExecute, unless nil, is asked whether those who run the target can do so with a file of that owner, mode and ACL. Its
 	// error refuses the operation; it is asked after Refresh.
 	MayExecute func(file vfs.Guarded) (warnings []string, err error)

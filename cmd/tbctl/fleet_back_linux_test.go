@@ -59,6 +59,12 @@ func TestFleetByHand(t *testing.T) {
 	if _, code := f.carry("stage", file); code != 0 {
 		t.Fatalf("stage: exit code %d", code)
 	}
+	// What is in the way on a host is of the same class as where the file is installed by hand there: it can be mended.
+	f.Hosts[1].Run("mkdir", "/usr/local/bin/tigerbeetle-old")
+	if result, code := f.carry("stage", file); code != 1 || !strings.Contains(result.Clusters[0].Problems[0].Message, "it is a directory") {
+		t.Errorf("stage: exit code %d: %+v", code, result.Clusters[0].Problems)
+	}
+	f.Hosts[1].Run("rmdir", "/usr/local/bin/tigerbeetle-old")
 	byHand(f.Hosts[0], standin.Binary(t, "0.17.8", "0.17.6", "0.17.7"))
 	for _, verb := range []string{"arm", "abort"} {
 		result, code := f.carry(verb, file)

@@ -43,7 +43,9 @@ is swapped last. Nothing is changed on any host, and nothing is claimed.
 There is no plan when a host cannot be looked at, a replica of a cluster is on no named
 host, two hosts have the same replica, a rollout holds a target, or the release does not
 fit what runs: each of these is told, with its host and what to do. What the release brings
-with it (stops on the way, clients that are too old, advisories) is told too.
+with it (stops on the way, clients that are too old, advisories) is told too. A cluster that
+runs the release already is left out; where all do, the plan has none, and to carry it out
+does nothing.
 
 The release is fetched and verified as "tbctl store import" does, into the store of this
 machine. A plan is named by the SHA-256 of its file: an edited plan is another plan.
@@ -63,6 +65,9 @@ Examples:
 
 // Run looks, and writes the plan.
 func (c *fleetPlanCmd) Run(a *app) error {
+	if c.Output == "-" {
+		return usage("name a file: -o plan.json", "-o -: a plan is read again by each command that carries it out, and so is a file")
+	}
 	list, err := a.inventory(c.Fleet, c.Names)
 	if err != nil {
 		return err
@@ -129,7 +134,9 @@ func (c *fleetPlanCmd) Run(a *app) error {
 		if result.ID, err = rollout.WritePlan(c.Output, result.Plan, c.Force); err != nil {
 			return err
 		}
-		result.File, result.Next = c.Output, "tbctl fleet stage "+shell.File(c.Output)
+		if result.File = c.Output; len(result.Plan.Clusters) > 0 {
+			result.Next = "tbctl fleet stage " + shell.File(c.Output)
+		}
 	}
 	a.emit(result, func(out *term.Stream) { render.FleetPlan(out, result) })
 	return rollout.Obstacles("there is no plan", result.Problems)

@@ -123,7 +123,6 @@ func TestFleetPlan(t *testing.T) {
 		want string
 	}{
 		"a forgotten host":         {[]string{next, "tb0", "tb1"}, 4, "missing-replica"},
-		"a release that runs":      {[]string{f.next("0.17.7", "0.17.6")}, 4, "nothing-to-do"},
 		"one that lacks what runs": {[]string{f.next("0.17.9", "0.17.8")}, 4, "tb0 lacks-running"},
 		"a host that is none":      {[]string{next, "tb0", "tb1", "nowhere.invalid"}, 1, "nowhere.invalid name-not-known"},
 	} {
@@ -133,6 +132,16 @@ func TestFleetPlan(t *testing.T) {
 		}
 		if _, err := os.Stat(other); err == nil {
 			t.Errorf("%s: a plan was written", name)
+		}
+	}
+	// Where all run the release, what follows in a script does nothing, and does not go on with an earlier plan.
+	runs := f.next("0.17.7", "0.17.6")
+	if result, code := f.plan(runs, "-f", "-o", file); code != 0 || result.Plan == nil || len(result.Plan.Clusters) != 0 || result.Next != "" || len(result.Problems) != 2 || !result.Problems[1].Note {
+		t.Errorf("a release that runs: exit code %d, %+v", code, result)
+	}
+	for _, verb := range []string{"stage", "arm", "run", "abort", "stop"} {
+		if output, errs, code := f.tbctl("fleet", verb, file, "-q"); code != 0 || output != "ok: the plan has no cluster: all ran 0.17.7 already when it was made\n" {
+			t.Errorf("%s: exit code %d:\n%s%s", verb, code, output, errs)
 		}
 	}
 	if after := identity(t, f.Hosts[0]); after != before {

@@ -52,6 +52,9 @@ func (c *fleetReportCmd) Run(a *app) error {
 	if c.Output == "" && !a.global.JSON {
 		return usage("-o report.html, or --json", "it is not said where the page is to be written")
 	}
+	if c.Output == "-" {
+		return usage("name a file: -o report.html", "-o -: the page is written to a file")
+	}
 	if _, err := os.Lstat(c.Output); c.Output != "" && err == nil && !c.Force {
 		return &fs.PathError{Op: "create", Path: c.Output, Err: fs.ErrExist}
 	}

@@ -243,7 +243,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	if err != nil {
 		return err
 	}
-	asks := do.goal.Final() && !do.yes
+	asks := do.goal.Final() && !do.yes && len(plan.Clusters) > 0
 	if asks && !term.IsTerminal(a.std.in) {
 		return usage("in a script say so: --yes", "the upgrade of a cluster cannot be undone, and nobody is there to be asked")
 	}

@@ -128,6 +128,10 @@ func TestLiveRollback(t *testing.T) {
 	l.refused(runs, "rollback", l.target, "--stopped")
 	l.refused(runs, "install", base, l.target, "--stopped", "--allow-downgrade")
 	l.refused(runs, "rollback", l.target, "--stopped", "--dry-run")
+	l.refused(runs, "install", base, l.target, "--stopped", "--allow-downgrade", "--dry-run")
+	for _, more := range [][]string{nil, {"--dry-run"}} { // it is no matter where nothing is to be changed
+		l.tbctl(append([]string{"install", next, l.target, "--stopped"}, more...)...).ends(0, "warning: "+runs[0]).prints("already")
+	}
 
 	p.Kill()
 	l.tbctl("rollback", l.target, "--stopped", "--data-file", l.data).ends(0).prints("rolled back: 0.17.6")

@@ -187,6 +187,9 @@ func problemPlace(p *fleet.Problem) string {
 
 // Rollout shows how far a rollout is: a table for each cluster, what it waits for, and the ways back and on.
 func Rollout(out *term.Stream, result *report.Rollout) {
+	if len(result.Clusters) == 0 && len(result.Problems) == 0 {
+		out.Printf("%s the plan has no cluster: all ran %s already when it was made\n", out.Styles().Good.Render("ok:"), result.Release)
+	}
 	for index := range result.Clusters {
 		if index > 0 {
 			out.Println()
