@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/tbctl/tbctl/internal/standin"
 	"github.com/tbctl/tbctl/internal/testbin"
@@ -244,6 +245,15 @@ func TestLiveStranger(t *testing.T) {
 	l.tbctl("install", lacking, l.target, "--forget-data-file", data, "--ignore-process", fmt.Sprint(p.PID())).ends(0, fmt.Sprintf("process %d is left out, as asked for\n", p.PID())).prints("installed: 0.17.9")
 }
 
+// unmet runs a command that waits for a time, which is its last argument, until that is long enough for a look.
+func (l *live) unmet(args ...string) said {
+	for wait := 200 * time.Millisecond; ; wait *= 2 {
+		if told := l.tbctl(append(args, wait.String())...); !strings.Contains(told.err, "could not be looked at") {
+			return told
+		}
+	}
+}
+
 // A replica that is frozen with its control group is shown as such, and neither runs nor serves nor is armed, though it holds the file in memory.
 func TestLiveFrozen(t *testing.T) {
 	t.Parallel()
@@ -255,9 +265,9 @@ func TestLiveFrozen(t *testing.T) {
 		}
 		l.tbctl("status", l.target).ends(0).prints(fmt.Sprintf("%d: it is frozen with its control group", p.PID()))
 		for _, until := range []string{"running", "serving", "armed=0.17.6"} {
-			l.tbctl("watch", l.target, "--until", until, "--timeout", "100ms").ends(1, fmt.Sprintf("process %d is frozen with its control group", p.PID()))
+			l.unmet("watch", l.target, "--until", until, "--timeout").ends(1, fmt.Sprintf("process %d is frozen with its control group", p.PID()))
 		}
-		l.tbctl("install", l.target, l.target, "--wait-armed", "100ms").ends(1, fmt.Sprintf("process %d is frozen with its control group", p.PID()))
+		l.unmet("install", l.target, l.target, "--wait-armed").ends(1, fmt.Sprintf("process %d is frozen with its control group", p.PID()))
 		thaw()
 		l.tbctl("watch", l.target, "--until", "serving", "--timeout", "30s").ends(0)
 		return
