@@ -84,7 +84,7 @@ func (w *webSource) Open(ctx context.Context, read hash.Hash) (Stream, error) {
 	return d, nil
 }
 
-// Beside asks for a file by the rule by which the asset is found. What keeps it from coming is told by its name.
+// Beside asks for a file by the rule by which the asset is found.
 func (w *webSource) Beside(ctx context.Context, name string, sizeMax int64) ([]byte, error) {
 	if signedAlone(w.url) {
 		return nil, errSigned
