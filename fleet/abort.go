@@ -184,7 +184,7 @@ func (s *sight) notRestarted(h *seen) *Problem {
 	p := s.problem(h, armed[0], ProblemNotRestarted, "the file from before the plan is at %s again, and %s still holds %s in memory: when its cluster upgrades it does too, and then cannot be started from that file",
 		h.h.Target, who, s.plan.Artifact.Release)
 	if f := s.memory.Failures[failureKey(ActionRestart, h.key)]; f.Count > 0 {
-		p.class = f.Class
+		p.Kind = f.Class
 		p.Message += "; the host was to start it again"
 		if f.Problem.Message != "" {
 			p.Message += ": " + f.Problem.Message

@@ -55,6 +55,8 @@ var hints = map[ProblemReason]string{
 	ProblemNotArmed:       "tbctl fleet arm PLAN",
 	ProblemWouldPromote:   "see that all its replicas serve, and run the same command again",
 	ProblemPromotionBegun: "tbctl fleet promote PLAN",
+	ProblemNotRestarted:   "stop that replica on HOST and start it again, then: tbctl fleet abort PLAN",
+	ProblemNoWayBack:      "bring that file into the store of HOST: tbctl store import FILE there; then the same command",
 	ProblemNotBack:        "look at its log; nothing else is put back before it serves",
 	ProblemMaxFailed:      "mend what blocks the others, and run the same command again; or let more of them be blocked: --max-failed",
 	ProblemDeadline:       "run the same command again",
