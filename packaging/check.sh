@@ -2,7 +2,7 @@
 # Checks that a release can be made of the last commit, twice with the same bytes,
 # and that the Debian package works: installed, pressed TAB in, removed. Everything
 # happens in clones; the checkout stays as it is. It needs no network once the Go
-# modules are there, and takes minutes, most of them to build goreleaser the first time.
+# modules are there, and takes minutes. build.sh makes and keeps the packages, with less ado.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -18,7 +18,7 @@ step() { printf '\n== %s (%ss)\n' "$*" "$SECONDS"; }
 fail() { printf 'packaging/check.sh: %s\n' "$*" >&2; exit 1; }
 
 step "goreleaser"
-CGO_ENABLED=0 go build -C tools/release -o "$scratch/goreleaser" github.com/goreleaser/goreleaser/v2
+goreleaser=$(bash packaging/goreleaser.sh)
 
 commit=$(git rev-parse HEAD)
 step "two snapshots of $commit, in different directories"
@@ -27,8 +27,8 @@ for place in one elsewhere/two; do
   (
     cd "$scratch/$place"
     git checkout --quiet "$commit"
-    "$scratch/goreleaser" check
-    "$scratch/goreleaser" release --snapshot --clean --skip=sbom,sign >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+    "$goreleaser" check
+    "$goreleaser" release --snapshot --clean --skip=sbom,sign >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
     [ -z "$(git status --porcelain)" ] || { git status --short; exit 1; }
   )
 done

@@ -320,11 +320,23 @@ func (s *sandbox) start(host string) {
 	s.replicas = append(s.replicas, replica)
 }
 
-// member does as start does, for a replica of a cluster whose replicas decide together when they upgrade.
-func (s *sandbox) member(host string, index, count int, addresses string) {
+// cluster makes hosts with a replica each of one cluster, whose replicas decide together when they upgrade.
+func (s *sandbox) cluster(id, first, count int) {
+	s.t.Helper()
+	addresses := standin.Addresses(count)
+	for index := range count {
+		host := fmt.Sprintf("tb%d", first+index)
+		s.host(host)
+		s.install(host, "0.17.7")
+		s.member(host, id, index, count, addresses)
+	}
+}
+
+// member does as start does, for a replica of a cluster.
+func (s *sandbox) member(host string, cluster, index, count int, addresses string) {
 	s.t.Helper()
 	target, data := s.path(host, "usr/local/bin/tigerbeetle"), s.path(host, "var/lib/tigerbeetle/0_0.tigerbeetle")
-	if output, err := exec.Command(target, "format", "--cluster=7", fmt.Sprintf("--replica=%d", index), fmt.Sprintf("--replica-count=%d", count), data).CombinedOutput(); err != nil {
+	if output, err := exec.Command(target, "format", fmt.Sprintf("--cluster=%d", cluster), fmt.Sprintf("--replica=%d", index), fmt.Sprintf("--replica-count=%d", count), data).CombinedOutput(); err != nil {
 		s.t.Fatalf("format: %v\n%s", err, output)
 	}
 	s.replicas = append(s.replicas, standin.Start(s.t, target, data, standin.Options{Upgrade: "cluster", Args: []string{"--addresses=" + addresses}}))
@@ -354,14 +366,10 @@ func (s *sandbox) setup(name string) {
 			s.start(host)
 		}
 	case "fleet": // three hosts with a replica of one cluster each
-		const count = 3
-		addresses := standin.Addresses(count)
-		for index := range count {
-			host := fmt.Sprintf("tb%d", index)
-			s.host(host)
-			s.install(host, "0.17.7")
-			s.member(host, index, count, addresses)
-		}
+		s.cluster(7, 0, 3)
+	case "clusters": // the same, and three of another
+		s.cluster(7, 0, 3)
+		s.cluster(8, 3, 3)
 	case "container": // a replica in one, with the directory of the target mounted
 		s.contained(`mount --bind "$S/here/usr/local/bin" /mnt; exec /mnt/tigerbeetle`)
 	case "container-file": // with the file alone
