@@ -167,7 +167,8 @@ func TestRunning(t *testing.T) {
 
 func TestRemarks(t *testing.T) {
 	t.Parallel()
-	elf, pe := testbin.Build(t, testbin.Spec{}), testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformX86_64Windows})
+	elf := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformX86_64Linux}) // the same bytes on each host
+	pe := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformX86_64Windows})
 	macho := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS})
 	put := func(offset int, value multiversion.Release) func([]byte) {
 		return func(header []byte) { binary.LittleEndian.PutUint32(header[offset:], uint32(value)) }
