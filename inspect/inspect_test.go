@@ -167,8 +167,7 @@ func TestRunning(t *testing.T) {
 
 func TestRemarks(t *testing.T) {
 	t.Parallel()
-	elf := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformX86_64Linux}) // the same bytes on each host
-	pe := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformX86_64Windows})
+	elf, pe := testbin.Build(t, testbin.Spec{}), testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformX86_64Windows})
 	macho := testbin.Build(t, testbin.Spec{Platform: multiversion.PlatformUniversalMacOS})
 	put := func(offset int, value multiversion.Release) func([]byte) {
 		return func(header []byte) { binary.LittleEndian.PutUint32(header[offset:], uint32(value)) }
@@ -189,7 +188,10 @@ func TestRemarks(t *testing.T) {
 		{inspect.RemarkTrailing, testbin.Append(t, elf, []byte("x")), ""},
 		{inspect.RemarkTrailing, testbin.Append(t, pe, []byte("x")), ""},
 		{inspect.RemarkTestRelease, testbin.Mutate(t, elf, put(testbin.OffsetCurrentRelease, testbin.Release("65535.0.1"))), "65535.0.1"},
-		{inspect.RemarkBody, testbin.Mutate(t, elf, func(header []byte) { header[testbin.OffsetPastSizes+4]-- }), ""},
+		{inspect.RemarkBody, testbin.Mutate(t, elf, func(header []byte) {
+			size := header[testbin.OffsetPastSizes+4:]
+			binary.LittleEndian.PutUint32(size, binary.LittleEndian.Uint32(size)-1)
+		}), ""},
 		{inspect.RemarkExecutable, testbin.Reseal(t, noExecutable), "0.17.8"},
 		{inspect.RemarkImages, testbin.Mutate(t, macho, func(header []byte) {
 			if images++; images == 1 {
