@@ -115,6 +115,9 @@ func (a *ansible) play(args ...string) (installed []played, said string) {
 // the exit code: then no further host is worked on.
 func TestAnsible(t *testing.T) {
 	t.Parallel()
+	if os.Getenv("TORTURE") != "full" {
+		t.Skip("skipped: five playbooks take most of a minute of Ansible's interpreter: TORTURE=full")
+	}
 	if _, err := exec.LookPath("ansible-playbook"); err != nil {
 		t.Skipf("skipped: %v", err)
 	}
