@@ -209,9 +209,11 @@ func (s *sight) fencedBy(h *seen) (reason ProblemReason, text string) {
 	}
 	reads := s.in.Goal == GoalStage || s.in.Goal == GoalCheck
 	switch {
-	case f.Generation > s.plan.Generation:
+	case h.ours:
+		return "", ""
+	case f.Generation > s.plan.Generation && !f.Overruled:
 		return refused(ReasonGeneration)
-	case f.Generation < s.plan.Generation:
+	case f.Generation < s.plan.Generation || f.Overruled:
 		if !reads && f.Phase.Holds() && h.o.Alive && !s.takesOver() {
 			return refused(ReasonHeld)
 		}

@@ -238,14 +238,14 @@ type Failure struct {
 	Class   fault.Class
 }
 
-// NextEpoch is the epoch of a run that begins: higher than all that the plan's hosts have seen of the plan, but for a host that is more
-// than [EpochLeapMax] above the others.
+// NextEpoch is the epoch of a run that begins: higher than all that the plan's hosts have seen of the plan, but for a host that is far
+// above the others, see [reached].
 func NextEpoch(plan *Plan, planID string, observations []Observation) uint64 {
 	var epochs []uint64
 	for i := range observations {
-		if f := observations[i].Fence; f != nil && f.Generation == plan.Generation && f.Plan == planID {
+		if f := observations[i].Fence; f != nil && f.Generation == plan.Generation && f.Plan == planID && !f.Overruled {
 			epochs = append(epochs, f.Epoch)
 		}
 	}
-	return reached(0, epochs, EpochLeapMax) + 1
+	return reached(0, epochs) + 1
 }

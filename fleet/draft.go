@@ -55,11 +55,11 @@ func Draft(inventory Inventory, observations []Observation, artifact Artifact, o
 	for i := range observations {
 		o := &observations[i]
 		d.byHost[o.Host] = append(d.byHost[o.Host], o)
-		if o.Fence != nil {
+		if o.Fence != nil && !o.Fence.Overruled {
 			generations = append(generations, o.Fence.Generation)
 		}
 	}
-	d.plan.Generation = reached(options.Above, generations, GenerationLeapMax) + 1
+	d.plan.Generation = reached(options.Above, generations) + 1
 	for i := range inventory.Clusters {
 		d.cluster(&inventory.Clusters[i])
 	}

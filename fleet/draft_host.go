@@ -30,11 +30,11 @@ func (d *draft) host(p *place) {
 	default:
 		d.problem(p, -1, ProblemPlatform, "", "the artifact is for %s, and what this host is is not known: %q", d.artifact.Platform, p.Platform)
 	}
-	if f := p.Fence; f != nil && f.Phase.Holds() {
+	if f := p.Fence; f != nil && f.Phase.Holds() && (p.Alive || !f.Overruled) {
 		d.problem(p, -1, ProblemOtherRollout, "", "a rollout holds it: %s, of plan %s", f, f.Plan)
 	}
-	if f := p.Fence; f != nil && f.Generation >= d.plan.Generation {
-		d.problem(p, -1, ProblemGeneration, "plan without this host; on it, root may move the state file beside the target away, with which the record of the last operation goes",
+	if f := p.Fence; f != nil && f.Generation >= d.plan.Generation && !f.Overruled {
+		d.problem(p, -1, ProblemGeneration, "plan without this host; or on it, as root: "+AnyPlan,
 			"it says that a plan of generation %d had it, and no other host has seen one near that", f.Generation)
 	}
 	if p.Busy != "" {

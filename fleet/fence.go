@@ -15,10 +15,13 @@ import (
 const (
 	// GenerationMax is the highest generation and the highest epoch.
 	GenerationMax = 1<<31 - 1
-	// GenerationLeapMax and EpochLeapMax are how far a claim's generation, and its epoch, are above those before at most. One host that is
-	// far above all others is not followed: see [reached].
+	// GenerationLeapMax and EpochLeapMax are how far a claim's generation, and its epoch, are above those of the last run that changed
+	// something at most: see [Base].
 	GenerationLeapMax = 1_000_000
-	EpochLeapMax      = 100_000
+	EpochLeapMax      = 1_000_000
+	// followMax is how far a number of one host is above those of the others at most so that a plan, or a run, gets a higher one: see
+	// [reached]. It is far less than what a host takes, so that all take the number that one of them brought about.
+	followMax = 100_000
 
 	whoSizeMax = 256 // bytes of a holder's name
 	idSizeMax  = 64  // bytes of a holder's or a cluster's id
@@ -53,6 +56,13 @@ type Holder struct {
 	Since time.Time `json:"since"` // by the controller's clock, for people: nothing is decided by it
 }
 
+// Base are the numbers of the last run that changed a target, or of the first that claimed it. What the numbers of a claim may be is measured
+// from them: who claims a target, changes nothing, and claims it again gets no further.
+type Base struct {
+	Generation uint64 `json:"generation"`
+	Epoch      uint64 `json:"epoch"`
+}
+
 // Fence says which rollout a host's target belongs to, and who acts for it. It is kept in the
 // target's state on the host and compared there under the target's lock. It only
 // ever goes forward: by generation, and within one by epoch.
@@ -65,6 +75,34 @@ type Fence struct {
 	Phase      Phase  `json:"phase"`
 	Artifact   string `json:"artifact"`           // sha256:HEX of the file that the plan brings
 	Previous   string `json:"previous,omitempty"` // sha256:HEX of the file that was at the target before it; "": none was
+
+	Base Base `json:"base,omitzero"`
+	// Overruled says that on the host itself the claim was gone through, see [Fence.Overrule].
+	Overruled bool `json:"overruled,omitempty"`
+	// PutBack says that a run of the plan has put the previous file back, and that the replicas were not restarted since.
+	PutBack bool `json:"put_back,omitempty"`
+}
+
+// AnyPlan is the command by which root lets any plan have a target, on its host: nothing but what the fence says is changed by it.
+const AnyPlan = "tbctl install TARGET TARGET --despite-rollout"
+
+// Overrule is the fence when the target was changed on the host itself, or was to be, whatever the fence says: the next claim may be of any
+// plan and run, also of earlier ones. Who has the target keeps it until then.
+func (f Fence) Overrule() Fence {
+	f.Overruled = true
+	return f
+}
+
+// Changed is the fence when its run has changed the target in a phase.
+func (f Fence) Changed(phase Phase) Fence {
+	f.Phase, f.Base, f.PutBack = phase, Base{f.Generation, f.Epoch}, phase == PhaseAborting
+	return f
+}
+
+// Restarted is the fence when the replicas were restarted.
+func (f Fence) Restarted() Fence {
+	f.PutBack = false
+	return f
 }
 
 // String says who has the host, since when and how far that run is.
@@ -106,6 +144,8 @@ func (f Fence) Check() error {
 		return wrong("holder", f.Holder.Who)
 	case !f.Phase.known():
 		return wrong("phase", f.Phase)
+	case f.Base.Generation > GenerationMax || f.Base.Epoch > GenerationMax:
+		return wrong("base", f.Base)
 	}
 	return nil
 }
@@ -176,23 +216,28 @@ func (e *FencedError) Class() fault.Class { return fault.Fenced }
 // Once a claim was granted, no request of an earlier holder passes [Match] there.
 func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 	refused := func(reason Reason) (Fence, error) { return Fence{}, &FencedError{reason, stored} }
-	offered.Phase, offered.Previous = PhaseClaimed, ""
+	offered.Phase, offered.Previous, offered.Overruled, offered.PutBack, offered.Base = PhaseClaimed, "", false, false, Base{offered.Generation, offered.Epoch}
+	if stored == nil {
+		return offered, offered.leaps(Base{offered.Generation, 0})
+	}
+	same, base := offered.Generation == stored.Generation && offered.Plan == stored.Plan, stored.Base
+	if stored.Overruled {
+		base = Base{offered.Generation, offered.Epoch}
+	}
+	offered.Base = base
 	switch {
-	case stored == nil || offered.Generation > stored.Generation:
-		if stored != nil && stored.Phase.Holds() && alive && !takeOver {
+	case offered.Generation > stored.Generation, stored.Overruled && !same:
+		if stored.Phase.Holds() && alive && !takeOver {
 			return refused(ReasonHeld)
 		}
-		if err := offered.leaps(stored); err != nil {
-			return Fence{}, err
-		}
-		return offered, nil
+		return offered, offered.leaps(base)
 	case offered.Generation < stored.Generation:
 		return refused(ReasonGeneration)
 	case offered.Plan != stored.Plan:
 		return refused(ReasonPlanDiffers)
-	case offered.Epoch < stored.Epoch:
+	case offered.Epoch < stored.Epoch && !stored.Overruled:
 		return refused(ReasonEpoch)
-	case offered.Epoch == stored.Epoch:
+	case offered.Epoch == stored.Epoch && !(stored.Overruled && offered.Holder.ID != stored.Holder.ID):
 		// The same run claims again, for instance after a lost answer. What was given
 		// back is not claimed again by a request that comes late.
 		if offered.Holder.ID != stored.Holder.ID || !stored.Phase.Holds() {
@@ -202,40 +247,34 @@ func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 	case stored.Phase.Holds() && alive && !takeOver:
 		return refused(ReasonHeld)
 	}
-	if err := offered.leaps(stored); err != nil {
-		return Fence{}, err
-	}
-	offered.Previous = stored.Previous
+	offered.Previous, offered.PutBack = stored.Previous, stored.PutBack
 	if stored.Phase.Holds() {
 		offered.Phase = stored.Phase
 	}
-	return offered, nil
+	return offered, offered.leaps(base)
 }
 
-// leaps refuses a generation, or an epoch, so far above the stored one that none would be left for what is to come.
-func (f Fence) leaps(stored *Fence) error {
-	var generation, epoch uint64
-	if stored != nil {
-		generation = stored.Generation
-		if f.Generation == generation {
-			epoch = stored.Epoch
-		}
+// leaps refuses a generation, or an epoch, so far above those of the last change that none would be left for what is to come.
+func (f Fence) leaps(base Base) error {
+	epoch := uint64(0)
+	if f.Generation == base.Generation {
+		epoch = base.Epoch
 	}
 	switch {
-	case f.Generation > generation+GenerationLeapMax:
-		return fmt.Errorf("%w: its generation, %d, is more than %d above the one before, %d", ErrFence, f.Generation, GenerationLeapMax, generation)
+	case f.Generation > base.Generation+GenerationLeapMax:
+		return fmt.Errorf("%w: its generation, %d, is more than %d above that of the last run that changed something, %d", ErrFence, f.Generation, GenerationLeapMax, base.Generation)
 	case f.Epoch > epoch+EpochLeapMax:
-		return fmt.Errorf("%w: its epoch, %d, is more than %d above the one before, %d", ErrFence, f.Epoch, EpochLeapMax, epoch)
+		return fmt.Errorf("%w: its epoch, %d, is more than %d above that of the last run of the plan that changed something, %d", ErrFence, f.Epoch, EpochLeapMax, epoch)
 	}
 	return nil
 }
 
-// reached is the highest of the numbers that plans, or runs, can have reached from one that is known, when each is at most a
-// leap above a lower one. What is above the result is a lie or a mistake of the host that says it.
-func reached(from uint64, numbers []uint64, leap uint64) uint64 {
+// reached is the highest of the numbers that plans, or runs, can have reached from one that is known, when each is at most
+// [followMax] above a lower one. What is above the result is a lie or a mistake of the host that says it.
+func reached(from uint64, numbers []uint64) uint64 {
 	slices.Sort(numbers)
 	for _, number := range numbers {
-		if number > from+leap {
+		if number > from+followMax {
 			break
 		}
 		from = max(from, number)

@@ -78,7 +78,9 @@ func TestClaim(t *testing.T) {
 		if got := reason(t, err); got != test.want {
 			t.Errorf("%s: %q, want %q", test.name, got, test.want)
 		}
-		if want := test.offered; err == nil && granted != want {
+		want := test.offered
+		want.Base = granted.Base
+		if err == nil && granted != want {
 			t.Errorf("%s: stored %v, want %v", test.name, granted, want)
 		}
 	}
@@ -302,21 +304,74 @@ func TestInterleavings(t *testing.T) {
 	}
 }
 
-// TestClaimLeap: no claim takes a generation so high that no plan could follow it.
+// TestClaimLeap: no claim takes a generation so high that no plan could follow it, however often it is made: what is measured from is the last
+// run that changed something.
 func TestClaimLeap(t *testing.T) {
 	t.Parallel()
-	stored := fence(4, 1, "a", "ana")
-	for _, before := range []*Fence{nil, &stored} {
-		var from uint64
-		if before != nil {
-			from = before.Generation
+	first, err := Claim(nil, fence(5_000_000, 1, "a", "ana"), false, false) // it has seen no plan yet
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored, limit := first.in(PhaseStopped), first.Generation+GenerationLeapMax
+	for range 3 {
+		if stored, err = Claim(&stored, fence(stored.Generation+GenerationLeapMax/3, 1, "b", "bob"), false, false); err != nil {
+			t.Fatal(err)
 		}
-		if _, err := Claim(before, fence(from+GenerationLeapMax, 1, "b", "bob"), false, false); err != nil {
-			t.Errorf("after %d: %v", from, err)
+		stored.Phase = PhaseStopped
+	}
+	for generation, want := range map[uint64]bool{limit: true, limit + 1: false, GenerationMax: false} {
+		if _, err := Claim(&stored, fence(generation, 1, "c", "eve"), false, true); (err == nil) != want || !want && !errors.Is(err, ErrFence) {
+			t.Errorf("a claim of the generation %d after three that changed nothing: %v", generation, err)
 		}
-		if _, err := Claim(before, fence(from+GenerationLeapMax+1, 1, "b", "bob"), false, true); !errors.Is(err, ErrFence) {
-			t.Errorf("after %d, too far: %v", from, err)
-		}
+	}
+	changed := stored.Changed(PhaseDone)
+	if _, err := Claim(&changed, fence(changed.Generation+GenerationLeapMax, 1, "c", "eve"), false, false); err != nil {
+		t.Errorf("after one that changed something: %v", err)
+	}
+	if again, err := Claim(&stored, fence(stored.Generation, 2, "b", "bob"), false, false); err != nil || again.Base != first.Base {
+		t.Errorf("a later run that has changed nothing: %+v, %v", again, err)
+	}
+	// What controllers follow, a host takes that has seen none of it.
+	plain := fence(4, 1, "a", "ana").Changed(PhaseDone)
+	if next := reached(4, []uint64{4, 4 + followMax}) + 1; next != 4+followMax+1 {
+		t.Errorf("a number that is followed leads to %d", next)
+	} else if _, err := Claim(&plain, fence(next, 1, "b", "bob"), false, false); err != nil {
+		t.Errorf("a host of the same plan: %v", err)
+	}
+}
+
+// TestOverruled: when root has gone through a claim, any plan may have the host next, also an older one, and any run of the same plan, which
+// keeps the way back; but not beside a run that is alive, and not who is refused otherwise.
+func TestOverruled(t *testing.T) {
+	t.Parallel()
+	high := fence(GenerationMax, GenerationMax, "a", "eve").in(PhaseStopped)
+	high.Base, high.Previous = Base{GenerationMax, GenerationMax}, "sha256:"+strings.Repeat("5", 64)
+	if _, err := Claim(&high, fence(4, 1, "b", "bob"), false, false); reason(t, err) != ReasonGeneration {
+		t.Errorf("%v", err)
+	}
+	over := high.Overrule()
+	granted, err := Claim(&over, fence(4, 1, "b", "bob"), false, false)
+	if err != nil || granted.Overruled || granted.Base != (Base{4, 1}) || granted.Previous != "" || granted.Check() != nil {
+		t.Errorf("%+v, %v", granted, err)
+	}
+	if _, err := Claim(&granted, fence(5, 1, "c", "ana"), false, false); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+	if _, err := Claim(&granted, fence(3, 1, "c", "ana"), false, false); reason(t, err) != ReasonGeneration {
+		t.Errorf("an older one, once it was taken: %v", err)
+	}
+	if granted, err = Claim(&over, fence(GenerationMax, 1, "a", "ana"), false, false); err != nil || granted.Previous != high.Previous || granted.Epoch != 1 {
+		t.Errorf("a run of the same plan: %+v, %v", granted, err)
+	}
+	if _, err = Claim(&over, high, false, false); reason(t, err) != ReasonEpoch {
+		t.Errorf("the one that gave it back: %v", err)
+	}
+	held := over.in(PhaseArmed)
+	if _, err := Claim(&held, fence(4, 1, "b", "bob"), true, false); reason(t, err) != ReasonHeld {
+		t.Errorf("beside one that is alive: %v", err)
+	}
+	if err := Match(&held, held); err != nil {
+		t.Errorf("who has it keeps it until another claims it: %v", err)
 	}
 }
 
@@ -328,7 +383,7 @@ func TestEpochLeap(t *testing.T) {
 		before     *Fence
 		generation uint64
 		from       uint64
-	}{{nil, 4, 0}, {&stored, 4, 7}, {&stored, 5, 0}} {
+	}{{nil, 4, 0}, {&stored, 4, 0}, {new(stored.Changed(PhaseStopped)), 4, 7}, {&stored, 5, 0}} {
 		if _, err := Claim(tc.before, fence(tc.generation, tc.from+EpochLeapMax, "a", "bob"), false, true); err != nil {
 			t.Errorf("after %+v: %v", tc.before, err)
 		}

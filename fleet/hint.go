@@ -45,7 +45,7 @@ var hints = map[ProblemReason]string{
 	ProblemDrift:          "look at the host, and make a new plan",
 	ProblemMoved:          "look at the host, and make a new plan",
 	ProblemFenced:         hintWho,
-	ProblemGeneration:     hintWho + "; that plan goes on, and yours only when it is made again, as the newest: tbctl fleet plan",
+	ProblemGeneration:     hintWho + "; that plan goes on, and yours only when it is made again, as the newest: tbctl fleet plan; if you know of no such plan, on HOST, as root: " + AnyPlan,
 	ProblemPlanDiffers:    hintWho + "; use that plan as it was made, or make a newer one: tbctl fleet plan",
 	ProblemEpoch:          "see how that run goes on: tbctl fleet status --follow; to take the hosts over from it, on purpose: the same command with --take-over",
 	ProblemHeld:           hintWho + "; to take them over from that run, on purpose: --take-over",

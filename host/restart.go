@@ -31,6 +31,9 @@ var programDirs = []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"}
 // ErrNoRestart says that it is not known how the replicas of a target are restarted.
 var ErrNoRestart = fault.New(fault.Refused, `how it is restarted is not known: set restart = ["systemctl", "restart", "UNIT"] in /etc/tbctl/config.toml on this host`)
 
+// ErrNotPutBack says that there is no reason to restart the replicas of a target.
+var ErrNotPutBack = fault.New(fault.Refused, "no file was put back there since the replicas were restarted, and each one that runs holds the installed file")
+
 // Restarted is what was done to restart the replicas of a target. Whether they are back is to be seen at the replicas.
 type Restarted struct {
 	Command []string `json:"command"` // that was run, and ended well
@@ -65,13 +68,15 @@ func (e *ProgramError) Error() string {
 func (e *ProgramError) Unwrap() error { return e.Err }
 
 // Restart restarts the replicas of the site's target for the run of a rollout that has it and is aborting, under
-// the target's lock. It runs the command, which this host's own configuration has, or for none systemctl with the units of the
+// the target's lock, once for each file that was put back: otherwise only where no replica runs, or one is seen to hold another file than the
+// installed one. It runs the command, which this host's own configuration has, or for none systemctl with the units of the
 // cluster's replicas. What has begun is ended, at the latest after [RestartTimeout], whatever becomes of ctx.
 //
-// Errors are those of [install.Installer.While], one that matches [ErrNoRestart], before which nothing was done, or a [*ProgramError].
+// Errors are those of [install.Installer.While], one that matches [ErrNoRestart] or [ErrNotPutBack], before which nothing was done, or a
+// [*ProgramError].
 func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []string, wait time.Duration) (*Restarted, error) {
 	var done *Restarted
-	warning, err := s.While(ctx, s.Target, request, fleet.PhaseAborting, wait, func(target fsatomic.Target, begins func(install.Restarted)) error {
+	warning, err := s.While(ctx, s.Target, request, fleet.PhaseAborting, wait, func(target fsatomic.Target, stored fleet.Fence, begins func(install.Restarted)) error {
 		query, err := s.query(&target)
 		if err != nil {
 			return err
@@ -80,6 +85,9 @@ func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []strin
 		view, err := See(ctx, query)
 		if err != nil {
 			return err
+		}
+		if !stored.PutBack && !s.holdAnother(ctx, &target, view.Processes) {
+			return ErrNotPutBack
 		}
 		restarted := &Restarted{Command: command, PIDs: []int{}}
 		if len(command) > 0 { // what that restarts is for it to say
@@ -113,6 +121,16 @@ func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []strin
 		done.Warnings = append(done.Warnings, warning.Error())
 	}
 	return done, nil
+}
+
+// holdAnother says that a restart gives the replicas of a target another file: none of them runs, or one is seen to hold another than the
+// installed one in memory.
+func (s *Site) holdAnother(ctx context.Context, target *fsatomic.Target, processes []replica.Process) bool {
+	processes = slices.DeleteFunc(slices.Clone(processes), func(process replica.Process) bool { return !process.Counts() })
+	header, err := s.armedBy(ctx, target.Path, target)
+	return len(processes) == 0 || slices.ContainsFunc(processes, func(process replica.Process) bool {
+		return err == nil && process.Armed != nil && process.Armed.Checksum != header.ChecksumBinary
+	})
 }
 
 // chosen are the replicas of a target whose units are restarted, and why each other one is left out.

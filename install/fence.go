@@ -109,9 +109,9 @@ func (e *PhaseError) Error() string {
 func (e *PhaseError) Class() fault.Class { return fault.Refused }
 
 // While restarts something of a target under its lock, while the run that asks has it and is in a phase, and records in the history that
-// run and what came of it; do calls begins before it starts what changes something. Before it does, errors are those of
-// [Installer.Phase], or a [*PhaseError]. Nothing depends on the history: warning is why it has not all of it, or nil.
-func (in *Installer) While(ctx context.Context, name string, request fleet.Fence, phase fleet.Phase, wait time.Duration, do func(target fsatomic.Target, begins func(Restarted)) error) (warning, err error) {
+// run and what came of it; do gets the fence of that run, and calls begins before it starts what changes something. Before it does, errors are those of
+// [Installer.Phase], or a [*PhaseError]. Nothing depends on the history: warning is why it, or the state, has not all of it, or nil.
+func (in *Installer) While(ctx context.Context, name string, request fleet.Fence, phase fleet.Phase, wait time.Duration, do func(target fsatomic.Target, stored fleet.Fence, begins func(Restarted)) error) (warning, err error) {
 	target, err := fsatomic.Lookup(in.FS, name)
 	if err != nil {
 		return nil, err
@@ -126,10 +126,15 @@ func (in *Installer) While(ctx context.Context, name string, request fleet.Fence
 	if is := r.state.Fence.Phase; is != phase {
 		err = &PhaseError{is, phase}
 	} else {
-		err = do(target, func(restarted Restarted) {
+		err = do(target, *r.state.Fence, func(restarted Restarted) {
 			r.record.Restarted = &restarted
 			warning = r.note(ctx, PhaseIntent)
 		})
+	}
+	if err == nil && r.state.Fence.PutBack {
+		restarted := r.state.Fence.Restarted()
+		r.state.Fence = &restarted
+		warning = cmp.Or(warning, r.storeState())
 	}
 	r.record.Result, r.record.DurationMS = ResultRestarted, time.Since(r.started).Milliseconds()
 	if err != nil {
@@ -279,6 +284,28 @@ func (r *run) notePhase() error {
 		return fmt.Errorf("note the phase: %w", err)
 	}
 	return nil
+}
+
+// letAnyPlan lets any plan claim the target next, where somebody on this host goes through what a rollout says of it; it reports whether the
+// state is another by it.
+func (r *run) letAnyPlan() bool {
+	if !r.request.DespiteRollout || r.request.Fence != nil || r.outcome.DryRun || r.state.Fence == nil || r.state.Fence.Overruled {
+		return false
+	}
+	fence := r.state.Fence.Overrule()
+	r.state.Fence = &fence
+	return true
+}
+
+// noteAnyPlan is letAnyPlan for an operation that finds its file at the target already, durably.
+func (r *run) noteAnyPlan() error {
+	if !r.letAnyPlan() {
+		return nil
+	}
+	if r.lock == nil {
+		return r.hindered
+	}
+	return r.storeState()
 }
 
 // unknownFence is the error for a state that does not say whether a rollout holds the target.

@@ -123,15 +123,61 @@ func TestFenced(t *testing.T) {
 					t.Errorf("%s: %+v, was %+v; class %s, fence %+v", what, got, before, fault.Of(err), stored)
 				}
 			case r.Fence != nil:
-				if stored.Phase != fleet.PhaseArmed || !outcome.Changed {
+				if stored.Phase != fleet.PhaseArmed || stored.Base != (fleet.Base{Generation: 4, Epoch: 2}) || !outcome.Changed {
 					t.Errorf("%s: fence %+v", what, stored)
 				}
 			default:
 				state, err := m.installer().ReadState(m.target(t), nil)
-				if err != nil || state.Despite == nil || state.Despite.ID != state.Last.ID || *stored != granted {
+				if err != nil || state.Despite == nil || state.Despite.ID != state.Last.ID || *stored != granted.Overrule() {
 					t.Errorf("%s: state %+v, %v", what, state, err)
 				}
 			}
+		}
+	}
+}
+
+// TestClimb holds that who claims a target again and again, and changes nothing, gets no further than one leap; and that what root installs
+// despite that, or finds installed already, lets any plan have it next.
+func TestClimb(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	for name, file := range map[string][]byte{"the file that is there": b.old, "another": b.new} {
+		m := newMachine(t, memfs.Options{}, nil, b.old)
+		ana := fenceOf(4, 1, "ana")
+		if _, err := claim(t, m, ana, false); err != nil {
+			t.Fatal(err)
+		}
+		check(t, m.installer().Phase(t.Context(), targetName, ana, fleet.PhaseStopped, 0))
+		eve := fenceOf(4, 1, "eve")
+		eve.Plan, eve.Generation = "sha256:"+strings.Repeat("e", 64), ana.Generation+fleet.GenerationLeapMax
+		if _, err := claim(t, m, eve, false); err != nil {
+			t.Fatal(err)
+		}
+		check(t, m.installer().Phase(t.Context(), targetName, eve, fleet.PhaseStopped, 0))
+		eve.Generation++
+		if _, err := claim(t, m, eve, true); !errors.Is(err, fleet.ErrFence) {
+			t.Errorf("%s: a second leap: %v", name, err)
+		}
+		bob := fenceOf(4, 1, "bob")
+		bob.Plan, bob.Generation = "sha256:"+strings.Repeat("b", 64), ana.Generation+1
+		if _, err := claim(t, m, bob, false); reasonOf(err) != fleet.ReasonGeneration {
+			t.Errorf("%s: the next plan: %v", name, err)
+		}
+		r := request()
+		r.Fit.Stopped = true
+		if _, err := m.installer().Install(t.Context(), r, fetchOf(b.old, nil)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if m.stored(t).Overruled {
+			t.Errorf("%s: overruled by who has not said so", name)
+		}
+		r.DespiteRollout = true
+		if _, err := m.installer().Install(t.Context(), r, fetchOf(file, nil)); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		granted, err := claim(t, m, bob, false)
+		if err != nil || granted.Base != (fleet.Base{Generation: 5, Epoch: 1}) || granted.Overruled {
+			t.Errorf("%s: the next plan after that: %+v, %v", name, granted, err)
 		}
 	}
 }

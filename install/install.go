@@ -285,6 +285,9 @@ func (r *run) already() error {
 	if err := r.notePhase(); err != nil {
 		return err
 	}
+	if err := r.noteAnyPlan(); err != nil {
+		return fmt.Errorf("go through a rollout: %w", err)
+	}
 	r.adopt()
 	r.warnUnread()
 	if !r.outcome.DryRun {

@@ -64,10 +64,10 @@ func (r *run) conclude(record Record, err error) {
 			r.state.Despite = &record
 		}
 		if r.request.Fence != nil && r.request.Phase != "" {
-			fence := *r.state.Fence
-			fence.Phase = r.request.Phase
+			fence := r.state.Fence.Changed(r.request.Phase)
 			r.state.Fence = &fence
 		}
+		r.letAnyPlan()
 		if r.overruled() { // from now on what this run saw counts
 			r.state.Reached = nil
 			r.state.remember(Seen{Reached: r.request.withNamed().Reached})

@@ -253,6 +253,9 @@ func (r *run) finished() (bool, error) {
 				return false, err
 			}
 		}
+		if err := r.noteAnyPlan(); err != nil {
+			return false, fmt.Errorf("go through a rollout: %w", err)
+		}
 		r.outcome.Result = ResultAlready
 		return true, nil
 	}

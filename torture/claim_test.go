@@ -140,7 +140,7 @@ func (p *place) stored(t *testing.T, what string) fleet.Fence {
 	if err != nil || fence == nil {
 		t.Fatalf("%s: the fence is %v: %v", what, fence, err)
 	}
-	fence.Previous = ""
+	fence.Previous, fence.Base = "", fleet.Base{}
 	return *fence
 }
 

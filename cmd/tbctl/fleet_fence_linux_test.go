@@ -323,4 +323,26 @@ func TestFleetEnrolledHost(t *testing.T) {
 	if !strings.Contains(text, "despite the rollout") || !strings.Contains(text, "ana@bastion") {
 		t.Errorf("status shows\n%s", text)
 	}
+	// A plan whose number was made too high is not the last one: root lets any plan have the host, and changes nothing else.
+	eve := fenceOf(4+fleet.GenerationLeapMax, 1, "e", "eve")
+	if _, err := session.Claim(ctx, remote.ClaimRequest{Fence: eve, Secret: secretOf(eve), TakeOver: true}); err != nil {
+		t.Fatal(err)
+	}
+	bobs := claimOf(fenceOf(5, 1, "b", "bob"))
+	bobs.TakeOver = true
+	bob := f.session(host.Name)
+	if _, err := bob.Claim(ctx, bobs); reasonOf(err) != fleet.ReasonGeneration {
+		t.Errorf("a plan of a lower number: %v", err)
+	}
+	before = identity(t, host)
+	host.Run("sh", "-c", strings.ReplaceAll(fleet.AnyPlan, "TARGET", fleetTarget))
+	if after := identity(t, host); after != before {
+		t.Errorf("the target was touched: %s, was %s", after, before)
+	}
+	if granted, err := bob.Claim(ctx, bobs); err != nil || granted.Generation != 5 {
+		t.Errorf("after root has let any plan: %+v, %v", granted, err)
+	}
+	if err := session.Phase(ctx, remote.PhaseRequest{Fence: eve, Secret: secretOf(eve), Phase: fleet.PhaseStopped}); reasonOf(err) != fleet.ReasonNotClaimed {
+		t.Errorf("the plan of the high number, from then on: %v", err)
+	}
 }

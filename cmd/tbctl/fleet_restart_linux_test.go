@@ -152,11 +152,19 @@ func TestFleetRestart(t *testing.T) {
 	}
 	pids = now
 
-	// Another setting is of the next session.
+	refused("once more, though nothing was put back", fence, fault.Refused, host.ErrNotPutBack.Error())
+
+	// Another setting is of the next session, in which the file is put back once more.
 	again := func(setting string) {
 		session.Close()
 		h.WriteFile("/etc/tbctl/config.toml", []byte(setting), 0o644)
 		session = f.session(h.Name)
+		for _, swap := range []remote.SwapRequest{{Artifact: digest, Phase: fleet.PhaseArmed}, {Artifact: strings.TrimPrefix(granted.Previous, "sha256:"), Phase: fleet.PhaseAborting}} {
+			swap.Fence, swap.Secret = fence, secretOf(fence)
+			if _, err := session.Swap(ctx, swap); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	again(`restart = ["sh", "-c", "echo first; echo no such unit >&2; exit 5"]`)
 	refused("a command that fails", fence, fault.Failed, "exit status 5: it said: first\nno such unit")
