@@ -143,3 +143,43 @@ func (t *Target) look(dir vfs.Dir) error {
 	t.Attributes, t.NotCarried, err = readAttributes(file, t.File)
 	return err
 }
+
+// Open opens the file that was found at the target, or kept beside it, for reading: through the target's directory, and following no link. One
+// that was not there is [fs.ErrNotExist], and another than was found [ErrChanged].
+func (t Target) Open(fsys vfs.FS, kept bool) (file vfs.File, size int64, err error) {
+	path, seen, exists := t.Path, t.File, t.Exists
+	if kept {
+		path, seen, exists = t.OldPath, t.Old, t.OldExists
+	}
+	if !exists {
+		err = fs.ErrNotExist
+	} else if err = vfs.Regular(seen); err == nil {
+		file, size, err = t.openSeen(fsys, filepath.Base(path), seen)
+	}
+	if err != nil {
+		return nil, 0, &fs.PathError{Op: "open", Path: path, Err: vfs.Cause(err)}
+	}
+	return file, size, nil
+}
+
+// openSeen opens a file of the target's directory that was seen there.
+func (t Target) openSeen(fsys vfs.FS, name string, seen vfs.Info) (vfs.File, int64, error) {
+	dir, _, err := t.openDir(fsys)
+	if err != nil {
+		return nil, 0, err
+	}
+	defer dir.Close()
+	file, err := dir.Open(name)
+	if err != nil {
+		return nil, 0, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.SameFile(seen) {
+		err = ErrChanged
+	}
+	if err != nil {
+		file.Close()
+		return nil, 0, err
+	}
+	return file, info.Size, nil
+}

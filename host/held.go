@@ -55,23 +55,40 @@ type Held struct {
 // multiversion binary, or cannot be opened, is left out. The caller closes the result.
 func OpenHeld(fsys vfs.FS, target string, store *depot.Depot) *Held {
 	held := &Held{Executables: []HeldExecutable{}, LeftOut: []LeftOut{}}
-	paths := []string{target}
-	if found, err := fsatomic.Lookup(fsys, target); err == nil {
-		paths = []string{found.Path, found.OldPath}
+	found, err := fsatomic.Lookup(fsys, target)
+	if err != nil {
+		held.leave(target, err)
 	}
-	for _, path := range paths {
-		file, err := multiversion.Open(path)
-		if err != nil {
-			held.leave(path, err)
-			continue
+	for _, kept := range []bool{false, true} {
+		if err == nil {
+			held.addFile(fsys, &found, kept)
 		}
-		held.add(file.Binary, path, file)
 	}
 	if store != nil {
-		held.addStore(store, HeldFilesMax-len(paths))
+		held.addStore(store, HeldFilesMax-2)
 	}
 	slices.SortStableFunc(held.Executables, func(x, y HeldExecutable) int { return cmp.Compare(y.Release, x.Release) })
 	return held
+}
+
+// addFile adds the file at a target, or the one that is kept beside it.
+func (h *Held) addFile(fsys vfs.FS, target *fsatomic.Target, kept bool) {
+	path := target.Path
+	if kept {
+		path = target.OldPath
+	}
+	file, size, err := target.Open(fsys, kept)
+	if err != nil {
+		h.leave(path, err)
+		return
+	}
+	binary, err := multiversion.Parse(file, size)
+	if err != nil {
+		file.Close()
+		h.leave(path, err)
+		return
+	}
+	h.add(binary, path, file)
 }
 
 // addStore adds the newest artifacts of a store, so many at most.
@@ -99,10 +116,11 @@ func (h *Held) addStore(store *depot.Depot, most int) {
 	}
 }
 
-// leave notes why nothing of a file is taken. One that is not there needs no note.
+// leave notes why nothing of a file is taken, and nothing of what is in it: who owns the directory of a target can have put another's there. One
+// that is not there needs no note.
 func (h *Held) leave(path string, err error) {
 	if !errors.Is(err, fs.ErrNotExist) {
-		h.LeftOut = append(h.LeftOut, LeftOut{path, err.Error()})
+		h.LeftOut = append(h.LeftOut, LeftOut{path, multiversion.Outline(err)})
 	}
 }
 

@@ -123,6 +123,23 @@ func (e *FormatError) Error() string {
 	return text
 }
 
+// Outline is the error without what was found: for who may not be told what is in the file.
+func (e *FormatError) Outline() string {
+	text := fmt.Sprintf("%s: offset %d", e.Rule, e.Offset)
+	if e.Want != "" {
+		text += ": want " + e.Want
+	}
+	return text
+}
+
+// Outline is what an error says, of a [FormatError] its outline.
+func Outline(err error) string {
+	if format, ok := errors.AsType[*FormatError](err); ok {
+		return format.Outline()
+	}
+	return err.Error()
+}
+
 // Is reports whether target is the broken rule.
 func (e *FormatError) Is(target error) bool {
 	rule, ok := target.(Rule)

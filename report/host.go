@@ -71,7 +71,7 @@ func NewHost(ctx context.Context, in *install.Installer, version, store string, 
 		case err != nil:
 			target.Problem = err.Error()
 		case status.Problem != nil:
-			target.Problem = status.Problem.Error()
+			target.Problem = multiversion.Outline(status.Problem) // what is there may be another's file, and is not for the other end
 		}
 		if status != nil {
 			target.Status, target.Warnings = status, status.Warnings
