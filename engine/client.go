@@ -2,6 +2,7 @@ package engine
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,7 @@ import (
 	"runtime"
 
 	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // Reason is why the program cannot be used.
@@ -24,6 +26,7 @@ const (
 	ReasonVersion Reason = "version" // it is of another version, which speaks differently
 	ReasonDied    Reason = "died"    // it ended, or does not answer any more
 	ReasonFailed  Reason = "failed"  // it could not be started
+	ReasonOthers  Reason = "others"  // on the PATH, where another user than this one and root may have put it
 )
 
 // Error says why the program cannot be used, or not any more.
@@ -46,6 +49,8 @@ func (e *Error) Error() string {
 		return text
 	case ReasonDied:
 		return fmt.Sprintf("%s has ended: %v", e.Path, e.Err)
+	case ReasonOthers:
+		return fmt.Sprintf("%s, the first on the PATH, is not started: %v", e.Path, e.Err)
 	}
 	return fmt.Sprintf("%s could not be started: %v", e.Path, e.Err)
 }
@@ -53,7 +58,8 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Find looks for the program beside this one, and then on the PATH. When it is not there the error is an [*Error].
+// Find looks for the program beside this one, and then on the PATH. There it must be the user's or root's, and nobody else's to write, as a
+// list of hosts must. When it is not there, or may be another's, the error is an [*Error].
 func Find() (string, error) {
 	name := Name
 	if runtime.GOOS == "windows" {
@@ -71,7 +77,24 @@ func Find() (string, error) {
 	if err != nil {
 		return "", &Error{Reason: ReasonMissing, Err: err}
 	}
+	if why := othersMayWrite(found); why != "" {
+		return "", &Error{Reason: ReasonOthers, Path: found, Err: errors.New(why)}
+	}
 	return found, nil
+}
+
+// othersMayWrite says why another user may decide what a program does, or "": by the directory in which its name is, or by the file to which
+// that leads.
+func othersMayWrite(path string) string {
+	real, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err.Error()
+	}
+	info, err := vfs.Stat(real)
+	if err != nil {
+		return err.Error()
+	}
+	return cmp.Or(vfs.OthersMayWrite(path, info, os.Geteuid()), vfs.OthersMayWrite(real, info, os.Geteuid()))
 }
 
 // Engine is the program, started.

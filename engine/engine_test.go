@@ -189,3 +189,54 @@ func TestFind(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// TestFindOthers: what another user may have put on the PATH is not started, nor what a link there leads to.
+func TestFindOthers(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has other rights")
+	}
+	dir := t.TempDir()
+	safe, open, links := filepath.Join(dir, "safe"), filepath.Join(dir, "open"), filepath.Join(dir, "links")
+	for _, place := range []string{safe, open, links} {
+		if err := errors.Join(os.Mkdir(place, 0o755), os.WriteFile(filepath.Join(place, Name), []byte("#!/bin/sh\n"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, test := range map[string]struct {
+		change error
+		path   string
+		says   string // "": it is found
+	}{
+		"nobody else's":                {nil, safe, ""},
+		"in a directory for everybody": {os.Chmod(open, 0o777), open, "others may write its directory"},
+		"a link to there":              {errors.Join(os.Remove(filepath.Join(links, Name)), os.Symlink(filepath.Join(open, Name), filepath.Join(links, Name))), links, "others may write its directory"},
+	} {
+		if test.change != nil {
+			t.Fatal(test.change)
+		}
+		t.Setenv("PATH", test.path+string(os.PathListSeparator)+safe)
+		found, err := Find()
+		var failed *Error
+		switch refused := errors.As(err, &failed); {
+		case test.says == "" && (err != nil || found != filepath.Join(test.path, Name)):
+			t.Errorf("%s: %s, %v", name, found, err)
+		case test.says != "" && (!refused || failed.Reason != ReasonOthers || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), test.path)):
+			t.Errorf("%s: %s, %v", name, found, err)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return // only root has files of others
+	}
+	for _, name := range []string{filepath.Join(safe, Name), safe} {
+		if err := os.Chown(name, 4711, 0); err != nil {
+			t.Fatal(err)
+		}
+		t.Setenv("PATH", safe)
+		if _, err := Find(); err == nil || !strings.Contains(err.Error(), "belongs to user 4711") {
+			t.Errorf("%s of another user: %v", name, err)
+		}
+		if err := os.Chown(name, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -11,7 +11,6 @@ import (
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
-	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -57,7 +56,7 @@ func Find(named string, getenv func(string) string) (name string, text []byte, e
 		var text []byte
 		if err == nil {
 			defer file.Close()
-			if why := config.OthersMayWrite(place, info, os.Geteuid()); named == "" && why != "" {
+			if why := vfs.OthersMayWrite(place, info, os.Geteuid()); named == "" && why != "" {
 				return place, nil, &FileError{place, true, errors.New(why)}
 			}
 			text, err = io.ReadAll(io.LimitReader(file, SizeMax+1))

@@ -30,9 +30,10 @@ func newGiver(t *testing.T, artifact []byte) (*receiver, DepotAnswer) {
 	if status, answer := r.asked(http.MethodPut, pathPut+digestOf(artifact), artifact); status != http.StatusOK {
 		t.Fatalf("%+v", answer)
 	}
+	asking := []byte(`{"artifact":"` + digestOf(artifact) + `"}`)
 	var opened, again DepotAnswer
 	for _, answer := range []*DepotAnswer{&opened, &again} {
-		if err := r.ask(http.MethodPost, pathDepot, []byte("{}"), answer); err != nil {
+		if err := r.ask(http.MethodPost, pathDepot, asking, answer); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -92,7 +93,11 @@ func TestCopy(t *testing.T) {
 		t.Fatal(err)
 	}
 	none := newReceiver(t, nil)
-	if _, err := none.copies(opened.of(junk)); fault.Of(err) != fault.Rejected || !strings.Contains(err.Error(), "nothing was stored") {
+	var ofJunk DepotAnswer
+	if err := giver.ask(http.MethodPost, pathDepot, []byte(`{"artifact":"`+digestOf(junk)+`"}`), &ofJunk); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := none.copies(ofJunk.of(junk)); fault.Of(err) != fault.Rejected || !strings.Contains(err.Error(), "nothing was stored") {
 		t.Errorf("%v", err)
 	}
 	none.has(t, nil)
@@ -107,7 +112,7 @@ func TestCopy(t *testing.T) {
 }
 
 // TestDepotRefused holds that a host whose configuration does not name an address gives nothing, that an address that is taken is
-// busy, and that a run whose fence is not the stored one gets no depot.
+// busy, and that a target that a run holds elsewhere lends nothing to others, but to that run.
 func TestDepotRefused(t *testing.T) {
 	t.Parallel()
 	r := newReceiver(t, nil)
@@ -120,16 +125,76 @@ func TestDepotRefused(t *testing.T) {
 	}
 	defer listener.Close()
 	r.Depot = listener.Addr().String()
-	if status, answer := r.asked(http.MethodPost, pathDepot, []byte("{}")); status != http.StatusConflict || answer.Class != fault.Busy {
+	asking := []byte(`{"artifact":"` + strings.Repeat("a", 64) + `"}`)
+	if status, answer := r.asked(http.MethodPost, pathDepot, asking); status != http.StatusConflict || answer.Class != fault.Busy {
 		t.Errorf("%d, %+v", status, answer)
 	}
 	r.Depot = "127.0.0.1:0"
-	body, err := json.Marshal(DepotRequest{Fence: &fleet.Fence{Generation: 1}})
+	if status, answer := r.asked(http.MethodPost, pathDepot, []byte("{}")); status != http.StatusBadRequest || answer.Class != fault.Usage {
+		t.Errorf("no artifact: %d, %+v", status, answer)
+	}
+	other := hostIn(filepath.Dir(r.target()))
+	defer other.Close()
+	fence := testFence()
+	claim, err := json.Marshal(ClaimRequest{Fence: fence, Secret: secretOf(fence)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if status, answer := r.asked(http.MethodPost, pathDepot, body); status != http.StatusConflict || answer.Class != fault.Fenced {
-		t.Errorf("%d, %+v", status, answer)
+	if status, answer := (&receiver{Host: other}).asked(http.MethodPost, pathClaim, claim); status != http.StatusOK {
+		t.Fatalf("%d, %+v", status, answer)
+	}
+	if status, answer := r.asked(http.MethodPost, pathDepot, asking); status != http.StatusConflict || answer.Class != fault.Fenced || answer.Reason != fleet.ReasonHeld {
+		t.Errorf("while a run has it: %d, %+v", status, answer)
+	}
+	if status, answer := r.asked(http.MethodPost, pathClaim, claim); status != http.StatusOK {
+		t.Fatalf("%d, %+v", status, answer)
+	}
+	if status, answer := r.asked(http.MethodPost, pathDepot, asking); status != http.StatusOK {
+		t.Errorf("the run itself: %d, %+v", status, answer)
+	}
+}
+
+// TestDepotOfOne holds that the token that a host gives opens the artifact that was asked for, and nothing else of its store, and that another
+// one that is asked for takes its place.
+func TestDepotOfOne(t *testing.T) {
+	t.Parallel()
+	_, one, next := binaries(t)
+	giver, opened := newGiver(t, next)
+	if status, answer := giver.asked(http.MethodPut, pathPut+digestOf(one), one); status != http.StatusOK {
+		t.Fatalf("%+v", answer)
+	}
+	get := func(opened DepotAnswer, path string) int {
+		t.Helper()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+opened.Address+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Authorization", "Bearer "+opened.Token)
+		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}} // whose it is does not matter here
+		response, err := client.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		return response.StatusCode
+	}
+	for path, want := range map[string]int{
+		serve.PathDigest + digestOf(next): http.StatusOK, serve.PathDigest + digestOf(one): http.StatusNotFound, serve.PathDigest + digestOf(one) + serve.SuffixDelta + "?held=": http.StatusNotFound,
+		serve.PathDigest: http.StatusNotFound, "/releases": http.StatusNotFound,
+	} {
+		if got := get(opened, path); got != want {
+			t.Errorf("%s: %d, want %d", path, got, want)
+		}
+	}
+	var other DepotAnswer
+	if err := giver.ask(http.MethodPost, pathDepot, []byte(`{"artifact":"`+digestOf(one)+`"}`), &other); err != nil || other.Token == opened.Token {
+		t.Fatalf("%+v, %v", other, err)
+	}
+	if got := get(other, serve.PathDigest+digestOf(one)); got != http.StatusOK {
+		t.Errorf("the other one: %d", got)
+	}
+	if got := get(DepotAnswer{Address: other.Address, Token: opened.Token}, serve.PathDigest+digestOf(one)); got != http.StatusUnauthorized {
+		t.Errorf("the other one by the first token: %d", got)
 	}
 }
 

@@ -23,33 +23,36 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/internal/sha"
 )
 
-// DepotRequest asks a host to let others read its store.
+// DepotRequest asks a host to let others read an artifact of its store.
 type DepotRequest struct {
-	Target string       `json:"target"`          // for whose rollout it is; "": the only one
-	Fence  *fleet.Fence `json:"fence,omitempty"` // of the run that asks; nil: it has claimed nothing
+	Target   string `json:"target"`   // for whose rollout it is; "": the only one
+	Artifact string `json:"artifact"` // its SHA-256 in hexadecimal digits
 }
 
-// DepotAnswer says where a host's store can be read.
+// DepotAnswer says where an artifact of a host's store can be read.
 type DepotAnswer struct {
 	Address     string `json:"address"`     // at which it listens, on the host
 	Token       string `json:"token"`       // that a request must have
 	Certificate string `json:"certificate"` // its SHA-256 in hexadecimal digits
 }
 
-// OpenDepot lets others read a host's store until the session ends, and says where. Asked again it says the same.
+// OpenDepot lets others read an artifact of a host's store until the session ends, or asks for another one, and says where. Asked again it says
+// the same.
 func (s *Session) OpenDepot(ctx context.Context, request DepotRequest) (DepotAnswer, error) {
 	var answer DepotAnswer
 	err := s.ask(ctx, http.MethodPost, pathDepot, request, &answer)
 	return answer, err
 }
 
-// giving is a store that is read by others.
+// giving is an artifact of the store that is read by others.
 type giving struct {
-	answer DepotAnswer
-	end    context.CancelFunc
-	ended  chan struct{} // closed when it has
+	artifact string
+	answer   DepotAnswer
+	end      context.CancelFunc
+	ended    chan struct{} // closed when it has
 }
 
 func (g *giving) close() {
@@ -64,7 +67,7 @@ func (h *Host) openDepot(w http.ResponseWriter, r *http.Request) {
 	target, err := h.read(r, &request, func() string { return request.Target })
 	var opened DepotAnswer
 	if err == nil {
-		opened, err = h.give(target, request.Fence)
+		opened, err = h.give(target, request.Artifact)
 	}
 	if err != nil {
 		answerError(w, err)
@@ -73,23 +76,34 @@ func (h *Host) openDepot(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusOK, opened)
 }
 
-// give lets others read the store.
-func (h *Host) give(target string, fence *fleet.Fence) (DepotAnswer, error) {
+// mayGive refuses to let others read the store for a target that a run holds which is alive elsewhere: its host is not at work for two.
+func (h *Host) mayGive(target string) error {
+	place, err := fsatomic.Lookup(h.Installer.FS, target)
+	if err != nil {
+		return err
+	}
+	stored, alive, err := h.Installer.FenceOf(place)
+	if err != nil || stored == nil || !stored.Phase.Holds() || !alive {
+		return err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if own, has := h.claims[target]; has && own.fence.SameRun(*stored) {
+		return nil
+	}
+	return &fleet.FencedError{Reason: fleet.ReasonHeld, Stored: stored}
+}
+
+// give lets others read an artifact of the store.
+func (h *Host) give(target, artifact string) (DepotAnswer, error) {
 	if h.Depot == "" {
 		return DepotAnswer{}, fault.New(fault.Refused, `this host's configuration names no address for others to copy from: depot = "ADDR:PORT"`)
 	}
-	if fence != nil {
-		place, err := fsatomic.Lookup(h.Installer.FS, target)
-		if err != nil {
-			return DepotAnswer{}, err
-		}
-		stored, _, err := h.Installer.FenceOf(place)
-		if err == nil {
-			err = fleet.Match(stored, *fence)
-		}
-		if err != nil {
-			return DepotAnswer{}, fmt.Errorf("depot: %w", err)
-		}
+	if err := sha.Check(artifact); err != nil {
+		return DepotAnswer{}, err
+	}
+	if err := h.mayGive(target); err != nil {
+		return DepotAnswer{}, fmt.Errorf("depot: %w", err)
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -97,7 +111,10 @@ func (h *Host) give(target string, fence *fleet.Fence) (DepotAnswer, error) {
 		select {
 		case <-h.giving.ended:
 		default:
-			return h.giving.answer, nil
+			if h.giving.artifact == artifact {
+				return h.giving.answer, nil
+			}
+			h.giving.close() // a session brings one artifact at a time
 		}
 	}
 	certificate, fingerprint, err := newCertificate()
@@ -114,10 +131,10 @@ func (h *Host) give(target string, fence *fleet.Fence) (DepotAnswer, error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	ctx, end := context.WithCancel(context.Background())
-	h.giving = &giving{answer: DepotAnswer{listener.Addr().String(), hex.EncodeToString(secret[:]), fingerprint}, end: end, ended: make(chan struct{})}
+	h.giving = &giving{artifact: artifact, answer: DepotAnswer{listener.Addr().String(), hex.EncodeToString(secret[:]), fingerprint}, end: end, ended: make(chan struct{})}
 	go func(g *giving) {
 		defer close(g.ended)
-		server := &serve.Server{Depot: h.Store, Token: g.answer.Token, Kept: serve.Kept(h.Store)}
+		server := &serve.Server{Depot: h.Store, Token: g.answer.Token, Artifact: artifact, Kept: serve.Kept(h.Store)}
 		_ = server.Serve(ctx, tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS13})) // the next request opens it again
 	}(h.giving)
 	return h.giving.answer, nil

@@ -91,7 +91,7 @@ func (m *machine) stage(ctx context.Context, t *target, action fleet.Action, dig
 		}
 		return t.host.Send(ctx, t.planned.Target, m.Artifact)
 	}
-	opened, err := m.depot(ctx, action.From)
+	opened, err := m.depot(ctx, action.From, digest)
 	if err != nil {
 		return Sent{From: action.From}, &SourceError{action.From, err}
 	}
@@ -115,11 +115,11 @@ func (m *machine) copied(t *target, action fleet.Action, err error) {
 	}
 }
 
-// depot lets others read a host's store. Asked again, the host says the same for as long as its session lives.
-func (m *machine) depot(ctx context.Context, name string) (remote.DepotAnswer, error) {
+// depot lets others read the artifact in a host's store. Asked again, the host says the same for as long as its session lives.
+func (m *machine) depot(ctx context.Context, name, digest string) (remote.DepotAnswer, error) {
 	for _, t := range m.targets {
 		if t.planned.Name == name {
-			return t.host.OpenDepot(ctx, t.planned.Target)
+			return t.host.OpenDepot(ctx, t.planned.Target, digest)
 		}
 	}
 	return remote.DepotAnswer{}, fault.New(fault.Failed, "it is no host of the clusters that are meant")

@@ -20,8 +20,8 @@ type Host interface {
 	// Send brings an artifact into its store, for a target whose files have a part of it. Afterwards it is durable there, and
 	// its bytes were hashed.
 	Send(ctx context.Context, target string, artifact *Artifact) (Sent, error)
-	// OpenDepot lets others read its store until its session ends.
-	OpenDepot(ctx context.Context, target string) (remote.DepotAnswer, error)
+	// OpenDepot lets others read an artifact of its store until its session ends.
+	OpenDepot(ctx context.Context, target, artifact string) (remote.DepotAnswer, error)
 	// Copy lets it fetch an artifact from another's depot, or from a registry, as Send brings it. An error that unwraps to a [*remote.SourceError] is that
 	// depot's.
 	Copy(ctx context.Context, request remote.CopyRequest) (Sent, error)

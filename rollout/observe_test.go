@@ -148,7 +148,7 @@ func (oneHost) Lacks(context.Context, string, *rollout.Artifact) (int64, error) 
 func (oneHost) Send(context.Context, string, *rollout.Artifact) (rollout.Sent, error) {
 	return rollout.Sent{}, nil
 }
-func (oneHost) OpenDepot(context.Context, string) (remote.DepotAnswer, error) {
+func (oneHost) OpenDepot(context.Context, string, string) (remote.DepotAnswer, error) {
 	return remote.DepotAnswer{}, nil
 }
 func (oneHost) Copy(context.Context, remote.CopyRequest) (rollout.Sent, error) {

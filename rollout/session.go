@@ -161,9 +161,9 @@ func (s *session) Send(ctx context.Context, target string, artifact *Artifact) (
 	return sent, err
 }
 
-func (s *session) OpenDepot(ctx context.Context, target string) (opened remote.DepotAnswer, err error) {
+func (s *session) OpenDepot(ctx context.Context, target, artifact string) (opened remote.DepotAnswer, err error) {
 	err = s.do(ctx, func(open *remote.Session) error {
-		opened, err = open.OpenDepot(ctx, remote.DepotRequest{Target: target})
+		opened, err = open.OpenDepot(ctx, remote.DepotRequest{Target: target, Artifact: artifact})
 		if err == nil {
 			open.Keep(true)
 			s.gave(open)

@@ -177,7 +177,7 @@ func (h *simHost) Send(ctx context.Context, _ string, artifact *rollout.Artifact
 	return sent, err
 }
 
-func (h *simHost) OpenDepot(context.Context, string) (remote.DepotAnswer, error) {
+func (h *simHost) OpenDepot(context.Context, string, string) (remote.DepotAnswer, error) {
 	return remote.DepotAnswer{Token: h.name}, nil
 }
 

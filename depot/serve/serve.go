@@ -68,6 +68,8 @@ type Server struct {
 	Depot *depot.Depot
 	// Token is what a request must name, as "Authorization: Bearer TOKEN" or as the password in its URL; "": none is asked for.
 	Token string
+	// Artifact is the SHA-256 of the only artifact that is given, with its deltas; "": all are, with the lists.
+	Artifact string
 	// Tell is told what an operator must know, such as an artifact that has changed.
 	Tell func(text string)
 
@@ -223,6 +225,10 @@ func (s *Server) entitled(r *http.Request) bool {
 // route finds what is asked for. Only paths as they are written here are known: none is cleaned or decoded.
 func (s *Server) route(out *answer, r *http.Request) {
 	path := r.URL.EscapedPath()
+	if only := PathDigest + s.Artifact; s.Artifact != "" && path != only && path != only+SuffixDelta {
+		refuse(out, http.StatusNotFound, "one artifact alone can be read here")
+		return
+	}
 	if path == PathDigest {
 		s.list(out, r)
 		return

@@ -191,7 +191,7 @@ func (c *Config) read(path string, named bool) (map[string]any, []byte, error) {
 	}
 	defer file.Close()
 	if !named && os.Geteuid() == 0 {
-		switch why := OthersMayWrite(path, info, 0); {
+		switch why := vfs.OthersMayWrite(path, info, 0); {
 		case why == "":
 		case path != System && !mayBeRoots(path, info): // sudo kept the HOME of who called it
 			c.Skipped = append(c.Skipped, Error{Path: path, Err: errors.New(why)})
@@ -231,39 +231,7 @@ func cause(err error) error {
 // mayBeRoots says that a file and its directory are root's.
 func mayBeRoots(path string, opened fs.FileInfo) bool {
 	dir, err := vfs.Stat(filepath.Dir(path))
-	return err == nil && ownerOf(opened) == 0 && ownerOf(dir) == 0
-}
-
-// OthersMayWrite says why another user than root and this one may decide what a file says, or "": the open
-// file, or the directory in which it is, is not theirs alone. A group of the user's own number is his own, as many systems make
-// one for each user; no other group is asked who is in it. A user of less than 0 is of a system where this cannot be seen.
-func OthersMayWrite(path string, opened fs.FileInfo, user int) string {
-	if user < 0 {
-		return ""
-	}
-	writable := func(info fs.FileInfo) bool {
-		others := fs.FileMode(0o022)
-		if user != 0 && groupOf(info) == user {
-			others = 0o002
-		}
-		return info.Mode().Perm()&others != 0
-	}
-	foreign := func(info fs.FileInfo) bool { return ownerOf(info) != 0 && ownerOf(info) != user }
-	dir, err := vfs.Stat(filepath.Dir(path))
-	if err != nil {
-		return err.Error()
-	}
-	switch {
-	case foreign(opened):
-		return fmt.Sprintf("it belongs to user %d", ownerOf(opened))
-	case writable(opened):
-		return "others may write it"
-	case foreign(dir):
-		return fmt.Sprintf("its directory belongs to user %d", ownerOf(dir))
-	case writable(dir):
-		return "others may write its directory"
-	}
-	return ""
+	return err == nil && vfs.OwnerOf(opened) == 0 && vfs.OwnerOf(dir) == 0
 }
 
 // check refuses a setting that is not known, and a value that is not one of its.

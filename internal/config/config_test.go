@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/tbctl/tbctl/internal/config"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 func settings() []config.Setting {
@@ -145,7 +146,7 @@ func TestGroupMayWrite(t *testing.T) {
 		if err = errors.Join(err, statErr); err != nil {
 			t.Fatal(err)
 		}
-		if got := config.OthersMayWrite(path, info, 12); got != test.says {
+		if got := vfs.OthersMayWrite(path, info, 12); got != test.says {
 			t.Errorf("group %d, %o in %o: %q, want %q", test.group, test.file, test.dir, got, test.says)
 		}
 	}

@@ -2,6 +2,7 @@ package hints
 
 import (
 	"cmp"
+	"path/filepath"
 	"strings"
 
 	"github.com/tbctl/tbctl/engine"
@@ -105,6 +106,8 @@ func (k *Known) ofEngine(failed *engine.Error) string {
 		return "install the package " + engine.Name + ", of the version of this tbctl" + without
 	case engine.ReasonVersion:
 		return "install the package " + engine.Name + " of the version that tbctl version shows" + without
+	case engine.ReasonOthers:
+		return "put it beside tbctl, or into a directory that only you and root may write: ls -ld " + shell.File(filepath.Dir(failed.Path)) + without
 	case engine.ReasonDied:
 		if without == "" {
 			return "run the same command again"

@@ -1,14 +1,14 @@
 //go:build unix
 
-package config
+package vfs
 
 import (
 	"io/fs"
 	"syscall"
 )
 
-// ownerOf is the user that a file belongs to.
-func ownerOf(info fs.FileInfo) int {
+// OwnerOf is the user that a file belongs to.
+func OwnerOf(info fs.FileInfo) int {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(stat.Uid)
 	}
