@@ -208,12 +208,18 @@ func (s *sight) begun() bool {
 	}
 	for _, h := range s.hosts {
 		for _, r := range h.replicas {
-			if r != nil && (r.Running > s.c.Running || r.Durable > s.c.Running) {
+			if r != nil && s.runsNewer(r) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// runsNewer says that a replica runs a newer release than the cluster did, or has its data there. One that starts executes the newest release of its
+// file for a moment, before it goes to that of its data: that is none.
+func (s *sight) runsNewer(r *Replica) bool {
+	return r.Durable > s.c.Running || r.Running > s.c.Running && (r.State != "starting" || r.Durable == 0)
 }
 
 // holdback chooses the hosts that are swapped last, by promote alone: of those that have not got the new file and of which

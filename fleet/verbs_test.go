@@ -336,11 +336,15 @@ func TestDecidePromote(t *testing.T) {
 		"it upgrades, and one has not got the file": {ready(func(s *scene) { s.upgraded("a0", "a1") }), "swap a2 armed promotes (upgrading)"},
 		"it upgrades, and a host is gone":           {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.gone("a2") }), "phase a0 done, phase a1 done (unreachable)"},
 		"all run it":                                {ready(func(s *scene) { s.upgraded("a0", "a1", "a2") }), "phase a0 done, phase a1 done, phase a2 done"},
-		"data is not there yet":                     {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.replica("a1").Durable = release("0.17.4") }), "(upgrading)"},
-		"all run it, given back":                    {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.phase(PhaseDone, "a0", "a1", "a2") }), "="},
-		"all run it, of another":                    {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.at("a1").Fence.Epoch = 1 }), "phase a0 done, claim a1, phase a2 done (claiming)"},
-		"all run it, never ours":                    {func(s *scene) { s.upgraded("a0", "a1", "a2") }, "="},
-		"the time is over":                          {ready(func(s *scene) { s.Deadline = true }), "!deadline =failed"},
+		"one starts again, with the newest of its file for a moment": {ready(func(s *scene) {
+			r := s.replica("a0")
+			r.State, r.Running = "starting", s.Plan.Artifact.Release
+		}), "(not-stable)"},
+		"data is not there yet":  {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.replica("a1").Durable = release("0.17.4") }), "(upgrading)"},
+		"all run it, given back": {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.phase(PhaseDone, "a0", "a1", "a2") }), "="},
+		"all run it, of another": {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.at("a1").Fence.Epoch = 1 }), "phase a0 done, claim a1, phase a2 done (claiming)"},
+		"all run it, never ours": {func(s *scene) { s.upgraded("a0", "a1", "a2") }, "="},
+		"the time is over":       {ready(func(s *scene) { s.Deadline = true }), "!deadline =failed"},
 	}
 	runScenes(t, GoalPromote, 3, time.Minute, cases)
 
