@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -37,7 +38,8 @@ var ErrList = fault.New(fault.Rejected, "not a list of advisories")
 type List struct {
 	edition Edition
 	list    list
-	besides []entry // of the built-in list, where that is newer
+	besides []entry // of the built-in list, where that is newer, and of a rollout's plan
+	text    []byte  // as it was published; nil: it is built in
 }
 
 // What a list is, and where it comes from.
@@ -55,6 +57,8 @@ type Edition struct {
 	Repository string `json:"repository,omitempty"`
 	// BuiltIn is the day of the built-in list where that is newer than the signed one: what it says holds besides.
 	BuiltIn string `json:"built_in,omitempty"`
+	// Rollout is who brought the list of a rollout's plan to this host, where there is one: what it says holds besides.
+	Rollout string `json:"rollout,omitempty"`
 }
 
 // A list is what advisories.json has.
@@ -74,7 +78,7 @@ var builtIn = sync.OnceValue(func() *List {
 	if err != nil {
 		panic("advisories.json: " + err.Error())
 	}
-	l.edition.Source = SourceBuiltIn
+	l.edition.Source, l.text = SourceBuiltIn, nil
 	return l
 })
 
@@ -103,7 +107,7 @@ func parse(text []byte, strict bool) (*List, error) {
 		decoder.DisallowUnknownFields()
 	}
 	sum := sha256.Sum256(text)
-	l := &List{edition: Edition{Source: SourceSigned, SHA256: hex.EncodeToString(sum[:])}}
+	l := &List{edition: Edition{Source: SourceSigned, SHA256: hex.EncodeToString(sum[:])}, text: text}
 	if err := decoder.Decode(&l.list); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrList, fault.JSON(err))
 	}
@@ -127,6 +131,29 @@ func (l *List) Signed(repository string) *List {
 	}
 	return &signed
 }
+
+// With is the list with what another one says besides, which somebody brought with a rollout: it adds to what is known, with the name of who
+// brought it, and takes nothing away. A nil one adds nothing.
+func (l *List) With(other *List, from string) *List {
+	if other == nil {
+		return l
+	}
+	with := *l.orBuiltIn()
+	with.edition.Rollout = from
+	known := with.entries()
+	with.besides = with.besides[:len(with.besides):len(with.besides)]
+	for _, e := range other.list.Advisories {
+		if slices.ContainsFunc(known, func(own entry) bool { return own.same(&e) }) {
+			continue
+		}
+		e.Text += " (advisories of the rollout's plan, brought by " + from + ")"
+		with.besides = append(with.besides, e)
+	}
+	return &with
+}
+
+// Text is the list as it was published; nil: it is built in.
+func (l *List) Text() []byte { return l.orBuiltIn().text }
 
 // Edition says which list it is.
 func (l *List) Edition() Edition { return l.orBuiltIn().edition }

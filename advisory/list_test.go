@@ -3,6 +3,7 @@ package advisory
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -116,4 +117,44 @@ func FuzzParseList(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestWith holds that what somebody brings adds to what is known, with the name of who brought it, and takes nothing away: not by an id that is
+// known, nor by a later day.
+func TestWith(t *testing.T) {
+	t.Parallel()
+	own := BuiltIn()
+	known := own.ForTag("0.17.5")
+	if len(known) == 0 {
+		t.Fatal("nothing is known of 0.17.5")
+	}
+	text := fmt.Sprintf(`{"version":1,"checked":"9999-12-31","newest":"0.99.0","advisories":[
+		{"id":%q,"to":"0.1.0","text":"another","source":"s","date":"2026-01-01"},
+		{"id":"more","from":"0.18.0","to":"0.18.0","skip":true,"text":"do not","source":"s","date":"2026-01-01"}]}`, known[0].ID)
+	brought, err := ParseList([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(brought.Text()) != text || own.Text() != nil {
+		t.Error("the text of a list is not what was published")
+	}
+	with := own.With(brought, "ana@bastion")
+	if got := with.ForTag("0.17.5"); !reflect.DeepEqual(got, known) {
+		t.Errorf("%+v, and was %+v", got, known)
+	}
+	more := with.Of(Subject{About: AboutFile, Release: multiversion.NewRelease(0, 18, 0)})
+	if len(more) != 1 || !more[0].Skip || !strings.Contains(more[0].Message, "advisories of the rollout's plan, brought by ana@bastion") {
+		t.Errorf("%+v", more)
+	}
+	want := own.Edition()
+	want.Rollout = "ana@bastion"
+	if got := with.Edition(); got != want {
+		t.Errorf("%+v", got)
+	}
+	if len(own.ForTag("0.18.0")) != 0 || own.With(nil, "") != own {
+		t.Error("the list itself was changed")
+	}
+	if again := with.With(brought, "bob"); len(again.ForTag("0.18.0")) != 1 {
+		t.Errorf("said twice: %+v", again.ForTag("0.18.0"))
+	}
 }

@@ -49,7 +49,8 @@ func Draft(inventory Inventory, observations []Observation, artifact Artifact, o
 	d := drafter{
 		artifact: artifact, options: options, byHost: map[string][]*Observation{},
 		targets: map[[2]string]string{}, ids: map[string]string{}, despite: map[string]bool{},
-		plan: &Plan{Version: PlanVersion, Author: options.Author, Created: options.Created.UTC(), Artifact: artifact, Clients: options.Clients, Clusters: []PlannedCluster{}},
+		plan: &Plan{Version: PlanVersion, Author: options.Author, Created: options.Created.UTC(), Artifact: artifact, Clients: options.Clients, Clusters: []PlannedCluster{},
+			Advisories: plannedAdvisories(options.Advisories)},
 	}
 	var generations []uint64
 	for i := range observations {

@@ -111,6 +111,9 @@ func (p *Plan) Check() error {
 			return wrong("advisory", id)
 		}
 	}
+	if err := p.Advisories.check(); err != nil {
+		return err
+	}
 	if err := p.Artifact.check(); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
@@ -79,6 +80,10 @@ func TestParsePlanHostile(t *testing.T) {
 		"replica twice":         {func(p *Plan) { p.Clusters[1].Hosts[0].Replicas[0].Index = 1 }, "replica"},
 		"replica's index":       {func(p *Plan) { p.Clusters[1].Hosts[0].Replicas[0].Index = -1 }, "replica"},
 		"a standby that votes":  {func(p *Plan) { p.Clusters[1].Hosts[0].Replicas[0].Standby = true }, "replica"},
+		"advisories' list":      {func(p *Plan) { p.Advisories = advised(t); p.Advisories.List = []byte("{}") }, "advisories"},
+		"advisories' SHA-256":   {func(p *Plan) { p.Advisories = advised(t); p.Advisories.SHA256 = strings.Repeat("0", 64) }, "SHA-256 of the advisories"},
+		"advisories' day":       {func(p *Plan) { p.Advisories = advised(t); p.Advisories.Checked = "2020-01-01" }, "day of the advisories"},
+		"advisories' place":     {func(p *Plan) { p.Advisories = advised(t); p.Advisories.Repository = "a\nb" }, "repository of the advisories"},
 	} {
 		p, _, err := ParsePlan(text)
 		if err != nil {
@@ -139,4 +144,43 @@ func FuzzParsePlan(f *testing.F) {
 			t.Fatalf("%s\nand then\n%s", written, back)
 		}
 	})
+}
+
+// advised is a publisher's list, as a plan has it.
+func advised(t *testing.T) *PlannedAdvisories {
+	t.Helper()
+	list, err := advisory.ParseList([]byte(`{"version":1,"checked":"2026-01-02","newest":"9.9.9","advisories":[]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plannedAdvisories(list.Signed("https://releases.internal/tb"))
+}
+
+// TestPlannedAdvisories holds that a plan has the list that a publisher has signed, as it was published, and not the one that is built in.
+func TestPlannedAdvisories(t *testing.T) {
+	t.Parallel()
+	text := []byte(`{"version":1,"checked":"2026-01-02","newest":"9.9.9", "advisories":[]}`)
+	list, err := advisory.ParseList(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inventory, observations := testFleet("a", 3, "0.17.2")
+	options := testOptions()
+	options.Advisories = list.Signed("https://releases.internal/tb")
+	plan, problems := Draft(inventory, observations, testArtifact(), options)
+	if plan == nil {
+		t.Fatal(problems)
+	}
+	encoded, err := plan.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, _, err := ParsePlan(encoded)
+	if err != nil || read.Advisories == nil || string(read.Advisories.List) != string(text) || read.Advisories.Repository != "https://releases.internal/tb" {
+		t.Errorf("%v, %+v", err, read)
+	}
+	options.Advisories = nil
+	if plan, problems = Draft(inventory, observations, testArtifact(), options); plan == nil || plan.Advisories != nil {
+		t.Errorf("%+v, %v", plan, problems)
+	}
 }

@@ -1,8 +1,10 @@
 package fleet
 
 import (
+	"fmt"
 	"time"
 
+	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -21,6 +23,46 @@ type Plan struct {
 	Clients  multiversion.Release `json:"clients,omitzero"` // the oldest release of a client in use, as the operator says; 0: not said
 	Despite  []string             `json:"despite"`          // ids of the advisories that the operator went on despite of
 	Clusters []PlannedCluster     `json:"clusters"`         // by wave, and within one in the order of the inventory; none: all run the release already
+
+	// Advisories is the publisher's list that the plan was made by, for the hosts to warn by too; nil: it was the one that is built in.
+	Advisories *PlannedAdvisories `json:"advisories,omitempty"`
+}
+
+// PlannedAdvisories is a list of what is to be known of releases, and where it was from when the plan was made. No host can verify that.
+type PlannedAdvisories struct {
+	Repository string `json:"repository"` // the URL of the one whose signed metadata had it
+	Checked    string `json:"checked"`    // the day on which it was last compared with upstream
+	SHA256     string `json:"sha256"`     // of the list, in hexadecimal digits
+	List       []byte `json:"list"`       // as it was published
+}
+
+// plannedAdvisories is a list for a plan; nil: it is built in, and hosts have their own.
+func plannedAdvisories(list *advisory.List) *PlannedAdvisories {
+	if list.Text() == nil {
+		return nil
+	}
+	edition := list.Edition()
+	return &PlannedAdvisories{Repository: edition.Repository, Checked: edition.Checked, SHA256: edition.SHA256, List: list.Text()}
+}
+
+// check says what is wrong with it.
+func (a *PlannedAdvisories) check() error {
+	if a == nil {
+		return nil
+	}
+	list, err := advisory.ParseList(a.List)
+	if err != nil {
+		return fmt.Errorf("%w: advisories: %s", ErrPlan, err)
+	}
+	switch edition := list.Edition(); {
+	case edition.SHA256 != a.SHA256:
+		return planError("SHA-256 of the advisories", a.SHA256)
+	case edition.Checked != a.Checked:
+		return planError("day of the advisories", a.Checked)
+	case !isLine(a.Repository, sourceMax):
+		return planError("repository of the advisories", a.Repository)
+	}
+	return nil
 }
 
 // Artifact is the file that a plan brings.

@@ -33,7 +33,8 @@ import (
 //	POST /v1/restart  RestartRequest -> host.Restarted
 //	POST /v1/check    CheckRequest -> host.Checked
 //
-// Those of an artifact that is sent as far as the host lacks it are in delta.go, and of one that it copies in copy.go.
+// Those of an artifact that is sent as far as the host lacks it are in delta.go, of one that it copies in copy.go, and of what is to be
+// known of releases in advise.go.
 //
 // An answer that is no 200 is an [ErrorAnswer].
 const (

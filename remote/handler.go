@@ -47,6 +47,9 @@ type Host struct {
 	Require   string
 	PublicKey string
 
+	// KeepAdvisories keeps the list of advisories that somebody brings with a rollout; nil: none is kept.
+	KeepAdvisories func(list []byte, from string) error
+
 	// Restart is the host's own command that restarts the replicas of its targets; nil: the units that they are in.
 	Restart []string
 
@@ -78,6 +81,7 @@ func (h *Host) Handler() http.Handler {
 	mux.HandleFunc("POST "+pathCheck, h.check)
 	mux.HandleFunc("POST "+pathDepot, h.openDepot)
 	mux.HandleFunc("POST "+pathCopy, h.copy)
+	mux.HandleFunc("POST "+pathAdvisories, h.advise)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, known := mux.Handler(r); known == "" {
 			message := fmt.Sprintf("this tbctl, %s, does not know the request %s %q", h.Version, r.Method, r.URL.Path)
@@ -93,6 +97,9 @@ func (h *Host) Handler() http.Handler {
 			sizeMax, body.large = multiversion.SizeMax, true
 		} else {
 			body.wait()
+		}
+		if r.URL.Path == pathAdvisories {
+			sizeMax = advisoriesSizeMax
 		}
 		r.Body = http.MaxBytesReader(w, body, sizeMax)
 		mux.ServeHTTP(w, r)

@@ -417,3 +417,52 @@ func TestHostHints(t *testing.T) {
 		t.Errorf("%q", answered.Hint())
 	}
 }
+
+// TestHostAdvisories holds that a list of advisories is kept for the run that has the target alone, with its holder's name, and that one that is too
+// long is refused.
+func TestHostAdvisories(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	var got []string
+	p.KeepAdvisories = func(list []byte, from string) error {
+		got = append(got, fmt.Sprintf("%d of %s", len(list), from))
+		if len(list) == 1 {
+			return fault.New(fault.Rejected, "not a list")
+		}
+		return nil
+	}
+	ask := func(fence fleet.Fence, secret fleet.Secret, size int) (int, ErrorAnswer) {
+		text, err := json.Marshal(AdvisoriesRequest{Fence: fence, Secret: secret, List: make([]byte, size)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p.asked(http.MethodPost, pathAdvisories, text)
+	}
+	fence := testFence()
+	if status, answer := ask(fence, secretOf(fence), 10); status != http.StatusConflict || answer.Class != fault.Fenced {
+		t.Errorf("before a claim: %d, %+v", status, answer)
+	}
+	p.claim(t, fence)
+	if status, answer := ask(fence, fleet.Secret{}, 10); status == http.StatusOK {
+		t.Errorf("without the secret: %d, %+v", status, answer)
+	}
+	if status, answer := ask(fence, secretOf(fence), advisoriesSizeMax); status != http.StatusBadRequest || answer.Class != fault.Usage {
+		t.Errorf("too long: %d, %+v", status, answer)
+	}
+	if len(got) != 0 {
+		t.Errorf("kept: %q", got)
+	}
+	if status, answer := ask(fence, secretOf(fence), 256<<10); status != http.StatusOK {
+		t.Errorf("%d, %+v", status, answer)
+	}
+	if status, answer := ask(fence, secretOf(fence), 1); status != http.StatusUnprocessableEntity || answer.Class != fault.Rejected {
+		t.Errorf("no list: %d, %+v", status, answer)
+	}
+	if want := []string{"262144 of ana@bastion", "1 of ana@bastion"}; !slices.Equal(got, want) {
+		t.Errorf("kept: %q", got)
+	}
+	p.KeepAdvisories = nil
+	if status, answer := ask(fence, secretOf(fence), 10); status != http.StatusConflict || answer.Class != fault.Refused {
+		t.Errorf("a host that keeps none: %d, %+v", status, answer)
+	}
+}

@@ -31,6 +31,8 @@ type Host interface {
 	Check(ctx context.Context, request remote.CheckRequest) (unanswered []string, err error)
 	// Claim claims a target, see [remote.Session.Claim].
 	Claim(ctx context.Context, request remote.ClaimRequest) (fleet.Fence, error)
+	// Advise brings it a list of what is to be known of releases, by which it warns besides its own.
+	Advise(ctx context.Context, request remote.AdvisoriesRequest) error
 	// Phase notes how far the rollout is with a target, or gives it back.
 	Phase(ctx context.Context, request remote.PhaseRequest) error
 	// Swap puts an artifact of its store at a target. Warnings are what the host says besides for an operator to know.

@@ -160,6 +160,7 @@ func (oneHost) Claim(context.Context, remote.ClaimRequest) (fleet.Fence, error) 
 func (oneHost) Check(context.Context, remote.CheckRequest) ([]string, error)     { return nil, nil }
 func (oneHost) Restart(context.Context, remote.RestartRequest) ([]string, error) { return nil, nil }
 func (oneHost) Phase(context.Context, remote.PhaseRequest) error                 { return nil }
+func (oneHost) Advise(context.Context, remote.AdvisoriesRequest) error           { return nil }
 func (oneHost) Swap(context.Context, remote.SwapRequest) ([]string, error)       { return nil, nil }
 func (oneHost) Close() error                                                     { return nil }
 

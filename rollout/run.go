@@ -474,6 +474,9 @@ func (m *machine) do(t *target, action fleet.Action) error {
 			return err
 		case fleet.ActionClaim:
 			_, err := t.host.Claim(ctx, remote.ClaimRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, TakeOver: action.TakeOver})
+			if err == nil {
+				m.advise(ctx, t, action)
+			}
 			return err
 		case fleet.ActionPhase:
 			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, Phase: action.Phase})
@@ -492,6 +495,17 @@ func (m *machine) do(t *target, action fleet.Action) error {
 		}
 		return fault.New(fault.Failed, fmt.Sprintf("an action that is not known: %q", action.Kind))
 	})
+}
+
+// advise brings the advisories of the plan to a host that was claimed. That it does not keep them hinders nothing.
+func (m *machine) advise(ctx context.Context, t *target, action fleet.Action) {
+	if m.Plan.Advisories == nil {
+		return
+	}
+	request := remote.AdvisoriesRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, List: m.Plan.Advisories.List}
+	if err := t.host.Advise(ctx, request); err != nil {
+		m.warned(t, []string{"it does not warn by the advisories of the plan: " + strings.TrimPrefix(err.Error(), "host "+action.Host+": ")})
+	}
 }
 
 // warned keeps what a host warned of, the newest of it.

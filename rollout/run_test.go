@@ -564,3 +564,32 @@ func TestRunGuarded(t *testing.T) {
 		}
 	})
 }
+
+// The advisories of a plan come to each host that is claimed; one that does not keep them goes on, and the row says so.
+func TestRunAdvises(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 3)
+		plan := f.plan(t)
+		plan.Advisories = &fleet.PlannedAdvisories{List: []byte("the list")}
+		for _, h := range f.hosts {
+			h.stored[simArtifact] = true
+		}
+		f.hosts[f.order[1]].keepsNone = true
+		result, err := rollout.Run(t.Context(), f.options(plan, fleet.GoalArm, "ana"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for index, name := range f.order {
+			if got := string(f.hosts[name].advised); got != "the list" {
+				t.Errorf("%s got %q", name, got)
+			}
+			row := result.Clusters[0].Rows[index]
+			if said := slices.ContainsFunc(row.Warnings, func(text string) bool {
+				return strings.Contains(text, "it does not warn by the advisories of the plan: nothing is kept")
+			}); said != (index == 1) {
+				t.Errorf("%s: %q", row.Name, row.Warnings)
+			}
+		}
+	})
+}

@@ -265,6 +265,10 @@ func (s *session) Claim(ctx context.Context, request remote.ClaimRequest) (fence
 	return fence, err
 }
 
+func (s *session) Advise(ctx context.Context, request remote.AdvisoriesRequest) error {
+	return s.do(ctx, func(open *remote.Session) error { return open.Advise(ctx, request) })
+}
+
 func (s *session) Phase(ctx context.Context, request remote.PhaseRequest) error {
 	err := s.do(ctx, func(open *remote.Session) error { return open.Phase(ctx, request) })
 	if err == nil && !request.Phase.Holds() {

@@ -54,12 +54,14 @@ type simHost struct {
 	fence     *fleet.Fence
 	holder    string // whose session is open; "": nobody's
 
-	refuses  error    // the answer to a check
-	warnings []string // of each swap and restart
-	changes  []string // what was done to the target, in order
-	sends    int
-	copies   int
-	shut     error // why nobody can copy from it
+	refuses   error    // the answer to a check
+	warnings  []string // of each swap and restart
+	advised   []byte   // the advisories that it was brought
+	keepsNone bool     // it refuses them
+	changes   []string // what was done to the target, in order
+	sends     int
+	copies    int
+	shut      error // why nobody can copy from it
 
 	unfetched error // why it cannot fetch from a registry
 
@@ -257,6 +259,16 @@ func (h *simHost) Restart(ctx context.Context, request remote.RestartRequest) ([
 		h.changes = append(h.changes, "restart")
 		return nil
 	})
+}
+
+func (h *simHost) Advise(ctx context.Context, request remote.AdvisoriesRequest) error {
+	h.fleet.mu.Lock()
+	defer h.fleet.mu.Unlock()
+	h.advised = request.List
+	if h.keepsNone {
+		return errors.New("host " + h.name + ": nothing is kept")
+	}
+	return nil
 }
 
 func (h *simHost) Phase(ctx context.Context, request remote.PhaseRequest) error {

@@ -23,6 +23,8 @@ import (
 const (
 	// Name is the file's, in the state directory.
 	Name = "advisories.json"
+	// NameRollout is that of the list that came with a rollout's plan.
+	NameRollout = "advisories-rollout.json"
 
 	version              = 1
 	fileMode    vfs.Mode = 0o644
@@ -43,24 +45,74 @@ var (
 type file struct {
 	Version int          `json:"version"`
 	Signed  depot.Signed `json:"signed"`
-	List    []byte       `json:"list"` // as it was published
+	List    []byte       `json:"list"`           // as it was published
+	From    string       `json:"from,omitempty"` // who brought it, of a rollout's
 }
 
 // Read returns the list that is kept in a state directory; nil: none is. The errors are [ErrDamaged] and [ErrWriters].
 func Read(fsys vfs.FS, dir string) (*advisory.List, error) {
 	name := filepath.Join(dir, Name)
-	f, writers, err := read(fsys, dir)
-	switch {
-	case err != nil || f == nil:
+	f, err := believed(fsys, dir, Name)
+	if err != nil || f == nil {
 		return nil, err
-	case !writers.None():
-		return nil, fmt.Errorf("%s: %w: %s", name, ErrWriters, writers)
 	}
 	l, err := f.list()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w: %w", name, ErrDamaged, err)
 	}
 	return l, nil
+}
+
+// believed reads a file of which nobody else can have written anything; nil: it is not there.
+func believed(fsys vfs.FS, dir, base string) (*file, error) {
+	f, writers, err := read(fsys, dir, base)
+	if err == nil && f != nil && !writers.None() {
+		err = fmt.Errorf("%s: %w: %s", filepath.Join(dir, base), ErrWriters, writers)
+	}
+	return f, err
+}
+
+// ReadRollout returns the list that came with a rollout's plan, and who brought it; nil: none did. Nothing vouches for it here: it adds to what is
+// known, and takes nothing away. The errors are those of [Read].
+func ReadRollout(fsys vfs.FS, dir string) (l *advisory.List, from string, err error) {
+	f, err := believed(fsys, dir, NameRollout)
+	if err != nil || f == nil {
+		return nil, "", err
+	}
+	if l, err = advisory.ParseList(f.List); err == nil && f.Version != version {
+		err = fmt.Errorf("it has version %d, and %d is known", f.Version, version)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w: %w", filepath.Join(dir, NameRollout), ErrDamaged, err)
+	}
+	return l, f.From, nil
+}
+
+// KeepRollout keeps the list that came with a rollout's plan, in place of that of an earlier rollout. The error of what is not a list is
+// [advisory.ErrList].
+func KeepRollout(fsys vfs.FS, dir string, text []byte, from string) error {
+	if _, err := advisory.ParseList(text); err != nil {
+		return err
+	}
+	return write(fsys, dir, NameRollout, file{Version: version, List: text, From: from})
+}
+
+// write replaces a file in one durable step.
+func write(fsys vfs.FS, dir, base string, f file) error {
+	encoded, err := json.MarshalIndent(f, "", "  ")
+	if err == nil {
+		err = durable.MkdirAll(fsys, dir, dirMode)
+	}
+	if err == nil {
+		err = durable.WriteFile(fsys, filepath.Join(dir, base), fileMode, true, func(w io.Writer) error {
+			_, err := w.Write(append(encoded, '\n'))
+			return err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("keep the list of advisories: %w", err)
+	}
+	return nil
 }
 
 // list is what is kept, if it is what was signed.
@@ -79,7 +131,7 @@ func (f *file) list() (*advisory.List, error) {
 }
 
 // read reads the file, through the directory by which it is found who may write it; nil: it is not there.
-func read(fsys vfs.FS, path string) (*file, vfs.Writers, error) {
+func read(fsys vfs.FS, path, base string) (*file, vfs.Writers, error) {
 	none := func(err error) (*file, vfs.Writers, error) {
 		if errors.Is(err, fs.ErrNotExist) {
 			err = nil
@@ -91,7 +143,7 @@ func read(fsys vfs.FS, path string) (*file, vfs.Writers, error) {
 		return none(err)
 	}
 	defer dir.Close()
-	opened, err := dir.Open(Name)
+	opened, err := dir.Open(base)
 	if err != nil {
 		return none(err)
 	}
@@ -100,7 +152,7 @@ func read(fsys vfs.FS, path string) (*file, vfs.Writers, error) {
 	if err != nil {
 		return none(err)
 	}
-	name := filepath.Join(path, Name)
+	name := filepath.Join(path, base)
 	writers, err := vfs.WritersIn(dir, name, &info, fsys.Self())
 	if err != nil {
 		return none(err)
@@ -136,18 +188,8 @@ func Keep(fsys vfs.FS, dir string, text []byte, signed depot.Signed) (*advisory.
 	case before != nil && before.Edition() == l.Edition():
 		return before, nil
 	}
-	encoded, err := json.MarshalIndent(f, "", "  ")
-	if err == nil {
-		err = durable.MkdirAll(fsys, dir, dirMode)
-	}
-	if err == nil {
-		err = durable.WriteFile(fsys, filepath.Join(dir, Name), fileMode, true, func(w io.Writer) error {
-			_, err := w.Write(append(encoded, '\n'))
-			return err
-		})
-	}
-	if err != nil {
-		return nil, fmt.Errorf("keep the signed list of advisories: %w", err)
+	if err := write(fsys, dir, Name, f); err != nil {
+		return nil, err
 	}
 	return before, nil
 }

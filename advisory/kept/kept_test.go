@@ -129,3 +129,54 @@ func replace(name, old, new string) error {
 	}
 	return err
 }
+
+// TestKeepRollout holds that the list of a rollout is kept beside the signed one, with who brought it, that the next one replaces it, and that
+// it is not read where others can have written it.
+func TestKeepRollout(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(t.TempDir(), "state")
+	if l, _, err := kept.ReadRollout(vfs.OS(), dir); l != nil || err != nil {
+		t.Fatalf("%+v, %v", l, err)
+	}
+	if _, err := keep(t, dir, "2026-01-02"); err != nil {
+		t.Fatal(err)
+	}
+	for _, day := range []string{"2026-03-03", "2026-02-02"} { // the last rollout counts, not the last day
+		text, _ := listOf(day)
+		if err := kept.KeepRollout(vfs.OS(), dir, text, "ana@"+day); err != nil {
+			t.Fatal(err)
+		}
+		if l, from, err := kept.ReadRollout(vfs.OS(), dir); err != nil || l.Edition().Checked != day || from != "ana@"+day {
+			t.Errorf("%+v, %q, %v", l, from, err)
+		}
+	}
+	for name, text := range map[string][]byte{"no list": []byte("{}"), "too large": make([]byte, advisory.ListSizeMax+1)} {
+		if err := kept.KeepRollout(vfs.OS(), dir, text, "bob"); !errors.Is(err, advisory.ErrList) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, from, err := kept.ReadRollout(vfs.OS(), dir); from != "ana@2026-02-02" || err != nil {
+		t.Errorf("%q, %v", from, err)
+	}
+	if day, err := reads(t, dir); day != "2026-01-02" || err != nil {
+		t.Errorf("the signed list is of %q, %v", day, err)
+	}
+	name := filepath.Join(dir, kept.NameRollout)
+	if err := os.Chmod(name, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if l, _, err := kept.ReadRollout(vfs.OS(), dir); l != nil || !errors.Is(err, kept.ErrWriters) {
+		t.Errorf("one that others can have written: %+v, %v", l, err)
+	}
+	for _, text := range []string{"{", `{"version":9}`, `{"version":1,"list":"e30="}`} {
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chmod(name, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if l, _, err := kept.ReadRollout(vfs.OS(), dir); l != nil || !errors.Is(err, kept.ErrDamaged) {
+			t.Errorf("%s: %+v, %v", text, l, err)
+		}
+	}
+}

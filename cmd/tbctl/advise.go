@@ -23,6 +23,19 @@ func (a *app) advisories() *advisory.List {
 	return a.list
 }
 
+// allAdvisories are advisories, and what the list that came with a rollout's plan says besides: that adds warnings, and decides nothing.
+func (a *app) allAdvisories() *advisory.List {
+	if a.warnsBy == nil {
+		ofRollout, from, err := kept.ReadRollout(vfs.OS(), a.stateDir())
+		if err != nil {
+			a.warn("what the last rollout's plan says of releases is not used: %v", err)
+		}
+		list := a.advisories().With(ofRollout, from)
+		a.warnsBy = &list
+	}
+	return *a.warnsBy
+}
+
 // keepAdvisories keeps the list that came with a release's signed metadata, and uses it from now on.
 func (a *app) keepAdvisories(signed *engine.SignedList) error {
 	if signed == nil {
@@ -39,7 +52,7 @@ func (a *app) keepAdvisories(signed *engine.SignedList) error {
 	if was := before.Edition().Repository; was != "" && was != signed.Signed.Repository {
 		a.warn("the list of advisories of %s takes the place of that of %s", signed.Signed.Repository, was)
 	}
-	a.listRead = false
+	a.listRead, a.warnsBy = false, nil
 	return nil
 }
 
@@ -47,7 +60,7 @@ func (a *app) keepAdvisories(signed *engine.SignedList) error {
 func (a *app) adviseTag(artifact release.Artifact) {
 	number, err := multiversion.ParseRelease(artifact.Tag.Release())
 	if err == nil {
-		a.advise(a.advisories().Of(advisory.Subject{About: advisory.AboutFile, Release: number, Tag: string(artifact.Tag)}))
+		a.advise(a.allAdvisories().Of(advisory.Subject{About: advisory.AboutFile, Release: number, Tag: string(artifact.Tag)}))
 	}
 }
 

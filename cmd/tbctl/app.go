@@ -55,6 +55,7 @@ type app struct {
 
 	list     *advisory.List // what is known of releases, see advisories
 	listRead bool
+	warnsBy  **advisory.List // with what a rollout brought; nil: not read yet
 
 	config        *config.Config
 	flags         []*kong.Flag    // of the command and the global ones

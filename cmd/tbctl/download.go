@@ -80,7 +80,7 @@ func (c *downloadCmd) write(a *app, artifact release.Artifact, name string) (res
 	if result.Report, err = draft.Verify(a.ctx); err != nil {
 		return result, err
 	}
-	result.Advisories = a.advisories().Of(result.Fetched.Subject(result.Report.Binary.Current(), result.Report.SHA256))
+	result.Advisories = a.allAdvisories().Of(result.Fetched.Subject(result.Report.Binary.Current(), result.Report.SHA256))
 	a.advise(result.Advisories)
 	err = draft.Commit(result.Report, a.warnText)
 	result.Path, result.Already = draft.Path(), draft.Already()

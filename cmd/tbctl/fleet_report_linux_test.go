@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -10,7 +11,11 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/advisory/kept"
+	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // reported runs tbctl fleet report --json.
@@ -188,5 +193,43 @@ func TestForeignPlan(t *testing.T) {
 	}
 	if _, errs, code := f.tbctl("fleet", "stage", file); code != 0 || strings.Count(errs, "not checked here") != 2 {
 		t.Errorf("exit code %d: %s", code, errs)
+	}
+}
+
+// TestFleetAdvisories has a controller that knows a publisher's list: it travels with the plan, and a host that was claimed warns by it from then on,
+// with the name of who brought it. It takes nothing away of what the host knows itself.
+func TestFleetAdvisories(t *testing.T) {
+	t.Parallel()
+	f := newLiveFleet(t, 1)
+	list := []byte(`{"version":1,"checked":"2026-01-02","newest":"9.9.9","advisories":[
+		{"id":"ours","from":"0.17.7","to":"0.17.7","skip":true,"text":"our disks do not like it","source":"our own tests","date":"2026-01-01"}]}`)
+	signed := depot.Signed{Repository: "https://releases.internal/tb", Target: "advisories.json", SHA256: fmt.Sprintf("%x", sha256.Sum256(list)), Size: int64(len(list))}
+	if _, err := kept.Keep(vfs.OS(), filepath.Join(filepath.Dir(f.inventory), "state"), list, signed); err != nil {
+		t.Fatal(err)
+	}
+	file := f.planned()
+	said := func() (own bool, edition advisory.Edition) {
+		hosts, _ := f.status()
+		shown := hosts[0].Report.Targets[0].Status
+		return slices.ContainsFunc(shown.Advisories, func(n advisory.Notice) bool {
+			return n.ID == "ours" && strings.Contains(n.Message, "our disks do not like it (advisories of the rollout's plan, brought by ")
+		}), shown.AdvisoryList
+	}
+	if own, edition := said(); own || edition.Rollout != "" || edition.Source != advisory.SourceBuiltIn {
+		t.Errorf("before: %v, %+v", own, edition)
+	}
+	before, _ := f.status()
+	if output, errs, code := f.tbctl("fleet", "stop", file); code != 0 || strings.Contains(output+errs, "advisories") {
+		t.Fatalf("exit code %d: %s%s", code, output, errs)
+	}
+	if own, edition := said(); !own || edition.Rollout == "" || edition.Source != advisory.SourceBuiltIn {
+		t.Errorf("after: %v, %+v", own, edition)
+	}
+	after, _ := f.status()
+	if is, was := after[0].Report.Targets[0].Status.Advisories, before[0].Report.Targets[0].Status.Advisories; len(is) < len(was)+1 {
+		t.Errorf("%+v, and was %+v", is, was)
+	}
+	if output := f.Hosts[0].Run("tbctl", "status", "--state-dir", "/var/lib/tbctl"); !strings.Contains(output, "those of a rollout's plan, brought by ") {
+		t.Errorf("%s", output)
 	}
 }

@@ -3,12 +3,14 @@ package main
 import (
 	"io"
 
+	"github.com/tbctl/tbctl/advisory/kept"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type hostCmd struct{}
@@ -43,6 +45,7 @@ func (c *hostCmd) Run(a *app) error {
 			hint, _ := known.Explain(err, fault.Of(err))
 			return hint
 		},
+		KeepAdvisories: func(list []byte, from string) error { return kept.KeepRollout(vfs.OS(), a.stateDir(), list, from) },
 	}
 	defer served.Close()
 	return remote.Serve(a.ctx, in, a.std.out, served.Handler())

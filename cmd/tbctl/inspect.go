@@ -56,7 +56,7 @@ func (c *inspectCmd) Run(a *app) error {
 			break
 		}
 	}
-	a.emit(report.Inspected{Files: results, AdvisoryList: a.advisories().Edition()}, nil)
+	a.emit(report.Inspected{Files: results, AdvisoryList: a.allAdvisories().Edition()}, nil)
 	switch len(failures) {
 	case 0:
 		return nil
@@ -72,7 +72,7 @@ func (c *inspectCmd) inspect(a *app, name string) (report.InspectedFile, error) 
 		return report.InspectedFile{File: name}, err
 	}
 	defer file.Close()
-	result, err := report.Inspect(a.ctx, name, file, a.advisories(), c.Running...)
+	result, err := report.Inspect(a.ctx, name, file, a.allAdvisories(), c.Running...)
 	result.Archive = file.Archive
 	return result, input.OfFile(name, err)
 }

@@ -16,7 +16,7 @@ func (a *app) installer() *install.Installer {
 	return &install.Installer{
 		FS: vfs.OS(), Journal: a.journal(),
 		Command: "tbctl " + strings.Join(a.line.Shown(), " "), User: userName(), SudoUser: a.getenv("SUDO_USER"),
-		Observe: a.observe, Advise: a.advise, Advisories: a.advisories(),
+		Observe: a.observe, Advise: a.advise, Advisories: a.allAdvisories(),
 	}
 }
 

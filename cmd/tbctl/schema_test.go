@@ -145,7 +145,7 @@ func TestRemoteSchema(t *testing.T) {
 	all := mustSchemas(t)
 	defs := all["host.json"]["$defs"].(map[string]any)
 	types := map[string]reflect.Type{
-		"ClaimRequest": reflect.TypeFor[remote.ClaimRequest](), "ClaimAnswer": reflect.TypeFor[remote.ClaimAnswer](), "PhaseRequest": reflect.TypeFor[remote.PhaseRequest](),
+		"AdvisoriesRequest": reflect.TypeFor[remote.AdvisoriesRequest](), "ClaimRequest": reflect.TypeFor[remote.ClaimRequest](), "ClaimAnswer": reflect.TypeFor[remote.ClaimAnswer](), "PhaseRequest": reflect.TypeFor[remote.PhaseRequest](),
 		"SwapRequest": reflect.TypeFor[remote.SwapRequest](), "StoreAnswer": reflect.TypeFor[remote.StoreAnswer](), "Artifact": reflect.TypeFor[depot.Artifact](),
 		"ErrorAnswer": reflect.TypeFor[remote.ErrorAnswer](), "RestartRequest": reflect.TypeFor[remote.RestartRequest](), "Restarted": reflect.TypeFor[host.Restarted](),
 		"CheckRequest": reflect.TypeFor[remote.CheckRequest](), "Checked": reflect.TypeFor[host.Checked](), "Check": reflect.TypeFor[host.Check](),

@@ -91,7 +91,7 @@ func (c *storeImportCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result := report.StoreImported{Store: store.Dir(), Imports: imported, Advisories: a.advisories().Of(imported.Fetched.Subject(imported.Artifact.Release, imported.Artifact.SHA256))}
+	result := report.StoreImported{Store: store.Dir(), Imports: imported, Advisories: a.allAdvisories().Of(imported.Fetched.Subject(imported.Artifact.Release, imported.Artifact.SHA256))}
 	a.advise(result.Advisories)
 	name := shelf.PrefixDigest + imported.Artifact.SHA256
 	if a.onCommandLine["store"] {

@@ -63,7 +63,7 @@ func (c *verifyCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	result, err := report.Verify(a.ctx, c.File, file, a.advisories(), verify.Options{Mode: file.Mode, SHA256: c.Digest || stated.Open()})
+	result, err := report.Verify(a.ctx, c.File, file, a.allAdvisories(), verify.Options{Mode: file.Mode, SHA256: c.Digest || stated.Open()})
 	if err != nil {
 		return err
 	}

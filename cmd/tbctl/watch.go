@@ -117,7 +117,7 @@ func (c *watchCmd) Run(a *app) error {
 	}
 	each := a.event
 	if a.global.Quiet && !a.global.JSON { // the answer alone
-		each = func(event watch.Event) { a.advise(report.OnTheWay(event, a.advisories())) }
+		each = func(event watch.Event) { a.advise(report.OnTheWay(event, a.allAdvisories())) }
 	}
 	outcome, err := watch.Until(ctx, path, condition, options, each)
 	if err != nil && errors.Is(context.Cause(ctx), syscall.EPIPE) {
@@ -166,7 +166,7 @@ func untilError(a *app, path string, err error) error {
 
 // event prints one event as it happens.
 func (a *app) event(event watch.Event) {
-	a.advise(report.OnTheWay(event, a.advisories()))
+	a.advise(report.OnTheWay(event, a.allAdvisories()))
 	line := report.Event{Version: report.Version, Command: a.command, Event: event}
 	a.tell(line, event.Time, func(when string) { a.out.Printf("%s %s\n", when, render.Event(a.out, event)) })
 }

@@ -69,6 +69,9 @@ func planHead(out *term.Stream, result *report.FleetPlan, plan *fleet.Plan) {
 		{"artifact", artifact.SHA256}, {"from", term.Printable(artifact.Source)}, {"trust", term.Printable(vouched)}, {"clients", clients},
 		{"generation", fmt.Sprint(plan.Generation)}, {"to send", fmt.Sprintf("%s to %d hosts", term.Bytes(result.Send), hosts)},
 	}
+	if list := plan.Advisories; list != nil {
+		fields = append(fields, [2]string{"advisories", fmt.Sprintf("of %s, signed, from %s; hosts warn by them too", term.Printable(list.Checked), term.Printable(list.Repository))})
+	}
 	if result.File != "" {
 		fields = append(fields, [2]string{"plan", term.Printable(result.File)}, [2]string{"id", result.ID})
 	}

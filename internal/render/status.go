@@ -38,6 +38,9 @@ func Status(out *term.Stream, s *report.Status, command string, failed bool) {
 	if list := s.AdvisoryList; list.Source == advisory.SourceSigned {
 		fields = append(fields, [2]string{"advisories", fmt.Sprintf("of %s, signed, from %s", term.Printable(list.Checked), term.Printable(list.Repository))})
 	}
+	if from := s.AdvisoryList.Rollout; from != "" {
+		fields = append(fields, [2]string{"advisories", "besides, those of a rollout's plan, brought by " + term.Printable(from)})
+	}
 	Fields(out, slices.Concat(fields, dataFileFields(s), reachedFields(s)))
 	switch holder := s.HeldBy; {
 	case holder == nil:
