@@ -29,8 +29,8 @@ const (
 	receiptMode vfs.Mode = 0o644
 	lockMode    vfs.Mode = 0o600
 
-	byDigest = "sha256"   // the directory below the depot's
-	incoming = "incoming" // what is being written is named after it
+	byDigest = "sha256"    // the directory below the depot's
+	incoming = "incoming-" // what is being written is named after it, and after its size
 	lockName = ".lock"
 
 	receiptSuffix = ".receipts"
@@ -49,7 +49,10 @@ const (
 
 	spareEvery = 1 << 20 // bytes that are written between two looks at what is free: not all file systems keep what is reserved
 	// ReceiptsMax is the most receipts of an artifact that are kept; of more the oldest go.
-	ReceiptsMax      = 64
+	ReceiptsMax = 64
+	writersMax  = 1000             // at the same time
+	beginWait   = 30 * time.Second // for one that stores or removes something
+
 	receiptsSizeMax  = 256 << 10
 	receiptTextMax   = 4 << 10 // bytes of each text of a receipt
 	setAsideTriesMax = 4
@@ -192,13 +195,17 @@ func digests(dir vfs.Dir) ([]string, error) {
 
 // lock takes the depot's lock, which artifacts are published and removed under.
 func (d *Depot) lock(ctx context.Context) (vfs.File, error) {
+	return d.lockWithin(ctx, durable.WaitForever)
+}
+
+func (d *Depot) lockWithin(ctx context.Context, wait time.Duration) (vfs.File, error) {
 	dir, err := d.fsys.OpenDir(d.files())
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
 	var lock vfs.File
-	err = durable.WhileBusy(ctx, durable.WaitForever, func() error {
+	err = durable.WhileBusy(ctx, wait, func() error {
 		lock, err = durable.OpenLocked(dir, lockName, func() (vfs.File, error) { return durable.OpenOrCreate(dir, lockName, lockMode) },
 			func(vfs.File) error { return &durable.BusyError{Path: filepath.Join(d.files(), lockName)} })
 		return err

@@ -345,8 +345,8 @@ func TestSpare(t *testing.T) {
 	}
 }
 
-// TestRoomUnderWay holds that what writers have begun counts for those that begin later, though nothing of it has come, and that where the file
-// system reserves nothing they end when what is to be left free is reached.
+// TestRoomUnderWay holds that what writers have begun counts for those that begin later, though nothing of it has come and also where the file
+// system reserves nothing, and that those of which it is not said how large they become end when what is to be left free is reached.
 func TestRoomUnderWay(t *testing.T) {
 	t.Parallel()
 	const room = 10 << 20
@@ -372,6 +372,15 @@ func TestRoomUnderWay(t *testing.T) {
 	writers.Wait()
 	if free := freeIn(t, memory); len(begun) == 0 || free < depot.ReceivedSpareMin {
 		t.Fatalf("%d writers have begun, and %d bytes are free", len(begun), free)
+	}
+	if len(begun) != 3 { // what is under way counts twice: it may be seen late that it is used
+		t.Errorf("%d writers of %d bytes have begun, with room for %d", len(begun), room/5, room)
+	}
+	own, err := d.Create(4 << 20)
+	if err != nil {
+		t.Errorf("the operator's own: %v", err)
+	} else if err := own.Abort(); err != nil {
+		t.Error(err)
 	}
 	first := begun[0]
 	if _, err := first.Write(make([]byte, 1<<20)); err != nil {
@@ -399,11 +408,24 @@ func TestRoomUnderWay(t *testing.T) {
 	begun = nil
 	block := make([]byte, 256<<10)
 	for range 4 {
-		w, err := d.Receive(room / 2)
+		w, err := d.Receive(room / 4)
 		if err != nil {
 			t.Fatal(err)
 		}
 		begun = append(begun, w)
+	}
+	if w, err := d.Receive(1); err == nil {
+		t.Errorf("what is under way does not count: %v", w.Abort())
+	}
+	for _, w := range begun {
+		if err := w.Abort(); err != nil {
+			t.Error(err)
+		}
+	}
+	for index := range begun { // how large they become is not said
+		if begun[index], err = d.Receive(0); err != nil {
+			t.Fatal(err)
+		}
 	}
 	refused := 0
 	for range room / 2 / len(block) {
@@ -420,6 +442,36 @@ func TestRoomUnderWay(t *testing.T) {
 	}
 	if w, err := d.Receive(0); err == nil { // before the first byte
 		t.Errorf("what another end sends begins where nothing is left for it: %v", w.Abort())
+	}
+}
+
+// TestDeadWriter holds that what a writer left that died neither stays nor counts, and that what only looks like it stays.
+func TestDeadWriter(t *testing.T) {
+	t.Parallel()
+	d := depot.Open(vfs.OS(), filepath.Join(t.TempDir(), "store"))
+	if _, err := put(d, []byte("an artifact"), ""); err != nil {
+		t.Fatal(err)
+	}
+	dead, other := filepath.Join(d.Dir(), "sha256", ".incoming-77.tbctl-temp-0123456789abcdef"), filepath.Join(d.Dir(), "sha256", ".incoming-notes")
+	for _, begin := range []func(int64) (*depot.Writer, error){d.Create, d.Receive} {
+		for _, name := range []string{dead, other} {
+			if err := os.WriteFile(name, []byte("half of it"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w, err := begin(5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(dead); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("it stays: %v", err)
+		}
+		if _, err := os.Stat(other); err != nil {
+			t.Error(err)
+		}
+		if err := w.Abort(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

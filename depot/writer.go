@@ -9,6 +9,8 @@ import (
 	"hash"
 	"io/fs"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/multiversion"
@@ -29,19 +31,20 @@ type Writer struct {
 type limits struct {
 	spare     int64 // bytes that are left free
 	artifacts int
+	others    bool // what others have under way counts, also where it is not seen yet that it is used
 }
 
 var (
-	ownLimits      = limits{SpareMin, ArtifactsMax}
-	receivedLimits = limits{ReceivedSpareMin, ReceivedMax}
+	ownLimits      = limits{spare: SpareMin, artifacts: ArtifactsMax}
+	receivedLimits = limits{ReceivedSpareMin, ReceivedMax, true}
 )
 
 // Create begins an artifact of about this size; 0: it is not known. What a writer left that died is cleared away. The caller ends it with
-// Commit or Abort. When less than [SpareMin] would be free with it, the error is a [vfs.SpaceError]. The room is reserved, so that
-// what is under way counts for those who begin later, in whichever process.
+// Commit or Abort. When less than [SpareMin] would be free with it, the error is a [vfs.SpaceError].
 func (d *Depot) Create(size int64) (*Writer, error) { return d.create(size, ownLimits) }
 
-// Receive is Create for what another end sends: it stays within [ReceivedMax] and [ReceivedSpareMin].
+// Receive is Create for what another end sends: it stays within [ReceivedMax] and, with all that is under way in the store by whichever
+// process, [ReceivedSpareMin].
 func (d *Depot) Receive(size int64) (*Writer, error) { return d.create(size, receivedLimits) }
 
 func (d *Depot) create(size int64, limits limits) (*Writer, error) {
@@ -51,20 +54,55 @@ func (d *Depot) create(size int64, limits limits) (*Writer, error) {
 	if err := d.spare(size, limits.spare); err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	output, err := durable.Create(d.fsys, filepath.Join(d.files(), incoming), fileMode, false)
+	output, err := d.begin(size, limits)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
-	if size > 0 {
-		err = output.Reserve(size)
+	return &Writer{depot: d, output: output, hash: sha256.New(), reserved: size, limits: limits}, nil
+}
+
+// begin makes the file of an artifact, whose name says how large it will be, and reserves its room. Of what is under way counts twice what is
+// written or reserved already, since not every file system says at once what is used.
+func (d *Depot) begin(size int64, limits limits) (*durable.Output, error) {
+	lock, err := d.lockWithin(context.Background(), beginWait)
+	if err != nil {
+		return nil, err
+	}
+	defer lock.Close()
+	output, err := durable.Create(d.fsys, filepath.Join(d.files(), incoming+strconv.FormatInt(size, 10)), fileMode, false)
+	if err != nil {
+		return nil, err
+	}
+	need, err := d.underWay() // which clears away what writers left that died
+	if !limits.others {
+		need, err = size, nil
 	}
 	if err == nil {
-		err = d.spare(0, limits.spare) // others may have reserved theirs since the look before
+		err = d.spare(need, limits.spare)
+	}
+	if err == nil && size > 0 {
+		err = output.Reserve(size)
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("store: %w", err), output.Abort())
+		return nil, errors.Join(err, output.Abort())
 	}
-	return &Writer{depot: d, output: output, hash: sha256.New(), reserved: size, limits: limits}, nil
+	return output, nil
+}
+
+// underWay is how large all artifacts will be that are in the making.
+func (d *Depot) underWay() (bytes int64, err error) {
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return 0, err
+	}
+	defer dir.Close()
+	bases, err := durable.Unfinished(dir, incoming, writersMax)
+	for _, base := range bases {
+		if size, err := strconv.ParseInt(strings.TrimPrefix(base, incoming), 10, 64); err == nil && size > 0 {
+			bytes += min(size, multiversion.SizeMax)
+		}
+	}
+	return bytes, err
 }
 
 // spare refuses to store so many bytes more when fewer than are to be kept free would be left.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path/filepath"
+	"strings"
 
 	"github.com/tbctl/tbctl/vfs"
 )
@@ -110,22 +111,56 @@ func sweepTemp(dir vfs.Dir, base string) {
 		return
 	}
 	for _, name := range names {
-		if !IsRandomName(base, kindTemp, name) {
-			continue
+		if IsRandomName(base, kindTemp, name) {
+			_ = sweep(dir, name)
 		}
-		info, err := dir.Lstat(name)
-		if err != nil || info.Kind != vfs.KindFile || info.Inode == 0 {
-			continue
-		}
-		file, err := dir.Open(name)
-		if err != nil {
-			continue
-		}
-		if current, err := vfs.IsCurrent(dir, name, file); err == nil && current && file.TryLock() == nil {
-			_ = dir.Remove(name)
-		}
-		file.Close()
 	}
+}
+
+// sweep removes a temporary file of a writer that has died. The error is [vfs.ErrLocked] where the writer lives, or why it stays.
+func sweep(dir vfs.Dir, name string) error {
+	info, err := dir.Lstat(name)
+	if err == nil && (info.Kind != vfs.KindFile || info.Inode == 0) {
+		err = vfs.ErrNotRegular
+	}
+	if err != nil {
+		return err
+	}
+	file, err := dir.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	current, err := vfs.IsCurrent(dir, name, file)
+	if err != nil || !current {
+		return cmp.Or(err, vfs.ErrRace)
+	}
+	if err := file.TryLock(); err != nil {
+		return err
+	}
+	return dir.Remove(name)
+}
+
+// Unfinished lists the files in a directory that are in the making, by the names that they were created with, of which each begins with prefix: those
+// whose writers live, as far as the file system has locks. What writers that have died left is removed. More than most are [vfs.ErrTooLarge].
+func Unfinished(dir vfs.Dir, prefix string, most int) (bases []string, err error) {
+	names, err := dir.List("."+prefix, most+1)
+	if err != nil {
+		return nil, err
+	}
+	if len(names) > most {
+		return nil, fmt.Errorf("%w: more than %d files are in the making", vfs.ErrTooLarge, most)
+	}
+	for _, name := range names {
+		at := strings.LastIndex(name, nameMark)
+		if at < 1 || !IsRandomName(name[1:at], kindTemp, name) {
+			continue
+		}
+		if errors.Is(sweep(dir, name), vfs.ErrLocked) {
+			bases = append(bases, name[1:at])
+		}
+	}
+	return bases, nil
 }
 
 // Path returns where the file will be.

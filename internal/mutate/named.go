@@ -11,6 +11,47 @@ type namedMutant struct {
 // namedMutants once survived, each against what tbctl promises.
 var namedMutants = []namedMutant{
 	{
+		name: "what others have on its way into a store does not count", file: "depot/writer.go",
+		old: `		need, err = size, nil`, new: `		need, err = size, nil
+	} else {
+		need = size`,
+		tests: "./depot ^TestRoomUnderWay$",
+	},
+	{
+		name: "a session stores many artifacts at the same time", file: "remote/put.go",
+		old: `	end, err := h.deltas.take(r.Context(), "")`, new: `	end, err := func() {}, error(nil)`,
+		tests: "./remote ^TestOneArtifactAtATime$",
+	},
+	{
+		name: "an artifact that comes by a byte now and then is waited for", file: "remote/put.go",
+		old: `	if b.large {
+		patience = `, new: `	if b.large && false {
+		patience = `,
+		tests: "./remote ^TestStalledArtifact$",
+	},
+	{
+		name: "what a plan says of its file is not compared with the file", file: "rollout/plan.go",
+		old: `	if err = plan.Artifact.Matches(&facts); err == nil {`, new: `	if err == nil {`,
+		tests: "./rollout ^TestOpenPlanned$",
+	},
+	{
+		name: "receipts that others can have written vouch for a plan's file", file: "depot/shelf/source.go",
+		old: `	case !writers.None():
+		doubt = `, new: `	case false:
+		doubt = `,
+		tests: "./rollout ^TestPlanEvidence$",
+	},
+	{
+		name: "one cluster has all places of a rollout", file: "fleet/stage.go",
+		old: `	if share := s.share(); s.places() >= share {`, new: `	if share := s.share(); false {`,
+		tests: "./fleet ^TestDecideFair$",
+	},
+	{
+		name: "the advisories of a rollout's plan take the place of those that are known", file: "advisory/list.go",
+		old: `	with := *l.orBuiltIn()`, new: `	with := *other`,
+		tests: "./advisory ^TestWith$",
+	},
+	{
 		name: "what is read back differs, and the exit code is 1", file: "install/errors.go",
 		old: `func (e *ReadBackError) Class() fault.Class { return fault.Unknown }`, new: `func (e *ReadBackError) Class() fault.Class { return fault.Failed }`,
 		tests: "./cmd/tbctl ^TestExitUnknown$",
