@@ -194,7 +194,7 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 // foresee warns in a dry run of what the real run would have to warn of.
 func (r *run) foresee() {
 	if err := r.Journal.check(); err != nil {
-		r.warnHistory(err)
+		r.warnUnrecorded(err)
 	}
 	r.warnMadeExecutable()
 	r.carriesNothing()

@@ -239,7 +239,7 @@ func TestJournalUnwritable(t *testing.T) {
 			check(t, arrange(m))
 			outcome, err := m.installer().Install(t.Context(), request(), fetchOf(b.new, nil))
 			told := strings.Count(strings.Join(outcome.Plan.Warnings, "\n"), stateDir+"/history.jsonl: ")
-			if err != nil || outcome.Result != install.ResultInstalled || told != 1 || !warns(outcome, "this install is done, and is not in the history: history "+stateDir) { // though it could be neither read nor written
+			if err != nil || outcome.Result != install.ResultInstalled || told != 1 || !warns(outcome, "this install gets no record in the history: history "+stateDir) { // though it could be neither read nor written
 				t.Fatalf("%v: %+v", err, outcome.Plan.Warnings)
 			}
 			r := request()

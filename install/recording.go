@@ -100,8 +100,14 @@ func (r *run) log(ctx context.Context, record Record) {
 	}
 	r.warnHistory(err)
 	if r.outcome.Changed && record.ID == r.record.ID {
-		r.plan.Warnings[r.historyTold-1] = fmt.Sprintf("this %s is done, and is not in the history: %v", record.Operation, err)
+		r.warnUnrecorded(err)
 	}
+}
+
+// warnUnrecorded says in place of what was told of the history that the operation gets no record; a dry run says the same.
+func (r *run) warnUnrecorded(err error) {
+	r.warnHistory(err)
+	r.plan.Warnings[r.historyTold-1] = fmt.Sprintf("this %s gets no record in the history: %v", r.plan.Operation, err)
 }
 
 // warnHistory tells of a history that could not be read or written: once, as what keeps it from the one keeps it from the other.
