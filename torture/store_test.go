@@ -103,7 +103,7 @@ func copiedFrom(t *testing.T, p *place) []byte {
 	}
 	ask(http.MethodPut, pathStored+digestOf(data), data)
 	var opened remote.DepotAnswer
-	check(t, json.Unmarshal(ask(http.MethodPost, "/v1/depot", []byte("{}")), &opened))
+	check(t, json.Unmarshal(ask(http.MethodPost, "/v1/depot", fmt.Appendf(nil, `{"artifact":%q}`, digestOf(data))), &opened))
 	return asking(t, "/v1/copy", remote.CopyRequest{
 		Target: p.target, Artifact: digestOf(data), Size: int64(len(data)), From: opened.Address, Token: opened.Token, Certificate: opened.Certificate,
 	})
