@@ -96,7 +96,7 @@ func newInstallBed(b *testing.B) *bed {
 
 // installOnce is `tbctl install URL TARGET` without the command line.
 func installOnce(ctx context.Context, watch *stopwatch, work, url string, host multiversion.Platform) error {
-	artifact, err := release.Resolve(url, release.Options{CacheDir: filepath.Join(work, "cache")})
+	artifact, err := release.Resolve(ctx, url, release.Options{CacheDir: filepath.Join(work, "cache")})
 	if err != nil {
 		return err
 	}

@@ -12,22 +12,6 @@ import (
 	"github.com/tbctl/tbctl/multiversion"
 )
 
-// A SourceKind is the kind of place that an artifact comes from.
-type SourceKind string
-
-// The kinds of places.
-const (
-	SourceGitHub    SourceKind = "github"    // a tag, by GitHub's direct URL
-	SourceMirror    SourceKind = "mirror"    // a tag, by a mirror's URL template
-	SourceDirectory SourceKind = "directory" // a tag or platform, in a directory of assets
-	SourceURL       SourceKind = "url"       // an explicit URL
-	SourceFile      SourceKind = "file"      // an explicit path
-	SourceStdin     SourceKind = "stdin"
-	SourceStore     SourceKind = "store"    // an artifact of this host's store, see package shelf
-	SourceRegistry  SourceKind = "registry" // a registry of OCI artifacts, see package engine
-	SourceTUF       SourceKind = "tuf"      // a repository of The Update Framework, see package engine
-)
-
 // An About says what an artifact is called, and where it is.
 type About struct {
 	Source SourceKind `json:"source"`

@@ -31,7 +31,7 @@ func TestChangedHalfWay(t *testing.T) {
 				f := f
 				f.data, f.cuts = zip, []int{2 << 20}
 				s := newServer(t, map[string]*file{assetPath: &f})
-				a, err := Resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, Retry: quick})
+				a, err := resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, Retry: quick})
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -139,7 +139,7 @@ func TestErrorsTellNoSecrets(t *testing.T) {
 		}
 	}
 	for _, arg := range []string{"ftp://hunter2@host/", "http://hunter2:%zz@host/", "http:///hunter2"} {
-		if _, err := Resolve(arg, Options{Platform: LinuxX86_64}); !errors.Is(err, ErrOption) || strings.Contains(err.Error(), "hunter2") {
+		if _, err := resolve(arg, Options{Platform: LinuxX86_64}); !errors.Is(err, ErrOption) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v", arg, err)
 		}
 	}

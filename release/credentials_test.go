@@ -289,11 +289,11 @@ func TestOtherSchemes(t *testing.T) {
 		"tuf+https://ann:hushword@tuf.test/": {Scheme: "tuf+https", Text: "tuf+https://tuf.test/"},
 	} {
 		var other *SchemeError
-		if _, err := Resolve(text, Options{}); !errors.As(err, &other) || !errors.Is(err, ErrOption) || *other != want {
+		if _, err := resolve(text, Options{}); !errors.As(err, &other) || !errors.Is(err, ErrOption) || *other != want {
 			t.Errorf("%s: %v, %+v", text, err, other)
 		}
 		want.Mirror = true
-		if _, err := Resolve("0.17.8", Options{Mirror: text}); !errors.As(err, &other) || other.Mirror != true || other.Scheme != want.Scheme || strings.Contains(other.Text, "hushword") {
+		if _, err := resolve("0.17.8", Options{Mirror: text}); !errors.As(err, &other) || other.Mirror != true || other.Scheme != want.Scheme || strings.Contains(other.Text, "hushword") {
 			t.Errorf("mirror %s: %v, %+v", text, err, other)
 		}
 	}

@@ -245,7 +245,7 @@ func TestDeltaIsResumed(t *testing.T) {
 	s := newDeltaServer(t, after)
 	cache := t.TempDir()
 	out := &stopsAt{after: len(after) / 2}
-	a, err := Resolve(s.URL+"/dir/bare", Options{Held: heldIn(t, before), Retry: quick, Platform: LinuxX86_64, SHA256: sumOf(after), CacheDir: cache})
+	a, err := resolve(s.URL+"/dir/bare", Options{Held: heldIn(t, before), Retry: quick, Platform: LinuxX86_64, SHA256: sumOf(after), CacheDir: cache})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,7 @@
 // Package release finds a TigerBeetle release and fetches its executable.
 //
-// [Resolve] turns what an operator types (a tag, a URL, a path, "-") into an [Artifact] without
-// touching the network. [Artifact.Fetch] streams the executable to a writer: download, inflating,
+// [Resolve] turns what an operator types (a tag, a URL, a path, "-") into an [Artifact], without
+// touching the network but to ask a mirror for its newest release. [Artifact.Fetch] streams the executable to a writer: download, inflating,
 // hashing and writing overlap, in a few MiB of memory whatever the size.
 //
 //	Resolve ─► Artifact ─► Fetch

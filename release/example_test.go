@@ -22,7 +22,7 @@ func Example() {
 	file := []byte("\x7fELF and so on")
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(file) }))
 	defer server.Close()
-	artifact, err := release.Resolve("0.17.8", release.Options{
+	artifact, err := release.Resolve(context.Background(), "0.17.8", release.Options{
 		Platform: multiversion.PlatformX86_64Linux, Mirror: server.URL + "/{tag}/{asset}", SHA256: fmt.Sprintf("%x", sha256.Sum256(file)),
 	})
 	if err != nil {
@@ -68,7 +68,7 @@ func ExampleArtifact_Fetch() {
 	server := httptest.NewServer(mux)
 	defer server.Close()
 	for _, sum := range [][32]byte{sha256.Sum256(file), sha256.Sum256([]byte("another file"))} {
-		artifact, err := release.Resolve(server.URL+"/tigerbeetle", release.Options{
+		artifact, err := release.Resolve(context.Background(), server.URL+"/tigerbeetle", release.Options{
 			Platform: multiversion.PlatformX86_64Linux, SHA256: fmt.Sprintf("%x", sum), Retry: release.Retry{WaitMin: 1, WaitMax: 1},
 		})
 		if err != nil {

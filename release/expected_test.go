@@ -60,7 +60,7 @@ func TestExpected(t *testing.T) {
 			s := newServer(t, files)
 			o := tc.o
 			o.Mirror, o.APIURL, o.Platform, o.Retry = s.URL+"/m", s.URL+"/api", LinuxX86_64, quick
-			a, err := Resolve("0.17.8", o)
+			a, err := resolve("0.17.8", o)
 			must(t, err)
 			e, err := a.Expected(t.Context())
 			var blamed *ArtifactError
@@ -95,7 +95,7 @@ func TestExpected(t *testing.T) {
 func TestExpectedAway(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, map[string]*file{apiTagPath: {status: slices.Repeat([]int{http.StatusBadGateway}, 9)}})
-	a, err := Resolve("0.17.8", Options{BaseURL: s.URL, APIURL: s.URL + "/api", AskGitHub: true, Platform: LinuxX86_64, Retry: quick})
+	a, err := resolve("0.17.8", Options{BaseURL: s.URL, APIURL: s.URL + "/api", AskGitHub: true, Platform: LinuxX86_64, Retry: quick})
 	must(t, err)
 	_, err = a.Expected(t.Context())
 	var later *UnavailableError
@@ -125,7 +125,7 @@ func TestMatchesAlone(t *testing.T) {
 		"GitHub's digest": {Options{SHA256: sum, AskGitHub: true}, Had{ExecutableSHA256: sum}, false},
 	} {
 		tc.o.Mirror, tc.o.Platform = "http://127.0.0.1:1/m", LinuxX86_64
-		a, err := Resolve("0.17.8", tc.o)
+		a, err := resolve("0.17.8", tc.o)
 		must(t, err)
 		evidence, same := a.matches(tc.had)
 		if same != tc.same || same && (len(evidence) != 1 || evidence[0].Status != StatusHeld) {
@@ -141,7 +141,7 @@ func TestExpectedLocal(t *testing.T) {
 	zip := zipped(t, program(10_000, 1))
 	must(t, os.WriteFile(filepath.Join(dir, "x.zip"), []byte("not read"), 0o600),
 		os.WriteFile(filepath.Join(dir, sumsName), []byte(sumOf(zip)+"  x.zip\n"), 0o600))
-	a, err := Resolve(filepath.Join(dir, "x.zip"), Options{Platform: LinuxX86_64})
+	a, err := resolve(filepath.Join(dir, "x.zip"), Options{Platform: LinuxX86_64})
 	must(t, err)
 	e, err := a.Expected(t.Context())
 	if _, same := e.matches(Had{AssetSHA256: sumOf(zip)}); err != nil || !same {
@@ -181,7 +181,7 @@ func TestUnchanged(t *testing.T) {
 			s := newServer(t, map[string]*file{"/x.zip": &tc.now})
 			o := tc.o
 			o.Platform, o.Retry = LinuxX86_64, quick
-			a, err := Resolve(s.URL+"/x.zip", o)
+			a, err := resolve(s.URL+"/x.zip", o)
 			must(t, err)
 			had := Had{Location: a.Location, Validator: `"1"`, AssetSize: size}
 			if tc.had != nil {

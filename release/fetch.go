@@ -117,7 +117,7 @@ func (a *Artifact) final(err error, f *Fetched) error {
 		return &TransferError{URL: a.Location, Total: -1, Attempts: f.Attempts, Err: fmt.Errorf("%w again and again: %w", ErrChanged, restart)}
 	case errors.As(err, &unavailable):
 		f.Evidence = unavailable.Evidence
-	case a.Source == SourceStdin && errors.Is(err, archive.RuleTruncated):
+	case a.Source.sent() && errors.Is(err, archive.RuleTruncated):
 		return fmt.Errorf("%w: %w", ErrEndedEarly, err)
 	case errors.As(err, &trust):
 		f.Evidence = trust.Evidence
@@ -271,7 +271,7 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 	f.Kind = string(kind)
 	whole := io.MultiReader(bytes.NewReader(prefix[:n]), src)
 	switch {
-	case kind == archive.KindEmpty && a.Source == SourceStdin:
+	case kind == archive.KindEmpty && a.Source.sent():
 		return archive.EndedEarly(nil, 0)
 	case kind == archive.KindZip:
 		r, err := archive.NewReader(whole)
@@ -289,7 +289,7 @@ func (a *Artifact) unpack(src io.Reader, out io.Writer, f *Fetched) error {
 		switch {
 		case err == nil && size > archive.SizeMax:
 			return fmt.Errorf("%w: the executable has more than %d bytes", ErrTooLarge, int64(archive.SizeMax))
-		case err == nil && a.Source == SourceStdin:
+		case err == nil && a.Source.sent():
 			return archive.EndedEarly(prefix[:n], size)
 		}
 		return err

@@ -316,7 +316,7 @@ func (a Artifact) NamesRelease() bool {
 func (a *Artifact) wantsGitHubDigest() bool {
 	o := a.options
 	if a.Source != SourceGitHub {
-		return o.AskGitHub && a.NamesRelease() && a.Source != SourceStore
+		return o.AskGitHub && a.NamesRelease() && !a.Source.judged()
 	}
 	return o.AskGitHub || o.Token != "" || o.Require == RequireDigest && o.SHA256 == ""
 }

@@ -195,7 +195,7 @@ func TestListDirectoryTooLarge(t *testing.T) {
 	for _, directory := range []string{mirror, crowded} {
 		o := Options{Mirror: directory, Platform: LinuxX86_64}
 		_, listErr := List(t.Context(), o)
-		_, resolveErr := Resolve("latest", o)
+		_, resolveErr := resolve("latest", o)
 		for _, err := range []error{listErr, resolveErr} {
 			if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), crowded) || !strings.Contains(err.Error(), fmt.Sprint(directoryEntryMax)) {
 				t.Errorf("one more: %v", err)

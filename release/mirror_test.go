@@ -63,13 +63,13 @@ func TestMirrors(t *testing.T) {
 			if wantErr == nil && want == "" {
 				wantErr = ErrNotFound
 			}
-			a, err := Resolve(tag, o)
+			a, err := resolve(tag, o)
 			if want != "" && (err != nil || a.Location != want) || want == "" && !errors.Is(err, wantErr) {
 				t.Errorf("%s of %s: %q, %v", tag, tc.mirror, a.Location, err)
 			}
 		}
 	}
-	if a, err := Resolve("FILE:"+path+"/"+asset, Options{Platform: LinuxX86_64}); err != nil || a.Source != SourceFile || a.Location != filepath.Join(tb, asset) {
+	if a, err := resolve("FILE:"+path+"/"+asset, Options{Platform: LinuxX86_64}); err != nil || a.Source != SourceFile || a.Location != filepath.Join(tb, asset) {
 		t.Errorf("as an argument: %+v, %v", a, err)
 	}
 }
@@ -95,7 +95,7 @@ func TestMirrorRule(t *testing.T) {
 				}
 				return answer(404, nil, ""), nil
 			}}}
-			a, err := Resolve("0.17.8", o)
+			a, err := resolve("0.17.8", o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -104,7 +104,7 @@ func TestMirrorRule(t *testing.T) {
 				t.Errorf("%s: asked for %q, %v", rule, asked, err)
 			}
 			o.PublicKey = ""
-			if a, err = Resolve("0.17.8", o); err != nil {
+			if a, err = resolve("0.17.8", o); err != nil {
 				t.Fatal(err)
 			}
 			f, err := a.Fetch(t.Context(), new(buffer))
@@ -123,7 +123,7 @@ func TestBesideHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		fetch := func(require Require) (Fetched, []Progress, error) {
 			var waits []Progress
-			a, err := Resolve("0.17.8", Options{Mirror: "https://m.test", Platform: LinuxX86_64, Require: require,
+			a, err := resolve("0.17.8", Options{Mirror: "https://m.test", Platform: LinuxX86_64, Require: require,
 				Progress: func(p Progress) {
 					if !p.WaitUntil.IsZero() {
 						waits = append(waits, p)

@@ -1,22 +1,17 @@
 package release
 
 import (
-	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"time"
 
-	"aead.dev/minisign"
-
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/internal/archive"
 	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
-	"github.com/tbctl/tbctl/vfs"
 )
 
 // Where upstream publishes.
@@ -101,15 +96,18 @@ type Options struct {
 	Progress func(Progress)
 }
 
-// What [Retry.Hurry] asks for.
+// What [Retry] asks for, where nothing else is said.
 const (
+	IdleTimeoutDefault = 30 * time.Second // see [Retry.IdleTimeout]
+
+	// What [Retry.Hurry] asks for.
 	HurryAfter = 5 * time.Minute
 	HurryRate  = 64 << 10 // bytes in a second
 )
 
 // Retry says how patient a download is. A zero field means its default.
 type Retry struct {
-	// IdleTimeout ends an attempt in which less than 16 KiB came in that time of waiting. Default 30 s.
+	// IdleTimeout ends an attempt in which less than 16 KiB came in that time of waiting. Default [IdleTimeoutDefault].
 	IdleTimeout time.Duration
 	// Hurry ends a download by which something is kept waiting, such as who waits for the lock of a target: one for which was waited longer
 	// than [HurryAfter], and of which less than [HurryRate] came in each second of that. What came is kept as ever.
@@ -123,7 +121,7 @@ type Retry struct {
 }
 
 func (r Retry) withDefaults() Retry {
-	r.IdleTimeout = positive(r.IdleTimeout, 30*time.Second)
+	r.IdleTimeout = positive(r.IdleTimeout, IdleTimeoutDefault)
 	r.WaitMin = positive(r.WaitMin, 500*time.Millisecond)
 	r.WaitMax = max(positive(r.WaitMax, 30*time.Second), r.WaitMin)
 	r.Attempts = positive(r.Attempts, 6)
@@ -183,49 +181,4 @@ func (o *Options) check() (err error) {
 	}
 	o.Retry = o.Retry.withDefaults()
 	return nil
-}
-
-func parsePublicKey(text string) (minisign.PublicKey, error) {
-	var key minisign.PublicKey
-	err := key.UnmarshalText([]byte(strings.TrimSpace(text)))
-	return key, err
-}
-
-const (
-	publicKeySize    = 56 // base64 digits of a minisign key, which may hold slashes like a path
-	publicKeyFileMax = 4 << 10
-)
-
-// IsPublicKey reports whether a text is a minisign public key itself. A file of such a name is written ./NAME.
-func IsPublicKey(text string) bool {
-	_, err := base64.StdEncoding.DecodeString(text)
-	return err == nil && len(text) == publicKeySize && strings.HasPrefix(text, "RW")
-}
-
-// PublicKeyLine is the line of a public key that is the key, whether text is that or the whole file of it; "" if it is
-// neither.
-func PublicKeyLine(text string) string {
-	for line := range strings.Lines(text) {
-		if line = strings.TrimSpace(line); IsPublicKey(line) {
-			return line
-		}
-	}
-	return ""
-}
-
-// ReadPublicKey returns the public key for [Options]: the text where it is one, and else what the file of that name has.
-func ReadPublicKey(text string) (string, error) {
-	if text == "" || IsPublicKey(text) {
-		return text, nil
-	}
-	file, _, err := vfs.OpenFile(text, vfs.RegularOnly(errors.New("not a regular file")))
-	if err != nil {
-		return "", fmt.Errorf("public key: %w", err)
-	}
-	defer file.Close()
-	content, err := readBounded(file, publicKeyFileMax)
-	if err != nil {
-		return "", fmt.Errorf("public key: %w", err)
-	}
-	return string(content), nil
 }

@@ -65,7 +65,7 @@ func patient(t *testing.T, retry Retry, n network) (Fetched, []byte, *transport,
 	var progress []Progress
 	o := Options{BaseURL: "https://host.test", Platform: LinuxX86_64, Transport: tr, Retry: retry,
 		Progress: func(p Progress) { progress = append(progress, p) }}
-	a, err := Resolve("0.17.8", o)
+	a, err := resolve("0.17.8", o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -326,7 +326,7 @@ func TestSeedsOfNoUse(t *testing.T) {
 			return files
 		}
 		var out buffer
-		a, err := Resolve(newPartServer(t, after, nil).URL+"/bare", Options{Held: held, Retry: quick, Platform: LinuxX86_64, SHA256: sumOf(after)})
+		a, err := resolve(newPartServer(t, after, nil).URL+"/bare", Options{Held: held, Retry: quick, Platform: LinuxX86_64, SHA256: sumOf(after)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -454,7 +454,7 @@ func TestPartsCancelled(t *testing.T) {
 			}
 			return false
 		})
-		a, err := Resolve(s.URL+"/bare", Options{Held: heldIn(t, before), Retry: quick, Platform: LinuxX86_64, SHA256: sumOf(after)})
+		a, err := resolve(s.URL+"/bare", Options{Held: heldIn(t, before), Retry: quick, Platform: LinuxX86_64, SHA256: sumOf(after)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -66,7 +66,7 @@ func TestArgumentsTellNoSecrets(t *testing.T) {
 	} {
 		for arg, o := range map[string]Options{text: {}, "0.17.8": {Mirror: text}} {
 			o.Platform = LinuxX86_64
-			if a, err := Resolve(arg, o); !errors.Is(err, ErrOption) || strings.Contains(err.Error()+asJSON(t, a), "hunter2") {
+			if a, err := resolve(arg, o); !errors.Is(err, ErrOption) || strings.Contains(err.Error()+asJSON(t, a), "hunter2") {
 				t.Errorf("%q with mirror %q: %v; %s", arg, o.Mirror, err, asJSON(t, a))
 			}
 		}
@@ -75,7 +75,7 @@ func TestArgumentsTellNoSecrets(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"https://h/@scope/x.zip", "https://h:8443/%40scope/x.zip", "https://u:p%2Fq@h/x.zip", "https://h:8443/x.zip?by=a@h"} {
-		if _, err := Resolve(text, Options{Platform: LinuxX86_64}); err != nil {
+		if _, err := resolve(text, Options{Platform: LinuxX86_64}); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
 	}

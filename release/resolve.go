@@ -2,11 +2,13 @@ package release
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 
 	"github.com/tbctl/tbctl/vfs"
@@ -14,11 +16,34 @@ import (
 
 // Resolve says what arg means: "-" is standard input; a tag or "latest" is a release on GitHub or the
 // mirror; anything with a scheme is a URL; anything else is the path of a file, or of a directory of
-// assets. No network is used, and nothing is read but what directories hold.
+// assets. Nothing is read but what directories hold, and no network is used, but that a mirror at a URL is asked which
+// release is its newest, where nothing else tells. A pre-release is none.
 //
-// Errors match [ErrTag], [ErrOption], [ErrPlatform], [ErrNotFound], or for the newest release of a
-// mirror [ErrNotListable] (a URL) and [ErrTooLarge] (a directory of more entries than [List] reads).
-func Resolve(arg string, options Options) (Artifact, error) {
+// Errors match [ErrTag], [ErrOption], [ErrPlatform], [ErrNotFound], also for a mirror without a release for the platform, or
+// are those of [List].
+func Resolve(ctx context.Context, arg string, options Options) (Artifact, error) {
+	artifact, err := resolve(arg, options)
+	if !errors.Is(err, ErrNotListable) {
+		return artifact, err
+	}
+	options.Platform = artifact.Platform
+	listing, listErr := List(ctx, options)
+	switch {
+	case errors.Is(listErr, ErrNotListable):
+		return artifact, err
+	case listErr != nil:
+		return artifact, listErr
+	}
+	at := slices.IndexFunc(listing.Releases, func(listed Listed) bool { return !listed.Prerelease })
+	if at < 0 {
+		return artifact, fmt.Errorf("%w: %s lists no release for %s", ErrNotFound, listing.Location, artifact.Platform)
+	}
+	return resolve(string(listing.Releases[at].Tag), options)
+}
+
+// resolve is Resolve without the network: for the newest release of a mirror at a URL the error matches [ErrNotListable], and for that of
+// a directory of more entries than [List] reads, [ErrTooLarge].
+func resolve(arg string, options Options) (Artifact, error) {
 	a, err := newArtifact(options)
 	switch {
 	case err != nil:
@@ -111,11 +136,11 @@ func (a *Artifact) at(text string, remote, local SourceKind) error {
 	case err != nil:
 		return err
 	case u.Scheme != "file":
-		a.Source, a.Location, a.source = remote, redacted(u), &webSource{session: a.session, url: u, zip: remote == SourceGitHub || (remote == SourceURL || remote == SourceTUF) && strings.HasSuffix(u.Path, ".zip")}
+		a.Source, a.Location, a.source = remote, redacted(u), &webSource{session: a.session, url: u, zip: remote.isZip(u.Path)}
 		if a.Asset == "" {
 			a.Asset = lastElement(u.Path)
 		}
-		if remote == SourceMirror || remote == SourceURL {
+		if remote.getsCredentials() {
 			a.session.place = u
 		}
 		return nil

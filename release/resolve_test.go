@@ -121,7 +121,7 @@ func TestResolve(t *testing.T) {
 		if tc.o.Platform == "" {
 			tc.o.Platform = LinuxX86_64
 		}
-		a, err := Resolve(tc.arg, tc.o)
+		a, err := resolve(tc.arg, tc.o)
 		if !errors.Is(err, tc.err) {
 			t.Errorf("%s %+v: %v", tc.arg, tc.o, err)
 			continue

@@ -205,7 +205,7 @@ func TestResumeNeedsProof(t *testing.T) {
 			interrupted(t, s, f, 1<<20, cache)
 			tc.change(f, partials(t, cache)[0])
 			o := Options{BaseURL: s.URL, CacheDir: cache, Platform: LinuxX86_64, Retry: quick}
-			a, err := Resolve("0.17.8", o)
+			a, err := resolve("0.17.8", o)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -280,7 +280,7 @@ func TestTwoAtOnce(t *testing.T) {
 			}
 		}
 	}
-	a, err := Resolve("0.17.8", first)
+	a, err := resolve("0.17.8", first)
 	if err != nil {
 		t.Fatal(err)
 	}

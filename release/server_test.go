@@ -262,7 +262,7 @@ func fetch(t testing.TB, arg string, o Options) (Fetched, []byte, error) {
 	if o.Platform == "" {
 		o.Platform = LinuxX86_64
 	}
-	a, err := Resolve(arg, o)
+	a, err := resolve(arg, o)
 	if err != nil {
 		t.Fatal(err)
 	}

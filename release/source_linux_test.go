@@ -29,12 +29,12 @@ func TestSourceOfOthers(t *testing.T) {
 	if listing, err := List(t.Context(), Options{Mirror: mirror}); err != nil || len(listing.Releases) > 0 {
 		t.Errorf("an asset: %+v, %v", listing, err)
 	}
-	if artifact, err := Resolve("0.17.8", Options{Mirror: mirror, Platform: "x86_64-linux"}); !errors.Is(err, ErrNotFound) {
+	if artifact, err := resolve("0.17.8", Options{Mirror: mirror, Platform: "x86_64-linux"}); !errors.Is(err, ErrNotFound) {
 		t.Errorf("an asset of a mirror: %+v, %v", artifact, err)
 	}
 	link := filepath.Join(mirror, "link.zip")
 	must(t, os.Symlink(through+"/0.17.8/"+asset, link))
-	if artifact, err := Resolve(link, Options{Platform: "x86_64-linux"}); !errors.Is(err, vfs.ErrMagicLink) {
+	if artifact, err := resolve(link, Options{Platform: "x86_64-linux"}); !errors.Is(err, vfs.ErrMagicLink) {
 		t.Errorf("a file: %+v, %v", artifact, err)
 	}
 	if _, _, err := fetch(t, through+"/0.17.8/"+asset, Options{}); err != nil {

@@ -75,7 +75,7 @@ func TestDestinationFails(t *testing.T) {
 	cache := newCache(t)
 	s := newServer(t, map[string]*file{assetPath: {data: zip, etag: `"1"`, stall: []int{2 << 20}}})
 	o := Options{BaseURL: s.URL, CacheDir: cache, Platform: LinuxX86_64, Retry: quick}
-	a, err := Resolve("0.17.8", o)
+	a, err := resolve("0.17.8", o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestStdinThatHangs(t *testing.T) {
 			t.Error("progress after the end")
 		}
 	}}
-	a, err := Resolve("-", o)
+	a, err := resolve("-", o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestCancelled(t *testing.T) {
 			cancel(why)
 		}
 	}}
-	a, err := Resolve("0.17.8", o)
+	a, err := resolve("0.17.8", o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,7 +163,7 @@ func TestCancelled(t *testing.T) {
 	ctx, cancel = context.WithCancelCause(t.Context())
 	o.BaseURL, o.Retry = newServer(t, map[string]*file{assetPath: {status: []int{503}}}).URL, Retry{WaitMin: 1 << 40, WaitMax: 1 << 40}
 	o.Progress = func(p Progress) { cancel(why) }
-	if a, err = Resolve("0.17.8", o); err != nil {
+	if a, err = resolve("0.17.8", o); err != nil {
 		t.Fatal(err)
 	}
 	var transfer *TransferError
@@ -180,7 +180,7 @@ func TestMemory(t *testing.T) {
 	allocated := func(size int) uint64 {
 		zip := zipped(t, program(size, 1))
 		s := newServer(t, map[string]*file{assetPath: {data: zip, etag: `"1"`}})
-		a, err := Resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, CacheDir: newCache(t)})
+		a, err := resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, CacheDir: newCache(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -204,7 +204,7 @@ func TestMemory(t *testing.T) {
 func BenchmarkFetch(b *testing.B) {
 	executable := program(32<<20, 1)
 	s := newServer(b, map[string]*file{assetPath: {data: zipped(b, executable), etag: `"1"`}})
-	a, err := Resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, CacheDir: newCache(b)})
+	a, err := resolve("0.17.8", Options{BaseURL: s.URL, Platform: LinuxX86_64, CacheDir: newCache(b)})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -8,8 +8,6 @@ import (
 	"hash"
 	"io"
 	"slices"
-
-	"aead.dev/minisign"
 )
 
 // A Voucher says of an artifact's bytes whether they are the right ones: first what it claims of them, before they
@@ -125,8 +123,6 @@ func (r Require) satisfiedBy(strength Require) bool {
 const (
 	ofAsset      = "asset"
 	ofExecutable = "executable"
-
-	signatureSizeMax = 16 << 10 // bytes
 )
 
 // digestClaim is a claim that waits for a digest.
@@ -208,16 +204,13 @@ func (c Claim) judge(m measured, watcher Watcher) Evidence {
 // it when it was stored, which those of the store tell.
 func (a *Artifact) vouchers() []Voucher {
 	var all []Voucher
-	if a.Source == SourceStore {
-		if a.options.SHA256 != "" {
-			all = append(all, knownDigest(a.options.SHA256))
-		}
-		return append(all, a.more...)
-	}
 	if a.options.SHA256 != "" {
 		all = append(all, knownDigest(a.options.SHA256))
 	}
-	if !slices.Contains([]SourceKind{SourceGitHub, SourceStdin, SourceRegistry, SourceTUF}, a.Source) && !a.alone() { // they have no such list
+	if a.Source.judged() {
+		return append(all, a.more...)
+	}
+	if a.Source.hasSums() && !a.alone() {
 		all = append(all, sumsBeside{}, sidecar{})
 	}
 	if a.options.AskGitHub || a.wantsGitHubDigest() {
@@ -337,88 +330,6 @@ func (sidecar) Ask(ctx context.Context, a *Artifact) []Claim {
 		return []Claim{digestClaim(EvidenceSidecar, "").missing(err, "there is no "+name+" beside it")}
 	}
 	return a.sidecarClaims(sumList{EvidenceSidecar, name}, text)
-}
-
-// minisignBeside is a signature beside the asset, by the key.
-type minisignBeside string
-
-// Ask reads the signature.
-func (m minisignBeside) Ask(ctx context.Context, a *Artifact) []Claim {
-	signature, err := a.source.Beside(ctx, a.Asset+".minisig", signatureSizeMax)
-	c := signedClaim(string(m), signature)
-	c.Asked = true
-	if err != nil {
-		return []Claim{c.missing(err, "there is no "+a.Asset+".minisig beside it")}
-	}
-	return []Claim{c}
-}
-
-// Signature is a minisign signature that came with an artifact, and vouches for it where it holds by the key of the artifact's
-// options.
-type Signature string
-
-// Ask claims that it holds.
-func (s Signature) Ask(_ context.Context, a *Artifact) []Claim {
-	if a.options.PublicKey == "" {
-		return nil
-	}
-	return []Claim{signedClaim(a.options.PublicKey, []byte(s))}
-}
-
-// signedClaim is a claim that a signature by the key holds.
-func signedClaim(key string, signature []byte) Claim {
-	return Claim{Kind: EvidenceMinisign, Strength: RequireSignature, Of: ofAsset, Length: -1, Signature: string(signature), Watch: func() Watcher {
-		w := &minisignWatcher{key: key, signature: signature}
-		w.message = minisign.NewReader(&w.bytes)
-		return w
-	}}
-}
-
-// A minisignWatcher verifies a signature while the bytes pass by.
-type minisignWatcher struct {
-	key       string
-	signature []byte
-	bytes     given
-	message   *minisign.Reader
-}
-
-// given is a reader of what was written last.
-type given struct{ rest []byte }
-
-func (g *given) Read(p []byte) (int, error) {
-	if len(g.rest) == 0 {
-		return 0, io.EOF
-	}
-	n := copy(p, g.rest)
-	g.rest = g.rest[n:]
-	return n, nil
-}
-
-func (w *minisignWatcher) Write(p []byte) (int, error) {
-	w.bytes.rest = p
-	n, err := io.Copy(io.Discard, w.message)
-	return int(n), err
-}
-
-// Judge verifies the signature. The old kind, which signs the bytes themselves and not their hash, cannot be
-// verified so.
-func (w *minisignWatcher) Judge() (Status, string) {
-	var signature minisign.Signature
-	if err := signature.UnmarshalText(w.signature); err != nil {
-		return StatusFailed, "the signature cannot be read"
-	}
-	key, err := parsePublicKey(w.key)
-	switch {
-	case err != nil:
-		return StatusFailed, "the public key cannot be read"
-	case signature.KeyID != key.ID():
-		return StatusFailed, fmt.Sprintf("it was made with key %X, not with %X", signature.KeyID, key.ID())
-	case signature.Algorithm != minisign.HashEdDSA:
-		return StatusFailed, "it is of the old kind that does not hash first; sign again with a current minisign"
-	case !w.message.Verify(key, w.signature):
-		return StatusFailed, "the signature does not hold"
-	}
-	return StatusHeld, fmt.Sprintf("key %X, trusted comment %.200q", key.ID(), signature.TrustedComment)
 }
 
 func hexSum(h hash.Hash) string { return hex.EncodeToString(h.Sum(nil)) }

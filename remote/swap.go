@@ -17,7 +17,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
-	"github.com/tbctl/tbctl/internal/fetch"
+	"github.com/tbctl/tbctl/internal/handover"
 	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -88,7 +88,7 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 		if err != nil {
 			return nil, err
 		}
-		get = fetch.From(pushed, pushed.Fetch)
+		get = handover.Fetch(pushed, pushed.Fetch)
 	}
 	return site.Install(ctx, swap, get, false)
 }

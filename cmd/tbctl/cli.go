@@ -19,6 +19,7 @@ import (
 	"github.com/tbctl/tbctl/internal/settings"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/release"
 )
 
 // cli is the whole grammar: global flags and one field a command. Only leaves
@@ -105,7 +106,10 @@ func parserOptions(from *config.Config, out io.Writer, width int) []kong.Option 
 		kong.ConfigureHelp(help),
 		kong.Bind(help),
 		kong.Help(manual.Short),
-		kong.Vars{"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault, "store": "/var/lib/tbctl/store for root"},
+		kong.Vars{
+			"state_dir": "/var/lib/tbctl for root", "target": install.TargetDefault, "store": "/var/lib/tbctl/store for root", "idle_timeout": release.IdleTimeoutDefault.String(),
+			"hurry_rate": fmt.Sprintf("%d KiB", release.HurryRate>>10), "hurry_after": fmt.Sprintf("%.0f minutes", release.HurryAfter.Minutes()),
+		},
 		kong.Resolvers(cmdline.Configured(from)),
 	)
 }

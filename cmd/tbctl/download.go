@@ -4,7 +4,7 @@ import (
 	"errors"
 	"path/filepath"
 
-	"github.com/tbctl/tbctl/internal/fetch"
+	"github.com/tbctl/tbctl/internal/handover"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/output"
@@ -62,14 +62,14 @@ func (c *downloadCmd) Run(a *app) error {
 	}
 	result.Next = hints.Downloaded(result.Path, result.Report.Platform)
 	a.emit(result, func(out *term.Stream) {
-		render.Downloaded(out, &result, artifact.Location, render.Trust(fetch.Origin(artifact, result.Fetched)), a.global.Quiet)
+		render.Downloaded(out, &result, artifact.Location, render.Trust(handover.Origin(artifact, result.Fetched)), a.global.Quiet)
 	})
 	return nil
 }
 
 // write fetches into the file, verifies what is there then, and puts it at its name.
 func (c *downloadCmd) write(a *app, artifact release.Artifact, name string) (result report.Downloaded, err error) {
-	draft, err := output.NewDraft(a.ctx, name, c.Force, fetch.Judgement(artifact, artifact.Location))
+	draft, err := output.NewDraft(a.ctx, name, c.Force, handover.CheckWanted(artifact, artifact.Location))
 	if err != nil {
 		return result, err
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/cmdline"
-	"github.com/tbctl/tbctl/internal/fetch"
+	"github.com/tbctl/tbctl/internal/handover"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
 	"github.com/tbctl/tbctl/internal/render"
@@ -90,10 +90,10 @@ func (c *installCmd) Run(a *app) error {
 	if err != nil {
 		return err
 	}
-	request.Source, request.SizeHint = artifact.Absolute(), fetch.SizeHint(artifact)
+	request.Source, request.SizeHint = artifact.Absolute(), handover.SizeHint(artifact)
 	request.Near = artifact.Near()
 	if !request.Near { // what is here is read: it may be another than its digest says
-		request.AlreadyInstalled = fetch.Known(artifact, a.tellFetched)
+		request.AlreadyInstalled = handover.AlreadyInstalled(artifact, a.tellFetched)
 	}
 	if request.Expect, err = artifact.Tag.Releases(); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (c *installCmd) Run(a *app) error {
 	a.adviseTag(artifact)
 	ctx, end := a.whileHeard()
 	defer end()
-	outcome, err := site.Install(ctx, request, fetch.From(artifact, func(ctx context.Context, w io.Writer) (release.Fetched, error) {
+	outcome, err := site.Install(ctx, request, handover.Fetch(artifact, func(ctx context.Context, w io.Writer) (release.Fetched, error) {
 		return a.fetch(ctx, artifact, w)
 	}), c.DryRun)
 	err = unheard(ctx, outcome, err)

@@ -35,7 +35,7 @@ type placeFlags struct {
 	CAFile    string                `more:"" group:"source" name:"ca-file" placeholder:"FILE" env:"TBCTL_CA_FILE" help:"Trust the certificates in this PEM file too."`
 	TokenFile string                `more:"" group:"source" name:"token-file" placeholder:"FILE" env:"TBCTL_TOKEN_FILE" help:"A token for the mirror, or the URL, is in this file; or it is in TBCTL_TOKEN. Users and passwords are those of ~/.netrc, or NETRC."`
 	CacheDir  string                `more:"" group:"source" placeholder:"DIR" env:"TBCTL_CACHE_DIR" help:"Where interrupted downloads are kept to be resumed, and what a dry run has fetched."`
-	Idle      time.Duration         `more:"" group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when next to nothing came for that long (30s). tbctl download itself may take as long as it takes; install gives up a download of less than 64 KiB a second after 5 minutes."`
+	Idle      time.Duration         `more:"" group:"source" name:"idle-timeout" placeholder:"DURATION" env:"TBCTL_IDLE_TIMEOUT" help:"Connect again when next to nothing came for that long (${idle_timeout}). tbctl download itself may take as long as it takes; install gives up a download of less than ${hurry_rate} a second after ${hurry_after}."`
 	GitHubURL string                `group:"source" name:"github-url" hidden:"" env:"TBCTL_GITHUB_URL" help:"The project's address."`
 	APIURL    string                `group:"source" name:"api-url" hidden:"" env:"TBCTL_API_URL" help:"The project's address in GitHub's API."`
 }

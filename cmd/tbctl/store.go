@@ -8,7 +8,7 @@ import (
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
-	"github.com/tbctl/tbctl/internal/fetch"
+	"github.com/tbctl/tbctl/internal/handover"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/source"
@@ -99,7 +99,7 @@ func (c *storeImportCmd) Run(a *app) error {
 	}
 	result.Next = []string{"tbctl install " + name, "tbctl fleet plan " + name + " -o plan.json"}
 	a.emit(result, func(out *term.Stream) {
-		render.StoreImported(out, &result, render.Trust(fetch.Origin(found.Artifact, imported.Fetched)), a.global.Quiet)
+		render.StoreImported(out, &result, render.Trust(handover.Origin(found.Artifact, imported.Fetched)), a.global.Quiet)
 	})
 	return nil
 }

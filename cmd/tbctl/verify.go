@@ -6,7 +6,7 @@ import (
 	"fmt"
 
 	"github.com/tbctl/tbctl/inspect"
-	"github.com/tbctl/tbctl/internal/fetch"
+	"github.com/tbctl/tbctl/internal/handover"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/sha"
@@ -69,7 +69,7 @@ func (c *verifyCmd) Run(a *app) error {
 	}
 	result.Archive, result.Against = file.Archive, c.Against
 	var untrusted error
-	if result.Evidence, untrusted, err = fetch.Judge(a.ctx, stated, file, result.Report); err != nil {
+	if result.Evidence, untrusted, err = handover.CompareStated(a.ctx, stated, file, result.Report); err != nil {
 		return fmt.Errorf("%s: %w", c.File, err)
 	}
 	a.tellFetched(release.Fetched{Evidence: result.Evidence})

@@ -256,7 +256,7 @@ func TestMirror(t *testing.T) {
 	if own := w.ask(t, http.MethodGet, "/"+tag+"/"+asset+".sha256"); own.StatusCode != 200 || string(own.body) != string(sums.body) {
 		t.Errorf("%s %q", own.Status, own.body)
 	}
-	artifact, err := release.Resolve(tag, release.Options{Mirror: w.web.URL, Platform: binary.Platform(), Require: release.RequireDigest})
+	artifact, err := release.Resolve(t.Context(), tag, release.Options{Mirror: w.web.URL, Platform: binary.Platform(), Require: release.RequireDigest})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -53,7 +53,7 @@ func options(change ...func(*release.Options)) release.Options {
 // bring imports what an argument means.
 func bring(t *testing.T, d *depot.Depot, argument string, options release.Options) (shelf.Imports, error) {
 	t.Helper()
-	artifact, err := release.Resolve(argument, options)
+	artifact, err := release.Resolve(t.Context(), argument, options)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -234,7 +234,7 @@ func (s Settings) Line(name string, flag *Flag) report.Setting {
 	platform, _ := release.HostPlatform() // "": there is no release for this host
 	defaults := map[string]string{
 		"target": install.TargetDefault, "platform": string(platform), "state-dir": s.StateDir(), "store": s.StoreDir(""), "cache-dir": s.CacheDir(""), "color": "auto",
-		"github-digest": "false", "idle-timeout": "30s",
+		"github-digest": "false", "idle-timeout": release.IdleTimeoutDefault.String(),
 	}
 	return report.Setting{Name: name, Value: defaults[name], Origin: "default"}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/cmdline"
-	"github.com/tbctl/tbctl/internal/fetch"
+	"github.com/tbctl/tbctl/internal/handover"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/settings"
@@ -97,7 +97,7 @@ func (q *Question) resolve(ctx context.Context, argument string, options release
 			return release.Artifact{}, err
 		}
 	}
-	artifact, err := release.ResolveAsking(ctx, argument, options)
+	artifact, err := release.Resolve(ctx, argument, options)
 	if err != nil {
 		return artifact, cmdline.Unresolved(ctx, q.Line, argument, options.Mirror, err)
 	}
@@ -175,9 +175,9 @@ func (f *Found) Close() error { return f.program.Close() }
 // Importing is how it is brought into a store, by somebody and by a fetch.
 func (f *Found) Importing(who string, get func(context.Context, io.Writer) (release.Fetched, error)) shelf.Importing {
 	return shelf.Importing{
-		Artifact: f.Artifact, Source: f.Absolute(), SizeHint: fetch.SizeHint(f.Artifact), Who: who, PublicKey: f.key, Signed: f.signed,
+		Artifact: f.Artifact, Source: f.Absolute(), SizeHint: handover.SizeHint(f.Artifact), Who: who, PublicKey: f.key, Signed: f.signed,
 		Fetch: func(ctx context.Context, draft *durable.Draft) (release.Fetched, error) { return get(ctx, draft) },
-		Judge: fetch.Judgement(f.Artifact, f.Place()),
+		Judge: handover.CheckWanted(f.Artifact, f.Place()),
 	}
 }
 

@@ -1,6 +1,6 @@
-// Package fetch joins artifacts with the files of this host. Package install never sees the network, and release never what is
-// installed: here an artifact becomes what the one asks of the other.
-package fetch
+// Package handover hands what release finds and fetches to install, and what is installed to release. Package install never sees the
+// network, and release never what is installed: here an artifact becomes what the one asks of the other.
+package handover
 
 import (
 	"context"
@@ -15,17 +15,17 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// From makes the installer's fetch of an artifact. The bytes come by get, which is the artifact's own way and may tell of it.
-func From(artifact release.Artifact, get func(context.Context, io.Writer) (release.Fetched, error)) install.Fetch {
+// Fetch makes the installer's fetch of an artifact. The bytes come by get, which is the artifact's own way and may tell of it.
+func Fetch(artifact release.Artifact, get func(context.Context, io.Writer) (release.Fetched, error)) install.Fetch {
 	return func(ctx context.Context, w io.Writer) (install.Origin, error) {
 		fetched, err := get(ctx, w)
 		return Origin(artifact, fetched), err
 	}
 }
 
-// Known makes the installer's question whether the installed file is what a fetch of the artifact would bring. What was found out is
+// AlreadyInstalled makes the installer's question whether the installed file is what a fetch of the artifact would bring. What was found out is
 // told, unless the fetch will tell it.
-func Known(artifact release.Artifact, tell func(release.Fetched)) func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
+func AlreadyInstalled(artifact release.Artifact, tell func(release.Fetched)) func(context.Context, install.File, *install.Origin) (install.Origin, bool, error) {
 	return func(ctx context.Context, installed install.File, from *install.Origin) (install.Origin, bool, error) {
 		had := release.Had{ExecutableSHA256: installed.SHA256, ExecutableSize: installed.Size}
 		if from != nil {
@@ -81,9 +81,9 @@ func SizeHint(artifact release.Artifact) int64 {
 	return file.ExecutableSize()
 }
 
-// Judge compares a file that was verified, and the archive that it is in, with what is stated about it. What did not hold is untrusted;
+// CompareStated compares a file that was verified, and the archive that it is in, with what is stated about it. What did not hold is untrusted;
 // the error is of reading.
-func Judge(ctx context.Context, stated release.Expected, file *input.File, found verify.Report) (evidence []release.Evidence, untrusted, err error) {
+func CompareStated(ctx context.Context, stated release.Expected, file *input.File, found verify.Report) (evidence []release.Evidence, untrusted, err error) {
 	had := release.Had{ExecutableSHA256: found.SHA256, ExecutableSize: found.Size, AssetSHA256: found.SHA256, AssetSize: found.Size}
 	if file.Outer != nil && stated.Open() {
 		hash := sha256.New()
@@ -97,8 +97,8 @@ func Judge(ctx context.Context, stated release.Expected, file *input.File, found
 	return evidence, untrusted, nil
 }
 
-// Judgement makes the judgement of what came: that it is whole, and what was asked for. The name is the file's in messages.
-func Judgement(artifact release.Artifact, name string) func(verify.Report) error {
+// CheckWanted makes the check of what came: that it is whole, and what was asked for. The name is the file's in messages.
+func CheckWanted(artifact release.Artifact, name string) func(verify.Report) error {
 	return func(report verify.Report) error {
 		if err := report.Err(name); err != nil {
 			return err
