@@ -43,7 +43,7 @@ func chooseProgram(binary *multiversion.Binary, release multiversion.Release, co
 	if !filepath.IsAbs(command.Path) {
 		return program{}, fmt.Errorf("%w: path %q is not absolute", ErrCommand, command.Path)
 	}
-	if host := multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH); host != binary.Platform() {
+	if host := multiversion.ThisPlatform(); host != binary.Platform() {
 		return program{}, fmt.Errorf("%w: it is for %s, the host is %s/%s", ErrPlatform, binary.Platform(), runtime.GOOS, runtime.GOARCH)
 	}
 	arch := multiversion.ArchX86_64

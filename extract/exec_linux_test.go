@@ -81,7 +81,7 @@ func output(t *testing.T, command *exec.Cmd) (string, int) {
 }
 
 func hostSpec() testbin.Spec {
-	return testbin.Spec{Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Past: testbin.PastOf("0.17.6", "0.17.7v"), Seed: 5}
+	return testbin.Spec{Platform: multiversion.ThisPlatform(), Past: testbin.PastOf("0.17.6", "0.17.7v"), Seed: 5}
 }
 
 func TestRunsTheReleaseAskedFor(t *testing.T) {

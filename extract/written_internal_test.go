@@ -14,7 +14,7 @@ import (
 // TestWrittenIsVerified gives verify a copy that is not what was read: it looks at the copy.
 func TestWrittenIsVerified(t *testing.T) {
 	t.Parallel()
-	platform := multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH)
+	platform := multiversion.ThisPlatform()
 	if platform == "" {
 		t.Skipf("skipped: there are no binaries for %s/%s", runtime.GOOS, runtime.GOARCH)
 	}

@@ -440,7 +440,7 @@ func (d *drafter) whole(inventory Inventory) {
 		d.add(Problem{Replica: -1, Reason: reason, Note: note, Message: fmt.Sprintf(format, args...)})
 	}
 	if len(d.plan.Clusters) > 0 {
-		digest := strings.TrimPrefix(d.artifact.SHA256, "sha256:")
+		digest := sha.Digits(d.artifact.SHA256)
 		d.advise("", advisory.Subject{About: advisory.AboutFile, Release: d.artifact.Release, SHA256: []string{digest}})
 	}
 	for _, id := range d.options.Despite {

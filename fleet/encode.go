@@ -58,7 +58,7 @@ func (p *Plan) Encode() ([]byte, error) {
 // PlanID names a plan by its file: sha256:HEX.
 func PlanID(text []byte) string {
 	sum := sha256.Sum256(text)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return sha.Name(hex.EncodeToString(sum[:]))
 }
 
 // ParsePlan reads a plan's file, and returns the plan and its id. A field that is not known is an error: it may say

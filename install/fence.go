@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -44,7 +44,7 @@ func (in *Installer) Claim(ctx context.Context, name string, offered fleet.Fence
 		r.state.Despite = nil
 	}
 	if granted.Previous == "" && r.installed != nil {
-		granted.Previous = "sha256:" + r.installed.file.SHA256
+		granted.Previous = sha.Name(r.installed.file.SHA256)
 	}
 	session, err := r.lock.OpenSession(sessionNumber(granted))
 	if err == nil {
@@ -227,7 +227,7 @@ func (r *run) mayPassFence(stored *fleet.Fence) error {
 			r.record.Rollout = rolloutOf(stored)
 		}
 		if err == nil && r.plan.New != nil {
-			err = stored.Allows("sha256:"+r.plan.New.SHA256, r.request.Phase)
+			err = stored.Allows(sha.Name(r.plan.New.SHA256), r.request.Phase)
 		}
 		if err == nil && r.plan.New != nil {
 			err = r.displaces(stored)
@@ -244,14 +244,14 @@ func (r *run) mayPassFence(stored *fleet.Fence) error {
 func (r *run) displaces(stored *fleet.Fence) error {
 	there := ""
 	if r.installed != nil {
-		there = "sha256:" + r.installed.file.SHA256
+		there = sha.Name(r.installed.file.SHA256)
 	}
-	if there == "sha256:"+r.plan.New.SHA256 {
+	if there == sha.Name(r.plan.New.SHA256) {
 		return nil
 	}
 	wanted, sure := stored.Displaces(r.request.Phase)
 	if named := r.request.Displaces; named != "" && (!sure || there == wanted) {
-		wanted, sure = "sha256:"+strings.ToLower(named), true
+		wanted, sure = sha.Name(named), true
 	}
 	if sure && there != wanted {
 		return fmt.Errorf("%w: this run is to displace %s, and %s is there", fsatomic.ErrChanged, cmp.Or(wanted, "nothing"), cmp.Or(there, "nothing"))

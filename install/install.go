@@ -28,8 +28,8 @@ const (
 	StepVerify   Step = "verify"
 	StepJudge    Step = "judge"
 	StepCommit   Step = "commit"
+	StepIntent   Step = "intent"
 	StepReadBack Step = "read-back"
-	StepRecord   Step = "record"
 )
 
 // Installer replaces files on one file system and keeps one journal. FS is

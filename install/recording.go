@@ -12,7 +12,7 @@ import (
 // writeIntent records beside the target what is about to be done. Without it nothing is
 // done. It is durable with the directory, which is synced before the swap.
 func (r *run) writeIntent() error {
-	r.observe(StepRecord)
+	r.observe(StepIntent)
 	record := r.record
 	record.Phase, record.Time = PhaseIntent, time.Now().UTC()
 	record.Old, record.New = r.plan.Installed, r.plan.New

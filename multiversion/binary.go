@@ -185,7 +185,7 @@ type File struct {
 // Open opens and parses the named file. It never waits on a pipe. The caller
 // closes it. The error is a [*FormatError] or says what the system refused.
 func Open(name string) (*File, error) {
-	file, info, err := vfs.OpenFile(name, vfs.RegularOnly(errors.New("not a regular file")))
+	file, info, err := vfs.OpenFile(name, vfs.RegularOnly(vfs.ErrNotRegular))
 	if err != nil {
 		return nil, err
 	}

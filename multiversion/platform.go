@@ -1,5 +1,7 @@
 package multiversion
 
+import "runtime"
+
 // Format is the container format of an executable.
 type Format string
 
@@ -60,6 +62,9 @@ func PlatformOf(format Format, arch Arch) Platform {
 		return PlatformUniversalMacOS
 	}
 }
+
+// ThisPlatform returns the platform whose binaries run on this host, "" if there are none.
+func ThisPlatform() Platform { return HostPlatform(runtime.GOOS, runtime.GOARCH) }
 
 // HostPlatform returns the platform whose binaries run on the given GOOS and
 // GOARCH, or "" if there is none.

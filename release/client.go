@@ -291,17 +291,14 @@ func (b *idleBody) Close() error {
 	return b.body.Close()
 }
 
-// errNotRegular is said of a small file that would come late, or never.
-var errNotRegular = errors.New("not a regular file")
-
-// readFileBounded reads a small file.
+// readFileBounded reads a small file, and none that would come late, or never.
 func readFileBounded(name string, most int64) ([]byte, error) {
 	f, _, err := vfs.OpenFile(name, func(mode fs.FileMode) error {
 		switch {
 		case mode.IsDir():
 			return vfs.ErrDirectory
 		case !mode.IsRegular():
-			return errNotRegular
+			return vfs.ErrNotRegular
 		}
 		return nil
 	})

@@ -149,7 +149,7 @@ func basic(user, password string) string {
 func readSecret(path string, most int64) ([]byte, error) {
 	file, info, err := vfs.OpenFile(path, func(mode fs.FileMode) error {
 		if mode.IsDir() || mode&fs.ModeDevice != 0 {
-			return errNotRegular
+			return vfs.ErrNotRegular
 		}
 		return nil
 	})

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // TestNetrc reads what people write, and says a line of what cannot be read.
@@ -140,7 +142,7 @@ func TestCredentialsRefused(t *testing.T) {
 		"token, clear":     {Options{StoreToken: "s3cret"}, "http://store.test/m", ErrPlain, false},
 		"no netrc":         {Options{Netrc: secretFile(t, "netrc", "machine store.test s3cret", 0o600)}, "https://store.test/m", ErrNetrc, false},
 		"netrc not there":  {Options{Netrc: filepath.Join(t.TempDir(), "none")}, "https://store.test/m", os.ErrNotExist, false},
-		"netrc, directory": {Options{Netrc: t.TempDir()}, "https://store.test/m", errNotRegular, false},
+		"netrc, directory": {Options{Netrc: t.TempDir()}, "https://store.test/m", vfs.ErrNotRegular, false},
 		"token, empty":     {Options{StoreTokenFile: secretFile(t, "token", "\n", 0o600)}, "https://store.test/m", ErrNoToken, false},
 		"token, two lines": {Options{StoreTokenFile: secretFile(t, "token", "s3cret\ns3cret", 0o600)}, "https://store.test/m", ErrNoToken, false},
 		"token, huge":      {Options{StoreTokenFile: secretFile(t, "token", strings.Repeat("x", tokenSizeMax+1), 0o600)}, "https://store.test/m", ErrTooLarge, false},

@@ -3,7 +3,6 @@ package release
 import (
 	"context"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -129,7 +128,7 @@ func ReadPublicKey(text string) (string, error) {
 	if text == "" || IsPublicKey(text) {
 		return text, nil
 	}
-	file, _, err := vfs.OpenFile(text, vfs.RegularOnly(errors.New("not a regular file")))
+	file, _, err := vfs.OpenFile(text, vfs.RegularOnly(vfs.ErrNotRegular))
 	if err != nil {
 		return "", fmt.Errorf("public key: %w", err)
 	}

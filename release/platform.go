@@ -25,7 +25,7 @@ func ParsePlatform(text string) (multiversion.Platform, error) {
 
 // HostPlatform is the platform of this host. The error matches [ErrPlatform].
 func HostPlatform() (multiversion.Platform, error) {
-	if p := multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH); slices.Contains(Platforms(), p) {
+	if p := multiversion.ThisPlatform(); slices.Contains(Platforms(), p) {
 		return p, nil
 	}
 	return "", fmt.Errorf("%w: upstream releases nothing for %s on %s", ErrPlatform, runtime.GOOS, runtime.GOARCH)

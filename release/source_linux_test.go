@@ -46,7 +46,7 @@ func TestSourceOfOthers(t *testing.T) {
 	writer, err := os.OpenFile(list, os.O_RDWR, 0) // it is never at its end
 	must(t, err)
 	defer writer.Close()
-	if f, _, err := fetch(t, path, Options{}); err != nil && !errors.Is(err, errNotRegular) || err == nil && f.Trusted {
+	if f, _, err := fetch(t, path, Options{}); err != nil && !errors.Is(err, vfs.ErrNotRegular) || err == nil && f.Trusted {
 		t.Errorf("a list that never comes: %+v, %v", f.Evidence, err)
 	}
 

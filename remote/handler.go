@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
 	"slices"
 	"sync"
 
@@ -298,7 +297,7 @@ func (h *Host) pushed(digest, signature string) (release.Artifact, error) {
 	if h.required() == release.RequireSignature && release.PublicKeyLine(h.PublicKey) == "" {
 		return release.Artifact{}, fault.New(fault.Rejected, "this host requires a signature, and its configuration has no public-key that can be read")
 	}
-	artifact, err := shelf.Pushed(h.Store, digest, signature, release.Options{Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Require: h.required(), PublicKey: h.PublicKey})
+	artifact, err := shelf.Pushed(h.Store, digest, signature, release.Options{Platform: multiversion.ThisPlatform(), Require: h.required(), PublicKey: h.PublicKey})
 	if err != nil {
 		return artifact, fault.New(fault.Rejected, "this host's own settings: "+err.Error())
 	}

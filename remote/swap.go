@@ -9,7 +9,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"runtime"
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
@@ -102,7 +101,7 @@ func (r SwapRequest) back() install.Request {
 // ofStore asks for an artifact of the store to be installed, and fetchOf copies it. One whose bytes have changed since it was
 // stored is set aside, so that it is sent again.
 func (h *Host) ofStore(artifact string, file *depot.File) install.Request {
-	return install.Request{Source: "sha256:" + artifact, SizeHint: file.Size(), Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Near: true}
+	return install.Request{Source: sha.Name(artifact), SizeHint: file.Size(), Host: multiversion.ThisPlatform(), Near: true}
 }
 
 func (h *Host) fetchOf(artifact string, file *depot.File) install.Fetch {
@@ -114,7 +113,7 @@ func (h *Host) fetchOf(artifact string, file *depot.File) install.Fetch {
 				err = fmt.Errorf("%s: %w", h.Store.Path(artifact), depot.ErrDigest)
 			}
 		}
-		return install.Origin{Source: "sha256:" + artifact, SHA256: artifact, ExecutableSHA256: artifact}, err
+		return install.Origin{Source: sha.Name(artifact), SHA256: artifact, ExecutableSHA256: artifact}, err
 	}
 }
 
@@ -130,12 +129,12 @@ func (h *Host) allowed(target string, request SwapRequest) (place fsatomic.Targe
 		err = fleet.Match(stored, request.Fence)
 	}
 	if err == nil {
-		err = stored.Allows("sha256:"+request.Artifact, request.Phase)
+		err = stored.Allows(sha.Name(request.Artifact), request.Phase)
 	}
 	if err != nil {
 		return place, false, fmt.Errorf("swap: %s: %w", target, err)
 	}
-	return place, "sha256:"+request.Artifact != stored.Artifact, nil
+	return place, sha.Name(request.Artifact) != stored.Artifact, nil
 }
 
 // keptBeside says that an artifact is the previous file of a target, and not the installed one: then both change places, for which no

@@ -245,7 +245,7 @@ func (p *pin) again() string { return "/proc/self/fd/" + strconv.Itoa(p.fd) }
 // open opens the file that is held, if it is a regular one.
 func (p *pin) open() (*os.File, error) {
 	if !p.regular() {
-		return nil, &fs.PathError{Op: "open", Path: p.name, Err: errNotRegular}
+		return nil, &fs.PathError{Op: "open", Path: p.name, Err: vfs.ErrNotRegular}
 	}
 	file, _, err := vfs.OpenFile(p.again(), nil)
 	if failure, ok := errors.AsType[*fs.PathError](err); ok {
@@ -253,8 +253,6 @@ func (p *pin) open() (*os.File, error) {
 	}
 	return file, err
 }
-
-var errNotRegular = errors.New("not a regular file")
 
 // memoryDevice is the device that every memory file is on, and nothing that is mounted.
 var memoryDevice = sync.OnceValues(func() (uint64, error) {

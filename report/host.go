@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"time"
 
@@ -56,7 +55,7 @@ type HostTarget struct {
 func NewHost(ctx context.Context, in *install.Installer, version, store string, targets []string) (*Host, error) {
 	h := &Host{
 		Version: HostVersion, Machine: firstLine("/etc/machine-id"), Boot: firstLine("/proc/sys/kernel/random/boot_id"), Tbctl: version,
-		Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Time: time.Now().UTC(), StoreRoom: roomOf(in.FS, store),
+		Platform: multiversion.ThisPlatform(), Time: time.Now().UTC(), StoreRoom: roomOf(in.FS, store),
 	}
 	var err error
 	if h.Name, err = os.Hostname(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
 )
 
@@ -133,7 +134,7 @@ type ReportedAsking struct {
 // release, and all of them could be seen.
 func (h *ReportedHost) Done(plan *fleet.Plan) bool {
 	s := h.Status
-	if s == nil || !s.Observed || s.Installed == nil || "sha256:"+s.Installed.SHA256 != plan.Artifact.SHA256 {
+	if s == nil || !s.Observed || s.Installed == nil || sha.Name(s.Installed.SHA256) != plan.Artifact.SHA256 {
 		return false
 	}
 	count := 0

@@ -6,13 +6,13 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
@@ -83,13 +83,13 @@ func factsOf(ctx context.Context, file *depot.File, digest string) (fleet.Artifa
 		return fleet.Artifact{}, fmt.Errorf("%w: %s", ErrArtifact, report.Diagnosis)
 	}
 	binary := report.Binary
-	return fleet.NewArtifact("sha256:"+digest, file.Size(), binary.Platform(), &binary.HostImage().Header), nil
+	return fleet.NewArtifact(sha.Name(digest), file.Size(), binary.Platform(), &binary.HostImage().Header), nil
 }
 
 // vouch notes who vouches for an artifact of the store, and where it came from: by its receipts, if nobody else can have written them. A
 // signature is one that holds over the bytes now.
 func vouch(ctx context.Context, store *depot.Depot, facts *fleet.Artifact) ([]report.PlanEvidence, error) {
-	digest := strings.TrimPrefix(facts.SHA256, "sha256:")
+	digest := sha.Digits(facts.SHA256)
 	receipts, writers, err := store.Receipts(digest)
 	if err == nil && writers.None() {
 		for _, receipt := range receipts { // the oldest first
@@ -114,7 +114,7 @@ func vouch(ctx context.Context, store *depot.Depot, facts *fleet.Artifact) ([]re
 // evidenceOf says who vouches for an artifact by what a store knows, and of what a plan says besides that it was not checked. A signature that
 // the plan carries is compared with the bytes.
 func evidenceOf(ctx context.Context, store *depot.Depot, said *fleet.Artifact) ([]report.PlanEvidence, error) {
-	found, err := shelf.Evidence(ctx, store, strings.TrimPrefix(said.SHA256, "sha256:"), said.Signature, said.SignedBy)
+	found, err := shelf.Evidence(ctx, store, sha.Digits(said.SHA256), said.Signature, said.SignedBy)
 	evidence := []report.PlanEvidence{}
 	for _, e := range found {
 		detail := e.Detail
@@ -175,7 +175,7 @@ func planEvidence(ctx context.Context, store *depot.Depot, plan *fleet.Plan) []r
 // CheckPlanned compares what a plan says of its artifact with the file in a store: the error is [fleet.ErrArtifact] where it says something
 // else, and that of reading the file where that cannot be said.
 func CheckPlanned(ctx context.Context, store *depot.Depot, plan *fleet.Plan) error {
-	digest := strings.TrimPrefix(plan.Artifact.SHA256, "sha256:")
+	digest := sha.Digits(plan.Artifact.SHA256)
 	file, err := store.Open(digest)
 	if err != nil {
 		return err

@@ -4,13 +4,13 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/sha"
 )
 
 const (
@@ -37,7 +37,7 @@ func Collect(ctx context.Context, hosts func(name string) Host, places []Place, 
 	}
 	shown := make([]look, len(names))
 	each(parallel, len(names), func(index int) {
-		shown[index] = lookAt(ctx, hosts(names[index]), strings.TrimPrefix(artifact.SHA256, "sha256:"))
+		shown[index] = lookAt(ctx, hosts(names[index]), sha.Digits(artifact.SHA256))
 	})
 	var observations []fleet.Observation
 	for _, place := range places {

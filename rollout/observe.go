@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
@@ -101,10 +102,10 @@ func observeStatus(o *fleet.Observation, status *report.Status, now time.Time) {
 	if file := status.Installed; file != nil {
 		o.Installed = &fleet.InstalledFile{Size: file.Size, Release: file.Release, Releases: file.Releases, Damaged: file.Damaged}
 		if file.SHA256 != "" {
-			o.Installed.SHA256 = "sha256:" + file.SHA256
+			o.Installed.SHA256 = sha.Name(file.SHA256)
 		}
 		if last := status.Recorded.Installed; last != nil && last.SHA256 != "" {
-			o.Installed.Recorded = "sha256:" + last.SHA256
+			o.Installed.Recorded = sha.Name(last.SHA256)
 		}
 	}
 	switch {

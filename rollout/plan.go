@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/state"
@@ -81,7 +81,7 @@ func (e *NotStoredError) Unwrap() error { return e.Err }
 // else's: where it says of the file what that does not, the error is [fleet.ErrArtifact], and where the signature that it carries does not hold,
 // [ErrSignature].
 func OpenPlanned(ctx context.Context, store *depot.Depot, plan *fleet.Plan, kept *delta.Kept) (*Artifact, error) {
-	artifact, facts, err := OpenArtifact(ctx, store, strings.TrimPrefix(plan.Artifact.SHA256, "sha256:"), kept)
+	artifact, facts, err := OpenArtifact(ctx, store, sha.Digits(plan.Artifact.SHA256), kept)
 	if errors.Is(err, fs.ErrNotExist) {
 		source := plan.Artifact.Source
 		if source == "" {

@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
@@ -132,11 +133,11 @@ func recordHost(ctx context.Context, h *report.ReportedHost, options RecordOptio
 	if problem := shown.Targets[at].Problem; problem != "" {
 		h.Problem = &report.FleetProblem{Kind: fault.Failed, Message: problem}
 	}
-	if s := h.Status; s != nil && s.Installed != nil && "sha256:"+s.Installed.SHA256 == options.Plan.Artifact.SHA256 {
+	if s := h.Status; s != nil && s.Installed != nil && sha.Name(s.Installed.SHA256) == options.Plan.Artifact.SHA256 {
 		h.CheckNote = "the plan's file is installed there: its SHA-256 was computed on the host now"
 		return
 	}
-	checked, err := session.Check(ctx, remote.CheckRequest{Target: h.Target, Artifact: strings.TrimPrefix(options.Plan.Artifact.SHA256, "sha256:")})
+	checked, err := session.Check(ctx, remote.CheckRequest{Target: h.Target, Artifact: sha.Digits(options.Plan.Artifact.SHA256)})
 	if err != nil {
 		h.CheckNote = "the host gave no answer to what it makes of the file: " + strings.TrimPrefix(err.Error(), "host "+h.Name+": ")
 		return
@@ -156,7 +157,7 @@ func differs(h *report.ReportedHost, p *fleet.PlannedHost, options RecordOptions
 		return texts
 	}
 	if s.Installed != nil {
-		if sum := "sha256:" + s.Installed.SHA256; sum != options.Plan.Artifact.SHA256 && sum != p.Previous {
+		if sum := sha.Name(s.Installed.SHA256); sum != options.Plan.Artifact.SHA256 && sum != p.Previous {
 			add("the installed file is neither the plan's nor the one before it: %s", sum)
 		}
 	} else if !s.Hides(s.Target.Path) {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/remote"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/state"
@@ -351,7 +352,7 @@ func (m *machine) wanted(name string) string {
 	if m.Goal == fleet.GoalStage || !slices.ContainsFunc(m.targets, missing) {
 		return ""
 	}
-	return strings.TrimPrefix(m.Plan.Artifact.SHA256, "sha256:")
+	return sha.Digits(m.Plan.Artifact.SHA256)
 }
 
 // silent says that a host has not answered a look yet.
@@ -452,7 +453,7 @@ func messageOf(err error, action fleet.Action) string {
 
 // do asks a host for an action.
 func (m *machine) do(t *target, action fleet.Action) error {
-	digest := strings.TrimPrefix(action.Artifact, "sha256:")
+	digest := sha.Digits(action.Artifact)
 	entry, limit := Entry{Request: Request(action.Kind), Epoch: action.Fence.Epoch, Artifact: action.Artifact, Phase: action.Phase, Promotes: action.Promotes}, actionLimit
 	if action.Kind == fleet.ActionStage {
 		limit = sendLimit
@@ -481,7 +482,7 @@ func (m *machine) do(t *target, action fleet.Action) error {
 		case fleet.ActionPhase:
 			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, Phase: action.Phase})
 		case fleet.ActionSwap:
-			request := remote.SwapRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, Artifact: digest, Phase: action.Phase, Displaces: strings.TrimPrefix(action.Displaces, "sha256:")}
+			request := remote.SwapRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, Artifact: digest, Phase: action.Phase, Displaces: sha.Digits(action.Displaces)}
 			if action.Artifact == m.Plan.Artifact.SHA256 {
 				request.Signature = m.Plan.Artifact.Signature
 			}

@@ -14,7 +14,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -52,7 +51,7 @@ var fixtures = struct {
 }{}
 
 func platform() multiversion.Platform {
-	return multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH)
+	return multiversion.ThisPlatform()
 }
 
 // binaries returns the fixtures by their releases.

@@ -215,7 +215,7 @@ func mayExecute(process *replica.Process, path string) *vfs.DeniedError {
 // read reads the whole file that was seen at the path and returns its header if every checksum
 // that a replica verifies holds.
 func read(ctx context.Context, path string, seen Facts) (*multiversion.Header, error) {
-	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(errNotRegular))
+	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(vfs.ErrNotRegular))
 	if err != nil {
 		return nil, err
 	}

@@ -48,7 +48,6 @@ var (
 	errNotExecutable = errors.New("the owner may not execute it")
 	errTooLarge      = errors.New("a replica that finds a file of this size crashes")
 	errChecksum      = errors.New("the file's checksum does not hold")
-	errNotRegular    = errors.New("not a regular file")
 	errExchanged     = errors.New("it was changed, or another file was put there, before it could be read")
 )
 

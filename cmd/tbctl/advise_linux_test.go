@@ -7,7 +7,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"testing"
 
@@ -34,7 +33,7 @@ func TestAdvisories(t *testing.T) {
 		return path
 	}
 	build := func(current string, past ...string) []byte {
-		return testbin.Build(t, tinyelf.Spec(multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), 0, current, past...))
+		return testbin.Build(t, tinyelf.Spec(multiversion.ThisPlatform(), 0, current, past...))
 	}
 	older, skipped, newer := build("0.17.4", "0.17.3"), build("0.17.7", "0.17.3", "0.17.4"), build("0.17.8", "0.17.4", "0.17.7v")
 	zip := testbin.Zip(t, "tigerbeetle", skipped, testbin.ZipOptions{})
@@ -147,7 +146,7 @@ func checkAdvisories(t *testing.T, document string, about advisory.About) {
 func TestAdvisoryOfRecordedTag(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	binary := testbin.Build(t, testbin.Spec{Platform: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Current: testbin.Release("0.17.7"), Past: testbin.PastOf("0.17.4")})
+	binary := testbin.Build(t, testbin.Spec{Platform: multiversion.ThisPlatform(), Current: testbin.Release("0.17.7"), Past: testbin.PastOf("0.17.4")})
 	asset := filepath.Join(dir, "0.17.7-1", assetName())
 	if err := os.MkdirAll(filepath.Dir(asset), 0o755); err != nil {
 		t.Fatal(err)

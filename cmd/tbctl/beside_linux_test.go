@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -98,7 +97,7 @@ func TestDryRunIsTheRealRun(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("skipped: it needs root, to give files away and to set flags")
 	}
-	platform := multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH)
+	platform := multiversion.ThisPlatform()
 	old := testbin.Build(t, testbin.Spec{Platform: platform, Current: testbin.Release("0.17.1"), Past: testbin.PastOf("0.16.9", "0.17.0")})
 	next := testbin.Build(t, testbin.Spec{Platform: platform, Current: testbin.Release("0.17.2"), From: old})
 	places := []struct {

@@ -6,13 +6,13 @@ import (
 
 	"github.com/tbctl/tbctl/internal/handover"
 	"github.com/tbctl/tbctl/internal/hints"
-	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 type downloadCmd struct {
@@ -54,7 +54,7 @@ func (c *downloadCmd) Run(a *app) error {
 		return err
 	}
 	result, err := c.write(a, artifact, name)
-	if errors.Is(err, input.ErrDirectory) {
+	if errors.Is(err, vfs.ErrDirectory) {
 		return usage("name the file: -o "+shell.File(filepath.Join(name, artifact.FileName())), "%w", err)
 	}
 	if err != nil {

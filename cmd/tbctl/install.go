@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"runtime"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
@@ -79,7 +78,7 @@ func (c *installCmd) Run(a *app) error {
 	site := a.site(a.target(c.Target), c.Fit.said())
 	request := install.Request{
 		Source: c.Source, Mode: c.Mode, DropOld: c.NoOld, Wait: c.Wait, DespiteRollout: c.DespiteRollout,
-		Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
+		Host: multiversion.ThisPlatform(), Guard: a.heard,
 	}
 	var err error
 	if request.UID, request.GID, err = install.ParseOwner(c.Owner); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"runtime"
 	"time"
 
 	"github.com/tbctl/tbctl/install"
@@ -71,7 +70,7 @@ func (c *rollbackCmd) Run(a *app) error {
 	ctx, end := a.whileHeard()
 	defer end()
 	outcome, err := site.Rollback(ctx, install.Request{
-		Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait, DespiteRollout: c.DespiteRollout, Host: multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH), Guard: a.heard,
+		Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait, DespiteRollout: c.DespiteRollout, Host: multiversion.ThisPlatform(), Guard: a.heard,
 	}, c.DryRun)
 	err = unheard(ctx, outcome, err)
 	a.emitOutcome(site, outcome, err)

@@ -182,7 +182,7 @@ func (c *Config) read(path string, named bool) (map[string]any, []byte, error) {
 	if path == os.DevNull {
 		return nil, nil, nil
 	}
-	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(errors.New("not a regular file")))
+	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(vfs.ErrNotRegular))
 	if !named && errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, nil
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // ofFile is about a file that cannot be read as one.
@@ -22,9 +23,9 @@ func (k *Known) ofFile(err *input.FileError) string {
 	case !ok || path.Path != err.Name:
 	case errors.Is(path, fs.ErrNotExist):
 		return Missing(path.Path)
-	case errors.Is(path, input.ErrDirectory):
+	case errors.Is(path, vfs.ErrDirectory):
 		return "name the file in it: ls {file}"
-	case errors.Is(path, input.ErrNotRegular):
+	case errors.Is(path, vfs.ErrNotRegular):
 		if strings.HasPrefix(path.Path, "/dev/fd/") || strings.HasPrefix(path.Path, "/proc/") { // a shell's <(COMMAND), which nobody else can open
 			return "a stream comes through standard input: COMMAND | tbctl " + k.Command + " -; or write it to a file first"
 		}

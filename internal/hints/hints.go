@@ -330,7 +330,7 @@ var namedHints = []struct {
 	{err: fsatomic.ErrInode, hint: "move away the leftover that the message names"},
 	{err: vfs.ErrLinkLoop, hint: "mend the symbolic links"},
 	{err: vfs.ErrDirectory, hint: "name the file, not its directory: {target}/tigerbeetle"},
-	{err: vfs.ErrNotRegular, hint: "name a regular file, or a place where nothing is"},
+	{err: vfs.ErrNotRegular, hint: "name a regular file"},
 	{err: vfs.ErrNoDirectory, ask: ofNoDirectory},
 	{err: vfs.ErrNoCurrent, hint: hintNoCurrent},
 	{err: fsatomic.ErrLockFile, ask: ofAway},

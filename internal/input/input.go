@@ -18,10 +18,6 @@ import (
 )
 
 var (
-	// ErrDirectory says that the name is a directory's.
-	ErrDirectory = errors.New("is a directory")
-	// ErrNotRegular says that the name is neither a regular file's nor a block device's.
-	ErrNotRegular = errors.New("not a regular file")
 	// ErrTooLarge says that a stream has more than the largest binary, which a zip does not make larger.
 	ErrTooLarge = fault.New(fault.Rejected, fmt.Sprintf("more than %d bytes: no multiversion binary is that large", int64(multiversion.SizeMax)))
 )
@@ -60,7 +56,8 @@ func OfFile(name string, err error) error {
 	return &FileError{name, err}
 }
 
-// Open opens a regular file, or the block device of a data file. The error is a [*FileError].
+// Open opens a regular file, or the block device of a data file. The error is a [*FileError], and for anything else matches
+// [vfs.ErrDirectory] or [vfs.ErrNotRegular].
 func Open(name string) (*File, error) {
 	file, err := open(name)
 	return file, OfFile(name, err)
@@ -70,11 +67,11 @@ func open(name string) (*File, error) {
 	file, info, err := vfs.OpenFile(name, func(mode fs.FileMode) error {
 		switch {
 		case mode.IsDir():
-			return ErrDirectory
+			return vfs.ErrDirectory
 		case mode.IsRegular(), mode&fs.ModeDevice != 0 && mode&fs.ModeCharDevice == 0:
 			return nil
 		}
-		return ErrNotRegular
+		return vfs.ErrNotRegular
 	})
 	if err != nil {
 		return nil, err

@@ -12,6 +12,7 @@ import (
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 // TestOpenExecutable: the same bytes come out of a file, an archive and a stream.
@@ -55,7 +56,7 @@ func (endless) Read(data []byte) (int, error) { return len(data), nil }
 
 func TestOpenRefuses(t *testing.T) {
 	t.Parallel()
-	if _, err := input.Open(t.TempDir()); !errors.Is(err, input.ErrDirectory) {
+	if _, err := input.Open(t.TempDir()); !errors.Is(err, vfs.ErrDirectory) {
 		t.Errorf("a directory: %v", err)
 	}
 	if _, err := input.OpenExecutable(t.Context(), "-", endless{}); !errors.Is(err, input.ErrTooLarge) || fault.Of(err) != fault.Rejected {

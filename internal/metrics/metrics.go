@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/openmetrics"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
@@ -234,7 +235,7 @@ func (l *looked) addFence() {
 	if known && !s.Hides(s.Target.Path) {
 		has := ""
 		if s.Installed != nil {
-			has = "sha256:" + s.Installed.SHA256
+			has = sha.Name(s.Installed.SHA256)
 		}
 		l.is("tbctl_fence_drifted", "1: the installed file is not the one that the rollout which holds the target left there.", has != wants)
 	}

@@ -103,7 +103,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "a list beside a file is waited for", file: "release/client.go",
-		old: `			return errNotRegular`, new: `			return nil`,
+		old: `			return vfs.ErrNotRegular`, new: `			return nil`,
 		tests: "./release ^TestSourceOfOthers$",
 	},
 	{

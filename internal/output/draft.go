@@ -26,7 +26,7 @@ type Draft struct {
 }
 
 // NewDraft begins to write a file at the name. A file that is there and passes the judgement may be the same: it is compared with what
-// comes, and stays. Any other is in the way unless force is set: the error matches [fs.ErrExist], of a directory [input.ErrDirectory].
+// comes, and stays. Any other is in the way unless force is set: the error matches [fs.ErrExist], of a directory [vfs.ErrDirectory].
 func NewDraft(ctx context.Context, name string, force bool, judge func(verify.Report) error) (*Draft, error) {
 	d := &Draft{name: name, path: name, force: force, judge: judge}
 	var err error
@@ -66,7 +66,7 @@ func (d *Draft) look(ctx context.Context) (string, error) {
 		return "", &fs.PathError{Op: "create", Path: d.name, Err: errors.Unwrap(err)}
 	}
 	file, err := input.Open(d.name)
-	if errors.Is(err, input.ErrDirectory) {
+	if errors.Is(err, vfs.ErrDirectory) {
 		return "", err
 	}
 	if err != nil {

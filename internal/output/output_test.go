@@ -10,10 +10,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/verify"
+	"github.com/tbctl/tbctl/vfs"
 )
 
 func judge(report verify.Report) error { return report.Err("what came") }
@@ -101,7 +101,7 @@ func TestDraftJudges(t *testing.T) {
 	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("something is there: %v", err)
 	}
-	if _, err := output.NewDraft(t.Context(), filepath.Dir(path), false, judge); !errors.Is(err, input.ErrDirectory) {
+	if _, err := output.NewDraft(t.Context(), filepath.Dir(path), false, judge); !errors.Is(err, vfs.ErrDirectory) {
 		t.Errorf("a directory: %v", err)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/report"
@@ -146,7 +147,7 @@ func newHostView(r *report.FleetReport, shown *report.ReportedHost, planned *fle
 		v.State, v.Good = "could not be looked at", "bad"
 	case shown.Status == nil:
 		v.State, v.Good = "not asked", "open"
-	case shown.Status.Installed != nil && "sha256:"+shown.Status.Installed.SHA256 == r.Plan.Artifact.SHA256:
+	case shown.Status.Installed != nil && sha.Name(shown.Status.Installed.SHA256) == r.Plan.Artifact.SHA256:
 		v.State, v.Good = "the new file is installed", "open"
 	default:
 		v.State, v.Good = "as before the plan", "open"

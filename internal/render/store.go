@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/serve"
 	"github.com/tbctl/tbctl/depot/shelf"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
 )
@@ -55,14 +56,14 @@ func StoreListed(out *term.Stream, result *report.StoreListed, now time.Time) {
 		}
 		if item.Problem != "" {
 			shown, platform = "-", "-"
-			problems = append(problems, out.Hang("sha256:"+item.SHA256+": "+out.Styles().Bad.Render("not read:")+" "+term.Printable(item.Problem), 2))
+			problems = append(problems, out.Hang(sha.Name(item.SHA256)+": "+out.Styles().Bad.Render("not read:")+" "+term.Printable(item.Problem), 2))
 		}
 		vouched := receipts(item.Receipts, now)
 		if item.Disbelieved != "" {
 			vouched = "not believed"
-			problems = append(problems, out.Hang("sha256:"+item.SHA256+": "+out.Styles().Warn.Render("receipts not believed:")+" "+term.Printable(item.Disbelieved), 2))
+			problems = append(problems, out.Hang(sha.Name(item.SHA256)+": "+out.Styles().Warn.Render("receipts not believed:")+" "+term.Printable(item.Disbelieved), 2))
 		}
-		rows = append(rows, []string{shown, platform, term.Bytes(item.Size), item.Stored.Local().Format("2006-01-02 15:04"), vouched, "sha256:" + item.SHA256})
+		rows = append(rows, []string{shown, platform, term.Bytes(item.Size), item.Stored.Local().Format("2006-01-02 15:04"), vouched, sha.Name(item.SHA256)})
 	}
 	out.Printf("%s", out.Table(columns, rows))
 	for _, problem := range problems {
@@ -148,7 +149,7 @@ func StorePruned(out *term.Stream, result *report.StorePruned, quiet bool) {
 	styles := out.Styles()
 	for index := range result.Artifacts {
 		decision := &result.Artifacts[index]
-		what := "sha256:" + decision.SHA256
+		what := sha.Name(decision.SHA256)
 		if decision.Release != 0 {
 			what = fmt.Sprintf("%s for %s, %s", decision.Release, decision.Platform, what)
 		}

@@ -1,4 +1,4 @@
-// Package sha reads SHA-256 digests as text: 64 hexadecimal digits of lower case, and sha256:HEX, which names a file by its bytes.
+// Package sha reads and writes SHA-256 digests as text: 64 hexadecimal digits of lower case, and sha256:HEX, which names a file by its bytes.
 package sha
 
 import (
@@ -10,6 +10,12 @@ import (
 )
 
 const prefix = "sha256:"
+
+// Name is the name of what has a digest, which is in hexadecimal digits of either case: sha256:HEX.
+func Name(digits string) string { return prefix + strings.ToLower(digits) }
+
+// Digits are the digits of a name.
+func Digits(name string) string { return strings.TrimPrefix(name, prefix) }
 
 // Is says that a text is 64 hexadecimal digits of lower case.
 func Is(text string) bool {

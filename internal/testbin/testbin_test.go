@@ -79,7 +79,7 @@ func TestSeedsMakeOtherFilesOfTheSameReleases(t *testing.T) {
 
 func TestBuiltFileRuns(t *testing.T) {
 	t.Parallel()
-	platform := multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH)
+	platform := multiversion.ThisPlatform()
 	if platform == "" || platform == multiversion.PlatformUniversalMacOS {
 		t.Skipf("skipped: a stamped executable does not run on %s/%s", runtime.GOOS, runtime.GOARCH)
 	}
