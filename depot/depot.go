@@ -184,8 +184,8 @@ func (d *Depot) files() string { return filepath.Join(d.dir, byDigest) }
 // Path returns where an artifact is, or would be.
 func (d *Depot) Path(digest string) string { return filepath.Join(d.files(), digest) }
 
-// ReceiptsPath returns where an artifact's receipts are, or would be.
-func (d *Depot) ReceiptsPath(digest string) string { return d.Path(digest) + receiptSuffix }
+// receiptsPath returns where an artifact's receipts are, or would be.
+func (d *Depot) receiptsPath(digest string) string { return d.Path(digest) + receiptSuffix }
 
 // digests are the names of the artifacts in a directory, in order.
 func digests(dir vfs.Dir) ([]string, error) {

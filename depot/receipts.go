@@ -68,7 +68,7 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 	if err != nil {
 		return err
 	}
-	return durable.WriteFile(d.fsys, d.ReceiptsPath(digest), receiptMode, true, func(w io.Writer) error {
+	return durable.WriteFile(d.fsys, d.receiptsPath(digest), receiptMode, true, func(w io.Writer) error {
 		_, err := w.Write(append(text, '\n'))
 		return err
 	})
@@ -109,12 +109,12 @@ func (d *Depot) Receipts(digest string) ([]Receipt, vfs.Writers, error) {
 	if err != nil {
 		return receipts, vfs.Writers{}, err
 	}
-	writers, err := vfs.WritersIn(dir, d.ReceiptsPath(digest), &info, d.fsys.Self())
+	writers, err := vfs.WritersIn(dir, d.receiptsPath(digest), &info, d.fsys.Self())
 	if err != nil {
 		return receipts, writers, err
 	}
 	if err := fault.Unmarshal(text, &receipts); err != nil {
-		return []Receipt{}, writers, fmt.Errorf("%s: %w", d.ReceiptsPath(digest), err)
+		return []Receipt{}, writers, fmt.Errorf("%s: %w", d.receiptsPath(digest), err)
 	}
 	if receipts == nil { // null
 		receipts = []Receipt{}

@@ -197,7 +197,7 @@ func (r *run) describe(ctx context.Context) error {
 // attributes are the replaced file's, with what was asked for instead. made is whether its owner could not execute it by
 // these alone: a replica refuses a binary that its owner may not execute.
 func (r *run) attributes() (attributes fsatomic.Attributes, made bool) {
-	attributes = fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: ModeDefault}
+	attributes = fsatomic.Attributes{UID: fsatomic.OwnerUnchanged, GID: fsatomic.OwnerUnchanged, Mode: modeDefault}
 	if r.plan.Operation == OperationRollback { // nothing is set
 		return attributes, false
 	}

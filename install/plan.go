@@ -7,8 +7,8 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// ModeDefault is the mode of a file that replaces none.
-const ModeDefault vfs.Mode = 0o755
+// modeDefault is the mode of a file that replaces none.
+const modeDefault vfs.Mode = 0o755
 
 // Action is what a plan would do.
 type Action string

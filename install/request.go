@@ -34,7 +34,7 @@ type Request struct {
 	// Host is the platform that the file must be for; "" accepts any.
 	Host multiversion.Platform
 
-	Mode *vfs.Mode // nil: the replaced file's, or [ModeDefault]
+	Mode *vfs.Mode // nil: the replaced file's, or [modeDefault]
 	UID  *int      // nil: the replaced file's, or this process's
 	GID  *int      // likewise
 

@@ -79,7 +79,7 @@ func Load(named string, getenv func(string) string) (name string, list *fleet.In
 }
 
 // Choose is the list of the named clusters of a list, and of the named hosts, of which holds what the list says of them. Errors
-// are those of [OfHosts].
+// are those of [ofHosts].
 func Choose(list *fleet.Inventory, names []string) (*fleet.Inventory, error) {
 	var clusters []fleet.Cluster
 	var hosts []string
@@ -92,7 +92,7 @@ func Choose(list *fleet.Inventory, names []string) (*fleet.Inventory, error) {
 			clusters = append(clusters, list.Clusters[at])
 		}
 	}
-	named, err := OfHosts(hosts)
+	named, err := ofHosts(hosts)
 	if err != nil {
 		return nil, err
 	}

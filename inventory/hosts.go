@@ -13,9 +13,9 @@ const (
 	numberMax = 6 // digits in a range
 )
 
-// ExpandHosts returns the hosts that a pattern names, in its order: tb[0-2].eu is tb0.eu, tb1.eu, tb2.eu, and
+// expandHosts returns the hosts that a pattern names, in its order: tb[0-2].eu is tb0.eu, tb1.eu, tb2.eu, and
 // tb[01,08-10] is tb01, tb08, tb09, tb10. A name without brackets is itself.
-func ExpandHosts(pattern string) ([]string, error) {
+func expandHosts(pattern string) ([]string, error) {
 	names := []string{""}
 	for rest := pattern; rest != ""; {
 		before, after, bracket := strings.Cut(rest, "[")

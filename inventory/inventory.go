@@ -161,12 +161,12 @@ func (r *reader) apart(host fleet.Host, other place) error {
 	return nil
 }
 
-// OfHosts is the inventory of one cluster whose hosts were named on the command
+// ofHosts is the inventory of one cluster whose hosts were named on the command
 // line, as names or patterns.
-func OfHosts(names []string) (*fleet.Inventory, error) {
+func ofHosts(names []string) (*fleet.Inventory, error) {
 	cluster := fleet.Cluster{Wave: 1}
 	for _, pattern := range names {
-		expanded, err := ExpandHosts(pattern)
+		expanded, err := expandHosts(pattern)
 		if err != nil {
 			return nil, err
 		}
@@ -340,7 +340,7 @@ func (s section) hosts(at section) []fleet.Host {
 	}
 	var hosts []fleet.Host
 	for _, pattern := range patterns {
-		names, err := ExpandHosts(pattern)
+		names, err := expandHosts(pattern)
 		if err != nil {
 			s.wrong("hosts", err)
 			continue

@@ -21,7 +21,7 @@ func TestExpandHosts(t *testing.T) {
 		"fe80::1%eth0":       "fe80::1%eth0",
 		"_gateway":           "_gateway",
 	} {
-		got, err := ExpandHosts(pattern)
+		got, err := expandHosts(pattern)
 		if err != nil || strings.Join(got, " ") != want {
 			t.Errorf("%s: %v, %v, want %s", pattern, got, err, want)
 		}
@@ -30,7 +30,7 @@ func TestExpandHosts(t *testing.T) {
 		"", "-oProxyCommand=x", "tb[0-1", "tb[]", "tb[a-b]", "tb[2-1]", "tb[0-1000]", "a[0-99]b[0-99]", "tb 0", "tb0;x", "tb[0-1],", "[0-1]]",
 		"tb[0--1]", "tb[1,]", "tb[1234567]", strings.Repeat("a", 256), "tb\x00", "[-1]x", "tb\n", "root@-x", "root@", "@tb0", "-l@tb0", "a@b@-c",
 	} {
-		if got, err := ExpandHosts(pattern); err == nil {
+		if got, err := expandHosts(pattern); err == nil {
 			t.Errorf("%q: %v, want an error", pattern, got)
 		}
 	}
@@ -224,10 +224,10 @@ func TestSharedHost(t *testing.T) {
 // TestOfHostsMax holds that the hosts of a command line have a bound in all, not only those of each pattern.
 func TestOfHostsMax(t *testing.T) {
 	t.Parallel()
-	if list, err := OfHosts([]string{"a[1-500]", "b[1-500]", "a[1-500]"}); err != nil || len(list.Clusters[0].Hosts) != HostsMax {
+	if list, err := ofHosts([]string{"a[1-500]", "b[1-500]", "a[1-500]"}); err != nil || len(list.Clusters[0].Hosts) != HostsMax {
 		t.Errorf("%d hosts: %v", HostsMax, err)
 	}
-	if _, err := OfHosts([]string{"a[1-1000]", "b"}); err == nil || !strings.Contains(err.Error(), "more than 1000 hosts") {
+	if _, err := ofHosts([]string{"a[1-1000]", "b"}); err == nil || !strings.Contains(err.Error(), "more than 1000 hosts") {
 		t.Errorf("%d hosts: %v", HostsMax+1, err)
 	}
 }

@@ -9,14 +9,14 @@ import (
 // checksum included.
 func BenchmarkHeader(b *testing.B) {
 	raw := vectors(b)["0.17.8-macos-x86_64"]
-	header, err := DecodeHeader(raw, 0)
+	header, err := decodeHeader(raw, 0)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Run("decode", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := DecodeHeader(raw, 0); err != nil {
+			if _, err := decodeHeader(raw, 0); err != nil {
 				b.Fatal(err)
 			}
 		}

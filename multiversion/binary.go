@@ -74,7 +74,7 @@ func readImage(r io.ReaderAt, located ImageLayout) (Image, error) {
 	if err != nil {
 		return Image{}, err
 	}
-	header, err := DecodeHeader(&raw, located.Header.Offset)
+	header, err := decodeHeader(&raw, located.Header.Offset)
 	if err != nil {
 		return Image{}, err
 	}

@@ -101,12 +101,12 @@ func FuzzDecodeHeader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var raw [HeaderSize]byte
 		copy(raw[:], data)
-		if _, err := DecodeHeader(&raw, 0); err != nil {
+		if _, err := decodeHeader(&raw, 0); err != nil {
 			requireFormatError(t, err)
 		}
 		SealHeader(&raw)
 		failures := CheckHeader(&raw, 0)
-		header, err := DecodeHeader(&raw, 0)
+		header, err := decodeHeader(&raw, 0)
 		if (err == nil) != (len(failures) == 0) {
 			t.Fatalf("%v, but %d failures", err, len(failures))
 		}

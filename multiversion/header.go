@@ -184,11 +184,11 @@ func (h *Header) VisitStop(running Release) (Release, bool) {
 	return 0, false
 }
 
-// DecodeHeader decodes and validates a header that stands at offset at of its
+// decodeHeader decodes and validates a header that stands at offset at of its
 // file (for the errors alone). It looks at the header's checksum first, then at the
 // schema, then at the fields. The error is a [*FormatError], the first that
 // [CheckHeader] finds.
-func DecodeHeader(raw *[HeaderSize]byte, at int64) (Header, error) {
+func decodeHeader(raw *[HeaderSize]byte, at int64) (Header, error) {
 	if failures := CheckHeader(raw, at); len(failures) > 0 {
 		return Header{}, failures[0]
 	}
@@ -262,7 +262,7 @@ func (h *Header) Encode() ([HeaderSize]byte, error) {
 	binary.LittleEndian.PutUint32(raw[offsetCurrentClientMin:], uint32(h.Current.ClientMin))
 	copy(raw[OffsetReserved:], h.Reserved)
 	SealHeader(&raw)
-	if _, err := DecodeHeader(&raw, 0); err != nil {
+	if _, err := decodeHeader(&raw, 0); err != nil {
 		return [HeaderSize]byte{}, err
 	}
 	return raw, nil

@@ -40,7 +40,7 @@ func TestHeaderVectors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			header, err := DecodeHeader(raw, 0)
+			header, err := decodeHeader(raw, 0)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -93,7 +93,7 @@ func TestHeaderVectorLayouts(t *testing.T) {
 			}
 			return number
 		}
-		header, err := DecodeHeader(raw, 0)
+		header, err := decodeHeader(raw, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -118,7 +118,7 @@ func TestHeaderBitFlips(t *testing.T) {
 	for bit := range HeaderSize * 8 {
 		flipped := *raw
 		flipped[bit/8] ^= 1 << (bit % 8)
-		if _, err := DecodeHeader(&flipped, 0); !errors.Is(err, RuleHeaderChecksum) {
+		if _, err := decodeHeader(&flipped, 0); !errors.Is(err, RuleHeaderChecksum) {
 			t.Fatalf("bit %d of byte %d: %v", bit%8, bit/8, err)
 		}
 	}
@@ -203,7 +203,7 @@ func TestEncode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoded, err := DecodeHeader(&raw, 0)
+	decoded, err := decodeHeader(&raw, 0)
 	if err != nil || len(decoded.Past) != PastMax || !slices.Equal(decoded.Reserved, full.Reserved) {
 		t.Errorf("%d past releases: %v", len(decoded.Past), err)
 	}
@@ -245,7 +245,7 @@ func TestDecodeUnchecked(t *testing.T) {
 func TestHeaderJSON(t *testing.T) {
 	t.Parallel()
 	for name, raw := range vectors(t) {
-		header, err := DecodeHeader(raw, 0)
+		header, err := decodeHeader(raw, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

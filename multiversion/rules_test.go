@@ -226,7 +226,7 @@ func breachesHeader(s *sample) []breach {
 		same(RuleCurrentCommit, offsetCurrentCommit, strings.Repeat("\x00", 20), "commit of zeros"),
 		same(RuleCurrentClientMin, offsetCurrentClientMin, number(0), "client minimum 0"),
 		// Release 0 is older than every past release, and releases so early have neither commit nor
-		// client minimum: these break more than one rule, and the first is what DecodeHeader returns.
+		// client minimum: these break more than one rule, and the first is what decodeHeader returns.
 		same(RuleCurrentRelease, offsetCurrentRelease, number(0), "current release 0"),
 		edit(RuleCurrentCommitEarly, offsetCurrentRelease, number(uint32(ReleaseFirst)), offsetCurrentCommit, "0x08"),
 	}

@@ -149,8 +149,8 @@ type Journal struct {
 // Path returns the journal file's path.
 func (j *Journal) Path() string { return filepath.Join(j.Dir, journalName) }
 
-// CountersPath returns the path of the counters of all runs.
-func (j *Journal) CountersPath() string { return filepath.Join(j.Dir, countersName) }
+// countersPath returns the path of the counters of all runs.
+func (j *Journal) countersPath() string { return filepath.Join(j.Dir, countersName) }
 
 // Err is the first error of writing, nil if all was written.
 func (j *Journal) Err() error {
@@ -216,7 +216,7 @@ func (j *Journal) Lifetime() (Counters, error) {
 	if j == nil {
 		return total, nil
 	}
-	text, _, err := vfs.ReadSmall(j.FS, j.CountersPath(), countersSizeMax)
+	text, _, err := vfs.ReadSmall(j.FS, j.countersPath(), countersSizeMax)
 	if errors.Is(err, fs.ErrNotExist) {
 		return total, nil
 	}
@@ -238,7 +238,7 @@ func (j *Journal) count(run Counters) {
 	}
 	if err == nil {
 		total.add(run)
-		err = durable.WriteFile(j.FS, j.CountersPath(), countersMode, true, func(w io.Writer) error {
+		err = durable.WriteFile(j.FS, j.countersPath(), countersMode, true, func(w io.Writer) error {
 			text, err := json.MarshalIndent(total, "", "  ")
 			if err == nil {
 				_, err = w.Write(append(text, '\n'))

@@ -20,8 +20,8 @@ func TestJournalHostile(t *testing.T) {
 		fmt.Fprintf(&fields, `,"k%d":0`, field)
 	}
 	for path, text := range map[string]string{
-		journal.Path():         `{"request":"swap","host":"tb0"}` + "\n" + `{"request":"swap","host":"evil"` + fields.String() + "}\n",
-		journal.CountersPath(): `{"runs":7` + fields.String() + "}",
+		journal.Path():                         `{"request":"swap","host":"tb0"}` + "\n" + `{"request":"swap","host":"evil"` + fields.String() + "}\n",
+		journal.Dir + "/rollout-counters.json": `{"runs":7` + fields.String() + "}",
 	} {
 		err := durable.WriteFile(journal.FS, path, 0o600, true, func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 		if err != nil {

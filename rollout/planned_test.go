@@ -147,7 +147,7 @@ func TestPlanEvidence(t *testing.T) {
 			a.Vouched, a.Signature, a.SignedBy = []string{"minisign"}, "AAAA", ann.line
 		}, "file held, minisign failed"},
 		"receipts that others may write": {[]depot.Receipt{sums}, func(t *testing.T, store *depot.Depot, a *fleet.Artifact, _ []byte) {
-			if err := os.Chmod(store.ReceiptsPath(strings.TrimPrefix(a.SHA256, "sha256:")), 0o666); err != nil {
+			if err := os.Chmod(store.Path(strings.TrimPrefix(a.SHA256, "sha256:"))+".receipts", 0o666); err != nil {
 				t.Fatal(err)
 			}
 			a.Vouched = []string{"sha256sums"}

@@ -106,8 +106,8 @@ func (u User) MayExecute(file Guarded) error {
 	return nil
 }
 
-// MayPass is a [*DeniedError] if the user may not pass through a directory.
-func (u User) MayPass(dir Guarded) error {
+// mayPass is a [*DeniedError] if the user may not pass through a directory.
+func (u User) mayPass(dir Guarded) error {
 	has, err := u.rights(dir)
 	if err != nil {
 		return err
@@ -118,11 +118,11 @@ func (u User) MayPass(dir Guarded) error {
 	return nil
 }
 
-// MayReach is MayPass for a directory, by its path without links, and for all above it. What cannot be looked at is no error.
+// MayReach is mayPass for a directory, by its path without links, and for all above it. What cannot be looked at is no error.
 func (u User) MayReach(dir string) error {
 	for at := dir; ; at = filepath.Dir(at) {
 		if found, err := GuardedAt(at); err == nil {
-			if denied, ok := errors.AsType[*DeniedError](u.MayPass(found)); ok {
+			if denied, ok := errors.AsType[*DeniedError](u.mayPass(found)); ok {
 				return denied
 			}
 		}

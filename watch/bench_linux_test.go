@@ -24,7 +24,7 @@ func BenchmarkLook(b *testing.B) {
 					_ = sleeper.Wait()
 				}()
 			}
-			w, err := newWatcher(path, Options{PollOnly: true})
+			w, err := newWatcher(path, Options{pollOnly: true})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -237,7 +237,6 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 	if err := condition.check(); err != nil {
 		return outcome, err
 	}
-	options.BinaryOnly = false
 	w, err := newWatcher(path, options)
 	if err != nil {
 		return outcome, err

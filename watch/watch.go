@@ -29,11 +29,11 @@ type Options struct {
 	// Interval is the time between two looks. 0 stands for a second, as replicas do.
 	Interval time.Duration
 
-	// PollOnly does without the kernel's notices.
-	PollOnly bool
+	// pollOnly does without the kernel's notices.
+	pollOnly bool
 
-	// BinaryOnly does not look for replicas.
-	BinaryOnly bool
+	// binaryOnly does not look for replicas.
+	binaryOnly bool
 
 	// Running is the release to judge binaries for as long as no replica is
 	// found. 0 stands for none in particular: then a good file is accepted.
@@ -120,10 +120,10 @@ func newWatcher(path string, options Options) (*watcher, error) {
 	}
 	w := &watcher{binary: binary{path: path, running: options.Running}, said: make(map[string]bool), notices: &notices{}, ticker: time.NewTicker(interval)}
 	w.gap = min(interval/gapsPerInterval, gapMax)
-	if !options.BinaryOnly {
+	if !options.binaryOnly {
 		w.finder = replica.NewFinder(path, options.Replicas)
 	}
-	if !options.PollOnly {
+	if !options.pollOnly {
 		w.notices, w.polling = listen(path)
 	}
 	return w, nil

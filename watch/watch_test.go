@@ -91,7 +91,7 @@ func TestWatchBinary(t *testing.T) {
 	plain := testbin.Executable(t, "linux", "amd64", testbin.Release("0.15.3"), 0)
 	put := func(data []byte, mode os.FileMode) func() { return func() { replace(t, path, data, mode) } }
 	held, beyond := releases("0.17.6", "0.17.7"), releases("0.17.5", "0.17.6")
-	play(t, path, watch.Options{PollOnly: true, BinaryOnly: true, Running: testbin.Release("0.17.6")}, []stage{
+	play(t, path, watch.Options{Running: testbin.Release("0.17.6")}.PollOnly(true).BinaryOnly(), []stage{
 		{func() {}, watch.VerdictNotFound, "", nil},
 		{put(base, 0o755), watch.VerdictAccepted, "", beyond},
 		{put(next, 0o644), watch.VerdictNotExecutable, "", beyond},
@@ -114,7 +114,7 @@ func TestWatchBinary(t *testing.T) {
 func TestWatchWithoutRunning(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tigerbeetle")
-	play(t, path, watch.Options{PollOnly: true, BinaryOnly: true}, []stage{
+	play(t, path, watch.Options{}.PollOnly(true).BinaryOnly(), []stage{
 		{func() { replace(t, path, build(t, "0.17.8", "0.17.6", "0.17.7v"), 0o755) }, watch.VerdictAccepted, "", releases("0.17.6", "0.17.7", "0.17.8")},
 		{func() { replace(t, path, build(t, "0.17.6", "0.17.5"), 0o755) }, watch.VerdictAccepted, "", releases("0.17.5", "0.17.6")},
 	})
@@ -129,7 +129,7 @@ func TestWatchNothing(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
 		defer cancel()
 		events := 0
-		for event, err := range watch.Watch(ctx, path, watch.Options{PollOnly: true, BinaryOnly: true, Interval: time.Minute}) {
+		for event, err := range watch.Watch(ctx, path, watch.Options{Interval: time.Minute}.PollOnly(true).BinaryOnly()) {
 			if err != nil {
 				if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("error %v", err)
@@ -166,7 +166,7 @@ func TestWatchNotices(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 		defer cancel()
 		next, events := build(t, "0.17.8", "0.17.6"), 0
-		for event, err := range watch.Watch(ctx, name, watch.Options{BinaryOnly: true, Interval: time.Hour}) {
+		for event, err := range watch.Watch(ctx, name, watch.Options{Interval: time.Hour}.BinaryOnly()) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -185,7 +185,7 @@ func TestWatchWithoutDirectory(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "none", "tigerbeetle")
 	var kinds []watch.Kind
-	for event, err := range watch.Watch(t.Context(), path, watch.Options{BinaryOnly: true, PollOnly: runtime.GOOS == "darwin"}) {
+	for event, err := range watch.Watch(t.Context(), path, watch.Options{}.PollOnly(runtime.GOOS == "darwin").BinaryOnly()) {
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,7 +218,7 @@ func TestWatchTooLarge(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "tigerbeetle")
 	data := testbin.Build(t, testbin.Spec{Size: 64 << 20, Compressible: true})
-	play(t, path, watch.Options{PollOnly: true, BinaryOnly: true}, []stage{
+	play(t, path, watch.Options{}.PollOnly(true).BinaryOnly(), []stage{
 		{func() { replace(t, path, data, 0o755) }, watch.VerdictTooLarge, "", nil},
 	})
 }
@@ -227,7 +227,7 @@ func TestEventJSON(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tigerbeetle")
 	replace(t, path, build(t, "0.17.6", "0.17.5"), 0o755)
-	for event, err := range watch.Watch(t.Context(), path, watch.Options{PollOnly: true, BinaryOnly: true}) {
+	for event, err := range watch.Watch(t.Context(), path, watch.Options{}.PollOnly(true).BinaryOnly()) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -369,7 +369,7 @@ func TestReceiptsVouch(t *testing.T) {
 				t.Fatal(err)
 			}
 			if test.spoil != nil {
-				test.spoil(t, d.ReceiptsPath(digestOf(binary)))
+				test.spoil(t, d.Path(digestOf(binary))+".receipts")
 			}
 			got, fetched, err := fetch(t, d, "store:0.17.5", options(test.asked))
 			if fault.Of(err) != test.class || err == nil && (!bytes.Equal(got, binary) || !fetched.Trusted) {
@@ -411,7 +411,7 @@ func TestDisbelieved(t *testing.T) {
 	if err := d.AddReceipts(t.Context(), digestOf(other), said...); err != nil {
 		t.Fatal(err)
 	}
-	chmod(t, d.ReceiptsPath(digestOf(other)), 0o666)
+	chmod(t, d.Path(digestOf(other))+".receipts", 0o666)
 	items, err := shelf.List(t.Context(), d)
 	if err != nil || len(items) != 1 || !strings.Contains(items[0].Disbelieved, "others may write") || len(items[0].Receipts) != 3 || len(items[0].Believed()) != 0 || items[0].Tag() != "0.17.8" {
 		t.Fatalf("%v, %+v", err, items)
