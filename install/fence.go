@@ -217,8 +217,8 @@ func (r *run) mayPassFence(stored *fleet.Fence) error {
 	switch {
 	case r.request.Fence == nil && r.request.DespiteRollout:
 		return nil
-	case r.unread != nil:
-		return r.inOperation(r.unknownFence(r.unread))
+	case r.stateProblem != nil:
+		return r.inOperation(r.unknownFence(r.stateProblem))
 	case r.request.Fence != nil:
 		if err = r.request.checkStorable(); err == nil {
 			err = fleet.Match(stored, *r.request.Fence)
@@ -313,10 +313,10 @@ func (r *run) unknownFence(state *StateError) error {
 	return &UnknownFenceError{Target: r.target.Path, State: state, Writers: r.stateWriters}
 }
 
-// warnUnread says that the state does not count, where that hinders nothing.
-func (r *run) warnUnread() {
-	if r.unread != nil {
-		r.warn("%v", r.unread)
+// warnStateProblem says that the state does not count, where that hinders nothing.
+func (r *run) warnStateProblem() {
+	if r.stateProblem != nil {
+		r.warn("%v", r.stateProblem)
 	}
 }
 

@@ -43,7 +43,7 @@ func (r *run) refreshedNeeds(ctx context.Context) (verify.ReplaceOptions, error)
 	needs.Reached = r.state.ReachedWithout(r.request.Forget)
 	needs.Back = r.plan.Operation == OperationRollback
 	needs.Host, needs.AllowDowngrade, needs.Advisories = r.request.Host, r.request.AllowDowngrade || needs.Back, r.Advisories
-	if !r.alone && !needs.Said && !needs.Stopped { // the data files that settled it may have been named by others
+	if !r.stateOurs && !needs.Said && !needs.Stopped { // the data files that settled it may have been named by others
 		needs.Settled = false
 	}
 	return needs, nil

@@ -46,9 +46,9 @@ func (in *Installer) lockState(ctx context.Context, name string, wait time.Durat
 	}
 	switch {
 	case err != nil:
-	case r.unread != nil:
-		err = r.unknownFence(r.unread)
-	case !r.believed:
+	case r.stateProblem != nil:
+		err = r.unknownFence(r.stateProblem)
+	case !r.stateRead:
 		_, err = in.ReadState(r.target, nil) // why it is not
 	}
 	if err != nil {
@@ -66,8 +66,8 @@ func (r *run) lockAsHolder(ctx context.Context, request fleet.Fence) error {
 	if err := r.readState(); err != nil {
 		return err
 	}
-	if r.unread != nil {
-		return r.unknownFence(r.unread)
+	if r.stateProblem != nil {
+		return r.unknownFence(r.stateProblem)
 	}
 	return fleet.Match(r.state.Fence, request)
 }

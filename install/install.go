@@ -66,12 +66,12 @@ type run struct {
 
 	madeExecutable bool // the new file gets from us that its owner may execute it
 
-	lock      *fsatomic.Lock
-	installed *present // nil: nothing is there
-	state     *State
-	believed  bool        // the state was read
-	unread    *StateError // why it was not, though it is there; nil: it was, or there is none
-	alone     bool        // it was read, and only root and this user can have written it
+	lock         *fsatomic.Lock
+	installed    *present // nil: nothing is there
+	state        *State
+	stateRead    bool
+	stateProblem *StateError // why it was not, though it is there; nil: it was, or there is none
+	stateOurs    bool        // it was read, and only root and this user can have written it
 
 	historyTold int // the number of the warning that it could not be read or written, from 1; 0: there is none
 
@@ -180,7 +180,7 @@ func (r *run) install(ctx context.Context, fetch Fetch) error {
 	if err := r.mayPassFence(r.state.Fence); err != nil {
 		return err
 	}
-	r.warnUnread()
+	r.warnStateProblem()
 	switch {
 	case draft.Store() == nil: // it is the beginning of the installed file
 		return r.inOperation(draft.Err())
@@ -289,7 +289,7 @@ func (r *run) already() error {
 		return fmt.Errorf("go through a rollout: %w", err)
 	}
 	r.adopt()
-	r.warnUnread()
+	r.warnStateProblem()
 	if !r.outcome.DryRun {
 		r.outcome.Result = ResultAlready
 	}
@@ -300,7 +300,7 @@ func (r *run) already() error {
 // it is the one that is known. Nothing depends on it.
 func (r *run) adopt() {
 	known := r.state.Installed
-	if r.lock == nil || !r.believed || known == nil || known.SHA256 == r.installed.file.SHA256 || fleet.Free(r.state.Fence) != nil {
+	if r.lock == nil || !r.stateRead || known == nil || known.SHA256 == r.installed.file.SHA256 || fleet.Free(r.state.Fence) != nil {
 		return
 	}
 	origin := r.plan.Origin
@@ -319,7 +319,7 @@ func (r *run) takeInstalled(ctx context.Context, draft *draft) (bool, error) {
 		return false, nil
 	}
 	var from *Origin
-	if noted := r.state.Installed; r.alone && noted != nil && noted.SHA256 == r.installed.file.SHA256 {
+	if noted := r.state.Installed; r.stateOurs && noted != nil && noted.SHA256 == r.installed.file.SHA256 {
 		if from = noted.Origin; from != nil && from.ExecutableSHA256 != "" && from.ExecutableSHA256 != noted.SHA256 { // it is about another file
 			from = nil
 		}

@@ -21,7 +21,7 @@ func (r *run) completeInterrupted(ctx context.Context) error {
 	record.Time = time.Now().UTC()
 	record.Target = r.target.Path
 	record.Error = fmt.Sprintf("interrupted; completed by process %d from what is on the disk", r.record.PID)
-	if !r.alone {
+	if !r.stateOurs {
 		record.leaveOut(r.plan.Installed)
 		record.Error += fmt.Sprintf(", and from what is recorded there, although %s: who began it, how and from what is left out", r.stateWriters)
 	}

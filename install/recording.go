@@ -60,7 +60,7 @@ func (r *run) conclude(record Record, err error) {
 	switch {
 	case err == nil:
 		r.state.Last, r.state.Files, r.state.Next = &record, r.state.Next.Files, nil
-		if r.request.DespiteRollout && (r.unread != nil || fleet.Free(r.state.Fence) != nil) {
+		if r.request.DespiteRollout && (r.stateProblem != nil || fleet.Free(r.state.Fence) != nil) {
 			r.state.Despite = &record
 		}
 		if r.request.Fence != nil && r.request.Phase != "" {

@@ -243,7 +243,7 @@ func (r *run) finished() (bool, error) {
 			r.warn("that it was put back already is known from %s alone, and %s", r.target.StatePath(), r.stateWriters)
 		}
 		r.plan.Action, r.plan.New = ActionNone, r.plan.Installed
-		r.warnUnread()
+		r.warnStateProblem()
 		r.warnNoExec()
 		if r.request.Fence != nil {
 			if err := r.mayPassFence(r.state.Fence); err != nil {
@@ -274,7 +274,7 @@ func (r *run) judgeOld(ctx context.Context) error {
 	if err := r.mayPassFence(r.state.Fence); err != nil {
 		return err
 	}
-	r.warnUnread()
+	r.warnStateProblem()
 	r.observe(StepVerify)
 	old, attributes, err := r.openOld()
 	if err != nil {

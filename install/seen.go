@@ -107,7 +107,7 @@ func (r *run) keepSeen(ctx context.Context, failed bool) {
 		if r.target.Path != "" {
 			err = r.Remember(ctx, r.target, r.request.Seen)
 		}
-	case !r.believed:
+	case !r.stateRead:
 		return
 	default:
 		seen, forgets := r.request.Seen, !failed && len(r.request.Forget) > 0

@@ -415,7 +415,7 @@ func (r *run) storeState() error {
 	return r.lock.Sync()
 }
 
-// readState reads the target's state. One that is there and cannot be read or believed is kept in unread: the target is not
+// readState reads the target's state. One that is there and cannot be read or believed is kept in stateProblem: the target is not
 // changed then, see mayPassFence. One that says it is a newer tbctl's is left to that, unless others can have written it.
 func (r *run) readState() error {
 	var there *File
@@ -423,12 +423,12 @@ func (r *run) readState() error {
 		there = &r.installed.file
 	}
 	state, readErr := r.ReadState(r.target, there)
-	r.state, r.believed, r.unread = state, readErr == nil, nil
+	r.state, r.stateRead, r.stateProblem = state, readErr == nil, nil
 	r.stateWriters = state.writers
 	switch {
 	case errors.Is(readErr, ErrStateVersion) && r.stateWriters.None():
 		return readErr
-	case errors.As(readErr, &r.unread):
+	case errors.As(readErr, &r.stateProblem):
 	case readErr != nil:
 		r.warnHistory(readErr)
 	}
@@ -439,7 +439,7 @@ func (r *run) readState() error {
 			r.plan.Warnings = append(r.plan.Warnings, text)
 		}
 	}
-	r.alone = r.believed && r.stateWriters.None()
+	r.stateOurs = r.stateRead && r.stateWriters.None()
 	if r.state.hearsay { // it is no reason to say that something was done already
 		r.state.Last = nil
 	}

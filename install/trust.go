@@ -72,7 +72,7 @@ func (r *run) vouched() (bool, error) {
 	had := func(attributes *fsatomic.Attributes) bool {
 		return attributes != nil && len(r.rights(r.plan.Attributes, attributes)) == 0
 	}
-	if r.alone {
+	if r.stateOurs {
 		for _, file := range []*Recorded{r.state.Previous, r.state.Installed} {
 			if file != nil && file.SHA256 == sum && (file.Origin != nil || had(file.Attributes)) {
 				return true, nil
@@ -113,7 +113,7 @@ func (r *run) ownRecords() ([]Record, error) {
 // last is the last change of the target. A state that others can have written is not asked where a history that they
 // cannot write speaks of the installed file; sure is false where there is only that state.
 func (r *run) last() (last *Record, sure bool) {
-	if r.alone || r.plan.Installed == nil {
+	if r.stateOurs || r.plan.Installed == nil {
 		return r.state.Last, true
 	}
 	own, _ := r.ownRecords() // without a history there is the state
@@ -146,7 +146,7 @@ func (r *Record) leaveOut(there *File) {
 // data files that are named in a state which others can have written: what they need counts, and that they are those of
 // the cluster does not.
 func (r *run) hearsay(needs verify.ReplaceOptions) string {
-	if r.alone {
+	if r.stateOurs {
 		return ""
 	}
 	named := func(need verify.Need) bool {

@@ -1,7 +1,6 @@
 package hints
 
 import (
-	"runtime"
 	"slices"
 	"strings"
 
@@ -36,7 +35,7 @@ func (k *Known) Next(outcome *install.Outcome) []string {
 
 // Downloaded are the commands that use a file that was fetched for a platform: here, or on a host that it is for.
 func Downloaded(path string, platform multiversion.Platform) []string {
-	if platform == multiversion.HostPlatform(runtime.GOOS, runtime.GOARCH) {
+	if platform == multiversion.ThisPlatform() {
 		return []string{"tbctl install " + shell.File(path)}
 	}
 	return []string{"ssh HOST sudo tbctl install - < " + shell.File(path)}

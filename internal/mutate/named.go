@@ -63,7 +63,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "a target is changed though its state does not say whether a rollout holds it", file: "install/fence.go",
-		old: "	case r.unread != nil:\n		return r.inOperation(r.unknownFence(r.unread))\n", new: "	case r.unread != nil:\n		return nil\n",
+		old: "	case r.stateProblem != nil:\n		return r.inOperation(r.unknownFence(r.stateProblem))\n", new: "	case r.stateProblem != nil:\n		return nil\n",
 		tests: "./install ^TestStateNotBelieved$",
 	},
 	{
