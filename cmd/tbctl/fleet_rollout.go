@@ -254,7 +254,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	options := rollout.Options{
 		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host, Holder: holder, Secret: secret,
 		Rules: fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies, Calm: rolloutPace.calm}, Interval: rolloutPace.look,
-		Guard: a.listened, Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
+		Guard: a.readerGone, Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
 	}
 	if do.prove != nil {
 		options.Rules.Stable, options.Rules.MaxFailed = do.prove.Stable, do.prove.MaxFailed
@@ -301,11 +301,11 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 		shown.frame, options.Linger = a.out.NewFrame(), true
 	}
 	options.Show = shown.show
-	ctx, end := interrupt.Unless(a.ctx, a.listened)
+	ctx, end := interrupt.Unless(a.ctx, a.readerGone)
 	defer end()
 	result, err := rollout.Run(ctx, options)
 	if err == nil || fault.Of(err) == fault.Interrupted {
-		err = cmp.Or(a.listened(ctx), err)
+		err = cmp.Or(a.readerGone(ctx), err)
 	}
 	if result == nil {
 		return err

@@ -78,7 +78,7 @@ func (c *installCmd) Run(a *app) error {
 	site := a.site(a.target(c.Target), c.Fit.said())
 	request := install.Request{
 		Source: c.Source, Mode: c.Mode, DropOld: c.NoOld, Wait: c.Wait, DespiteRollout: c.DespiteRollout,
-		Host: multiversion.ThisPlatform(), Guard: a.heard,
+		Host: multiversion.ThisPlatform(), Guard: a.refuseUnread,
 	}
 	var err error
 	if request.UID, request.GID, err = install.ParseOwner(c.Owner); err != nil {
@@ -98,12 +98,12 @@ func (c *installCmd) Run(a *app) error {
 		return err
 	}
 	a.adviseTag(artifact)
-	ctx, end := a.whileHeard()
+	ctx, end := a.untilReaderGone()
 	defer end()
 	outcome, err := site.Install(ctx, request, handover.Fetch(artifact, func(ctx context.Context, w io.Writer) (release.Fetched, error) {
 		return a.fetch(ctx, artifact, w)
 	}), c.DryRun)
-	err = unheard(ctx, outcome, err)
+	err = orReaderGone(ctx, outcome, err)
 	a.emitOutcome(site, outcome, err)
 	switch {
 	case err != nil || c.WaitArmed == nil:
@@ -188,7 +188,7 @@ func hintUncounted(strangers *watch.StrangersError, outcome *install.Outcome) st
 
 // waitArmed waits until every replica on this host holds the installed binary.
 func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome) error {
-	ctx, end := a.whileHeard()
+	ctx, end := a.untilReaderGone()
 	defer end()
 	replicas, err := site.WaitArmed(ctx, *c.WaitArmed, !outcome.Changed, func(event watch.Event) {
 		if event.Process != nil && (event.Process.State == replica.StateStarting || event.Kind == watch.KindReplicaRunning || event.Kind == watch.KindReplicaStopped) {
@@ -196,7 +196,7 @@ func (c *installCmd) waitArmed(a *app, site *host.Site, outcome *install.Outcome
 		}
 	})
 	outcome.Armed = host.Armed(replicas, err)
-	if err != nil && errors.Is(context.Cause(ctx), errNotHeard) {
+	if err != nil && errors.Is(context.Cause(ctx), errReaderGone) {
 		return &hints.Error{
 			Of: fault.Interrupted, Hint: "tbctl status " + shell.File(outcome.Plan.Target.Path) + " shows what each replica holds",
 			Err: fmt.Errorf("the file is installed, but whether every replica takes it is not waited for any more: %w", context.Cause(ctx)),

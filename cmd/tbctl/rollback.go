@@ -67,12 +67,12 @@ func (c *rollbackCmd) Run(a *app) error {
 		c.SHA256 = sum
 	}
 	site := a.site(a.target(c.Target), c.Fit.said())
-	ctx, end := a.whileHeard()
+	ctx, end := a.untilReaderGone()
 	defer end()
 	outcome, err := site.Rollback(ctx, install.Request{
-		Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait, DespiteRollout: c.DespiteRollout, Host: multiversion.ThisPlatform(), Guard: a.heard,
+		Again: c.Again, OldSHA256: c.SHA256, Wait: c.Wait, DespiteRollout: c.DespiteRollout, Host: multiversion.ThisPlatform(), Guard: a.refuseUnread,
 	}, c.DryRun)
-	err = unheard(ctx, outcome, err)
+	err = orReaderGone(ctx, outcome, err)
 	a.emitOutcome(site, outcome, err)
 	return err
 }
