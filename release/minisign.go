@@ -1,6 +1,7 @@
 package release
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
@@ -123,7 +124,8 @@ func PublicKeyLine(text string) string {
 	return ""
 }
 
-// ReadPublicKey returns the public key for [Options]: the text where it is one, and else what the file of that name has.
+// ReadPublicKey returns the public key for [Options]: the text where it is one, and else what the file of that name has. It is empty of no text
+// alone: what was asked for by a file in which nothing is must not be dropped.
 func ReadPublicKey(text string) (string, error) {
 	if text == "" || IsPublicKey(text) {
 		return text, nil
@@ -136,6 +138,9 @@ func ReadPublicKey(text string) (string, error) {
 	content, err := readBounded(file, publicKeyFileMax)
 	if err != nil {
 		return "", fmt.Errorf("public key: %w", err)
+	}
+	if len(bytes.TrimSpace(content)) == 0 {
+		return "", fmt.Errorf("public key: %s: the file is empty", text)
 	}
 	return string(content), nil
 }

@@ -74,11 +74,14 @@ func (n *Needs) note(format string, args ...any) {
 
 // UnknownError says that what a target needs could not be found out, so that nothing may be removed.
 type UnknownError struct {
-	Target string
+	Target string // "": which targets there are is not known
 	Err    error
 }
 
 func (e *UnknownError) Error() string {
+	if e.Target == "" {
+		return fmt.Sprintf("what needs the store is not known: %v", e.Err)
+	}
 	return fmt.Sprintf("what %s needs of the store is not known: %v", e.Target, e.Err)
 }
 
@@ -96,6 +99,9 @@ func Look(ctx context.Context, in *install.Installer, targets []string) (*Needs,
 	history, err := in.Journal.Read("")
 	if err != nil {
 		return nil, err
+	}
+	if history.Damaged > 0 { // it may be the one record that names a target
+		return nil, &UnknownError{Err: fmt.Errorf("%s: %d of its lines are no records", in.Journal.Path(), history.Damaged)}
 	}
 	needs.note("of rollouts it is known which holds or last held a target of this host, but no earlier one, and no plan that has claimed nothing here")
 	targets = slices.Clone(targets)
@@ -115,11 +121,16 @@ func Look(ctx context.Context, in *install.Installer, targets []string) (*Needs,
 	return needs, nil
 }
 
-// target adds what one target needs. One whose directory is not there needs nothing.
+// target adds what one target needs. Of one whose directory is not there, as it may be not mounted, that is what the history says.
 func (n *Needs) target(ctx context.Context, in *install.Installer, name string) error {
 	target, err := fsatomic.Lookup(in.FS, name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		last, err := in.Journal.LastChange(name)
+		if err == nil && last != nil {
+			n.note("the directory of %s is not there: what was installed there last is kept", name)
+			n.files(name, install.Files{Installed: recordedOf(last.New), Previous: recordedOf(last.Old)})
+		}
+		return err
 	}
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package prune_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -67,6 +68,15 @@ func (w *world) state(t *testing.T, text string) {
 	}
 	path := filepath.Join(filepath.Dir(w.target), ".tigerbeetle.tbctl-state")
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// history writes the history.
+func (w *world) history(t *testing.T, lines string) {
+	t.Helper()
+	path := w.in.Journal.Path()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(lines+"\n"), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -190,8 +200,9 @@ func TestNoBinary(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*testing.T, *world){
-		"a state that is none":     func(t *testing.T, w *world) { w.state(t, "{") },
-		"a state of a newer tbctl": func(t *testing.T, w *world) { w.state(t, `{"version":99}`) },
+		"a state that is none":              func(t *testing.T, w *world) { w.state(t, "{") },
+		"a state of a newer tbctl":          func(t *testing.T, w *world) { w.state(t, `{"version":99}`) },
+		"a history of which a line is torn": func(t *testing.T, w *world) { w.history(t, `{"version":1,"target":"/srv`) },
 		"a data file that tells nothing": func(t *testing.T, w *world) {
 			file := filepath.Join(filepath.Dir(w.target), "0_0.tigerbeetle")
 			if err := os.WriteFile(file, []byte("not a data file"), 0o600); err != nil {
@@ -209,6 +220,26 @@ func TestUnknown(t *testing.T) {
 				t.Errorf("%v, %+v, left %q", err, result, w.left(t))
 			}
 		})
+	}
+}
+
+// TestUnmounted holds that of a target whose directory is not there the history's last files are kept.
+func TestUnmounted(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	target := filepath.Join(filepath.Dir(w.target), "srv", "tigerbeetle")
+	record := install.Record{
+		Version: 1, ID: "a", Operation: install.OperationInstall, Phase: install.PhaseOutcome, Result: install.ResultInstalled, Target: target,
+		Old: &install.File{SHA256: w.items["old"]}, New: &install.File{SHA256: w.items["middle"]},
+	}
+	line, err := json.Marshal(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.history(t, string(line))
+	result, err := w.pruning(0, false).Run(t.Context())
+	if err != nil || !slices.Equal(w.left(t), []string{"middle", "old"}) || !slices.ContainsFunc(result.Notes, func(note string) bool { return strings.Contains(note, target+" is not there") }) {
+		t.Errorf("%v, left %q, %+v", err, w.left(t), result)
 	}
 }
 

@@ -226,6 +226,9 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *shelf.MissingError:
 		return "see what there is: tbctl store list", nil
 	case *prune.UnknownError:
+		if e.Target == "" {
+			return "see which targets there are: tbctl history; then take those lines out of the file", nil
+		}
 		return "run it as root, or find out what is there: tbctl status " + shell.File(e.Target), nil
 	case *install.HearsayError:
 		return "if that is the data file of its replica, name it: " + k.Line.With("--data-file", e.DataFile), nil
