@@ -211,12 +211,11 @@ func mayAppend(dir vfs.Dir, path, base string, line []byte, self vfs.Self) error
 	return isJournal(dir, file, info, line, self)
 }
 
-// ScanJournal calls each for the complete lines of a journal, oldest first, without their
+// ScanJournal calls each for the lines of a journal, oldest first, without their
 // newlines: those in its last sizeMax bytes (0 or too much: 4 MiB). It
 // holds one line at a time, which is each's during the call only. all is false when older
-// ones were left out. A last line without newline is left out: it is torn, or just being
-// written. A line that a crash tore in the middle of the journal is passed like any other, and
-// one of more than [LineSizeMax] bytes, which [Append] never wrote, as an empty one. A
+// ones were left out. A line that a crash tore is passed like any other, also the last one without its newline,
+// which may just be being written, and one of more than [LineSizeMax] bytes, which [Append] never wrote, as an empty one. A
 // journal that does not exist is fs.ErrNotExist. On nil the writers are those of the file that was read.
 func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, writers vfs.Writers, err error) {
 	if sizeMax <= 0 || sizeMax > journalReadMax {
@@ -260,7 +259,7 @@ func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)
 	return start == 0, writers, err
 }
 
-// scanLines calls each for the complete lines; of a text that begins anywhere, for those after
+// scanLines calls each for the lines, also for a last one without its newline; of a text that begins anywhere, for those after
 // the first newline.
 func scanLines(from io.Reader, clipped bool, each func(line []byte)) error {
 	lines := bufio.NewReaderSize(from, scanBufferSize)
@@ -268,10 +267,8 @@ func scanLines(from io.Reader, clipped bool, each func(line []byte)) error {
 	for {
 		var whole bool
 		var err error
-		if line, whole, err = nextLine(lines, line[:0]); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = nil
-			}
+		line, whole, err = nextLine(lines, line[:0])
+		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
 		switch {
@@ -281,6 +278,9 @@ func scanLines(from io.Reader, clipped bool, each func(line []byte)) error {
 			each(nil)
 		case len(line) > 0:
 			each(line)
+		}
+		if err != nil {
+			return nil //nolint:nilerr // the end
 		}
 	}
 }

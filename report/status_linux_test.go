@@ -115,7 +115,7 @@ func TestStatus(t *testing.T) {
 	if seen, err := report.NewHistory(t.Context(), &other, report.HistoryQuery{Besides: []*install.Journal{in.Journal}}); err != nil || len(seen.Records) != 1 || len(seen.Unseen) != 0 {
 		t.Errorf("%+v, %v", seen, err)
 	}
-	if err := os.WriteFile(history.Journal, []byte("nonsense\n"), 0o600); err != nil {
+	if err := os.WriteFile(history.Journal, []byte("nonsense"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if history, err = report.NewHistory(t.Context(), in, report.HistoryQuery{}); err != nil || history.Damaged != 1 || len(history.Warnings) != 1 || len(history.Records) != 0 {

@@ -76,7 +76,7 @@ func (w *world) state(t *testing.T, text string) {
 func (w *world) history(t *testing.T, lines string) {
 	t.Helper()
 	path := w.in.Journal.Path()
-	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(lines+"\n"), 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(lines), 0o600)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -200,9 +200,10 @@ func TestNoBinary(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*testing.T, *world){
-		"a state that is none":              func(t *testing.T, w *world) { w.state(t, "{") },
-		"a state of a newer tbctl":          func(t *testing.T, w *world) { w.state(t, `{"version":99}`) },
-		"a history of which a line is torn": func(t *testing.T, w *world) { w.history(t, `{"version":1,"target":"/srv`) },
+		"a state that is none":                     func(t *testing.T, w *world) { w.state(t, "{") },
+		"a state of a newer tbctl":                 func(t *testing.T, w *world) { w.state(t, `{"version":99}`) },
+		"a history of which a line is torn":        func(t *testing.T, w *world) { w.history(t, `{"version":1,"target":"/srv`+"\n") },
+		"a history of which the last line is torn": func(t *testing.T, w *world) { w.history(t, `{"version":1,"target":"/srv`) },
 		"a data file that tells nothing": func(t *testing.T, w *world) {
 			file := filepath.Join(filepath.Dir(w.target), "0_0.tigerbeetle")
 			if err := os.WriteFile(file, []byte("not a data file"), 0o600); err != nil {
@@ -236,7 +237,7 @@ func TestUnmounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.history(t, string(line))
+	w.history(t, string(line)+"\n")
 	result, err := w.pruning(0, false).Run(t.Context())
 	if err != nil || !slices.Equal(w.left(t), []string{"middle", "old"}) || !slices.ContainsFunc(result.Notes, func(note string) bool { return strings.Contains(note, target+" is not there") }) {
 		t.Errorf("%v, left %q, %+v", err, w.left(t), result)
