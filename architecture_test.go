@@ -31,7 +31,7 @@ var rooms = map[string][]string{
 	"internal/interrupt":       {},
 	"internal/limits":          {},
 	"internal/render":          {"internal/term", "advisory", "depot", "depot/serve", "depot/shelf", "report", "fleet", "host", "watch", "install", "fsatomic", "verify", "replica", "inspect", "datafile", "release", "multiversion", "internal/sha"},
-	"internal/output":          {"durable", "fsatomic", "internal/input", "verify", "vfs"},
+	"internal/output":          {"datafile", "durable", "fsatomic", "internal/input", "replica", "verify", "vfs"},
 	"internal/manual":          {"durable", "vfs"},
 	"internal/settings":        {"depot", "host", "install", "internal/cmdline", "internal/config", "internal/hints", "internal/shell", "internal/term", "inventory", "release", "remote", "report", "vfs"},
 	"internal/sha":             {},

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/tbctl/tbctl/durable"
@@ -246,9 +247,9 @@ func (l *Lock) Release() error {
 	return nil
 }
 
-// HasLock reports whether the file of that name has been a target: whether there is
-// a lock file beside it.
-func HasLock(fsys vfs.FS, name string) bool {
+// WasTarget reports whether the file of that name has been a target: whether there is
+// a lock file beside it, or what is known of it.
+func WasTarget(fsys vfs.FS, name string) bool {
 	target, err := Lookup(fsys, name)
 	if err != nil {
 		return false
@@ -258,8 +259,11 @@ func HasLock(fsys vfs.FS, name string) bool {
 		return false
 	}
 	defer dir.Close()
-	_, exists, err := vfs.LstatMaybe(dir, lockName(filepath.Base(target.Path)))
-	return err == nil && exists
+	base := filepath.Base(target.Path)
+	return slices.ContainsFunc([]string{lockName(base), stateName(base)}, func(name string) bool {
+		_, exists, err := vfs.LstatMaybe(dir, name)
+		return err == nil && exists
+	})
 }
 
 // HeldBy says who has the lock of the target at this moment, and whether anybody has: a holder that

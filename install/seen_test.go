@@ -196,7 +196,7 @@ func TestRememberNothing(t *testing.T) {
 	m := newMachine(t, memfs.Options{}, nil, b.old)
 	seen := saw(t, "0.17.8", "/data/0")
 	m.note(t, seen)
-	if fsatomic.HasLock(m.FS, targetName) {
+	if fsatomic.WasTarget(m.FS, targetName) {
 		t.Error("a lock is left where tbctl never worked")
 	}
 	m.install(t, b.new)

@@ -9,7 +9,9 @@ import (
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/serve"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/output"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/shell"
@@ -63,6 +65,15 @@ Examples:
 		exitBusy, "another process works on a target", exitFenced, "a rollout holds a target")
 }
 
+// checkOutput refuses to write a plan or a page over what no ordinary file may replace.
+func (a *app) checkOutput(name string, inputs ...string) error {
+	err := output.Check(a.ctx, name, inputs...)
+	if fault.Of(err) == fault.Refused {
+		return refused("choose another name", err)
+	}
+	return err
+}
+
 // Run looks, and writes the plan.
 func (c *fleetPlanCmd) Run(a *app) error {
 	if c.Output == "-" {
@@ -74,6 +85,9 @@ func (c *fleetPlanCmd) Run(a *app) error {
 	}
 	if _, err := os.Lstat(c.Output); err == nil && !c.Force {
 		return &fs.PathError{Op: "create", Path: c.Output, Err: fs.ErrExist}
+	}
+	if err := a.checkOutput(c.Output); err != nil {
+		return err
 	}
 	shared, err := a.sharedState(c.Fleet, list)
 	if err != nil {

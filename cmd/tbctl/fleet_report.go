@@ -58,6 +58,9 @@ func (c *fleetReportCmd) Run(a *app) error {
 	if _, err := os.Lstat(c.Output); c.Output != "" && err == nil && !c.Force {
 		return &fs.PathError{Op: "create", Path: c.Output, Err: fs.ErrExist}
 	}
+	if err := a.checkOutput(c.Output, c.Plan); err != nil {
+		return err
+	}
 	plan, id, err := rollout.ReadPlan(c.Plan)
 	if err != nil {
 		return err

@@ -80,7 +80,7 @@ func checkFiles(line hints.Line, source, target string) error {
 	if zip, err := there.IsZip(); err == nil && zip {
 		return hints.Usage(swapped, "the target %s is a zip archive", target)
 	}
-	if fsatomic.HasLock(vfs.OS(), source) && !fsatomic.HasLock(vfs.OS(), target) {
+	if fsatomic.WasTarget(vfs.OS(), source) && !fsatomic.WasTarget(vfs.OS(), target) {
 		return hints.Usage(swapped+"; if it is meant: "+line.Retyped(source, "-")+" < "+shell.File(source),
 			"the source %s is a place where tbctl installs, and the target %s is none yet", source, target)
 	}

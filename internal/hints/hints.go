@@ -163,6 +163,10 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return "remove what this host does not need: tbctl store prune", nil
 	case *output.InstalledError:
 		return "write it elsewhere, and then: tbctl install FILE " + shell.File(e.Path), nil
+	case *output.InputError:
+		return "write it elsewhere, and then: tbctl install FILE " + shell.File(e.Path), nil
+	case *output.DataFileError:
+		return "choose another name", nil
 	case *inspect.NotMultiversionError:
 		return Stranger(e.Kind), e.Kind
 	case *multiversion.FormatError:

@@ -1,37 +1,94 @@
-// Package output writes an executable as an ordinary file: never where tbctl has installed one, in one step, and not at all where
+// Package output writes an executable as an ordinary file: never where tbctl has installed one or a replica has its own, in one step, and not at all where
 // the same bytes are there already. Nothing runs from such a file yet; what is installed is fsatomic's.
 package output
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"runtime"
 
+	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/internal/input"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/vfs"
 )
 
 // mode is that of a file that is to be executed.
 const mode vfs.Mode = 0o755
 
-// InstalledError says that the name is that of a binary which tbctl has installed. A file that is written there would have neither the
-// checks nor the lock and the way back of an installation.
-type InstalledError struct{ Path string }
+// InstalledError says that the name is that of a binary which tbctl has installed, or which a replica executes. A file that is
+// written there would have neither the checks nor the lock and the way back of an installation.
+type InstalledError struct {
+	Path    string
+	Process int // of a replica; 0: tbctl has installed it
+}
 
-func (e *InstalledError) Error() string      { return e.Path + " is where tbctl installs" }
+func (e *InstalledError) Error() string {
+	if e.Process != 0 {
+		return fmt.Sprintf("%s is what a replica runs from, process %d", e.Path, e.Process)
+	}
+	return e.Path + " is where tbctl installs"
+}
+
 func (e *InstalledError) Class() fault.Class { return fault.Refused }
 
-// Check refuses a name at which tbctl has installed a binary. The error is an [*InstalledError].
-func Check(name string) error {
-	if _, err := vfs.Stat(name); err != nil || !fsatomic.HasLock(vfs.OS(), name) {
-		return nil
+// InputError says that the name is that of a file which the command reads: no other copy of it may be there.
+type InputError struct{ Path string }
+
+func (e *InputError) Error() string      { return e.Path + " is what is read, and would be replaced" }
+func (e *InputError) Class() fault.Class { return fault.Refused }
+
+// DataFileError says that the name is that of a replica's data file.
+type DataFileError struct{ Path string }
+
+func (e *DataFileError) Error() string      { return e.Path + " is a TigerBeetle data file" }
+func (e *DataFileError) Class() fault.Class { return fault.Refused }
+
+// Check refuses a name of a file that no ordinary one may replace: one that tbctl has installed or a replica executes, a data file,
+// and one of the inputs of the command. The error is an [*InstalledError], a [*DataFileError], an [*InputError], or the context's. What
+// cannot be seen from here is not refused.
+func Check(ctx context.Context, name string, inputs ...string) error {
+	there, err := vfs.Stat(name)
+	if err != nil || !there.Mode().IsRegular() {
+		return nil //nolint:nilerr // nothing is there to be replaced, or writing says what is wrong
 	}
-	return &InstalledError{name}
+	if fsatomic.WasTarget(vfs.OS(), name) {
+		return &InstalledError{Path: name}
+	}
+	for _, input := range inputs {
+		if read, err := vfs.Stat(input); err == nil && os.SameFile(there, read) {
+			return &InputError{name}
+		}
+	}
+	if isDataFile(name) {
+		return &DataFileError{name}
+	}
+	view, _ := replica.Find(ctx, name, replica.Options{})
+	for index := range view.Processes {
+		if process := &view.Processes[index]; process.Counts() {
+			return &InstalledError{name, process.PID}
+		}
+	}
+	return ctx.Err()
+}
+
+// isDataFile reports whether a file begins as a data file does.
+func isDataFile(name string) bool {
+	file, err := datafile.Open(name)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	var zone [datafile.ZoneSize]byte
+	n, _ := file.ReadAt(zone[:], 0)
+	return datafile.Looks(zone[:n])
 }
 
 // Write writes a file that is to be executed, in one step: with an error nothing is at the name that was not there before, but

@@ -10,7 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/internal/output"
+	"github.com/tbctl/tbctl/internal/standin/zone"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/verify"
 	"github.com/tbctl/tbctl/vfs"
@@ -111,11 +113,39 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tigerbeetle")
 	testbin.WriteFile(t, path, []byte("x"))
-	if err := output.Check(path); err != nil {
+	if err := output.Check(t.Context(), path); err != nil {
 		t.Error(err)
 	}
 	testbin.WriteFile(t, filepath.Join(filepath.Dir(path), ".tigerbeetle.tbctl-lock"), nil)
-	if _, installed := errors.AsType[*output.InstalledError](output.Check(path)); !installed {
+	if _, installed := errors.AsType[*output.InstalledError](output.Check(t.Context(), path)); !installed {
+		t.Error("a file may be written where tbctl installs")
+	}
+}
+
+// TestCheckInUse: what is known of a target is enough, and neither a data file nor what is read is replaced.
+func TestCheckInUse(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	target, link, data := filepath.Join(dir, "tigerbeetle"), filepath.Join(dir, "link"), filepath.Join(dir, "0_0.tigerbeetle")
+	testbin.WriteFile(t, target, []byte("x"))
+	if err := os.Symlink("tigerbeetle", link); err != nil {
+		t.Skipf("skipped: %v", err)
+	}
+	for _, name := range []string{target, link} {
+		if _, input := errors.AsType[*output.InputError](output.Check(t.Context(), name, filepath.Join(dir, "none"), "", target)); !input {
+			t.Errorf("%s: what is read may be replaced", name)
+		}
+	}
+	zone, err := zone.Encode(&datafile.Superblock{Version: 2, Sequence: 1, Cluster: datafile.NewID(7), ReplicaCount: 1, Release: 1, ReleaseFormat: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	testbin.WriteFile(t, data, zone[:])
+	if _, is := errors.AsType[*output.DataFileError](output.Check(t.Context(), data)); !is {
+		t.Error("a data file may be replaced")
+	}
+	testbin.WriteFile(t, filepath.Join(dir, ".tigerbeetle.tbctl-state"), []byte("{}"))
+	if _, installed := errors.AsType[*output.InstalledError](output.Check(t.Context(), link)); !installed {
 		t.Error("a file may be written where tbctl installs")
 	}
 }
