@@ -48,7 +48,7 @@ func (s *sight) abort() {
 
 // gaveBack says that this run had a place, and has given it back: it cannot have it again.
 func (s *sight) gaveBack(h *seen) bool {
-	return s.ofPlan(h) && h.o.Fence.Epoch == s.in.Epoch && h.o.Fence.Holder.ID == s.in.Holder.ID && !h.o.Fence.Phase.Holds()
+	return s.ofPlan(h) && h.o.Fence.Epoch == s.in.Epoch && h.o.Fence.sameHolder(s.fence(h)) && !h.o.Fence.Phase.Holds()
 }
 
 // giveBack ends the abort on every place that this run still has.

@@ -222,7 +222,7 @@ func (s *sight) fencedBy(h *seen) (reason ProblemReason, text string) {
 		return refused(ReasonPlanDiffers)
 	case reads:
 		return "", ""
-	case f.Epoch > s.in.Epoch, f.Epoch == s.in.Epoch && f.Holder.ID != s.in.Holder.ID:
+	case f.Epoch > s.in.Epoch, f.Epoch == s.in.Epoch && !f.sameHolder(s.fence(h)):
 		return refused(ReasonEpoch)
 	case f.Epoch < s.in.Epoch && f.Phase.Holds() && h.o.Alive && !s.takesOver():
 		return refused(ReasonHeld)

@@ -38,6 +38,7 @@ type Input struct {
 	Clusters []string // names of those meant; none: all of the plan
 
 	Holder Holder // of this run
+	Secret Secret // of the holder
 	Epoch  uint64 // of this run, see [NextEpoch]
 
 	// Observations are of one look at every place of the clusters meant. Elapsed is when the first of those looks began,

@@ -51,7 +51,7 @@ func (p Phase) known() bool {
 
 // Holder is one run of a controller.
 type Holder struct {
-	ID    string    `json:"id"`    // the SHA-256 of the run's [Secret]
+	ID    string    `json:"id"`    // the SHA-256 of the run's [Secret], the same on all hosts: nobody proves anything by it
 	Who   string    `json:"who"`   // user and machine, for people
 	Since time.Time `json:"since"` // by the controller's clock, for people: nothing is decided by it
 }
@@ -72,6 +72,7 @@ type Fence struct {
 	Plan       string `json:"plan"`       // sha256:HEX of the plan's file
 	Cluster    string `json:"cluster"`    // the id that the data files of the cluster have
 	Holder     Holder `json:"holder"`
+	Proof      string `json:"proof,omitempty"` // the SHA-256 of what the run shows to this host alone, see [Secret.For]
 	Phase      Phase  `json:"phase"`
 	Artifact   string `json:"artifact"`           // sha256:HEX of the file that the plan brings
 	Previous   string `json:"previous,omitempty"` // sha256:HEX of the file that was at the target before it; "": none was
@@ -140,6 +141,8 @@ func (f Fence) Check() error {
 		return wrong("cluster", f.Cluster)
 	case !isID(f.Holder.ID):
 		return wrong("holder's id", f.Holder.ID)
+	case f.Proof != "" && !isID(f.Proof):
+		return wrong("proof", f.Proof)
 	case f.Holder.Who == "" || len(f.Holder.Who) > whoSizeMax || !utf8.ValidString(f.Holder.Who) || strings.ContainsFunc(f.Holder.Who, unicode.IsControl):
 		return wrong("holder", f.Holder.Who)
 	case !f.Phase.known():
@@ -237,10 +240,10 @@ func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 		return refused(ReasonPlanDiffers)
 	case offered.Epoch < stored.Epoch && !stored.Overruled:
 		return refused(ReasonEpoch)
-	case offered.Epoch == stored.Epoch && !(stored.Overruled && offered.Holder.ID != stored.Holder.ID):
+	case offered.Epoch == stored.Epoch && !(stored.Overruled && !offered.sameHolder(*stored)):
 		// The same run claims again, for instance after a lost answer. What was given
 		// back is not claimed again by a request that comes late.
-		if offered.Holder.ID != stored.Holder.ID || !stored.Phase.Holds() {
+		if !offered.sameHolder(*stored) || !stored.Phase.Holds() {
 			return refused(ReasonEpoch)
 		}
 		return *stored, nil
@@ -284,7 +287,12 @@ func reached(from uint64, numbers []uint64) uint64 {
 
 // SameRun says that two fences are of the same run of the same plan.
 func (f Fence) SameRun(other Fence) bool {
-	return f.Generation == other.Generation && f.Epoch == other.Epoch && f.Plan == other.Plan && f.Holder.ID == other.Holder.ID
+	return f.Generation == other.Generation && f.Epoch == other.Epoch && f.Plan == other.Plan && f.sameHolder(other)
+}
+
+// sameHolder says that two fences of one target have the same holder, with the same proof.
+func (f Fence) sameHolder(other Fence) bool {
+	return f.Holder.ID == other.Holder.ID && f.Proof == other.Proof
 }
 
 // Match decides whether a request that changes a host comes from the run that has it now, and
@@ -303,7 +311,7 @@ func Match(stored *Fence, request Fence) error {
 		return refused(ReasonPlanDiffers)
 	case request.Epoch > stored.Epoch:
 		return refused(ReasonNotClaimed)
-	case request.Epoch < stored.Epoch || request.Holder.ID != stored.Holder.ID || !stored.Phase.Holds():
+	case request.Epoch < stored.Epoch || !request.sameHolder(*stored) || !stored.Phase.Holds():
 		return refused(ReasonEpoch)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/hex"
@@ -10,12 +11,20 @@ import (
 	"github.com/tbctl/tbctl/fault"
 )
 
-// Secret is what one run of a rollout knows, and nobody else. Its SHA-256 is the id of the run's [Holder]: everybody may read that, and
-// nobody can act as the run by it. A secret is in the memory of its run and in the requests that change something on a host; a host keeps
-// the id alone. No verb of fmt prints it.
+// Secret is what one run of a rollout knows, and nobody else, or what it shows to one host, see [Secret.For]. The run's own is in its memory
+// alone. That of a host is in the requests that change something there, and the host keeps its SHA-256, the fence's Proof: everybody may
+// read that, and nobody can act as the run by it. No verb of fmt prints a secret.
 type Secret [sha256.Size]byte
 
-// ID is the id of the holder whose secret it is.
+// For is the secret that a run shows where a target of a host is, both as its plan names them. It proves nothing anywhere else, and the
+// run's own is not to be had from it.
+func (s Secret) For(host, target string) Secret {
+	mac := hmac.New(sha256.New, s[:])
+	_, _ = io.WriteString(mac, host+"\x00"+target) // never fails
+	return Secret(mac.Sum(nil))
+}
+
+// ID is its SHA-256: of a run's own secret the id of its [Holder], of a host's the proof in the [Fence] there.
 func (s Secret) ID() string {
 	sum := sha256.Sum256(s[:])
 	return hex.EncodeToString(sum[:])
@@ -42,13 +51,14 @@ func (s *Secret) UnmarshalText(text []byte) error {
 
 var errSecret = fault.New(fault.Usage, "not the secret of a run: 64 hexadecimal digits")
 
-// Prove refuses a fence of a run whose secret is another, or is not shown, before anything is looked at that the fence is compared with. It
-// returns nil, an error that wraps [ErrFence], or a [*FencedError] with [ReasonSecret]. Stored is what the host has.
+// Prove refuses a fence whose run shows another secret here, or none, also one of the holder that the host has with another proof than that one's.
+// It returns nil, an error that wraps [ErrFence], or a [*FencedError] with [ReasonSecret]. Stored is what the host has.
 func Prove(stored *Fence, offered Fence, secret Secret) error {
 	if err := offered.Check(); err != nil {
 		return err
 	}
-	if secret == (Secret{}) || subtle.ConstantTimeCompare([]byte(secret.ID()), []byte(offered.Holder.ID)) == 0 {
+	another := stored != nil && stored.Holder.ID == offered.Holder.ID && stored.Proof != offered.Proof
+	if another || secret == (Secret{}) || subtle.ConstantTimeCompare([]byte(secret.ID()), []byte(offered.Proof)) == 0 {
 		return &FencedError{ReasonSecret, stored}
 	}
 	return nil

@@ -41,13 +41,13 @@ func TestProve(t *testing.T) {
 	t.Parallel()
 	secret := Secret{1, 2, 3}
 	ana := fence(4, 2, "a", "ana")
-	ana.Holder.ID = secret.ID()
+	ana.Proof = secret.ID()
 	var id, nobody Secret
-	if _, err := hex.Decode(id[:], []byte(ana.Holder.ID)); err != nil {
+	if _, err := hex.Decode(id[:], []byte(ana.Proof)); err != nil {
 		t.Fatal(err)
 	}
 	unkept := ana
-	unkept.Holder.ID = nobody.ID()
+	unkept.Proof = nobody.ID()
 	for name, test := range map[string]struct {
 		offered Fence
 		secret  Secret
@@ -57,14 +57,29 @@ func TestProve(t *testing.T) {
 		"its run in another phase":        {ana.in(PhaseArmed), secret, ""},
 		"none":                            {ana, nobody, ReasonSecret},
 		"none, and an id that is made so": {unkept, nobody, ReasonSecret},
-		"the id":                          {ana, id, ReasonSecret},
+		"the proof":                       {ana, id, ReasonSecret},
 		"another run's":                   {ana, Secret{3, 2, 1}, ReasonSecret},
-		"an id that is no SHA-256":        {fence(4, 2, "a", "ana"), secret, ReasonSecret},
+		"no proof":                        {fence(4, 2, "a", "ana"), secret, ReasonSecret},
 	} {
 		for _, stored := range []*Fence{nil, &ana} {
 			if got := reason(t, Prove(stored, test.offered, test.secret)); got != test.want {
 				t.Errorf("%s: %q, want %q", name, got, test.want)
 			}
+		}
+	}
+	// What another host was shown is of no use, neither as it is nor under the lock.
+	run, others := Secret{9}, ana
+	ana.Proof, others.Proof = run.For("tb0", "/opt/tb").ID(), run.For("tb1", "/opt/tb").ID()
+	if got := reason(t, Prove(&ana, others, run.For("tb1", "/opt/tb"))); got != ReasonSecret {
+		t.Errorf("with what another host was shown: %q", got)
+	}
+	_, err := Claim(&ana, others, true, true)
+	if claimed, matched := reason(t, err), reason(t, Match(&ana, others)); claimed != ReasonEpoch || matched != ReasonEpoch || ana.SameRun(others) {
+		t.Errorf("the proof of another host: claim %q, match %q", claimed, matched)
+	}
+	for _, other := range []Secret{run, run.For("tb1", "/opt/tb"), run.For("tb0", "/opt/tb2"), run.For("tb0/opt", "/tb"), secret.For("tb0", "/opt/tb")} {
+		if other == run.For("tb0", "/opt/tb") {
+			t.Error("two hosts, targets or runs have one secret")
 		}
 	}
 	if err := Prove(&ana, Fence{}, secret); !errors.Is(err, ErrFence) {

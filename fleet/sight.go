@@ -144,7 +144,7 @@ func placeKey(key [2]string) string { return key[0] + " " + key[1] }
 // fence is what this run compares at a place.
 func (s *sight) fence(h *seen) Fence {
 	return Fence{
-		Generation: s.plan.Generation, Epoch: s.in.Epoch, Plan: s.in.PlanID, Cluster: s.c.ID, Holder: s.in.Holder,
+		Generation: s.plan.Generation, Epoch: s.in.Epoch, Plan: s.in.PlanID, Cluster: s.c.ID, Holder: s.in.Holder, Proof: s.in.Secret.For(h.h.Name, h.h.Target).ID(),
 		Phase: PhaseClaimed, Artifact: s.plan.Artifact.SHA256, Previous: h.h.Previous,
 	}
 }

@@ -40,7 +40,7 @@ func (s *scene) ours(hosts ...string) {
 		o := &s.Observations[i]
 		if len(hosts) == 0 || slices.Contains(hosts, o.Host) {
 			o.Fence = &Fence{
-				Generation: s.Plan.Generation, Epoch: s.Epoch, Plan: s.PlanID, Cluster: o.Replicas[0].Cluster, Holder: s.Holder, Phase: PhaseClaimed,
+				Generation: s.Plan.Generation, Epoch: s.Epoch, Plan: s.PlanID, Cluster: o.Replicas[0].Cluster, Holder: s.Holder, Proof: s.Secret.For(o.Host, o.Target).ID(), Phase: PhaseClaimed,
 				Artifact: s.Plan.Artifact.SHA256, Previous: digestOf("b"),
 			}
 		}

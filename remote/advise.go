@@ -23,7 +23,7 @@ const (
 type AdvisoriesRequest struct {
 	Target string       `json:"target"`
 	Fence  fleet.Fence  `json:"fence"`
-	Secret fleet.Secret `json:"secret"` // of the run that the fence names
+	Secret fleet.Secret `json:"secret"` // that the run shows to this host, see [fleet.Secret.For]
 	List   []byte       `json:"list"`   // as it was published
 }
 

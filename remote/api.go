@@ -66,7 +66,7 @@ const (
 type ClaimRequest struct {
 	Target   string       `json:"target"` // as the host's configuration names it; "": its only one
 	Fence    fleet.Fence  `json:"fence"`
-	Secret   fleet.Secret `json:"secret"`              // of the run that the fence names
+	Secret   fleet.Secret `json:"secret"`              // that the run shows to this host, see [fleet.Secret.For]
 	TakeOver bool         `json:"take_over,omitempty"` // also from a run whose session is alive
 }
 
@@ -79,7 +79,7 @@ type ClaimAnswer struct {
 type PhaseRequest struct {
 	Target string       `json:"target"`
 	Fence  fleet.Fence  `json:"fence"`
-	Secret fleet.Secret `json:"secret"` // of the run that the fence names
+	Secret fleet.Secret `json:"secret"` // that the run shows to this host, see [fleet.Secret.For]
 	Phase  fleet.Phase  `json:"phase"`
 }
 
@@ -92,7 +92,7 @@ type StoreAnswer struct {
 type SwapRequest struct {
 	Target   string       `json:"target"`
 	Fence    fleet.Fence  `json:"fence"`
-	Secret   fleet.Secret `json:"secret"`   // of the run that the fence names
+	Secret   fleet.Secret `json:"secret"`   // that the run shows to this host, see [fleet.Secret.For]
 	Artifact string       `json:"artifact"` // its SHA-256 in hexadecimal digits
 	Phase    fleet.Phase  `json:"phase"`    // that the fence has with the swap
 
@@ -107,7 +107,7 @@ type SwapRequest struct {
 type RestartRequest struct {
 	Target string       `json:"target"`
 	Fence  fleet.Fence  `json:"fence"`
-	Secret fleet.Secret `json:"secret"` // of the run that the fence names
+	Secret fleet.Secret `json:"secret"` // that the run shows to this host, see [fleet.Secret.For]
 }
 
 // CheckRequest asks what a swap of an artifact of the host's store would find. Nothing is changed by it, but that an artifact whose
@@ -115,7 +115,7 @@ type RestartRequest struct {
 type CheckRequest struct {
 	Target   string       `json:"target"`
 	Fence    *fleet.Fence `json:"fence,omitempty"` // of the run that would do it; nil: that is not asked
-	Secret   fleet.Secret `json:"secret,omitzero"` // of that run
+	Secret   fleet.Secret `json:"secret,omitzero"` // that it shows to this host
 	Artifact string       `json:"artifact"`        // its SHA-256 in hexadecimal digits
 	Phase    fleet.Phase  `json:"phase,omitempty"` // that the fence would have with the swap
 

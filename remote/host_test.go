@@ -85,7 +85,7 @@ func (p place) files(t testing.TB) []string {
 	return found
 }
 
-// secretOf is the secret of the run that a fence of a test names.
+// secretOf is what the run that a fence of a test names shows to the host.
 func secretOf(fence fleet.Fence) fleet.Secret {
 	return sha256.Sum256([]byte(fence.Holder.Who))
 }
@@ -96,7 +96,7 @@ func testFence() fleet.Fence {
 		Holder: fleet.Holder{Who: "ana@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 		Phase:  fleet.PhaseClaimed, Artifact: "sha256:" + strings.Repeat("9", 64),
 	}
-	fence.Holder.ID = secretOf(fence).ID()
+	fence.Holder.ID, fence.Proof = secretOf(fence).For("", "").ID(), secretOf(fence).ID()
 	return fence
 }
 

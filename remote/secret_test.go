@@ -70,7 +70,7 @@ func TestHostSecret(t *testing.T) {
 	read, _ := p.stored(t)
 	before := p.files(t)
 	var id fleet.Secret
-	if _, err := hex.Decode(id[:], []byte(read.Holder.ID)); err != nil {
+	if _, err := hex.Decode(id[:], []byte(read.Proof)); err != nil {
 		t.Fatal(err)
 	}
 	attack := func(eve place, when string) {
@@ -125,6 +125,49 @@ func TestHostSecret(t *testing.T) {
 	}
 }
 
+// What one host was shown for a run does nothing for that run on another: whatever changes something is refused there, whether the run has that
+// host already or not.
+func TestHostSecretOfAnother(t *testing.T) {
+	t.Parallel()
+	run := fleet.Secret{7}
+	at := func(name string) (fleet.Fence, fleet.Secret) {
+		fence, secret := testFence(), run.For(name, "/opt/tb")
+		fence.Holder.ID, fence.Proof = run.ID(), secret.ID()
+		return fence, secret
+	}
+	honest, secret := at("tb0")
+	others, shown := at("tb1")
+	p := newPlace(t)
+	if status, answer := p.ask(t, pathClaim, ClaimRequest{Fence: honest, Secret: secret}); status != http.StatusOK {
+		t.Fatalf("%d, %+v", status, answer)
+	}
+	before := p.files(t)
+	for _, eve := range []place{p.beside(t), p} {
+		for name, fence := range map[string]fleet.Fence{"that host's fence": others, "this host's fence": honest} {
+			for what, request := range map[string]struct {
+				path string
+				body any
+			}{
+				"claim":     {pathClaim, ClaimRequest{Fence: fence, Secret: shown}},
+				"take over": {pathClaim, ClaimRequest{Fence: fence, Secret: shown, TakeOver: true}},
+				"abort":     {pathPhase, PhaseRequest{Fence: fence, Secret: shown, Phase: fleet.PhaseAborting}},
+				"swap":      {pathSwap, SwapRequest{Fence: fence, Secret: shown, Artifact: strings.Repeat("9", 64), Phase: fleet.PhaseArmed}},
+				"restart":   {pathRestart, RestartRequest{Fence: fence, Secret: shown}},
+			} {
+				if status, answer := eve.ask(t, request.path, request.body); status != http.StatusConflict || answer.Class != fault.Fenced || answer.Reason != fleet.ReasonSecret {
+					t.Errorf("%s with %s: %d, %+v", what, name, status, answer)
+				}
+			}
+		}
+	}
+	if after := p.files(t); !slices.Equal(after, before) {
+		t.Errorf("there is now\n%s\nand was\n%s", strings.Join(after, "\n"), strings.Join(before, "\n"))
+	}
+	if status, answer := p.ask(t, pathPhase, PhaseRequest{Fence: honest, Secret: secret, Phase: fleet.PhaseAborting}); status != http.StatusOK {
+		t.Errorf("the run itself: %d, %+v", status, answer)
+	}
+}
+
 // The run itself goes on in another session, as after one that was lost: it is alive in it from its first change on, and a request that comes
 // again is done again.
 func TestHostSessionOfRun(t *testing.T) {
@@ -149,7 +192,7 @@ func TestHostSessionOfRun(t *testing.T) {
 	// Who takes it over has it, whatever the run knows.
 	bob := fence
 	bob.Epoch, bob.Holder.Who = 2, "bob@bastion"
-	bob.Holder.ID = secretOf(bob).ID()
+	bob.Holder.ID, bob.Proof = "bob", secretOf(bob).ID()
 	other := p.beside(t)
 	if _, answer := other.ask(t, pathClaim, ClaimRequest{Fence: bob, Secret: secretOf(bob)}); answer.Reason != fleet.ReasonHeld {
 		t.Errorf("a claim while the run is alive: %+v", answer)

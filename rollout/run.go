@@ -46,7 +46,7 @@ type Options struct {
 	Run      bool     // make the changes of all phases up to the goal, wave after wave
 	Clusters []string // by name; none: all of the plan
 	Holder   fleet.Holder
-	Secret   fleet.Secret // of the holder
+	Secret   fleet.Secret // of the holder; each host is shown its own, see [fleet.Secret.For]
 	Rules    fleet.Options
 
 	Hosts    func(name string) Host // the same name is the same host
@@ -276,7 +276,7 @@ func (m *machine) settle() {
 func (m *machine) decide(elapsed time.Duration) {
 	before := m.last.Clusters
 	m.last = fleet.Decide(fleet.Input{
-		Plan: m.Plan, PlanID: m.ID, Goal: m.Goal, Run: m.Run, Clusters: m.Clusters, Holder: m.Holder, Epoch: m.epoch,
+		Plan: m.Plan, PlanID: m.ID, Goal: m.Goal, Run: m.Run, Clusters: m.Clusters, Holder: m.Holder, Secret: m.Secret, Epoch: m.epoch,
 		Observations: m.observations(), Elapsed: elapsed, Deadline: m.Timeout > 0 && elapsed >= m.Timeout,
 		Options: m.Rules, Memory: m.memory, Running: m.running, Outcomes: m.outcomes,
 	})
@@ -474,15 +474,15 @@ func (m *machine) do(t *target, action fleet.Action) error {
 			m.mu.Unlock()
 			return err
 		case fleet.ActionClaim:
-			_, err := t.host.Claim(ctx, remote.ClaimRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, TakeOver: action.TakeOver})
+			_, err := t.host.Claim(ctx, remote.ClaimRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret.For(action.Host, action.Target), TakeOver: action.TakeOver})
 			if err == nil {
 				m.advise(ctx, t, action)
 			}
 			return err
 		case fleet.ActionPhase:
-			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, Phase: action.Phase})
+			return t.host.Phase(ctx, remote.PhaseRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret.For(action.Host, action.Target), Phase: action.Phase})
 		case fleet.ActionSwap:
-			request := remote.SwapRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, Artifact: digest, Phase: action.Phase, Displaces: sha.Digits(action.Displaces)}
+			request := remote.SwapRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret.For(action.Host, action.Target), Artifact: digest, Phase: action.Phase, Displaces: sha.Digits(action.Displaces)}
 			if action.Artifact == m.Plan.Artifact.SHA256 {
 				request.Signature = m.Plan.Artifact.Signature
 			}
@@ -490,7 +490,7 @@ func (m *machine) do(t *target, action fleet.Action) error {
 			m.warned(t, warnings)
 			return err
 		case fleet.ActionRestart:
-			warnings, err := t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret})
+			warnings, err := t.host.Restart(ctx, remote.RestartRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret.For(action.Host, action.Target)})
 			m.warned(t, warnings)
 			return err
 		}
@@ -503,7 +503,7 @@ func (m *machine) advise(ctx context.Context, t *target, action fleet.Action) {
 	if m.Plan.Advisories == nil {
 		return
 	}
-	request := remote.AdvisoriesRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret, List: m.Plan.Advisories.List}
+	request := remote.AdvisoriesRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret.For(action.Host, action.Target), List: m.Plan.Advisories.List}
 	if err := t.host.Advise(ctx, request); err != nil {
 		m.warned(t, []string{"it does not warn by the advisories of the plan: " + strings.TrimPrefix(err.Error(), "host "+action.Host+": ")})
 	}

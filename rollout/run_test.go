@@ -154,6 +154,29 @@ func TestRunSecret(t *testing.T) {
 	})
 }
 
+// Each host is shown a secret of its own, by which nothing is proved on another: the run's own goes to none.
+func TestRunSecretOfHost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 3)
+		options := f.options(f.plan(t), fleet.GoalArm, "ana")
+		options.Run = true
+		if _, err := rollout.Run(t.Context(), options); err != nil {
+			t.Fatal(err)
+		}
+		for name, h := range f.hosts {
+			if h.fence == nil || h.fence.Holder.ID != options.Holder.ID || fleet.Prove(h.fence, *h.fence, h.shown) != nil || fleet.Prove(h.fence, *h.fence, options.Secret) == nil {
+				t.Errorf("%s: %+v", name, h.fence)
+			}
+			for other, o := range f.hosts {
+				if other != name && fleet.Prove(h.fence, *h.fence, o.shown) == nil {
+					t.Errorf("what %s was shown proves the run on %s", other, name)
+				}
+			}
+		}
+	})
+}
+
 // A host that is down blocks its cluster alone; the others are staged, and the same command goes on later.
 func TestRunHostDown(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,7 @@ type simHost struct {
 	cluster string
 	index   int
 	count   int
+	shown   fleet.Secret // at the last claim
 
 	installed string
 	armed     multiversion.Checksum
@@ -220,6 +221,7 @@ func (h *simHost) fenced(err error) error {
 
 func (h *simHost) Claim(ctx context.Context, request remote.ClaimRequest) (fence fleet.Fence, err error) {
 	err = h.do(ctx, rollout.RequestClaim, func() error {
+		h.shown = request.Secret
 		if err := fleet.Prove(h.fence, request.Fence, request.Secret); err != nil {
 			return h.fenced(err)
 		}

@@ -28,7 +28,7 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
-// secretOf is the secret of the run that a fence of a test names.
+// secretOf is what the run that a fence of a test names shows to the host.
 func secretOf(fence fleet.Fence) fleet.Secret {
 	return sha256.Sum256([]byte(fence.Holder.Who))
 }
@@ -40,7 +40,7 @@ func fenceOf(epoch uint64, holder string) fleet.Fence {
 		Holder: fleet.Holder{Who: holder + "@bastion", Since: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)},
 		Phase:  fleet.PhaseClaimed, Artifact: "sha256:" + strings.Repeat("9", 64),
 	}
-	fence.Holder.ID = secretOf(fence).ID()
+	fence.Holder.ID, fence.Proof = secretOf(fence).For("", "").ID(), secretOf(fence).ID()
 	return fence
 }
 

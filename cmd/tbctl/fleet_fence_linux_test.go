@@ -25,7 +25,7 @@ import (
 
 const fleetTarget = "/usr/local/bin/tigerbeetle"
 
-// secretOf is the secret of the run that a fence of a test names.
+// secretOf is what the run that a fence of a test names shows to the host.
 func secretOf(fence fleet.Fence) fleet.Secret {
 	return sha256.Sum256([]byte(fence.Holder.Who))
 }
@@ -42,7 +42,7 @@ func fenceOf(generation, epoch uint64, plan, holder string) fleet.Fence {
 		Holder: fleet.Holder{Who: holder + "@bastion", Since: time.Now().UTC().Truncate(time.Second)},
 		Phase:  fleet.PhaseClaimed, Artifact: "sha256:" + strings.Repeat("9", 64),
 	}
-	fence.Holder.ID = secretOf(fence).ID()
+	fence.Holder.ID, fence.Proof = secretOf(fence).For("", "").ID(), secretOf(fence).ID()
 	return fence
 }
 

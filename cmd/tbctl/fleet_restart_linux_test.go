@@ -132,7 +132,7 @@ func TestFleetRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	late := fence
-	late.Epoch, late.Holder = 2, fenceOf(4, 2, "a", "bob").Holder
+	late.Epoch, late.Holder, late.Proof = 2, fenceOf(4, 2, "a", "bob").Holder, fenceOf(4, 2, "a", "bob").Proof
 	refused("by who has not claimed", late, fault.Fenced, "has not claimed")
 
 	// The file that was there before is in nobody's store: it is beside the target.

@@ -210,7 +210,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "who has read a fence acts as its run", file: "fleet/secret.go",
-		old: `if secret == (Secret{}) || subtle.ConstantTimeCompare([]byte(secret.ID()), []byte(offered.Holder.ID)) == 0 {`, new: `_ = subtle.ConstantTimeCompare; if secret == (Secret{}) {`,
+		old: `if another || secret == (Secret{}) || subtle.ConstantTimeCompare([]byte(secret.ID()), []byte(offered.Proof)) == 0 {`, new: `_ = subtle.ConstantTimeCompare; if another || secret == (Secret{}) {`,
 		tests: "./fleet ^TestProve$",
 	},
 	{
