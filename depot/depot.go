@@ -109,13 +109,16 @@ func (a *Artifact) Believed() []Receipt {
 	return a.Receipts
 }
 
-// KindImport is the kind of a receipt that vouches for nothing: it says where an artifact was fetched from.
-const KindImport = "import"
+// The kinds of receipts that vouch for nothing.
+const (
+	KindImport = "import" // where an artifact was fetched from
+	KindPlan   = "plan"   // what the plan of a rollout said of who vouched for it, which nobody here has checked
+)
 
 // Receipt says who vouched for an artifact, or where it came from.
 type Receipt struct {
-	Kind   string    `json:"kind"`   // [KindImport], or what vouched: sha256, sha256sums, github-digest, minisign, oci-manifest, tuf
-	By     string    `json:"by"`     // the digest or the key that vouched; "" of an import
+	Kind   string    `json:"kind"`   // [KindImport], [KindPlan], or what vouched: sha256, sha256sums, github-digest, minisign, oci-manifest, tuf
+	By     string    `json:"by"`     // the digest or the key that vouched, or the plan's digest; "" of an import
 	Source string    `json:"source"` // where the artifact came from
 	Who    string    `json:"who"`    // user and machine that brought it
 	Time   time.Time `json:"time"`
@@ -129,6 +132,9 @@ type Receipt struct {
 	AssetSHA256 string `json:"asset_sha256,omitempty"`
 	AssetSize   int64  `json:"asset_size,omitempty"` // in bytes
 	Validator   string `json:"validator,omitempty"`  // the ETag under which the server gave it
+
+	// Said is of a plan: the kinds of evidence that held when it was made, as it says, separated by commas; "": none.
+	Said string `json:"said,omitempty"`
 
 	// Signed is of tuf: what the signed metadata was.
 	Signed *Signed `json:"signed,omitempty"`

@@ -15,6 +15,9 @@ import (
 	"github.com/tbctl/tbctl/vfs"
 )
 
+// Vouches says that a receipt is of evidence that held here.
+func (r *Receipt) Vouches() bool { return r.Kind != KindImport && r.Kind != KindPlan }
+
 // AddReceipts notes who vouched for an artifact, durably. The same receipt at another time replaces the one before. Those that are not
 // believed are not kept.
 func (d *Depot) AddReceipts(ctx context.Context, digest string, more ...Receipt) error {
@@ -29,7 +32,7 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 		return &fs.PathError{Op: "write", Path: d.Path(digest), Err: fs.ErrInvalid}
 	}
 	for _, receipt := range more {
-		for _, text := range append(receipt.Signed.texts(), receipt.Kind, receipt.By, receipt.Source, receipt.Who, receipt.Tag, receipt.AssetSHA256, receipt.Validator, receipt.Signature) {
+		for _, text := range append(receipt.Signed.texts(), receipt.Kind, receipt.By, receipt.Source, receipt.Who, receipt.Tag, receipt.AssetSHA256, receipt.Validator, receipt.Signature, receipt.Said) {
 			if len(text) > receiptTextMax {
 				return fmt.Errorf("%w: a text of %d bytes", vfs.ErrTooLarge, len(text))
 			}
@@ -54,8 +57,8 @@ func (d *Depot) addReceipts(ctx context.Context, digest string, more []Receipt) 
 	}
 	for _, receipt := range more {
 		receipts = slices.DeleteFunc(receipts, func(other Receipt) bool {
-			other.Time, other.Signed = receipt.Time, receipt.Signed // the newest metadata counts
-			return other == receipt
+			other.Time, other.Signed = receipt.Time, receipt.Signed                       // the newest metadata counts
+			return other == receipt || other.Kind == KindPlan && receipt.Kind == KindPlan // so that no plan pushes out what vouches
 		})
 		receipts = append(receipts, receipt)
 	}

@@ -163,10 +163,6 @@ func (a *Artifact) check() error {
 		return wrong("release", a.Release)
 	case a.Checksum == multiversion.Checksum{}:
 		return wrong("checksum", a.Checksum)
-	case !isLine(a.Source, sourceMax):
-		return wrong("source", a.Source)
-	case len(a.Vouched) > vouchedMax:
-		return wrong("number of vouchers", len(a.Vouched))
 	case len(a.Signature) > signatureMax || !utf8.ValidString(a.Signature):
 		return wrong("signature", a.Signature)
 	case !isLine(a.SignedBy, signatureMax):
@@ -184,12 +180,8 @@ func (a *Artifact) check() error {
 			return wrong("client minimum of", release)
 		}
 	}
-	for _, kind := range a.Vouched {
-		if !isName(kind) {
-			return wrong("voucher", kind)
-		}
-	}
-	return nil
+	stated := a.Stated()
+	return stated.Check()
 }
 
 func (c *PlannedCluster) check(a *Artifact) error {

@@ -35,3 +35,6 @@ type Trust struct {
 	Of     string `json:"of,omitempty"` // "asset" or "executable": whose bytes
 	Detail string `json:"detail,omitempty"`
 }
+
+// StatedByPlan is the detail of evidence of which this host knows no more than that the plan of a rollout says that it held.
+const StatedByPlan = "the plan of the rollout says that it held: it was not checked here"

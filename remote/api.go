@@ -92,9 +92,10 @@ type StoreAnswer struct {
 type SwapRequest struct {
 	Target   string       `json:"target"`
 	Fence    fleet.Fence  `json:"fence"`
-	Secret   fleet.Secret `json:"secret"`   // that the run shows to this host, see [fleet.Secret.For]
-	Artifact string       `json:"artifact"` // its SHA-256 in hexadecimal digits
-	Phase    fleet.Phase  `json:"phase"`    // that the fence has with the swap
+	Secret   fleet.Secret `json:"secret"`          // that the run shows to this host, see [fleet.Secret.For]
+	Artifact string       `json:"artifact"`        // its SHA-256 in hexadecimal digits
+	Phase    fleet.Phase  `json:"phase"`           // that the fence has with the swap
+	Stated   fleet.Stated `json:"stated,omitzero"` // what the plan says of its artifact: the host notes that it says so
 
 	// Displaces is the SHA-256 of the file that is to be at the target before, in hexadecimal digits; "": any that the
 	// fence lets it displace.

@@ -9,6 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"slices"
+	"strings"
+	"time"
 
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
@@ -79,6 +82,9 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 		return nil, err
 	}
 	defer file.Close()
+	if err := request.Stated.Check(); err != nil {
+		return nil, fault.New(fault.Usage, err.Error())
+	}
 	swap := h.ofStore(request.Artifact, file)
 	swap.Fence, swap.Phase, swap.Displaces, swap.Wait = &request.Fence, request.Phase, request.Displaces, lockWait
 	get := h.fetchOf(request.Artifact, file)
@@ -89,7 +95,33 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 		}
 		get = handover.Fetch(pushed, pushed.Fetch)
 	}
-	return site.Install(ctx, swap, get, false)
+	outcome, err := site.Install(ctx, swap, request.stated(get), false)
+	if err == nil && !back {
+		if failed := h.Store.AddReceipts(ctx, request.Artifact, request.receipt()); failed != nil {
+			outcome.Plan.Warnings = append(outcome.Plan.Warnings, fmt.Sprintf("what the plan says of who vouched for the file is not noted in the store: %v", failed))
+		}
+	}
+	return outcome, err
+}
+
+// stated is a fetch whose origin says what the plan says of who vouched for the file. It holds for nothing: nobody here has checked it.
+func (r SwapRequest) stated(get install.Fetch) install.Fetch {
+	return func(ctx context.Context, to io.Writer) (install.Origin, error) {
+		origin, err := get(ctx, to)
+		for _, kind := range r.Stated.Vouched {
+			if !slices.ContainsFunc(origin.Trust, func(t install.Trust) bool { return t.Kind == kind }) {
+				origin.Trust = append(origin.Trust, install.Trust{Kind: kind, Status: string(release.StatusNotChecked), Of: "executable", Detail: install.StatedByPlan})
+			}
+		}
+		return origin, err
+	}
+}
+
+// receipt says in the store what the plan says.
+func (r SwapRequest) receipt() depot.Receipt {
+	return depot.Receipt{
+		Kind: depot.KindPlan, By: r.Fence.Plan, Source: r.Stated.Source, Who: r.Fence.Holder.Who, Time: time.Now().UTC(), Said: strings.Join(r.Stated.Vouched, ", "),
+	}
 }
 
 // back asks for the file beside the target to be put back. The digest comes from the other end, or from what was there when the host was

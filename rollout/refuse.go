@@ -21,7 +21,7 @@ func refusals(o *fleet.Observation, artifact *fleet.Artifact, receipts []depot.R
 	signed := o.PublicKey != "" && (artifact.SignedBy == o.PublicKey || slices.ContainsFunc(receipts, func(r depot.Receipt) bool {
 		return r.Kind == kindMinisign && r.By == o.PublicKey
 	}))
-	known := o.Require != requireSignature && slices.ContainsFunc(receipts, func(r depot.Receipt) bool { return r.Kind != depot.KindImport })
+	known := o.Require != requireSignature && slices.ContainsFunc(receipts, func(r depot.Receipt) bool { return r.Vouches() })
 	if signed || known {
 		return nil
 	}

@@ -484,7 +484,7 @@ func (m *machine) do(t *target, action fleet.Action) error {
 		case fleet.ActionSwap:
 			request := remote.SwapRequest{Target: action.Target, Fence: action.Fence, Secret: m.Secret.For(action.Host, action.Target), Artifact: digest, Phase: action.Phase, Displaces: sha.Digits(action.Displaces)}
 			if action.Artifact == m.Plan.Artifact.SHA256 {
-				request.Signature = m.Plan.Artifact.Signature
+				request.Signature, request.Stated = m.Plan.Artifact.Signature, m.Plan.Artifact.Stated()
 			}
 			warnings, err := t.host.Swap(ctx, request)
 			m.warned(t, warnings)

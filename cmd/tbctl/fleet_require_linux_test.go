@@ -60,4 +60,11 @@ func TestFleetRequire(t *testing.T) {
 	if last := shown.Targets[0].Status.Last; last == nil || !slices.ContainsFunc(last.Trust, func(trust install.Trust) bool { return trust.Kind == "minisign" && trust.Status == "held" }) {
 		t.Errorf("the record does not say what vouched: %+v", last)
 	}
+	// Who looks on the host sees it, too: what held there, and what the plan says.
+	if text := f.Host("tb0").Run("tbctl", "history", "--state-dir", "/var/lib/tbctl"); !strings.Contains(text, "vouched for on this host by minisign") {
+		t.Errorf("the history does not say what vouched:\n%s", text)
+	}
+	if text := f.Host("tb0").Run("tbctl", "store", "list", "--state-dir", "/var/lib/tbctl"); !strings.Contains(text, "the plan says minisign") {
+		t.Errorf("the store does not say what the plan says:\n%s", text)
+	}
 }

@@ -1,6 +1,7 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/term"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/report"
 )
 
@@ -93,7 +95,7 @@ func remarks(out *term.Stream, records []install.Record) {
 // remark is what is to be said of a record besides its row.
 func remark(record *install.Record) string {
 	if record.Operation != install.OperationRestart {
-		return term.Printable(record.Error)
+		return term.Printable(cmp.Or(record.Error, vouchedFor(record)))
 	}
 	text := "restart"
 	if record.Restarted != nil {
@@ -112,6 +114,30 @@ func remark(record *install.Record) string {
 		text += "; not restarted: " + strings.Join(record.Restarted.Skipped, "; ")
 	}
 	return term.Printable(text)
+}
+
+// vouchedFor says of a file that a rollout brought who vouched for it: here, and as the plan says.
+func vouchedFor(record *install.Record) string {
+	if record.Rollout == nil || record.Operation != install.OperationInstall || record.Result != install.ResultInstalled {
+		return ""
+	}
+	var held, stated []string
+	for _, trust := range record.Trust {
+		switch {
+		case trust.Status == string(release.StatusHeld):
+			held = append(held, trust.Kind)
+		case trust.Detail == install.StatedByPlan:
+			stated = append(stated, trust.Kind)
+		}
+	}
+	text := "vouched for on this host by nothing"
+	if len(held) > 0 {
+		text = "vouched for on this host by " + strings.Join(held, ", ")
+	}
+	if len(stated) > 0 {
+		text += "; the plan " + record.Rollout.Plan + " says by " + strings.Join(stated, ", ")
+	}
+	return text
 }
 
 // changeText says from which release an operation led to which.

@@ -74,14 +74,21 @@ func StoreListed(out *term.Stream, result *report.StoreListed, now time.Time) {
 // receipts names the kinds of what vouched, each once, by its newest receipt.
 func receipts(list []depot.Receipt, now time.Time) string {
 	var kinds []string
-	seen := map[string]bool{depot.KindImport: true}
+	seen := make(map[string]bool)
+	stated := ""
 	for _, receipt := range slices.Backward(list) {
-		if !seen[receipt.Kind] {
+		if receipt.Kind == depot.KindPlan && stated == "" && receipt.Said != "" {
+			stated = "the plan says " + term.Printable(receipt.Said)
+		}
+		if receipt.Vouches() && !seen[receipt.Kind] {
 			seen[receipt.Kind] = true
 			kinds = append(kinds, term.Printable(receipt.Kind)+expired(receipt.Signed, now))
 		}
 	}
 	slices.Reverse(kinds)
+	if stated != "" {
+		kinds = append(kinds, stated)
+	}
 	if len(kinds) == 0 {
 		return "nobody"
 	}
