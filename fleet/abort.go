@@ -48,7 +48,7 @@ func (s *sight) abort() {
 
 // gaveBack says that this run had a place, and has given it back: it cannot have it again.
 func (s *sight) gaveBack(h *seen) bool {
-	return s.ofPlan(h) && h.o.Fence.Epoch == s.in.Epoch && h.o.Fence.sameHolder(s.fence(h)) && !h.o.Fence.Phase.Holds()
+	return s.ofPlan(h) && h.o.Fence.Epoch == s.epoch() && h.o.Fence.sameHolder(s.fence(h)) && !h.o.Fence.Phase.Holds()
 }
 
 // giveBack ends the abort on every place that this run still has.
@@ -213,11 +213,14 @@ func (s *sight) steady() bool {
 }
 
 // stop gives the places of the cluster back, so that no run of the plan that began before can change anything there. It
-// changes nothing else.
+// changes nothing else, so that nothing blocks it but what a host answers to that.
 func (s *sight) stop() {
 	s.state.Step, s.blocked = s.step(), nil
 	s.reached = true
 	for _, h := range s.hosts {
+		if !s.ofPlan(h) || h.o.Fence.Phase.Holds() {
+			s.judgeFailures(h)
+		}
 		switch {
 		case h.o == nil:
 			s.gone(h)

@@ -222,9 +222,9 @@ func (s *sight) fencedBy(h *seen) (reason ProblemReason, text string) {
 		return refused(ReasonPlanDiffers)
 	case reads:
 		return "", ""
-	case f.Epoch > s.in.Epoch, f.Epoch == s.in.Epoch && !f.sameHolder(s.fence(h)):
+	case f.Epoch > s.epoch(), f.Epoch == s.epoch() && !f.sameHolder(s.fence(h)):
 		return refused(ReasonEpoch)
-	case f.Epoch < s.in.Epoch && f.Phase.Holds() && h.o.Alive && !s.takesOver():
+	case f.Epoch < s.epoch() && f.Phase.Holds() && h.o.Alive && !s.takesOver():
 		return refused(ReasonHeld)
 	}
 	return "", ""
@@ -233,9 +233,9 @@ func (s *sight) fencedBy(h *seen) (reason ProblemReason, text string) {
 // takesOver says that a place is taken also from a run that is alive: to stop that one is what stop is for.
 func (r *round) takesOver() bool { return r.options.TakeOver || r.in.Goal == GoalStop }
 
-// emit adds an action, if a host may be worked on now.
+// emit adds an action, if a host may be worked on now, and has not refused the same: what blocks the cluster is not asked for again.
 func (s *sight) emit(h *seen, a Action) bool {
-	if h.working {
+	if h.working || a.Kind != ActionRestart && s.refused(h, a.Kind) {
 		return false
 	}
 	if s.busy >= s.options.Parallel && !a.Promotes {
@@ -254,6 +254,11 @@ func (s *sight) emit(h *seen, a Action) bool {
 	s.emitted++
 	s.d.Actions = append(s.d.Actions, a)
 	return true
+}
+
+// refused says that an action is not tried again at a place.
+func (s *sight) refused(h *seen, kind ActionKind) bool {
+	return s.memory.Failures[failureKey(kind, h.key)].Final
 }
 
 // end puts together what was decided.

@@ -31,8 +31,12 @@ func testPlan(t testing.TB, replicas ...int) (*Plan, []Observation) {
 
 // testInput is a run of the plan.
 func testInput(plan *Plan, observations []Observation, goal Goal) Input {
+	epochs := map[string]uint64{}
+	for _, c := range plan.Clusters {
+		epochs[c.Name] = 2
+	}
 	return Input{
-		Plan: plan, PlanID: digestOf("e"), Goal: goal, Holder: Holder{ID: "ana", Who: "ana@laptop", Since: time.Unix(1, 0).UTC()}, Epoch: 2,
+		Plan: plan, PlanID: digestOf("e"), Goal: goal, Holder: Holder{ID: "ana", Who: "ana@laptop", Since: time.Unix(1, 0).UTC()}, Epochs: epochs,
 		Observations: observations,
 	}
 }

@@ -37,9 +37,9 @@ type Input struct {
 	Run      bool     // make the changes of all phases up to the goal, wave after wave
 	Clusters []string // names of those meant; none: all of the plan
 
-	Holder Holder // of this run
-	Secret Secret // of the holder
-	Epoch  uint64 // of this run, see [NextEpoch]
+	Holder Holder            // of this run
+	Secret Secret            // of the holder
+	Epochs map[string]uint64 // of this run, by the names of the plan's clusters: see [NextEpochs]
 
 	// Observations are of one look at every place of the clusters meant. Elapsed is when the first of those looks began,
 	// from the start of the run, by a clock that never jumps: no wall clock is asked for anything.
@@ -239,14 +239,33 @@ type Failure struct {
 	Class   fault.Class
 }
 
-// NextEpoch is the epoch of a run that begins: higher than all that the plan's hosts have seen of the plan, but for a host that is far
-// above the others, see [reached].
-func NextEpoch(plan *Plan, planID string, observations []Observation) uint64 {
-	var epochs []uint64
+// NextEpochs are the epochs of a run that begins, by the names of the plan's clusters: each is higher than what the cluster's hosts have seen of
+// the plan, and no higher than what each of them takes. A host that has seen a higher one is not followed; the run finds that it has it.
+func NextEpochs(plan *Plan, planID string, observations []Observation) map[string]uint64 {
+	fences := map[[2]string]*Fence{}
 	for i := range observations {
-		if f := observations[i].Fence; f != nil && f.Generation == plan.Generation && f.Plan == planID && !f.Overruled {
-			epochs = append(epochs, f.Epoch)
-		}
+		o := &observations[i]
+		fences[[2]string{o.Host, o.Target}] = o.Fence
 	}
-	return reached(0, epochs) + 1
+	next := map[string]uint64{}
+	for _, cluster := range plan.Clusters {
+		var epochs []uint64
+		base := uint64(GenerationMax) // the lowest
+		for _, host := range cluster.Hosts {
+			from := uint64(0)
+			f := fences[[2]string{host.Name, host.Target}]
+			if f != nil && f.Generation == plan.Generation && f.Plan == planID {
+				if f.Overruled { // it takes any
+					continue
+				}
+				epochs = append(epochs, f.Epoch)
+				if f.Base.Generation == f.Generation {
+					from = f.Base.Epoch
+				}
+			}
+			base = min(base, from)
+		}
+		next[cluster.Name] = reached(0, min(base+EpochLeapMax, GenerationMax)-1, epochs) + 1
+	}
+	return next
 }

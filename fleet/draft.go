@@ -26,7 +26,7 @@ type DraftOptions struct {
 	// Advisories are what is known of releases; nil: what is built in.
 	Advisories *advisory.List
 
-	// Above is the highest generation that any plan is known to have had; the plan's is higher.
+	// Above is how many plans have been numbered; the plan's generation is higher, and higher than those that its own hosts have seen.
 	Above uint64
 	// TbctlMin is the oldest version of tbctl that a host may have, such as 0.4.0; "": any.
 	TbctlMin string
@@ -52,18 +52,14 @@ func Draft(inventory Inventory, observations []Observation, artifact Artifact, o
 		plan: &Plan{Version: PlanVersion, Author: options.Author, Created: options.Created.UTC(), Artifact: artifact, Clients: options.Clients, Clusters: []PlannedCluster{},
 			Advisories: plannedAdvisories(options.Advisories)},
 	}
-	var generations []uint64
 	for i := range observations {
 		o := &observations[i]
 		d.byHost[o.Host] = append(d.byHost[o.Host], o)
-		if o.Fence != nil && !o.Fence.Overruled {
-			generations = append(generations, o.Fence.Generation)
-		}
 	}
-	d.plan.Generation = reached(options.Above, generations) + 1
 	for i := range inventory.Clusters {
 		d.cluster(&inventory.Clusters[i])
 	}
+	d.number()
 	d.whole(inventory)
 	for index := range d.problems {
 		d.problems[index] = d.problems[index].told()
@@ -89,6 +85,7 @@ type drafter struct {
 	ids      map[string]string    // of clusters: their names
 	despite  map[string]bool      // ids of advisories that were passed over
 	done     int                  // clusters that run the release already
+	drafts   []*draft             // of the plan's clusters
 	plan     *Plan
 	problems []Problem
 }
@@ -171,6 +168,36 @@ func (d *drafter) cluster(entry *Cluster) {
 		planned.Hosts = append(planned.Hosts, host)
 	}
 	d.plan.Clusters = append(d.plan.Clusters, planned)
+	d.drafts = append(d.drafts, c)
+}
+
+// number gives the plan its generation, which each of its hosts takes: a host that says it has seen a far higher one is not followed, and is
+// told, as is one that would refuse so high a number.
+func (d *drafter) number() {
+	hint := "plan without this host; or on it, as root: " + AnyPlan
+	var generations []uint64
+	for _, c := range d.drafts {
+		for _, p := range c.places {
+			if p.Fence != nil && !p.Fence.Overruled {
+				generations = append(generations, p.Fence.Generation)
+			}
+		}
+	}
+	d.plan.Generation = reached(d.options.Above, d.options.Above+followMax, generations) + 1
+	for _, c := range d.drafts {
+		for i := range c.places {
+			p := &c.places[i]
+			switch f := p.Fence; {
+			case f == nil || f.Overruled:
+			case f.Generation >= d.plan.Generation:
+				c.problem(p, -1, ProblemGeneration, hint, "it says that a plan of generation %d had it: plans numbered here have had %d at most, and none more than %d above that is followed",
+					f.Generation, d.options.Above, followMax)
+			case d.plan.Generation > f.Base.Generation+GenerationLeapMax:
+				c.problem(p, -1, ProblemGeneration, hint, "it would refuse this plan: its generation, %d, is more than %d above that of the last run that changed something there, %d",
+					d.plan.Generation, GenerationLeapMax, f.Base.Generation)
+			}
+		}
+	}
 }
 
 // look returns what the hosts of an entry showed, as far as they were looked at.

@@ -33,10 +33,6 @@ func (d *draft) host(p *place) {
 	if f := p.Fence; f != nil && f.Phase.Holds() && (p.Alive || !f.Overruled) {
 		d.problem(p, -1, ProblemOtherRollout, "", "a rollout holds it: %s, of plan %s", f, f.Plan)
 	}
-	if f := p.Fence; f != nil && f.Generation >= d.plan.Generation && !f.Overruled {
-		d.problem(p, -1, ProblemGeneration, "plan without this host; or on it, as root: "+AnyPlan,
-			"it says that a plan of generation %d had it, and no other host has seen one near that", f.Generation)
-	}
 	if p.Busy != "" {
 		d.problem(p, -1, ProblemBusy, "", "another process works on %s: %s", p.Target, p.Busy)
 	}

@@ -164,12 +164,20 @@ func TestDraftProblems(t *testing.T) {
 		"held before":                 {func(w *world) { w.observations[1].Fence = new(held.in(PhaseAborted)) }, ""},
 		"no higher generation": {func(w *world) {
 			w.observations[1].Fence = new(held.in(PhaseDone))
-			w.observations[1].Fence.Generation, w.options.Above = GenerationMax, GenerationMax
+			w.observations[1].Fence.Generation, w.observations[1].Fence.Base.Generation, w.options.Above = GenerationMax, GenerationMax, GenerationMax
 		}, "too-large"},
 		"a generation from nowhere": {func(w *world) {
 			w.observations[1].Fence = new(held.in(PhaseDone))
 			w.observations[1].Fence.Generation = GenerationLeapMax + 1
 		}, "generation"},
+		"a generation that a host would refuse": {func(w *world) {
+			w.observations[1].Fence = new(held.in(PhaseDone))
+			w.options.Above = GenerationLeapMax + 4
+		}, "generation"},
+		"… and any is taken": {func(w *world) {
+			w.observations[1].Fence = new(held.in(PhaseDone).Overrule())
+			w.options.Above = GenerationLeapMax + 4
+		}, ""},
 		"busy":                    {func(w *world) { w.observations[1].Busy = "process 4" }, "busy"},
 		"an old tbctl":            {func(w *world) { w.options.TbctlMin, w.observations[1].Tbctl = "0.4.0", "0.3.9" }, "tbctl-too-old"},
 		"a tbctl from its source": {func(w *world) { w.options.TbctlMin, w.observations[1].Tbctl = "0.4.0", "devel" }, ""},
@@ -228,6 +236,44 @@ func TestDraftProblems(t *testing.T) {
 				t.Error(plan.Check())
 			}
 		})
+	}
+}
+
+// TestDraftClimb has one host say, for one plan after the other, the highest generation that is followed: no plan of others is higher for it,
+// and an honest host, which has changed nothing since its first plan, takes every plan.
+func TestDraftClimb(t *testing.T) {
+	t.Parallel()
+	good, seenGood := testFleet("good", 1, "0.17.2")
+	evil, seenEvil := testFleet("evil", 1, "0.17.2")
+	both, seen := Inventory{Clusters: slices.Concat(good.Clusters, evil.Clusters)}, slices.Concat(seenGood, seenEvil)
+	stored := fence(1, 1, "a", "ana").Changed(PhaseStopped)
+	seen[0].Fence = &stored
+	options := testOptions()
+	number := func(inventory Inventory) *Plan {
+		options.Above++ // as each plan counts
+		plan, problems := Draft(inventory, seen, testArtifact(), options)
+		if plan == nil {
+			t.Fatalf("after %d plans: %+v", options.Above, problems)
+		}
+		return plan
+	}
+	for range 20 {
+		seen[1].Fence = new(fence(options.Above+1+followMax, 1, "b", "eve").Changed(PhaseDone))
+		if plan := number(good); plan.Generation > max(stored.Generation, options.Above)+1 {
+			t.Fatalf("a plan of the honest host alone has the generation %d, that host %d", plan.Generation, stored.Generation)
+		}
+		seen[1].Fence.Generation = options.Above + 1 + followMax
+		granted, err := Claim(&stored, fence(number(both).Generation, 1, "c", "bob"), false, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored = granted.in(PhaseStopped) // by a run that has changed nothing
+	}
+	options.Above++
+	seen[1].Fence.Generation = options.Above + followMax + 1
+	_, problems := Draft(both, seen, testArtifact(), options)
+	if len(problems) != 1 || problems[0].Host != "evil0" || problems[0].Reason != ProblemGeneration || !strings.Contains(problems[0].Hint, AnyPlan) {
+		t.Errorf("a number that is not followed: %+v", problems)
 	}
 }
 

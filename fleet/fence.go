@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -19,8 +18,8 @@ const (
 	// something at most: see [Base].
 	GenerationLeapMax = 1_000_000
 	EpochLeapMax      = 1_000_000
-	// followMax is how far a number of one host is above those of the others at most so that a plan, or a run, gets a higher one: see
-	// [reached]. It is far less than what a host takes, so that all take the number that one of them brought about.
+	// followMax is how far a host's generation is above the number of plans at most so that a plan gets a higher one. It is far less than
+	// what a host takes, and what hosts say is never counted as plans: so no host leads the numbers to where another does not follow.
 	followMax = 100_000
 
 	whoSizeMax = 256 // bytes of a holder's name
@@ -272,15 +271,13 @@ func (f Fence) leaps(base Base) error {
 	return nil
 }
 
-// reached is the highest of the numbers that plans, or runs, can have reached from one that is known, when each is at most
-// [followMax] above a lower one. What is above the result is a lie or a mistake of the host that says it.
-func reached(from uint64, numbers []uint64) uint64 {
-	slices.Sort(numbers)
+// reached is the highest of a number that is known and of those that hosts say, as far as they are followed. What is above most is a lie or
+// a mistake of the host that says it.
+func reached(from, most uint64, numbers []uint64) uint64 {
 	for _, number := range numbers {
-		if number > from+followMax {
-			break
+		if number <= most {
+			from = max(from, number)
 		}
-		from = max(from, number)
 	}
 	return from
 }

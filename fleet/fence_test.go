@@ -333,7 +333,7 @@ func TestClaimLeap(t *testing.T) {
 	}
 	// What controllers follow, a host takes that has seen none of it.
 	plain := fence(4, 1, "a", "ana").Changed(PhaseDone)
-	if next := reached(4, []uint64{4, 4 + followMax}) + 1; next != 4+followMax+1 {
+	if next := reached(4, 4+followMax, []uint64{4 + followMax, 4 + followMax + 1}) + 1; next != 4+followMax+1 {
 		t.Errorf("a number that is followed leads to %d", next)
 	} else if _, err := Claim(&plain, fence(next, 1, "b", "bob"), false, false); err != nil {
 		t.Errorf("a host of the same plan: %v", err)
@@ -375,7 +375,8 @@ func TestOverruled(t *testing.T) {
 	}
 }
 
-// TestEpochLeap: nor an epoch that no run of the plan could follow; and one host that says so is not followed.
+// TestEpochLeap: nor an epoch that no run of the plan could follow. What another host of the cluster could not take is not followed, and no other
+// cluster follows it.
 func TestEpochLeap(t *testing.T) {
 	t.Parallel()
 	stored := fence(4, 7, "a", "ana")
@@ -391,25 +392,43 @@ func TestEpochLeap(t *testing.T) {
 			t.Errorf("after %+v, too far: %v", tc.before, err)
 		}
 	}
-	seen := func(epochs ...uint64) (all []Observation) {
-		for _, epoch := range epochs {
-			all = append(all, Observation{Fence: new(fence(4, epoch, "a", "ana"))})
-		}
-		return append(all, Observation{})
-	}
-	plan := &Plan{Generation: 4}
+	plan := &Plan{Generation: 4, Clusters: []PlannedCluster{{Name: "a", Hosts: []PlannedHost{{Name: "a0"}, {Name: "a1"}, {Name: "a2"}}}, {Name: "b", Hosts: []PlannedHost{{Name: "b0"}}}}}
 	for _, tc := range []struct {
-		epochs []uint64
+		epochs []uint64 // of a's hosts; 0: none was seen
+		base   uint64   // of the first
 		want   uint64
 	}{
-		{nil, 1},
-		{[]uint64{3, 9, 4}, 10},
-		{[]uint64{GenerationMax, 3}, 4},
-		{[]uint64{EpochLeapMax + 4, 3}, 4},
-		{[]uint64{GenerationMax}, 1},
+		{nil, 0, 1},
+		{[]uint64{3, 9, 4}, 0, 10},
+		{[]uint64{GenerationMax, 3}, 0, 4},
+		{[]uint64{EpochLeapMax, 3}, 0, 4},
+		{[]uint64{EpochLeapMax, 3}, 1, 4},
+		{[]uint64{EpochLeapMax - 1, 3}, 0, EpochLeapMax},
+		{[]uint64{200_001, 200_001, 0}, 0, 200_002},
+		{[]uint64{GenerationMax}, GenerationMax, 1},
 	} {
-		if got := NextEpoch(plan, stored.Plan, seen(tc.epochs...)); got != tc.want {
-			t.Errorf("%d: %d, want %d", tc.epochs, got, tc.want)
+		var seen []Observation
+		for index, epoch := range tc.epochs {
+			o := Observation{Host: plan.Clusters[0].Hosts[index].Name}
+			if epoch > 0 {
+				o.Fence = new(fence(4, epoch, "a", "ana"))
+			}
+			if index == 0 {
+				o.Fence.Base = Base{4, tc.base}
+			}
+			seen = append(seen, o)
+		}
+		seen = append(seen, Observation{Host: "b0", Fence: new(fence(4, 6, "a", "ana"))})
+		got := NextEpochs(plan, stored.Plan, seen)
+		if got["a"] != tc.want || got["b"] != 7 {
+			t.Errorf("%d: %v, want %d, and 7 of the other cluster", tc.epochs, got, tc.want)
+		}
+		for _, o := range seen[:len(tc.epochs)] { // what is offered, each host takes that is not above it
+			if o.Fence == nil || o.Fence.Epoch < got["a"] {
+				if _, err := Claim(o.Fence, fence(4, got["a"], "a", "bob"), false, true); err != nil {
+					t.Errorf("%d: %v", tc.epochs, err)
+				}
+			}
 		}
 	}
 }

@@ -150,6 +150,9 @@ func (s *sight) claimed() bool {
 }
 
 func (s *sight) claim(h *seen) {
+	if s.refused(h, ActionClaim) {
+		return
+	}
 	s.waitDone(h, -1, ProblemClaiming, "it is being claimed")
 	s.emit(h, Action{Kind: ActionClaim, Fence: s.fence(h), TakeOver: s.takesOver()})
 }

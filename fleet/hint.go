@@ -47,7 +47,7 @@ var hints = map[ProblemReason]string{
 	ProblemFenced:         hintWho,
 	ProblemGeneration:     hintWho + "; that plan goes on, and yours only when it is made again, as the newest: tbctl fleet plan; if you know of no such plan, on HOST, as root: " + AnyPlan,
 	ProblemPlanDiffers:    hintWho + "; use that plan as it was made, or make a newer one: tbctl fleet plan",
-	ProblemEpoch:          "see how that run goes on: tbctl fleet status --follow; to take the hosts over from it, on purpose: the same command with --take-over",
+	ProblemEpoch:          "see how that run goes on: tbctl fleet status --follow; to take the hosts over from it, on purpose: the same command with --take-over; if you know of no such run, make a new plan: tbctl fleet plan",
 	ProblemHeld:           hintWho + "; to take them over from that run, on purpose: --take-over",
 	ProblemNotClaimed:     "run the same command again: it claims the hosts first",
 	ProblemSecret:         hintWho + "; run the same command again: it claims the hosts as a run of its own",

@@ -17,7 +17,7 @@ type Plan struct {
 	Version    int       `json:"version"`    // [PlanVersion]
 	Author     string    `json:"author"`     // user and machine, for people
 	Created    time.Time `json:"created"`    // by the author's clock, for people: nothing is decided by it
-	Generation uint64    `json:"generation"` // higher than that of every fence that was seen
+	Generation uint64    `json:"generation"` // higher than that of every fence that its hosts have, and than the number of plans before it
 
 	Artifact Artifact             `json:"artifact"`
 	Clients  multiversion.Release `json:"clients,omitzero"` // the oldest release of a client in use, as the operator says; 0: not said

@@ -141,10 +141,13 @@ func (s *sight) place(planned *PlannedHost) *seen {
 
 func placeKey(key [2]string) string { return key[0] + " " + key[1] }
 
+// epoch is that of this run for the cluster.
+func (s *sight) epoch() uint64 { return s.in.Epochs[s.c.Name] }
+
 // fence is what this run compares at a place.
 func (s *sight) fence(h *seen) Fence {
 	return Fence{
-		Generation: s.plan.Generation, Epoch: s.in.Epoch, Plan: s.in.PlanID, Cluster: s.c.ID, Holder: s.in.Holder, Proof: s.in.Secret.For(h.h.Name, h.h.Target).ID(),
+		Generation: s.plan.Generation, Epoch: s.epoch(), Plan: s.in.PlanID, Cluster: s.c.ID, Holder: s.in.Holder, Proof: s.in.Secret.For(h.h.Name, h.h.Target).ID(),
 		Phase: PhaseClaimed, Artifact: s.plan.Artifact.SHA256, Previous: h.h.Previous,
 	}
 }

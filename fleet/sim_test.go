@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/tbctl/tbctl/fault"
@@ -106,7 +107,7 @@ type simController struct {
 	goal     Goal
 	run      bool
 	takeOver bool
-	epoch    uint64
+	epochs   map[string]uint64
 	began    int
 	dead     bool
 	stopped  int // until that tick
@@ -567,9 +568,13 @@ func (w *simWorld) begin(goal Goal, run, takeOver bool) *simController {
 			seen = append(seen, w.observe(k, h))
 		}
 	}
-	k.epoch = NextEpoch(w.plan, w.planID, seen)
+	k.epochs = NextEpochs(w.plan, w.planID, seen)
 	w.controllers = append(w.controllers, k)
-	w.log("%s begins: %s, run %v, epoch %d", k.id, goal, run, k.epoch)
+	var epochs []uint64
+	for _, c := range w.plan.Clusters {
+		epochs = append(epochs, k.epochs[c.Name])
+	}
+	w.log("%s begins: %s, run %v, epoch %s", k.id, goal, run, strings.Trim(fmt.Sprint(epochs), "[]"))
 	return k
 }
 
@@ -598,7 +603,7 @@ func (w *simWorld) step(k *simController) {
 		return
 	}
 	in := Input{
-		Plan: w.plan, PlanID: w.planID, Goal: k.goal, Run: k.run, Holder: Holder{ID: k.id, Who: k.id}, Epoch: k.epoch, Elapsed: time.Duration(k.round-k.began) * time.Second,
+		Plan: w.plan, PlanID: w.planID, Goal: k.goal, Run: k.run, Holder: Holder{ID: k.id, Who: k.id}, Epochs: k.epochs, Elapsed: time.Duration(k.round-k.began) * time.Second,
 		Options: Options{Stable: simStable * time.Second, TakeOver: k.takeOver, Parallel: 4}, Memory: k.memory, Outcomes: k.outcomes,
 	}
 	for _, c := range w.clusters {

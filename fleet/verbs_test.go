@@ -34,13 +34,36 @@ func (s *scene) at(host string) *Observation {
 	return &s.Observations[i]
 }
 
+// run makes this another run of the plan, of an epoch.
+func (s *scene) run(epoch uint64, id string) {
+	for name := range s.Epochs {
+		s.Epochs[name] = epoch
+	}
+	s.Holder.ID = id
+}
+
+// refuses has an action at a host end with a class.
+func (s *scene) refuses(kind ActionKind, host string, class fault.Class) {
+	cluster, target := s.Plan.Clusters[0].Name, s.at(host).Target
+	s.Outcomes = append(s.Outcomes, Outcome{Action{Kind: kind, Cluster: cluster, Host: host, Target: target}, &Problem{Replica: -1, Reason: ProblemReason(kind), Message: "no"}, class})
+}
+
+// failsThrice has an action fail as often as it is tried.
+func (s *scene) failsThrice(kind ActionKind, hosts ...string) {
+	for _, host := range hosts {
+		for range attemptsMax {
+			s.refuses(kind, host, fault.Failed)
+		}
+	}
+}
+
 // ours makes this run the holder of hosts, or of all, at a look before this one.
 func (s *scene) ours(hosts ...string) {
 	for i := range s.Observations {
 		o := &s.Observations[i]
 		if len(hosts) == 0 || slices.Contains(hosts, o.Host) {
 			o.Fence = &Fence{
-				Generation: s.Plan.Generation, Epoch: s.Epoch, Plan: s.PlanID, Cluster: o.Replicas[0].Cluster, Holder: s.Holder, Proof: s.Secret.For(o.Host, o.Target).ID(), Phase: PhaseClaimed,
+				Generation: s.Plan.Generation, Epoch: s.Epochs[s.Plan.Clusters[0].Name], Plan: s.PlanID, Cluster: o.Replicas[0].Cluster, Holder: s.Holder, Proof: s.Secret.For(o.Host, o.Target).ID(), Phase: PhaseClaimed,
 				Artifact: s.Plan.Artifact.SHA256, Previous: digestOf("b"),
 			}
 		}
@@ -342,6 +365,12 @@ func TestDecidePromote(t *testing.T) {
 		}), "(not-stable)"},
 		"data is not there yet":  {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.replica("a1").Durable = release("0.17.4") }), "(upgrading)"},
 		"all run it, given back": {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.phase(PhaseDone, "a0", "a1", "a2") }), "="},
+		"all run it, and one refuses to be given back": {ready(func(s *scene) {
+			s.upgraded("a0", "a1", "a2")
+			s.at("a1").Fence.Epoch = 1
+			s.refuses(ActionClaim, "a1", fault.Refused)
+			s.refuses(ActionPhase, "a2", fault.Refused)
+		}), "phase a0 done !claim phase"},
 		"all run it, of another": {ready(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.at("a1").Fence.Epoch = 1 }), "phase a0 done, claim a1, phase a2 done (claiming)"},
 		"all run it, never ours": {func(s *scene) { s.upgraded("a0", "a1", "a2") }, "="},
 		"the time is over":       {ready(func(s *scene) { s.Deadline = true }), "!deadline =failed"},
@@ -433,7 +462,7 @@ func TestDecideAbort(t *testing.T) {
 			restored(s, "a0")
 			s.at("a1").Installed.SHA256 = digestOf("b")
 			s.phase(PhaseStopped, "a0", "a1", "a2")
-			s.Epoch = 3
+			s.run(3, s.Holder.ID)
 		}), "claim a0 (claiming)"},
 		"the plan's file, by hand":               {func(s *scene) { s.swapped("a0") }, "!drift =refused"},
 		"claims first":                           {func(s *scene) { s.earlier(); s.armed("a0") }, "claim a0 (claiming)"},
@@ -459,7 +488,7 @@ func TestDecideAbort(t *testing.T) {
 		"a host is gone":                         {begun(func(s *scene) { s.gone("a2") }), "(unreachable)"},
 		"drift":                                  {begun(func(s *scene) { s.at("a0").Installed.SHA256 = digestOf("c") }), "!drift =refused"},
 		"an earlier run, alive":                  {begun(func(s *scene) { s.at("a0").Fence.Epoch, s.at("a0").Alive = 1, true }), "!held =fenced"},
-		"held by nobody, armed by a stopped one": {begun(func(s *scene) { s.phase(PhaseStopped, "a0", "a1", "a2"); s.Epoch = 3 }), "claim a0 (claiming)"},
+		"held by nobody, armed by a stopped one": {begun(func(s *scene) { s.phase(PhaseStopped, "a0", "a1", "a2"); s.run(3, s.Holder.ID) }), "claim a0 (claiming)"},
 	})
 	// One that does not come back stops it.
 	s := newScene(t, GoalAbort, 3)
@@ -482,14 +511,31 @@ func TestDecideStop(t *testing.T) {
 	t.Parallel()
 	runScenes(t, GoalStop, 3, 0, map[string]sceneCase{
 		"all at once":        {func(s *scene) {}, "claim a0, claim a1, claim a2 (claiming)"},
-		"of a run, alive":    {func(s *scene) { s.ours(); s.Epoch, s.Holder.ID = 3, "bob"; s.at("a0").Alive = true }, "claim a0, claim a1, claim a2 (claiming)"},
+		"of a run, alive":    {func(s *scene) { s.ours(); s.run(3, "bob"); s.at("a0").Alive = true }, "claim a0, claim a1, claim a2 (claiming)"},
 		"claimed":            {func(s *scene) { s.ours() }, "phase a0 stopped, phase a1 stopped, phase a2 stopped"},
 		"one is stopped":     {func(s *scene) { s.ours(); s.phase(PhaseStopped, "a1") }, "phase a0 stopped, phase a2 stopped"},
 		"all are stopped":    {func(s *scene) { s.ours(); s.phase(PhaseStopped, "a0", "a1", "a2") }, "="},
-		"it was done before": {func(s *scene) { s.ours(); s.phase(PhaseDone, "a0", "a1", "a2"); s.Epoch = 9 }, "="},
+		"it was done before": {func(s *scene) { s.ours(); s.phase(PhaseDone, "a0", "a1", "a2"); s.run(9, s.Holder.ID) }, "="},
 		"a host is gone":     {func(s *scene) { s.ours(); s.gone("a1") }, "phase a0 stopped, phase a2 stopped (unreachable)"},
 		"drift is no matter": {func(s *scene) { s.ours(); s.at("a1").Installed = nil }, "phase a0 stopped, phase a1 stopped, phase a2 stopped"},
 		"a newer plan":       {func(s *scene) { s.ours(); s.at("a1").Fence.Generation++ }, "!generation =fenced"},
+		"a host refuses the claim, and is asked no more": {func(s *scene) { s.refuses(ActionClaim, "a1", fault.Refused) }, "claim a0, claim a2 (claiming) !claim"},
+		"… when the others have given theirs back": {func(s *scene) {
+			s.ours("a0", "a2")
+			s.phase(PhaseStopped, "a0", "a2")
+			s.refuses(ActionClaim, "a1", fault.Refused)
+		}, "!claim =refused"},
+		"… or fails three times": {func(s *scene) { s.failsThrice(ActionClaim, "a0", "a1", "a2") }, "!claim =failed"},
+		"… and has been given back since": {func(s *scene) {
+			s.ours()
+			s.phase(PhaseStopped, "a0", "a1", "a2")
+			s.refuses(ActionClaim, "a1", fault.Refused)
+		}, "="},
+		"a host refuses to give it back": {func(s *scene) {
+			s.ours()
+			s.phase(PhaseStopped, "a0", "a2")
+			s.refuses(ActionPhase, "a1", fault.Refused)
+		}, "!phase =refused"},
 	})
 	s := newScene(t, GoalStop, 3)
 	for _, a := range Decide(s.Input).Actions {

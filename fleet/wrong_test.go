@@ -35,8 +35,8 @@ func TestWhatGoesWrong(t *testing.T) {
 		class  fault.Class
 		hint   string
 	}{
-		"the controller was killed, and its session is gone": {GoalArm, func(s *scene) { s.ours(); s.Epoch, s.Holder.ID = 3, "bob" }, 0, "claim a0 (claiming)", "", ""},
-		"another controller, of the same plan":               {GoalArm, func(s *scene) { s.ours(); s.at("a0").Alive = true; s.Epoch, s.Holder.ID = 3, "bob" }, 0, "!held =fenced", fault.Fenced, ""},
+		"the controller was killed, and its session is gone": {GoalArm, func(s *scene) { s.ours(); s.run(3, "bob") }, 0, "claim a0 (claiming)", "", ""},
+		"another controller, of the same plan":               {GoalArm, func(s *scene) { s.ours(); s.at("a0").Alive = true; s.run(3, "bob") }, 0, "!held =fenced", fault.Fenced, ""},
 		"another one took over":                              {GoalArm, func(s *scene) { s.ours(); s.at("a0").Fence.Epoch = 9 }, 0, "!epoch =fenced", fault.Fenced, ""},
 		"another plan of the same generation, or edited":     {GoalArm, func(s *scene) { s.ours(); s.at("a0").Fence.Plan = digestOf("d") }, 0, "!plan-differs =fenced", fault.Fenced, ""},
 		"a newer plan":                     {GoalArm, func(s *scene) { s.ours(); s.at("a0").Fence.Generation++ }, 0, "!generation =fenced", fault.Fenced, ""},
@@ -67,8 +67,8 @@ func TestWhatGoesWrong(t *testing.T) {
 			s.at("a1").Refusals = []Problem{{Reason: ProblemUnvouched, Replica: -1, Message: "it requires a signature", Hint: "minisign -S"}}
 		}, 0, "!not-vouched =rejected", fault.Rejected, "minisign -S"},
 		"the next swap could upgrade it":            {GoalArm, func(s *scene) { s.ours(); s.armed("a0"); s.replica("a2").ArmedUnseen = "no rights" }, 0, "!would-promote =refused", fault.Refused, "see that all its replicas serve"},
-		"the controller died after the last swap":   {GoalPromote, armed(func(s *scene) { s.armed("a2"); s.Epoch, s.Holder.ID = 3, "bob" }), 0, "claim a0, claim a1, claim a2 (claiming upgrading)", "", ""},
-		"… and the cluster has upgraded without it": {GoalPromote, armed(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.Epoch, s.Holder.ID = 3, "bob" }), 0, "claim a0, claim a1, claim a2 (claiming)", "", ""},
+		"the controller died after the last swap":   {GoalPromote, armed(func(s *scene) { s.armed("a2"); s.run(3, "bob") }), 0, "claim a0, claim a1, claim a2 (claiming upgrading)", "", ""},
+		"… and the cluster has upgraded without it": {GoalPromote, armed(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.run(3, "bob") }), 0, "claim a0, claim a1, claim a2 (claiming)", "", ""},
 		"it is not staged":                          {GoalArm, func(s *scene) { s.at("a1").Stored = false }, 0, "!not-staged =refused", fault.Refused, "tbctl fleet stage PLAN"},
 		"nothing is left to do, and it is so":       {GoalPromote, armed(func(s *scene) { s.upgraded("a0", "a1", "a2"); s.phase(PhaseDone, "a0", "a1", "a2") }), 0, "=", "", ""},
 		"a host does not know what its swap left": {GoalArm, func(s *scene) {

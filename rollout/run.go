@@ -107,7 +107,7 @@ type machine struct {
 	began   time.Time
 	targets []*target
 	memory  fleet.Memory
-	epoch   uint64
+	epochs  map[string]uint64
 	last    fleet.Decision
 
 	running  []fleet.Action
@@ -183,14 +183,14 @@ func (m *machine) loop() error {
 		if m.ctx.Err() != nil {
 			return context.Cause(m.ctx)
 		}
-		if m.epoch == 0 {
+		if m.epochs == nil {
 			if elapsed < endingPatience && m.mayBeEnding() {
 				if err := m.wait(began); err != nil {
 					return err
 				}
 				continue
 			}
-			m.epoch = fleet.NextEpoch(m.Plan, m.ID, m.observations())
+			m.epochs = fleet.NextEpochs(m.Plan, m.ID, m.observations())
 		}
 		m.decide(elapsed)
 		if len(m.last.Actions) > 0 || elapsed-m.savedAt >= saveAfter {
@@ -276,7 +276,7 @@ func (m *machine) settle() {
 func (m *machine) decide(elapsed time.Duration) {
 	before := m.last.Clusters
 	m.last = fleet.Decide(fleet.Input{
-		Plan: m.Plan, PlanID: m.ID, Goal: m.Goal, Run: m.Run, Clusters: m.Clusters, Holder: m.Holder, Secret: m.Secret, Epoch: m.epoch,
+		Plan: m.Plan, PlanID: m.ID, Goal: m.Goal, Run: m.Run, Clusters: m.Clusters, Holder: m.Holder, Secret: m.Secret, Epochs: m.epochs,
 		Observations: m.observations(), Elapsed: elapsed, Deadline: m.Timeout > 0 && elapsed >= m.Timeout,
 		Options: m.Rules, Memory: m.memory, Running: m.running, Outcomes: m.outcomes,
 	})

@@ -17,17 +17,18 @@ import (
 )
 
 const (
-	keyGeneration = "generation" // the highest that was given to a plan
+	keyGeneration = "generation" // how many plans have been numbered: never what hosts alone said
 	keyClusters   = "clusters/"  // and the id of one that is held
 
 	numberTriesMax = 100 // times that another plan takes a number first
 )
 
 // errGeneration says that what the state has is no generation.
-var errGeneration = fault.New(fault.Failed, "the highest generation in the state of the controllers is not a number")
+var errGeneration = fault.New(fault.Failed, "the number of plans in the state of the controllers is not a number")
 
-// Number makes a plan with a generation that no plan of this state had before, and notes it there. draft is asked for a
-// plan with a higher generation than it is given, maybe several times.
+// Number makes a plan with a generation above the number of plans that the state has, and counts it there. Where its hosts have seen a higher
+// one the plan's is higher still, and that goes with the plan and its hosts alone. draft is asked for a plan with a higher generation than it
+// is given, maybe several times.
 func Number(ctx context.Context, store state.Store, draft func(above uint64) (*fleet.Plan, []fleet.Problem)) (*fleet.Plan, []fleet.Problem, error) {
 	for range numberTriesMax {
 		text, revision, err := store.Get(ctx, keyGeneration)
@@ -45,7 +46,7 @@ func Number(ctx context.Context, store state.Store, draft func(above uint64) (*f
 		if plan == nil {
 			return nil, problems, nil
 		}
-		_, err = store.Swap(ctx, keyGeneration, strconv.AppendUint(nil, plan.Generation, 10), revision)
+		_, err = store.Swap(ctx, keyGeneration, strconv.AppendUint(nil, above+1, 10), revision)
 		if err == nil || !errors.Is(err, state.ErrStale) {
 			return plan, problems, err
 		}

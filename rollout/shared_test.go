@@ -11,11 +11,12 @@ import (
 	"github.com/tbctl/tbctl/vfs/memfs"
 )
 
-// TestNumber holds that each plan has a number of its own, also where another one takes it first, and that what is no number is told.
+// TestNumber holds that each plan has a number of its own, also where another one takes it first, that what hosts alone
+// have seen is not kept, and that what is no number is told.
 func TestNumber(t *testing.T) {
 	t.Parallel()
 	store := state.OpenFiles(memfs.New(memfs.Options{}), "/state")
-	taken := false
+	taken, lead := false, uint64(0)
 	draft := func(above uint64) (*fleet.Plan, []fleet.Problem) {
 		if !taken { // another controller is quicker
 			taken = true
@@ -23,7 +24,7 @@ func TestNumber(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return &fleet.Plan{Generation: max(above, 3) + 1}, nil
+		return &fleet.Plan{Generation: above + lead + 1}, nil
 	}
 	for _, want := range []uint64{8, 9} {
 		plan, _, err := Number(t.Context(), store, draft)
@@ -31,13 +32,17 @@ func TestNumber(t *testing.T) {
 			t.Errorf("%+v, %v, want generation %d", plan, err, want)
 		}
 	}
+	lead = 1000 // which hosts have seen
+	if plan, _, err := Number(t.Context(), store, draft); err != nil || plan.Generation != 1010 {
+		t.Errorf("%+v, %v, want a generation above that of the hosts", plan, err)
+	}
 	none := func(uint64) (*fleet.Plan, []fleet.Problem) { return nil, []fleet.Problem{{}} }
 	if plan, problems, err := Number(t.Context(), store, none); plan != nil || len(problems) != 1 || err != nil {
 		t.Errorf("no plan: %v, %v, %v", plan, problems, err)
 	}
 	value, revision, err := store.Get(t.Context(), keyGeneration)
-	if err != nil || string(value) != "9" {
-		t.Errorf("a number was taken for no plan: %q, %v", value, err)
+	if err != nil || string(value) != "10" {
+		t.Errorf("not the number of plans, 10: %q, %v", value, err)
 	}
 	for _, text := range []string{"", "x", "-1", "2147483648", "99999999999999999999"} {
 		if revision, err = store.Swap(t.Context(), keyGeneration, []byte(text), revision); err != nil {

@@ -358,7 +358,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "another run is passed over", file: "fleet/decide.go",
-		old: `case f.Epoch > s.in.Epoch, f.Epoch == s.in.Epoch`, new: `case f.Epoch > s.in.Epoch && false, f.Epoch == s.in.Epoch`,
+		old: `case f.Epoch > s.epoch(), f.Epoch == s.epoch()`, new: `case f.Epoch > s.epoch() && false, f.Epoch == s.epoch()`,
 		tests: "./fleet ^TestDecideClaims$",
 	},
 	{
