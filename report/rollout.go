@@ -59,6 +59,9 @@ type RolloutCluster struct {
 	Rows     []RolloutHost   `json:"rows"`     // its replicas, in the plan's order
 }
 
+// StateNone is the state of a replica that is not there.
+const StateNone = "none"
+
 // RolloutHost is one replica of it, with its host.
 type RolloutHost struct {
 	Name       string               `json:"name"`
@@ -73,6 +76,7 @@ type RolloutHost struct {
 	Unanswered []string             `json:"unanswered"` // questions of the check that had no answer there, and why
 	Installed  multiversion.Release `json:"installed,omitzero"`
 	Runs       bool                 `json:"runs"`           // the replica was seen
+	State      string               `json:"state"`          // how far it is: running, starting, stopped or unknown; none: it is not there; "": that cannot be seen
 	Armed      multiversion.Release `json:"armed,omitzero"` // the artifact's release, if the replica holds the artifact in memory
 	Running    multiversion.Release `json:"running,omitzero"`
 	View       uint32               `json:"view"`

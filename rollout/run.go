@@ -274,7 +274,8 @@ func (m *machine) settle() {
 
 // decide asks the rules.
 func (m *machine) decide(elapsed time.Duration) {
-	before := m.last.Clusters
+	earlier := m.last
+	before := earlier.Clusters
 	m.last = fleet.Decide(fleet.Input{
 		Plan: m.Plan, PlanID: m.ID, Goal: m.Goal, Run: m.Run, Clusters: m.Clusters, Holder: m.Holder, Secret: m.Secret, Epochs: m.epochs,
 		Observations: m.observations(), Elapsed: elapsed, Deadline: m.Timeout > 0 && elapsed >= m.Timeout,
@@ -291,8 +292,26 @@ func (m *machine) decide(elapsed time.Duration) {
 			state.Step = before[index].Step
 		}
 	}
+	m.stillWaits(&earlier)
 	if m.Show != nil {
 		m.Show(m.report())
+	}
+}
+
+// stillWaits keeps, of a cluster for which the time is over, what it waited for at the look before: nothing is decided then any more.
+func (m *machine) stillWaits(before *fleet.Decision) {
+	for index := range before.Clusters {
+		state := &m.last.Clusters[index]
+		over := func(p fleet.Problem) bool { return p.Cluster == state.Name && p.Reason == fleet.ProblemDeadline }
+		if !slices.ContainsFunc(m.last.Blocked, over) {
+			continue
+		}
+		state.Misses = before.Clusters[index].Misses
+		for _, wait := range before.Waits {
+			if wait.Cluster == state.Name && !slices.Contains(m.last.Waits, wait) {
+				m.last.Waits = append(m.last.Waits, wait)
+			}
+		}
 	}
 }
 

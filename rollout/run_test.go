@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -121,6 +122,56 @@ func TestRunThrough(t *testing.T) {
 			if h.running != simNew || h.fence.Phase != fleet.PhaseDone || len(h.changes) != 1 {
 				t.Errorf("%s: runs %s, phase %s, changes %q", name, h.running, h.fence.Phase, h.changes)
 			}
+		}
+	})
+}
+
+// A run whose time is over says what it waited for, and its table which replica does not serve.
+func TestRunTimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 3)
+		plan := f.plan(t)
+		options := f.options(plan, fleet.GoalArm, "ana")
+		options.Run = true
+		if _, err := rollout.Run(t.Context(), options); err != nil {
+			t.Fatal(err)
+		}
+		stopped := f.hosts["tb1.c0"]
+		stopped.state = "stopped"
+		for _, h := range f.hosts {
+			_ = h.Close()
+		}
+		options = f.options(plan, fleet.GoalPromote, "ana")
+		options.Timeout = 20 * time.Second
+		result, err := rollout.Run(t.Context(), options)
+		if classOf(err) != fault.Failed {
+			t.Fatalf("%v: %+v", err, result)
+		}
+		cluster := &result.Clusters[0]
+		missed := func(p fleet.Problem) bool { return p.Reason == fleet.ProblemNotServing && p.Host == stopped.name }
+		waited := func(p fleet.Problem) bool { return p.Reason == fleet.ProblemNotStable }
+		if !slices.ContainsFunc(cluster.Misses, missed) || !slices.ContainsFunc(cluster.Waits, waited) || cluster.Problems[0].Reason != fleet.ProblemDeadline {
+			t.Errorf("misses %+v, waits %+v, problems %+v", cluster.Misses, cluster.Waits, cluster.Problems)
+		}
+		for _, row := range cluster.Rows {
+			if want := cmp.Or(f.hosts[row.Name].state, "running"); row.State != want {
+				t.Errorf("%s is %q, want %q", row.Name, row.State, want)
+			}
+		}
+	})
+}
+
+// A name that the plan does not have is a problem of the run, though no cluster is shown.
+func TestRunNotPlanned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := simClusters(1, 3)
+		options := f.options(f.plan(t), fleet.GoalStage, "ana")
+		options.Clusters = []string{"ledgre"}
+		result, err := rollout.Run(t.Context(), options)
+		if classOf(err) != fault.Usage || len(result.Clusters) != 0 || len(result.Problems) != 1 || result.Problems[0].Reason != fleet.ProblemNotPlanned {
+			t.Errorf("%v: %+v", err, result)
 		}
 	})
 }

@@ -54,7 +54,8 @@ func (m *machine) report() *report.Rollout {
 		r.Clusters = append(r.Clusters, c)
 	}
 	for _, problem := range m.last.Blocked {
-		if problem.Cluster == "" {
+		shown := func(c fleet.ClusterState) bool { return c.Name == problem.Cluster }
+		if !slices.ContainsFunc(m.last.Clusters, shown) { // also of one that the plan does not have
 			r.Problems = append(r.Problems, m.named(problem))
 		}
 	}
@@ -86,9 +87,12 @@ func (m *machine) hostRows(t *target, c *report.RolloutCluster, newest uint64) [
 		} else if o.Installed != nil {
 			row.Installed = o.Installed.Release
 		}
+		if o.Problem == nil && len(o.Blind) == 0 {
+			row.State = report.StateNone
+		}
 		for index := range o.Replicas {
 			if r := &o.Replicas[index]; o.Problem == nil && r.Cluster == t.cluster.ID && r.Index == planned.Index {
-				row.Runs, row.Running, row.View, row.Peers, row.Lag = true, r.Running, r.View, r.Peers, int64(newest-r.Checkpoint)
+				row.Runs, row.State, row.Running, row.View, row.Peers, row.Lag = true, r.State, r.Running, r.View, r.Peers, int64(newest-r.Checkpoint)
 				if r.Armed != nil && *r.Armed == m.Plan.Artifact.Checksum {
 					row.Armed = m.Plan.Artifact.Release
 				}

@@ -49,6 +49,7 @@ type simHost struct {
 	installed string
 	armed     multiversion.Checksum
 	running   multiversion.Release
+	state     string // of the replica; "": running
 	view      uint32
 	started   time.Time
 	stored    map[string]bool
@@ -135,7 +136,7 @@ func (h *simHost) Observe(ctx context.Context) (shown []fleet.Observation, err e
 			Installed: &fleet.InstalledFile{SHA256: "sha256:" + h.installed, Size: 1000, Release: release, Releases: []multiversion.Release{simOld, release}},
 			Fence:     fence, Alive: h.holder != "", Room: 1 << 30, StoreRoom: 1 << 30,
 			Replicas: []fleet.Replica{{
-				PID: 100, Started: h.started, Polls: true, Cluster: h.cluster, Index: h.index, Count: h.count, State: "running",
+				PID: 100, Started: h.started, Polls: true, Cluster: h.cluster, Index: h.index, Count: h.count, State: cmp.Or(h.state, "running"),
 				Running: h.running, Durable: h.running, Armed: &armed, ArmedRelease: offered, Answers: true, View: h.view, Checkpoint: 100, Peers: h.count - 1,
 			}},
 		}}

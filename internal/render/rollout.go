@@ -9,6 +9,7 @@ import (
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
 )
 
@@ -315,19 +316,19 @@ func rolloutRow(out *term.Stream, h *report.RolloutHost, primary, members int) [
 		}
 		return "-"
 	}
-	replica := fmt.Sprint(h.Replica)
+	index := fmt.Sprint(h.Replica)
 	switch {
 	case h.Standby:
-		replica += " standby"
+		index += " standby"
 	case h.Replica == primary:
-		replica += " *"
+		index += " *"
 	}
 	staged := mark(h.Staged)
 	if h.Staged && h.Sent > 0 {
 		staged += " " + term.Bytes(h.Sent)
 	}
 	if !h.Seen {
-		return []string{h.Name, replica, staged, mark(h.Checked), styles.Bad.Render("not seen"), "-", "-", "-", "-"}
+		return []string{h.Name, index, staged, mark(h.Checked), styles.Bad.Render("not seen"), "-", "-", "-", "-"}
 	}
 	armed, running, view, lag, peers := "-", "-", "-", "-", "-"
 	switch {
@@ -336,7 +337,10 @@ func rolloutRow(out *term.Stream, h *report.RolloutHost, primary, members int) [
 	case h.Holdback:
 		armed = "held back"
 	}
-	if h.Running != 0 {
+	switch {
+	case h.State == report.StateNone, h.State == string(replica.StateStarting), h.State == string(replica.StateStopped):
+		running = styles.Bad.Render(h.State)
+	case h.Running != 0:
 		running = h.Running.String()
 	}
 	if h.Runs {
@@ -348,7 +352,7 @@ func rolloutRow(out *term.Stream, h *report.RolloutHost, primary, members int) [
 	if h.Peers >= 0 {
 		peers = fmt.Sprintf("%d/%d", h.Peers, members-1)
 	}
-	return []string{h.Name, replica, staged, mark(h.Checked), armed, running, view, lag, peers}
+	return []string{h.Name, index, staged, mark(h.Checked), armed, running, view, lag, peers}
 }
 
 // RolloutWays shows the commands that undo what was done and that go on, the last lines.

@@ -2,6 +2,7 @@ package render_test
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -51,6 +52,22 @@ func TestRollout(t *testing.T) {
 	}
 	if strings.ContainsAny(text, "\x1b\r") {
 		t.Errorf("a terminal acts on %q", text)
+	}
+}
+
+// Of a replica that does not run, the table says so where its release would be.
+func TestRolloutStates(t *testing.T) {
+	t.Parallel()
+	for state, want := range map[string]string{"running": "0.17.7", "unknown": "0.17.7", "stopped": "stopped", "starting": "starting", report.StateNone: "none"} {
+		shown := armedRollout()
+		row := &shown.Clusters[0].Rows[1]
+		row.State, row.Runs = state, state != report.StateNone
+		var buffer bytes.Buffer
+		render.Rollout(term.New(&buffer, term.ColorNever, nil), shown)
+		line := strings.Split(buffer.String(), "\n")[3]
+		if fields := strings.Fields(line); !strings.HasPrefix(line, "tb1 ") || !slices.Contains(fields, want) || want != "0.17.7" && slices.Contains(fields, "0.17.7") {
+			t.Errorf("%s: %q", state, line)
+		}
 	}
 }
 
