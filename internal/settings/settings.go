@@ -37,8 +37,8 @@ func known() []config.Setting {
 		{Name: "restart", List: true, CheckList: host.CheckRestart},
 		{Name: "platform", Check: func(value string) error { _, err := release.ParsePlatform(value); return err }},
 		{Name: "mirror", Variable: "TBCTL_MIRROR", Path: func(value string) bool { return !strings.Contains(value, "://") }},
-		{Name: "public-key", Variable: "TBCTL_PUBLIC_KEY", Path: func(value string) bool { return !release.IsPublicKey(value) }},
-		{Name: "require", Check: func(value string) error { return release.Require(value).Check() }},
+		{Name: "public-key", Variable: "TBCTL_PUBLIC_KEY", Path: func(value string) bool { return !release.IsPublicKey(value) }, Check: notEmpty},
+		{Name: "require", Check: func(value string) error { return cmp.Or(notEmpty(value), release.Require(value).Check()) }},
 		{Name: "github-digest", Bool: true, Check: func(value string) error { _, err := strconv.ParseBool(value); return err }},
 		{Name: "ca-file", Variable: "TBCTL_CA_FILE", Path: config.Always},
 		{Name: "token-file", Variable: "TBCTL_TOKEN_FILE", Path: config.Always},
@@ -56,6 +56,14 @@ func known() []config.Setting {
 			return fmt.Errorf("%q is none of auto, always, never", value)
 		}},
 	}
+}
+
+// notEmpty refuses a safeguard without its value, which would be dropped in silence.
+func notEmpty(value string) error {
+	if strings.TrimSpace(value) == "" {
+		return errors.New("it is empty, and would hold nothing: give it its value, or leave the line out")
+	}
+	return nil
 }
 
 // Load reads the configuration files. With an error nothing is set.
