@@ -81,7 +81,12 @@ type Fence struct {
 	Overruled bool `json:"overruled,omitempty"`
 	// PutBack says that a run of the plan has put the previous file back, and that the replicas were not restarted since.
 	PutBack bool `json:"put_back,omitempty"`
+	// Restarts is how many restarts of the replicas were begun since a run has changed the target.
+	Restarts uint64 `json:"restarts,omitempty"`
 }
+
+// RestartsMax is how many restarts are begun at most until a run changes the target again: see [Fence.Restarts].
+const RestartsMax = attemptsMax
 
 // AnyPlan is the command by which root lets any plan have a target, on its host: nothing but what the fence says is changed by it.
 const AnyPlan = "tbctl install TARGET TARGET --despite-rollout"
@@ -95,7 +100,13 @@ func (f Fence) Overrule() Fence {
 
 // Changed is the fence when its run has changed the target in a phase.
 func (f Fence) Changed(phase Phase) Fence {
-	f.Phase, f.Base, f.PutBack = phase, Base{f.Generation, f.Epoch}, phase == PhaseAborting
+	f.Phase, f.Base, f.PutBack, f.Restarts = phase, Base{f.Generation, f.Epoch}, phase == PhaseAborting, 0
+	return f
+}
+
+// Restarting is the fence when a restart of the replicas is about to begin.
+func (f Fence) Restarting() Fence {
+	f.Restarts++
 	return f
 }
 
@@ -219,9 +230,11 @@ func (e *FencedError) Class() fault.Class { return fault.Fenced }
 func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 	refused := func(reason Reason) (Fence, error) { return Fence{}, &FencedError{reason, stored} }
 	offered.Phase, offered.Previous, offered.Overruled, offered.PutBack, offered.Base = PhaseClaimed, "", false, false, Base{offered.Generation, offered.Epoch}
+	offered.Restarts = 0
 	if stored == nil {
 		return offered, offered.leaps(Base{offered.Generation, 0})
 	}
+	offered.Restarts = stored.Restarts // also of another plan: who claims a target again and again gets no more of them
 	same, base := offered.Generation == stored.Generation && offered.Plan == stored.Plan, stored.Base
 	if stored.Overruled {
 		base = Base{offered.Generation, offered.Epoch}

@@ -32,7 +32,10 @@ var programDirs = []string{"/usr/bin", "/bin", "/usr/sbin", "/sbin"}
 var ErrNoRestart = fault.New(fault.Refused, `how it is restarted is not known: set restart = ["systemctl", "restart", "UNIT"] in /etc/tbctl/config.toml on this host`)
 
 // ErrNotPutBack says that there is no reason to restart the replicas of a target.
-var ErrNotPutBack = fault.New(fault.Refused, "no file was put back there since the replicas were restarted, and each one that runs holds the installed file")
+var ErrNotPutBack = fault.New(fault.Refused, "no file was put back there since the replicas were restarted, and each one that runs holds the installed file: one that is stopped is started by hand")
+
+// ErrRestarts says that the replicas of a target were restarted as often as a rollout may.
+var ErrRestarts = fault.New(fault.Refused, fmt.Sprintf("%d restarts were begun since a rollout changed the file there, which is all that it may: restart the replicas by hand", fleet.RestartsMax))
 
 // Restarted is what was done to restart the replicas of a target. Whether they are back is to be seen at the replicas.
 type Restarted struct {
@@ -68,11 +71,11 @@ func (e *ProgramError) Error() string {
 func (e *ProgramError) Unwrap() error { return e.Err }
 
 // Restart restarts the replicas of the site's target for the run of a rollout that has it and is aborting, under
-// the target's lock, once for each file that was put back: otherwise only where no replica runs, or one is seen to hold another file than the
-// installed one. It runs the command, which this host's own configuration has, or for none systemctl with the units of the
+// the target's lock, once for each file that was put back, and again where that failed, no replica runs after it, or one is seen to hold another file than the
+// installed one: at most [fleet.RestartsMax] times until the target is changed again. It runs the command, which this host's own configuration has, or for none systemctl with the units of the
 // cluster's replicas. What has begun is ended, at the latest after [RestartTimeout], whatever becomes of ctx.
 //
-// Errors are those of [install.Installer.While], one that matches [ErrNoRestart] or [ErrNotPutBack], before which nothing was done, or a
+// Errors are those of [install.Installer.While], one that matches [ErrNoRestart], [ErrNotPutBack] or [ErrRestarts], before which nothing was done, or a
 // [*ProgramError].
 func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []string, wait time.Duration) (*Restarted, error) {
 	var done *Restarted
@@ -86,7 +89,10 @@ func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []strin
 		if err != nil {
 			return err
 		}
-		if !stored.PutBack && !s.holdAnother(ctx, &target, view.Processes) {
+		switch {
+		case stored.Restarts >= fleet.RestartsMax:
+			return ErrRestarts
+		case !stored.PutBack && !s.holdAnother(ctx, &target, view.Processes, stored.Restarts > 0):
 			return ErrNotPutBack
 		}
 		restarted := &Restarted{Command: command, PIDs: []int{}}
@@ -123,12 +129,12 @@ func (s *Site) Restart(ctx context.Context, request fleet.Fence, command []strin
 	return done, nil
 }
 
-// holdAnother says that a restart gives the replicas of a target another file: none of them runs, or one is seen to hold another than the
-// installed one in memory.
-func (s *Site) holdAnother(ctx context.Context, target *fsatomic.Target, processes []replica.Process) bool {
+// holdAnother says that a restart gives the replicas of a target another file: one is seen to hold another than the installed one in memory, or
+// none of them runs after a restart. One that was stopped before any is the operator's to start.
+func (s *Site) holdAnother(ctx context.Context, target *fsatomic.Target, processes []replica.Process, restarted bool) bool {
 	processes = slices.DeleteFunc(slices.Clone(processes), func(process replica.Process) bool { return !process.Counts() })
 	header, err := s.armedBy(ctx, target.Path, target)
-	return len(processes) == 0 || slices.ContainsFunc(processes, func(process replica.Process) bool {
+	return restarted && len(processes) == 0 || slices.ContainsFunc(processes, func(process replica.Process) bool {
 		return err == nil && process.Armed != nil && process.Armed.Checksum != header.ChecksumBinary
 	})
 }

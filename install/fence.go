@@ -128,7 +128,9 @@ func (in *Installer) While(ctx context.Context, name string, request fleet.Fence
 	} else {
 		err = do(target, *r.state.Fence, func(restarted Restarted) {
 			r.record.Restarted = &restarted
-			warning = r.note(ctx, PhaseIntent)
+			restarting := r.state.Fence.Restarting()
+			r.state.Fence = &restarting
+			warning = cmp.Or(r.storeState(), r.note(ctx, PhaseIntent))
 		})
 	}
 	if err == nil && r.state.Fence.PutBack {
