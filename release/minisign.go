@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -124,17 +125,24 @@ func PublicKeyLine(text string) string {
 	return ""
 }
 
+// ErrOthersMayWrite is of a file that decides what is trusted, and that others than root and this user may write.
+var ErrOthersMayWrite = errors.New("it is not believed")
+
 // ReadPublicKey returns the public key for [Options]: the text where it is one, and else what the file of that name has. It is empty of no text
-// alone: what was asked for by a file in which nothing is must not be dropped.
-func ReadPublicKey(text string) (string, error) {
+// alone: what was asked for by a file in which nothing is must not be dropped. A file that was not named for this one command, but by a configuration,
+// must be one that root and this user alone may write: user is this one, or less than 0 where that is not asked.
+func ReadPublicKey(text string, user int) (string, error) {
 	if text == "" || IsPublicKey(text) {
 		return text, nil
 	}
-	file, _, err := vfs.OpenFile(text, vfs.RegularOnly(vfs.ErrNotRegular))
+	file, info, err := vfs.OpenFile(text, vfs.RegularOnly(vfs.ErrNotRegular))
 	if err != nil {
 		return "", fmt.Errorf("public key: %w", err)
 	}
 	defer file.Close()
+	if why := vfs.OthersMayWrite(text, info, user); why != "" {
+		return "", fmt.Errorf("public key: %s: %w: %s", text, ErrOthersMayWrite, why)
+	}
 	content, err := readBounded(file, publicKeyFileMax)
 	if err != nil {
 		return "", fmt.Errorf("public key: %w", err)

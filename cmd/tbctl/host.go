@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"os"
 
 	"github.com/tbctl/tbctl/advisory/kept"
 	"github.com/tbctl/tbctl/fault"
@@ -53,7 +54,7 @@ func (c *hostCmd) Run(a *app) error {
 
 // ownKey is the public key of this host's configuration. By one that cannot be read nothing holds, and the host can still be looked at.
 func ownKey(text string) string {
-	if key, err := release.ReadPublicKey(text); err == nil {
+	if key, err := release.ReadPublicKey(text, os.Geteuid()); err == nil {
 		return key
 	}
 	return text

@@ -41,7 +41,7 @@ func TestExitUnknown(t *testing.T) {
 func TestExitSyncFailed(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"install", "rollback", "download", "pack"} {
-		a := &app{ctx: t.Context(), command: command}
+		a := &app{ctx: t.Context(), command: command, getenv: func(string) string { return "" }}
 		got := classify(a, fmt.Errorf("install: %w", &durable.SyncError{Path: "/opt/.tigerbeetle", Err: syscall.EIO}))
 		if got.code != exitFailed || !strings.Contains(got.hint, "the disk may be failing") {
 			t.Errorf("%s: exit code %d, hint %q", command, got.code, got.hint)

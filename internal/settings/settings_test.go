@@ -117,6 +117,8 @@ func TestLoadRefuses(t *testing.T) {
 		"no such setting":       {"colour = \"never\"\n", "colour", "mend or remove FILE"},
 		"one of three":          {"target = \"/a\"\ncolor = \"blue\"\n", `color: "blue" is none of auto, always, never`, "mend or remove FILE"},
 		"not what can be asked": {"require = \"all\"\n", "require: ", "mend or remove FILE"},
+		"a demand of nothing":   {"require = \"\"\n", "require: it is empty", "mend or remove FILE"},
+		"a key of nothing":      {"public-key = \"\"\n", "public-key: it is empty", "mend or remove FILE"},
 		"no time":               {"idle-timeout = \"soon\"\n", "idle-timeout: ", "mend or remove FILE"},
 		"no platform":           {"platform = \"vax\"\n", "platform: ", "mend or remove FILE"},
 		"a relative path":       {"store = \"store\"\n", `store: "store" is not an absolute path`, "write the path from / in FILE"},

@@ -4,7 +4,9 @@ package source
 
 import (
 	"context"
+	"errors"
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -19,6 +21,7 @@ import (
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/input"
 	"github.com/tbctl/tbctl/internal/settings"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
@@ -46,8 +49,16 @@ func (q *Question) given(flag string) bool {
 func (q *Question) Check() (release.Options, error) {
 	options := q.Options
 	var err error
-	if options.PublicKey, err = release.ReadPublicKey(options.PublicKey); err != nil {
-		return options, hints.Usage("--public-key takes a file, or the key itself: the line that begins with RW", "%w", err)
+	user := os.Geteuid()
+	if q.given("public-key") {
+		user = -1
+	}
+	if options.PublicKey, err = release.ReadPublicKey(options.PublicKey, user); err != nil {
+		hint := "--public-key takes a file, or the key itself: the line that begins with RW"
+		if errors.Is(err, release.ErrOthersMayWrite) {
+			hint = "chown root FILE; chmod go-w FILE and its directory; or name it to use it as it is: --public-key " + shell.File(q.Options.PublicKey)
+		}
+		return options, hints.Usage(hint, "%w", err)
 	}
 	if err := options.Require.Check(); err != nil {
 		where, hint := "--require", "--require digest, or --require signature"

@@ -38,6 +38,10 @@ func TestFindRefuses(t *testing.T) {
 	if err := errors.Join(os.WriteFile(file, []byte("text"), 0o644), os.WriteFile(long, bytes.Repeat([]byte{' '}, engine.RootSizeMax+1), 0o644)); err != nil {
 		t.Fatal(err)
 	}
+	loose, empty := filepath.Join(dir, "loose.pub"), filepath.Join(dir, "empty.pub")
+	if err := errors.Join(os.WriteFile(loose, []byte("no key"), 0o666), os.Chmod(loose, 0o666), os.WriteFile(empty, []byte(" \n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
 	signed := release.Options{Platform: "x86_64-linux", Require: release.RequireSignature}
 	for name, test := range map[string]struct {
 		command, argument string
@@ -59,6 +63,9 @@ func TestFindRefuses(t *testing.T) {
 		"a TUF's root is too long":     {argument: "0.17.8", at: source.Elsewhere{From: tuf, Root: long}, options: signed, want: engine.ErrTUFLong.Error(), class: fault.Rejected},
 		"a file without a key":         {argument: file, options: signed, want: "no public key given", class: fault.Usage},
 		"no key":                       {argument: file, options: release.Options{PublicKey: "RWrong"}, want: "key", class: fault.Usage, hint: "begins with RW"},
+		"a key that others may write":  {argument: file, options: release.Options{PublicKey: loose}, want: "others may write it", class: fault.Usage, hint: "--public-key " + loose},
+		"the same, as it was named":    {argument: file, options: release.Options{PublicKey: loose}, given: "public-key", want: "invalid public key", class: fault.Usage},
+		"a key of an empty file":       {argument: file, options: release.Options{PublicKey: empty}, given: "public-key", want: "the file is empty", class: fault.Usage},
 		"nothing that can be asked":    {argument: file, options: release.Options{Require: "nothing"}, given: "require", want: "--require: ", class: fault.Usage, hint: "--require digest, or"},
 		"the same, of a setting":       {argument: file, options: release.Options{Require: "nothing"}, want: "require, from default: ", class: fault.Usage, hint: "there it is digest"},
 		"which asset of a file":        {argument: file, given: "debug", command: "download", want: "--debug chooses an asset of a release", class: fault.Usage, hint: "leave it out"},
