@@ -85,7 +85,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 		code exitCode
 		hint string
 	}{
-		{&durable.BusyError{Path: "/srv/lock"}, exitBusy, "run the same command again when that has ended"},
+		{&durable.BusyError{Path: "/srv/lock"}, exitBusy, "wait for it: --wait 1m"},
 		{fmt.Errorf("plan: %w", fsatomic.ErrChanged), exitBusy, "something else changed it"},
 		{&install.PlanError{Problems: []error{attribute}}, exitRefused, "run it as root on a file system"},
 		{&install.PlanError{Problems: []error{attribute, vfs.ErrReadOnly, fsatomic.ErrImmutable}}, exitFailed, "remount it writable (mount -o remount,rw), or install elsewhere: df TARGET shows what is mounted there; chattr"},
@@ -106,7 +106,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 		{&fs.PathError{Op: "lstat", Err: syscall.ENOTCONN}, exitFailed, "a file system is mounted there whose server has ended"},
 		{&fs.PathError{Op: "lstat", Err: syscall.ESTALE}, exitFailed, "the server of that file system no longer knows the file"},
 		{&install.JournalError{Path: "/srv/h", Err: &fs.PathError{Op: "read", Err: syscall.EIO}}, exitFailed, "the disk, or the way to it"},
-		{&install.JournalError{Path: "/srv/h", Err: &fs.PathError{Op: "read", Err: syscall.EACCES}}, exitFailed, "name a history"},
+		{&install.JournalError{Path: "/srv/h", Err: &fs.PathError{Op: "read", Err: syscall.EACCES}}, exitFailed, "name another place for the history"},
 		{&install.StateError{Path: "/srv/s", Err: fmt.Errorf("%w: %w", vfs.ErrNoSpace, syscall.ENOSPC)}, exitFailed, "make room"},
 		{&host.DataFileError{Name: "f", Err: &datafile.QuorumError{Reason: datafile.ErrNoCopy}}, exitRefused, "name a TigerBeetle data file"},
 		{&host.DataFileError{Name: "f", Err: &datafile.QuorumError{Reason: datafile.ErrFork}}, exitRefused, "say which release runs instead"},
@@ -128,7 +128,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 		{rejected("", &fsatomic.UnknownStateError{Path: "/srv/t", Err: errors.New("x")}), exitUnknown, "find out what is on the disk: tbctl status /srv/t"},
 		{&childError{code: 3}, 3, ""},
 	} {
-		got := classify(&app{ctx: t.Context(), command: "install"}, test.err)
+		got := classify(&app{ctx: t.Context(), command: "install", getenv: unset}, test.err)
 		if got.code != test.code || !strings.HasPrefix(got.hint, test.hint) {
 			t.Errorf("%T %v: code %d, hint %q, want %d and %q", test.err, test.err, got.code, got.hint, test.code, test.hint)
 		}
@@ -139,7 +139,7 @@ func TestErrorsSayTheirClass(t *testing.T) {
 // about, whichever was looked at last.
 func TestHintsNameTheFileOfTheError(t *testing.T) {
 	t.Parallel()
-	a := &app{ctx: t.Context(), command: "inspect", about: hints.About{File: "first"}}
+	a := &app{ctx: t.Context(), command: "inspect", about: hints.About{File: "first"}, getenv: unset}
 	broken := &multiversion.FormatError{Rule: multiversion.RuleSchema}
 	for name, err := range map[string]error{"second": fmt.Errorf("2 of 3: %w", input.OfFile("second", broken)), "first": broken} {
 		if got := classify(a, err); !strings.HasSuffix(got.hint, "tbctl verify "+name) {
@@ -169,7 +169,7 @@ func TestSystemErrors(t *testing.T) {
 		{syscall.EACCES, "root"},
 		{vfs.ErrNoCurrent, "cd to a directory"},
 	} {
-		a := &app{ctx: context.Background(), command: "download"}
+		a := &app{ctx: context.Background(), command: "download", getenv: unset}
 		got := classify(a, fmt.Errorf("write: %w", &fs.PathError{Op: "write", Path: "/srv/x", Err: test.err}))
 		if got.code != exitFailed || !strings.Contains(got.hint, test.hint) || strings.Contains(got.hint, "; make room in") {
 			t.Errorf("%v: code %d, hint %q, want 1 and %q", test.err, got.code, got.hint, test.hint)

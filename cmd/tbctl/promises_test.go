@@ -27,7 +27,7 @@ func TestExitUnknown(t *testing.T) {
 			&install.ReadBackError{Target: target, Want: "1", Found: "2", Err: cause},
 			&fsatomic.UnknownStateError{Path: target, Step: "exchange", Err: cause},
 		} {
-			a := &app{ctx: t.Context(), command: "install", about: hints.About{Target: target}}
+			a := &app{ctx: t.Context(), command: "install", about: hints.About{Target: target}, getenv: unset}
 			got := classify(a, fmt.Errorf("install: %w", err))
 			if got.code != exitUnknown || !strings.Contains(got.hint, "tbctl ") || !strings.Contains(got.hint, target) {
 				t.Errorf("%T of %v: exit code %d, hint %q", err, cause, got.code, got.hint)
@@ -41,7 +41,7 @@ func TestExitUnknown(t *testing.T) {
 func TestExitSyncFailed(t *testing.T) {
 	t.Parallel()
 	for _, command := range []string{"install", "rollback", "download", "pack"} {
-		a := &app{ctx: t.Context(), command: command, getenv: func(string) string { return "" }}
+		a := &app{ctx: t.Context(), command: command, getenv: unset}
 		got := classify(a, fmt.Errorf("install: %w", &durable.SyncError{Path: "/opt/.tigerbeetle", Err: syscall.EIO}))
 		if got.code != exitFailed || !strings.Contains(got.hint, "the disk may be failing") {
 			t.Errorf("%s: exit code %d, hint %q", command, got.code, got.hint)
@@ -83,3 +83,6 @@ func TestVersionInLines(t *testing.T) {
 		t.Errorf("version prints %q, --version %q", printed[0], printed[1])
 	}
 }
+
+// unset is an environment without variables.
+func unset(string) string { return "" }
