@@ -180,7 +180,12 @@ func (in *Installer) holderAlive(target fsatomic.Target, fence *fleet.Fence) (bo
 // sessionNumber is another one for each run that may hold a target.
 func sessionNumber(fence fleet.Fence) int64 { return int64(fence.Generation)<<32 | int64(fence.Epoch) }
 
-const rolloutPoll = 250 * time.Millisecond
+const (
+	rolloutPoll = 250 * time.Millisecond
+
+	// despiteWait is how long what goes through a rollout waits for the lock, unless told: the sessions of a controller may take it in turn.
+	despiteWait = 10 * time.Second
+)
 
 // afterRollout does an operation and, while a rollout holds the target and the request waits for it, once more
 // when that has ended.

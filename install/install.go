@@ -115,6 +115,9 @@ func (in *Installer) Plan(ctx context.Context, request Request, fetch Fetch) (*O
 }
 
 func (in *Installer) begin(operation Operation, request Request) *run {
+	if request.DespiteRollout && request.Fence == nil && request.Wait == 0 {
+		request.Wait = despiteWait
+	}
 	plan := &Plan{Operation: operation, Platform: request.Host, Host: request.Host, DropOld: request.DropOld, Origin: Origin{Source: request.Source}}
 	r := &run{Installer: in, request: request, started: time.Now(), plan: plan, outcome: &Outcome{Plan: plan}}
 	host, _ := os.Hostname()

@@ -104,7 +104,7 @@ type Request struct {
 	DropOld        bool // do not keep the replaced file
 	Again          bool // of a rollback: forward again, after one
 
-	Wait time.Duration // for another holder of the lock
+	Wait time.Duration // for another holder of the lock; 0: none, but with DespiteRollout 10 seconds
 }
 
 // Seen is what a run saw of the target's replicas.

@@ -69,9 +69,8 @@ func (r *run) planRollback(ctx context.Context) error {
 
 // IsBack reports whether Rollback would end with [ResultAlready], whatever runs. It changes nothing.
 func (in *Installer) IsBack(ctx context.Context, request Request) bool {
-	request.Wait = 0
 	r := in.begin(OperationRollback, request)
-	r.outcome.DryRun = true
+	r.request.Wait, r.outcome.DryRun = 0, true
 	if r.check() != nil || r.lookUnlocked(ctx) != nil {
 		return false
 	}

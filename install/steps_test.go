@@ -296,6 +296,35 @@ func TestCancelAtEveryStep(t *testing.T) {
 	}
 }
 
+// What goes through a rollout waits for a session that has the lock just now, and for none for ever.
+func TestDespiteRolloutWaits(t *testing.T) {
+	t.Parallel()
+	for held, want := range map[time.Duration]error{time.Second: nil, time.Minute: durable.ErrBusy} {
+		synctest.Test(t, func(t *testing.T) {
+			b := files(t)
+			m := newMachine(t, memfs.Options{}, b.older, b.old)
+			fetching, done := make(chan bool), make(chan error)
+			go func() {
+				_, err := m.installer().Install(t.Context(), request(), func(ctx context.Context, w io.Writer) (install.Origin, error) {
+					close(fetching)
+					<-time.After(held) // of the bubble
+					return fetchOf(b.new, nil)(ctx, w)
+				})
+				done <- err
+			}()
+			<-fetching
+			r, calls := request(), 0
+			r.DespiteRollout = true
+			if _, err := m.installer().Install(t.Context(), r, fetchOf(b.next, &calls)); !errors.Is(err, want) {
+				t.Errorf("the lock was held for %v: %v", held, err)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // TestBusy starts a second operation while a first one fetches.
 func TestBusy(t *testing.T) {
 	t.Parallel()
