@@ -3,9 +3,12 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"fmt"
 	"os"
+	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tbctl/tbctl/internal/testbin"
@@ -94,7 +97,35 @@ func TestLimits(t *testing.T) {
 			}
 		})
 	}
+	b.startLimit(t)
 	b.historyLimit(t)
+}
+
+// startLimit requires that what every command pays before main stays what it is: a package that is linked for one command alone is to make its
+// tables when that command needs them.
+func (b *bed) startLimit(t *testing.T) {
+	const packagesMost, bytesMost = 140, 256 << 10
+	command := exec.CommandContext(t.Context(), b.tbctl, "--version")
+	command.Env = append(os.Environ(), "GODEBUG=inittrace=1")
+	var trace bytes.Buffer
+	command.Stderr = &trace
+	if err := command.Run(); err != nil {
+		t.Fatal(err)
+	}
+	packages, allocated := 0, 0
+	for line := range strings.Lines(trace.String()) {
+		var name string
+		var at, clock float64
+		var size, allocs int
+		if _, err := fmt.Sscanf(line, "init %s @%f ms, %f ms clock, %d bytes, %d allocs", &name, &at, &clock, &size, &allocs); err != nil {
+			t.Fatalf("%q: %v", line, err)
+		}
+		packages, allocated = packages+1, allocated+size
+	}
+	t.Logf("%d packages are initialised, which allocates %d bytes", packages, allocated)
+	if packages == 0 || packages > packagesMost || allocated > bytesMost {
+		t.Errorf("%d packages are initialised at the start, at most %d are allowed, which allocates %d bytes, at most %d", packages, packagesMost, allocated, bytesMost)
+	}
 }
 
 // historyLimit requires that a long history takes no more memory than a short one may, in any form: the

@@ -224,7 +224,9 @@ func TestFleetCopiesFirewall(t *testing.T) {
 	if code != 0 || result.Clusters[0].Staged != 3 || result.Copied != 0 || sent < 3*lacks {
 		t.Fatalf("exit code %d, %d bytes sent, %+v", code, sent, result)
 	}
-	if !slices.ContainsFunc(result.Clusters[0].Rows, func(row report.RolloutHost) bool { return strings.Contains(row.NotCopied, "does no firewall keep this one from it") }) {
+	if !slices.ContainsFunc(result.Clusters[0].Rows, func(row report.RolloutHost) bool {
+		return strings.Contains(row.NotCopied, "does no firewall keep this one from it")
+	}) {
 		t.Errorf("it is not said why nothing was copied: %+v", result.Clusters[0].Rows)
 	}
 }
