@@ -81,6 +81,11 @@ func TestExchange(t *testing.T) {
 		}
 	}
 	follows("drafted", 1, "ann", "bob")
+	timestamp := p.shown(t)["metadata/timestamp.json"]
+	if p.must(t, "sign", "@repo", "--key", "@online"); p.shown(t)["metadata/timestamp.json"] == timestamp {
+		t.Error("the online key says nothing while the exchange waits")
+	}
+	follows("renewed while it waits", 1, "ann", "bob")
 	draft, err := os.ReadFile(filepath.Join(p.dir, "repo", "draft", "root.json"))
 	if err != nil {
 		t.Fatal(err)
@@ -104,7 +109,7 @@ func TestExchange(t *testing.T) {
 	}
 
 	// The old online key is lost.
-	if out := p.must(t, "exchange", "@repo", "--online", "@online3", "--key", "@ann", "--key", "@cat"); !strings.Contains(out, "published root 3") || !strings.Contains(out, "timestamp 4") {
+	if out := p.must(t, "exchange", "@repo", "--online", "@online3", "--key", "@ann", "--key", "@cat"); !strings.Contains(out, "published root 3") || !strings.Contains(out, "timestamp 5") {
 		t.Errorf("%s", out)
 	}
 	follows("a lost key", 3, "cat", "dan")

@@ -107,11 +107,11 @@ func (r *Repository) advanceExchange(keys []Key) error {
 	online := r.both(metadata.TIMESTAMP, keys)
 	if late && ready && len(has(r.nextRoot, metadata.TIMESTAMP, keys)) == 0 {
 		r.tell("all of it has enough signatures; the online key of root %d publishes it: tbctl-engines tuf sign %s --key KEY", r.nextRoot.Signed.Version, r.dir)
-		return nil
+		return r.stayFresh(keys)
 	}
 	switch {
 	case !ready:
-		return nil
+		return r.stayFresh(keys)
 	case !late:
 		return r.publishRoot()
 	case len(has(r.root, metadata.TIMESTAMP, keys)) > 0 && r.root.VerifyDelegate(metadata.TARGETS, is) == nil:
@@ -124,4 +124,14 @@ func (r *Repository) advanceExchange(keys []Key) error {
 		return err
 	}
 	return r.publish(online, r.nextTargets != nil)
+}
+
+// stayFresh has the online key of the published root say that nothing is newer, while an exchange waits for others: that may take longer than
+// a timestamp is good.
+func (r *Repository) stayFresh(keys []Key) error {
+	online := has(r.root, metadata.TIMESTAMP, keys)
+	if len(online) == 0 || r.targets == nil {
+		return nil
+	}
+	return r.publish(online, false)
 }
