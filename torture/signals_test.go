@@ -13,13 +13,17 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 )
 
-var signals = []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}
+var signals = slices.DeleteFunc([]syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}, func(s syscall.Signal) bool {
+	return signal.Ignored(s) // as SIGHUP is under nohup, by what is started from here, too
+})
 
 // TestSignals sends a signal before each call that changes something. Before the swap
 // it ends the operation and nothing is left of it; from then on nothing stops it.

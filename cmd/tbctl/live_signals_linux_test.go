@@ -6,7 +6,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,7 +18,7 @@ import (
 // way: with 130, a target as it was, nothing left beside it, and no dump of what tbctl was about.
 func TestLiveSignals(t *testing.T) {
 	t.Parallel()
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, signal := range interrupting() {
 		for _, test := range []struct {
 			args  string // SERVER is one that sends half of a file and then nothing
 			stdin bool   // half of a file comes there
@@ -87,4 +89,10 @@ func TestLiveSignals(t *testing.T) {
 			})
 		}
 	}
+}
+
+// interrupting are the signals that interrupt a command, but for what is ignored here, as SIGHUP is under nohup: that is ignored by what is
+// started from here, too.
+func interrupting() []syscall.Signal {
+	return slices.DeleteFunc([]syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT}, func(s syscall.Signal) bool { return signal.Ignored(s) })
 }

@@ -183,7 +183,7 @@ func TestLiveWatchInterrupted(t *testing.T) {
 	t.Parallel()
 	l := newLive(t, "0.17.6", "0.17.5")
 	l.start(standin.Options{})
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT} {
+	for _, signal := range interrupting() {
 		for _, args := range [][]string{{l.target}, {l.target, "--until", "running=0.17.9"}, {l.target, "--until", "running=0.17.9", "--timeout", "10m"}} {
 			f := l.follow(args...)
 			f.line() // the binary as it is
