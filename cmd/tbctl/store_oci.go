@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/tbctl/tbctl/internal/source"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/rollout"
 )
 
@@ -110,6 +112,10 @@ func (c *storePushCmd) Run(a *app) error {
 	ref, err := source.Reference(c.Where, item.Platform, c.PlainHTTP, c.CAFile)
 	if err != nil {
 		return err
+	}
+	_, name, _ := strings.Cut(path.Base(c.Where), ":")
+	if tag, err := release.ParseTag(name); err == nil && tag != release.Latest && !item.IsOf(tag) {
+		return refused("leave the tag out, and it is the release", fmt.Errorf("the tag %s is that of another release than the artifact, which is %s", tag, item.Release))
 	}
 	a.progress.Start("reading the artifact", -1)
 	err = store.Check(a.ctx, digest)

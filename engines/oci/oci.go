@@ -359,7 +359,7 @@ func (r Registries) push(ctx context.Context, push engine.Push) (pushed engine.P
 		return pushed, err
 	}
 	manifest.Platform, manifest.Annotations = &platform, nil
-	index, err := r.index(ctx, repo, parsed.Reference)
+	index, err := r.index(ctx, repo, parsed.Reference, push.Version)
 	if err != nil {
 		return pushed, err
 	}
@@ -389,8 +389,9 @@ func named(d ocispec.Descriptor) string {
 	return path.Join(d.Platform.OS, d.Platform.Architecture)
 }
 
-// index is the one that a tag names, or an empty one. A tag that names something else is left alone.
-func (r Registries) index(ctx context.Context, repo *remote.Repository, tag string) (*ocispec.Index, error) {
+// index is the one that a tag names, or an empty one where it names none or one of another version: no list has two. A tag that names something
+// else is left alone.
+func (r Registries) index(ctx context.Context, repo *remote.Repository, tag, version string) (*ocispec.Index, error) {
 	index := &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, ArtifactType: ArtifactType}
 	top, err := repo.Resolve(ctx, tag)
 	if errors.Is(err, errdef.ErrNotFound) {
@@ -408,7 +409,9 @@ func (r Registries) index(ctx context.Context, repo *remote.Repository, tag stri
 	if there.ArtifactType != ArtifactType {
 		return nil, fault.New(fault.Refused, fmt.Sprintf("the tag %s names something that tbctl did not push: name another tag", tag))
 	}
-	index.Manifests = there.Manifests
+	if there.Annotations[ocispec.AnnotationVersion] == version {
+		index.Manifests = there.Manifests
+	}
 	return index, nil
 }
 

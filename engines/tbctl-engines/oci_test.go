@@ -295,6 +295,20 @@ func TestRegistry(t *testing.T) {
 			}
 		}
 	}
+	// A tag that moves to another release names nothing of the one before.
+	for _, platform := range []multiversion.Platform{linux, arm} {
+		if _, err := known.Push(t.Context(), files[platform].push(r.reference("tb:stable", platform))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := files[linux].push(r.reference("tb:stable", linux))
+	next.Version = "0.17.9"
+	if _, err := known.Push(t.Context(), next); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := known.Resolve(t.Context(), r.reference("tb:stable", arm)); err == nil || !strings.Contains(err.Error(), string(arm)) {
+		t.Errorf("a tag that has moved: %v", err)
+	}
 	for where, class := range map[string]fault.Class{"tb:none": fault.Failed, "tb@sha256:" + files[linux].digest: fault.Failed, "TB": fault.Usage, "tb@sha256:12": fault.Usage} {
 		if _, err := known.Resolve(t.Context(), r.reference(where, linux)); fault.Of(err) != class {
 			t.Errorf("%s: %v", where, err)

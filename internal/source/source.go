@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/tbctl/tbctl/delta"
 	"github.com/tbctl/tbctl/depot"
@@ -246,6 +247,11 @@ func (f *Found) registry(ctx context.Context, at Elsewhere, options release.Opti
 func Reference(where string, platform multiversion.Platform, plain bool, caFile string) (engine.Reference, error) {
 	if !engine.IsOCI(where) {
 		return engine.Reference{}, hints.Usage("write it as "+engine.SchemeOCI+"HOST/REPOSITORY:TAG", "%q does not name a registry", where)
+	}
+	host, _, _ := strings.Cut(strings.TrimPrefix(where, engine.SchemeOCI), "/")
+	if user := strings.LastIndex(host, "@"); user >= 0 { // what is before it may be a password, and is not shown
+		host = host[user+1:]
+		return engine.Reference{}, hints.Usage("docker login "+shell.Word(host)+", or podman login, and leave it out here", "no user and no password belong into the name of a registry, %s", host)
 	}
 	caFile, err := absolute(caFile)
 	return engine.Reference{Where: where, Platform: string(platform), PlainHTTP: plain, CAFile: caFile}, err

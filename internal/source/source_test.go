@@ -56,6 +56,7 @@ func TestFindRefuses(t *testing.T) {
 		"a root of nothing":            {argument: "0.17.8", at: source.Elsewhere{Root: file}, want: "--root is of --from", class: fault.Usage, hint: "--root FILE"},
 		"without TLS, of nothing":      {argument: "0.17.8", at: source.Elsewhere{PlainHTTP: true}, want: "--plain-http is of --from", class: fault.Usage},
 		"no registry":                  {at: source.Elsewhere{From: "https://a/b"}, want: `"https://a/b" does not name a registry`, class: fault.Usage, hint: "oci://HOST"},
+		"a password for a registry":    {at: source.Elsewhere{From: "oci://ann:s3cret@h:5/b"}, want: "belong into the name of a registry, h:5", class: fault.Usage, hint: "docker login h:5"},
 		"a registry without a key":     {at: source.Elsewhere{From: "oci://a/b"}, options: signed, want: "no public key given", class: fault.Usage, hint: "--public-key FILE"},
 		"the newest of a TUF":          {argument: "latest", at: source.Elsewhere{From: tuf}, options: signed, want: `by its number, not "latest"`, class: fault.Usage, hint: "--from " + tuf},
 		"a TUF without TLS":            {argument: "0.17.8", at: source.Elsewhere{From: "tuf+http://a/b"}, options: signed, want: "--plain-http", class: fault.Usage},
