@@ -197,7 +197,7 @@ func (t trial) tryNamed(n namedMutant) error {
 	if err != nil {
 		return err
 	}
-	switch v, text := t.test(".", overlay, 5*time.Minute, n.tests); v {
+	switch v, text := t.test(".", overlay, 90*time.Second, n.tests); v {
 	case unbuilt:
 		return fmt.Errorf("it does not build: %s", text)
 	case survived:
