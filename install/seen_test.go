@@ -42,9 +42,7 @@ func TestSeenWhateverTheEnd(t *testing.T) {
 	b := files(t)
 	seen := saw(t, "0.17.9", "/data/0")
 	refusal := needs("0.17.10")
-	var refused *install.RefusedError
-	var rejected *install.RejectedError
-	isRefused := func(err error) bool { return errors.As(err, &refused) }
+	isRefused := func(err error) bool { return errors.As(err, new(*install.RefusedError)) }
 	fails := errors.New("refresh")
 	for name, test := range map[string]struct {
 		act  func(m *machine, r install.Request) (*install.Outcome, error)
@@ -59,7 +57,7 @@ func TestSeenWhateverTheEnd(t *testing.T) {
 		}, isRefused},
 		"rejected": {func(m *machine, r install.Request) (*install.Outcome, error) {
 			return m.installer().Install(t.Context(), r, fetchOf(b.next[:len(b.next)-1], nil))
-		}, func(err error) bool { return errors.As(err, &rejected) }},
+		}, func(err error) bool { return errors.As(err, new(*install.RejectedError)) }},
 		"rollback refused": {func(m *machine, r install.Request) (*install.Outcome, error) {
 			return m.installer().Rollback(t.Context(), r)
 		}, isRefused},
