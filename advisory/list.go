@@ -132,7 +132,7 @@ func (l *List) Signed(repository string) *List {
 	return &signed
 }
 
-// With is the list with what another one says besides, which somebody brought with a rollout: it adds to what is known, with the name of who
+// With is the list with what another one adds, which came with a rollout: it adds to what is known, with the name of who
 // brought it, and takes nothing away. A nil one adds nothing.
 func (l *List) With(other *List, from string) *List {
 	if other == nil {

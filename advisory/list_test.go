@@ -119,7 +119,7 @@ func FuzzParseList(f *testing.F) {
 	})
 }
 
-// TestWith holds that what somebody brings adds to what is known, with the name of who brought it, and takes nothing away: not by an id that is
+// TestWith holds that a list which came with a rollout adds to what is known, with the name of who brought it, and takes nothing away: not by an id that is
 // known, nor by a later day.
 func TestWith(t *testing.T) {
 	t.Parallel()

@@ -112,7 +112,7 @@ func (a *Artifact) Believed() []Receipt {
 // The kinds of receipts that vouch for nothing.
 const (
 	KindImport = "import" // where an artifact was fetched from
-	KindPlan   = "plan"   // what the plan of a rollout said of who vouched for it, which nobody here has checked
+	KindPlan   = "plan"   // what the plan of a rollout said of who vouched for it, which this host has not checked
 )
 
 // Receipt says who vouched for an artifact, or where it came from.

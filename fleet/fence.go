@@ -50,7 +50,7 @@ func (p Phase) known() bool {
 
 // Holder is one run of a controller.
 type Holder struct {
-	ID    string    `json:"id"`    // the SHA-256 of the run's [Secret], the same on all hosts: nobody proves anything by it
+	ID    string    `json:"id"`    // the SHA-256 of the run's [Secret], the same on all hosts: it proves nothing
 	Who   string    `json:"who"`   // user and machine, for people
 	Since time.Time `json:"since"` // by the controller's clock, for people: nothing is decided by it
 }

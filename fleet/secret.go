@@ -11,7 +11,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 )
 
-// Secret is what one run of a rollout knows, and nobody else, or what it shows to one host, see [Secret.For]. The run's own is in its memory
+// Secret is what only one run of a rollout knows, or what it shows to one host, see [Secret.For]. The run's own is in its memory
 // alone. That of a host is in the requests that change something there, and the host keeps its SHA-256, the fence's Proof: everybody may
 // read that, and nobody can act as the run by it. No verb of fmt prints a secret.
 type Secret [sha256.Size]byte

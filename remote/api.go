@@ -136,7 +136,7 @@ type ErrorAnswer struct {
 
 	// Hint is what to type on the host, as it would say it there; "": nothing that is known. Of class busy and fenced the other end knows better.
 	Hint     string   `json:"hint,omitempty"`
-	Warnings []string `json:"warnings,omitempty"` // what an operator is to know besides, of a swap and a restart
+	Warnings []string `json:"warnings,omitempty"` // what else an operator is to know, of a swap and a restart
 }
 
 // AnswerError is a host's answer that a request was not done.

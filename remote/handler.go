@@ -46,7 +46,7 @@ type Host struct {
 	Require   string
 	PublicKey string
 
-	// KeepAdvisories keeps the list of advisories that somebody brings with a rollout; nil: none is kept.
+	// KeepAdvisories keeps the list of advisories that comes with a rollout; nil: none is kept.
 	KeepAdvisories func(list []byte, from string) error
 
 	// Restart is the host's own command that restarts the replicas of its targets; nil: the units that they are in.
@@ -148,7 +148,7 @@ func (h *Host) prove(target string, fence fleet.Fence, secret fleet.Secret) erro
 }
 
 // acts refuses a request to change something for a run, unless it has the run's secret and the run has the target. From then on this session
-// has part in the run's claim: whoever changes something is seen to be alive.
+// has part in the run's claim: a run that changes something is seen to be alive.
 func (h *Host) acts(ctx context.Context, target string, fence fleet.Fence, secret fleet.Secret) error {
 	if err := h.prove(target, fence, secret); err != nil {
 		return err

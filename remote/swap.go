@@ -104,7 +104,7 @@ func (h *Host) swapped(ctx context.Context, target string, request SwapRequest) 
 	return outcome, err
 }
 
-// stated is a fetch whose origin says what the plan says of who vouched for the file. It holds for nothing: nobody here has checked it.
+// stated is a fetch whose origin says what the plan says of who vouched for the file. It counts for nothing: this host has not checked it.
 func (r SwapRequest) stated(get install.Fetch) install.Fetch {
 	return func(ctx context.Context, to io.Writer) (install.Origin, error) {
 		origin, err := get(ctx, to)

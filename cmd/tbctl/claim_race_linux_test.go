@@ -70,7 +70,7 @@ func (c *contested) all(do func(controller int) error) []error {
 	return errs
 }
 
-// fenced requires that whoever has not got the target was refused with a reason.
+// fenced requires that each who does not have the target was refused with a reason.
 func (c *contested) fenced(what string, errs []error, but int) {
 	c.t.Helper()
 	for index, err := range errs {
@@ -110,7 +110,7 @@ func TestClaimsAtOnce(t *testing.T) {
 		claimed := c.all(claim)
 		won := slices.Index(claimed, nil)
 		if won < 0 {
-			t.Fatalf("round %d: nobody has the target: %v", round, claimed)
+			t.Fatalf("round %d: none has the target: %v", round, claimed)
 		}
 		wins[won]++
 		c.fenced("a claim", claimed, won)
