@@ -293,7 +293,7 @@ func (r *run) notePhase() error {
 	return nil
 }
 
-// letAnyPlan lets any plan claim the target next, where somebody on this host goes through what a rollout says of it; it reports whether the
+// letAnyPlan lets any plan claim the target next, where a command on this host goes through what a rollout says of it; it reports whether the
 // state is another by it.
 func (r *run) letAnyPlan() bool {
 	if !r.request.DespiteRollout || r.request.Fence != nil || r.outcome.DryRun || r.state.Fence == nil || r.state.Fence.Overruled {
