@@ -140,6 +140,19 @@ func TestHostTargets(t *testing.T) {
 }
 
 // A file of the store whose bytes have changed since is not installed.
+// claimFor stores a binary at the host, and claims it for a run that puts it in place.
+func (p *place) claimFor(t *testing.T, binary []byte) (digest string, fence fleet.Fence) {
+	t.Helper()
+	digest = digestOf(binary)
+	if status, answer := p.asked(http.MethodPut, pathPut+digest, binary); status != http.StatusOK {
+		t.Fatalf("%d, %+v", status, answer)
+	}
+	fence = testFence()
+	fence.Artifact = "sha256:" + digest
+	p.claim(t, fence)
+	return digest, fence
+}
+
 func TestHostChangedArtifact(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
@@ -147,16 +160,10 @@ func TestHostChangedArtifact(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, binary := binaries(t)
-	digest := digestOf(binary)
-	if status, answer := p.asked(http.MethodPut, pathPut+digest, binary); status != http.StatusOK {
-		t.Fatalf("%d, %+v", status, answer)
-	}
+	digest, fence := p.claimFor(t, binary)
 	if err := os.WriteFile(p.Store.Path(digest), []byte("xyz"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	fence := testFence()
-	fence.Artifact = "sha256:" + digest
-	p.claim(t, fence)
 	swap, err := json.Marshal(SwapRequest{Fence: fence, Secret: secretOf(fence), Artifact: digest, Phase: fleet.PhaseArmed})
 	if err != nil {
 		t.Fatal(err)

@@ -438,18 +438,7 @@ func TestSilence(t *testing.T) {
 			<-r.Context().Done()
 		})
 		go func() { served <- Serve(t.Context(), there, back, mux) }()
-		protocols := new(http.Protocols)
-		protocols.SetUnencryptedHTTP2(true)
-		transport := &http.Transport{
-			DialContext: func(context.Context, string, string) (net.Conn, error) {
-				return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
-			},
-			Protocols: protocols, HTTP2: http2Config(),
-		}
-		conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
-		if err != nil {
-			t.Fatal(err)
-		}
+		conn := connect(t, back, there)
 		answered := make(chan error, 1)
 		go func() {
 			request, _ := http.NewRequestWithContext(t.Context(), "GET", "http://host/wait", nil)
@@ -490,18 +479,7 @@ func TestServeFinishes(t *testing.T) {
 			finished.Store(true)
 		}))
 	}()
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
-		},
-		Protocols: protocols, HTTP2: http2Config(),
-	}
-	conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := connect(t, back, there)
 	go func() {
 		request, _ := http.NewRequestWithContext(t.Context(), "POST", "http://host/", nil)
 		conn.RoundTrip(request)
@@ -605,6 +583,24 @@ func TestNobodySpeaks(t *testing.T) {
 			theirs.Close()
 		}
 	})
+}
+
+// connect is the controller's end of a session over two pipes.
+func connect(t *testing.T, back, there *wire) *http.ClientConn {
+	t.Helper()
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	transport := &http.Transport{
+		DialContext: func(context.Context, string, string) (net.Conn, error) {
+			return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
+		},
+		Protocols: protocols, HTTP2: http2Config(),
+	}
+	conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 // hostSession is a session with a host whose store is in a directory, in a bubble of synctest. What it returns ends it.

@@ -169,13 +169,7 @@ func TestHostStated(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	_, _, binary := binaries(t)
-	digest := digestOf(binary)
-	if status, answer := p.asked(http.MethodPut, pathPut+digest, binary); status != http.StatusOK {
-		t.Fatalf("%d, %+v", status, answer)
-	}
-	fence := testFence()
-	fence.Artifact = "sha256:" + digest
-	p.claim(t, fence)
+	digest, fence := p.claimFor(t, binary)
 	before, err := os.ReadFile(p.target)
 	if err != nil {
 		t.Fatal(err)

@@ -60,13 +60,7 @@ func TestHostSecret(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, binary := binaries(t)
-	digest := digestOf(binary)
-	if status, answer := p.asked(http.MethodPut, pathPut+digest, binary); status != http.StatusOK {
-		t.Fatalf("%d, %+v", status, answer)
-	}
-	fence := testFence()
-	fence.Artifact = "sha256:" + digest
-	p.claim(t, fence)
+	digest, fence := p.claimFor(t, binary)
 	read, _ := p.stored(t)
 	before := p.files(t)
 	var id fleet.Secret
