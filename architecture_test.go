@@ -52,7 +52,7 @@ var rooms = map[string][]string{
 	"multiversion":             {"vfs", "internal/aegis"},
 	"internal/objcopy":         {},
 	"internal/current":         {"multiversion", "internal/objcopy"},
-	"advisory":                 {"multiversion"},
+	"advisory":                 {"multiversion", "internal/sha"},
 	"advisory/kept":            {"advisory", "depot", "durable", "vfs"},
 	"datafile":                 {"vfs", "multiversion"},
 	"inspect":                  {"multiversion", "internal/archive"},

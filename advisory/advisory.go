@@ -136,7 +136,7 @@ func (e *entry) notice(about About, subjects []Subject) (Notice, bool) {
 		return n, false
 	}
 	n.Unsure = e.Rerelease != ""
-	n.Message = fmt.Sprintf(sentences[about], releasesText(n.Releases), e.Text)
+	n.Message = fmt.Sprintf(about.sentence(), releasesText(n.Releases), e.Text)
 	if n.Unsure {
 		n.Message += "; " + e.Rerelease
 	}
@@ -154,14 +154,22 @@ func (e *entry) concerns(s Subject) bool {
 	return !slices.ContainsFunc(s.SHA256, func(sum string) bool { return slices.Contains(e.Except, sum) })
 }
 
-// sentences say what a notice is about, for its releases and the advisory's text.
-var sentences = map[About]string{
-	AboutFile:      "%s: %s",
-	AboutHop:       "the upgrade goes through %s: %s",
-	AboutInstalled: "%s, which is installed: %s",
-	AboutPrevious:  "%s, the previous file: %s",
-	AboutRunning:   "%s, which a replica runs: %s",
-	AboutLeaving:   "from %s: %s",
+// sentence says what a notice is about, for its releases and the advisory's text.
+func (a About) sentence() string {
+	switch a {
+	case AboutHop:
+		return "the upgrade goes through %s: %s"
+	case AboutInstalled:
+		return "%s, which is installed: %s"
+	case AboutPrevious:
+		return "%s, the previous file: %s"
+	case AboutRunning:
+		return "%s, which a replica runs: %s"
+	case AboutLeaving:
+		return "from %s: %s"
+	default:
+		return "%s: %s"
+	}
 }
 
 func releasesText(releases []multiversion.Release) string {

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +15,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -186,10 +186,10 @@ func (l *List) has(other *entry) bool {
 	return false
 }
 
-var (
-	idPattern  = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]*$`)
-	sumPattern = regexp.MustCompile(`^[0-9a-f]{64}$`)
-)
+// isID reports whether an advisory may have a name: small letters, digits, and dots and dashes in between and after them.
+func isID(name string) bool {
+	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789.-") == "" && name[0] != '.' && name[0] != '-'
+}
 
 // check says what is wrong with a list: what it says must be readable, and each entry one that works.
 func (l *list) check() error {
@@ -204,7 +204,7 @@ func (l *list) check() error {
 	seen := make(map[string]bool)
 	for i := range l.Advisories {
 		e := &l.Advisories[i]
-		if len(e.ID) > idMax || !idPattern.MatchString(e.ID) {
+		if len(e.ID) > idMax || !isID(e.ID) {
 			return fmt.Errorf("%.100q is not an id", e.ID)
 		}
 		if seen[e.ID] {
@@ -234,7 +234,7 @@ func (e *entry) check(l *list) error {
 		return fmt.Errorf("%.20q is not a day, or one after the list was checked", e.Date)
 	}
 	for _, digits := range e.Except {
-		if !sumPattern.MatchString(digits) {
+		if !sha.Is(digits) {
 			return fmt.Errorf("%.100q is not a SHA-256", digits)
 		}
 	}

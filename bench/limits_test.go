@@ -3,6 +3,7 @@ package main
 import (
 	"archive/zip"
 	"bytes"
+	"debug/elf"
 	"fmt"
 	"os"
 	"os/exec"
@@ -104,13 +105,26 @@ func TestLimits(t *testing.T) {
 // startLimit requires that what every command pays before main stays what it is: a package that is linked for one command alone is to make its
 // tables when that command needs them.
 func (b *bed) startLimit(t *testing.T) {
-	const packagesMost, bytesMost = 140, 256 << 10
+	const packagesMost, bytesMost = 132, 176 << 10
+	const methodsMost = 768 // pairs of a type and an interface: with one more the runtime makes its table of them a third time
 	command := exec.CommandContext(t.Context(), b.tbctl, "--version")
 	command.Env = append(os.Environ(), "GODEBUG=inittrace=1")
 	var trace bytes.Buffer
 	command.Stderr = &trace
 	if err := command.Run(); err != nil {
 		t.Fatal(err)
+	}
+	program, err := elf.Open(b.tbctl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer program.Close()
+	methods := 0
+	if table := program.Section(".itablink"); table != nil {
+		methods = int(table.Size / 8)
+	}
+	if t.Logf("%d pairs of a type and an interface", methods); methods == 0 || methods > methodsMost {
+		t.Errorf("%d pairs of a type and an interface are in the program, at most %d are allowed", methods, methodsMost)
 	}
 	packages, allocated := 0, 0
 	for line := range strings.Lines(trace.String()) {

@@ -21,7 +21,7 @@ var (
 	ErrNoInodes       = errors.New("no free inodes")
 	ErrOwner          = errors.New("this user cannot set the owner")
 	ErrAttribute      = errors.New("attribute cannot be set")
-	ErrSystem         = fmt.Errorf("%w: no file can be replaced durably on this system, which has no inode numbers", vfs.ErrNotSupported)
+	ErrSystem         = errors.New("no file can be replaced durably on this system, which has no inode numbers")
 	ErrUnmapped       = errors.New("unknown in this user namespace")
 	ErrOldKind        = errors.New("the name for the previous file is taken by something else than a file")
 	ErrRename         = errors.New("no file can be renamed there")

@@ -33,10 +33,16 @@ var (
 	// ErrIdle says that nothing, or less than 16 KiB, came in the idle timeout.
 	ErrIdle = errors.New("next to nothing received within the idle timeout")
 	// ErrSlow says that too little came for a download that others wait for, see [Retry.Hurry].
-	ErrSlow = fmt.Errorf("less than %d KiB a second came for more than %.0f minutes, and what is installed is locked meanwhile", HurryRate>>10, HurryAfter.Minutes())
+	ErrSlow error = slowError{}
 	// ErrNotListable says that a source cannot tell which releases it has.
 	ErrNotListable = fault.New(fault.Usage, "this source cannot list releases")
 )
+
+type slowError struct{}
+
+func (slowError) Error() string {
+	return fmt.Sprintf("less than %d KiB a second came for more than %.0f minutes, and what is installed is locked meanwhile", HurryRate>>10, HurryAfter.Minutes())
+}
 
 // A SchemeError is a place that other programs know, and this package does not.
 type SchemeError struct {

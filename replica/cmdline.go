@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,11 +29,6 @@ const (
 	// argumentMax bounds what is kept of one argument: no path is longer.
 	argumentMax = 4 << 10
 )
-
-// errArguments says that a command line is longer than any replica's, so that what it says is not known.
-var errArguments = fmt.Errorf("%w: more than %d bytes, or an argument of more than %d", errTooLong, cmdlineMax, argumentMax)
-
-var errTooLong = errors.New("the command line is too long")
 
 // arguments is what the command line of a process says. Upstream's flags
 // are --name or --name=value; all else is positional. What is kept of it holds no more memory

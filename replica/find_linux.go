@@ -38,12 +38,16 @@ var (
 	strangerLimits = limits{workers: 4, answer: 500 * time.Millisecond, late: 8, all: 3 * time.Second}
 )
 
-var (
-	// errUnsettled says that a process is about to execute something.
-	errUnsettled = errors.New("in the middle of an execution")
-	// errAbsent says so of one that has no executable.
-	errAbsent = fmt.Errorf("without an executable: %w", errUnsettled)
-)
+// errUnsettled says that a process is about to execute something.
+var errUnsettled = errors.New("in the middle of an execution")
+
+// errAbsent says so of one that has no executable.
+var errAbsent error = absentError{}
+
+type absentError struct{}
+
+func (absentError) Error() string { return "without an executable: " + errUnsettled.Error() }
+func (absentError) Unwrap() error { return errUnsettled }
 
 func (f *Finder) proc() string {
 	if f.options.Proc == "" {

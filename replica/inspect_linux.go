@@ -131,7 +131,7 @@ func (l *look) all(last bool) error {
 	process.Polls, process.NoPolling, process.DataFile = l.args.noPolling == "", l.args.noPolling, l.args.positional
 	process.Addresses = l.args.addresses
 	if l.args.tooLong {
-		process.unreadable("cmdline", errArguments)
+		process.unreadable("cmdline", fmt.Errorf("the command line is too long: more than %d bytes, or an argument of more than %d", cmdlineMax, argumentMax))
 	}
 	return l.replica()
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/interrupt"
+	"github.com/tbctl/tbctl/internal/limits"
 	"github.com/tbctl/tbctl/internal/manual"
 	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/internal/term"
@@ -74,11 +75,15 @@ type globals struct {
 
 // run parses the arguments, runs the command and returns the exit code.
 func run(args []string, std streams, getenv func(string) string) int {
-	if slices.Equal(args, []string{"--version"}) { // at once: scripts ask this of every host
+	if asksVersion(args) {
 		if _, err := io.WriteString(std.out, readVersion().String()); err != nil {
 			return int(exitFailed)
 		}
 		return int(exitDone)
+	}
+	if err := limits.Check(); err != nil {
+		fmt.Fprintln(std.err, "tbctl: error:", err)
+		return int(exitFailed)
 	}
 	a := &app{in: std.in, std: std, getenv: getenv, line: args}
 	a.global.Color = cmdline.Color(args)
@@ -106,19 +111,17 @@ func (a *app) known() *hints.Known {
 
 // grace is how long the command may go on after a signal: by its whole name, or by its first word.
 func (a *app) grace() interrupt.Grace {
-	if grace, ok := graces[a.command]; ok {
-		return grace
+	switch a.command {
+	case "fleet status", "fleet report":
+		return interrupt.Clears
 	}
-	first, _, _ := strings.Cut(a.command, " ")
-	return graces[first]
-}
-
-// graces are the commands that do more than look, and those that end by themselves after a signal: what they run
-// or are told has to end. An installation looks until it has the lock, see observe.
-var graces = map[string]interrupt.Grace{
-	"download": interrupt.Clears, "pack": interrupt.Clears, "extract": interrupt.Clears, "store": interrupt.Clears,
-	"exec": interrupt.Stays, "demo": interrupt.Stays, "fleet": interrupt.Stays, "host": interrupt.Stays,
-	"fleet status": interrupt.Clears, "fleet report": interrupt.Clears,
+	switch first, _, _ := strings.Cut(a.command, " "); first {
+	case "download", "pack", "extract", "store": // they do more than look
+		return interrupt.Clears
+	case "exec", "demo", "fleet", "host": // what they run or are told has to end, and they end by themselves
+		return interrupt.Stays
+	}
+	return interrupt.Looks // as an installation does until it has the lock, see observe
 }
 
 // openStreams makes the two output streams.

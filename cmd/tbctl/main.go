@@ -6,25 +6,27 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
+	"slices"
 
 	"github.com/tbctl/tbctl/internal/demo"
-	"github.com/tbctl/tbctl/internal/limits"
 )
 
 // The process's first thread does nothing but wait for the command: the kernel gives a signal to that one, and where it waited for a
-// file system that does not answer, it would not hear of the signal, and no other thread would be told.
-func init() { runtime.LockOSThread() }
+// file system that does not answer, it would not hear of the signal, and no other thread would be told. It takes a thread more.
+func init() {
+	if !asksVersion(os.Args[1:]) {
+		runtime.LockOSThread()
+	}
+}
 
 func main() {
 	if code, standin := demo.Replica(os.Args); standin { // of tbctl demo, see package demo
 		os.Exit(code)
 	}
-	if err := limits.Check(); err != nil {
-		fmt.Fprintln(os.Stderr, "tbctl: error:", err)
-		os.Exit(int(exitFailed))
-	}
 	os.Exit(run(os.Args[1:], streams{in: os.Stdin, out: os.Stdout, err: os.Stderr}, os.Getenv))
 }
+
+// asksVersion reports whether only the version is asked for, which is answered at once: scripts ask it of every host.
+func asksVersion(args []string) bool { return slices.Equal(args, []string{"--version"}) }

@@ -276,7 +276,7 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *tls.CertificateVerificationError, *net.OpError:
 		return ofNetwork(e, false), nil
 	}
-	for _, entry := range namedHints {
+	for _, entry := range namedHints() {
 		is, ok := err.(interface{ Is(error) bool })
 		switch {
 		case err != entry.err && !(ok && is.Is(entry.err)): //nolint:errorlint // this error, without those in it
@@ -289,114 +289,118 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	return "", nil
 }
 
-// namedHints are about the errors that have but a name. An error that has several is asked for them in this order.
-var namedHints = []struct {
+type namedHint struct {
 	err  error
 	hint string
 	ask  func(k *Known, whole error) string // instead, where the command line or another error decides
-}{
-	{err: fsatomic.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
-	{err: vfs.ErrRace, hint: "something else changed it at the same moment: run the same command again"},
-	{err: verify.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
+}
 
-	// What is installed.
-	{err: fsatomic.ErrNoOld, ask: ofNoOld},
-	{err: install.ErrStateVersion, hint: "use the tbctl that wrote it, or a newer one"},
-	{err: install.ErrNotExecutable, hint: "if it is the right file: chmod u+x {target}-old"},
-	{err: install.ErrNotBack, hint: "this goes back: tbctl rollback {target}"},
-	{err: install.ErrNothingInstalled, hint: "install what is there: tbctl install {target}-old {target}"},
-	{err: fsatomic.ErrSameFile, hint: "the target and the previous file are one file: tbctl status {target}"},
+// namedHints are about the errors that have but a name. An error that has several is asked for them in this order.
+func namedHints() []namedHint {
+	return []namedHint{
+		{err: fsatomic.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
+		{err: vfs.ErrRace, hint: "something else changed it at the same moment: run the same command again"},
+		{err: verify.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
 
-	// The artifact.
-	{err: release.ErrTooLarge, hint: hintTooLarge},
-	{err: install.ErrTooLarge, hint: hintTooLarge},
-	{err: extract.ErrArch, hint: "a universal binary holds two executables: --arch aarch64 or --arch x86_64"},
-	{err: extract.ErrNotIncluded, hint: "see what it holds: tbctl inspect {file}"},
-	{err: extract.ErrChecksum, hint: "this lists every finding: tbctl verify {file}"},
-	{err: extract.ErrPlatform, hint: "it runs on its own platform alone; this takes it out: tbctl extract {file} RELEASE -o FILE"},
+		// What is installed.
+		{err: fsatomic.ErrNoOld, ask: ofNoOld},
+		{err: install.ErrStateVersion, hint: "use the tbctl that wrote it, or a newer one"},
+		{err: install.ErrNotExecutable, hint: "if it is the right file: chmod u+x {target}-old"},
+		{err: install.ErrNotBack, hint: "this goes back: tbctl rollback {target}"},
+		{err: install.ErrNothingInstalled, hint: "install what is there: tbctl install {target}-old {target}"},
+		{err: fsatomic.ErrSameFile, hint: "the target and the previous file are one file: tbctl status {target}"},
 
-	// The place at the target.
-	{err: vfs.ErrReadOnly, hint: "remount it writable (mount -o remount,rw), or install elsewhere: df {target} shows what is mounted there"},
-	{err: fsatomic.ErrNoExec, hint: "nothing can be executed there: install on a file system that is not mounted noexec"},
-	{err: fsatomic.ErrImmutable, hint: "chattr -i -a takes the flag away from what the message names"},
-	{err: fsatomic.ErrDirNotWritable, hint: asOwner},
-	{err: fsatomic.ErrSticky, hint: asOwner},
-	{err: fsatomic.ErrMountPoint, hint: "something is mounted on the file itself: umount it, or change what it is mounted from"},
-	{err: vfs.ErrNoSpace, ask: ofNoSpace},
-	{err: syscall.EDQUOT, ask: ofNoSpace},
-	{err: fsatomic.ErrNoInodes, hint: "remove some files from the target's file system"},
-	{err: fsatomic.ErrOldKind, hint: "move away what stands at {target}-old"},
-	{err: vfs.ErrDangling, hint: "mend or remove the symbolic link"},
-	{err: vfs.ErrProcessPath, hint: "name the file by its path on this host; or run tbctl where the process sees it: nsenter --target PID --mount tbctl …"},
-	{err: vfs.ErrMagicLink, hint: "look at where the links lead (namei -l PATH), and name the file itself"},
-	{err: vfs.ErrLinkOwner, hint: "name the file itself: a link that anybody may have put there is not followed"},
-	{err: fsatomic.ErrOldOwner, hint: "look at who put {target}-old there, and move it away; if it is the right file, name it by what sha256sum prints: --sha256 HEX"},
-	{err: fsatomic.ErrDelete, ask: ofDelete},
-	{err: fsatomic.ErrRename, hint: "that file system, or a security module of this host, lets no file be renamed there: install elsewhere"},
-	{err: fsatomic.ErrInode, hint: "move away the leftover that the message names"},
-	{err: vfs.ErrLinkLoop, hint: "mend the symbolic links"},
-	{err: vfs.ErrDirectory, hint: "name the file, not its directory: {target}/tigerbeetle"},
-	{err: vfs.ErrNotRegular, hint: "name a regular file"},
-	{err: vfs.ErrNoDirectory, ask: ofNoDirectory},
-	{err: vfs.ErrNoCurrent, hint: hintNoCurrent},
-	{err: fsatomic.ErrLockFile, ask: ofAway},
-	{err: fsatomic.ErrStateKind, ask: ofAway},
-	{err: fsatomic.ErrSystem, hint: "tbctl inspect and tbctl verify work here"},
-	{err: install.ErrNotUTF8, hint: UTF8},
+		// The artifact.
+		{err: release.ErrTooLarge, hint: hintTooLarge},
+		{err: install.ErrTooLarge, hint: hintTooLarge},
+		{err: extract.ErrArch, hint: "a universal binary holds two executables: --arch aarch64 or --arch x86_64"},
+		{err: extract.ErrNotIncluded, hint: "see what it holds: tbctl inspect {file}"},
+		{err: extract.ErrChecksum, hint: "this lists every finding: tbctl verify {file}"},
+		{err: extract.ErrPlatform, hint: "it runs on its own platform alone; this takes it out: tbctl extract {file} RELEASE -o FILE"},
 
-	// Many hosts.
-	{err: fleet.ErrPlan, hint: "make a new one: tbctl fleet plan RELEASE -o FILE"},
-	{err: fleet.ErrArtifact, hint: "do not use this plan: ask who made it, and make one yourself: tbctl fleet plan RELEASE -o FILE"},
-	{err: rollout.ErrSignature, hint: "do not use this plan: ask who made it, and make one yourself: tbctl fleet plan RELEASE -o FILE"},
-	{err: engine.ErrPlace, hint: "in etcd: --state etcd://HOST:2379,HOST:2379/tbctl; of this machine alone: --state files"},
-	{err: remote.ErrNoSession, hint: "to see a fleet, on your own machine: tbctl fleet status HOST…"},
+		// The place at the target.
+		{err: vfs.ErrReadOnly, hint: "remount it writable (mount -o remount,rw), or install elsewhere: df {target} shows what is mounted there"},
+		{err: fsatomic.ErrNoExec, hint: "nothing can be executed there: install on a file system that is not mounted noexec"},
+		{err: fsatomic.ErrImmutable, hint: "chattr -i -a takes the flag away from what the message names"},
+		{err: fsatomic.ErrDirNotWritable, hint: asOwner},
+		{err: fsatomic.ErrSticky, hint: asOwner},
+		{err: fsatomic.ErrMountPoint, hint: "something is mounted on the file itself: umount it, or change what it is mounted from"},
+		{err: vfs.ErrNoSpace, ask: ofNoSpace},
+		{err: syscall.EDQUOT, ask: ofNoSpace},
+		{err: fsatomic.ErrNoInodes, hint: "remove some files from the target's file system"},
+		{err: fsatomic.ErrOldKind, hint: "move away what stands at {target}-old"},
+		{err: vfs.ErrDangling, hint: "mend or remove the symbolic link"},
+		{err: vfs.ErrProcessPath, hint: "name the file by its path on this host; or run tbctl where the process sees it: nsenter --target PID --mount tbctl …"},
+		{err: vfs.ErrMagicLink, hint: "look at where the links lead (namei -l PATH), and name the file itself"},
+		{err: vfs.ErrLinkOwner, hint: "name the file itself: a link that anybody may have put there is not followed"},
+		{err: fsatomic.ErrOldOwner, hint: "look at who put {target}-old there, and move it away; if it is the right file, name it by what sha256sum prints: --sha256 HEX"},
+		{err: fsatomic.ErrDelete, ask: ofDelete},
+		{err: fsatomic.ErrRename, hint: "that file system, or a security module of this host, lets no file be renamed there: install elsewhere"},
+		{err: fsatomic.ErrInode, hint: "move away the leftover that the message names"},
+		{err: vfs.ErrLinkLoop, hint: "mend the symbolic links"},
+		{err: vfs.ErrDirectory, hint: "name the file, not its directory: {target}/tigerbeetle"},
+		{err: vfs.ErrNotRegular, hint: "name a regular file"},
+		{err: vfs.ErrNoDirectory, ask: ofNoDirectory},
+		{err: vfs.ErrNoCurrent, hint: hintNoCurrent},
+		{err: fsatomic.ErrLockFile, ask: ofAway},
+		{err: fsatomic.ErrStateKind, ask: ofAway},
+		{err: fsatomic.ErrSystem, hint: "tbctl inspect and tbctl verify work here"},
+		{err: install.ErrNotUTF8, hint: UTF8},
 
-	// The source, and data files.
-	{err: release.ErrTag, hint: "tbctl releases lists the releases; a file is named with its path, such as ./tigerbeetle"},
-	{err: release.ErrPlatform, ask: ofPlatform},
-	{err: release.ErrNotListable, hint: "only GitHub, directories and tbctl store serve list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL"},
-	{err: release.ErrOption, ask: ofOption},
-	{err: release.ErrNotFound, ask: ofNotFound},
-	{err: engine.ErrTUFReference, hint: "tbctl store import 0.17.8 --from tuf+https://HOST/PATH --root root.json"},
-	{err: engine.ErrTUFNoRoot, hint: "the first time name the root.json that the publisher gave you by another way than this server: --root FILE"},
-	{err: engine.ErrTUFExpired, hint: "the publisher signs it again (tbctl-engines tuf sign); if that was done, an old copy is served: look at the server, and at this machine's clock (date)"},
-	{err: engine.ErrTUFOlder, hint: "an old copy is served: look at the server, or take another one; what was seen before stays trusted"},
-	{err: engine.ErrTUFMixed, hint: "the copy on the server is not whole, or forged: copy all of it again, timestamp.json last, then run the same command again"},
-	{err: engine.ErrTUFUnsigned, hint: "ask the publisher, by another way than this server; a signature is added by: tbctl-engines tuf sign"},
-	{err: engine.ErrTUFLong, hint: "look at what the server sends: it is no metadata of a release"},
-	{err: engine.ErrTUFMetadata, hint: "look at what the server sends, and at the file of --root"},
-	{err: engine.ErrTUFRoot, hint: "ask the publisher which root.json is theirs, by another way than this server"},
-	{err: engine.ErrTUFKept, hint: "look who can have changed it; to begin again from the root that you trust, move the directory away and name that root: --root FILE"},
-	{err: engine.ErrTUFTarget, hint: "a target is named RELEASE/tigerbeetle-PLATFORM or RELEASE/tigerbeetle-PLATFORM.zip; the publisher adds one: tbctl-engines tuf add"},
-	{err: engine.ErrTUFOther, hint: "the copy on the server was changed, or is not whole: look at the server, then run the same command again"},
-	{err: advisory.ErrList, hint: "ask the publisher, or take a newer tbctl: tbctl version"},
-	{err: engine.ErrTUFMissing, hint: "check the address: below it are metadata/timestamp.json and targets; and whether the copy on the server is whole"},
-	{err: engine.ErrTUFAway, hint: "check the address, the network and a proxy; what is in the store is installed without it: tbctl store list"},
-	{err: release.ErrUnwritten, ask: ofUnwritten},
-	{err: release.ErrEndedEarly, hint: "was the connection lost, or did the command before the pipe fail? send it again"},
-	{err: release.ErrRedirect, hint: hintRedirect},
-	{err: release.ErrIdle, hint: hintWay},
-	{err: release.ErrSlow, hint: hintSlow},
-	{err: datafile.ErrNoCopy, hint: hintNoDataFile},
-	{err: datafile.ErrFileKind, hint: hintNoDataFile},
-	{err: datafile.ErrNoRelease, ask: ofRunning},
+		// Many hosts.
+		{err: fleet.ErrPlan, hint: "make a new one: tbctl fleet plan RELEASE -o FILE"},
+		{err: fleet.ErrArtifact, hint: "do not use this plan: ask who made it, and make one yourself: tbctl fleet plan RELEASE -o FILE"},
+		{err: rollout.ErrSignature, hint: "do not use this plan: ask who made it, and make one yourself: tbctl fleet plan RELEASE -o FILE"},
+		{err: engine.ErrPlace, hint: "in etcd: --state etcd://HOST:2379,HOST:2379/tbctl; of this machine alone: --state files"},
+		{err: remote.ErrNoSession, hint: "to see a fleet, on your own machine: tbctl fleet status HOST…"},
 
-	// What the system says, where nothing more is known.
-	{err: fs.ErrExist, hint: "choose another name, or replace it: --force"},
-	{err: fs.ErrPermission, hint: asOwner},
-	{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
-	{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
-	{err: syscall.EISDIR, hint: "that is a directory: name it as an argument, or give the file in it"},
-	{err: syscall.ENOTDIR, hint: "a file is where the name goes on after a /, as if it were a directory: check the name, which has no / at its end"},
-	{err: fsatomic.ErrLongName, hint: "give it a shorter name"},
-	{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
-	{err: syscall.ELOOP, hint: "mend the symbolic links"},
-	{err: syscall.ENOTCONN, hint: "a file system is mounted there whose server has ended: findmnt shows it; umount -l it, and mount it again"},
-	{err: syscall.ESTALE, hint: "the server of that file system no longer knows the file: umount it, and mount it again"},
-	{err: syscall.EIO, hint: "the disk, or the way to it, may be failing: look at the kernel's log (dmesg)"},
-	{err: syscall.EMFILE, hint: "more files must be allowed to be open: ulimit -n 64"},
-	{err: syscall.ENFILE, hint: "too many files are open on this host: sysctl fs.file-max"},
-	{err: syscall.ENOMEM, hint: "this host, or the control group of the service, is out of memory"},
+		// The source, and data files.
+		{err: release.ErrTag, hint: "tbctl releases lists the releases; a file is named with its path, such as ./tigerbeetle"},
+		{err: release.ErrPlatform, ask: ofPlatform},
+		{err: release.ErrNotListable, hint: "only GitHub, directories and tbctl store serve list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL"},
+		{err: release.ErrOption, ask: ofOption},
+		{err: release.ErrNotFound, ask: ofNotFound},
+		{err: engine.ErrTUFReference, hint: "tbctl store import 0.17.8 --from tuf+https://HOST/PATH --root root.json"},
+		{err: engine.ErrTUFNoRoot, hint: "the first time name the root.json that the publisher gave you by another way than this server: --root FILE"},
+		{err: engine.ErrTUFExpired, hint: "the publisher signs it again (tbctl-engines tuf sign); if that was done, an old copy is served: look at the server, and at this machine's clock (date)"},
+		{err: engine.ErrTUFOlder, hint: "an old copy is served: look at the server, or take another one; what was seen before stays trusted"},
+		{err: engine.ErrTUFMixed, hint: "the copy on the server is not whole, or forged: copy all of it again, timestamp.json last, then run the same command again"},
+		{err: engine.ErrTUFUnsigned, hint: "ask the publisher, by another way than this server; a signature is added by: tbctl-engines tuf sign"},
+		{err: engine.ErrTUFLong, hint: "look at what the server sends: it is no metadata of a release"},
+		{err: engine.ErrTUFMetadata, hint: "look at what the server sends, and at the file of --root"},
+		{err: engine.ErrTUFRoot, hint: "ask the publisher which root.json is theirs, by another way than this server"},
+		{err: engine.ErrTUFKept, hint: "look who can have changed it; to begin again from the root that you trust, move the directory away and name that root: --root FILE"},
+		{err: engine.ErrTUFTarget, hint: "a target is named RELEASE/tigerbeetle-PLATFORM or RELEASE/tigerbeetle-PLATFORM.zip; the publisher adds one: tbctl-engines tuf add"},
+		{err: engine.ErrTUFOther, hint: "the copy on the server was changed, or is not whole: look at the server, then run the same command again"},
+		{err: advisory.ErrList, hint: "ask the publisher, or take a newer tbctl: tbctl version"},
+		{err: engine.ErrTUFMissing, hint: "check the address: below it are metadata/timestamp.json and targets; and whether the copy on the server is whole"},
+		{err: engine.ErrTUFAway, hint: "check the address, the network and a proxy; what is in the store is installed without it: tbctl store list"},
+		{err: release.ErrUnwritten, ask: ofUnwritten},
+		{err: release.ErrEndedEarly, hint: "was the connection lost, or did the command before the pipe fail? send it again"},
+		{err: release.ErrRedirect, hint: hintRedirect},
+		{err: release.ErrIdle, hint: hintWay},
+		{err: release.ErrSlow, hint: hintSlow},
+		{err: datafile.ErrNoCopy, hint: hintNoDataFile},
+		{err: datafile.ErrFileKind, hint: hintNoDataFile},
+		{err: datafile.ErrNoRelease, ask: ofRunning},
+
+		// What the system says, where nothing more is known.
+		{err: fs.ErrExist, hint: "choose another name, or replace it: --force"},
+		{err: fs.ErrPermission, hint: asOwner},
+		{err: syscall.EROFS, hint: "it is mounted read-only there: name another place"},
+		{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
+		{err: syscall.EISDIR, hint: "that is a directory: name it as an argument, or give the file in it"},
+		{err: syscall.ENOTDIR, hint: "a file is where the name goes on after a /, as if it were a directory: check the name, which has no / at its end"},
+		{err: fsatomic.ErrLongName, hint: "give it a shorter name"},
+		{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
+		{err: syscall.ELOOP, hint: "mend the symbolic links"},
+		{err: syscall.ENOTCONN, hint: "a file system is mounted there whose server has ended: findmnt shows it; umount -l it, and mount it again"},
+		{err: syscall.ESTALE, hint: "the server of that file system no longer knows the file: umount it, and mount it again"},
+		{err: syscall.EIO, hint: "the disk, or the way to it, may be failing: look at the kernel's log (dmesg)"},
+		{err: syscall.EMFILE, hint: "more files must be allowed to be open: ulimit -n 64"},
+		{err: syscall.ENFILE, hint: "too many files are open on this host: sysctl fs.file-max"},
+		{err: syscall.ENOMEM, hint: "this host, or the control group of the service, is out of memory"},
+	}
 }
 
 // otherwise is for failures that nothing is known of but what the system says.

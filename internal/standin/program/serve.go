@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/multiversion"
@@ -31,14 +32,15 @@ type member struct {
 // listen listens where the list of addresses has this replica, and answers pings from then
 // on. Stand-ins that are told the same address share it: tests that ask nobody need none of
 // their own. It is done with system calls: package net would be compiled once more for it, without
-// cgo, and be in every release of every fixture.
+// cgo, and be in every release of every fixture. And with package syscall's, since those of unix would add their
+// twenty kinds of addresses to what tbctl, which carries the stand-in for its demonstration, sets up at each start.
 func (r *replica) listen(list string) error {
 	address, err := own(list, r.member.index)
 	if err != nil {
 		return err
 	}
 	socket, err := listening(address)
-	if errors.Is(err, unix.EADDRINUSE) {
+	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("AddressInUse: %s", address)
 	}
 	if err != nil {
@@ -46,8 +48,8 @@ func (r *replica) listen(list string) error {
 	}
 	go func() {
 		for {
-			connection, _, err := unix.Accept4(socket, unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
-			if errors.Is(err, unix.EINTR) || errors.Is(err, unix.ECONNABORTED) {
+			connection, _, err := syscall.Accept4(socket, syscall.SOCK_CLOEXEC|syscall.SOCK_NONBLOCK)
+			if errors.Is(err, syscall.EINTR) || errors.Is(err, syscall.ECONNABORTED) {
 				continue
 			}
 			if err != nil {
@@ -63,43 +65,43 @@ func (r *replica) listen(list string) error {
 // listening makes a socket that listens at an address.
 func listening(address netip.AddrPort) (int, error) {
 	family, place := sockaddr(address)
-	socket, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	socket, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return 0, err
 	}
-	for _, option := range []int{unix.SO_REUSEADDR, unix.SO_REUSEPORT} {
-		if err := unix.SetsockoptInt(socket, unix.SOL_SOCKET, option, 1); err != nil {
+	for _, option := range []int{syscall.SO_REUSEADDR, unix.SO_REUSEPORT} {
+		if err := syscall.SetsockoptInt(socket, syscall.SOL_SOCKET, option, 1); err != nil {
 			return 0, err
 		}
 	}
-	if err := unix.Bind(socket, place); err != nil {
+	if err := syscall.Bind(socket, place); err != nil {
 		return 0, err
 	}
-	return socket, unix.Listen(socket, unix.SOMAXCONN)
+	return socket, syscall.Listen(socket, syscall.SOMAXCONN)
 }
 
 // dial connects with a replica at an address.
 func dial(address netip.AddrPort) (*os.File, error) {
 	family, place := sockaddr(address)
-	socket, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	socket, err := syscall.Socket(family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	if err = unix.Connect(socket, place); err == nil {
-		err = unix.SetNonblock(socket, true) // so that reading ends when it is closed
+	if err = syscall.Connect(socket, place); err == nil {
+		err = syscall.SetNonblock(socket, true) // so that reading ends when it is closed
 	}
 	if err != nil {
-		unix.Close(socket)
+		syscall.Close(socket)
 		return nil, err
 	}
 	return os.NewFile(uintptr(socket), "connection"), nil
 }
 
-func sockaddr(address netip.AddrPort) (family int, place unix.Sockaddr) {
+func sockaddr(address netip.AddrPort) (family int, place syscall.Sockaddr) {
 	if address.Addr().Is4() {
-		return unix.AF_INET, &unix.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}
+		return syscall.AF_INET, &syscall.SockaddrInet4{Port: int(address.Port()), Addr: address.Addr().As4()}
 	}
-	return unix.AF_INET6, &unix.SockaddrInet6{Port: int(address.Port()), Addr: address.Addr().As16()}
+	return syscall.AF_INET6, &syscall.SockaddrInet6{Port: int(address.Port()), Addr: address.Addr().As16()}
 }
 
 // own is the address of a replica in a list, the last one for one that is not in it, and any

@@ -29,8 +29,16 @@ const (
 	offsetViewHeadersCount = 2152
 )
 
-// offsetsRelease is where the release is in each version of the superblock.
-var offsetsRelease = map[uint16]int{1: 644, 2: 708}
+// offsetRelease is where the release is in each version of the superblock.
+func offsetRelease(version uint16) (offset int, known bool) {
+	switch version {
+	case 1:
+		return 644, true
+	case 2:
+		return 708, true
+	}
+	return 0, false
+}
 
 // Encode returns the superblock zone of a data file with four copies of s. Checksum,
 // ClusterHex, Standby and Copies are ignored, and members other than the replica
@@ -40,7 +48,7 @@ func Encode(s *datafile.Superblock) (*[datafile.ZoneSize]byte, error) {
 	if s.ReplicaIndex >= datafile.MembersMax {
 		return nil, fmt.Errorf("encode superblock: replica index %d, want less than %d", s.ReplicaIndex, datafile.MembersMax)
 	}
-	offsetRelease, ok := offsetsRelease[s.Version]
+	release, ok := offsetRelease(s.Version)
 	if !ok {
 		return nil, fmt.Errorf("encode superblock: version %d", s.Version)
 	}
@@ -51,7 +59,7 @@ func Encode(s *datafile.Superblock) (*[datafile.ZoneSize]byte, error) {
 	copy(raw[offsetCluster:], s.Cluster[:])
 	copy(raw[offsetParent:], s.Parent[:])
 	binary.LittleEndian.PutUint64(raw[offsetCheckpointOp:], s.CheckpointOp)
-	binary.LittleEndian.PutUint32(raw[offsetRelease:], uint32(s.Release))
+	binary.LittleEndian.PutUint32(raw[release:], uint32(s.Release))
 	copy(raw[offsetReplicaID:], s.ReplicaID[:])
 	if s.ReplicaIndex >= 0 {
 		copy(raw[offsetMembers+16*s.ReplicaIndex:], s.ReplicaID[:])
