@@ -142,6 +142,30 @@ func TestSendSizes(t *testing.T) {
 	two := testbin.Build(t, testbin.Spec{Current: testbin.Release("0.17.6"), Executable: builds[0], Past: past})
 	one := testbin.Build(t, testbin.Spec{Current: testbin.Release("0.17.7"), Executable: builds[1], From: two})
 	next := testbin.Build(t, testbin.Spec{Current: testbin.Release("0.17.8"), Executable: builds[2], From: one})
+	sendSizes(t, two, one, next, 0.10, 0.20)
+}
+
+// TestSendReleases is [TestSendSizes] on real releases, where they are at hand.
+func TestSendReleases(t *testing.T) {
+	t.Parallel()
+	names := filepath.SplitList(os.Getenv("DELTA_RELEASES"))
+	if len(names) != 3 {
+		t.Skip("skipped: DELTA_RELEASES names no three releases that follow each other, the oldest first, with colons between them")
+	}
+	var releases [3][]byte
+	for index, name := range names {
+		var err error
+		if releases[index], err = os.ReadFile(name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	sendSizes(t, releases[0], releases[1], releases[2], 0.10, 0.20)
+}
+
+// sendSizes sends a release to a host that is one behind and to one that is two behind, and requires that no more comes over than these
+// parts of the deflated file.
+func sendSizes(t *testing.T, two, one, next []byte, oneMost, twoMost float64) {
+	t.Helper()
 	var deflated bytes.Buffer
 	w, err := flate.NewWriter(&deflated, flate.DefaultCompression)
 	if err != nil {
@@ -156,7 +180,7 @@ func TestSendSizes(t *testing.T) {
 		installed []byte
 		most      float64 // of the deflated file
 	}{
-		{"one release", one, 0.10}, {"two releases", two, 0.20},
+		{"one release", one, oneMost}, {"two releases", two, twoMost},
 	} {
 		dir := t.TempDir()
 		testbin.WriteFile(t, filepath.Join(dir, "tigerbeetle"), tc.installed)
