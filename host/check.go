@@ -35,6 +35,8 @@ type Check struct {
 	PID      int           `json:"pid,omitempty"`
 	Detail   string        `json:"detail,omitempty"` // what was seen, or why it is not known
 
+	NotAsked bool `json:"not_asked,omitempty"` // not checked since nobody asks it here, not since it has no answer
+
 	Class fault.Class `json:"class,omitempty"` // of what failed
 	Hint  string      `json:"hint,omitempty"`  // what to type on the host about it; "": nothing that is known
 }
@@ -67,6 +69,11 @@ func (c *Checked) Skip(question Question, why string) {
 	c.Checks = append(c.Checks, Check{Question: question, Status: verify.NotChecked, Detail: why})
 }
 
+// NotAsked adds a question that nobody asks on this host, or with this request.
+func (c *Checked) NotAsked(question Question, why string) {
+	c.Checks = append(c.Checks, Check{Question: question, Status: verify.NotChecked, Detail: why, NotAsked: true})
+}
+
 // Candidate is a file that may be put at a target.
 type Candidate struct {
 	File   io.ReaderAt
@@ -91,7 +98,7 @@ func (s *Site) check(ctx context.Context, candidate Candidate, request install.R
 		return planErr
 	}
 	into.planned(outcome.Plan, planErr)
-	defer into.Skip(QuestionBoot, "nothing that was sent to this host is run by tbctl")
+	defer into.NotAsked(QuestionBoot, "nothing that was sent to this host is run by tbctl")
 	binary, err := multiversion.Parse(candidate.File, candidate.Size)
 	if err != nil {
 		into.Skip(QuestionReplica, "the file is rejected")

@@ -258,7 +258,7 @@ func (h *Host) checked(ctx context.Context, target string, request CheckRequest)
 	checked := &host.Checked{SHA256: request.Artifact, Explain: func(err error) string { return h.hint(err, commandInstall, target) }}
 	site := &host.Site{Installer: h.Installer, Target: target}
 	if request.Fence == nil {
-		checked.Skip(host.QuestionFence, "for which run it is was not said")
+		checked.NotAsked(host.QuestionFence, "for which run it is was not said")
 	} else {
 		err := h.prove(target, *request.Fence, request.Secret)
 		back := false
@@ -307,7 +307,7 @@ func (h *Host) pushed(digest, signature string) (release.Artifact, error) {
 // vouched finds out whether what this host requires vouches for an artifact.
 func (h *Host) vouched(ctx context.Context, request CheckRequest, checked *host.Checked) error {
 	if h.required() == release.RequireNothing {
-		checked.Skip(host.QuestionVouched, "this host requires nothing")
+		checked.NotAsked(host.QuestionVouched, "this host requires nothing")
 		return nil
 	}
 	pushed, err := h.pushed(request.Artifact, request.Signature)

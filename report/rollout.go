@@ -73,7 +73,7 @@ type RolloutHost struct {
 	Problem    string               `json:"problem"`    // why it was not
 	Staged     bool                 `json:"staged"`     // the artifact is in its store, and was hashed there in this run
 	Checked    bool                 `json:"checked"`    // the check passed there in this run
-	Unanswered []string             `json:"unanswered"` // questions of the check that had no answer there, and why
+	Unanswered []string             `json:"unanswered"` // questions of the check that were asked and had no answer there, and why
 	Installed  multiversion.Release `json:"installed,omitzero"`
 	Runs       bool                 `json:"runs"`           // the replica was seen
 	State      string               `json:"state"`          // how far it is: running, starting, stopped or unknown; none: it is not there; "": that cannot be seen

@@ -210,7 +210,7 @@ func (e *CheckError) Class() fault.Class { return e.class }
 // Hint is what to type about it, and where; "": nothing that is known.
 func (e *CheckError) Hint() string { return e.hint }
 
-// verdict says what speaks against an artifact on a host, and which questions had no answer.
+// verdict says what speaks against an artifact on a host, and which questions that were asked had no answer.
 func verdict(name string, checked *host.Checked) (unanswered []string, err error) {
 	failed, against := &CheckError{}, []string{}
 	for _, check := range checked.Checks {
@@ -221,6 +221,10 @@ func verdict(name string, checked *host.Checked) (unanswered []string, err error
 		text += ": " + check.Detail
 		switch check.Status {
 		case verify.Held:
+		case verify.NotChecked:
+			if !check.NotAsked {
+				unanswered = append(unanswered, text)
+			}
 		case verify.Failed:
 			against = append(against, text)
 			class := classOf(check)

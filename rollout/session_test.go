@@ -47,7 +47,11 @@ func TestVerdict(t *testing.T) {
 			t.Errorf("%s: %v: %q, %q", name, err, fault.Of(err), said.Hint())
 		}
 	}
-	if _, err := verdict("tb1", &host.Checked{OK: true}); err != nil {
-		t.Error(err)
+	unanswered, err := verdict("tb1", &host.Checked{OK: true, Checks: []host.Check{
+		{Question: host.QuestionVouched, Status: verify.NotChecked, Detail: "nothing is required", NotAsked: true},
+		{Question: host.QuestionReplica, PID: 7, Status: verify.NotChecked, Detail: "why"}, {Question: host.QuestionFit, Status: "later"},
+	}})
+	if err != nil || !slices.Equal(unanswered, []string{"replica 7: why", "fit: "}) {
+		t.Errorf("%q, %v", unanswered, err)
 	}
 }

@@ -383,7 +383,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "what was sent to a host is said to have been tried there", file: "host/check.go",
-		old: `defer into.Skip(QuestionBoot, "nothing that was sent`, new: `defer into.Add(QuestionBoot, nil); _ = ("nothing that was sent`,
+		old: `defer into.NotAsked(QuestionBoot, "nothing that was sent`, new: `defer into.Add(QuestionBoot, nil); _ = ("nothing that was sent`,
 		tests: "./cmd/tbctl ^TestFleetCheck$",
 	},
 	{

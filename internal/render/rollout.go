@@ -357,17 +357,32 @@ func rolloutRow(out *term.Stream, h *report.RolloutHost, primary, members int) [
 
 // RolloutWays shows the commands that undo what was done and that go on, the last lines.
 func RolloutWays(out *term.Stream, result *report.Rollout) {
+	var back, on []string
+	for index := range result.Clusters {
+		back, on = oneCommand(back, result.Clusters[index].WayBack), oneCommand(on, result.Clusters[index].WayOn)
+	}
 	styles := out.Styles()
-	for index := range result.Clusters {
-		if way := result.Clusters[index].WayBack; way != "" {
-			out.Printf("%s  %s\n", styles.Accent.Render("way back:"), way)
+	for _, way := range back {
+		out.Printf("%s  %s\n", styles.Accent.Render("way back:"), way)
+	}
+	for _, way := range on {
+		out.Printf("%s  %s\n", styles.Accent.Render("way on:  "), way)
+	}
+}
+
+// oneCommand adds a command whose last word is a cluster to others, as one more word of the command that is the same but for that.
+func oneCommand(commands []string, command string) []string {
+	if command == "" {
+		return commands
+	}
+	space := strings.LastIndexByte(command, ' ')
+	for index, other := range commands {
+		if strings.HasPrefix(other, command[:space+1]) {
+			commands[index] += command[space:]
+			return commands
 		}
 	}
-	for index := range result.Clusters {
-		if way := result.Clusters[index].WayOn; way != "" {
-			out.Printf("%s  %s\n", styles.Accent.Render("way on:  "), way)
-		}
-	}
+	return append(commands, command)
 }
 
 // RolloutChange is a change in one line.

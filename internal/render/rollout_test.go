@@ -124,6 +124,19 @@ func TestRolloutUnanswered(t *testing.T) {
 	}
 }
 
+// What is to be typed for several clusters is one command.
+func TestRolloutWays(t *testing.T) {
+	t.Parallel()
+	var buffer bytes.Buffer
+	render.RolloutWays(term.New(&buffer, term.ColorNever, nil), &report.Rollout{Clusters: []report.RolloutCluster{
+		{WayBack: "tbctl fleet abort plan.json a", WayOn: "tbctl fleet promote plan.json a"}, {},
+		{WayBack: "tbctl fleet abort plan.json b", WayOn: "tbctl fleet arm plan.json b"}, {WayOn: "tbctl fleet promote plan.json c"},
+	}})
+	if want := "way back:  tbctl fleet abort plan.json a b\nway on:    tbctl fleet promote plan.json a c\nway on:    tbctl fleet arm plan.json b\n"; buffer.String() != want {
+		t.Errorf("%s", buffer.String())
+	}
+}
+
 // A fence that could not be read is not one that is not there.
 func TestFleetFenceUnseen(t *testing.T) {
 	t.Parallel()
