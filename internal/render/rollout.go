@@ -217,7 +217,7 @@ func rolloutCluster(out *term.Stream, result *report.Rollout, cluster *report.Ro
 	if cluster.Holder != "" {
 		head += fmt.Sprintf(", epoch %d, held by %s", cluster.Epoch, term.Printable(cluster.Holder))
 	}
-	out.Printf("%s %s   %s   %s\n", styles.Bold.Render("cluster"), cluster.Name, head, styles.Bold.Render(string(cluster.Step)))
+	out.Printf("%s\n", out.Hang(fmt.Sprintf("%s %s   %s   %s", styles.Bold.Render("cluster"), cluster.Name, head, styles.Bold.Render(string(cluster.Step))), 2))
 	columns := []term.Column{
 		{Title: "host"}, {Title: "replica"}, {Title: "staged"}, {Title: "checked", Drop: 1}, {Title: "armed"}, {Title: "running"},
 		{Title: "view", Right: true, Drop: 3}, {Title: "lag", Right: true, Drop: 4}, {Title: "peers", Right: true, Drop: 2},
