@@ -57,7 +57,8 @@ no_larger tbctl-engines 19000000
 step "what is in an archive"
 archive=$(echo "$one"/tbctl_*_linux_amd64.tar.gz)
 tar -tzf "$archive" >"$scratch/list"
-for name in tbctl LICENSE THIRD_PARTY_LICENSES README.md man/tbctl.1 man/tbctl-install.1 completions/tbctl.bash completions/tbctl.fish completions/_tbctl; do
+for name in tbctl LICENSE THIRD_PARTY_LICENSES README.md man/tbctl.1 man/tbctl-install.1 completions/tbctl.bash completions/tbctl.fish completions/_tbctl \
+    contrib/systemd/tbctl-metrics.timer contrib/prometheus/tbctl.rules.yml contrib/ansible/plugins/modules/tbctl_install.py; do
   grep -qx "$name" "$scratch/list" || fail "$archive has no $name"
 done
 tar -tzf "$(echo "$one"/tbctl-engines_*_linux_amd64.tar.gz)" >"$scratch/list"
@@ -86,6 +87,9 @@ installed=yes
 dpkg --install --path-include='/usr/share/man/*' --path-include='/usr/share/doc/*' "$package" >/dev/null
 /usr/bin/tbctl version
 cmp THIRD_PARTY_LICENSES /usr/share/doc/tbctl/THIRD_PARTY_LICENSES
+cmp contrib/systemd/tbctl-metrics.service /usr/lib/systemd/system/tbctl-metrics.service
+cmp contrib/prometheus/tbctl.dashboard.json /usr/share/tbctl/prometheus/tbctl.dashboard.json
+diff -r contrib/ansible /usr/share/tbctl/ansible
 [ ! -e /usr/bin/tbctl-engines ] || fail "the package tbctl brings tbctl-engines"
 dpkg --info "$(echo "$one"/tbctl-engines_*_linux_"$(dpkg --print-architecture)".deb)" >"$scratch/info"
 grep -q '^ Package: tbctl-engines$' "$scratch/info" || fail "there is no package tbctl-engines"
