@@ -68,6 +68,7 @@ func newRound(in *Input) *round {
 		Last: in.Memory.Last, Looked: in.Memory.Looked, Fenced: in.Memory.Fenced,
 		Clusters: copied(in.Memory.Clusters), Gone: copied(in.Memory.Gone), BadSources: copied(in.Memory.BadSources),
 		Failures: copied(in.Memory.Failures), Asked: copied(in.Memory.Asked), Unsure: copied(in.Memory.Unsure), Busy: copied(in.Memory.Busy),
+		Begun: copied(in.Memory.Begun),
 	}
 	for _, a := range in.Running {
 		key := [2]string{a.Host, a.Target}
@@ -169,8 +170,6 @@ func (r *round) learnOutcome(outcome Outcome) {
 		}
 		r.memory.Busy[placeKey(place)] = busy
 		return // it is tried again for as long as it takes
-	case fault.Interrupted:
-		return // so it is
 	}
 	if a.Kind == ActionStage && a.From != "" && outcome.Class != fault.Refused { // which is the host's own answer
 		r.memory.BadSources[a.From] = true
@@ -179,7 +178,7 @@ func (r *round) learnOutcome(outcome Outcome) {
 	f := r.memory.Failures[key]
 	f.Count++
 	f.Last, f.Problem, f.Class = r.in.Elapsed, *outcome.Problem, outcome.Class
-	again := outcome.Class == fault.Failed || outcome.Class == fault.None
+	again := outcome.Class == fault.Failed || outcome.Class == fault.Interrupted || outcome.Class == fault.None
 	f.Final = !again || f.Count >= attemptsMax
 	if f.Class == fault.None {
 		f.Class = fault.Failed
@@ -233,9 +232,12 @@ func (s *sight) fencedBy(h *seen) (reason ProblemReason, text string) {
 // takesOver says that a place is taken also from a run that is alive: to stop that one is what stop is for.
 func (r *round) takesOver() bool { return r.options.TakeOver || r.in.Goal == GoalStop }
 
-// emit adds an action, if a host may be worked on now, and has not refused the same: what blocks the cluster is not asked for again.
+// emit adds an action, if a host may be worked on now, and has not refused the same: what blocks the cluster is not asked for again. What
+// was done there before is not done again at once, whatever the host said of it, or shows.
 func (s *sight) emit(h *seen, a Action) bool {
-	if h.working || a.Kind != ActionRestart && s.refused(h, a.Kind) {
+	again := failureKey(a.Kind, h.key) + " " + string(a.Phase)
+	begun := s.memory.Begun[again]
+	if h.working || a.Kind != ActionRestart && s.refused(h, a.Kind) || !begun.due(s.in.Elapsed) {
 		return false
 	}
 	if s.busy >= s.options.Parallel && !a.Promotes {
@@ -248,6 +250,7 @@ func (s *sight) emit(h *seen, a Action) bool {
 		busy.Who = h.o.Busy
 		s.memory.Busy[placeKey(h.key)] = busy
 	}
+	s.memory.Begun[again] = Begun{begun.Count + 1, s.in.Elapsed}
 	h.working = true
 	s.working[h.key] = true
 	s.busy++

@@ -84,6 +84,11 @@ const (
 
 	attemptsMax  = 3                // of the same action on the same host
 	restartPause = 30 * time.Second // between two of them
+
+	// Of the same action on the same host so much time is between one and the next, whatever the host answers: the first pause, and each the
+	// double of the one before it.
+	againFirst   = time.Second
+	againLongest = 30 * time.Second
 )
 
 // ActionKind is what is to be done.
@@ -203,6 +208,7 @@ type Memory struct {
 	Asked      map[string]bool          // places at which a swap to the artifact was asked for: its request may still arrive
 	Unsure     map[string]Problem       // places of which a host said that it does not know what an action left there
 	Busy       map[string]Busy          // places at which another process was at work when the last action began, or ended
+	Begun      map[string]Begun         // actions, by kind, phase and place
 	Fenced     *Problem                 // another run or plan has a host: nothing is changed any more
 }
 
@@ -222,6 +228,17 @@ type ClusterMemory struct {
 type Process struct {
 	PID     int
 	Started time.Time
+}
+
+// Begun is how often an action was begun at a place.
+type Begun struct {
+	Count int
+	Last  time.Duration
+}
+
+// due says whether the action may be begun again.
+func (b Begun) due(now time.Duration) bool {
+	return b.Count == 0 || now-b.Last >= min(againFirst<<min(b.Count-1, 10), againLongest)
 }
 
 // Busy is another process at a place.

@@ -603,6 +603,7 @@ func TestDecideAsked(t *testing.T) {
 	}
 	s.Memory, s.Outcomes = d.Memory, []Outcome{{d.Actions[0], &Problem{Reason: "lost", Message: "no answer"}, fault.Failed}}
 	view(s, 6)
+	s.Elapsed += againFirst
 	if d := Decide(s.Input); said(d) != "swap a2 armed (swapping)" {
 		t.Error(said(d))
 	}
@@ -721,7 +722,12 @@ func TestDecideBusy(t *testing.T) {
 	s.at("a0").Busy = ""
 	s.Memory, s.Running, s.Outcomes = d.Memory, nil, []Outcome{{action, &Problem{Message: "in use by another process"}, fault.Busy}}
 	d = Decide(s.Input)
+	waits(d, "(busy)", "it is tried again: in use by another process")
+	s.Memory, s.Outcomes = d.Memory, nil
+	s.Elapsed += againFirst
+	d = Decide(s.Input)
 	waits(d, "swap a0 armed (busy)", "it is tried again: in use by another process")
 	s.Memory, s.Outcomes = d.Memory, []Outcome{{action, &Problem{Message: "no answer"}, fault.Failed}}
+	s.Elapsed += 2 * againFirst
 	waits(Decide(s.Input), "swap a0 armed (swapping)", "the new file is being put in place")
 }

@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"path/filepath"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -15,15 +18,20 @@ import (
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/vfs"
 )
 
 const (
-	journalName  = "rollout.jsonl"
+	journalsName = "rollouts"      // the directory of what was asked for each plan
+	journalName  = "rollout.jsonl" // of all plans, as earlier versions wrote it
+	journalExt   = ".jsonl"
 	countersName = "rollout-counters.json"
 
-	// EntriesMin is how many of the last requests a journal has at least.
-	EntriesMin = 4096
+	// EntriesMin is how many of the last requests for a plan are kept at least, and PlansMax for how many plans: those of the others go, the
+	// oldest first.
+	EntriesMin = 1024
+	PlansMax   = 500
 
 	entrySizeMax    = 4 << 10 // bytes of a line
 	causesSizeMax   = 2 << 10 // bytes of the causes in it
@@ -136,18 +144,21 @@ func (c *Counters) since(before Counters) Counters {
 	return left
 }
 
-// Journal is the log of the requests of rollouts, and their counters. Nothing is decided by it. The nil Journal
-// records nothing.
+// Journal is the log of the requests of rollouts, one file for each plan, so that none of them pushes out what is known of another, and their
+// counters. Nothing is decided by it. The nil Journal records nothing.
 type Journal struct {
 	FS  vfs.FS
 	Dir string // the state directory; made when the first entry is written
 
-	mu     sync.Mutex
-	failed error // the first
+	mu      sync.Mutex
+	failed  error // the first
+	counted bool  // the files of plans, and those too many removed
 }
 
-// Path returns the journal file's path.
-func (j *Journal) Path() string { return filepath.Join(j.Dir, journalName) }
+// Path returns the path of the file of a plan.
+func (j *Journal) Path(plan string) string {
+	return filepath.Join(j.Dir, journalsName, sha.Digits(plan)+journalExt)
+}
 
 // countersPath returns the path of the counters of all runs.
 func (j *Journal) countersPath() string { return filepath.Join(j.Dir, countersName) }
@@ -184,22 +195,54 @@ func (j *Journal) record(ctx context.Context, entry Entry) {
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWait)
 		defer cancel()
-		err = durable.AppendRing(ctx, j.FS, j.Path(), line, ringSize)
+		j.prune()
+		err = durable.AppendRing(ctx, j.FS, j.Path(entry.Rollout), line, ringSize)
 	}
 	if err != nil {
 		j.fail(err)
 	}
 }
 
-// Entries calls each for the entries that are kept, the oldest first, as far as they are in the last 8 MiB.
-func (j *Journal) Entries(each func(Entry)) error {
+// prune removes the files of the plans that were not worked on for longest, once in a run, where there are more than may be. What cannot be
+// removed stays.
+func (j *Journal) prune() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.counted {
+		return
+	}
+	j.counted = true
+	dir, err := j.FS.OpenDir(filepath.Join(j.Dir, journalsName))
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	names, err := dir.List("", 4*PlansMax)
+	if err != nil && len(names) == 0 {
+		return
+	}
+	modified := map[string]time.Time{}
+	for _, name := range names {
+		if info, err := dir.Lstat(name); err == nil && sha.Is(strings.TrimSuffix(name, journalExt)) {
+			modified[name] = info.Modified
+		}
+	}
+	plans := slices.SortedFunc(maps.Keys(modified), func(a, b string) int { return modified[a].Compare(modified[b]) })
+	for _, name := range plans[:max(0, len(plans)-PlansMax+1)] {
+		_, _ = dir.Remove(name), dir.Remove(name+durable.RingSuffix)
+	}
+}
+
+// Entries calls each for the entries of a plan that are kept, the oldest first.
+func (j *Journal) Entries(plan string, each func(Entry)) error {
 	if j == nil {
 		return nil
 	}
-	for _, name := range []string{j.Path() + durable.RingSuffix, j.Path()} {
+	earlier := filepath.Join(j.Dir, journalName)
+	for _, name := range []string{earlier + durable.RingSuffix, earlier, j.Path(plan) + durable.RingSuffix, j.Path(plan)} {
 		_, _, err := durable.ScanJournal(j.FS, name, 0, func(line []byte) {
 			var entry Entry
-			if fault.Unmarshal(line, &entry) == nil && entry.Request != "" {
+			if fault.Unmarshal(line, &entry) == nil && entry.Request != "" && entry.Rollout == plan {
 				each(entry)
 			}
 		})

@@ -70,10 +70,7 @@ func Record(ctx context.Context, options RecordOptions) *report.FleetReport {
 }
 
 func recordRequests(r *report.FleetReport, journal *Journal) {
-	err := journal.Entries(func(e Entry) {
-		if e.Rollout != r.ID {
-			return
-		}
+	err := journal.Entries(r.ID, func(e Entry) {
 		if len(r.Requests) == recordRequestsMax {
 			r.Requests = r.Requests[1:]
 			r.LeftOut++

@@ -21,7 +21,7 @@ import (
 func record(t *testing.T, entries ...rollout.Entry) *report.FleetReport {
 	t.Helper()
 	journal := &rollout.Journal{FS: memfs.New(memfs.Options{}), Dir: "/"}
-	err := durable.WriteFile(journal.FS, journal.Path(), 0o600, true, func(w io.Writer) error {
+	err := durable.WriteFile(journal.FS, "/rollout.jsonl", 0o600, true, func(w io.Writer) error {
 		for index, entry := range entries {
 			entry.Time = time.Unix(int64(1000+index), 0).UTC()
 			line, err := json.Marshal(entry)

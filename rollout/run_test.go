@@ -194,7 +194,7 @@ func TestRunSecret(t *testing.T) {
 			t.Fatalf("%v, %d swapped", err, f.swapped())
 		}
 		fmt.Fprintf(&said, "%+v %#v %+v", err, err, options)
-		journal, err := os.ReadFile(options.Journal.Path())
+		journal, err := os.ReadFile(options.Journal.Path(options.ID))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -297,7 +297,7 @@ func TestRunHangs(t *testing.T) {
 			}
 		}
 		reasons := map[string]string{}
-		if err := options.Journal.Entries(func(entry rollout.Entry) {
+		if err := options.Journal.Entries(options.ID, func(entry rollout.Entry) {
 			if entry.Result != fault.None {
 				reasons[entry.Host] += entry.Reason + " "
 			}
@@ -540,7 +540,7 @@ func TestRunRefused(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		var refused []rollout.Entry
-		if err := journal.Entries(func(entry rollout.Entry) {
+		if err := journal.Entries(options.ID, func(entry rollout.Entry) {
 			if entry.Result == fault.Refused {
 				refused = append(refused, entry)
 			}

@@ -305,10 +305,7 @@ func (w *faultWorld) command(happens *lineFault, figures *faultFigures, done fun
 // named holds that the fault is named by what the controller kept and the hosts show, with its host and its cause.
 func (w *faultWorld) named(happened *lineFault, code int) {
 	w.t.Helper()
-	text, err := os.ReadFile(filepath.Join(w.dir, "controller", "rollout.jsonl"))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.t.Fatal(err)
-	}
+	text := requestsIn(w.t, filepath.Join(w.dir, "controller"))
 	said := func(is func(rollout.Entry) bool) bool {
 		for line := range strings.Lines(string(text)) {
 			var entry rollout.Entry

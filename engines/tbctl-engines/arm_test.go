@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -237,7 +238,12 @@ func TestStageFetches(t *testing.T) {
 			t.Errorf("%s: %d bytes are stored, %v", row.Name, len(stored), err)
 		}
 	}
-	journal, err := os.ReadFile(f.dir + "/controller/rollout.jsonl")
+	var journal []byte
+	plans, err := filepath.Glob(f.dir + "/controller/rollouts/*.jsonl")
+	for _, name := range plans {
+		text, readErr := os.ReadFile(name)
+		journal, err = append(journal, text...), cmp.Or(err, readErr)
+	}
 	if err != nil || !strings.Contains(string(journal), `"class":"refused"`) && !strings.Contains(string(journal), "registries = ") || strings.Contains(string(journal), "eyJ") {
 		t.Errorf("%v: %s", err, journal)
 	}

@@ -11,6 +11,16 @@ type namedMutant struct {
 // namedMutants once survived, each against what tbctl promises.
 var namedMutants = []namedMutant{
 	{
+		name: "a host that answers busy is asked again at once", file: "fleet/decision.go",
+		old: `	return b.Count == 0 || now-b.Last`, new: `	return true || now-b.Last`,
+		tests: "./fleet ^TestPace$",
+	},
+	{
+		name: "the requests for one plan push out those for another", file: "rollout/journal.go",
+		old: `sha.Digits(plan)+journalExt`, new: `sha.Digits("")+journalExt`,
+		tests: "./rollout ^TestJournalOfEachPlan$",
+	},
+	{
 		name: "what others have on its way into a store does not count", file: "depot/writer.go",
 		old: `		need, err = size, nil`, new: `		need, err = size, nil
 	} else {
