@@ -69,11 +69,15 @@ func (m *machine) begin(action fleet.Action) {
 
 // messageOf is what hindered an action, without what is said of it besides: the host and the action.
 func messageOf(err error, action fleet.Action) string {
-	kind := string(action.Kind)
-	if action.Kind == fleet.ActionPhase {
-		kind = "note the phase"
+	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "host "+action.Host+": "), kindText(action.Kind)+": ")
+}
+
+// kindText is a kind of action in words, as errors begin with it.
+func kindText(kind fleet.ActionKind) string {
+	if kind == fleet.ActionPhase {
+		return "note the phase"
 	}
-	return strings.TrimPrefix(strings.TrimPrefix(err.Error(), "host "+action.Host+": "), kind+": ")
+	return string(kind)
 }
 
 // do asks a host for an action.

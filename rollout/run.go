@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -27,11 +28,16 @@ const (
 
 	// endingPatience is for how long a run of the same plan that has a host may be one that is just ending.
 	endingPatience = 5 * time.Second
+	// overPatience is how long what is under way is waited for when the time of a run is over; looks have at least overLook then.
+	overPatience = 5 * time.Second
+	overLook     = time.Second
 
 	saveAfter   = 10 * time.Second      // what is counted is kept, also where nothing is done
 	pauseMin    = 20 * time.Millisecond // between two looks, whatever happens
 	actionLimit = 10 * time.Minute      // of everything but sending an artifact
 	sendLimit   = time.Hour
+
+	waitedForMax = 3 // that the obstacle of a run whose time is over names; the others are shown besides
 )
 
 // Options say what a run is to do.
@@ -60,7 +66,7 @@ type Options struct {
 	Guard func(context.Context) error
 
 	Interval time.Duration // from one look to the next; 0: [IntervalDefault]
-	Timeout  time.Duration // of all; 0: none
+	Timeout  time.Duration // of all; what is under way then is waited for a few seconds more; 0: none
 
 	// Linger lets a run that may not change anything any more, since another one has the hosts, go on showing for as long as a
 	// rollout holds one of them.
@@ -102,6 +108,7 @@ func (e *Error) Class() fault.Class { return e.Worst }
 type machine struct {
 	Options
 	ctx     context.Context
+	end     context.CancelCauseFunc // of ctx
 	began   time.Time
 	targets []*target
 	memory  fleet.Memory
@@ -145,8 +152,9 @@ func Run(ctx context.Context, options Options) (*report.Rollout, error) {
 			options.Others(other)
 		}
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
 	m := &machine{
-		Options: options, ctx: ctx, began: time.Now(), finished: make(chan fleet.Outcome), looks: make(map[string]*pending),
+		Options: options, ctx: ctx, end: cancel, began: time.Now(), finished: make(chan fleet.Outcome), looks: make(map[string]*pending),
 		seats: make(chan struct{}, looksMax), counters: newCounters(),
 	}
 	if m.Interval <= 0 {
@@ -203,13 +211,21 @@ func (m *machine) loop() error {
 		for _, action := range m.last.Actions {
 			m.begin(action)
 		}
-		if m.last.Done && len(m.running) == 0 && !m.lingers() {
+		if m.last.Done && (len(m.running) == 0 || m.over(overPatience)) && !m.lingers() {
 			return m.ended()
 		}
 		if err := m.wait(began); err != nil {
 			return err
 		}
 	}
+}
+
+// errOver is why what is under way is given up.
+var errOver = fault.New(fault.Failed, "it had not answered when the time of the run was over; what it was asked for may be done there all the same")
+
+// over says that the time of the run was over so long ago.
+func (m *machine) over(ago time.Duration) bool {
+	return m.Timeout > 0 && time.Since(m.began) >= m.Timeout+ago
 }
 
 // mayBeEnding says that a host is held by a run of the same plan whose session is open: what a controller that has just ended leaves
@@ -236,7 +252,7 @@ func (m *machine) save() {
 
 // lingers says that a run which may change nothing any more goes on showing.
 func (m *machine) lingers() bool {
-	if !m.Linger || m.last.Memory.Fenced == nil || m.Timeout > 0 && time.Since(m.began) >= m.Timeout {
+	if !m.Linger || m.last.Memory.Fenced == nil || m.over(0) {
 		return false
 	}
 	return slices.ContainsFunc(m.targets, func(t *target) bool { return t.seen.Fence != nil && t.seen.Fence.Phase.Holds() })
@@ -254,8 +270,9 @@ func (m *machine) ended() error {
 	return failed
 }
 
-// settle waits for what is under way, for which the context's end is soon known.
+// settle gives up what is under way, and waits until that has ended.
 func (m *machine) settle() {
+	m.end(errOver)
 	ended := make(chan struct{})
 	go func() {
 		m.actions.Wait()
@@ -296,21 +313,66 @@ func (m *machine) decide(elapsed time.Duration) {
 	}
 }
 
-// stillWaits keeps, of a cluster for which the time is over, what it waited for at the look before: nothing is decided then any more.
+// stillWaits keeps, of a cluster for which the time is over, what it waited for at the look before: nothing is decided then any more. The
+// obstacle says it too.
 func (m *machine) stillWaits(before *fleet.Decision) {
 	for index := range before.Clusters {
 		state := &m.last.Clusters[index]
-		over := func(p fleet.Problem) bool { return p.Cluster == state.Name && p.Reason == fleet.ProblemDeadline }
-		if !slices.ContainsFunc(m.last.Blocked, over) {
+		at := slices.IndexFunc(m.last.Blocked, func(p fleet.Problem) bool { return p.Cluster == state.Name && p.Reason == fleet.ProblemDeadline })
+		if at < 0 {
 			continue
 		}
 		state.Misses = before.Clusters[index].Misses
+		var waits []fleet.Problem
 		for _, wait := range before.Waits {
-			if wait.Cluster == state.Name && !slices.Contains(m.last.Waits, wait) {
+			if wait.Cluster == state.Name {
+				waits = append(waits, wait)
+			}
+		}
+		for _, wait := range waits {
+			if !slices.Contains(m.last.Waits, wait) {
 				m.last.Waits = append(m.last.Waits, wait)
 			}
 		}
+		m.last.Blocked[at].Message += m.waitedFor(state, waits)
 	}
+}
+
+// waitedFor is what a cluster waited for when the time was over: first what hosts were asked for and have not answered, then replicas that do not
+// serve, of which other misses come.
+func (m *machine) waitedFor(state *fleet.ClusterState, waits []fleet.Problem) string {
+	var texts []string
+	for _, action := range m.running {
+		if action.Cluster == state.Name {
+			texts = append(texts, fmt.Sprintf("%s: it was asked for this and has not answered: %s", action.Host, kindText(action.Kind)))
+		}
+	}
+	causes := slices.DeleteFunc(slices.Concat(state.Misses, waits), func(p fleet.Problem) bool { // which is what the misses say
+		return p.Reason == fleet.ProblemNotStable && len(state.Misses) > 0
+	})
+	slices.SortStableFunc(causes, func(a, b fleet.Problem) int { return rank(a.Reason) - rank(b.Reason) })
+	for _, p := range causes {
+		if p.Host != "" {
+			p.Message = p.Host + ": " + p.Message
+		}
+		texts = append(texts, p.Message)
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	more := ""
+	if left := len(texts) - waitedForMax; left > 0 {
+		texts, more = texts[:waitedForMax], fmt.Sprintf("; and %d more", left)
+	}
+	return "; it waited for this: " + strings.Join(texts, "; ") + more
+}
+
+// rank is low for what other misses come of.
+func rank(reason fleet.ProblemReason) int {
+	if reason == fleet.ProblemNotServing || reason == fleet.ProblemUnreachable {
+		return 0
+	}
+	return 1
 }
 
 func (m *machine) observations() []fleet.Observation {
@@ -344,7 +406,8 @@ func (m *machine) look() {
 			next.look = lookAt(m.ctx, t.host, wanted)
 		}()
 	}
-	ctx, cancel := context.WithTimeout(m.ctx, lookPatience)
+	patience := m.patience()
+	ctx, cancel := context.WithTimeout(m.ctx, patience)
 	defer cancel()
 	for _, each := range fresh {
 		select {
@@ -355,11 +418,19 @@ func (m *machine) look() {
 	for _, t := range m.targets {
 		seen := fresh[t.planned.Name]
 		if seen == nil || !seen.over() {
-			m.observe(t, look{err: silent(t.planned.Name, lookPatience), took: lookPatience})
+			m.observe(t, look{err: silent(t.planned.Name, patience), took: patience})
 			continue
 		}
 		m.observe(t, seen.look)
 	}
+}
+
+// patience is how long a look waits for a host, so that the run ends soon after its time is over.
+func (m *machine) patience() time.Duration {
+	if m.Timeout <= 0 {
+		return lookPatience
+	}
+	return min(lookPatience, max(m.Timeout+overPatience-time.Since(m.began), overLook))
 }
 
 // wanted is the artifact that is to be looked for in a host's store; "": none is. To stage it is to bring it in any case, which

@@ -159,7 +159,67 @@ func TestRunTimeout(t *testing.T) {
 				t.Errorf("%s is %q, want %q", row.Name, row.State, want)
 			}
 		}
+		if text := err.Error(); !strings.Contains(text, "tb1.c0: replica 1 does not serve: it is stopped") {
+			t.Errorf("%s", text)
+		}
 	})
+}
+
+// A run whose time is over ends within seconds, whatever a host is at work on or does not answer, and says what it waited for.
+func TestRunTimeoutOfRequests(t *testing.T) {
+	t.Parallel()
+	for _, request := range []rollout.Request{rollout.RequestObserve, rollout.RequestSend, rollout.RequestClaim, rollout.RequestSwap, rollout.RequestRestart, rollout.RequestPhase} {
+		t.Run(string(request), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				f := simClusters(1, 3)
+				plan := f.plan(t)
+				goal := fleet.GoalPromote
+				if request == rollout.RequestRestart || request == rollout.RequestPhase {
+					goal = fleet.GoalAbort
+					options := f.options(plan, fleet.GoalArm, "ana")
+					options.Run = true
+					if _, err := rollout.Run(t.Context(), options); err != nil {
+						t.Fatal(err)
+					}
+					for _, h := range f.hosts {
+						_ = h.Close()
+					}
+				}
+				for _, h := range f.hosts {
+					h.before = func(ctx context.Context, asked rollout.Request) error {
+						if asked == request {
+							<-ctx.Done()
+							return context.Cause(ctx)
+						}
+						return nil
+					}
+				}
+				options := f.options(plan, goal, "ana")
+				options.Run, options.Timeout, options.Journal = goal == fleet.GoalPromote, 40*time.Second, &rollout.Journal{FS: memfs.New(memfs.Options{}), Dir: "/state"}
+				began := time.Now()
+				result, err := rollout.Run(t.Context(), options)
+				if took := time.Since(began); took < options.Timeout || took > options.Timeout+10*time.Second { // of the test's own clock
+					t.Errorf("it took %v", took)
+				}
+				want := "it was asked for this and has not answered: " + strings.Replace(string(request), "phase", "note the phase", 1)
+				if request == rollout.RequestObserve {
+					want = "it cannot be looked at: no answer: it did not answer"
+				}
+				if classOf(err) != fault.Failed || !strings.Contains(fmt.Sprint(err, result.Clusters[0].Problems), want) {
+					t.Errorf("%v: %+v, want %q", err, result.Clusters[0].Problems, want)
+				}
+				given := 0
+				if err := options.Journal.Entries(func(entry rollout.Entry) {
+					if entry.Request == request && entry.Result == fault.Failed {
+						given++
+					}
+				}); err != nil || given == 0 {
+					t.Errorf("the journal has no such request: %v", err)
+				}
+			})
+		})
+	}
 }
 
 // A name that the plan does not have is a problem of the run, though no cluster is shown.
