@@ -59,7 +59,7 @@ var rooms = map[string][]string{
 	"verify":                   {"multiversion", "advisory", "inspect", "internal/objcopy"},
 	"replica":                  {"multiversion", "datafile", "vfs"},
 	"host":                     {"fleet", "multiversion", "datafile", "delta", "depot", "replica", "verify", "watch", "install", "fsatomic", "vfs"},
-	"report":                   {"depot", "depot/prune", "depot/serve", "depot/shelf", "multiversion", "advisory", "fleet", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs", "internal/sha"},
+	"report":                   {"depot", "depot/prune", "depot/serve", "depot/shelf", "multiversion", "advisory", "fleet", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs", "internal/sha", "internal/shell"},
 	"fleet":                    {"multiversion", "advisory", "internal/sha", "internal/sizes"},
 	"inventory":                {"fleet", "internal/tomlline", "vfs"},
 	"delta":                    {"multiversion", "internal/current", "vfs", "durable"},

@@ -335,6 +335,12 @@ func (s *sight) deadline() Problem {
 	}
 	p := s.problem(nil, -1, ProblemDeadline, "the time that the run may take is over: %s", text)
 	p.Hint = "run the same command again"
+	for _, h := range s.hosts {
+		if h.hint != "" { // before that another try finds the same
+			p.Hint = h.hint + "; then run the same command again"
+			break
+		}
+	}
 	return p
 }
 

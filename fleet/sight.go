@@ -35,6 +35,7 @@ type seen struct {
 	key      [2]string
 	o        *Observation // nil: it could not be looked at
 	why      string       // then
+	hint     string       // what to do about that; "": nothing that is known
 	replicas []*Replica   // as the plan has them; nil: it was not found
 	ours     bool         // this run has it
 	working  bool         // an action is under way there
@@ -123,7 +124,7 @@ func (s *sight) place(planned *PlannedHost) *seen {
 	case o == nil:
 		h.why = "it was not looked at"
 	case o.Problem != nil:
-		h.why = o.Problem.Message
+		h.why, h.hint = o.Problem.Message, o.Problem.Hint
 	default:
 		h.o = o
 		for i := range o.Replicas {
@@ -397,6 +398,9 @@ func (s *sight) goneLong(h *seen) bool {
 func (s *sight) gone(h *seen) {
 	if s.goneLong(h) && !s.begun() { // then it follows when it is back
 		s.block(h, -1, ProblemUnreachable, "see why: tbctl fleet status "+h.h.Name, "it cannot be looked at: %s", h.why)
+		if h.hint != "" {
+			s.blocked[len(s.blocked)-1].Hint = h.hint
+		}
 		return
 	}
 	s.wait(h, -1, ProblemUnreachable, "it cannot be looked at: %s", h.why)

@@ -60,8 +60,15 @@ func TestWhatGoesWrong(t *testing.T) {
 		"the views differ":                                  {GoalPromote, armed(func(s *scene) { s.replica("a2").View++ }), 2 * time.Minute, "(not-stable)", "", ""},
 		"a replica is behind":                               {GoalPromote, armed(func(s *scene) { s.replica("a0").Checkpoint += 100_000 }), 2 * time.Minute, "(not-stable)", "", ""},
 		"the time is over":                                  {GoalPromote, armed(func(s *scene) { s.Deadline = true }), 0, "!deadline =failed", fault.Failed, "run the same command again"},
-		"a host is down while it stages":                    {GoalCheck, func(s *scene) { s.gone("a1") }, 2 * time.Minute, "!unreachable =failed", fault.Failed, "tbctl fleet status a1"},
-		"the store is full":                                 {GoalCheck, func(s *scene) { s.Run, s.at("a1").Stored, s.at("a1").StoreRoom = true, false, 1 }, 0, "!no-room =failed", fault.Failed, "tbctl store prune"},
+		"… and a host's state is damaged": {GoalAbort, armed(func(s *scene) {
+			s.Deadline = true
+			s.at("a1").Problem = &Problem{Host: "a1", Replica: -1, Reason: ProblemUnseen, Message: "it is cut short", Hint: "on a1: look at it"}
+		}), 0, "(unreachable) !deadline =failed", fault.Failed, "on a1: look at it; then run the same command again"},
+		"a host's state is damaged": {GoalStop, armed(func(s *scene) {
+			s.at("a1").Problem = &Problem{Host: "a1", Replica: -1, Reason: ProblemUnseen, Message: "it is cut short", Hint: "on a1: look at it"}
+		}), 2 * time.Minute, "phase a0 stopped, phase a2 stopped !unreachable", "", "on a1: look at it"},
+		"a host is down while it stages": {GoalCheck, func(s *scene) { s.gone("a1") }, 2 * time.Minute, "!unreachable =failed", fault.Failed, "tbctl fleet status a1"},
+		"the store is full":              {GoalCheck, func(s *scene) { s.Run, s.at("a1").Stored, s.at("a1").StoreRoom = true, false, 1 }, 0, "!no-room =failed", fault.Failed, "tbctl store prune"},
 		"what a host requires is not there": {GoalCheck, func(s *scene) {
 			s.Run, s.at("a1").Stored = true, false
 			s.at("a1").Refusals = []Problem{{Reason: ProblemUnvouched, Replica: -1, Message: "it requires a signature", Hint: "minisign -S"}}

@@ -131,7 +131,7 @@ func (f *Fleet) Err() error {
 	case asked < all:
 		return &UnseenError{false, fmt.Sprintf("%d of %d hosts could not be asked", all-asked, all)}
 	case seen < all:
-		return &UnseenError{true, fmt.Sprintf("the targets of %d of %d hosts could not be looked at", all-seen, all)}
+		return &UnseenError{true, fmt.Sprintf("the targets of %d of %d hosts could not be looked at as a whole", all-seen, all)}
 	}
 	left := &NotRestartedError{}
 	for index := range f.Hosts {
@@ -168,7 +168,9 @@ func (f *Fleet) Seen() (asked, seen int) {
 			continue
 		}
 		asked++
-		blind := func(t HostTarget) bool { return t.Status == nil && (host.Target == "" || host.Target == t.Path) }
+		blind := func(t HostTarget) bool {
+			return (t.Status == nil || t.Status.StateProblem != "") && (host.Target == "" || host.Target == t.Path)
+		}
 		if !slices.ContainsFunc(host.Report.Targets, blind) {
 			seen++
 		}

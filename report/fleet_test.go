@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -42,6 +43,23 @@ func TestFleetEssence(t *testing.T) {
 	} {
 		if got := essence(test.host); (got == want) != test.same {
 			t.Errorf("%s: %s", name, got)
+		}
+	}
+}
+
+// A target whose state beside it cannot be read was not looked at as a whole: whether a rollout has it is not known.
+func TestFleetErr(t *testing.T) {
+	t.Parallel()
+	shown := func(s *Status) *Fleet {
+		return &Fleet{Hosts: []FleetHost{{Name: "tb0", Target: "/a", Report: &Host{Targets: []HostTarget{{Path: "/a", Status: s}, {Path: "/b"}}}}}}
+	}
+	if err := shown(&Status{StateObserved: true}).Err(); err != nil {
+		t.Error(err)
+	}
+	for _, status := range []*Status{nil, {StateProblem: "it is cut short"}} {
+		err, is := errors.AsType[*UnseenError](shown(status).Err())
+		if !is || !err.Asked || err.Error() != "the targets of 1 of 1 hosts could not be looked at as a whole" {
+			t.Errorf("%+v: %v", status, err)
 		}
 	}
 }

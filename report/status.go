@@ -16,6 +16,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/internal/shell"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/verify"
@@ -146,7 +147,7 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	switch {
 	case errors.As(err, &unread):
 		s.StateProblem = unread.Error()
-		s.warn("%v: whether a rollout holds it cannot be known", err)
+		s.warn("%v: whether a rollout holds it cannot be known; %s", err, s.StateHint())
 	case err != nil:
 		s.StateProblem = err.Error()
 		s.warn("%v", err)
@@ -187,6 +188,12 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	s.see(ctx, s.query(), s.header, lack)
 	s.advise(in.Advisories)
 	return s, s.err
+}
+
+// StateHint is what to do about a state beside the target that cannot be read, or is not to be believed.
+func (s *Status) StateHint() string {
+	state := s.Target.StatePath()
+	return "look at it, as root: ls -l " + shell.File(state) + "; if no rollout but one that you know has that target, move it away: mv " + shell.File(state) + " " + shell.File(state+".away")
 }
 
 // newStatusUnseen is the status of a target that could not be looked up: what the journal has of it, and the

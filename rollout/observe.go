@@ -116,7 +116,7 @@ func observeStatus(o *fleet.Observation, status *report.Status, now time.Time) {
 	case !status.StateObserved:
 		why := cmp.Or(status.StateProblem, "what is kept beside it cannot be read, or is not to be believed")
 		o.Problem = problem(o.Host, "whether a rollout has "+status.Target.Path+" cannot be seen there: "+why)
-		o.Problem.Hint = "see why: tbctl status " + status.Target.Path + " on " + o.Host
+		o.Problem.Hint = "on " + o.Host + ": " + status.StateHint()
 	case status.Fence != nil && !status.HolderObserved:
 		o.Problem = problem(o.Host, "whether the run that has "+status.Target.Path+" is still alive cannot be seen there")
 	}

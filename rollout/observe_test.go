@@ -63,6 +63,9 @@ func TestObserve(t *testing.T) {
 	if len(shown) != 5 {
 		t.Fatalf("%+v", shown)
 	}
+	if problem := shown[3].Problem; problem == nil || !strings.HasPrefix(problem.Hint, "on tb2: look at it, as root: ls -l /.a.tbctl-state; ") || !strings.HasSuffix(problem.Hint, ": mv /.a.tbctl-state /.a.tbctl-state.away") {
+		t.Errorf("%+v", problem)
+	}
 	for free, want := range map[int64]int64{depot.ReceivedSpareMin: 0, depot.ReceivedSpareMin - 1: 0, 0: 0} {
 		if full := rollout.Observe("tb2", &report.Host{StoreRoom: &free, Targets: []report.HostTarget{{Path: "/a"}}}); full[0].StoreRoom != want {
 			t.Errorf("with %d bytes free its store is said to take %d", free, full[0].StoreRoom)
