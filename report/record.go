@@ -10,6 +10,7 @@ import (
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
+	"github.com/tbctl/tbctl/replica"
 )
 
 // FleetReport is the result of fleet report: what was decided, done and seen of a plan, for people and change records.
@@ -65,16 +66,70 @@ func kindsOf(evidence []PlanEvidence, status release.Status) []string {
 
 // Err is an [*UnseenError] where a target could not be looked at, though the report says so.
 func (r *FleetReport) Err() error {
-	count := 0
-	for index := range r.Hosts {
-		if r.Hosts[index].Problem != nil {
-			count++
-		}
-	}
-	if count == 0 {
+	t := r.Tally()
+	if r.Offline || t.Seen == t.Targets {
 		return nil
 	}
-	return &UnseenError{true, fmt.Sprintf("%d of %d targets could not be looked at as a whole", count, len(r.Hosts))}
+	return &UnseenError{true, fmt.Sprintf("%d of %d targets could not be looked at as a whole", t.Targets-t.Seen, t.Targets)}
+}
+
+// Tally counts the targets and replicas of a plan, by what was seen of them.
+type Tally struct {
+	Targets int
+	Seen    int // of them, as a whole
+	Done    int // of them, see [ReportedHost.Done]
+
+	Replicas                        int // that the plan has
+	Run                             int // of them, the plan's release; and are neither of those that follow
+	Stopped, Starting, None, Unseen int
+}
+
+// Tally counts what the report has.
+func (r *FleetReport) Tally() Tally {
+	t := Tally{Targets: len(r.Hosts)}
+	for index := range r.Hosts {
+		h := &r.Hosts[index]
+		if h.Status != nil && h.Problem == nil && h.Status.StateProblem == "" {
+			t.Seen++
+		}
+		if h.Done(r.Plan) {
+			t.Done++
+		}
+		cluster, planned := h.Planned(r.Plan)
+		if planned == nil {
+			continue
+		}
+		for _, member := range planned.Replicas {
+			t.Replicas++
+			switch shown, state := h.Replica(cluster, member.Index); {
+			case state == StateNone:
+				t.None++
+			case shown == nil:
+				t.Unseen++
+			case shown.State == replica.StateStopped:
+				t.Stopped++
+			case shown.State == replica.StateStarting:
+				t.Starting++
+			case shown.Running.Release == r.Plan.Artifact.Release:
+				t.Run++
+			}
+		}
+	}
+	return t
+}
+
+// ReplicasText says how it is with the replicas.
+func (t *Tally) ReplicasText(release string) string {
+	text := fmt.Sprintf("%d of %d run %s", t.Run, t.Replicas, release)
+	for _, each := range []struct {
+		count int
+		what  string
+	}{{t.Stopped, "stopped"}, {t.Starting, "starting"}, {t.None, "not there"}, {t.Unseen, "not seen"}} {
+		if each.count > 0 {
+			text += fmt.Sprintf("; %d %s", each.count, each.what)
+		}
+	}
+	return text
 }
 
 // ReportedHost is one target of a plan: what it shows now, what was checked there now, and what was done.
@@ -130,21 +185,55 @@ type ReportedAsking struct {
 	Causes     []string      `json:"causes"` // the whole chain, the outermost first; empty: done
 }
 
-// Done reports whether nothing speaks against the rollout being done at the target: its file is there, every replica runs the
-// release, and all of them could be seen.
-func (h *ReportedHost) Done(plan *fleet.Plan) bool {
-	s := h.Status
-	if s == nil || !s.Observed || s.Installed == nil || sha.Name(s.Installed.SHA256) != plan.Artifact.SHA256 {
-		return false
-	}
-	count := 0
-	for index := range s.Replicas {
-		if r := &s.Replicas[index]; r.Counts() {
-			if r.Running.Release != plan.Artifact.Release {
-				return false
+// Planned is the target as a plan has it, and its cluster; nil: the plan does not have it.
+func (h *ReportedHost) Planned(plan *fleet.Plan) (*fleet.PlannedCluster, *fleet.PlannedHost) {
+	for c := range plan.Clusters {
+		cluster := &plan.Clusters[c]
+		for index := range cluster.Hosts {
+			if p := &cluster.Hosts[index]; p.Name == h.Name && p.Target == h.Target {
+				return cluster, p
 			}
-			count++
 		}
 	}
-	return count > 0
+	return nil, nil
+}
+
+// Replica is a replica of the cluster that runs from the target, with its state; nil: none was seen, and the state is [StateNone] if there is none,
+// and "" if that cannot be seen.
+func (h *ReportedHost) Replica(cluster *fleet.PlannedCluster, number int) (shown *host.Replica, state string) {
+	s := h.Status
+	if s == nil {
+		return nil, ""
+	}
+	blind := !s.Observed
+	for index := range s.Replicas {
+		r := &s.Replicas[index]
+		switch {
+		case !r.Counts():
+		case r.Superblock == nil:
+			blind = true
+		case r.Superblock.Cluster.Hex() == cluster.ID && r.Superblock.ReplicaIndex == number:
+			return r, string(r.State)
+		}
+	}
+	if blind {
+		return nil, ""
+	}
+	return nil, StateNone
+}
+
+// Done reports whether nothing speaks against the rollout being done at the target: its file is there, every replica that the plan has there is
+// seen and neither stopped nor starting, and each that is there runs the release.
+func (h *ReportedHost) Done(plan *fleet.Plan) bool {
+	s := h.Status
+	cluster, planned := h.Planned(plan)
+	if planned == nil || s == nil || !s.Observed || s.Installed == nil || sha.Name(s.Installed.SHA256) != plan.Artifact.SHA256 {
+		return false
+	}
+	for _, member := range planned.Replicas {
+		if shown, _ := h.Replica(cluster, member.Index); shown == nil || shown.State == replica.StateStopped || shown.State == replica.StateStarting {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(s.Replicas, func(r host.Replica) bool { return r.Counts() && r.Running.Release != plan.Artifact.Release })
 }

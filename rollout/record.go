@@ -13,6 +13,7 @@ import (
 	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/remote"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -61,7 +62,7 @@ func Record(ctx context.Context, options RecordOptions) *report.FleetReport {
 	for index := range r.Hosts {
 		h := &r.Hosts[index]
 		if !r.Offline {
-			h.Differs = differs(h, planned(options.Plan, h), options)
+			h.Differs = differs(h, options)
 		}
 		h.Moments = moments(r, h)
 	}
@@ -93,18 +94,6 @@ func recordRequests(r *report.FleetReport, journal *Journal) {
 	if r.LeftOut > 0 {
 		r.Unseen = append(r.Unseen, fmt.Sprintf("%d older requests are in the journal and not here.", r.LeftOut))
 	}
-}
-
-// planned is a target as the plan has it.
-func planned(plan *fleet.Plan, h *report.ReportedHost) *fleet.PlannedHost {
-	for c := range plan.Clusters {
-		for index := range plan.Clusters[c].Hosts {
-			if p := &plan.Clusters[c].Hosts[index]; p.Name == h.Name && p.Target == h.Target {
-				return p
-			}
-		}
-	}
-	return nil
 }
 
 // recordHost asks a host what it shows, and what it makes of the plan's file where that is not at the target already.
@@ -143,8 +132,9 @@ func recordHost(ctx context.Context, h *report.ReportedHost, options RecordOptio
 }
 
 // differs is what is not as the plan, or its rollout, has it.
-func differs(h *report.ReportedHost, p *fleet.PlannedHost, options RecordOptions) []string {
+func differs(h *report.ReportedHost, options RecordOptions) []string {
 	var texts []string
+	cluster, p := h.Planned(options.Plan)
 	add := func(format string, args ...any) { texts = append(texts, fmt.Sprintf(format, args...)) }
 	if p.Machine != "" && h.Machine != "" && h.Machine != p.Machine {
 		add("it is another machine than the plan's: its machine id is %s, and the plan has %s", h.Machine, p.Machine)
@@ -172,6 +162,17 @@ func differs(h *report.ReportedHost, p *fleet.PlannedHost, options RecordOptions
 	for _, r := range s.NotRestarted() {
 		text, hint := s.NotRestartedText(r)
 		add("%s: %s", text, hint)
+	}
+	for _, member := range p.Replicas {
+		switch shown, state := h.Replica(cluster, member.Index); {
+		case state == report.StateNone:
+			add("replica %d does not run", member.Index)
+		case shown == nil:
+		case shown.State == replica.StateStopped:
+			add("replica %d does not serve: it is %s", member.Index, shown.StoppedText())
+		case shown.State == replica.StateStarting:
+			add("replica %d does not serve: it is starting", member.Index)
+		}
 	}
 	for index := range s.Replicas {
 		if r := &s.Replicas[index]; r.Counts() && r.Answer == nil && r.NoAnswer != "" {
@@ -286,6 +287,9 @@ func nowText(s *report.Status) string {
 			text += fmt.Sprintf("; what %s runs is not known", name)
 		} else {
 			text += fmt.Sprintf("; %s runs %s", name, r.Running.Release)
+		}
+		if r.State == replica.StateStopped || r.State == replica.StateStarting {
+			text += " and is " + string(r.State)
 		}
 		if newest := r.Armed.Newest(); newest > r.Running.Release {
 			text += fmt.Sprintf(" and offers %s", newest)

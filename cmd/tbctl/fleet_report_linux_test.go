@@ -97,7 +97,7 @@ func TestFleetReport(t *testing.T) {
 	})
 	page := filepath.Join(t.TempDir(), "report.html")
 	output, errs, code := f.tbctl("fleet", "report", file, "-o", page)
-	if code != 0 || !strings.Contains(output, "3 of 3 targets run 0.17.8") {
+	if code != 0 || !strings.Contains(output, "3 of 3 targets have the file and run 0.17.8") {
 		t.Errorf("exit code %d: %s%s", code, output, errs)
 	}
 	text, err := os.ReadFile(page)

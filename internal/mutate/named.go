@@ -21,6 +21,16 @@ var namedMutants = []namedMutant{
 		tests: "./rollout ^TestJournalOfEachPlan$",
 	},
 	{
+		name: "a run whose time is over waits for what a host was asked for", file: "rollout/run.go",
+		old: `(len(m.running) == 0 || m.over(overPatience))`, new: `len(m.running) == 0`,
+		tests: "./rollout ^TestRunTimeoutOfRequests$",
+	},
+	{
+		name: "a replica that is stopped counts as one that runs in a report", file: "report/record.go",
+		old: `			case shown.State == replica.StateStopped:`, new: `			case false:`,
+		tests: "./report ^TestTally$",
+	},
+	{
 		name: "what others have on its way into a store does not count", file: "depot/writer.go",
 		old: `		need, err = size, nil`, new: `		need, err = size, nil
 	} else {

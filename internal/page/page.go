@@ -60,8 +60,8 @@ type view struct {
 	Counts   []count                 // of the requests, by kind
 	Failures []report.ReportedAsking // the newest last
 	Hidden   int                     // failures that are not among them
-	Done     int                     // hosts
-	Asked    int                     // hosts
+	Tally    report.Tally
+	Replicas string // how it is with them
 }
 
 type clusterView struct {
@@ -98,7 +98,8 @@ type count struct {
 }
 
 func newView(r *report.FleetReport) *view {
-	v := &view{FleetReport: r, Style: template.CSS(style)} // our own
+	v := &view{FleetReport: r, Style: template.CSS(style), Tally: r.Tally()} // our own
+	v.Replicas = v.Tally.ReplicasText(r.Plan.Artifact.Release.String())
 	for c := range r.Plan.Clusters {
 		cluster := clusterView{PlannedCluster: &r.Plan.Clusters[c]}
 		for h := range cluster.PlannedCluster.Hosts {
@@ -106,8 +107,6 @@ func newView(r *report.FleetReport) *view {
 			for index := range r.Hosts {
 				if shown := &r.Hosts[index]; shown.Name == planned.Name && shown.Target == planned.Target {
 					cluster.Hosts = append(cluster.Hosts, newHostView(r, shown, planned))
-					v.Asked += btoi(shown.Status != nil)
-					v.Done += btoi(shown.Done(r.Plan))
 				}
 			}
 		}
@@ -168,13 +167,6 @@ func newHostView(r *report.FleetReport, shown *report.ReportedHost, planned *fle
 		r.Marks, r.Last, r.Width = append(r.Marks, m), m.Number, m.X+first
 	}
 	return v
-}
-
-func btoi(so bool) int {
-	if so {
-		return 1
-	}
-	return 0
 }
 
 var functions = template.FuncMap{

@@ -100,7 +100,7 @@ func full(evil string) *report.FleetReport {
 		Unseen: []string{"Which clients are in use is what the operator said." + evil, "tb2: boot was not checked: no user without rights" + evil + "."},
 	}
 	for index, name := range []string{"tb0.eu", "tb1.eu", "tb2.eu", "operator@a-host-with-a-very-long-name-0123456789.region.example.internal"} {
-		planned := fleet.PlannedHost{Name: name, Target: "/opt/tb/tigerbeetle", Machine: digest("a")[:32], Previous: "sha256:" + digest("1")}
+		planned := fleet.PlannedHost{Name: name, Target: "/opt/tb/tigerbeetle", Machine: digest("a")[:32], Previous: "sha256:" + digest("1"), Replicas: []fleet.PlannedReplica{{Index: index, Standby: index == 3}}}
 		plan.Clusters[0].Hosts = append(plan.Clusters[0].Hosts, planned)
 		h := report.ReportedHost{Cluster: "ledger-eu", Name: name, Target: planned.Target, Machine: planned.Machine, Tbctl: "0.1.0" + evil, Moments: moments[:len(moments)-index*3]}
 		switch index {

@@ -10,19 +10,11 @@ import (
 
 // FleetReport shows where the report of a rollout is, and how it is with it in a few lines.
 func FleetReport(out *term.Stream, r *report.FleetReport) {
-	done, seen := 0, 0
-	for index := range r.Hosts {
-		h := &r.Hosts[index]
-		if h.Status != nil {
-			seen++
-		}
-		if h.Done(r.Plan) {
-			done++
-		}
-	}
-	hosts := fmt.Sprintf("%d of %d targets run %s; %d could be looked at", done, len(r.Hosts), r.Plan.Artifact.Release, seen)
+	t := r.Tally()
+	hosts := fmt.Sprintf("%d of %d targets have the file and run %s; %d could be looked at as a whole", t.Done, t.Targets, r.Plan.Artifact.Release, t.Seen)
+	replicas := t.ReplicasText(r.Plan.Artifact.Release.String())
 	if r.Offline {
-		hosts = fmt.Sprintf("none of the %d targets was asked", len(r.Hosts))
+		hosts, replicas = fmt.Sprintf("none of the %d targets was asked", t.Targets), "not asked"
 	}
 	failed := 0
 	for index := range r.Requests {
@@ -41,7 +33,7 @@ func FleetReport(out *term.Stream, r *report.FleetReport) {
 		trust += "; against it: " + strings.Join(failed, ", ")
 	}
 	Fields(out, [][2]string{
-		{"report", term.Printable(r.Page)}, {"plan", r.ID}, {"vouched for by", term.Printable(trust)}, {"hosts", hosts},
+		{"report", term.Printable(r.Page)}, {"plan", r.ID}, {"vouched for by", term.Printable(trust)}, {"hosts", hosts}, {"replicas", replicas},
 		{"requests", fmt.Sprintf("%d from here, of which %d failed", len(r.Requests), failed)},
 		{"not known", fmt.Sprintf("%d things, see the end of the report", len(r.Unseen))},
 	})
