@@ -66,7 +66,7 @@ func TestWhatGoesWrong(t *testing.T) {
 		}), 0, "(unreachable) !deadline =failed", fault.Failed, "on a1: look at it; then run the same command again"},
 		"a host's state is damaged": {GoalStop, armed(func(s *scene) {
 			s.at("a1").Problem = &Problem{Host: "a1", Replica: -1, Reason: ProblemUnseen, Message: "it is cut short", Hint: "on a1: look at it"}
-		}), 2 * time.Minute, "phase a0 stopped, phase a2 stopped !unreachable", "", "on a1: look at it"},
+		}), 2 * time.Minute, "!unreachable =failed", fault.Failed, "on a1: look at it"},
 		"a host is down while it stages": {GoalCheck, func(s *scene) { s.gone("a1") }, 2 * time.Minute, "!unreachable =failed", fault.Failed, "tbctl fleet status a1"},
 		"the store is full":              {GoalCheck, func(s *scene) { s.Run, s.at("a1").Stored, s.at("a1").StoreRoom = true, false, 1 }, 0, "!no-room =failed", fault.Failed, "tbctl store prune"},
 		"what a host requires is not there": {GoalCheck, func(s *scene) {

@@ -210,7 +210,7 @@ func TestRunTimeoutOfRequests(t *testing.T) {
 					t.Errorf("%v: %+v, want %q", err, result.Clusters[0].Problems, want)
 				}
 				given := 0
-				if err := options.Journal.Entries(func(entry rollout.Entry) {
+				if err := options.Journal.Entries(simID, func(entry rollout.Entry) {
 					if entry.Request == request && entry.Result == fault.Failed {
 						given++
 					}
