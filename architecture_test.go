@@ -61,7 +61,7 @@ var rooms = map[string][]string{
 	"host":                     {"fleet", "multiversion", "datafile", "delta", "depot", "replica", "verify", "watch", "install", "fsatomic", "vfs"},
 	"report":                   {"depot", "depot/prune", "depot/serve", "depot/shelf", "multiversion", "advisory", "fleet", "datafile", "inspect", "verify", "replica", "host", "watch", "install", "release", "fsatomic", "durable", "vfs", "internal/sha", "internal/shell"},
 	"fleet":                    {"multiversion", "advisory", "internal/sha", "internal/sizes"},
-	"inventory":                {"fleet", "internal/tomlline", "vfs"},
+	"inventory":                {"fleet", "internal/config", "internal/tomlline", "vfs"},
 	"delta":                    {"multiversion", "internal/current", "vfs", "durable"},
 	"depot":                    {"multiversion", "vfs", "durable", "internal/sha"},
 	"depot/shelf":              {"depot", "durable", "internal/sha", "multiversion", "release", "verify"},

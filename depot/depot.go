@@ -284,7 +284,9 @@ func (d *Depot) List() ([]Artifact, error) {
 	artifacts := []Artifact{}
 	dir, err := d.fsys.OpenDir(d.files())
 	if errors.Is(err, fs.ErrNotExist) {
-		return artifacts, nil
+		if err = vfs.Dangling(d.fsys, d.files()); err == nil {
+			return artifacts, nil
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list the store: %w", err)
@@ -361,7 +363,9 @@ func (d *Depot) SetAside() ([]Damaged, error) {
 	found := []Damaged{}
 	dir, err := d.fsys.OpenDir(d.files())
 	if errors.Is(err, fs.ErrNotExist) {
-		return found, nil
+		if err = vfs.Dangling(d.fsys, d.files()); err == nil {
+			return found, nil
+		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("list the store: %w", err)

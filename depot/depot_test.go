@@ -592,3 +592,22 @@ func missing(there bool) error {
 	}
 	return errors.New("it is told as not there")
 }
+
+// TestDangling: a store that is a link whose end is not there, as where a file system is not mounted, is not an empty one.
+func TestDangling(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	d := depot.Open(vfs.OS(), dir)
+	if artifacts, err := d.List(); err != nil || len(artifacts) != 0 {
+		t.Fatalf("nothing there: %v, %v", artifacts, err)
+	}
+	if err := os.Symlink(filepath.Join(dir, "not-mounted"), filepath.Join(dir, "sha256")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.List(); !errors.Is(err, vfs.ErrDangling) {
+		t.Errorf("list: %v", err)
+	}
+	if _, err := d.SetAside(); !errors.Is(err, vfs.ErrDangling) {
+		t.Errorf("set aside: %v", err)
+	}
+}

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,7 +93,7 @@ func othersMayWrite(path string) string {
 	if err != nil {
 		return err.Error()
 	}
-	return cmp.Or(vfs.OthersMayWrite(path, info, os.Geteuid()), vfs.OthersMayWrite(real, info, os.Geteuid()))
+	return vfs.OthersMayWrite(path, info, os.Geteuid())
 }
 
 // Engine is the program, started.

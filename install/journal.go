@@ -1,7 +1,6 @@
 package install
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -125,7 +124,9 @@ func (j *Journal) read(target string, sizeMax int64) (History, error) {
 	}
 	all, writers, err := durable.ScanJournal(j.FS, j.Path(), sizeMax, func(line []byte) { history.add(line, target) })
 	if errors.Is(err, fs.ErrNotExist) {
-		return history, nil
+		if err = vfs.Dangling(j.FS, j.Path()); err == nil {
+			return history, nil
+		}
 	}
 	if err != nil {
 		return history, &JournalError{Path: j.Path(), Err: err}
@@ -139,9 +140,7 @@ func (j *Journal) read(target string, sizeMax int64) (History, error) {
 func (h *History) add(line []byte, target string) {
 	var record Record
 	if err := fault.Unmarshal(line, &record); err != nil || record.Version == 0 {
-		if len(line) == 0 || len(bytes.TrimSpace(bytes.Trim(line, "\x00"))) > 0 {
-			h.Damaged++
-		}
+		h.Damaged++
 		return
 	}
 	if target != "" && record.Target != target {

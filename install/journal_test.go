@@ -65,11 +65,24 @@ func TestReadDamaged(t *testing.T) {
 	_, err = file.Write(good[:len(good)-20]) // the last one, which no newline ends
 	check(t, err)
 	history, err := m.journal().Read("")
-	if err != nil || len(history.Records) != 2 || history.Damaged != 5 {
+	if err != nil || len(history.Records) != 2 || history.Damaged != 6 {
 		t.Errorf("%d records, %d damaged, %v", len(history.Records), history.Damaged, err)
 	}
 	if history, err = m.journal().Read("/another"); err != nil || len(history.Records) != 0 {
 		t.Errorf("%+v, %v", history, err)
+	}
+}
+
+// A history that is a link whose end is not there, as where a file system is not mounted, is not an empty one.
+func TestDanglingJournal(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, memfs.Options{}, nil, nil)
+	if _, err := m.journal().Read(""); err != nil {
+		t.Fatalf("nothing there: %v", err)
+	}
+	check(t, m.Symlink("/data/not-mounted", stateDir))
+	if _, err := m.journal().Read(""); !errors.Is(err, vfs.ErrDangling) {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/internal/config"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -41,7 +42,7 @@ func Find(named string, getenv func(string) string) (name string, text []byte, e
 	if named == "" {
 		places = []string{"fleet.toml"}
 		base := getenv("XDG_CONFIG_HOME")
-		if home := getenv("HOME"); !filepath.IsAbs(base) && filepath.IsAbs(home) {
+		if home := config.Home(getenv); !filepath.IsAbs(base) && home != "" {
 			base = filepath.Join(home, ".config")
 		}
 		if filepath.IsAbs(base) {
@@ -51,7 +52,9 @@ func Find(named string, getenv func(string) string) (name string, text []byte, e
 	for _, place := range places {
 		file, info, err := vfs.OpenFile(place, nil)
 		if named == "" && errors.Is(err, fs.ErrNotExist) {
-			continue
+			if err = vfs.Dangling(vfs.OS(), place); err == nil {
+				continue
+			}
 		}
 		var text []byte
 		if err == nil {

@@ -145,7 +145,7 @@ func Files(getenv func(string) string) []string {
 	if base := getenv("XDG_CONFIG_HOME"); filepath.IsAbs(base) {
 		return append(files, filepath.Join(base, "tbctl", "config.toml"))
 	}
-	if home := getenv("HOME"); filepath.IsAbs(home) {
+	if home := Home(getenv); home != "" {
 		files = append(files, filepath.Join(home, ".config", "tbctl", "config.toml"))
 	}
 	return files
@@ -184,7 +184,7 @@ func (c *Config) read(path string, named bool) (map[string]any, []byte, error) {
 	}
 	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(vfs.ErrNotRegular))
 	if !named && errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, nil
+		return nil, nil, vfs.Dangling(vfs.OS(), path)
 	}
 	if err != nil {
 		return nil, nil, cause(err)

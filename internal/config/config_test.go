@@ -166,3 +166,47 @@ func TestCheckVariables(t *testing.T) {
 		}
 	}
 }
+
+// TestDangling: a file of settings that is a link whose end is not there is not one that nobody wrote, and so is one in such a directory.
+func TestDangling(t *testing.T) {
+	t.Parallel()
+	for name, place := range map[string]string{"file": "tbctl/config.toml", "directory": "tbctl"} {
+		base := t.TempDir()
+		getenv := func(variable string) string { return map[string]string{"XDG_CONFIG_HOME": base}[variable] }
+		if _, err := config.Load(settings(), getenv); err != nil {
+			t.Fatalf("%s: nothing there: %v", name, err)
+		}
+		link := filepath.Join(base, place)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(link), 0o755), os.Symlink(filepath.Join(base, "not-mounted", "x"), link)); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Load(settings(), getenv)
+		if wrong, ok := errors.AsType[*config.Error](err); !ok || !errors.Is(err, vfs.ErrDangling) || !strings.Contains(err.Error(), link) {
+			t.Errorf("%s: %v, %+v", name, err, wrong)
+		}
+		if err := os.MkdirAll(filepath.Join(base, "not-mounted", "x"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if name == "directory" { // mounted, and nothing in it
+			if _, err := config.Load(settings(), getenv); err != nil {
+				t.Errorf("%s: mounted: %v", name, err)
+			}
+		}
+	}
+}
+
+// TestHome: where nothing names the home directory, as for a service, it is that of the list of users.
+func TestHome(t *testing.T) {
+	t.Parallel()
+	none := func(string) string { return "" }
+	own := config.Home(none)
+	if !filepath.IsAbs(own) {
+		t.Skipf("skipped: this user has no home directory: %q", own)
+	}
+	if files := config.Files(none); files[len(files)-1] != filepath.Join(own, ".config", "tbctl", "config.toml") {
+		t.Errorf("%q", files)
+	}
+	if named := config.Home(func(string) string { return "/somewhere" }); named != "/somewhere" {
+		t.Error(named)
+	}
+}

@@ -28,12 +28,21 @@ func ownDir(getenv func(string) string, system, variable, home string) string {
 	if base := getenv(variable); filepath.IsAbs(base) {
 		return filepath.Join(base, "tbctl")
 	}
-	if base := getenv("HOME"); filepath.IsAbs(base) {
+	if base := Home(getenv); base != "" {
 		return filepath.Join(base, home, "tbctl")
-	}
-	if current, err := user.Current(); err == nil && filepath.IsAbs(current.HomeDir) {
-		return filepath.Join(current.HomeDir, home, "tbctl")
 	}
 	// Never a directory that others can write to: what is found in this one is believed.
 	return system
+}
+
+// Home is this user's home directory, absolute: the one that HOME names, or that of the list of users where nothing names one, as for a service;
+// "": there is none.
+func Home(getenv func(string) string) string {
+	if base := getenv("HOME"); filepath.IsAbs(base) {
+		return base
+	}
+	if current, err := user.Current(); err == nil && filepath.IsAbs(current.HomeDir) {
+		return current.HomeDir
+	}
+	return ""
 }

@@ -329,7 +329,7 @@ func namedHints() []namedHint {
 		{err: syscall.EDQUOT, ask: ofNoSpace},
 		{err: fsatomic.ErrNoInodes, hint: "remove some files from the target's file system"},
 		{err: fsatomic.ErrOldKind, hint: "move away what stands at {target}-old"},
-		{err: vfs.ErrDangling, hint: "mend or remove the symbolic link"},
+		{err: vfs.ErrDangling, hint: "mount what it leads to, or mend or remove the symbolic link"},
 		{err: vfs.ErrProcessPath, hint: "name the file by its path on this host; or run tbctl where the process sees it: nsenter --target PID --mount tbctl …"},
 		{err: vfs.ErrMagicLink, hint: "look at where the links lead (namei -l PATH), and name the file itself"},
 		{err: vfs.ErrLinkOwner, hint: "name the file itself: a link that anybody may have put there is not followed"},

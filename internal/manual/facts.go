@@ -20,7 +20,7 @@ output, on failure too; its exit code is the same with and without it.`,
 		},
 		Files: []Entry{
 			{Name: "/etc/tbctl/config.toml", Text: `The host's configuration, see "tbctl config".`},
-			{Name: "~/.config/tbctl/config.toml", Text: "The user's, which overrides it."},
+			{Name: "~/.config/tbctl/config.toml", Text: "The user's, which overrides it; without HOME, that of the home directory in the list of users."},
 			{Name: "/var/lib/tbctl/history.jsonl", Text: "What was done on this host; ~/.local/state/tbctl/history.jsonl for users."},
 			{Name: ".NAME.tbctl-state", Text: "Beside TARGET: what is known of it, for the next command."},
 			{Name: ".NAME.tbctl-lock", Text: "Beside TARGET: the lock of the command that works on it."},
