@@ -128,6 +128,9 @@ func (d *drafter) number() {
 		for i := range c.places {
 			p := &c.places[i]
 			switch f := p.Fence; {
+			case f == nil && d.plan.Generation > GenerationLeapMax:
+				c.problem(p, -1, ProblemGeneration, "plan it without the hosts that have had a plan of so high a number",
+					"it would refuse this plan: its generation, %d, is more than %d above 0, and no rollout has changed this target yet", d.plan.Generation, GenerationLeapMax)
 			case f == nil || f.Overruled:
 			case f.Generation >= d.plan.Generation:
 				c.problem(p, -1, ProblemGeneration, hint, "it says that a plan of generation %d had it: plans numbered here have had %d at most, and none more than %d above that is followed",

@@ -165,7 +165,7 @@ func TestDraftProblems(t *testing.T) {
 		"no higher generation": {func(w *world) {
 			w.observations[1].Fence = new(held.in(PhaseDone))
 			w.observations[1].Fence.Generation, w.observations[1].Fence.Base.Generation, w.options.Above = GenerationMax, GenerationMax, GenerationMax
-		}, "too-large"},
+		}, "generation too-large"},
 		"a generation from nowhere": {func(w *world) {
 			w.observations[1].Fence = new(held.in(PhaseDone))
 			w.observations[1].Fence.Generation = GenerationLeapMax + 1
@@ -175,9 +175,12 @@ func TestDraftProblems(t *testing.T) {
 			w.options.Above = GenerationLeapMax + 4
 		}, "generation"},
 		"… and any is taken": {func(w *world) {
-			w.observations[1].Fence = new(held.in(PhaseDone).Overrule())
+			for i := range w.observations {
+				w.observations[i].Fence = new(held.in(PhaseDone).Overrule())
+			}
 			w.options.Above = GenerationLeapMax + 4
 		}, ""},
+		"a generation that a host would refuse that has seen none": {func(w *world) { w.options.Above = GenerationLeapMax }, "generation"},
 		"busy":                    {func(w *world) { w.observations[1].Busy = "process 4" }, "busy"},
 		"an old tbctl":            {func(w *world) { w.options.TbctlMin, w.observations[1].Tbctl = "0.4.0", "0.3.9" }, "tbctl-too-old"},
 		"a tbctl from its source": {func(w *world) { w.options.TbctlMin, w.observations[1].Tbctl = "0.4.0", "devel" }, ""},

@@ -15,11 +15,12 @@ const (
 	// GenerationMax is the highest generation and the highest epoch.
 	GenerationMax = 1<<31 - 1
 	// GenerationLeapMax and EpochLeapMax are how far a claim's generation, and its epoch, are above those of the last run that changed
-	// something at most: see [Base].
+	// something at most: see [Base]. Of a target that no rollout ever claimed they are themselves no higher.
 	GenerationLeapMax = 1_000_000
 	EpochLeapMax      = 1_000_000
-	// followMax is how far a host's generation is above the number of plans at most so that a plan gets a higher one. It is far less than
-	// what a host takes, and what hosts say is never counted as plans: so no host leads the numbers to where another does not follow.
+	// followMax is how far a host's generation is above the number of plans at most so that a plan gets a higher one, and so how far that of a
+	// plan may be. It is far less than what a host takes, and what hosts say is never counted as plans: so no host leads the numbers to where
+	// another does not follow.
 	followMax = 100_000
 
 	whoSizeMax = 256 // bytes of a holder's name
@@ -60,6 +61,14 @@ type Holder struct {
 type Base struct {
 	Generation uint64 `json:"generation"`
 	Epoch      uint64 `json:"epoch"`
+}
+
+// whose says whose generation it is.
+func (b Base) whose() string {
+	if b.Generation == 0 {
+		return "0, and no rollout has changed this target yet"
+	}
+	return fmt.Sprintf("that of the last run that changed something, %d", b.Generation)
 }
 
 // Fence says which rollout a host's target belongs to, and who acts for it. It is kept in the
@@ -232,7 +241,7 @@ func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 	offered.Phase, offered.Previous, offered.Overruled, offered.PutBack, offered.Base = PhaseClaimed, "", false, false, Base{offered.Generation, offered.Epoch}
 	offered.Restarts = 0
 	if stored == nil {
-		return offered, offered.leaps(Base{offered.Generation, 0})
+		return offered, offered.leaps(Base{})
 	}
 	offered.Restarts = stored.Restarts // also of another plan: who claims a target again and again gets no more of them
 	same, base := offered.Generation == stored.Generation && offered.Plan == stored.Plan, stored.Base
@@ -277,7 +286,7 @@ func (f Fence) leaps(base Base) error {
 	}
 	switch {
 	case f.Generation > base.Generation+GenerationLeapMax:
-		return fmt.Errorf("%w: its generation, %d, is more than %d above that of the last run that changed something, %d", ErrFence, f.Generation, GenerationLeapMax, base.Generation)
+		return fmt.Errorf("%w: its generation, %d, is more than %d above %s", ErrFence, f.Generation, GenerationLeapMax, base.whose())
 	case f.Epoch > epoch+EpochLeapMax:
 		return fmt.Errorf("%w: its epoch, %d, is more than %d above that of the last run of the plan that changed something, %d", ErrFence, f.Epoch, EpochLeapMax, epoch)
 	}

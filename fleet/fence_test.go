@@ -308,7 +308,13 @@ func TestInterleavings(t *testing.T) {
 // run that changed something.
 func TestClaimLeap(t *testing.T) {
 	t.Parallel()
-	first, err := Claim(nil, fence(5_000_000, 1, "a", "ana"), false, false) // it has seen no plan yet
+	if _, err := Claim(nil, fence(GenerationLeapMax+1, 1, "a", "eve"), false, true); !errors.Is(err, ErrFence) {
+		t.Errorf("a first claim of a generation from nowhere: %v", err)
+	}
+	if _, err := Claim(nil, fence(1, EpochLeapMax+1, "a", "eve"), false, true); !errors.Is(err, ErrFence) {
+		t.Errorf("a first claim of an epoch from nowhere: %v", err)
+	}
+	first, err := Claim(nil, fence(GenerationLeapMax, 1, "a", "ana"), false, false) // it has seen no plan yet
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/tbctl/tbctl/advisory"
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/multiversion"
 )
 
@@ -26,6 +27,29 @@ type Plan struct {
 
 	// Advisories is the publisher's list that the plan was made by, for the hosts to warn by too; nil: it was the one that is built in.
 	Advisories *PlannedAdvisories `json:"advisories,omitempty"`
+}
+
+// NumberError says that a plan's generation is none that was given where plans are numbered.
+type NumberError struct {
+	Generation uint64 // of the plan
+	Plans      uint64 // how many have been numbered
+}
+
+// Error says what a host that takes it would do.
+func (e *NumberError) Error() string {
+	return fmt.Sprintf("the plan's generation, %d, is none of the plans that are numbered here, %d so far: a host that takes it refuses all later plans with a lower one", e.Generation, e.Plans)
+}
+
+// Class is [fault.Refused].
+func (e *NumberError) Class() fault.Class { return fault.Refused }
+
+// Numbered refuses a plan that has a generation so far above the number of plans that none of them can have got it; the error is a
+// [*NumberError].
+func (p *Plan) Numbered(plans uint64) error {
+	if p.Generation > plans+followMax {
+		return &NumberError{p.Generation, plans}
+	}
+	return nil
 }
 
 // PlannedAdvisories is a list of what is to be known of releases, and where it was from when the plan was made. No host can verify that.

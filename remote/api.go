@@ -303,13 +303,17 @@ func (s *Session) send(request *http.Request, answer any) error {
 	case bytes.Count(text, []byte(","))+bytes.Count(text, []byte("{")) > sizeMax/valueSize:
 		return fmt.Errorf("host %s: an answer of more than %d values", s.Host, sizeMax/valueSize)
 	case response.StatusCode == http.StatusOK:
-		err = fault.Unmarshal(text, answer)
+		if err = fault.Unmarshal(text, answer); err == nil {
+			clipAll(answer)
+		}
 	default:
 		failed := &AnswerError{Host: s.Host}
 		if err = fault.Unmarshal(text, &failed.Answer); err == nil && failed.Answer.Class != fault.None {
 			if !slices.Contains(fault.Classes(), failed.Answer.Class) {
 				failed.Answer.Class = fault.Failed // one that a later tbctl may have
 			}
+			clipAll(&failed.Answer)
+			failed.Answer.Hint = clip(failed.Answer.Hint, HintSizeMax)
 			return failed
 		}
 		err = errors.Join(err, fmt.Errorf("status %d without a reason", response.StatusCode))

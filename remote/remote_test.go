@@ -24,6 +24,7 @@ import (
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -104,6 +105,15 @@ func playSSH(args []string) int {
 			}
 			stored := testFence()
 			answerError(w, fmt.Errorf("/a: %w", &fleet.FencedError{Reason: fleet.ReasonEpoch, Stored: &stored}))
+		}))
+	case "wordy":
+		Serve(context.Background(), os.Stdin, os.Stdout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			long := strings.Repeat("ä\n", 1<<20)
+			if r.URL.Path == pathReport {
+				answer(w, http.StatusOK, report.Host{Version: report.HostVersion, Name: long[:1<<15], Targets: []report.HostTarget{{Path: "/t", Problem: long[:1<<15], Warnings: []string{"short", long[:1<<15]}}}})
+				return
+			}
+			answer(w, http.StatusConflict, ErrorAnswer{Class: fault.Refused, Message: long, Hint: long, Warnings: []string{long}})
 		}))
 	case "large":
 		Serve(context.Background(), os.Stdin, os.Stdout, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

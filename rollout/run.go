@@ -57,10 +57,11 @@ type Options struct {
 	Artifact *Artifact              // nil: nothing is to be sent
 	Registry *Registry              // nil: there is none that hosts fetch from
 
-	// Shared is where the clusters are held, see [Hold], if the goal may swap a file there; nil: nowhere. Others is told who else holds
-	// one, and is taken over from.
+	// Shared is where plans are numbered, and the clusters held, see [Hold], if the goal may swap a file there; nil: nowhere. Others is told
+	// who else holds one, and is taken over from, and Warn what hinders nothing.
 	Shared state.Store
 	Others func(state.Holder)
+	Warn   func(error)
 
 	// Guard, unless nil, may refuse to change anything any more: it is asked before hosts are, and the run ends with its error.
 	Guard func(context.Context) error
@@ -141,6 +142,13 @@ type pending struct {
 // Whatever it ends with, what was seen last is returned; nil where a cluster is held by another run. The error is nil when the goal is reached by all clusters that are meant, an
 // [*Error], or the context's.
 func Run(ctx context.Context, options Options) (*report.Rollout, error) {
+	warning, err := options.numbered(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if warning != nil {
+		options.Warn(warning)
+	}
 	if options.Shared != nil && options.Goal.Swaps() {
 		held, others, end, err := Hold(ctx, options.Shared, options.Plan, options.Clusters, options.Holder.Who, options.Rules.TakeOver)
 		if err != nil {
@@ -171,7 +179,7 @@ func Run(ctx context.Context, options Options) (*report.Rollout, error) {
 			m.targets = append(m.targets, &target{cluster: cluster, planned: planned, host: m.Hosts(planned.Name), attempts: make(map[Request]int)})
 		}
 	}
-	err := m.loop()
+	err = m.loop()
 	m.save()
 	return m.report(), err
 }

@@ -31,16 +31,9 @@ var errGeneration = fault.New(fault.Failed, "the number of plans in the state of
 // is given, maybe several times.
 func Number(ctx context.Context, store state.Store, draft func(above uint64) (*fleet.Plan, []fleet.Problem)) (*fleet.Plan, []fleet.Problem, error) {
 	for range numberTriesMax {
-		text, revision, err := store.Get(ctx, keyGeneration)
+		above, revision, err := plans(ctx, store)
 		if err != nil {
 			return nil, nil, err
-		}
-		above := uint64(0)
-		if revision > 0 {
-			above, err = strconv.ParseUint(string(text), 10, 64)
-			if err != nil || above > fleet.GenerationMax {
-				return nil, nil, fmt.Errorf("%w: %.40q", errGeneration, text)
-			}
 		}
 		plan, problems := draft(above)
 		if plan == nil {
@@ -52,6 +45,35 @@ func Number(ctx context.Context, store state.Store, draft func(above uint64) (*f
 		}
 	}
 	return nil, nil, fmt.Errorf("number the plan: %w", state.ErrStale)
+}
+
+// plans is how many plans have been numbered.
+func plans(ctx context.Context, store state.Store) (count uint64, revision int64, err error) {
+	text, revision, err := store.Get(ctx, keyGeneration)
+	if err != nil || revision == 0 {
+		return 0, revision, err
+	}
+	count, err = strconv.ParseUint(string(text), 10, 64)
+	if err != nil || count > fleet.GenerationMax {
+		return 0, revision, fmt.Errorf("%w: %.40q", errGeneration, text)
+	}
+	return count, revision, nil
+}
+
+// numbered refuses a plan with a generation that was not given here: with it hosts would refuse those that are. Where that cannot be compared,
+// a run that changes files is refused too, and of another the warning says so.
+func (o *Options) numbered(ctx context.Context) (warning, err error) {
+	if o.Shared == nil {
+		return nil, nil
+	}
+	count, _, err := plans(ctx, o.Shared)
+	switch {
+	case err == nil:
+		return nil, o.Plan.Numbered(count)
+	case o.Goal.Swaps() || ctx.Err() != nil:
+		return nil, err
+	}
+	return fmt.Errorf("whether the plan's generation, %d, was given here is not known: %w", o.Plan.Generation, err), nil
 }
 
 // Hold holds the clusters of a plan, those of these names or all, so that who works on one of them sees it before

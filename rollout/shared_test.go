@@ -54,6 +54,39 @@ func TestNumber(t *testing.T) {
 	}
 }
 
+// TestNumbered holds that no run of a plan begins that cannot have been numbered here, and that one which changes no file goes on, with a
+// warning, where the number cannot be read.
+func TestNumbered(t *testing.T) {
+	t.Parallel()
+	store := state.OpenFiles(memfs.New(memfs.Options{}), "/state")
+	revision, err := store.Swap(t.Context(), keyGeneration, []byte("7"), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(goal fleet.Goal, generation uint64) (warned int, err error) {
+		_, err = Run(t.Context(), Options{Plan: &fleet.Plan{Generation: generation}, ID: "sha256:p", Goal: goal, Shared: store, Warn: func(error) { warned++ }})
+		return warned, err
+	}
+	goals := []fleet.Goal{fleet.GoalCheck, fleet.GoalArm, fleet.GoalPromote, fleet.GoalAbort, fleet.GoalStop}
+	for _, goal := range goals {
+		var failed *fleet.NumberError
+		if _, err := run(goal, fleet.GenerationMax); !errors.As(err, &failed) || failed.Plans != 7 || fault.Of(err) != fault.Refused {
+			t.Errorf("%s: %v", goal, err)
+		}
+		if warned, err := run(goal, 8); err != nil || warned != 0 {
+			t.Errorf("%s: %v, %d warnings", goal, err, warned)
+		}
+	}
+	if _, err := store.Swap(t.Context(), keyGeneration, []byte("x"), revision); err != nil {
+		t.Fatal(err)
+	}
+	for _, goal := range goals {
+		if warned, err := run(goal, 8); goal.Swaps() != errors.Is(err, errGeneration) || goal.Swaps() == (warned == 1) {
+			t.Errorf("%s: %v, %d warnings", goal, err, warned)
+		}
+	}
+}
+
 // TestHold holds that two runs of one cluster see each other, and that a run ends when what it holds is lost.
 func TestHold(t *testing.T) {
 	t.Parallel()

@@ -255,6 +255,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host, Holder: holder, Secret: secret,
 		Rules: fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies, Calm: rolloutPace.calm}, Interval: rolloutPace.look,
 		Guard: a.readerGone, Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
+		Warn: func(err error) { a.warn("%v", err) },
 	}
 	if do.prove != nil {
 		options.Rules.Stable, options.Rules.MaxFailed = do.prove.Stable, do.prove.MaxFailed
@@ -290,11 +291,14 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 			return err
 		}
 	}
-	if do.goal.Swaps() {
-		if options.Shared, err = a.sharedState(flags.Fleet, list); err != nil {
-			return err
-		}
+	switch options.Shared, err = a.sharedState(flags.Fleet, list); {
+	case err == nil:
 		defer options.Shared.Close()
+	case do.goal.Swaps():
+		return err
+	default:
+		a.warn("whether the plan's generation was given here is not known: %v", err)
+		options.Shared = nil
 	}
 	shown := &shownRollout{a: a}
 	if a.out.Redraws() && !a.global.JSON {

@@ -218,6 +218,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return "each of them has a line that says where, and what to do", nil
 	case *rollout.PlanFileError:
 		return "make one: tbctl fleet plan RELEASE -o " + shell.File(e.Name), nil
+	case *fleet.NumberError:
+		return "name where it was numbered: --state WHERE; or make a new one here: tbctl fleet plan RELEASE -o FILE", nil
 	case *rollout.NotStoredError:
 		return "bring it here first: tbctl store import " + shell.File(e.Source), nil
 	case *report.UnseenError:

@@ -11,6 +11,21 @@ type namedMutant struct {
 // namedMutants once survived, each against what tbctl promises.
 var namedMutants = []namedMutant{
 	{
+		name: "what a host says is shown in full", file: "remote/clip.go",
+		old: `	if len(text) <= size {`, new: `	if true {`,
+		tests: "./remote ^TestAnswerClipped$",
+	},
+	{
+		name: "the first claim of a target may have any generation", file: "fleet/fence.go",
+		old: `		return offered, offered.leaps(Base{})`, new: `		return offered, nil`,
+		tests: "./fleet ^TestClaimLeap$",
+	},
+	{
+		name: "a plan with a generation from nowhere is carried out", file: "rollout/shared.go",
+		old: `		return nil, o.Plan.Numbered(count)`, new: `		return nil, o.Plan.Numbered(fleet.GenerationMax)`,
+		tests: "./rollout ^TestNumbered$",
+	},
+	{
 		name: "a host that answers busy is asked again at once", file: "fleet/decision.go",
 		old: `	return b.Count == 0 || now-b.Last`, new: `	return true || now-b.Last`,
 		tests: "./fleet ^TestPace$",
