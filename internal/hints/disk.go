@@ -2,6 +2,7 @@ package hints
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/shell"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -110,6 +112,21 @@ func (k *Known) ofMode(err *fsatomic.ModeError) string {
 		return "put a copy of it back, with a mode that the file system keeps: tbctl install {target}-old {target} --allow-downgrade --mode " + err.Got.String()
 	}
 	return "that file system keeps " + err.Got.String() + ", with which a replica can be started too: --mode " + err.Got.String()
+}
+
+// ofStill is about a process that has a lock, and does nothing.
+func ofStill(still *replica.Still) string {
+	kill := fmt.Sprintf("kill -9 %d", still.PID)
+	text := fmt.Sprintf("waiting does not help: process %d, which has it, is ", still.PID)
+	switch {
+	case still.Thaws:
+		return text + fmt.Sprintf("frozen with its control group; end it: %s; echo THAWED >%s", kill, shell.File(still.Group+"/freezer.state"))
+	case still.Group != "":
+		return text + fmt.Sprintf("frozen with its control group, %s; end it: %s", still.Group, kill)
+	case still.Traced:
+		return text + "stopped by a debugger; end it: " + kill
+	}
+	return text + fmt.Sprintf("stopped by a signal; let it go on: kill -CONT %d; or end it: %s", still.PID, kill)
 }
 
 // ofState is about what is beside the target and not a state. What else is wrong has a hint of its own.

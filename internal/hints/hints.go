@@ -123,6 +123,9 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *fsatomic.AttributeError:
 		return k.ofAttribute(e), nil
 	case *durable.BusyError:
+		if still := replica.HoldsStill(e.Path); still != nil {
+			return ofStill(still), e.Holder
+		}
 		if k.Command != "install" && k.Command != "rollback" {
 			return "run the same command again when that has ended", e.Holder
 		}

@@ -11,6 +11,16 @@ type namedMutant struct {
 // namedMutants once survived, each against what tbctl promises.
 var namedMutants = []namedMutant{
 	{
+		name: "who has the lock and is frozen is waited for", file: "replica/still_linux.go",
+		old: `	if still.Group != "" {`, new: `	if false {`,
+		tests: "./replica ^TestHoldsFrozen$",
+	},
+	{
+		name: "who has another file's lock is told as who has this one", file: "replica/still_linux.go",
+		old: `number == inode && `, new: ``,
+		tests: "./replica ^TestHoldsStill$",
+	},
+	{
 		name: "what a host says is shown in full", file: "remote/clip.go",
 		old: `	if len(text) <= size {`, new: `	if true {`,
 		tests: "./remote ^TestAnswerClipped$",
