@@ -3,6 +3,7 @@ package fleet
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/tbctl/tbctl/fault"
 )
@@ -278,6 +279,9 @@ func (r *round) end() Decision {
 		if !s.tracked {
 			s.own.Steady = false
 		}
+		if s.state.Reachable == 0 {
+			s.state.Step = StepUnseen
+		}
 		d.Memory.Clusters[s.c.Name] = s.own
 		s.tellNotRestarted()
 		switch {
@@ -326,14 +330,7 @@ func (s *sight) tellNotRestarted() {
 
 // deadline says what becomes of a cluster when the run's time is over.
 func (s *sight) deadline() Problem {
-	text := "nothing was put at its targets"
-	switch {
-	case s.begun():
-		text = "it upgrades, and goes on without this run"
-	case s.sure > 0:
-		text = "it stays as it is: replicas are armed, and it is not promoted"
-	}
-	p := s.problem(nil, -1, ProblemDeadline, "the time that the run may take is over: %s", text)
+	p := s.problem(nil, -1, ProblemDeadline, "the time that the run may take is over: %s", s.left())
 	p.Hint = "run the same command again"
 	for _, h := range s.hosts {
 		if h.hint != "" { // before that another try finds the same
@@ -342,6 +339,44 @@ func (s *sight) deadline() Problem {
 		}
 	}
 	return p
+}
+
+// left says what a run leaves at the targets of a cluster, as far as that was seen.
+func (s *sight) left() string {
+	var at, unseen []string
+	for _, h := range s.hosts {
+		switch {
+		case s.swapped(h):
+			at = append(at, h.h.Name)
+		case h.o == nil && s.own.At[placeKey(h.key)]:
+			at = append(at, h.h.Name+", when it was last seen")
+		case h.o == nil:
+			unseen = append(unseen, h.h.Name)
+		}
+	}
+	where, text := strings.Join(at, ", "), ""
+	switch {
+	case s.upgrades():
+		text = "it upgrades, and goes on without this run"
+	case s.own.Promoted:
+		text = "its last swap was asked for, and was not seen; it upgrades if that was done"
+	case len(at) > 0 && s.in.Goal == GoalAbort:
+		text = "the plan's file is still at the target of " + where
+	case len(at) > 0:
+		text = "it stays as it is and is not promoted: the plan's file is at the target of " + where
+	case s.sure > 0:
+		text = "it stays as it is: replicas are armed, and it is not promoted"
+	case len(unseen) == len(s.hosts):
+		text = "what is at its targets was not seen"
+	case s.in.Goal == GoalAbort:
+		text = "the plan's file is at none of its targets"
+	default:
+		text = "nothing was put at its targets"
+	}
+	if len(unseen) > 0 {
+		text += "; not seen: " + strings.Join(unseen, ", ")
+	}
+	return text
 }
 
 // act decides what is done with the clusters.

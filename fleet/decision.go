@@ -152,6 +152,7 @@ type Step string
 // The steps.
 const (
 	StepWaiting   Step = "waiting"   // for its wave
+	StepUnseen    Step = "unseen"    // none of its hosts could be looked at
 	StepStaging   Step = "staging"   // the artifact is not on all hosts
 	StepChecking  Step = "checking"  // not all hosts have checked it
 	StepStaged    Step = "staged"    // it is on all hosts, and checked
@@ -220,6 +221,7 @@ type ClusterMemory struct {
 	Replicas map[int]Process // by index
 	Claimed  bool            // all hosts were seen to be ours, at an earlier look
 	Promoted bool            // the swap of its holdback was asked for
+	At       map[string]bool // places that had the plan's file at their target when this run last saw them
 	Done     bool            // it was seen done
 	DoneAt   time.Duration   // then first
 }

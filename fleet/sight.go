@@ -159,7 +159,12 @@ func (s *sight) ofPlan(h *seen) bool {
 }
 
 func (s *sight) count() {
+	was := s.own.At
+	s.own.At = make(map[string]bool)
 	for _, h := range s.hosts {
+		if key := placeKey(h.key); s.swapped(h) || h.o == nil && was[key] {
+			s.own.At[key] = true
+		}
 		if h.o != nil {
 			s.state.Reachable++
 			s.state.Staged += btoi(h.o.Stored)
@@ -176,7 +181,7 @@ func (s *sight) count() {
 			s.sure += btoi(sure)
 			s.state.Serving += btoi(serves(r))
 			s.state.Armed += btoi(s.armed(r))
-			s.state.Upgraded += btoi(s.runsIt(r))
+			s.state.Upgraded += btoi(s.runsIt(r) && serves(r))
 		}
 	}
 	s.state.Offering = s.may
@@ -204,10 +209,12 @@ func (s *sight) runs(h *seen) bool {
 // release than the cluster did. Then there is no way back. So it is taken to have where this run asked for it, and the hosts that are
 // not seen to have the new file cannot be looked at.
 func (s *sight) begun() bool {
+	return s.upgrades() || s.own.Promoted && !slices.ContainsFunc(s.hosts, func(h *seen) bool { return h.o != nil && !s.swapped(h) })
+}
+
+// upgrades is begun by what was seen alone.
+func (s *sight) upgrades() bool {
 	if s.c.Replicas-s.sure < s.c.Holdback {
-		return true
-	}
-	if s.own.Promoted && !slices.ContainsFunc(s.hosts, func(h *seen) bool { return h.o != nil && !s.swapped(h) }) {
 		return true
 	}
 	for _, h := range s.hosts {

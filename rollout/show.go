@@ -107,6 +107,8 @@ func (m *machine) hostRows(t *target, c *report.RolloutCluster, newest uint64) [
 func (m *machine) ways(state *fleet.ClusterState) (back, on string) {
 	command := func(verb string) string { return "tbctl fleet " + verb + " " + shell.File(m.File) + " " + state.Name }
 	switch state.Step {
+	case fleet.StepUnseen:
+		return command("abort"), ""
 	case fleet.StepStaged:
 		return "", command("arm")
 	case fleet.StepArming:
@@ -121,6 +123,9 @@ func (m *machine) ways(state *fleet.ClusterState) (back, on string) {
 	case fleet.StepAborting:
 		return "", command("abort")
 	case fleet.StepStaging, fleet.StepChecking:
+		if state.Reachable < state.Hosts { // the others may have the file
+			return command("abort"), command("stage")
+		}
 		return "", command("stage")
 	}
 	return "", ""

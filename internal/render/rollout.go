@@ -296,6 +296,15 @@ func placed(p *fleet.Problem) string {
 // rolloutState is the line of a cluster below its table.
 func rolloutState(c *report.RolloutCluster) string {
 	text := fmt.Sprintf("staged %d, checked %d of %d hosts; armed %d of %d", c.Staged, c.Checked, c.Hosts, c.Armed, c.Replicas)
+	var unseen []string
+	for index := range c.Rows {
+		if row := &c.Rows[index]; !row.Seen && !slices.Contains(unseen, row.Name) {
+			unseen = append(unseen, row.Name)
+		}
+	}
+	if len(unseen) > 0 {
+		text += "; not seen: " + strings.Join(unseen, ", ")
+	}
 	switch {
 	case c.Upgraded > 0:
 		text += fmt.Sprintf("; %d of %d run it", c.Upgraded, c.Replicas)
