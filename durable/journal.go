@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"path/filepath"
 
 	"github.com/tbctl/tbctl/vfs"
@@ -221,6 +222,17 @@ func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)
 	if sizeMax <= 0 || sizeMax > journalReadMax {
 		sizeMax = journalReadMax
 	}
+	return readJournal(fsys, name, sizeMax, each)
+}
+
+// ScanWhole does as [ScanJournal] with all lines of a journal, however long it is: for one who looks for a line that no number of others may
+// keep from being found.
+func ScanWhole(fsys vfs.FS, name string, each func(line []byte)) (vfs.Writers, error) {
+	_, writers, err := readJournal(fsys, name, math.MaxInt64, each)
+	return writers, err
+}
+
+func readJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, writers vfs.Writers, err error) {
 	all, writers, err = scanJournal(fsys, name, sizeMax, each)
 	if err != nil {
 		return false, vfs.Writers{}, &fs.PathError{Op: "read journal", Path: name, Err: err}

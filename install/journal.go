@@ -1,6 +1,7 @@
 package install
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -134,6 +135,29 @@ func (j *Journal) read(target string, sizeMax int64) (History, error) {
 	history.Complete, history.writers = history.Complete && all, writers
 	history.shorten(RecordsMax)
 	return history, nil
+}
+
+// own reports whether a record of a change of the target that mentions a file, by its SHA-256, is one, in a journal that only root and this
+// user can have written. All of it is read, so that no number of other records keeps one from being found.
+func (j *Journal) own(target, sum string, is func(*Record) bool) (bool, error) {
+	if j == nil {
+		return false, nil
+	}
+	found := false
+	writers, err := durable.ScanWhole(j.FS, j.Path(), func(line []byte) {
+		var record Record
+		if found || !bytes.Contains(line, []byte(sum)) || fault.Unmarshal(line, &record) != nil {
+			return
+		}
+		found = record.Version != 0 && record.Target == target && record.ownChange() && is(&record)
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, vfs.Dangling(j.FS, j.Path())
+	}
+	if err != nil {
+		return false, &JournalError{Path: j.Path(), Err: err}
+	}
+	return found && writers.None(), nil
 }
 
 // add takes a line, and holds at most twice as many records as are wanted.

@@ -79,20 +79,20 @@ func (r *run) vouched() (bool, error) {
 			}
 		}
 	}
-	own, err := r.ownRecords()
-	for _, record := range own {
+	return r.Journal.own(r.target.Path, sum, func(record *Record) bool {
 		installed := record.Operation == OperationInstall && record.New != nil && record.New.SHA256 == sum
 		displaced := record.Old != nil && record.Old.SHA256 == sum && had(record.OldRights)
-		if installed || displaced {
-			return true, nil
-		}
-	}
-	return false, err
+		return installed || displaced
+	})
 }
 
-// ownRecords are the changes of the target in a history that only root and this user can have written,
-// oldest first. One that was completed after a crash is none of them: what it says comes
-// from the state beside the target.
+// ownChange says that an operation changed the target, and that its record was written by whoever did. One that was completed after a crash is
+// none: what it says comes from the state beside the target.
+func (r *Record) ownChange() bool {
+	return r.Phase == PhaseOutcome && (r.Result == ResultInstalled || r.Result == ResultRolledBack)
+}
+
+// ownRecords are the newest changes of the target in a history that only root and this user can have written, oldest first.
 func (r *run) ownRecords() ([]Record, error) {
 	if r.Journal == nil {
 		return nil, nil
@@ -103,7 +103,7 @@ func (r *run) ownRecords() ([]Record, error) {
 	}
 	var own []Record
 	for _, record := range history.Records {
-		if record.Phase == PhaseOutcome && (record.Result == ResultInstalled || record.Result == ResultRolledBack) {
+		if record.ownChange() {
 			own = append(own, record)
 		}
 	}

@@ -1,14 +1,17 @@
 package install_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"path"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
@@ -95,8 +98,15 @@ func TestRollbackEntitled(t *testing.T) {
 		refused error
 		want    string // at the target
 	}{
-		"as it was":                       {func(*testing.T, *machine) {}, nil, "old"},
-		"without the state":               {func(t *testing.T, m *machine) { m.unlink(t, stateName) }, nil, "old"},
+		"as it was":         {func(*testing.T, *machine) {}, nil, "old"},
+		"without the state": {func(t *testing.T, m *machine) { m.unlink(t, stateName) }, nil, "old"},
+		"without the state, after many other records": {func(t *testing.T, m *machine) {
+			m.unlink(t, stateName)
+			text, _ := m.read(t, history)
+			line := bytes.Replace(bytes.SplitAfter(text, []byte("\n"))[0], []byte(targetName), []byte(targetName+"-of-another"), 1)
+			text = append(text, bytes.Repeat(line, 4<<20/len(line)+1)...)
+			check(t, durable.WriteFile(m, history, 0o600, true, func(w io.Writer) error { _, err := w.Write(text); return err }))
+		}, nil, "old"},
 		"another file, state gone":        {func(t *testing.T, m *machine) { m.plant(t, oldName, b.next); m.unlink(t, stateName) }, install.ErrOtherOld, ""},
 		"the right one, nothing is known": {func(t *testing.T, m *machine) { m.unlink(t, stateName); m.unlink(t, history) }, install.ErrUnvouched, ""},
 		"another's history":               {func(t *testing.T, m *machine) { check(t, m.Alter(stateDir, func(i *vfs.Info) { i.UID = service })) }, install.ErrUnvouched, ""},
