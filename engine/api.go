@@ -84,9 +84,11 @@ type failure struct {
 
 // codes are errors that are the same at both ends.
 var codes = map[string]error{
+	"oci": ErrOCI, "oci-reference": ErrOCIReference, "oci-digest": ErrOCIDigest, "oci-missing": ErrOCIMissing, "oci-denied": ErrOCIDenied, "oci-login": ErrOCILogin,
+	"oci-away": ErrOCIAway, "oci-moved": ErrOCIMoved, "plain": ErrPlain, "authority": ErrAuthority, "ca-file": ErrCAFile, "silent": ErrSilent,
 	"stale": state.ErrStale, "key": state.ErrKey, "too-many": state.ErrTooMany, "value": state.ErrValue, "closed": state.ErrClosed,
 	"tuf-metadata": ErrTUFMetadata, "tuf-expired": ErrTUFExpired, "tuf-older": ErrTUFOlder, "tuf-mixed": ErrTUFMixed, "tuf-unsigned": ErrTUFUnsigned,
-	"tuf-long": ErrTUFLong, "tuf-root": ErrTUFRoot, "tuf-no-root": ErrTUFNoRoot, "tuf-kept": ErrTUFKept, "tuf-target": ErrTUFTarget, "tuf-other": ErrTUFOther, "tuf-missing": ErrTUFMissing, "tuf-away": ErrTUFAway,
+	"tuf-long": ErrTUFLong, "tuf-root": ErrTUFRoot, "tuf-no-root": ErrTUFNoRoot, "tuf-kept": ErrTUFKept, "tuf-others": ErrTUFOthers, "tuf-target": ErrTUFTarget, "tuf-other": ErrTUFOther, "tuf-missing": ErrTUFMissing, "tuf-away": ErrTUFAway,
 }
 
 // failureOf is what the other end is told of an error.

@@ -25,7 +25,7 @@ const (
 	ReasonVersion Reason = "version" // it is of another version, which speaks differently
 	ReasonDied    Reason = "died"    // it ended, or does not answer any more
 	ReasonFailed  Reason = "failed"  // it could not be started
-	ReasonOthers  Reason = "others"  // on the PATH, where another user than this one and root may have put it
+	ReasonOthers  Reason = "others"  // another user than this one and root may have put it there
 )
 
 // Error says why the program cannot be used, or not any more.
@@ -49,7 +49,7 @@ func (e *Error) Error() string {
 	case ReasonDied:
 		return fmt.Sprintf("%s has ended: %v", e.Path, e.Err)
 	case ReasonOthers:
-		return fmt.Sprintf("%s, the first on the PATH, is not started: %v", e.Path, e.Err)
+		return fmt.Sprintf("%s is not started, since another user may decide what it does: %v", e.Path, e.Err)
 	}
 	return fmt.Sprintf("%s could not be started: %v", e.Path, e.Err)
 }
@@ -57,23 +57,40 @@ func (e *Error) Error() string {
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Find looks for the program beside this one, and then on the PATH. There it must be the user's or root's, and nobody else's to write, as a
-// list of hosts must. When it is not there, or may be another's, the error is an [*Error].
+// Find looks for the program beside this one, and then on the PATH. The first that is there must be the user's or root's, and nobody else's to
+// write, as a list of hosts must. When there is none, or it may be another's, the error is an [*Error].
 func Find() (string, error) {
 	name := Name
 	if runtime.GOOS == "windows" {
 		name += ".exe"
 	}
-	if self, err := os.Executable(); err == nil {
-		if self, err = filepath.EvalSymlinks(self); err == nil {
-			beside := filepath.Join(filepath.Dir(self), name)
-			if found, err := exec.LookPath(beside); err == nil {
-				return found, nil
+	self, err := os.Executable()
+	if err == nil {
+		self, err = filepath.EvalSymlinks(self)
+	}
+	if err != nil {
+		return find("", name)
+	}
+	return find(filepath.Join(filepath.Dir(self), name), name)
+}
+
+// find looks for the program at a place, "" for none, and then on the PATH.
+func find(beside, name string) (string, error) {
+	var unfit *Error // what is at that place, and cannot be started
+	found, err := exec.LookPath(beside)
+	if err != nil {
+		if _, there := os.Lstat(beside); there == nil {
+			unfit = &Error{Reason: ReasonFailed, Path: beside, Err: err}
+			if said, is := errors.AsType[*exec.Error](err); is {
+				unfit.Err = said.Err
 			}
 		}
+		found, err = exec.LookPath(name)
 	}
-	found, err := exec.LookPath(name)
-	if err != nil {
+	switch {
+	case err != nil && unfit != nil:
+		return "", unfit
+	case err != nil:
 		return "", &Error{Reason: ReasonMissing, Err: err}
 	}
 	if why := othersMayWrite(found); why != "" {

@@ -190,6 +190,54 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// TestFindBeside holds that what is beside tbctl comes first, and that what cannot be started there, or may be another's, is named.
+func TestFindBeside(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("Windows has other rights")
+	}
+	beside := func(make func(path string) error) string {
+		path := filepath.Join(t.TempDir(), Name)
+		if err := make(path); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	script := func(mode os.FileMode) string {
+		return beside(func(path string) error {
+			return errors.Join(os.WriteFile(path, []byte("#!/bin/sh\n"), 0o600), os.Chmod(path, mode))
+		})
+	}
+	for name, test := range map[string]struct {
+		path   string
+		reason Reason // "": it is found
+		says   string
+	}{
+		"a program":           {script(0o755), "", ""},
+		"not executable":      {script(0o644), ReasonFailed, "permission denied"},
+		"a link to nothing":   {beside(func(path string) error { return os.Symlink("/nowhere", path) }), ReasonFailed, "no such file"},
+		"everybody may write": {script(0o777), ReasonOthers, "others may write it"},
+		"nothing":             {filepath.Join(t.TempDir(), Name), ReasonMissing, "neither beside tbctl nor on the PATH"},
+		"a directory for others": {beside(func(path string) error {
+			return errors.Join(os.WriteFile(path, []byte("#!/bin/sh\n"), 0o755), os.Chmod(filepath.Dir(path), 0o777))
+		}), ReasonOthers, "others may write its directory"},
+	} {
+		t.Setenv("PATH", t.TempDir())
+		found, err := find(test.path, Name)
+		var failed *Error
+		switch {
+		case test.reason == "" && (err != nil || found != test.path):
+			t.Errorf("%s: %s, %v", name, found, err)
+		case test.reason != "" && (!errors.As(err, &failed) || failed.Reason != test.reason || !strings.Contains(err.Error(), test.says)):
+			t.Errorf("%s: %s, %v", name, found, err)
+		}
+	}
+	onPath := script(0o755)
+	t.Setenv("PATH", filepath.Dir(onPath))
+	if found, err := find(script(0o644), Name); err != nil || found != onPath {
+		t.Errorf("%s, %v", found, err)
+	}
+}
+
 // TestFindOthers: what another user may have put on the PATH is not started, nor what a link there leads to.
 func TestFindOthers(t *testing.T) {
 	if runtime.GOOS == "windows" {

@@ -22,8 +22,24 @@ const (
 	pathLocate  = "/v1/oci/locate"
 )
 
-// ErrOCI says that an artifact of a registry cannot be had, or is none of ours.
-var ErrOCI = fault.New(fault.Rejected, "not a release in a registry")
+// Why nothing is taken from a registry, or brought there. Of [ErrOCI] is also what was changed or damaged there.
+var (
+	ErrOCI          = fault.New(fault.Rejected, "not a release in a registry")
+	ErrOCIReference = fault.New(fault.Usage, "not oci://HOST/REPOSITORY[:TAG][@sha256:HEX]")
+	ErrOCIDigest    = fault.New(fault.Usage, "that is the digest of an executable, and after @ comes the one of a release, as it was pushed")
+	ErrOCIMissing   = fault.New(fault.Failed, "the registry does not have it")
+	ErrOCIDenied    = fault.New(fault.Failed, "the registry refuses: log in with docker login, or podman login")
+	ErrOCILogin     = fault.New(fault.Failed, "docker's configuration cannot be used")
+	ErrOCIAway      = fault.New(fault.Failed, "the registry does not answer")
+	ErrOCIMoved     = fault.New(fault.Busy, "another push has changed the tag at the same moment")
+)
+
+// What hinders a connection with a registry or a TUF repository, besides that nothing answers.
+var (
+	ErrPlain     = fault.New(fault.Failed, "the server speaks http, without TLS")
+	ErrAuthority = fault.New(fault.Failed, "no authority that is known here vouches for the server's certificate")
+	ErrCAFile    = fault.New(fault.Failed, "the file of certificates cannot be used")
+)
 
 // Registry speaks with registries of OCI artifacts.
 type Registry interface {
@@ -119,6 +135,9 @@ type Pushed struct {
 	Manifest string `json:"manifest"` // sha256:HEX of the platform's
 	Place    string `json:"place"`    // oci://HOST/REPOSITORY@sha256:HEX of the list
 	Already  bool   `json:"already"`  // the file was there
+
+	Before        string `json:"before,omitempty"`         // sha256:HEX of what the tag named before; "": nothing, or the same
+	BeforeVersion string `json:"before_version,omitempty"` // the release that it was pushed as
 }
 
 type blobRequest struct {

@@ -184,7 +184,7 @@ func (b *blobStream) Close(keep bool) release.Delivery {
 	if b.body != nil {
 		b.body.Close()
 	}
-	if b.partial != nil && (!keep || b.done == b.blob.Size) {
+	if b.partial != nil && (!keep || b.partial.Size() == 0 || b.done == b.blob.Size) {
 		_ = b.partial.Remove() // the next run compares it again
 	}
 	b.drop()

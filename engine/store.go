@@ -53,6 +53,9 @@ func OpenShared(ctx context.Context, where, dir string) (state.Store, error) {
 	return nil, fmt.Errorf("the state of the controllers is to be %q, which is %w", where, ErrPlace)
 }
 
+// ErrSilent says that the place in which the state is did not answer.
+var ErrSilent = fault.New(fault.Failed, "etcd does not answer")
+
 // store is a state that the program keeps.
 type store struct {
 	engine *Engine

@@ -30,7 +30,7 @@ const (
 	RootSizeMax = 512_000
 )
 
-// Why nothing is taken from a TUF repository. All but the last two say that what came is not to be trusted.
+// Why nothing is taken from a TUF repository. Those of class rejected say that what came is not to be trusted.
 var (
 	ErrTUFReference = fault.New(fault.Usage, "not tuf+https://HOST/PATH")
 	ErrTUFMetadata  = fault.New(fault.Rejected, "not the metadata of a TUF repository")
@@ -42,6 +42,7 @@ var (
 	ErrTUFRoot      = fault.New(fault.Rejected, "the root that was named is not one of this repository")
 	ErrTUFNoRoot    = fault.New(fault.Usage, "no root is known of this repository")
 	ErrTUFKept      = fault.New(fault.Failed, "what is kept of the repository's metadata is damaged")
+	ErrTUFOthers    = fault.New(fault.Refused, "what is kept of the repository's metadata is not believed")
 	ErrTUFTarget    = fault.New(fault.Failed, "the repository has no such target")
 	ErrTUFOther     = fault.New(fault.Rejected, "a file of the repository is not the one that was signed")
 	ErrTUFMissing   = fault.New(fault.Failed, "the repository lacks a file")

@@ -7,6 +7,8 @@ import (
 	"net/textproto"
 	"net/url"
 	"strings"
+
+	"github.com/tbctl/tbctl/internal/sha"
 )
 
 // errAtSign is said of a URL that reads like one with a password in which a slash was not escaped.
@@ -29,6 +31,9 @@ func Redact(text string) string {
 	if !looksLikeURL(text) {
 		return text
 	}
+	if place, digest, is := cutDigest(text); is {
+		return Redact(place) + digest
+	}
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok { // mistyped: who knows what follows
 		scheme, _, _ = strings.Cut(text, ":")
@@ -46,6 +51,15 @@ func Redact(text string) string {
 	path, _, _ = strings.Cut(path, "?")
 	path, _, _ = strings.Cut(path, "#")
 	return scheme + "://" + host + path
+}
+
+// cutDigest takes the @sha256:HEX from the end of an artifact's name in a registry.
+func cutDigest(text string) (place, digest string, is bool) {
+	at := strings.LastIndexByte(text, '@')
+	if !strings.Contains(text, "oci://") || at < 0 || !sha.IsName(text[at+1:]) {
+		return text, "", false
+	}
+	return text[:at], text[at:], true
 }
 
 // misread reports whether a URL's host may be the begin of "USER:PASSWORD@HOST" that ended at a slash,

@@ -106,7 +106,11 @@ func Hold(ctx context.Context, store state.Store, plan *fleet.Plan, names []stri
 		go func() {
 			select {
 			case <-hold.Lost():
-				cancel(hold.Err())
+				err := hold.Err()
+				if lost, is := errors.AsType[*state.LostError](err); is {
+					err = &state.LostError{Key: "cluster " + cluster.Name, Err: lost.Err}
+				}
+				cancel(err)
 			case <-ctx.Done():
 			}
 		}()

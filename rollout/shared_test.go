@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/tbctl/tbctl/fault"
@@ -119,7 +120,7 @@ func TestHold(t *testing.T) {
 	}
 	<-ctx.Done()
 	var lost *state.LostError
-	if err := context.Cause(ctx); !errors.As(err, &lost) || fault.Of(err) != fault.Fenced {
+	if err := context.Cause(ctx); !errors.As(err, &lost) || fault.Of(err) != fault.Fenced || !strings.HasPrefix(err.Error(), "cluster us is not held any more: ") {
 		t.Errorf("%v", err)
 	}
 	end()

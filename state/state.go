@@ -98,7 +98,7 @@ func (e *HeldError) Class() fault.Class { return fault.Fenced }
 
 // LostError says that a key is not held any more, though it was not given back.
 type LostError struct {
-	Key string
+	Key string // or what people call it
 	Err error
 }
 

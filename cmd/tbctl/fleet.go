@@ -4,12 +4,14 @@ import (
 	"context"
 	"time"
 
+	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/internal/cmdline"
 	"github.com/tbctl/tbctl/internal/metrics"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/rollout"
+	"github.com/tbctl/tbctl/state"
 )
 
 type fleetCmd struct {
@@ -79,11 +81,17 @@ func (c *fleetStatusCmd) Run(a *app) error {
 	if c.Follow { // who works on clusters is not asked again and again
 		return c.follow(a, asking(list), result)
 	}
-	shared, err := a.sharedState(c.Flags, list)
-	if err != nil {
-		return err
+	var shared state.Store
+	var unopened error  // the hosts are shown all the same
+	if !c.OpenMetrics { // which has none of it
+		shared, unopened = a.sharedState(c.Flags, list)
+		switch class := fault.Of(unopened); {
+		case class == fault.Usage || class == fault.Interrupted:
+			return unopened
+		case unopened == nil:
+			defer shared.Close()
+		}
 	}
-	defer shared.Close()
 	asking(list).Ask(a.ctx, result.Hosts)
 	if a.ctx.Err() != nil {
 		return context.Cause(a.ctx)
@@ -103,11 +111,14 @@ func (c *fleetStatusCmd) Run(a *app) error {
 		}
 		return metrics.Fleet(build(), time.Now(), result, counters).Write(a.out)
 	}
-	holders, err := rollout.Holders(a.ctx, shared)
-	if result.StateSeen = err == nil; result.StateSeen {
-		result.Holders = holders
-	} else {
-		result.StateProblem = err.Error()
+	if unopened == nil {
+		var holders []report.FleetHolder
+		if holders, unopened = rollout.Holders(a.ctx, shared); unopened == nil {
+			result.StateSeen, result.Holders = true, holders
+		}
+	}
+	if unopened != nil {
+		result.StateProblem = unopened.Error()
 	}
 	a.emit(result, func(out *term.Stream) { render.Fleet(out, result) })
 	return result.Err()

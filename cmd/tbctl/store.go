@@ -57,7 +57,8 @@ store already, as --sha256, SHA256SUMS or the record of an earlier import tells,
 not fetched again.
 
 From a registry it comes by way of tbctl-engines. A tag means what it names now; that is noted with
-its digest. With @sha256:HEX the digest vouches for what comes.
+its digest. Without a tag it is the release that is named, or else the tag latest. With @sha256:HEX,
+the digest that "tbctl store push" prints, that vouches for what comes.
 
 From a repository of The Update Framework (TUF) it comes by way of tbctl-engines too: the metadata
 there must be signed by enough of the keys that --root names, not have expired, and not be
@@ -90,6 +91,9 @@ func (c *storeImportCmd) Run(a *app) error {
 	imported, err := a.bring(store, &found)
 	if err != nil {
 		return err
+	}
+	if found.Named != "" && !imported.Artifact.IsOf(found.Named) {
+		a.warn("the tag %s names release %s in that registry: its name says something else than what it holds", found.Named, imported.Artifact.Release)
 	}
 	result := report.StoreImported{Store: store.Dir(), Imports: imported, Advisories: a.allAdvisories().Of(imported.Fetched.Subject(imported.Artifact.Release, imported.Artifact.SHA256))}
 	a.advise(result.Advisories)

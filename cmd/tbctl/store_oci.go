@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -63,7 +64,8 @@ func (c *storePushCmd) Help() string {
 	return `Reads the artifact as a whole, and brings it into a registry of OCI artifacts, by way of
 tbctl-engines: the bare executable as a blob, whose digest is that of the artifact, and who
 vouched for it here beside it, with a minisign signature of it if the store has one. The tag names a list of platforms; those of others stay as
-they are. A tag that names something else is refused.
+they are. A tag that names something else is refused, and so is one that is the number of another
+release. It says what the tag named before.
 
 Who may write there is known from docker's own configuration: docker login, podman login.
 
@@ -149,7 +151,11 @@ func (c *storePushCmd) Run(a *app) error {
 			done = "ok, the executable was there:"
 		}
 		out.Printf("%s %s\n", out.Styles().Good.Render(done), term.Printable(result.Place))
-		render.Fields(out, [][2]string{{"release", fmt.Sprintf("%s for %s", item.Release, item.Platform)}, {"next", "tbctl store import --from " + shell.File(result.Place)}})
+		fields := [][2]string{{"release", fmt.Sprintf("%s for %s", item.Release, item.Platform)}}
+		if result.Before != "" {
+			fields = append(fields, [2]string{"before", term.Printable(fmt.Sprintf("the tag named %s, release %s", result.Before, cmp.Or(result.BeforeVersion, "unknown")))})
+		}
+		render.Fields(out, append(fields, [2]string{"next", "tbctl store import --from " + shell.File(result.Place)}))
 	})
 	return nil
 }

@@ -10,8 +10,12 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
+	"log"
 	"math/big"
 	"net"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +26,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/engines/etcd"
 	"github.com/tbctl/tbctl/engines/internal/testetcd"
 	"github.com/tbctl/tbctl/fault"
@@ -311,5 +316,41 @@ func TestParsePlace(t *testing.T) {
 		if got != want || strings.Contains(fmt.Sprint(err), "secret") {
 			t.Errorf("%s: %q, want %q; %v", text, got, want, err)
 		}
+	}
+}
+
+// TestSilent holds that etcd that does not answer is said with each address, and with what a connection there comes to.
+func TestSilent(t *testing.T) {
+	t.Parallel()
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // it takes connections and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { mute.Close() })
+	plain := testetcd.Start(t, "http://")
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	for _, test := range []struct{ where, want string }{
+		{closed.Addr().String() + "/p", closed.Addr().String() + ": connection refused"},
+		{closed.Addr().String() + "," + mute.Addr().String() + "/p", mute.Addr().String() + ": it takes connections, and does not answer"},
+		{plain + "/p?tls=on", plain + ": it breaks off where TLS begins"},
+		{secure.Listener.Addr().String() + "/p?tls=on", "no authority that is known here vouches for the server's certificate"},
+		{secure.Listener.Addr().String() + "/p", "it speaks TLS: ?tls=on, or ?ca-file=FILE"},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			t.Parallel()
+			if _, err := open(t, etcd.Scheme+test.where); !errors.Is(err, engine.ErrSilent) || !strings.Contains(err.Error(), test.want) || strings.Count(err.Error(), "does not answer:") > 1 {
+				t.Errorf("%v, want %s", err, test.want)
+			} else {
+				t.Log(err)
+			}
+		})
 	}
 }

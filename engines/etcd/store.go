@@ -16,7 +16,7 @@ import (
 	"google.golang.org/grpc/grpclog"
 	"google.golang.org/grpc/status"
 
-	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/state"
 )
 
@@ -32,9 +32,6 @@ const (
 	keepAliveTimeout = 2 * time.Second
 	messageSizeMax   = 16 << 20
 )
-
-// ErrSilent says that etcd did not answer.
-var ErrSilent = fault.New(fault.Failed, "etcd does not answer")
 
 // Store is a [state.Store] in etcd.
 type Store struct {
@@ -65,7 +62,10 @@ func Open(ctx context.Context, place *Place) (*Store, error) {
 	s.ctx, s.cancel = dial, stop
 	if _, _, err := s.get(ctx, "generation"); err != nil {
 		s.Close()
-		return nil, explain("connect with etcd", err)
+		if err = explain("connect with etcd", err); errors.Is(err, engine.ErrSilent) {
+			err = fmt.Errorf("%w: %s", err, place.look(ctx))
+		}
+		return nil, err
 	}
 	return s, nil
 }
@@ -88,7 +88,7 @@ func askOnce[T any](ctx context.Context, what func(context.Context) (T, error)) 
 }
 
 func asked[T any](ctx context.Context, tryMax time.Duration, what func(context.Context) (T, error)) (answer T, err error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerMax, ErrSilent)
+	ctx, cancel := context.WithTimeoutCause(ctx, answerMax, engine.ErrSilent)
 	defer cancel()
 	for {
 		try, end := context.WithTimeout(ctx, tryMax)
@@ -123,7 +123,7 @@ func explain(what string, err error) error {
 		return err
 	}
 	if errors.Is(err, context.DeadlineExceeded) || status.Code(err) == codes.DeadlineExceeded || status.Code(err) == codes.Unavailable {
-		err = fmt.Errorf("%w: %s", ErrSilent, status.Convert(err).Message())
+		err = fmt.Errorf("%w: %s", engine.ErrSilent, status.Convert(err).Message())
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"slices"
@@ -50,18 +51,16 @@ const (
 	receiptsSizeMax = 256 << 10
 	platformsMax    = 64
 	answerMax       = 60 * time.Second // until a registry's answer begins
+
+	tagDefault   = "latest" // where none is named
+	tagSizeMax   = 128
+	tagsNamedMax = 16
+	tagPagesMax  = 16
+	movedTries   = 3 // times that another push changes the tag first
 )
 
-var (
-	// ErrMissing says that the registry does not have it.
-	ErrMissing = fault.New(fault.Failed, "the registry does not have it")
-	// ErrDenied says that the registry wants to know who asks, or does not let them.
-	ErrDenied = fault.New(fault.Failed, "the registry refuses: log in with docker login, or podman login")
-	// ErrPasswords says that nobody can be let read there without the password itself, which no host is given.
-	ErrPasswords = fault.New(fault.Failed, "the registry gives no token for one repository, and no host is given a password or a token for more")
-	// ErrReference says that a text does not name an artifact in a registry.
-	ErrReference = fault.New(fault.Usage, "not oci://HOST/REPOSITORY[:TAG][@sha256:HEX]")
-)
+// ErrPasswords says that nobody can be let read there without the password itself, which no host is given.
+var ErrPasswords = fault.New(fault.Failed, "the registry gives no token for one repository, and no host is given a password or a token for more")
 
 // Registries implements [engine.Registry].
 type Registries struct{ Version string }
@@ -71,7 +70,7 @@ func (r Registries) repository(ref engine.Reference) (*remote.Repository, regist
 	text, is := strings.CutPrefix(ref.Where, engine.SchemeOCI)
 	parsed, err := registry.ParseReference(text)
 	if !is || err != nil {
-		return nil, parsed, fmt.Errorf("%.200q: %w", ref.Where, ErrReference)
+		return nil, parsed, notReference(text)
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = answerMax
@@ -82,7 +81,7 @@ func (r Registries) repository(ref engine.Reference) (*remote.Repository, regist
 	}
 	store, err := credentials.NewStoreFromDocker(credentials.StoreOptions{})
 	if err != nil {
-		return nil, parsed, fmt.Errorf("read docker's configuration: %w", err)
+		return nil, parsed, fmt.Errorf("%w: %w", engine.ErrOCILogin, err)
 	}
 	return &remote.Repository{
 		Reference: parsed, PlainHTTP: ref.PlainHTTP, SkipReferrersGC: true,
@@ -93,22 +92,64 @@ func (r Registries) repository(ref engine.Reference) (*remote.Repository, regist
 	}, parsed, nil
 }
 
+// notReference says why a text does not name an artifact in a registry.
+func notReference(text string) error {
+	host, rest, _ := strings.Cut(text, "/")
+	small, err := registry.ParseReference(host + "/" + strings.ToLower(rest))
+	if err != nil {
+		return engine.ErrOCIReference
+	}
+	return fmt.Errorf("%w: it is written in small letters: %s%s/%s", engine.ErrOCIReference, engine.SchemeOCI, small.Registry, small.Repository)
+}
+
 // explain says what an error of a registry means.
 func explain(what string, err error) error {
 	var answer *errcode.ErrorResponse
+	var transport *url.Error
 	switch {
 	case err == nil:
 		return nil
+	case fault.Of(err) != fault.Failed, errors.Is(err, ErrPasswords), errors.Is(err, engine.ErrOCIMissing), errors.Is(err, engine.ErrOCILogin), errors.Is(err, engine.ErrCAFile): // it says what it means
 	case errors.Is(err, errdef.ErrNotFound):
-		err = fmt.Errorf("%w: %w", ErrMissing, err)
+		err = fmt.Errorf("%w: %w", engine.ErrOCIMissing, err)
 	case errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden):
-		err = fmt.Errorf("%w: %w", ErrDenied, err)
+		err = fmt.Errorf("%w: %w", engine.ErrOCIDenied, err)
 	case errors.Is(err, auth.ErrBasicCredentialNotFound):
-		err = fmt.Errorf("%w: %w", ErrDenied, err)
+		err = fmt.Errorf("%w: %w", engine.ErrOCIDenied, err)
+	case answer != nil && (answer.StatusCode >= http.StatusInternalServerError || answer.StatusCode == http.StatusTooManyRequests):
+		err = fmt.Errorf("%w as it should: %w", engine.ErrOCIAway, err)
+	case authority.Hindered(err) != nil:
+		err = fmt.Errorf("%w: %w", authority.Hindered(err), err)
+	case errors.As(err, &transport):
+		err = fmt.Errorf("%w: %w", engine.ErrOCIAway, err)
 	case errors.Is(err, content.ErrMismatchedDigest), errors.Is(err, content.ErrTrailingData), errors.Is(err, errdef.ErrInvalidDigest):
 		err = fmt.Errorf("%w: %w", engine.ErrOCI, err)
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+// fetchAll reads what a descriptor describes, and compares it with that.
+func fetchAll(ctx context.Context, repo *remote.Repository, desc ocispec.Descriptor) ([]byte, error) {
+	text, err := content.FetchAll(ctx, repo, desc)
+	if err != nil && (desc.MediaType == ocispec.MediaTypeImageIndex || desc.MediaType == ocispec.MediaTypeImageManifest) {
+		return nil, damaged(ctx, repo.Manifests(), desc, err)
+	}
+	if err != nil {
+		return nil, damaged(ctx, repo.Blobs(), desc, err)
+	}
+	return text, nil
+}
+
+// damaged is the error of what has other bytes there than it was pushed with, or another length; otherwise it is err.
+func damaged(ctx context.Context, store content.Resolver, desc ocispec.Descriptor, err error) error {
+	there, asked := store.Resolve(ctx, desc.Digest.String())
+	switch {
+	case errors.Is(err, content.ErrMismatchedDigest), errors.Is(err, content.ErrTrailingData):
+		return fmt.Errorf("%w: it was changed or damaged there: %s: %w", engine.ErrOCI, desc.Digest, err)
+	case asked != nil || there.Size == desc.Size:
+		return err
+	}
+	return fmt.Errorf("%w: it was changed or damaged there: %s has %d bytes, and was pushed with %d", engine.ErrOCI, desc.Digest, there.Size, desc.Size)
 }
 
 // fetchJSON reads what a descriptor describes, and compares it with that.
@@ -116,7 +157,7 @@ func fetchJSON(ctx context.Context, repo *remote.Repository, desc ocispec.Descri
 	if desc.Size > manifestSizeMax {
 		return fmt.Errorf("%w: %s has %d bytes, at most %d are read", engine.ErrOCI, desc.Digest, desc.Size, manifestSizeMax)
 	}
-	text, err := content.FetchAll(ctx, repo, desc)
+	text, err := fetchAll(ctx, repo, desc)
 	if err != nil {
 		return err
 	}
@@ -163,11 +204,11 @@ func (r Registries) resolve(ctx context.Context, ref engine.Reference) (found en
 		return found, err
 	}
 	if parsed.Reference == "" {
-		parsed.Reference = "latest"
+		parsed.Reference = tagDefault
 	}
 	top, err := repo.Resolve(ctx, parsed.Reference)
 	if err != nil {
-		return found, err
+		return found, notThere(ctx, repo, parsed.Reference, err)
 	}
 	found.Index, found.Pinned = top.Digest.String(), strings.Contains(parsed.Reference, ":")
 	found.Place = engine.SchemeOCI + parsed.Registry + "/" + parsed.Repository + "@" + top.Digest.String()
@@ -177,9 +218,12 @@ func (r Registries) resolve(ctx context.Context, ref engine.Reference) (found en
 		if err := fetchJSON(ctx, repo, top, &index); err != nil {
 			return found, err
 		}
+		if len(index.Manifests) == 0 {
+			return found, fmt.Errorf("%w: its list of platforms, %s, is empty", engine.ErrOCI, top.Digest)
+		}
 		at := slices.IndexFunc(index.Manifests, func(d ocispec.Descriptor) bool { return same(d.Platform, platform) })
 		if at < 0 {
-			return found, fmt.Errorf("%w for %s", ErrMissing, ref.Platform)
+			return found, fmt.Errorf("%w for %s: it has %s", engine.ErrOCIMissing, ref.Platform, platformsOf(&index))
 		}
 		manifest = index.Manifests[at]
 	}
@@ -204,7 +248,7 @@ func (r Registries) resolve(ctx context.Context, ref engine.Reference) (found en
 		if layer.Size > engine.SignatureSizeMax {
 			return found, fmt.Errorf("%w: the signature has %d bytes, at most %d are read", engine.ErrOCI, layer.Size, engine.SignatureSizeMax)
 		}
-		text, err := content.FetchAll(ctx, repo, layer)
+		text, err := fetchAll(ctx, repo, layer)
 		if err != nil {
 			return found, err
 		}
@@ -213,20 +257,74 @@ func (r Registries) resolve(ctx context.Context, ref engine.Reference) (found en
 	return found, nil
 }
 
+// notThere is the error of a reference that cannot be resolved: it says where another one is meant, and which tags there are.
+func notThere(ctx context.Context, repo *remote.Repository, reference string, err error) error {
+	if strings.Contains(reference, ":") {
+		if _, asked := repo.Blobs().Resolve(ctx, reference); asked == nil {
+			return engine.ErrOCIDigest
+		}
+		return err
+	}
+	if !errors.Is(err, errdef.ErrNotFound) {
+		return err
+	}
+	text := "no tag " + reference
+	if reference == tagDefault {
+		text += ", which is meant where none is named"
+	}
+	if tags := tagsOf(ctx, repo); len(tags) > 0 {
+		text += "; it has " + strings.Join(tags, ", ")
+	}
+	return fmt.Errorf("%w: %s", engine.ErrOCIMissing, text)
+}
+
+// tagsOf are the last of the tags of a repository, as far as the registry tells them.
+func tagsOf(ctx context.Context, repo *remote.Repository) (tags []string) {
+	errEnough, pages := errors.New("enough"), 0
+	_ = repo.Tags(ctx, "", func(page []string) error { // what it does not tell is not named
+		for _, tag := range page {
+			if len(tag) <= tagSizeMax && (registry.Reference{Reference: tag}).ValidateReferenceAsTag() == nil {
+				tags = append(tags, tag)
+			}
+		}
+		tags = tags[max(0, len(tags)-tagsNamedMax):]
+		if pages++; pages == tagPagesMax {
+			return errEnough
+		}
+		return nil
+	})
+	return tags
+}
+
+// platformsOf are those of an index.
+func platformsOf(index *ocispec.Index) string {
+	var has []string
+	for platform, theirs := range platforms {
+		if slices.ContainsFunc(index.Manifests, func(d ocispec.Descriptor) bool { return same(d.Platform, theirs) }) {
+			has = append(has, string(platform))
+		}
+	}
+	if len(has) == 0 {
+		return "no platform that is known here"
+	}
+	slices.Sort(has)
+	return strings.Join(has, ", ")
+}
+
 func descriptor(blob engine.Blob) ocispec.Descriptor {
 	return ocispec.Descriptor{MediaType: MediaTypeExecutable, Digest: digest.NewDigestFromEncoded(digest.SHA256, blob.SHA256), Size: blob.Size}
 }
 
 // Blob implements [engine.Registry].
 func (r Registries) Blob(ctx context.Context, ref engine.Reference, blob engine.Blob, offset int64) (io.ReadCloser, error) {
-	repo, _, err := r.repository(ref)
+	repo, parsed, err := r.repository(ref)
 	if err != nil {
-		return nil, err
+		return nil, explain(ref.Where, err)
 	}
-	what := "sha256:" + blob.SHA256
+	what := engine.SchemeOCI + parsed.Registry + "/" + parsed.Repository
 	from, err := repo.Blobs().Fetch(ctx, descriptor(blob))
 	if err != nil {
-		return nil, explain(what, err)
+		return nil, explain(what, damaged(ctx, repo.Blobs(), descriptor(blob), err))
 	}
 	if offset == 0 {
 		return from, nil
@@ -247,7 +345,7 @@ func (r Registries) Blob(ctx context.Context, ref engine.Reference, blob engine.
 // this repository.
 func (r Registries) Locate(ctx context.Context, ref engine.Reference, blob engine.Blob) (engine.Located, error) {
 	found, err := r.locate(ctx, ref, blob)
-	return found, explain("sha256:"+blob.SHA256, err)
+	return found, explain(ref.Where+": sha256:"+blob.SHA256, err)
 }
 
 func (r Registries) locate(ctx context.Context, ref engine.Reference, blob engine.Blob) (found engine.Located, err error) {
@@ -256,7 +354,7 @@ func (r Registries) locate(ctx context.Context, ref engine.Reference, blob engin
 		return found, err
 	}
 	if parsed.Reference != "" {
-		return found, fmt.Errorf("%.200q: %w, and here without a tag", ref.Where, ErrReference)
+		return found, fmt.Errorf("%w, and here without a tag", engine.ErrOCIReference)
 	}
 	asked := descriptor(blob)
 	there, err := repo.Blobs().Resolve(ctx, asked.Digest.String())
@@ -314,7 +412,7 @@ func (r Registries) push(ctx context.Context, push engine.Push) (pushed engine.P
 		parsed.Reference = push.Version
 	}
 	if parsed.ValidateReferenceAsTag() != nil {
-		return pushed, fmt.Errorf("%.200q: %w, and to push with a tag", push.Where, ErrReference)
+		return pushed, fmt.Errorf("%w, and to push with a tag", engine.ErrOCIReference)
 	}
 	if len(push.Receipts) > receiptsSizeMax {
 		return pushed, fmt.Errorf("receipts of %d bytes, at most %d", len(push.Receipts), receiptsSizeMax)
@@ -347,7 +445,7 @@ func (r Registries) push(ctx context.Context, push engine.Push) (pushed engine.P
 		layers = append(layers, signature)
 	}
 	annotations := map[string]string{
-		ocispec.AnnotationTitle: "tigerbeetle " + push.Version, ocispec.AnnotationVersion: push.Version, ocispec.AnnotationCreated: push.Created,
+		ocispec.AnnotationTitle: title(push.Version), ocispec.AnnotationVersion: push.Version, ocispec.AnnotationCreated: push.Created,
 	}
 	if push.Source != "" {
 		annotations[ocispec.AnnotationSource] = push.Source
@@ -359,61 +457,90 @@ func (r Registries) push(ctx context.Context, push engine.Push) (pushed engine.P
 		return pushed, err
 	}
 	manifest.Platform, manifest.Annotations = &platform, nil
-	index, err := r.index(ctx, repo, parsed.Reference, push.Version)
-	if err != nil {
-		return pushed, err
+	pushed.Manifest = manifest.Digest.String()
+	for range movedTries {
+		before, err := named(ctx, repo, parsed.Reference)
+		if err != nil {
+			return pushed, err
+		}
+		top, text, err := before.with(manifest, push.Version)
+		if err != nil {
+			return pushed, err
+		}
+		if now, err := resolve(ctx, repo, parsed.Reference); err != nil {
+			return pushed, err
+		} else if now.Digest != before.top.Digest {
+			continue
+		}
+		if err := repo.PushReference(ctx, top, bytes.NewReader(text), parsed.Reference); err != nil {
+			return pushed, err
+		}
+		pushed.Index = top.Digest.String()
+		pushed.Place = engine.SchemeOCI + parsed.Registry + "/" + parsed.Repository + "@" + pushed.Index
+		if before.top.Digest != top.Digest {
+			pushed.Before, pushed.BeforeVersion = before.top.Digest.String(), before.index.Annotations[ocispec.AnnotationVersion]
+		}
+		return pushed, nil
 	}
-	index.Manifests = slices.DeleteFunc(index.Manifests, func(d ocispec.Descriptor) bool { return same(d.Platform, platform) })
-	if index.Manifests = append(index.Manifests, manifest); len(index.Manifests) > platformsMax {
-		return pushed, fmt.Errorf("%w: its index has more than %d platforms", engine.ErrOCI, platformsMax)
-	}
-	slices.SortFunc(index.Manifests, func(a, b ocispec.Descriptor) int { return strings.Compare(named(a), named(b)) })
-	index.Annotations = map[string]string{ocispec.AnnotationTitle: annotations[ocispec.AnnotationTitle], ocispec.AnnotationVersion: push.Version}
-	text, err := json.Marshal(index)
-	if err != nil {
-		return pushed, err
-	}
-	top := content.NewDescriptorFromBytes(ocispec.MediaTypeImageIndex, text)
-	if err := repo.PushReference(ctx, top, bytes.NewReader(text), parsed.Reference); err != nil {
-		return pushed, err
-	}
-	pushed.Index, pushed.Manifest = top.Digest.String(), manifest.Digest.String()
-	pushed.Place = engine.SchemeOCI + parsed.Registry + "/" + parsed.Repository + "@" + pushed.Index
-	return pushed, nil
+	return pushed, engine.ErrOCIMoved
 }
 
-func named(d ocispec.Descriptor) string {
+func systemOf(d ocispec.Descriptor) string {
 	if d.Platform == nil {
 		return ""
 	}
 	return path.Join(d.Platform.OS, d.Platform.Architecture)
 }
 
-// index is the one that a tag names, or an empty one where it names none or one of another version: no list has two. A tag that names something
-// else is left alone.
-func (r Registries) index(ctx context.Context, repo *remote.Repository, tag, version string) (*ocispec.Index, error) {
-	index := &ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, ArtifactType: ArtifactType}
+// resolve finds what a tag names; the digest is "" where it names nothing.
+func resolve(ctx context.Context, repo *remote.Repository, tag string) (ocispec.Descriptor, error) {
 	top, err := repo.Resolve(ctx, tag)
 	if errors.Is(err, errdef.ErrNotFound) {
-		return index, nil
+		return ocispec.Descriptor{}, nil
 	}
-	if err != nil {
-		return nil, err
-	}
-	var there ocispec.Index
-	if top.MediaType == ocispec.MediaTypeImageIndex {
-		if err := fetchJSON(ctx, repo, top, &there); err != nil {
-			return nil, err
-		}
-	}
-	if there.ArtifactType != ArtifactType {
-		return nil, fault.New(fault.Refused, fmt.Sprintf("the tag %s names something that tbctl did not push: name another tag", tag))
-	}
-	if there.Annotations[ocispec.AnnotationVersion] == version {
-		index.Manifests = there.Manifests
-	}
-	return index, nil
+	return top, err
 }
+
+// indexed is a release that a tag names; the zero value: it names nothing.
+type indexed struct {
+	top   ocispec.Descriptor
+	index ocispec.Index
+}
+
+// named is the release that a tag names. One that names something else is refused.
+func named(ctx context.Context, repo *remote.Repository, tag string) (found indexed, err error) {
+	if found.top, err = resolve(ctx, repo, tag); err != nil || found.top.Digest == "" {
+		return found, err
+	}
+	if found.top.MediaType == ocispec.MediaTypeImageIndex {
+		err = fetchJSON(ctx, repo, found.top, &found.index)
+	}
+	if err == nil && found.index.ArtifactType != ArtifactType {
+		err = fault.New(fault.Refused, fmt.Sprintf("the tag %s names something that tbctl did not push: name another tag", tag))
+	}
+	return found, err
+}
+
+// with is the index with a manifest in place of the one for the same platform. Those for others stay where they are of the same version: no list
+// has two.
+func (i *indexed) with(manifest ocispec.Descriptor, version string) (top ocispec.Descriptor, text []byte, err error) {
+	next := ocispec.Index{Versioned: specs.Versioned{SchemaVersion: 2}, MediaType: ocispec.MediaTypeImageIndex, ArtifactType: ArtifactType}
+	if i.index.Annotations[ocispec.AnnotationVersion] == version {
+		next.Manifests = slices.DeleteFunc(slices.Clone(i.index.Manifests), func(d ocispec.Descriptor) bool { return same(d.Platform, *manifest.Platform) })
+	}
+	if next.Manifests = append(next.Manifests, manifest); len(next.Manifests) > platformsMax {
+		return top, nil, fmt.Errorf("%w: its index has more than %d platforms", engine.ErrOCI, platformsMax)
+	}
+	slices.SortFunc(next.Manifests, func(a, b ocispec.Descriptor) int { return strings.Compare(systemOf(a), systemOf(b)) })
+	next.Annotations = map[string]string{ocispec.AnnotationTitle: title(version), ocispec.AnnotationVersion: version}
+	if text, err = json.Marshal(next); err != nil {
+		return top, nil, err
+	}
+	return content.NewDescriptorFromBytes(ocispec.MediaTypeImageIndex, text), text, nil
+}
+
+// title is what people see of a release.
+func title(version string) string { return "tigerbeetle " + version }
 
 func pushFile(ctx context.Context, repo *remote.Repository, desc ocispec.Descriptor, name string) error {
 	file, err := os.Open(name)

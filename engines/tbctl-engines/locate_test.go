@@ -156,9 +156,9 @@ func TestLocate(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, found, err)
 		}
 	}
-	fails("nobody's", r.speak(t, false), r.reference("tb", linux), blob, fault.Failed, oci.ErrDenied)
-	fails("a tag", known, r.reference("tb:0.17.8", linux), blob, fault.Usage, oci.ErrReference)
-	fails("no such blob", known, r.reference("tb", linux), engine.Blob{SHA256: strings.Repeat("a", 64), Size: 1}, fault.Failed, oci.ErrMissing)
+	fails("nobody's", r.speak(t, false), r.reference("tb", linux), blob, fault.Failed, engine.ErrOCIDenied)
+	fails("a tag", known, r.reference("tb:0.17.8", linux), blob, fault.Usage, engine.ErrOCIReference)
+	fails("no such blob", known, r.reference("tb", linux), engine.Blob{SHA256: strings.Repeat("a", 64), Size: 1}, fault.Failed, engine.ErrOCIMissing)
 	fails("another size", known, r.reference("tb", linux), engine.Blob{SHA256: file.digest, Size: 1}, fault.Rejected, engine.ErrOCI)
 	r.write(t, "login/config.json", fmt.Sprintf(`{"auths": {%q: {"registrytoken": %q}}}`, r.address, found.Token))
 	fails("a token of its own", r.speak(t, true), r.reference("tb", linux), blob, fault.Failed, oci.ErrPasswords)

@@ -86,7 +86,7 @@ func openAt(t *testing.T, program, where string) state.Store {
 			t.Cleanup(func() { store.Close() })
 			return store
 		}
-		if !strings.Contains(err.Error(), etcd.ErrSilent.Error()) || t.Context().Err() != nil {
+		if !strings.Contains(err.Error(), engine.ErrSilent.Error()) || t.Context().Err() != nil {
 			t.Fatal(err)
 		}
 	}
@@ -220,7 +220,7 @@ func TestLeaderCut(t *testing.T) {
 			said = text
 			t.Logf("%v: %v", time.Since(cut).Round(time.Millisecond), err)
 		}
-		if _, held := errors.AsType[*state.HeldError](err); !held && !strings.Contains(err.Error(), etcd.ErrSilent.Error()) {
+		if _, held := errors.AsType[*state.HeldError](err); !held && !strings.Contains(err.Error(), engine.ErrSilent.Error()) {
 			t.Fatal(err)
 		}
 	}
@@ -243,7 +243,7 @@ func TestLeaderCut(t *testing.T) {
 		if errors.Is(err, state.ErrStale) {
 			break
 		}
-		if err == nil || !strings.Contains(err.Error(), etcd.ErrSilent.Error()) {
+		if err == nil || !strings.Contains(err.Error(), engine.ErrSilent.Error()) {
 			t.Fatalf("a stale swap: %v", err)
 		}
 	}

@@ -13,11 +13,15 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -264,7 +268,7 @@ func TestRegistry(t *testing.T) {
 	r := startRegistry(t, true)
 	known := r.speak(t, true)
 	files := map[multiversion.Platform]*binary{linux: newBinary(t, linux), arm: newBinary(t, arm)}
-	if _, err := r.speak(t, false).Push(t.Context(), files[linux].push(r.reference("tb", linux))); err == nil || !strings.Contains(err.Error(), oci.ErrDenied.Error()) {
+	if _, err := r.speak(t, false).Push(t.Context(), files[linux].push(r.reference("tb", linux))); err == nil || !strings.Contains(err.Error(), engine.ErrOCIDenied.Error()) {
 		t.Errorf("without a password: %v", err)
 	}
 	var pushed engine.Pushed
@@ -309,7 +313,7 @@ func TestRegistry(t *testing.T) {
 	if _, err := known.Resolve(t.Context(), r.reference("tb:stable", arm)); err == nil || !strings.Contains(err.Error(), string(arm)) {
 		t.Errorf("a tag that has moved: %v", err)
 	}
-	for where, class := range map[string]fault.Class{"tb:none": fault.Failed, "tb@sha256:" + files[linux].digest: fault.Failed, "TB": fault.Usage, "tb@sha256:12": fault.Usage} {
+	for where, class := range map[string]fault.Class{"tb:none": fault.Failed, "tb@sha256:" + files[linux].digest: fault.Usage, "TB": fault.Usage, "tb@sha256:12": fault.Usage} {
 		if _, err := known.Resolve(t.Context(), r.reference(where, linux)); fault.Of(err) != class {
 			t.Errorf("%s: %v", where, err)
 		}
@@ -364,33 +368,185 @@ func TestRegistry(t *testing.T) {
 	}
 }
 
-// TestTampered holds that a blob that was changed in the registry is refused, by its name, and that nothing of it is stored or kept.
+// TestTampered holds that what was changed in the registry is refused, by its name, and that nothing of it is stored or kept: a blob, a manifest
+// and an index, of the same length and of another.
 func TestTampered(t *testing.T) {
 	t.Parallel()
 	r := startRegistry(t, false)
 	known, file := r.speak(t, true), newBinary(t, linux)
 	secure := r.reference("tb:0.17.8", linux)
 	secure.PlainHTTP = false
-	if _, err := known.Push(t.Context(), file.push(secure)); err == nil {
-		t.Error("it was pushed without TLS, and nobody asked for that")
+	if _, err := known.Push(t.Context(), file.push(secure)); !errors.Is(err, engine.ErrPlain) {
+		t.Errorf("it was pushed without TLS, and nobody asked for that: %v", err)
 	}
-	if _, err := known.Push(t.Context(), file.push(r.reference("tb", linux))); err != nil {
+	signed := file.push(r.reference("tb", linux))
+	signed.Signature = "untrusted comment: x\nRWx\n"
+	pushed, err := known.Push(t.Context(), signed)
+	if err != nil {
 		t.Fatal(err)
 	}
-	changed := bytes.Clone(file.data)
-	changed[len(changed)/2] ^= 1
-	r.write(t, "data/docker/registry/v2/blobs/sha256/"+file.digest[:2]+"/"+file.digest+"/data", string(changed))
-	cache := t.TempDir()
-	d := depot.Open(vfs.OS(), t.TempDir())
-	_, err := bring(t.Context(), t, known, r.reference("tb:0.17.8", linux), d, release.Options{CacheDir: cache})
-	if fault.Of(err) != fault.Rejected || !strings.Contains(err.Error(), file.digest) {
-		t.Errorf("%v", err)
+	signature := sha256.Sum256([]byte(signed.Signature))
+	for _, digest := range []string{file.digest, strings.TrimPrefix(pushed.Manifest, "sha256:"), strings.TrimPrefix(pushed.Index, "sha256:"), hex.EncodeToString(signature[:])} {
+		name := "data/docker/registry/v2/blobs/sha256/" + digest[:2] + "/" + digest + "/data"
+		good, err := os.ReadFile(filepath.Join(r.dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		flipped := bytes.Clone(good)
+		flipped[len(flipped)/2] ^= 1
+		for what, changed := range map[string][]byte{"flipped": flipped, "longer": append(bytes.Clone(good), ' '), "shorter": good[:len(good)-1]} {
+			if what == "shorter" && good[0] == '{' {
+				continue // the registry itself notices, and answers with an error
+			}
+			r.write(t, name, string(changed))
+			cache := t.TempDir()
+			d := depot.Open(vfs.OS(), t.TempDir())
+			_, err := bring(t.Context(), t, known, r.reference("tb:0.17.8", linux), d, release.Options{CacheDir: cache})
+			if fault.Of(err) != fault.Rejected || !strings.Contains(err.Error(), digest) || !strings.Contains(err.Error(), r.address+"/tb") {
+				t.Errorf("%s, %s: %v", digest, what, err)
+			}
+			if items, err := shelf.List(t.Context(), d); err != nil || len(items) != 0 {
+				t.Errorf("stored: %+v, %v", items, err)
+			}
+			if left, _ := filepath.Glob(filepath.Join(cache, "oci", "*")); len(left) != 0 {
+				t.Errorf("%s, %s: kept: %q", digest, what, left)
+			}
+		}
+		r.write(t, name, string(good))
 	}
-	if items, err := shelf.List(t.Context(), d); err != nil || len(items) != 0 {
-		t.Errorf("stored: %+v, %v", items, err)
+	if _, err := bring(t.Context(), t, known, r.reference("tb:0.17.8", linux), depot.Open(vfs.OS(), t.TempDir()), release.Options{}); err != nil {
+		t.Errorf("what is good again: %v", err)
 	}
-	if left, _ := filepath.Glob(filepath.Join(cache, "oci", "*")); len(left) != 0 {
-		t.Errorf("kept: %q", left)
+}
+
+// TestRegistryRefuses holds that each reason why a registry is of no use is one of its own, at this end too.
+func TestRegistryRefuses(t *testing.T) {
+	t.Parallel()
+	r := startRegistry(t, true)
+	known, file := r.speak(t, true), newBinary(t, linux)
+	pushed, err := known.Push(t.Context(), file.push(r.reference("tb", linux)))
+	if err != nil || pushed.Before != "" {
+		t.Fatalf("%+v, %v", pushed, err)
+	}
+	closed, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed.Close()
+	empty := `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","artifactType":"` + oci.ArtifactType + `","manifests":[]}`
+	var digest string
+	lacking := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		switch {
+		case strings.HasSuffix(q.URL.Path, "/broken"):
+			w.WriteHeader(http.StatusInternalServerError)
+		case strings.HasSuffix(q.URL.Path, "/tags/list"):
+			fmt.Fprint(w, `{"tags": ["0.17.8", "\u001b[31m", "stable"]}`)
+		case strings.HasSuffix(q.URL.Path, "/empty"), digest != "" && strings.HasSuffix(q.URL.Path, digest):
+			w.Header().Set("Content-Type", "application/vnd.oci.image.index.v1+json")
+			w.Header().Set("Docker-Content-Digest", "sha256:"+digest)
+			w.Header().Set("Content-Length", fmt.Sprint(len(empty)))
+			fmt.Fprint(w, empty)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	t.Cleanup(lacking.Close)
+	sum := sha256.Sum256([]byte(empty))
+	digest = hex.EncodeToString(sum[:])
+	at := func(rest string) engine.Reference {
+		return engine.Reference{Where: "oci://" + strings.TrimPrefix(lacking.URL, "http://") + "/" + rest, Platform: string(linux), PlainHTTP: true}
+	}
+	untrusted, named, away := r.reference("tb:0.17.8", linux), r.reference("tb:0.17.8", linux), at("tb:0.17.8")
+	untrusted.CAFile, named.CAFile = "", "/nowhere/ca.pem"
+	away.Where = "oci://" + closed.Addr().String() + "/tb"
+	secure := at("tb:0.17.8")
+	secure.PlainHTTP = false
+	for what, test := range map[string]struct {
+		by    *engine.Engine
+		ref   engine.Reference
+		want  error
+		class fault.Class
+		text  string
+	}{
+		"no password":          {r.speak(t, false), r.reference("tb:0.17.8", linux), engine.ErrOCIDenied, fault.Failed, "docker login"},
+		"an unknown authority": {known, untrusted, engine.ErrAuthority, fault.Failed, ""},
+		"no file":              {known, named, engine.ErrCAFile, fault.Failed, "/nowhere/ca.pem"},
+		"without TLS":          {known, secure, engine.ErrPlain, fault.Failed, ""},
+		"nothing there":        {known, away, engine.ErrOCIAway, fault.Failed, "connection refused"},
+		"an error of its own":  {known, at("tb:broken"), engine.ErrOCIAway, fault.Failed, "500"},
+		"no tag is named":      {known, r.reference("tb", linux), engine.ErrOCIMissing, fault.Failed, "no tag latest, which is meant where none is named; it has 0.17.8"},
+		"tags":                 {known, at("tb:other"), engine.ErrOCIMissing, fault.Failed, "no tag other; it has 0.17.8, stable"},
+		"no platform":          {known, at("tb:empty"), engine.ErrOCI, fault.Rejected, "empty"},
+		"another platform":     {known, r.reference("tb:0.17.8", arm), engine.ErrOCIMissing, fault.Failed, "for aarch64-linux: it has x86_64-linux"},
+		"the executable's":     {known, r.reference("tb@sha256:"+file.digest, linux), engine.ErrOCIDigest, fault.Usage, ""},
+		"capitals":             {known, r.reference("TB/x:0.17.8", linux), engine.ErrOCIReference, fault.Usage, "small letters: oci://" + r.address + "/tb/x"},
+	} {
+		_, err := test.by.Resolve(t.Context(), test.ref)
+		if !errors.Is(err, test.want) || fault.Of(err) != test.class || !strings.Contains(err.Error(), test.text) || strings.Count(err.Error(), test.ref.Where) != 1 && what != "capitals" || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+// TestTagMoves holds that a push says what its tag named before, and that one that comes between is not lost.
+func TestTagMoves(t *testing.T) {
+	t.Parallel()
+	r := startRegistry(t, false)
+	files := map[multiversion.Platform]*binary{linux: newBinary(t, linux), arm: newBinary(t, arm)}
+	known := r.speak(t, true)
+	first, err := known.Push(t.Context(), files[linux].push(r.reference("tb:stable", linux)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := known.Push(t.Context(), files[linux].push(r.reference("tb:stable", linux)))
+	if err != nil || again.Index != first.Index || again.Before != "" {
+		t.Errorf("the same once more: %+v, %v", again, err)
+	}
+	other := files[linux].push(r.reference("tb:stable", linux))
+	other.Receipts = []byte(`[{}]`)
+	moved, err := known.Push(t.Context(), other)
+	if err != nil || moved.Index == first.Index || moved.Before != first.Index || moved.BeforeVersion != "0.17.8" {
+		t.Errorf("other receipts: %+v, %v", moved, err)
+	}
+
+	// In front of the registry one waits for the second question what the tag names, and lets another push come first.
+	target, err := url.Parse("http://" + r.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := 0
+	between := func(times int) (engine.Pushed, error) {
+		asked := 0
+		proxy := httputil.NewSingleHostReverseProxy(target)
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+			if q.Method == http.MethodHead && strings.HasSuffix(q.URL.Path, "/manifests/both") {
+				if asked++; asked%2 == 0 && asked <= 2*times {
+					number++
+					push := files[linux].push(r.reference("tb:both", linux))
+					push.Receipts = fmt.Appendf(nil, "[%d]", number)
+					if _, err := known.Push(t.Context(), push); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			q.SetBasicAuth(user, password)
+			proxy.ServeHTTP(w, q)
+		}))
+		defer server.Close()
+		ref := r.reference("tb:both", arm)
+		ref.Where = "oci://" + strings.TrimPrefix(server.URL, "http://") + "/tb:both"
+		return known.Push(t.Context(), files[arm].push(ref))
+	}
+	if _, err := between(1); err != nil {
+		t.Fatal(err)
+	}
+	for platform, file := range files {
+		if found, err := known.Resolve(t.Context(), r.reference("tb:both", platform)); err != nil || found.Blob.SHA256 != file.digest {
+			t.Errorf("%s: %+v, %v", platform, found, err)
+		}
+	}
+	if _, err := between(10); !errors.Is(err, engine.ErrOCIMoved) || fault.Of(err) != fault.Busy {
+		t.Errorf("one that always comes first: %v", err)
 	}
 }
 

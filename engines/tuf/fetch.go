@@ -1,6 +1,7 @@
 package tuf
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -84,5 +85,5 @@ func (f *fetcher) away(err error) error {
 	if f.ctx.Err() != nil {
 		return context.Cause(f.ctx)
 	}
-	return fmt.Errorf("%w: %w", engine.ErrTUFAway, err)
+	return fmt.Errorf("%w: %w", cmp.Or(authority.Hindered(err), engine.ErrTUFAway), err)
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"io/fs"
 	"net/url"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -59,7 +60,8 @@ func dirName(address string) string {
 	return name
 }
 
-// open opens what is kept of a repository, waits for its lock, and checks all of it. The error of what is damaged is [engine.ErrTUFKept].
+// open opens what is kept of a repository, waits for its lock, and checks all of it. The error of what is damaged is [engine.ErrTUFKept], of
+// what others may have written [engine.ErrTUFOthers].
 func open(ctx context.Context, parent, address string) (*kept, error) {
 	k := &kept{dir: filepath.Join(parent, dirName(address)), other: make(map[string][]byte)}
 	if err := durable.MkdirAll(vfs.OS(), k.dir, dirMode); err != nil {
@@ -108,7 +110,7 @@ func (k *kept) read(dir vfs.Dir) error {
 	var set *trustedmetadata.TrustedMetadata
 	for _, version := range versions {
 		name := rootName(version)
-		text, err := k.readFile(dir, name)
+		text, err := k.readFile(name)
 		if err != nil {
 			return err
 		}
@@ -127,7 +129,7 @@ func (k *kept) read(dir vfs.Dir) error {
 		k.texts, k.roots = append(k.texts, text), append(k.roots, set.Root)
 	}
 	for _, role := range others {
-		text, err := k.readFile(dir, role+".json")
+		text, err := k.readFile(role + ".json")
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -144,12 +146,25 @@ func (k *kept) read(dir vfs.Dir) error {
 
 func rootName(version int64) string { return strconv.FormatInt(version, 10) + rootSuffix }
 
-func (k *kept) readFile(dir vfs.Dir, name string) ([]byte, error) {
-	file, err := dir.Open(name)
+// readFile reads a file that root or this user wrote, and nobody else: who may write it says whose signature counts. Otherwise the error is
+// [engine.ErrTUFOthers].
+func (k *kept) readFile(name string) ([]byte, error) {
+	path := filepath.Join(k.dir, name)
+	file, info, err := vfs.OpenFile(path, vfs.RegularOnly(vfs.ErrNotRegular))
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
+	why := vfs.OthersMayWrite(path, info, os.Geteuid())
+	if why == "" {
+		if info, err = vfs.Stat(k.dir); err != nil {
+			return nil, err
+		}
+		path, why = k.dir, vfs.OthersMayWrite(k.dir, info, os.Geteuid())
+	}
+	if why != "" {
+		return nil, fmt.Errorf("%s: %w: %s", path, engine.ErrTUFOthers, why)
+	}
 	return io.ReadAll(io.NewSectionReader(file, 0, metadataMax))
 }
 

@@ -286,7 +286,7 @@ func explain(err error, last string, got map[string][]byte, set *trustedmetadata
 		status   *metadata.ErrDownloadHTTP
 	)
 	switch {
-	case errors.Is(err, engine.ErrTUFAway), errors.Is(err, context.Canceled):
+	case errors.Is(err, engine.ErrTUFAway), errors.Is(err, engine.ErrPlain), errors.Is(err, engine.ErrAuthority), errors.Is(err, context.Canceled):
 		return err
 	case errors.As(err, &expired):
 		return fmt.Errorf("%w: %s", engine.ErrTUFExpired, whichExpired(set, last, got))
@@ -309,7 +309,7 @@ func explain(err error, last string, got map[string][]byte, set *trustedmetadata
 // whichExpired says which metadata it is, and since when.
 func whichExpired(set *trustedmetadata.TrustedMetadata, last string, got map[string][]byte) string {
 	now, when := set.RefTime, func(role string, version int64, expires time.Time) string {
-		return fmt.Sprintf("%s %d was good until %s", role, version, expires.UTC().Format(time.DateTime))
+		return fmt.Sprintf("%s %d was good until %s UTC", role, version, expires.UTC().Format(time.DateTime))
 	}
 	switch {
 	case set.Root.Signed.IsExpired(now):

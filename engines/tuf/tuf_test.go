@@ -174,6 +174,29 @@ func TestTrouble(t *testing.T) {
 		"a kept root that is empty": {func(t *testing.T, _ *testtuf.Repo, dir string) {
 			damage(t, dir, "1.root.json", func([]byte) []byte { return nil })
 		}, engine.ErrTUFKept, fault.Failed, "1.root.json"},
+		"a kept root that others may write": {func(t *testing.T, _ *testtuf.Repo, dir string) {
+			open(t, dir, "1.root.json", 0o622)
+		}, engine.ErrTUFOthers, fault.Refused, "1.root.json"},
+		"a kept timestamp that others may write": {func(t *testing.T, _ *testtuf.Repo, dir string) {
+			open(t, dir, "timestamp.json", 0o666)
+		}, engine.ErrTUFOthers, fault.Refused, "others may write it"},
+		"a kept root in a directory that others may write": {func(t *testing.T, _ *testtuf.Repo, dir string) {
+			open(t, dir, "", 0o777)
+		}, engine.ErrTUFOthers, fault.Refused, "its directory"},
+		"a kept root of another user": {func(t *testing.T, _ *testtuf.Repo, dir string) {
+			if os.Geteuid() != 0 {
+				t.Skip("skipped: only root gives files away")
+			}
+			names, err := filepath.Glob(filepath.Join(dir, "*", "1.root.json"))
+			if err != nil || len(names) != 1 || os.Chown(names[0], 65534, 65534) != nil {
+				t.Fatalf("%q, %v", names, err)
+			}
+		}, engine.ErrTUFOthers, fault.Refused, "it belongs to user 65534"},
+		"repositories in a directory that others may write": {func(t *testing.T, _ *testtuf.Repo, dir string) {
+			if err := os.Chmod(dir, 0o777); err != nil {
+				t.Fatal(err)
+			}
+		}, engine.ErrTUFOthers, fault.Refused, "its directory"},
 	} {
 		t.Run(title, func(t *testing.T) {
 			t.Parallel()
@@ -187,6 +210,18 @@ func TestTrouble(t *testing.T) {
 				t.Errorf("%+v", again)
 			}
 		})
+	}
+}
+
+// open gives a file that is kept, or its directory, another mode.
+func open(t *testing.T, dir, file string, mode os.FileMode) {
+	t.Helper()
+	names, err := filepath.Glob(filepath.Join(dir, "*", file))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("%q, %v", names, err)
+	}
+	if err := os.Chmod(names[0], mode); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/tbctl/tbctl/engine"
 	"github.com/tbctl/tbctl/inspect"
 	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/internal/archive"
@@ -88,9 +89,12 @@ func (k *Known) ofRejected(err *install.RejectedError) (hint string, detail any)
 }
 
 // ofArtifact is about what a source sent.
-func ofArtifact(err *release.ArtifactError) (hint string, detail any) {
+func (k *Known) ofArtifact(err *release.ArtifactError) (hint string, detail any) {
 	if trust, ok := errors.AsType[*release.TrustError](err); ok {
-		return ofTrust(trust), trust.Evidence
+		return k.ofTrust(trust), trust.Evidence
+	}
+	if k.fromTUF() { // it has a length and a SHA-256 that were signed
+		return hintTUFOther, nil
 	}
 	if kind, ok := errors.AsType[*release.KindError](err); ok {
 		return ofKind(kind), nil
@@ -102,10 +106,14 @@ func ofArtifact(err *release.ArtifactError) (hint string, detail any) {
 }
 
 // ofTrust is about an artifact that nothing vouches for.
-func ofTrust(trust *release.TrustError) string {
+func (k *Known) ofTrust(trust *release.TrustError) string {
 	switch {
+	case trust.Failed() && k.fromTUF():
+		return hintTUFOther
 	case trust.Failed():
 		return hintUntrusted
+	case trust.Require == release.RequireSignature && k.names(engine.SchemeOCI):
+		return "it was pushed without a signature: import it with --public-key KEY from where that is, and then push it again: tbctl store push store:RELEASE oci://HOST/REPOSITORY"
 	case trust.Require == release.RequireSignature:
 		return "the signature belongs beside the asset, as ASSET.minisig: minisign -S -m ASSET makes it"
 	case trust.Require == release.RequireNothing:

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -151,7 +152,7 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *install.RejectedError:
 		return k.ofRejected(e)
 	case *release.ArtifactError:
-		return ofArtifact(e)
+		return k.ofArtifact(e)
 	case *release.OtherPlatformError:
 		if e.File {
 			return "leave out --platform to take the file as it is, or name the one for " + string(e.Asked), nil
@@ -213,6 +214,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return k.ofFenced(e), e.Stored
 	case *state.HeldError:
 		return hintHeld, nil
+	case *state.LostError:
+		return hintLost, nil
 	case *rollout.Error:
 		return ofRollout(e), nil
 	case *remote.AnswerError:
@@ -273,6 +276,9 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *release.SchemeError:
 		return k.ofScheme(e), nil
 	case *release.TransferError:
+		if k.fromTUF() && errors.Is(e, release.ErrNotFound) {
+			return hintTUFMissing, e
+		}
 		return ofNetwork(e, e.Kept), e
 	case *release.HTTPError:
 		if !errors.Is(e, release.ErrNotFound) {
@@ -281,7 +287,7 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *tls.CertificateVerificationError, *net.OpError:
 		return ofNetwork(e, false), nil
 	}
-	for _, entry := range namedHints() {
+	for _, entry := range slices.Concat(namedHints(), registryHints()) {
 		is, ok := err.(interface{ Is(error) bool })
 		switch {
 		case err != entry.err && !(ok && is.Is(entry.err)): //nolint:errorlint // this error, without those in it
@@ -365,21 +371,7 @@ func namedHints() []namedHint {
 		{err: release.ErrNotListable, hint: "only GitHub, directories and tbctl store serve list their releases; name the one that you want: tbctl install 0.17.8 --mirror URL"},
 		{err: release.ErrOption, ask: ofOption},
 		{err: release.ErrNotFound, ask: ofNotFound},
-		{err: engine.ErrTUFReference, hint: "tbctl store import 0.17.8 --from tuf+https://HOST/PATH --root root.json"},
-		{err: engine.ErrTUFNoRoot, hint: "the first time name the root.json that the publisher gave you by another way than this server: --root FILE"},
-		{err: engine.ErrTUFExpired, hint: "the publisher signs it again (tbctl-engines tuf sign); if that was done, an old copy is served: look at the server, and at this machine's clock (date)"},
-		{err: engine.ErrTUFOlder, hint: "an old copy is served: look at the server, or take another one; what was seen before stays trusted"},
-		{err: engine.ErrTUFMixed, hint: "the copy on the server is not whole, or forged: copy all of it again, timestamp.json last, then run the same command again"},
-		{err: engine.ErrTUFUnsigned, hint: "ask the publisher, by another way than this server; a signature is added by: tbctl-engines tuf sign"},
-		{err: engine.ErrTUFLong, hint: "look at what the server sends: it is no metadata of a release"},
-		{err: engine.ErrTUFMetadata, hint: "look at what the server sends, and at the file of --root"},
-		{err: engine.ErrTUFRoot, hint: "ask the publisher which root.json is theirs, by another way than this server"},
-		{err: engine.ErrTUFKept, hint: "look who can have changed it; to begin again from the root that you trust, move the directory away and name that root: --root FILE"},
-		{err: engine.ErrTUFTarget, hint: "a target is named RELEASE/tigerbeetle-PLATFORM or RELEASE/tigerbeetle-PLATFORM.zip; the publisher adds one: tbctl-engines tuf add"},
-		{err: engine.ErrTUFOther, hint: "the copy on the server was changed, or is not whole: look at the server, then run the same command again"},
 		{err: advisory.ErrList, hint: "ask the publisher, or take a newer tbctl: tbctl version"},
-		{err: engine.ErrTUFMissing, hint: "check the address: below it are metadata/timestamp.json and targets; and whether the copy on the server is whole"},
-		{err: engine.ErrTUFAway, hint: "check the address, the network and a proxy; what is in the store is installed without it: tbctl store list"},
 		{err: release.ErrUnwritten, ask: ofUnwritten},
 		{err: release.ErrEndedEarly, hint: "was the connection lost, or did the command before the pipe fail? send it again"},
 		{err: release.ErrRedirect, hint: hintRedirect},

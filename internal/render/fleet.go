@@ -32,7 +32,7 @@ func Fleet(out *term.Stream, result *report.Fleet) {
 		out.Printf("%s\n", out.Hang(text, 2))
 	}
 	if result.StateProblem != "" {
-		out.Printf("%s\n", out.Hang(out.Styles().Warn.Render("not seen:")+" "+term.Printable(result.StateProblem), 2))
+		out.Printf("%s\n", out.Hang(out.Styles().Warn.Render("not known:")+" which runs of controllers work on these hosts: "+term.Printable(result.StateProblem), 2))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -161,6 +162,8 @@ func (e *Elsewhere) check(argument string) error {
 	case engine.IsTUF(e.From):
 	case e.Root != "":
 		return hints.Usage("tbctl store import 0.17.8 --from tuf+https://HOST/PATH --root FILE", "--root is of --from tuf+https://HOST/PATH, which is not there")
+	case engine.IsOCI(e.From) && argument != "":
+		return e.atTag(argument)
 	case (argument == "") == (e.From == ""):
 		return hints.Usage("tbctl store import 0.17.8, or tbctl store import --from oci://HOST/REPOSITORY:TAG", "either a source is named or --from")
 	case e.From == "" && e.PlainHTTP:
@@ -169,12 +172,39 @@ func (e *Elsewhere) check(argument string) error {
 	return nil
 }
 
+// atTag takes a release that is named besides a repository of a registry as its tag.
+func (e *Elsewhere) atTag(argument string) error {
+	tag, err := release.ParseTag(argument)
+	switch _, rest, _ := strings.Cut(strings.TrimPrefix(e.From, engine.SchemeOCI), "/"); {
+	case err != nil:
+		return hints.Usage("tbctl store import --from "+shell.Word(release.Redact(e.From)), "either a source is named or --from, and %q is no release's number", argument)
+	case strings.ContainsAny(rest, ":@"):
+		return hints.Usage("leave one of them out: tbctl store import --from "+shell.Word(release.Redact(e.From)), "the release %s is named, and --from names a tag or a digest", argument)
+	}
+	e.From += ":" + string(tag)
+	return nil
+}
+
+// named is the release that the tag in a registry says; "": it says none.
+func (e *Elsewhere) named() release.Tag {
+	if !engine.IsOCI(e.From) || strings.Contains(e.From, "@") {
+		return ""
+	}
+	_, name, _ := strings.Cut(path.Base(e.From), ":")
+	if tag, err := release.ParseTag(name); err == nil && tag != release.Latest {
+		return tag
+	}
+	return ""
+}
+
 // Found is the artifact that is meant.
 type Found struct {
 	release.Artifact
 
 	// Advisories are the list of the TUF repository that it is in; nil: it has none.
 	Advisories *engine.SignedList
+	// Named is the release that its tag in a registry says it is; "": it says none.
+	Named release.Tag
 
 	key     string // the public key
 	signed  *depot.Signed
@@ -202,7 +232,7 @@ func (q *Question) Find(ctx context.Context, argument string, at Elsewhere) (Fou
 	if err != nil {
 		return Found{}, err
 	}
-	found := Found{key: options.PublicKey}
+	found := Found{key: options.PublicKey, Named: at.named()}
 	if at.From == "" {
 		found.Artifact, err = q.resolve(ctx, argument, options)
 		return found, err
@@ -261,7 +291,11 @@ func Reference(where string, platform multiversion.Platform, plain bool, caFile 
 func (f *Found) tuf(ctx context.Context, argument string, at Elsewhere, options release.Options, stateDir string) error {
 	tag, err := release.ParseTag(argument)
 	if err != nil || tag == release.Latest {
-		return hints.Usage("tbctl store import 0.17.8 --from "+at.From, "from a TUF repository a release is taken by its number, not %q", argument)
+		hint := "tbctl store import 0.17.8 --from " + shell.Word(at.From)
+		if at.PlainHTTP {
+			hint += " --plain-http"
+		}
+		return hints.Usage(hint, "from a TUF repository a release is taken by its number, not %q", argument)
 	}
 	wanted := engine.Wanted{Names: engine.TargetNames(tag, options.Platform, options.Debug)}
 	if wanted.URL, err = engine.ParseTUF(at.From, at.PlainHTTP); err != nil {

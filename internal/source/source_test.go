@@ -52,7 +52,9 @@ func TestFindRefuses(t *testing.T) {
 		want, hint        string
 	}{
 		"neither":                      {want: "either a source is named or --from", class: fault.Usage, hint: "tbctl store import 0.17.8"},
-		"both":                         {argument: "0.17.8", at: source.Elsewhere{From: "oci://a/b"}, want: "either a source is named or --from", class: fault.Usage},
+		"both":                         {argument: "file.zip", at: source.Elsewhere{From: "oci://a/b"}, want: "either a source is named or --from", class: fault.Usage},
+		"a release and a tag":          {argument: "0.17.8", at: source.Elsewhere{From: "oci://a/b:0.17.7"}, want: "--from names a tag or a digest", class: fault.Usage, hint: "--from oci://a/b:0.17.7"},
+		"a TUF by another name":        {argument: "latest", at: source.Elsewhere{From: "tuf+http://a/b", PlainHTTP: true}, options: signed, want: "by its number", class: fault.Usage, hint: "--from tuf+http://a/b --plain-http"},
 		"a root of nothing":            {argument: "0.17.8", at: source.Elsewhere{Root: file}, want: "--root is of --from", class: fault.Usage, hint: "--root FILE"},
 		"without TLS, of nothing":      {argument: "0.17.8", at: source.Elsewhere{PlainHTTP: true}, want: "--plain-http is of --from", class: fault.Usage},
 		"no registry":                  {at: source.Elsewhere{From: "https://a/b"}, want: `"https://a/b" does not name a registry`, class: fault.Usage, hint: "oci://HOST"},
