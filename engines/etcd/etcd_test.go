@@ -339,7 +339,7 @@ func TestSilent(t *testing.T) {
 	t.Cleanup(secure.Close)
 	for _, test := range []struct{ where, want string }{
 		{closed.Addr().String() + "/p", closed.Addr().String() + ": connection refused"},
-		{closed.Addr().String() + "," + mute.Addr().String() + "/p", mute.Addr().String() + ": it takes connections, and does not answer"},
+		{closed.Addr().String() + "," + mute.Addr().String() + "/p", mute.Addr().String() + ": it takes connections, and says nothing"},
 		{plain + "/p?tls=on", plain + ": it breaks off where TLS begins"},
 		{secure.Listener.Addr().String() + "/p?tls=on", "no authority that is known here vouches for the server's certificate"},
 		{secure.Listener.Addr().String() + "/p", "it speaks TLS: ?tls=on, or ?ca-file=FILE"},

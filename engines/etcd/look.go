@@ -64,7 +64,7 @@ func (p *Place) lookAt(ctx context.Context, address string) string {
 		}
 		return cause(err)
 	}
-	return "it takes connections, and does not answer: have the members a majority?"
+	return "it takes connections, and says nothing: have the members a majority?"
 }
 
 // cause is what hindered a connection, without the addresses that the caller names.

@@ -179,6 +179,9 @@ func TestEtcdKilledWhileArming(t *testing.T) {
 	if code := arm.ProcessState.ExitCode(); code != 7 || document.Error == nil {
 		t.Errorf("exit code %d: %s%s", code, &out, &errs)
 	} else {
+		if !strings.Contains(document.Error.Message, "cluster ledger is not held any more") || !strings.Contains(document.Error.Hint, "--state files --take-over") {
+			t.Errorf("%s; hint: %s", document.Error.Message, document.Error.Hint)
+		}
 		t.Logf("%s: %s", document.Error.Kind, document.Error.Message)
 	}
 	if count := f.installed(next); count != 1 || f.installed(before) != 2 {

@@ -22,6 +22,9 @@ const publishUsage = `usage: tbctl-engines tuf key FILE
        tbctl-engines tuf add DIR RELEASE FILE… [--key KEY…]
        tbctl-engines tuf add DIR --advisories FILE [--key KEY…]
        tbctl-engines tuf sign DIR --key KEY… [--renew]
+       tbctl-engines tuf status DIR [--key KEY…]
+       tbctl-engines tuf discard DIR
+       tbctl-engines tuf id KEY…
        tbctl-engines tuf exchange DIR [--root KEY…] [--targets KEY…] [--online KEY…] [--threshold N] [--key KEY…]
 
 Makes a repository of The Update Framework, from which "tbctl store import --from tuf+https://…" takes
@@ -36,6 +39,11 @@ What lacks signatures waits in DIR/draft.
          which takes the place of the one that is built into tbctl, wherever a release is imported from here.
   sign   adds signatures to what waits for them, and with the online key signs a new timestamp, which is
          good for 14 days. With --renew root (good for two years) or targets (one year) are signed again.
+  status shows what is published and until when it is good, and what waits for whose signatures: of
+         the keys that are named here it says the files.
+  discard
+         takes the draft back that waits for signatures. What is published stays.
+  id     shows the ids of keys.
   exchange
          gives root, targets or online other keys: all that a role is to have from now on are named, and a role
          of which none is named keeps those that it has. Old root keys and new ones must sign, and the new keys what
@@ -52,6 +60,7 @@ Examples:
   tbctl-engines tuf add /srv/tuf --advisories advisories.json --key ann.key
   tbctl-engines tuf sign /srv/tuf --key bob.key
   tbctl-engines tuf sign /srv/tuf --key online.key
+  tbctl-engines tuf status /srv/tuf --key ann.key.pub --key bob.key.pub
   tbctl-engines tuf exchange /srv/tuf --targets ann.key --targets cat.key.pub --key root.key
 
 Exit codes: 0 done; 1 failed; 2 usage; 3 a file is not whole, or of another release; 4 refused.
@@ -122,6 +131,8 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 	case "sign":
 		flags.BoolVar(&renew, "renew", false, "")
 		flags.Var(&keys, "key", "")
+	case "status":
+		flags.Var(&keys, "key", "")
 	case "add":
 		flags.StringVar(&advisories, "advisories", "", "")
 		flags.Var(&keys, "key", "")
@@ -139,14 +150,24 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 			return nil, err
 		}
 		return []string{"made " + words[0] + " and " + words[0] + ".pub, the key " + id}, nil
-	case args[0] == "init" && len(words) == 1, args[0] == "add" && len(words) > 2 && advisories == "", args[0] == "add" && len(words) == 1 && advisories != "", args[0] == "sign" && len(words) == 1 && len(keys) > 0,
+	case args[0] == "id" && len(words) > 0:
+		known, err := tufrepo.ReadKeys(words)
+		for _, key := range known {
+			told = append(told, key.ID+" "+key.File)
+		}
+		return told, err
+	case args[0] == "init" && len(words) == 1, (args[0] == "status" || args[0] == "discard") && len(words) == 1, args[0] == "add" && len(words) > 2 && advisories == "", args[0] == "add" && len(words) == 1 && advisories != "", args[0] == "sign" && len(words) == 1 && len(keys) > 0,
 		args[0] == "exchange" && len(words) == 1 && (len(root)+len(targets)+len(online) > 0 || threshold > 0) && threshold >= 0:
 	default:
 		return nil, errUsage
 	}
 	all := make(map[string][]tufrepo.Key)
 	for role, names := range map[string]list{"root": root, "targets": targets, "online": online, "key": keys} {
-		if all[role], err = tufrepo.ReadKeys(names); err != nil {
+		read := tufrepo.ReadKeys
+		if role == "key" && args[0] != "status" {
+			read = tufrepo.ReadSigners
+		}
+		if all[role], err = read(names); err != nil {
 			return nil, err
 		}
 	}
@@ -156,14 +177,25 @@ func publishing(ctx context.Context, args []string) (told []string, err error) {
 			return nil, fmt.Errorf("%w: %q is no release's number", errUsage, words[1])
 		}
 	}
-	repository, err := tufrepo.Open(ctx, words[0])
+	open := tufrepo.Open
+	if args[0] == "init" {
+		open = tufrepo.Create
+	}
+	repository, err := open(ctx, words[0])
 	if err != nil {
 		return nil, err
 	}
 	defer repository.Close()
+	for _, named := range all {
+		repository.Keys = append(repository.Keys, named...)
+	}
 	switch {
 	case args[0] == "init":
 		err = repository.Init(all["root"], all["targets"], all["online"], threshold)
+	case args[0] == "status":
+		err = repository.Status()
+	case args[0] == "discard":
+		err = repository.Discard()
 	case args[0] == "exchange":
 		err = repository.Exchange(all["root"], all["targets"], all["online"], threshold, all["key"])
 	case advisories != "":

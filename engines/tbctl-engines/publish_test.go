@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -190,16 +191,23 @@ func TestPublishRefuses(t *testing.T) {
 		{"", 2, "hint"}, {"other", 2, "hint"}, {"sign @repo", 2, "hint"}, {"add @repo 0.17.8", 2, "hint"}, {"add @repo latest @binary", 2, "number"}, {"sign @repo --other", 2, "hint"},
 		{"key @ann", 1, "exists"},
 		{"init @repo --root @ann --targets @ann --online @online", 4, "already"},
-		{"init @new --root @ann --targets @ann --online @online --threshold 2", 2, "fewer keys"},
-		{"init @new --root @ann --root @ann --targets @ann --targets @bob --online @online --threshold 2", 2, "fewer keys"},
-		{"init @new --root @ann --targets @ann", 2, "fewer keys"},
+		{"init @refused --root @ann --targets @ann --online @online --threshold 2", 2, "fewer keys"},
+		{"init @refused --root @ann --root @ann --targets @ann --targets @bob --online @online --threshold 2", 2, "fewer keys"},
+		{"init @refused --root @ann --targets @ann", 2, "fewer keys"},
 		{"init @new --root @nothing --targets @ann --online @online", 2, "not an Ed25519 key"},
 		{"add @new 0.17.8 @binary", 1, "no repository"},
 		{"sign @new --key @ann", 1, "no repository"},
 		{"sign @repo --key @open", 4, "others may read"},
-		{"sign @repo --key @stranger", 4, "nothing to sign"},
+		{"sign @repo --key @stranger", 4, "no role of this repository has the key"},
 		{"sign @repo --key @ann", 4, "nothing to sign"},
-		{"sign @repo --key @ann.pub", 4, "nothing to sign"},
+		{"sign @repo --key @ann.pub", 2, "ann.pub: it is the public half of a key"},
+		{"add @repo 0.17.8 @binary --key @ann.pub", 2, "public half"},
+		{"status @new", 1, "no repository"},
+		{"status", 2, "hint"},
+		{"discard @repo", 4, "nothing waits"},
+		{"discard @new", 1, "no repository"},
+		{"id", 2, "hint"},
+		{"id @nothing", 2, "not an Ed25519 key"},
 		{"add @repo 0.17.8 @damaged --key @ann", 3, "damaged"},
 		{"add @repo 0.17.8 @nothing --key @ann", 3, "nothing"},
 		{"add @repo 0.17.9 @binary --key @ann", 3, "0.17.8"},
@@ -209,6 +217,9 @@ func TestPublishRefuses(t *testing.T) {
 		if code != test.code || !strings.Contains(errs, test.text) {
 			t.Errorf("%s: exit code %d\n%s%s", test.words, code, out, errs)
 		}
+	}
+	if _, err := os.Stat(filepath.Join(p.dir, "new")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a directory was made where there is no repository: %v", err)
 	}
 	after := p.shown(t)
 	for name := range after {
@@ -229,6 +240,64 @@ func TestPublishRefuses(t *testing.T) {
 	if code, _, errs := p.run("add", "@repo", "0.17.8", "@again", "--key", "@ann"); code != 4 || !strings.Contains(errs, "other bytes") {
 		t.Errorf("other bytes: exit code %d, %s", code, errs)
 	}
+}
+
+// TestStatus holds that it is told what is published, what waits and for whose keys, and that a draft is taken back, unless clients need it.
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	p := newRepository(t)
+	p.write(t, "binary", hostBinary(t))
+	for _, name := range []string{"cat", "online2"} {
+		p.must(t, "key", "@"+name)
+	}
+	is := func(title, words string, lines ...string) {
+		t.Helper()
+		out := p.must(t, strings.Fields("status @repo "+words)...)
+		for _, line := range lines {
+			if !strings.Contains(out, line) {
+				t.Errorf("%s: %q is not in\n%s", title, line, out)
+			}
+		}
+	}
+	ann, bob, cat := p.ids(t, "ann")[0], p.ids(t, "bob")[0], p.ids(t, "cat")[0]
+	if out := p.must(t, "id", "@ann.pub", "@bob"); out != ann+" "+p.dir+"/ann.pub\n"+bob+" "+p.dir+"/bob\n" {
+		t.Errorf("%s", out)
+	}
+	is("published", "", "published root 1, good until 20", "published targets 1,", "published snapshot 1,", "published timestamp 1,", "nothing waits for signatures")
+	p.must(t, "add", "@repo", "0.17.8", "@binary", "--key", "@ann")
+	is("targets", "--key @ann.pub --key @bob.pub", "targets 2 has 1 of 2 signatures; it waits for the key "+bob+" ("+p.dir+"/bob.pub)")
+	drafted := p.shown(t)
+	p.must(t, "discard", "@repo")
+	is("taken back", "", "nothing waits for signatures")
+	p.must(t, "add", "@repo", "0.17.8", "@binary", "--key", "@ann", "--key", "@bob", "--key", "@online")
+	is("published targets", "", "published targets 2,", "nothing waits")
+	if out := p.must(t, "add", "@repo", "0.17.8", "@binary", "--key", "@ann"); !strings.Contains(out, "is there already") || strings.Contains(out, "added") {
+		t.Errorf("the same release again: %s", out)
+	}
+	is("the same release", "", "published targets 2,", "nothing waits")
+
+	before := p.shown(t)
+	p.must(t, "exchange", "@repo", "--root", "@cat.pub", "--root", "@ann.pub", "--targets", "@cat.pub", "--targets", "@ann.pub", "--key", "@ann")
+	is("an exchange", "", "root 2 has 1 of 2 signatures; it waits for the key "+bob, "it waits for the key "+cat, "targets 3 has 1 of 2")
+	if out := p.must(t, "discard", "@repo"); !strings.Contains(out, "took back the draft of root 2") || !strings.Contains(out, "took back the draft of targets 3") {
+		t.Errorf("%s", out)
+	}
+	is("an exchange that was taken back", "", "published root 1,", "nothing waits")
+	if !maps.Equal(before, p.shown(t)) || maps.Equal(before, drafted) {
+		t.Error("what is published has changed")
+	}
+
+	// A draft of targets that a root which is published needs.
+	p.must(t, "exchange", "@repo", "--targets", "@cat.pub", "--targets", "@ann.pub", "--key", "@ann", "--key", "@bob")
+	text, err := os.ReadFile(filepath.Join(p.dir, "repo", "draft", "root.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.write(t, "repo/metadata/2.root.json", text)
+	if code, _, errs := p.run("discard", "@repo"); code != 4 || !strings.Contains(errs, "needs the draft") {
+		t.Errorf("exit code %d, %s", code, errs)
+	}
+	is("needed", "", "targets 3 has 1 of 2 signatures; it waits for the key "+cat)
 }
 
 // TestGuide runs what the guide says for an organisation that is its own publisher.

@@ -45,8 +45,19 @@ func (r *Repository) Add(ctx context.Context, tag release.Tag, files []string, k
 	return r.addTargets(known, added, keys)
 }
 
-// addTargets drafts targets with those that are known and those that are added, and goes on with that.
+// addTargets drafts targets with those that are known and those that are added, and goes on with that. Where all of them are there already it goes on
+// with what is there.
 func (r *Repository) addTargets(known *metadata.Metadata[metadata.TargetsType], added map[string]*metadata.TargetFiles, keys []Key) error {
+	for name, target := range added {
+		if there := known.Signed.Targets[name]; there != nil && bytes.Equal(there.Hashes["sha256"], target.Hashes["sha256"]) {
+			r.tell("%s is there already", name)
+			delete(added, name)
+		}
+	}
+	if len(added) == 0 {
+		slices.Sort(r.Told)
+		return r.advance(keys)
+	}
 	r.draftTargets()
 	all := map[string]*metadata.TargetFiles{} // the published one stays as it is
 	for name, target := range known.Signed.Targets {

@@ -27,6 +27,8 @@ const (
 var (
 	// ErrKey says that a file has no key.
 	ErrKey = fault.New(fault.Usage, "not an Ed25519 key as PEM: tbctl-engines tuf key FILE makes one")
+	// ErrPublic says that a file has the public half of a key, where the private one is needed.
+	ErrPublic = fault.New(fault.Usage, "it is the public half of a key, and only the private one signs")
 	// ErrKeyMode says that others may read a private key.
 	ErrKeyMode = fault.New(fault.Refused, "others may read the private key: chmod 600 it, and make another one if they have")
 )
@@ -34,6 +36,7 @@ var (
 // Key is a key of a publisher, private or only its public half.
 type Key struct {
 	ID     string
+	File   string // that it was read from
 	public *metadata.Key
 	signer signature.Signer // nil: the private half is not here
 }
@@ -70,6 +73,7 @@ func MakeKey(name string) (string, error) {
 
 // ReadKey reads a file that [MakeKey] made, or any Ed25519 key as PKCS #8 or PKIX in PEM. A private key that others may read is [ErrKeyMode].
 func ReadKey(name string) (key Key, err error) {
+	key.File = name
 	file, info, err := vfs.OpenFile(name, vfs.RegularOnly(vfs.ErrNotRegular))
 	if err != nil {
 		return key, err
@@ -106,6 +110,17 @@ func ReadKey(name string) (key Key, err error) {
 		key.ID, err = key.public.ID()
 	}
 	return key, err
+}
+
+// ReadSigners reads private keys. The error of a public half is [ErrPublic].
+func ReadSigners(names []string) ([]Key, error) {
+	keys, err := ReadKeys(names)
+	for _, key := range keys {
+		if key.signer == nil {
+			return nil, fmt.Errorf("%s: %w", key.File, ErrPublic)
+		}
+	}
+	return keys, err
 }
 
 // ReadKeys reads several.

@@ -57,6 +57,12 @@ var (
 	ErrThreshold = fault.New(fault.Usage, "fewer keys are named than must sign")
 	// ErrNothing says that a key has nothing to sign.
 	ErrNothing = fault.New(fault.Refused, "these keys have nothing to sign: there is no draft that waits for them; with --renew what is there is signed again, to be good for longer")
+	// ErrNoRole says that no role of a repository has a key.
+	ErrNoRole = fault.New(fault.Refused, "no role of this repository has the key")
+	// ErrNoDraft says that there is no draft to take back.
+	ErrNoDraft = fault.New(fault.Refused, "nothing waits for signatures")
+	// ErrNeeded says that clients need what a draft becomes.
+	ErrNeeded = fault.New(fault.Refused, "the published root needs the draft: without it no client takes what is there; sign it")
 	// ErrOther says that a target would be replaced.
 	ErrOther = fault.New(fault.Refused, "it is there with other bytes, and a release is not replaced: give it another number")
 )
@@ -77,10 +83,20 @@ type Repository struct {
 
 	// Told is what became of it, for people.
 	Told []string
+	// Keys are called by their files in what is told.
+	Keys []Key
 }
 
-// Open opens the repository in a directory, and waits until no other process has it. A new one is for [Repository.Init].
+// Open opens the repository in a directory, and waits until no other process has it. Where there is none the error is [ErrNone].
 func Open(ctx context.Context, name string) (*Repository, error) {
+	if _, err := os.Stat(filepath.Join(name, metadataDir)); errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: %w", name, ErrNone)
+	}
+	return Create(ctx, name)
+}
+
+// Create opens the repository in a directory, which is made: a new one is for [Repository.Init].
+func Create(ctx context.Context, name string) (*Repository, error) {
 	r := &Repository{dir: name}
 	for _, dir := range []string{name, filepath.Join(name, metadataDir), filepath.Join(name, targetsDir), filepath.Join(name, draftDir)} {
 		if err := durable.MkdirAll(vfs.OS(), dir, 0o755); err != nil {
@@ -263,6 +279,11 @@ func (r *Repository) Sign(keys []Key, renew bool) error {
 		r.nextTargets != nil && len(append(has(current, metadata.TARGETS, keys), has(r.root, metadata.TARGETS, keys)...)) > 0 ||
 		len(append(has(current, metadata.TIMESTAMP, keys), has(r.root, metadata.TIMESTAMP, keys)...)) > 0
 	if !waits {
+		for _, key := range keys {
+			if !anyRole(r.root, key.ID) && !anyRole(r.nextRoot, key.ID) {
+				return fmt.Errorf("%w %s, of %s", ErrNoRole, key.ID, key.File)
+			}
+		}
 		return ErrNothing
 	}
 	return r.advance(keys)
@@ -296,6 +317,19 @@ func has(root *metadata.Metadata[metadata.RootType], role string, keys []Key) (f
 		}
 	}
 	return found
+}
+
+// anyRole says that a role of a root has the key of an id.
+func anyRole(root *metadata.Metadata[metadata.RootType], id string) bool {
+	if root == nil {
+		return false
+	}
+	for _, role := range root.Signed.Roles {
+		if slices.Contains(role.KeyIDs, id) {
+			return true
+		}
+	}
+	return false
 }
 
 // sign adds the signatures that are not there yet.
@@ -408,11 +442,21 @@ func (r *Repository) lacks(by *metadata.Metadata[metadata.RootType], role string
 	var missing []string
 	for _, id := range wanted.KeyIDs {
 		if !slices.ContainsFunc(signatures, func(s metadata.Signature) bool { return s.KeyID == id }) {
-			missing = append(missing, id)
+			missing = append(missing, r.called(id))
 		}
 	}
 	r.tell("%s %d has %d of %d signatures; it waits for the key %s: tbctl-engines tuf sign %s --key KEY", role, version,
 		len(wanted.KeyIDs)-len(missing), wanted.Threshold, strings.Join(missing, " or "), r.dir)
+}
+
+// called is the id of a key, with the name of its file where that is known.
+func (r *Repository) called(id string) string {
+	for _, key := range r.Keys {
+		if key.ID == id {
+			return id + " (" + key.File + ")"
+		}
+	}
+	return id
 }
 
 // publish signs snapshot and timestamp, with the draft of targets if it is to be published, and puts all of it in its places: the
