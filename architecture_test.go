@@ -36,7 +36,7 @@ var rooms = map[string][]string{
 	"internal/settings":        {"depot", "host", "install", "internal/cmdline", "internal/config", "internal/hints", "internal/shell", "internal/term", "inventory", "release", "remote", "report", "vfs"},
 	"internal/sha":             {},
 	"internal/source":          {"delta", "depot", "depot/shelf", "durable", "engine", "host", "internal/cmdline", "internal/handover", "internal/hints", "internal/input", "internal/settings", "internal/shell", "multiversion", "release", "vfs"},
-	"internal/shell":           {"internal/term"},
+	"internal/shell":           {},
 	"internal/metrics":         {"fleet", "host", "install", "internal/openmetrics", "multiversion", "replica", "report", "vfs", "internal/sha"},
 	"internal/openmetrics":     {"internal/term"},
 	"internal/page":            {"fleet", "host", "internal/term", "multiversion", "report", "internal/sha"},

@@ -4,9 +4,8 @@ package shell
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
-
-	"github.com/tbctl/tbctl/internal/term"
 )
 
 // File is a file's name as a shell takes it, and never as a flag.
@@ -26,7 +25,7 @@ func Word(word string) string {
 	if word != "" && !strings.ContainsFunc(word, odd) {
 		return word
 	}
-	if term.Printable(word) != word || !utf8.ValidString(word) {
+	if strings.ContainsFunc(word, func(r rune) bool { return !unicode.IsPrint(r) }) || !utf8.ValidString(word) {
 		return octal(word)
 	}
 	return "'" + strings.NewReplacer("'", `'\''`, "{", "{''").Replace(word) + "'"
