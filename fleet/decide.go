@@ -328,8 +328,11 @@ func (s *sight) tellNotRestarted() {
 	}
 }
 
-// deadline says what becomes of a cluster when the run's time is over.
+// deadline says what becomes of a cluster when the run's time is over; what kept it from being stable last is missed still.
 func (s *sight) deadline() Problem {
+	if missed := s.own.Missed; len(missed) > 0 && !s.begun() {
+		s.state.Misses = slices.Clone(missed)
+	}
 	p := s.problem(nil, -1, ProblemDeadline, "the time that the run may take is over: %s", s.left())
 	p.Hint = "run the same command again"
 	for _, h := range s.hosts {

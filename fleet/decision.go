@@ -193,7 +193,7 @@ type ClusterState struct {
 	StableFor    time.Duration `json:"stable_for"`    // nanoseconds for which it must be
 	Soaked       time.Duration `json:"soaked"`        // nanoseconds since it was seen done
 	SoakFor      time.Duration `json:"soak_for"`      // nanoseconds that must be before the next wave
-	Misses       []Problem     `json:"misses"`        // why it is not stable
+	Misses       []Problem     `json:"misses"`        // why it is not stable; of a run whose time is over, why it was not last
 	NotRestarted []Problem     `json:"not_restarted"` // hosts that have the file from before the plan again, under replicas that hold the new one
 }
 
@@ -219,6 +219,7 @@ type ClusterMemory struct {
 	Since    time.Duration // then
 	View     uint32
 	Replicas map[int]Process // by index
+	Missed   []Problem       // at the last look that was not stable; none: there was none in this run
 	Claimed  bool            // all hosts were seen to be ours, at an earlier look
 	Promoted bool            // the swap of its holdback was asked for
 	At       map[string]bool // places that had the plan's file at their target when this run last saw them

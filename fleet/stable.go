@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // stable says that the cluster was seen to be ready for the promotion at every look of the whole period. A miss begins
 // the period again, and is shown.
@@ -125,6 +128,9 @@ func (s *sight) track() time.Duration {
 	whole := len(s.state.Misses) == 0
 	if !whole || !s.own.Steady {
 		s.own.Since, s.own.View, s.own.Replicas = s.in.Elapsed, s.view, processes
+	}
+	if !whole {
+		s.own.Missed = slices.Clone(s.state.Misses)
 	}
 	s.own.Steady = whole
 	return s.in.Elapsed - s.own.Since

@@ -430,6 +430,12 @@ func TestDecideBreaks(t *testing.T) {
 		}
 		s.Memory = d.Memory
 		s.Elapsed += 5 * time.Second
+		over := *s // what broke it is told then, though it is stable again
+		over.Memory = over.after(time.Second).Memory
+		over.Deadline = true
+		if told := Decide(over.Input); len(told.Clusters[0].Misses) != 1 || told.Clusters[0].Misses[0] != d.Clusters[0].Misses[0] {
+			t.Errorf("%s: the time is over: %+v", name, told.Clusters[0].Misses)
+		}
 		if d := s.after(54 * time.Second); len(d.Actions) > 0 || d.Clusters[0].Stable != 59*time.Second-5*time.Second+0 && d.Clusters[0].Stable != 59*time.Second {
 			t.Errorf("%s: promoted after %v, %v", name, d.Clusters[0].Stable, said(d))
 		}

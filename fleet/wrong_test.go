@@ -15,6 +15,7 @@ import (
 //	the controller is killed, at any point       TestSimulation; package rollout: TestRunKilled; package main: TestFleetFaults, TestFleetRunKilled
 //	it is stopped and woken after a takeover     package main: TestFleetTakeOver
 //	two controllers, on the first host           TestClaim, TestInterleavings; package rollout: TestRunFenced, TestHold
+//	a cluster that is armed, and not stable      TestDecideBreaks; package main: TestFleetUnstable
 //	a corrupt store file, a lying peer           package remote: TestHostChangedArtifact, TestLyingDepot, TestLyingHost
 //	no room                                      TestDraftProblems; package host and install, before the first byte
 //	a clock that jumps                           TestDecideIsPure: there is none in what is decided from

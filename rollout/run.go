@@ -299,16 +299,17 @@ func (m *machine) settle() {
 func (m *machine) decide(elapsed time.Duration) {
 	earlier := m.last
 	before := earlier.Clusters
+	over := m.Timeout > 0 && elapsed >= m.Timeout
 	m.last = fleet.Decide(fleet.Input{
 		Plan: m.Plan, PlanID: m.ID, Goal: m.Goal, Run: m.Run, Clusters: m.Clusters, Holder: m.Holder, Secret: m.Secret, Epochs: m.epochs,
-		Observations: m.observations(), Elapsed: elapsed, Deadline: m.Timeout > 0 && elapsed >= m.Timeout,
+		Observations: m.observations(), Elapsed: elapsed, Deadline: over,
 		Options: m.Rules, Memory: m.memory, Running: m.running, Outcomes: m.outcomes,
 	})
 	m.memory, m.outcomes = m.last.Memory, nil
 	m.counters.Looks++
 	for index := range before {
 		state := &m.last.Clusters[index]
-		if len(state.Misses) > 0 && before[index].Stable > 0 {
+		if len(state.Misses) > 0 && before[index].Stable > 0 && !over {
 			m.counters.StableAgain++
 		}
 		if m.last.Done && state.Step == fleet.StepWaiting { // nothing is decided any more: it is where it was
@@ -330,7 +331,6 @@ func (m *machine) stillWaits(before *fleet.Decision) {
 		if at < 0 {
 			continue
 		}
-		state.Misses = before.Clusters[index].Misses
 		var waits []fleet.Problem
 		for _, wait := range before.Waits {
 			if wait.Cluster == state.Name {

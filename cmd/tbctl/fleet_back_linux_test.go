@@ -110,10 +110,6 @@ func TestFleetNotRestarted(t *testing.T) {
 			t.Fatalf("%s: exit code %d", verb, code)
 		}
 	}
-	var addresses []string
-	for _, h := range f.Hosts {
-		addresses = append(addresses, h.Address+":3000")
-	}
 	f.wayBackLost(f.Host("tb0"), file)
 	const left = "still holds 0.17.8 in memory"
 	for started := 0; ; started++ {
@@ -147,8 +143,7 @@ func TestFleetNotRestarted(t *testing.T) {
 				t.Errorf("report: %s: %q", h.Name, h.Differs)
 			}
 		}
-		f.Host(name).Run("sh", "-c", "kill -9 $(pgrep -f '^/usr/local/bin/tigerbeetle start'); cd /var/lib/tigerbeetle; : >log; STANDIN_UPGRADE=cluster STANDIN_SECOND=20ms setsid /usr/local/bin/tigerbeetle start --addresses="+
-			strings.Join(addresses, ",")+" 7.tigerbeetle >log 2>&1 </dev/null & until grep -q listening /var/lib/tigerbeetle/log; do sleep 0.01; done")
+		f.Host(name).Run(restart)
 	}
 	if _, code := f.status(); code != 0 {
 		t.Errorf("after it: exit code %d", code)

@@ -68,6 +68,24 @@ func (f *liveFleet) list(more string) {
 	}
 }
 
+// starting starts the replica of a host, and ends when it listens; one that ran is killed, as a service's manager does.
+const starting = `#!/bin/sh
+set -eu
+cd /var/lib/tigerbeetle
+if [ -e pid ]; then
+	echo "$# $*" >>restarts
+	kill -9 "$(cat pid)" || true # it has ended
+fi
+rm -f log # of the one before, which has said that it listens
+STANDIN_UPGRADE=cluster STANDIN_SECOND=20ms STANDIN_CHURN=$PWD/churn STANDIN_COMMITS=$PWD/commits \
+	setsid /usr/local/bin/tigerbeetle start --addresses=%s 7.tigerbeetle >log 2>&1 </dev/null &
+echo $! >pid
+until grep -q listening log; do sleep 0.01; done
+`
+
+// restart is the program of each host that starts its replica again.
+const restart = "/etc/tbctl/restart"
+
 // serve installs a binary on every host, and starts a replica of one cluster on each.
 func (f *liveFleet) serve(binary []byte) {
 	f.t.Helper()
@@ -75,13 +93,11 @@ func (f *liveFleet) serve(binary []byte) {
 	for _, h := range f.Hosts {
 		addresses = append(addresses, h.Address+":3000")
 	}
-	const path, data = "/usr/local/bin/tigerbeetle", "/var/lib/tigerbeetle/7.tigerbeetle"
 	for index, h := range f.Hosts {
-		h.WriteFile(path, binary, 0o755)
-		h.Run(path, "format", "--cluster=7", fmt.Sprintf("--replica=%d", index), fmt.Sprintf("--replica-count=%d", len(f.Hosts)), data)
-		// It is started on the host and belongs to it.
-		h.Run("sh", "-c", fmt.Sprintf("STANDIN_UPGRADE=cluster STANDIN_SECOND=20ms setsid %s start --addresses=%s %s >/var/lib/tigerbeetle/log 2>&1 </dev/null & until grep -q listening /var/lib/tigerbeetle/log; do sleep 0.01; done",
-			path, strings.Join(addresses, ","), data))
+		h.WriteFile(fleetTarget, binary, 0o755)
+		h.WriteFile(restart, fmt.Appendf(nil, starting, strings.Join(addresses, ",")), 0o755)
+		h.Run(fleetTarget, "format", "--cluster=7", fmt.Sprintf("--replica=%d", index), fmt.Sprintf("--replica-count=%d", len(f.Hosts)), "/var/lib/tigerbeetle/7.tigerbeetle")
+		h.Run(restart)
 	}
 }
 

@@ -23,18 +23,6 @@ import (
 	"github.com/tbctl/tbctl/report"
 )
 
-// restartScript kills the replica of a host and starts it again, as a service's manager does.
-const restartScript = `#!/bin/sh
-set -eu
-echo "$# $*" >>/var/lib/tigerbeetle/restarts
-cd /var/lib/tigerbeetle
-kill -9 "$(cat pid)"
-rm -f log # of the one before, which has said that it listens
-STANDIN_UPGRADE=cluster STANDIN_SECOND=20ms setsid /usr/local/bin/tigerbeetle start --addresses=%s 7.tigerbeetle >log 2>&1 </dev/null &
-echo $! >pid
-until grep -q listening log; do sleep 0.01; done
-`
-
 // lending starts two more replicas of the cluster from the target: that of a person in a service that runs programs for people, and that of an
 // account of the system in no service.
 const lending = `set -eu
@@ -49,13 +37,6 @@ for user in 45551 5; do
 	until grep -q listening $user.log; do kill -0 $pid || { cat $user.log; exit 1; }; sleep 0.01; done
 done
 `
-
-// restartable puts a replica and a script that restarts it on a host.
-func restartable(f *liveFleet, h *testhost.Host, binary []byte) {
-	f.serve(binary)
-	h.Run("sh", "-c", "pgrep -f '^/usr/local/bin/tigerbeetle start' >/var/lib/tigerbeetle/pid")
-	h.WriteFile("/etc/tbctl/restart", fmt.Appendf(nil, restartScript, f.Hosts[0].Address+":3000,"+f.Hosts[1].Address+":3000"), 0o755)
-}
 
 // replicas waits until the replicas that a host shows are as told, and returns their process ids. What is told of one is its process id, and
 // the release that it holds.
@@ -101,7 +82,7 @@ func TestFleetRestart(t *testing.T) {
 	f := newLiveFleet(t, 2) // so that the one which is armed does not upgrade
 	h := f.Hosts[0]
 	previous, next := standin.Binary(t, "0.17.7", "0.17.6"), standin.Binary(t, "0.17.8", "0.17.6", "0.17.7")
-	restartable(f, h, previous)
+	f.serve(previous)
 	const configured = "restart = [\"/etc/tbctl/restart\", \"tb\", \"a b\"]\n"
 	h.WriteFile("/etc/tbctl/config.toml", []byte(configured), 0o644)
 	ctx := t.Context()

@@ -128,6 +128,14 @@ func requestsIn(t *testing.T, dir string) (all []byte) {
 	return all
 }
 
+// restartable tells every host how its replica is started again.
+func (f *liveFleet) restartable() {
+	f.t.Helper()
+	for _, h := range f.Hosts {
+		h.WriteFile("/etc/tbctl/config.toml", fmt.Appendf(nil, "restart = [%q]\n", restart), 0o644)
+	}
+}
+
 // runs is what the replicas of all hosts run and the files at their targets are.
 func (f *liveFleet) runs() (releases, installed []string) {
 	f.t.Helper()
@@ -293,15 +301,7 @@ func TestFleetAbort(t *testing.T) {
 	t.Parallel()
 	f := newLiveFleet(t, 3)
 	file := f.planned()
-	var addresses []string
-	for _, h := range f.Hosts {
-		addresses = append(addresses, h.Address+":3000")
-	}
-	for _, h := range f.Hosts {
-		h.Run("sh", "-c", "pgrep -f '^/usr/local/bin/tigerbeetle start' >/var/lib/tigerbeetle/pid")
-		h.WriteFile("/etc/tbctl/restart", fmt.Appendf(nil, restartScript, strings.Join(addresses, ",")), 0o755)
-		h.WriteFile("/etc/tbctl/config.toml", []byte("restart = [\"/etc/tbctl/restart\"]\n"), 0o644)
-	}
+	f.restartable()
 	if result, code := f.carry("run", file, "--until", "armed"); code != 0 || result.Clusters[0].Armed != 2 {
 		t.Fatalf("exit code %d: %+v", code, result)
 	}

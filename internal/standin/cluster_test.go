@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/internal/standin"
 )
 
@@ -16,12 +17,12 @@ type cluster struct {
 	processes           []*standin.Process
 	binaries, dataFiles []string
 	args                []string
-	churn               string
+	churn, commits      string
 }
 
 func startCluster(t *testing.T, binary []byte, count, standbys int) *cluster {
 	t.Helper()
-	c := &cluster{args: []string{"--addresses=" + standin.Addresses(count+standbys)}, churn: filepath.Join(t.TempDir(), "churn")}
+	c := &cluster{args: []string{"--addresses=" + standin.Addresses(count+standbys)}, churn: filepath.Join(t.TempDir(), "churn"), commits: filepath.Join(t.TempDir(), "commits")}
 	for index := range count + standbys {
 		path, dataFile := standin.InstallMember(t, binary, index, count)
 		c.binaries, c.dataFiles = append(c.binaries, path), append(c.dataFiles, dataFile)
@@ -35,7 +36,7 @@ func (c *cluster) start(t *testing.T, index int) {
 	t.Helper()
 	options := standin.Options{Upgrade: "cluster", Args: c.args}
 	if index == 1 {
-		options.Churn = c.churn
+		options.Churn, options.Commits = c.churn, c.commits
 	}
 	c.processes[index] = standin.Start(t, c.binaries[index], c.dataFiles[index], options)
 }
@@ -113,4 +114,20 @@ func TestClusterView(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.processes[2].Must("view 5, primary 2")
+}
+
+// One that hears no majority keeps its view, and checkpoints as far as it is told that it has committed.
+func TestClusterAlone(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, standin.Binary(t, "0.17.7", "0.17.6"), 3, 0)
+	c.processes[0].Kill()
+	c.processes[2].Kill()
+	if err := os.WriteFile(c.commits, []byte("2000\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.processes[1].Must("minute 4") // longer than a silent primary is waited for
+	superblock, err := datafile.ReadFile(t.Context(), c.dataFiles[1])
+	if err != nil || superblock.CheckpointOp != 1920 || superblock.CommitMax != 2000 || strings.Contains(c.processes[1].Log(), ": view ") {
+		t.Errorf("%v, %+v:\n%s", err, superblock, c.processes[1].Log())
+	}
 }

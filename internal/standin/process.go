@@ -51,6 +51,10 @@ type Options struct {
 	// Churn is the path of a file: while it exists this member changes the view every second.
 	Churn string
 
+	// Commits is the path of a file with a number: this member has committed up to that operation, and has made its
+	// checkpoints up to there. A member that is told a lower one lags.
+	Commits string
+
 	// Die is RELEASE:STEP, where the process kills itself. The steps are
 	// started (before it looks at its binary), opening (the data file, before it
 	// listens), listening, armed, superblock-0 to superblock-3 (before that copy is written),
@@ -134,7 +138,7 @@ func Run(tb testing.TB, path string, options Options, args ...string) *Process {
 	if options.Second == 0 {
 		options.Second = secondDefault
 	}
-	p.cmd.Env = append(p.cmd.Env, "STANDIN_SECOND="+options.Second.String(), "STANDIN_CHURN="+options.Churn)
+	p.cmd.Env = append(p.cmd.Env, "STANDIN_SECOND="+options.Second.String(), "STANDIN_CHURN="+options.Churn, "STANDIN_COMMITS="+options.Commits)
 	if options.Poll > 0 {
 		p.cmd.Env = append(p.cmd.Env, "STANDIN_POLL="+options.Poll.String())
 	}

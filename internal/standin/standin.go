@@ -14,7 +14,7 @@
 // what all offer as upstream's does, see program/cluster.go. It stays at any step on the way for as long as it is told to.
 //
 // Scripts that start one themselves tell it the same as [Options] do by STANDIN_UPGRADE,
-// STANDIN_DIE, STANDIN_HOLD, STANDIN_POLL, STANDIN_SECOND and STANDIN_CHURN.
+// STANDIN_DIE, STANDIN_HOLD, STANDIN_POLL, STANDIN_SECOND, STANDIN_CHURN and STANDIN_COMMITS.
 //
 // Each release in a binary is the same small program with another release
 // stamped into it. What it says, in upstream's words, is on its standard error.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,7 +21,8 @@ import (
 //
 //	every second      each looks at its binary, and tells all others what it offers
 //	every 5 seconds   the primary counts: does it remember of enough replicas that they offer a newer release?
-//	view              the primary is the replica view mod count; when it is silent the next one is
+//	view              the primary is the replica view mod count; when it is silent the next one is, for a majority that hear each other
+//	connections       end when what was sent over them is not acknowledged for 17 seconds
 //
 // What the primary remembers of a replica is overwritten only by a later message of that replica with a
 // checkpoint and a view that are not lower, and stays when that replica ends.
@@ -29,7 +31,9 @@ const (
 	offerSize     = 256 + 4*multiversion.ReleasesMax
 	countEvery    = 5               // seconds
 	silenceMax    = 10              // seconds, of a primary
-	silenceLeast  = 2 * time.Second // that are no shorter here: on a busy machine a process may not run for as long as a few of ours
+	vanishedMax   = 17              // seconds, of what is at a connection's other end
+	silenceLeast  = 2 * time.Second // that both are no shorter than here: on a busy machine a process may not run for as long as a few of ours
+	checkpointOps = 960
 	receivedQueue = 64
 )
 
@@ -160,7 +164,8 @@ func second() time.Duration {
 func (r *replica) participate() error {
 	remembered := make(map[int]offer)
 	tick := time.NewTicker(second())
-	quiet, heardAt := 0, time.Now() // seconds since the primary was heard, and when that was
+	quiet, heardAt := 0, time.Now()    // seconds since the primary was heard, and when that was
+	heardOf := make(map[int]time.Time) // when each other replica was
 	for seconds := 1; ; seconds++ {
 		mine := offer{replica: r.member.index, view: r.member.view, checkpoint: r.member.checkpoint, running: r.release, releases: r.bundled, standby: r.member.standby}
 		primary := !r.member.standby && r.primary(r.member.view) == r.member.index
@@ -192,8 +197,12 @@ func (r *replica) participate() error {
 					}
 					remembered[heard.replica] = heard
 				}
-				if heard.replica == r.primary(r.member.view) && !heard.standby {
+				switch {
+				case heard.standby:
+				case heard.replica == r.primary(r.member.view):
 					quiet, heardAt = 0, time.Now()
+				default:
+					heardOf[heard.replica] = time.Now()
 				}
 				// The primary's word, or, for one that was away, what the others run by now.
 				for _, target := range []multiversion.Release{heard.upgrade, heard.running} {
@@ -204,7 +213,7 @@ func (r *replica) participate() error {
 			}
 		}
 		r.look()
-		if quiet++; quiet > silenceMax && time.Since(heardAt) > silenceLeast && !r.member.standby {
+		if quiet++; quiet > silenceMax && time.Since(heardAt) > silenceLeast && !r.member.standby && r.majority(heardOf, heardAt) {
 			quiet, heardAt = 0, time.Now()
 			if err := r.setView(r.member.view + 1); err != nil {
 				return err
@@ -215,7 +224,42 @@ func (r *replica) participate() error {
 				return err
 			}
 		}
+		if err := r.commit(); err != nil {
+			return err
+		}
+		if seconds%60 == 0 {
+			r.log.Printf("minute %d", seconds/60)
+		}
 	}
+}
+
+// majority says that more than half of the cluster is here, or was heard in the later half of the time since then.
+func (r *replica) majority(heardOf map[int]time.Time, then time.Time) bool {
+	here := 1
+	for _, at := range heardOf {
+		if time.Since(at) < time.Since(then)/2 {
+			here++
+		}
+	}
+	return here > r.member.count/2
+}
+
+// commit makes the last checkpoint durable that is no later than the operation up to which this replica is to have committed.
+func (r *replica) commit() error {
+	text, err := os.ReadFile(os.Getenv("STANDIN_COMMITS"))
+	if err != nil {
+		return nil // as far as it is
+	}
+	op, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil {
+		return nil // it is being written
+	}
+	checkpoint := op - op%checkpointOps
+	if checkpoint <= r.member.checkpoint {
+		return nil
+	}
+	r.member.checkpoint = checkpoint
+	return r.persist(func(s *superblock) { s.CheckpointOp, s.CommitMax = checkpoint, op })
 }
 
 // churn says that this replica is to change the view every second.

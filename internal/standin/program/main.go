@@ -142,7 +142,7 @@ type superblock = datafile.Superblock
 func (r *replica) checkpoint(target multiversion.Release) error {
 	return r.persist(func(s *superblock) {
 		s.Release = target
-		s.CheckpointOp += 960
+		s.CheckpointOp += checkpointOps
 		s.CommitMax = s.CheckpointOp
 	})
 }

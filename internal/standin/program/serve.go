@@ -56,6 +56,7 @@ func (r *replica) listen(list string) error {
 				r.log.Printf("accept: %v", err)
 				return
 			}
+			vanish(connection)
 			go r.serve(os.NewFile(uintptr(connection), "connection"))
 		}
 	}()
@@ -87,6 +88,7 @@ func dial(address netip.AddrPort) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	vanish(socket)
 	if err = syscall.Connect(socket, place); err == nil {
 		err = syscall.SetNonblock(socket, true) // so that reading ends when it is closed
 	}
@@ -95,6 +97,12 @@ func dial(address netip.AddrPort) (*os.File, error) {
 		return nil, err
 	}
 	return os.NewFile(uintptr(socket), "connection"), nil
+}
+
+// vanish has a connection end when its other end does not acknowledge what was sent.
+func vanish(socket int) {
+	limit := max(vanishedMax*second(), silenceLeast)
+	_ = syscall.SetsockoptInt(socket, syscall.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(limit.Milliseconds())) // without, it ends later
 }
 
 func sockaddr(address netip.AddrPort) (family int, place syscall.Sockaddr) {
