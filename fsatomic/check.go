@@ -15,7 +15,7 @@ import (
 // changing anything; none means nil. The errors match [vfs.ErrReadOnly],
 // [ErrNoExec], [ErrImmutable], [ErrDirNotWritable], [ErrSticky],
 // [ErrMountPoint], [vfs.ErrNoSpace] (a [vfs.SpaceError]), [ErrNoInodes], [ErrOwner],
-// [ErrUnmapped], [ErrAttribute] (an [AttributeError]), [ErrOldKind], [ErrLongName] or [ErrSystem].
+// [ErrUnmapped], [ErrAttribute] (an [AttributeError]), [ErrOldKind], [ErrLongName], [ErrKept] or [ErrSystem].
 // Other hard links to the file are no problem for the swap: they keep the
 // previous file, see [vfs.Info].Links.
 func (t Target) Check(size int64, attrs Attributes) []error {
@@ -28,6 +28,9 @@ func (t Target) Check(size int64, attrs Attributes) []error {
 	}
 	if t.Volume.NoExec && attrs.Mode&0o111 != 0 {
 		add(t.dirPath(), ErrNoExec)
+	}
+	if t.KeptFor != "" {
+		add(t.Path, fmt.Errorf("%w: %s", ErrKept, t.KeptFor))
 	}
 	if size, most := len(t.base()), vfs.NameSizeMax-len(oldSuffix); size > most {
 		add(t.Path, fmt.Errorf("%w: it has %d bytes, and may have %d, since the previous file is kept as %s", ErrLongName, size, most, "NAME"+oldSuffix))

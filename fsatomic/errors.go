@@ -26,6 +26,7 @@ var (
 	ErrOldKind        = errors.New("the name for the previous file is taken by something else than a file")
 	ErrRename         = errors.New("no file can be renamed there")
 	ErrDelete         = errors.New("no file can be deleted there, and this one is left")
+	ErrKept           = fault.New(fault.Refused, "tbctl keeps it for another target")
 	ErrLongName       = fault.New(fault.Refused, "the name is too long")
 	ErrStateKind      = errors.New("the name for what is remembered of the target is taken by a directory")
 )

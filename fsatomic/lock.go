@@ -259,11 +259,25 @@ func WasTarget(fsys vfs.FS, name string) bool {
 		return false
 	}
 	defer dir.Close()
-	base := filepath.Base(target.Path)
+	return isTarget(dir, filepath.Base(target.Path))
+}
+
+// isTarget is [WasTarget] of a name in a directory.
+func isTarget(dir vfs.Dir, base string) bool {
 	return slices.ContainsFunc([]string{lockName(base), stateName(base)}, func(name string) bool {
 		_, exists, err := vfs.LstatMaybe(dir, name)
 		return err == nil && exists
 	})
+}
+
+// KeptFor is the target for which the file of that name is kept beside it: as its previous file, as what is known of it, or as
+// a file of tbctl's in the making; "": for none.
+func KeptFor(fsys vfs.FS, name string) string {
+	target, err := Lookup(fsys, name)
+	if err != nil {
+		return ""
+	}
+	return target.KeptFor
 }
 
 // HeldBy says who has the lock of the target at this moment, and whether anybody has: a holder that

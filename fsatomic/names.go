@@ -65,6 +65,18 @@ func parseName(name, entry string) (beside, bool) {
 	return beside{}, false
 }
 
+// keeper is the name of the target for which the entry of that name is kept in the same directory, where it has the name of the previous file, or
+// one that begins as tbctl's own do; "": for none by that.
+func keeper(entry string) string {
+	if name, old := strings.CutSuffix(entry, oldSuffix); old {
+		return name
+	}
+	if name, _, own := strings.Cut(strings.TrimPrefix(entry, "."), durable.HiddenPrefix("")[1:]); own && strings.HasPrefix(entry, ".") {
+		return name
+	}
+	return ""
+}
+
 // parseInode returns 0 for a text that is not the number of an inode.
 func parseInode(text string) uint64 {
 	inode, err := strconv.ParseUint(text, 10, 64)

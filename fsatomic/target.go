@@ -32,6 +32,8 @@ type Target struct {
 	OldExists bool     `json:"old_exists"`
 	Old       vfs.Info `json:"old,omitzero"` // zero when it does not exist
 
+	KeptFor string `json:"-"` // the target for which what is at Path is kept, as its previous file or otherwise; "": none
+
 	oldAt       string   // where the previous file is now; "": at OldPath
 	lock, state vfs.Info // what is at the names of the lock and of the state; zero: nothing
 
@@ -117,6 +119,9 @@ func (t *Target) look(dir vfs.Dir) error {
 	}
 	if t.state, _, err = vfs.LstatMaybe(dir, stateName(t.base())); err != nil {
 		return err
+	}
+	if name := keeper(t.base()); name != "" && isTarget(dir, name) {
+		t.KeptFor = filepath.Join(t.dirPath(), name)
 	}
 	if t.File, t.Exists, err = vfs.LstatMaybe(dir, t.base()); err != nil || !t.Exists {
 		return err

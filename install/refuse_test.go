@@ -106,6 +106,10 @@ func TestPlanErrors(t *testing.T) {
 		{name: "no directory", change: func(r *install.Request) { r.Target = "/nowhere/tigerbeetle" }, want: vfs.ErrNoDirectory},
 		{name: "dangling link", arrange: func(t *testing.T, m *machine) { check(t, m.Symlink("nothing", targetDir+"/link")) },
 			change: func(r *install.Request) { r.Target = targetDir + "/link" }, want: vfs.ErrDangling},
+		{name: "the previous file of a target", arrange: func(t *testing.T, m *machine) {
+			_, err := m.installer().Install(t.Context(), request(), fetchOf(files(t).new, nil))
+			check(t, err)
+		}, change: func(r *install.Request) { r.Target = targetName + "-old" }, want: fsatomic.ErrKept},
 		{name: "link loop", arrange: func(t *testing.T, m *machine) { check(t, m.Symlink("link", targetDir+"/link")) },
 			change: func(r *install.Request) { r.Target = targetDir + "/link" }, want: vfs.ErrLinkLoop},
 	}

@@ -17,6 +17,9 @@ func (a *app) settings() settings.Settings {
 func (a *app) target(argument string) string { return a.settings().Target(argument) }
 func (a *app) stateDir() string              { return a.settings().StateDir() }
 
+// ownDirs are where tbctl keeps its own files.
+func (a *app) ownDirs() []string { return []string{a.stateDir(), a.settings().StoreDir("")} }
+
 type configCmd struct {
 	Source sourceFlags `embed:""`
 }

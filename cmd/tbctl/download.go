@@ -50,7 +50,7 @@ func (c *downloadCmd) Run(a *app) error {
 	if name == "-" {
 		return usage("name a file, such as -o "+artifact.FileName(), "-o -: an executable is written to a file")
 	}
-	if err := output.Check(a.ctx, name, c.Source); err != nil {
+	if err := output.Check(a.ctx, name, a.ownDirs(), c.Source); err != nil {
 		return err
 	}
 	result, err := c.write(a, artifact, name)

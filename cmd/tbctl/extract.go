@@ -75,7 +75,7 @@ func (c *extractCmd) Run(a *app) error {
 	universal := len(binary.Images) > 1
 	for _, executable := range executables { // before the first is written
 		name := c.name(executable, universal)
-		if err := output.Check(a.ctx, name, c.File); err != nil {
+		if err := output.Check(a.ctx, name, a.ownDirs(), c.File); err != nil {
 			return err
 		}
 		if _, err := vfs.Lstat(name); err == nil && !c.Force {

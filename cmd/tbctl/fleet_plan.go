@@ -67,7 +67,7 @@ Examples:
 
 // checkOutput refuses to write a plan or a page over what no ordinary file may replace.
 func (a *app) checkOutput(name string, inputs ...string) error {
-	err := output.Check(a.ctx, name, inputs...)
+	err := output.Check(a.ctx, name, a.ownDirs(), inputs...)
 	if fault.Of(err) == fault.Refused {
 		return refused("choose another name", err)
 	}

@@ -53,7 +53,7 @@ func (c *packCmd) Run(a *app) error {
 	if c.Commit != "" && options.Commit.UnmarshalText([]byte(c.Commit)) != nil {
 		return usage("git rev-parse TAG prints it", "--commit: want 40 hexadecimal digits")
 	}
-	if err := output.Check(a.ctx, c.Output, slices.Concat(c.Current, c.Epoch, []string{c.Past})...); err != nil {
+	if err := output.Check(a.ctx, c.Output, a.ownDirs(), slices.Concat(c.Current, c.Epoch, []string{c.Past})...); err != nil {
 		return err
 	}
 	var opened inputs

@@ -168,6 +168,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 		return "write it elsewhere, and then: tbctl install FILE " + shell.File(e.Path), nil
 	case *output.InputError:
 		return "write it elsewhere, and then: tbctl install FILE " + shell.File(e.Path), nil
+	case *output.KeptError:
+		return "choose another name", nil
 	case *output.DataFileError:
 		return "choose another name", nil
 	case *inspect.NotMultiversionError:
@@ -388,6 +390,7 @@ func namedHints() []namedHint {
 		{err: syscall.ENOSPC, hint: "make room, or name another place: df"},
 		{err: syscall.EISDIR, hint: "that is a directory: name it as an argument, or give the file in it"},
 		{err: syscall.ENOTDIR, hint: "a file is where the name goes on after a /, as if it were a directory: check the name, which has no / at its end"},
+		{err: fsatomic.ErrKept, ask: ofKept},
 		{err: fsatomic.ErrLongName, hint: "give it a shorter name"},
 		{err: syscall.ENAMETOOLONG, hint: "the name is too long for the system: give it a shorter one"},
 		{err: syscall.ELOOP, hint: "mend the symbolic links"},
@@ -411,6 +414,13 @@ func (k *Known) otherwise(err error) string {
 // ofUnwritten is about a pipe into which nothing writes. A shell that opens it waits for a writer.
 func ofUnwritten(k *Known, _ error) string {
 	return "begin to write into it first, or wait for a writer: tbctl " + k.Command + " - < {file}"
+}
+
+func ofKept(k *Known, _ error) string {
+	if name, ok := strings.CutSuffix(k.About.Target, "-old"); ok {
+		return "name the target itself: tbctl install FILE " + shell.File(name) + "; or go back to what is kept: tbctl rollback " + shell.File(name)
+	}
+	return "name the target itself"
 }
 
 func ofNoOld(k *Known, _ error) string {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"github.com/tbctl/tbctl/datafile"
@@ -39,6 +40,15 @@ func (e *InstalledError) Error() string {
 
 func (e *InstalledError) Class() fault.Class { return fault.Refused }
 
+// KeptError says that the name is that of a file which tbctl keeps: beside a target, in its store, or in its state directory.
+type KeptError struct {
+	Path string
+	For  string // the target, or the directory
+}
+
+func (e *KeptError) Error() string      { return e.Path + " is kept by tbctl for " + e.For }
+func (e *KeptError) Class() fault.Class { return fault.Refused }
+
 // InputError says that the name is that of a file which the command reads: no other copy of it may be there.
 type InputError struct{ Path string }
 
@@ -51,16 +61,26 @@ type DataFileError struct{ Path string }
 func (e *DataFileError) Error() string      { return e.Path + " is a TigerBeetle data file" }
 func (e *DataFileError) Class() fault.Class { return fault.Refused }
 
-// Check refuses a name of a file that no ordinary one may replace: one that tbctl has installed or a replica executes, a data file,
-// and one of the inputs of the command. The error is an [*InstalledError], a [*DataFileError], an [*InputError], or the context's. What
-// cannot be seen from here is not refused.
-func Check(ctx context.Context, name string, inputs ...string) error {
+// Check refuses a name of a file that no ordinary one may replace: one that tbctl has installed or a replica executes, one that it keeps beside a target or
+// in its own directories, a data file, and one of the inputs of the command. The error is an [*InstalledError], a [*KeptError], a [*DataFileError],
+// an [*InputError], or the context's. What cannot be seen from here is not refused.
+func Check(ctx context.Context, name string, own []string, inputs ...string) error {
 	there, err := vfs.Stat(name)
 	if err != nil || !there.Mode().IsRegular() {
 		return nil //nolint:nilerr // nothing is there to be replaced, or writing says what is wrong
 	}
 	if fsatomic.WasTarget(vfs.OS(), name) {
 		return &InstalledError{Path: name}
+	}
+	if target := fsatomic.KeptFor(vfs.OS(), name); target != "" {
+		return &KeptError{name, target}
+	}
+	if real, err := filepath.EvalSymlinks(name); err == nil {
+		for _, dir := range own {
+			if isWithin(real, dir) {
+				return &KeptError{name, dir}
+			}
+		}
 	}
 	for _, input := range inputs {
 		if read, err := vfs.Stat(input); err == nil && os.SameFile(there, read) {
@@ -77,6 +97,19 @@ func Check(ctx context.Context, name string, inputs ...string) error {
 		}
 	}
 	return ctx.Err()
+}
+
+// isWithin reports whether a file lies in a directory, which need not be there, or below it.
+func isWithin(file, dir string) bool {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return false
+	}
+	if file, err = filepath.Abs(file); err != nil {
+		return false
+	}
+	rest, err := filepath.Rel(dir, file)
+	return err == nil && filepath.IsLocal(rest)
 }
 
 // isDataFile reports whether a file begins as a data file does.

@@ -113,11 +113,11 @@ func TestCheck(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tigerbeetle")
 	testbin.WriteFile(t, path, []byte("x"))
-	if err := output.Check(t.Context(), path); err != nil {
+	if err := output.Check(t.Context(), path, nil); err != nil {
 		t.Error(err)
 	}
 	testbin.WriteFile(t, filepath.Join(filepath.Dir(path), ".tigerbeetle.tbctl-lock"), nil)
-	if _, installed := errors.AsType[*output.InstalledError](output.Check(t.Context(), path)); !installed {
+	if _, installed := errors.AsType[*output.InstalledError](output.Check(t.Context(), path, nil)); !installed {
 		t.Error("a file may be written where tbctl installs")
 	}
 }
@@ -132,7 +132,7 @@ func TestCheckInUse(t *testing.T) {
 		t.Skipf("skipped: %v", err)
 	}
 	for _, name := range []string{target, link} {
-		if _, input := errors.AsType[*output.InputError](output.Check(t.Context(), name, filepath.Join(dir, "none"), "", target)); !input {
+		if _, input := errors.AsType[*output.InputError](output.Check(t.Context(), name, nil, filepath.Join(dir, "none"), "", target)); !input {
 			t.Errorf("%s: what is read may be replaced", name)
 		}
 	}
@@ -141,11 +141,41 @@ func TestCheckInUse(t *testing.T) {
 		t.Fatal(err)
 	}
 	testbin.WriteFile(t, data, zone[:])
-	if _, is := errors.AsType[*output.DataFileError](output.Check(t.Context(), data)); !is {
+	if _, is := errors.AsType[*output.DataFileError](output.Check(t.Context(), data, nil)); !is {
 		t.Error("a data file may be replaced")
 	}
 	testbin.WriteFile(t, filepath.Join(dir, ".tigerbeetle.tbctl-state"), []byte("{}"))
-	if _, installed := errors.AsType[*output.InstalledError](output.Check(t.Context(), link)); !installed {
+	if _, installed := errors.AsType[*output.InstalledError](output.Check(t.Context(), link, nil)); !installed {
 		t.Error("a file may be written where tbctl installs")
+	}
+}
+
+// What tbctl keeps beside a target, in its store and in its state directory is no name for an output, by a link to it neither.
+func TestCheckKept(t *testing.T) {
+	t.Parallel()
+	dir, own := t.TempDir(), t.TempDir()
+	put := func(name string) string {
+		t.Helper()
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, []byte("x"), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	old := put(filepath.Join(dir, "tigerbeetle-old"))
+	if err := output.Check(t.Context(), old, []string{own}); err != nil {
+		t.Errorf("beside no target: %v", err)
+	}
+	state := put(filepath.Join(dir, ".tigerbeetle.tbctl-state"))
+	link := filepath.Join(dir, "link")
+	if err := os.Symlink(put(filepath.Join(own, "store", "sha256", "aa")), link); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{old, state, put(filepath.Join(own, "history.jsonl")), link} {
+		if _, kept := errors.AsType[*output.KeptError](output.Check(t.Context(), name, []string{filepath.Join(own, "none"), own})); !kept {
+			t.Errorf("%s is not refused", name)
+		}
+	}
+	if err := output.Check(t.Context(), put(filepath.Join(dir, "other-old")), []string{own}); err != nil {
+		t.Errorf("another name: %v", err)
 	}
 }
