@@ -165,3 +165,31 @@ func (f *liveFleet) aborted(file string) {
 		f.t.Errorf("aborted: they run %q, installed is %q", releases, installed)
 	}
 }
+
+// An abort that kills a replica, and does not bring it back, stops there: no other host is touched. When it was started by hand, the same
+// command goes on to its end.
+func TestFleetNotBack(t *testing.T) {
+	t.Parallel()
+	if !wholeFleet() {
+		t.Skip("skipped: that it does not come back is known after minutes (TORTURE=full)")
+	}
+	f := newLiveFleet(t, 3)
+	file := f.planned()
+	if result, code := f.carry("run", file, "--until", "armed"); code != 0 || result.Clusters[0].Armed != 2 {
+		t.Fatalf("exit code %d: %+v", code, result)
+	}
+	f.restartable()
+	f.Host("tb1").WriteFile("/etc/tbctl/config.toml", []byte(`restart = ["sh", "-c", "kill -9 $(cat /var/lib/tigerbeetle/pid) || true"]`), 0o644)
+	before := f.targets()
+	result, code := f.carry("abort", file)
+	cluster := result.Clusters[0]
+	if code != 1 || reasons(cluster.Problems) != "tb1 not-back" || cluster.Step != fleet.StepAborting || cluster.Serving != 2 {
+		t.Errorf("exit code %d: %+v", code, cluster)
+	}
+	if after := f.targets(); after[0] != before[0] || after[1] == before[1] || after[2] != before[2] {
+		t.Errorf("the targets are %q, and were %q", after, before)
+	}
+	f.restartable()
+	f.Host("tb1").Run(restart)
+	f.aborted(file)
+}
