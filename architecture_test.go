@@ -63,7 +63,7 @@ var rooms = map[string][]string{
 	"fleet":                    {"multiversion", "advisory", "internal/sha", "internal/sizes"},
 	"inventory":                {"fleet", "internal/config", "internal/tomlline", "vfs"},
 	"delta":                    {"multiversion", "internal/current", "vfs", "durable"},
-	"depot":                    {"multiversion", "vfs", "durable", "internal/sha"},
+	"depot":                    {"multiversion", "vfs", "durable", "internal/sha", "internal/sizes"},
 	"depot/shelf":              {"depot", "durable", "internal/sha", "multiversion", "release", "verify"},
 	"depot/prune":              {"depot", "depot/shelf", "fleet", "fsatomic", "host", "install", "multiversion"},
 	"depot/serve":              {"delta", "depot", "internal/sha", "multiversion", "depot/shelf", "release", "vfs"},

@@ -31,6 +31,7 @@ const (
 
 	byDigest = "sha256"    // the directory below the depot's
 	incoming = "incoming-" // what is being written is named after it, and after its size
+	waiting  = "waiting-"  // and what waits for room
 	lockName = ".lock"
 
 	receiptSuffix = ".receipts"
@@ -52,6 +53,10 @@ const (
 	ReceiptsMax = 64
 	writersMax  = 1000             // at the same time
 	beginWait   = 30 * time.Second // for one that stores or removes something
+	roomWait    = 15 * time.Second // for room that others have reserved
+
+	slowest   = 256 << 10        // bytes a second, of one that others wait for
+	slowAfter = 10 * time.Second // from its beginning on
 
 	receiptsSizeMax  = 256 << 10
 	receiptTextMax   = 4 << 10 // bytes of each text of a receipt

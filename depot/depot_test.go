@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/tbctl/tbctl/depot"
@@ -349,6 +350,10 @@ func TestSpare(t *testing.T) {
 // system reserves nothing, and that those of which it is not said how large they become end when what is to be left free is reached.
 func TestRoomUnderWay(t *testing.T) {
 	t.Parallel()
+	synctest.Test(t, roomUnderWay) // where it is waited for room
+}
+
+func roomUnderWay(t *testing.T) {
 	const room = 10 << 20
 	memory := memfs.New(memfs.Options{FreeBytes: depot.ReceivedSpareMin + room})
 	d := depot.Open(memory, "/store")
@@ -610,4 +615,75 @@ func TestDangling(t *testing.T) {
 	if _, err := d.SetAside(); !errors.Is(err, vfs.ErrDangling) {
 		t.Errorf("set aside: %v", err)
 	}
+}
+
+// TestGivesWay holds that one who announces a large artifact and sends it slowly gives way to one who needs less room, that this one says who
+// has reserved what it needs, and that nobody gives way who is quick, or needs less.
+func TestGivesWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const room = 64 << 20
+		d := depot.Open(memfs.New(memfs.Options{FreeBytes: depot.ReceivedSpareMin + room}), "/store")
+		receive := func(size int64) *depot.Writer {
+			w, err := d.Receive(size)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return w
+		}
+		abort := func(w *depot.Writer) {
+			if err := w.Abort(); err != nil {
+				t.Error(err)
+			}
+		}
+		slow := receive(40 << 20)
+		began := time.Now()
+		var reserved *depot.ReservedError
+		if _, err := d.Receive(20 << 20); !errors.As(err, &reserved) || fault.Of(err) != fault.Busy || !strings.Contains(err.Error(), fmt.Sprintf("process %d (40 MiB)", os.Getpid())) {
+			t.Errorf("while another has reserved it: %v", err)
+		}
+		if waited := time.Since(began); waited < 10*time.Second || waited > time.Minute {
+			t.Errorf("it was waited for %v", waited)
+		}
+		if all, err := d.Incoming(); err != nil || len(all) != 1 || all[0] != (depot.Incoming{Size: 40 << 20, PID: os.Getpid()}) {
+			t.Errorf("%+v, %v", all, err)
+		}
+		var space *vfs.SpaceError
+		if _, err := d.Receive(room + 1); !errors.As(err, &space) || errors.As(err, &reserved) {
+			t.Errorf("what has never room: %v", err)
+		}
+		if _, err := slow.Write([]byte("x")); err != nil {
+			t.Errorf("nobody waits: %v", err)
+		}
+		got := make(chan *depot.Writer)
+		go func() { got <- receive(20 << 20) }()
+		time.Sleep(2 * time.Second)
+		if _, err := slow.Write([]byte("x")); !errors.Is(err, depot.ErrGaveWay) || fault.Of(err) != fault.Busy {
+			t.Errorf("a slow one: %v", err)
+		}
+		abort(slow)
+		next := <-got
+		failed := make(chan error)
+		go func() { _, err := d.Receive(50 << 20); failed <- err }()
+		time.Sleep(12 * time.Second)
+		if _, err := next.Write([]byte("x")); err != nil {
+			t.Errorf("one that needs more waits: %v", err)
+		}
+		if err := <-failed; !errors.As(err, &reserved) {
+			t.Error(err)
+		}
+		abort(next)
+		quick := receive(40 << 20)
+		go func() { _, err := d.Receive(20 << 20); failed <- err }()
+		for range 12 {
+			time.Sleep(time.Second)
+			if _, err := quick.Write(make([]byte, 1<<20)); err != nil {
+				t.Errorf("a quick one: %v", err)
+			}
+		}
+		if err := <-failed; !errors.As(err, &reserved) {
+			t.Error(err)
+		}
+		abort(quick)
+	})
 }

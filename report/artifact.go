@@ -64,6 +64,8 @@ type StoreListed struct {
 	Store     string          `json:"store"` // its directory
 	Artifacts []shelf.Item    `json:"artifacts"`
 	SetAside  []depot.Damaged `json:"set_aside"` // what is kept of artifacts whose bytes had changed
+
+	Incoming []depot.Incoming `json:"incoming"` // what is on its way into it, for which room is reserved
 }
 
 // StoreVerified is the result of store verify.

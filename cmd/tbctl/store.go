@@ -154,6 +154,9 @@ func (c *storeListCmd) Run(a *app) error {
 	if result.SetAside, err = store.SetAside(); err != nil {
 		return err
 	}
+	if result.Incoming, err = store.Incoming(); err != nil {
+		return err
+	}
 	a.emit(result, func(out *term.Stream) { render.StoreListed(out, &result, time.Now()) })
 	return nil
 }

@@ -35,9 +35,17 @@ func StoreImported(out *term.Stream, imported *report.StoreImported, trust strin
 	Fields(out, fields)
 }
 
+// storeIncoming says for what room is reserved, and by which process.
+func storeIncoming(out *term.Stream, incoming []depot.Incoming) {
+	for _, each := range incoming {
+		out.Printf("process %d stores one of %s, for which room is reserved\n", each.PID, term.Bytes(each.Size))
+	}
+}
+
 // StoreListed shows the artifacts of a store, and who vouched for each. Of signed metadata it says when it has expired by now.
 func StoreListed(out *term.Stream, result *report.StoreListed, now time.Time) {
 	defer storeSetAside(out, result.Store, result.SetAside)
+	defer storeIncoming(out, result.Incoming)
 	items := result.Artifacts
 	if len(items) == 0 {
 		out.Printf("the store %s has no artifacts\n", term.Printable(result.Store))
