@@ -214,11 +214,11 @@ func mayAppend(dir vfs.Dir, path, base string, line []byte, self vfs.Self) error
 
 // ScanJournal calls each for the lines of a journal, oldest first, without their
 // newlines: those in its last sizeMax bytes (0 or too much: 4 MiB). It
-// holds one line at a time, which is each's during the call only. all is false when older
-// ones were left out. A line that a crash tore is passed like any other, also the last one without its newline,
+// holds one line at a time, which is each's during the call only; number is that of the line in the file, from 1 on. all is false when older
+// ones were left out, and the numbers are 0 then. A line that a crash tore is passed like any other, also the last one without its newline,
 // which may just be being written, and one of more than [LineSizeMax] bytes, which [Append] never wrote, as an empty one. A
 // journal that does not exist is fs.ErrNotExist. On nil the writers are those of the file that was read.
-func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, writers vfs.Writers, err error) {
+func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(number int, line []byte)) (all bool, writers vfs.Writers, err error) {
 	if sizeMax <= 0 || sizeMax > journalReadMax {
 		sizeMax = journalReadMax
 	}
@@ -227,12 +227,12 @@ func ScanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)
 
 // ScanWhole does as [ScanJournal] with all lines of a journal, however long it is: for one who looks for a line that no number of others may
 // keep from being found.
-func ScanWhole(fsys vfs.FS, name string, each func(line []byte)) (vfs.Writers, error) {
+func ScanWhole(fsys vfs.FS, name string, each func(number int, line []byte)) (vfs.Writers, error) {
 	_, writers, err := readJournal(fsys, name, math.MaxInt64, each)
 	return writers, err
 }
 
-func readJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, writers vfs.Writers, err error) {
+func readJournal(fsys vfs.FS, name string, sizeMax int64, each func(number int, line []byte)) (all bool, writers vfs.Writers, err error) {
 	all, writers, err = scanJournal(fsys, name, sizeMax, each)
 	if err != nil {
 		return false, vfs.Writers{}, &fs.PathError{Op: "read journal", Path: name, Err: err}
@@ -240,7 +240,7 @@ func readJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)
 	return all, writers, nil
 }
 
-func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)) (all bool, writers vfs.Writers, err error) {
+func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(number int, line []byte)) (all bool, writers vfs.Writers, err error) {
 	dir, base, err := openParent(fsys, name, false)
 	if err != nil {
 		return false, writers, err
@@ -273,12 +273,16 @@ func scanJournal(fsys vfs.FS, name string, sizeMax int64, each func(line []byte)
 
 // scanLines calls each for the lines, also for a last one without its newline; of a text that begins anywhere, for those after
 // the first newline.
-func scanLines(from io.Reader, clipped bool, each func(line []byte)) error {
+func scanLines(from io.Reader, clipped bool, each func(number int, line []byte)) error {
 	lines := bufio.NewReaderSize(from, scanBufferSize)
 	var line []byte
-	for {
+	partial := clipped
+	for number := 1; ; number++ {
 		var whole bool
 		var err error
+		if partial {
+			number = 0
+		}
 		line, whole, err = nextLine(lines, line[:0])
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
@@ -287,9 +291,9 @@ func scanLines(from io.Reader, clipped bool, each func(line []byte)) error {
 		case clipped:
 			clipped = false
 		case !whole:
-			each(nil)
+			each(number, nil)
 		case len(line) > 0:
-			each(line)
+			each(number, line)
 		}
 		if err != nil {
 			return nil //nolint:nilerr // the end

@@ -23,7 +23,7 @@ const appendLines = 50
 
 // readJournal collects the lines.
 func readJournal(fsys vfs.FS, name string, sizeMax int64) (lines []string, all bool, err error) {
-	all, _, err = durable.ScanJournal(fsys, name, sizeMax, func(line []byte) { lines = append(lines, string(line)) })
+	all, _, err = durable.ScanJournal(fsys, name, sizeMax, func(_ int, line []byte) { lines = append(lines, string(line)) })
 	return lines, all, err
 }
 

@@ -2,6 +2,7 @@ package durable
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -16,11 +17,15 @@ func FuzzScanLines(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text []byte, clipped bool) {
 		var want, got []string
 		for index, line := range strings.Split(string(text), "\n") {
-			if line != "" && (index > 0 || !clipped) {
-				want = append(want, line)
+			switch {
+			case line == "":
+			case !clipped:
+				want = append(want, fmt.Sprint(index+1, line))
+			case index > 0:
+				want = append(want, fmt.Sprint(0, line))
 			}
 		}
-		if err := scanLines(bytes.NewReader(text), clipped, func(line []byte) { got = append(got, string(line)) }); err != nil {
+		if err := scanLines(bytes.NewReader(text), clipped, func(number int, line []byte) { got = append(got, fmt.Sprint(number, string(line))) }); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(got, want) {

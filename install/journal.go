@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"path/filepath"
 	"slices"
@@ -32,6 +33,9 @@ const (
 	lastChangeSizeMax = 4 << 20
 	// targetsMax is the most targets of a journal that are looked at.
 	targetsMax = 64
+	// readsMax is how often a journal is read that has damaged lines, and damagedLinesMax how many of them are told.
+	readsMax        = 2
+	damagedLinesMax = 16
 )
 
 // Journal is the log of what was done on this host: one JSON line for each operation that had the target's lock, however it ended,
@@ -96,14 +100,21 @@ func (e *JournalError) Unwrap() error { return e.Err }
 type History struct {
 	Records []Record `json:"records"` // oldest first
 
-	// Damaged counts lines that are no records, as a crash may leave one.
-	Damaged int `json:"damaged_lines"`
+	// Damaged counts lines that are no records, as a crash may leave one, and DamagedLines are the first of them.
+	Damaged      int           `json:"damaged_lines"`
+	DamagedLines []DamagedLine `json:"-"`
 
 	// Complete is false if older records were left out, since the journal has more
 	// than what is read of it, or kept.
 	Complete bool `json:"complete"`
 
 	writers vfs.Writers // who else can have written what was read
+}
+
+// DamagedLine is a line of a journal that is no record.
+type DamagedLine struct {
+	Number int    // in the file, from 1 on; 0: not known
+	Target string // whose record it was, where it is only cut short; "": that cannot be told
 }
 
 // Read returns the newest records of the target, or of all of them for "": at most
@@ -123,7 +134,16 @@ func (j *Journal) read(target string, sizeMax int64) (History, error) {
 	if j == nil {
 		return history, nil
 	}
-	all, writers, err := durable.ScanJournal(j.FS, j.Path(), sizeMax, func(line []byte) { history.add(line, target) })
+	var all bool
+	var writers vfs.Writers
+	var err error
+	for range readsMax {
+		history = History{Complete: true, Records: []Record{}}
+		all, writers, err = durable.ScanJournal(j.FS, j.Path(), sizeMax, func(number int, line []byte) { history.add(number, line, target) })
+		if err != nil || history.Damaged == 0 { // otherwise one may just be being written
+			break
+		}
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		if err = vfs.Dangling(j.FS, j.Path()); err == nil {
 			return history, nil
@@ -144,7 +164,7 @@ func (j *Journal) own(target, sum string, is func(*Record) bool) (bool, error) {
 		return false, nil
 	}
 	found := false
-	writers, err := durable.ScanWhole(j.FS, j.Path(), func(line []byte) {
+	writers, err := durable.ScanWhole(j.FS, j.Path(), func(_ int, line []byte) {
 		var record Record
 		if found || !bytes.Contains(line, []byte(sum)) || fault.Unmarshal(line, &record) != nil {
 			return
@@ -161,10 +181,13 @@ func (j *Journal) own(target, sum string, is func(*Record) bool) (bool, error) {
 }
 
 // add takes a line, and holds at most twice as many records as are wanted.
-func (h *History) add(line []byte, target string) {
+func (h *History) add(number int, line []byte, target string) {
 	var record Record
 	if err := fault.Unmarshal(line, &record); err != nil || record.Version == 0 {
 		h.Damaged++
+		if len(h.DamagedLines) < damagedLinesMax {
+			h.DamagedLines = append(h.DamagedLines, DamagedLine{Number: number, Target: tornTarget(line)})
+		}
 		return
 	}
 	if target != "" && record.Target != target {
@@ -173,6 +196,31 @@ func (h *History) add(line []byte, target string) {
 	h.Records = append(h.Records, record)
 	if len(h.Records) >= 2*RecordsMax {
 		h.shorten(RecordsMax)
+	}
+}
+
+// tornTarget is the target that a record names which is cut short behind it, as by a power cut, with or without zeros; "": it names none, or is
+// damaged in another way.
+func tornTarget(line []byte) string {
+	fields := json.NewDecoder(bytes.NewReader(bytes.TrimRight(line, "\x00")))
+	if start, err := fields.Token(); err != nil || start != json.Delim('{') {
+		return ""
+	}
+	target := ""
+	for {
+		name, err := fields.Token()
+		var value json.RawMessage
+		if err == nil && name != json.Delim('}') {
+			err = fields.Decode(&value)
+		}
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return target
+		case err != nil, name == json.Delim('}'):
+			return ""
+		case name == "target" && (json.Unmarshal(value, &target) != nil || !filepath.IsAbs(target)):
+			return ""
+		}
 	}
 }
 

@@ -68,6 +68,13 @@ func TestReadDamaged(t *testing.T) {
 	if err != nil || len(history.Records) != 2 || history.Damaged != 6 {
 		t.Errorf("%d records, %d damaged, %v", len(history.Records), history.Damaged, err)
 	}
+	var numbers []int
+	for _, line := range history.DamagedLines {
+		numbers = append(numbers, line.Number)
+	}
+	if !slices.Equal(numbers, []int{2, 4, 5, 6, 8, 9}) {
+		t.Errorf("the lines %v", numbers)
+	}
 	if history, err = m.journal().Read("/another"); err != nil || len(history.Records) != 0 {
 		t.Errorf("%+v, %v", history, err)
 	}
@@ -271,4 +278,37 @@ func TestJournalUnwritable(t *testing.T) {
 
 func warns(outcome *install.Outcome, text string) bool {
 	return slices.ContainsFunc(outcome.Plan.Warnings, func(warning string) bool { return strings.Contains(warning, text) })
+}
+
+// TestReadWhileWritten: a last line of which a part is there when the journal is read is not told as damaged when all of it is there a moment later.
+func TestReadWhileWritten(t *testing.T) {
+	t.Parallel()
+	m := newMachine(t, memfs.Options{}, nil, nil)
+	line := `{"version":1,"id":"a","phase":"outcome","target":"` + targetName + `"}` + "\n"
+	for name, text := range map[string]string{"/before": line + line[:20], stateDir: line + line} {
+		check(t, m.Make(name, vfs.KindDirectory, 0o755))
+		dir, err := m.OpenDir(name)
+		check(t, err)
+		file, err := dir.Create("history.jsonl", 0o600)
+		check(t, err)
+		_, err = file.Write([]byte(text))
+		check(t, err)
+	}
+	journal := &install.Journal{FS: &writing{FS: m.journal().FS, before: "/before"}, Dir: stateDir}
+	if history, err := journal.Read(""); err != nil || len(history.Records) != 2 || history.Damaged != 0 || len(history.DamagedLines) != 0 {
+		t.Errorf("%+v, %v", history, err)
+	}
+}
+
+// writing shows the directory at before, the first time that one is opened.
+type writing struct {
+	vfs.FS
+	before string
+}
+
+func (w *writing) OpenDir(name string) (vfs.Dir, error) {
+	if w.before != "" {
+		name, w.before = w.before, ""
+	}
+	return w.FS.OpenDir(name)
 }

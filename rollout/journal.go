@@ -240,7 +240,7 @@ func (j *Journal) Entries(plan string, each func(Entry)) error {
 	}
 	earlier := filepath.Join(j.Dir, journalName)
 	for _, name := range []string{earlier + durable.RingSuffix, earlier, j.Path(plan) + durable.RingSuffix, j.Path(plan)} {
-		_, _, err := durable.ScanJournal(j.FS, name, 0, func(line []byte) {
+		_, _, err := durable.ScanJournal(j.FS, name, 0, func(_ int, line []byte) {
 			var entry Entry
 			if fault.Unmarshal(line, &entry) == nil && entry.Request != "" && entry.Rollout == plan {
 				each(entry)

@@ -100,12 +100,16 @@ func Look(ctx context.Context, in *install.Installer, targets []string) (*Needs,
 	if err != nil {
 		return nil, err
 	}
-	if history.Damaged > 0 { // it may be the one record that names a target
-		return nil, &UnknownError{Err: fmt.Errorf("%s: %d of its lines are no records", in.Journal.Path(), history.Damaged)}
+	torn, err := tornTargets(in, history)
+	if err != nil {
+		return nil, err
+	}
+	for _, target := range torn {
+		needs.note("a record of %s is cut short in %s: what is kept beside the target says what it needs", target, in.Journal.Path())
 	}
 	needs.note("of rollouts it is known which holds or last held a target of this host, but no earlier one, and no plan that has claimed nothing here")
 	targets = slices.Clone(targets)
-	for _, target := range history.Targets() {
+	for _, target := range append(torn, history.Targets()...) {
 		if !slices.Contains(targets, target) {
 			targets = append(targets, target)
 		}
@@ -119,6 +123,47 @@ func Look(ctx context.Context, in *install.Installer, targets []string) (*Needs,
 		}
 	}
 	return needs, nil
+}
+
+// tornTargets are the targets of which records are cut short, where what is kept beside each can be read: it says what they need. Any other line
+// that is no record may be the only one that names a target, and is an error.
+func tornTargets(in *install.Installer, history install.History) ([]string, error) {
+	var targets []string
+	unknown := &LinesError{Path: in.Journal.Path(), More: history.Damaged > len(history.DamagedLines)}
+	for _, line := range history.DamagedLines {
+		if line.Target != "" && hasState(in, line.Target) {
+			targets = append(targets, line.Target)
+			continue
+		}
+		unknown.Numbers = append(unknown.Numbers, line.Number)
+	}
+	if len(unknown.Numbers) > 0 || unknown.More {
+		return nil, &UnknownError{Err: unknown}
+	}
+	return targets, nil
+}
+
+// hasState reports whether what is kept beside a target can be read, and not only found in the history.
+func hasState(in *install.Installer, name string) bool {
+	target, err := fsatomic.Lookup(in.FS, name)
+	if err == nil {
+		_, _, err = fsatomic.ReadState(in.FS, target)
+	}
+	return err == nil
+}
+
+// LinesError says which lines of a history are no records.
+type LinesError struct {
+	Path    string
+	Numbers []int // of the first ones; with a 0 they are not known
+	More    bool
+}
+
+func (e *LinesError) Error() string {
+	if len(e.Numbers) == 1 && !e.More && e.Numbers[0] > 0 {
+		return fmt.Sprintf("%s: line %d is no record", e.Path, e.Numbers[0])
+	}
+	return e.Path + ": some of its lines are no records"
 }
 
 // target adds what one target needs. Of one whose directory is not there, as it may be not mounted, that is what the history says.
@@ -248,7 +293,7 @@ func Plan(items []shelf.Item, needs *Needs, newest int) []Decision {
 	for index := range items {
 		item := &items[index]
 		why := needs.Why(item)
-		junk := item.NoBinary && len(item.Receipts) == 0 // who imports something looks at it first
+		junk := item.NoBinary && len(item.Receipts) == 0 && item.Disbelieved == "" // who imports something looks at it first
 		if len(items)-index <= newest && !junk {
 			why = append(why, Reason{KindImport, fmt.Sprintf("it came on %s, and the newest are kept: %d", came(item).UTC().Format(time.DateTime), newest)})
 		}

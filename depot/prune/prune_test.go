@@ -200,10 +200,16 @@ func TestNoBinary(t *testing.T) {
 func TestUnknown(t *testing.T) {
 	t.Parallel()
 	for name, spoil := range map[string]func(*testing.T, *world){
-		"a state that is none":                     func(t *testing.T, w *world) { w.state(t, "{") },
-		"a state of a newer tbctl":                 func(t *testing.T, w *world) { w.state(t, `{"version":99}`) },
-		"a history of which a line is torn":        func(t *testing.T, w *world) { w.history(t, `{"version":1,"target":"/srv`+"\n") },
-		"a history of which the last line is torn": func(t *testing.T, w *world) { w.history(t, `{"version":1,"target":"/srv`) },
+		"a state that is none":                                        func(t *testing.T, w *world) { w.state(t, "{") },
+		"a state of a newer tbctl":                                    func(t *testing.T, w *world) { w.state(t, `{"version":99}`) },
+		"a history of which a line is torn":                           func(t *testing.T, w *world) { w.history(t, `{"version":1,"target":"/srv`+"\n") },
+		"a history of which the last line is torn":                    func(t *testing.T, w *world) { w.history(t, `{"version":1,"target":"/srv`) },
+		"a line that is torn after a target of which nothing is kept": func(t *testing.T, w *world) { w.history(t, tornRecord(w.target)) },
+		"a line that is torn after a target that is not there":        func(t *testing.T, w *world) { w.history(t, tornRecord("/nowhere/tigerbeetle")) },
+		"a line with a broken byte": func(t *testing.T, w *world) {
+			w.state(t, `{"version":1,"installed":{"sha256":"{old}","size":1}}`)
+			w.history(t, strings.Replace(tornRecord(w.target), `"operation":`, `"operation"\x01`, 1)+`"}`)
+		},
 		"a data file that tells nothing": func(t *testing.T, w *world) {
 			file := filepath.Join(filepath.Dir(w.target), "0_0.tigerbeetle")
 			if err := os.WriteFile(file, []byte("not a data file"), 0o600); err != nil {
@@ -221,6 +227,57 @@ func TestUnknown(t *testing.T) {
 				t.Errorf("%v, %+v, left %q", err, result, w.left(t))
 			}
 		})
+	}
+}
+
+func tornRecord(target string) string {
+	return fmt.Sprintf(`{"version":1,"id":"a","phase":"outcome","time":"2026-01-01T00:00:00Z","operation":"install","target":%q,"command":"tbctl ins`, target)
+}
+
+// TestTorn holds that a record that is cut short behind its target keeps nothing from being removed but what that target needs, also one that only
+// that record names.
+func TestTorn(t *testing.T) {
+	t.Parallel()
+	for name, tail := range map[string]string{"the last line": "", "a line before others": "\n" + `{"version":1,"id":"b","target":"/nowhere/else","phase":"outcome"}` + "\n", "with zeros": strings.Repeat("\x00", 512) + "\n"} {
+		w := newWorld(t)
+		w.state(t, `{"version":1,"installed":{"sha256":"{old}","size":1}}`)
+		w.history(t, tornRecord(w.target)+tail)
+		pruning := w.pruning(0, false)
+		pruning.Targets = nil
+		result, err := pruning.Run(t.Context())
+		if err != nil || !slices.Equal(w.left(t), []string{"old"}) || !slices.ContainsFunc(result.Notes, func(note string) bool { return strings.Contains(note, "a record of "+w.target+" is cut short") }) {
+			t.Errorf("%s: %v, left %q, %+v", name, err, w.left(t), result)
+		}
+	}
+	w := newWorld(t)
+	w.history(t, `{"version":1,"id":"b","target":"/nowhere/else","phase":"outcome"}`+"\n\n"+`{"vers`+"\n")
+	_, err := w.pruning(0, false).Run(t.Context())
+	if lines, ok := errors.AsType[*prune.LinesError](err); !ok || lines.Path != w.in.Journal.Path() || !slices.Equal(lines.Numbers, []int{3}) || lines.More {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestReceiptsTorn holds that what may have been imported, since its receipts cannot be read, does not go as junk that nobody asked for.
+func TestReceiptsTorn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	writer, err := w.depot.Create(0)
+	if err == nil {
+		_, err = writer.Write([]byte("a script that somebody imported"))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	artifact, err := writer.Commit(t.Context(), "")
+	if err == nil {
+		err = os.WriteFile(w.depot.Path(artifact.SHA256)+".receipts", []byte(`[{"kind":"imp`), 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.items["script"] = artifact.SHA256
+	if _, err := w.pruning(0, false).Run(t.Context()); err != nil || !slices.Equal(w.left(t), []string{"script"}) {
+		t.Errorf("%v, left %q", err, w.left(t))
 	}
 }
 

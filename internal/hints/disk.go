@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/tbctl/tbctl/depot/prune"
 	"github.com/tbctl/tbctl/durable"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fsatomic"
@@ -137,6 +138,20 @@ func ofState(err *install.StateError) string {
 		return ""
 	}
 	return "move away what stands there, and run the same command again: " + moveAway(err.Path)
+}
+
+// ofLines is about lines of a history that are no records.
+func ofLines(err *prune.LinesError) string {
+	file := shell.File(err.Path)
+	look := "see which targets there are: tbctl history; and what those lines were: "
+	if err.More || slices.Contains(err.Numbers, 0) {
+		return look + "grep -nv '^{.*}$' " + file + "; if they are about none of another target, take them out: sed -i '/^{.*}$/!d' " + file
+	}
+	var shown, gone []string
+	for _, number := range err.Numbers {
+		shown, gone = append(shown, strconv.Itoa(number)+"p"), append(gone, strconv.Itoa(number)+"d")
+	}
+	return look + "sed -n '" + strings.Join(shown, ";") + "' " + file + "; if they are about none of another target, take them out: sed -i '" + strings.Join(gone, ";") + "' " + file
 }
 
 // ofDelete is about a file system on which nothing can be deleted.

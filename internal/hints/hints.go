@@ -239,8 +239,8 @@ func (k *Known) one(err, whole error) (hint string, detail any) {
 	case *shelf.MissingError:
 		return "see what there is: tbctl store list", nil
 	case *prune.UnknownError:
-		if e.Target == "" {
-			return "see which targets there are: tbctl history; then take those lines out of the file", nil
+		if lines, ok := errors.AsType[*prune.LinesError](e); ok {
+			return ofLines(lines), nil
 		}
 		return "run it as root, or find out what is there: tbctl status " + shell.File(e.Target), nil
 	case *install.HearsayError:
