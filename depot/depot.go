@@ -66,6 +66,9 @@ const (
 // ErrDigest says that bytes have another SHA-256 than they should.
 var ErrDigest = fault.New(fault.Rejected, "its bytes have another SHA-256")
 
+// ErrExchanged says that an artifact could not be read as it is: another file was put in its place meanwhile.
+var ErrExchanged = fault.New(fault.Busy, "another file was put in its place while it was read")
+
 // FullError says that a depot has as many artifacts as may be.
 type FullError struct {
 	Path        string // the directory
@@ -317,19 +320,49 @@ func (d *Depot) List() ([]Artifact, error) {
 	return artifacts, nil
 }
 
+// ChecksMax is how often an artifact is read in whose place another process puts another file meanwhile.
+const ChecksMax = 3
+
 // Check reads an artifact and compares its SHA-256. One whose bytes have changed is set aside under another name, and
-// is [ErrDigest] now and fs.ErrNotExist from then on; see [Depot.Looking]. Other errors: those of [Depot.Open], and the context's.
+// is [ErrDigest] now and fs.ErrNotExist from then on; see [Depot.Looking]. Where another file is at its name by then that is read, a few times:
+// [ErrExchanged]. Other errors: those of [Depot.Open], and the context's.
 func (d *Depot) Check(ctx context.Context, digest string) error {
+	for range ChecksMax {
+		found, info, err := d.sum(ctx, digest)
+		if err != nil || found == digest {
+			return err
+		}
+		switch now, err := d.lstat(digest); {
+		case err != nil:
+			return err
+		case !now.Unchanged(info):
+			continue
+		}
+		err = fmt.Errorf("%s: %w: %s", d.Path(digest), ErrDigest, found)
+		if d.look {
+			return fmt.Errorf("%w; it is left there", err)
+		}
+		aside, asideErr := d.setAside(digest)
+		if asideErr != nil {
+			return fmt.Errorf("%w; it could not be set aside: %w", err, asideErr)
+		}
+		return fmt.Errorf("%w; it was set aside as %s", err, aside)
+	}
+	return fmt.Errorf("%s: %w", d.Path(digest), ErrExchanged)
+}
+
+// sum reads the file of an artifact, which was that before.
+func (d *Depot) sum(ctx context.Context, digest string) (string, vfs.Info, error) {
 	file, info, err := d.open(digest)
 	if err != nil {
-		return err
+		return "", info, err
 	}
 	defer file.Close()
 	sum := sha256.New()
 	buffer := make([]byte, 256<<10)
 	for offset := int64(0); offset < info.Size; {
 		if err := context.Cause(ctx); err != nil {
-			return err
+			return "", info, err
 		}
 		count, err := file.ReadAt(buffer[:min(int64(len(buffer)), info.Size-offset)], offset)
 		sum.Write(buffer[:count])
@@ -338,23 +371,24 @@ func (d *Depot) Check(ctx context.Context, digest string) error {
 			if errors.Is(err, io.EOF) {
 				break // it became shorter
 			}
-			return &fs.PathError{Op: "read", Path: d.Path(digest), Err: err}
+			return "", info, &fs.PathError{Op: "read", Path: d.Path(digest), Err: err}
 		}
 	}
-	found := hex.EncodeToString(sum.Sum(nil))
-	if found == digest {
-		return nil
+	return hex.EncodeToString(sum.Sum(nil)), info, nil
+}
+
+// lstat looks at what is at the name of an artifact.
+func (d *Depot) lstat(digest string) (vfs.Info, error) {
+	dir, err := d.fsys.OpenDir(d.files())
+	if err != nil {
+		return vfs.Info{}, err
 	}
-	err = fmt.Errorf("%s: %w: %s", d.Path(digest), ErrDigest, found)
-	if d.look {
-		return fmt.Errorf("%w; it is left there", err)
+	defer dir.Close()
+	info, err := dir.Lstat(digest)
+	if err != nil {
+		return info, &fs.PathError{Op: "look at", Path: d.Path(digest), Err: err}
 	}
-	if aside, asideErr := d.setAside(digest); asideErr != nil {
-		err = fmt.Errorf("%w; it could not be set aside: %w", err, asideErr)
-	} else {
-		err = fmt.Errorf("%w; it was set aside as %s", err, aside)
-	}
-	return err
+	return info, nil
 }
 
 // Damaged is a file that was set aside, since its bytes had changed.

@@ -122,6 +122,67 @@ func TestChanged(t *testing.T) {
 	}
 }
 
+// TestExchanged holds that a whole artifact which comes in the place of a changed one while that is read is not set aside for it.
+func TestExchanged(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	data := []byte("an artifact")
+	digest := digestOf(data)
+	for _, again := range []bool{false, true} {
+		fsys := &exchanging{FS: vfs.OS(), digest: digest}
+		d := depot.Open(fsys, dir)
+		if _, err := put(d, data, digest); err != nil {
+			t.Fatal(err)
+		}
+		write := func(text []byte) {
+			if err := errors.Join(os.WriteFile(d.Path(digest)+".new", text, 0o644), os.Rename(d.Path(digest)+".new", d.Path(digest))); err != nil {
+				t.Error(err)
+			}
+		}
+		write([]byte("an Artifact"))
+		fsys.opened = func() {
+			if !again {
+				fsys.opened = nil
+				write(data)
+				return
+			}
+			write([]byte("an Artifact"))
+		}
+		err := d.Check(t.Context(), digest)
+		if !again && err != nil || again && (!errors.Is(err, depot.ErrExchanged) || fault.Of(err) != fault.Busy) {
+			t.Errorf("again and again %v: %v", again, err)
+		}
+		if aside, err := d.SetAside(); err != nil || len(aside) != 0 {
+			t.Errorf("again and again %v: %+v was set aside, %v", again, aside, err)
+		}
+	}
+}
+
+// exchanging tells each time that the artifact was opened.
+type exchanging struct {
+	vfs.FS
+	digest string
+	opened func()
+}
+
+func (e *exchanging) OpenDir(name string) (vfs.Dir, error) {
+	dir, err := e.FS.OpenDir(name)
+	return &exchangingDir{dir, e}, err
+}
+
+type exchangingDir struct {
+	vfs.Dir
+	of *exchanging
+}
+
+func (d *exchangingDir) Open(name string) (vfs.File, error) {
+	file, err := d.Dir.Open(name)
+	if name == d.of.digest && d.of.opened != nil {
+		d.of.opened()
+	}
+	return file, err
+}
+
 func TestReceipts(t *testing.T) {
 	t.Parallel()
 	d := depot.Open(vfs.OS(), t.TempDir())

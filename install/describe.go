@@ -54,7 +54,7 @@ type Described struct {
 }
 
 // DescribeSeen reads the whole of the file that was seen at the path before, by what was seen of it, and says what it is. A file that is no
-// multiversion binary is no error. The error of another one that is there now
+// multiversion binary is no error. The error of another one that is there now, or of one that changes while it is read
 // is [fsatomic.ErrChanged]: nothing that was concluded from the first is true of it.
 func DescribeSeen(ctx context.Context, fsys vfs.FS, path string, seen vfs.Info) (*Described, error) {
 	file, err := openPath(fsys, path)
@@ -75,6 +75,15 @@ func DescribeSeen(ctx context.Context, fsys vfs.FS, path string, seen vfs.Info) 
 	}
 	described := &Described{File: found.file}
 	described.Binary, described.Problem = multiversion.Parse(file, info.Size)
+	if described.Damaged != "" || described.Problem != nil { // or it was written to meanwhile
+		after, err := file.Stat()
+		if err == nil && !after.Unchanged(info) {
+			err = fsatomic.ErrChanged
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read %s: %w", path, err)
+		}
+	}
 	return described, nil
 }
 

@@ -141,8 +141,8 @@ func (h *Host) fetchOf(artifact string, file *depot.File) install.Fetch {
 		sum := sha256.New()
 		_, err := io.Copy(io.MultiWriter(to, sum), io.NewSectionReader(file, 0, file.Size()))
 		if err == nil && hex.EncodeToString(sum.Sum(nil)) != artifact {
-			if err = h.Store.Check(ctx, artifact); err == nil { // it was changed while it was read
-				err = fmt.Errorf("%s: %w", h.Store.Path(artifact), depot.ErrDigest)
+			if err = h.Store.Check(ctx, artifact); err == nil {
+				err = fmt.Errorf("%s: %w", h.Store.Path(artifact), depot.ErrExchanged)
 			}
 		}
 		return install.Origin{Source: sha.Name(artifact), SHA256: artifact, ExecutableSHA256: artifact}, err

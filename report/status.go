@@ -96,7 +96,7 @@ func NewStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		if s != nil {
 			s.Host, _ = os.Hostname()
 		}
-		if try == looksMax || !errors.Is(err, fsatomic.ErrChanged) {
+		if try == looksMax || !errors.Is(err, fsatomic.ErrChanged) && !errors.Is(err, verify.ErrChanged) {
 			return s, err
 		}
 	}

@@ -128,6 +128,64 @@ type unreadable struct{ vfs.FS }
 
 func (unreadable) OpenDir(string) (vfs.Dir, error) { return nil, fs.ErrPermission }
 
+// TestStatusWhileWritten: a file that is being written in place while it is read is looked at again, and not called damaged.
+func TestStatusWhileWritten(t *testing.T) {
+	t.Parallel()
+	whole := standin.Binary(t, "0.17.6", "0.17.5")
+	target := filepath.Join(t.TempDir(), "tigerbeetle")
+	testbin.WriteFile(t, target, whole[:len(whole)/2])
+	fsys := &written{FS: vfs.OS(), name: "tigerbeetle"}
+	fsys.read = func() {
+		if err := os.WriteFile(target, whole, 0o755); err != nil {
+			t.Error(err)
+		}
+	}
+	in := &install.Installer{FS: fsys, Journal: &install.Journal{FS: vfs.OS(), Dir: t.TempDir()}}
+	status, err := report.NewStatus(t.Context(), in, target)
+	if err != nil || status.Problem != nil || status.Installed == nil || status.Installed.Damaged != "" || status.Installed.Size != int64(len(whole)) {
+		t.Errorf("%+v, %v, %v", status.Installed, status.Problem, err)
+	}
+}
+
+// written tells once that a file was read from.
+type written struct {
+	vfs.FS
+	name string
+	read func()
+}
+
+func (w *written) OpenDir(name string) (vfs.Dir, error) {
+	dir, err := w.FS.OpenDir(name)
+	return &writtenDir{dir, w}, err
+}
+
+type writtenDir struct {
+	vfs.Dir
+	of *written
+}
+
+func (d *writtenDir) Open(name string) (vfs.File, error) {
+	file, err := d.Dir.Open(name)
+	if err != nil || name != d.of.name {
+		return file, err
+	}
+	return &writtenFile{file, d.of}, nil
+}
+
+type writtenFile struct {
+	vfs.File
+	of *written
+}
+
+func (f *writtenFile) ReadAt(b []byte, offset int64) (int, error) {
+	count, err := f.File.ReadAt(b, offset)
+	if f.of.read != nil {
+		f.of.read()
+		f.of.read = nil
+	}
+	return count, err
+}
+
 // TestInspect: a file is a binary, a data file, or an error that says what it is.
 func TestInspect(t *testing.T) {
 	t.Parallel()

@@ -113,19 +113,28 @@ func importedFrom(artifact *depot.Artifact, source string) *depot.Receipt {
 }
 
 // check verifies an artifact of the depot. One whose bytes have changed is set aside, and a [depot.ErrDigest].
-func check(ctx context.Context, d *depot.Depot, digest string) (verify.Report, error) {
-	file, err := d.Open(digest)
-	if err != nil {
-		return verify.Report{}, err
-	}
-	defer file.Close()
-	report, err := verify.File(ctx, file, file.Size(), verify.Options{SHA256: true})
-	if errors.Is(err, verify.ErrChanged) || err == nil && report.SHA256 != digest {
-		if err = d.Check(ctx, digest); err == nil {
-			err = fmt.Errorf("%s: %w: it changed while it was read", d.Path(digest), depot.ErrDigest)
+func check(ctx context.Context, d *depot.Depot, digest string) (report verify.Report, err error) {
+	for range depot.ChecksMax {
+		var changed bool
+		if report, changed, err = read(ctx, d, digest); !changed {
+			return report, err
+		}
+		if err = d.Check(ctx, digest); err != nil {
+			return report, err
 		}
 	}
-	return report, err
+	return report, fmt.Errorf("%s: %w", d.Path(digest), depot.ErrExchanged)
+}
+
+// read verifies the file of an artifact, and says whether it is another one, or becomes one.
+func read(ctx context.Context, d *depot.Depot, digest string) (report verify.Report, changed bool, err error) {
+	file, err := d.Open(digest)
+	if err != nil {
+		return report, false, err
+	}
+	defer file.Close()
+	report, err = verify.File(ctx, file, file.Size(), verify.Options{SHA256: true})
+	return report, errors.Is(err, verify.ErrChanged) || err == nil && report.SHA256 != digest, err
 }
 
 // fetch brings it.

@@ -23,6 +23,7 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/depot/shelf"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/internal/sha"
 	"github.com/tbctl/tbctl/internal/testbin"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
@@ -492,4 +493,66 @@ func TestVerify(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// TestVerifyExchanged: an artifact that another process brings again while the changed one is read is whole.
+func TestVerifyExchanged(t *testing.T) {
+	t.Parallel()
+	fsys := &exchanging{FS: vfs.OS()}
+	d := depot.Open(fsys, t.TempDir())
+	data := build(t, 5, 0)
+	w, err := d.Create(0)
+	if err == nil {
+		_, err = w.Write(data)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	artifact, err := w.Commit(t.Context(), "")
+	if err == nil {
+		err = os.Truncate(d.Path(artifact.SHA256), int64(len(data)/2))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	opens := 0
+	fsys.opened = func(name string) {
+		if opens++; name == artifact.SHA256 && opens == 2 { // the first looks, the second reads
+			if err := errors.Join(os.WriteFile(d.Path(name)+".new", data, 0o644), os.Rename(d.Path(name)+".new", d.Path(name))); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	err = shelf.Verify(t.Context(), d, []string{artifact.SHA256}, func(checked shelf.Checked) {
+		if checked.Verdict != shelf.VerdictWhole {
+			t.Errorf("%+v", checked)
+		}
+	})
+	if aside, asideErr := d.SetAside(); err != nil || asideErr != nil || len(aside) != 0 || opens < 3 {
+		t.Errorf("%v, %v, %+v was set aside, opened %d times", err, asideErr, aside, opens)
+	}
+}
+
+// exchanging tells of each artifact that was opened.
+type exchanging struct {
+	vfs.FS
+	opened func(name string)
+}
+
+func (e *exchanging) OpenDir(name string) (vfs.Dir, error) {
+	dir, err := e.FS.OpenDir(name)
+	return &exchangingDir{dir, e}, err
+}
+
+type exchangingDir struct {
+	vfs.Dir
+	of *exchanging
+}
+
+func (d *exchangingDir) Open(name string) (vfs.File, error) {
+	file, err := d.Dir.Open(name)
+	if err == nil && d.of.opened != nil && sha.Is(name) {
+		d.of.opened(name)
+	}
+	return file, err
 }

@@ -214,7 +214,7 @@ func (s *stream) end() error {
 	if err := s.depot.Check(s.ctx, s.digest); err != nil {
 		return err
 	}
-	return fmt.Errorf("%s: %w: it changed while it was read", s.depot.Path(s.digest), depot.ErrDigest)
+	return fmt.Errorf("%s: %w", s.depot.Path(s.digest), depot.ErrExchanged)
 }
 
 func (s *stream) Progress() release.Progress {

@@ -313,6 +313,7 @@ func namedHints() []namedHint {
 	return []namedHint{
 		{err: fsatomic.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
 		{err: vfs.ErrRace, hint: "something else changed it at the same moment: run the same command again"},
+		{err: depot.ErrExchanged, hint: "something else changed it at the same moment: run the same command again"},
 		{err: verify.ErrChanged, hint: "something else changed it at the same moment: run the same command again"},
 
 		// What is installed.
