@@ -196,6 +196,19 @@ func (s *sight) notRestarted(h *seen) *Problem {
 	return &p
 }
 
+// notBack says of a host that a run gives back, or whose time for an abort is over, which of its replicas do not run, with the file from before the plan at
+// their target; nil: none, or that is not known.
+func (s *sight) notBack(h *seen) *Problem {
+	down := s.down(h)
+	ends := s.in.Goal == GoalStop || s.in.Goal == GoalAbort && s.in.Deadline
+	if !ends || !h.untouched() || !s.ofPlan(h) || len(down) == 0 {
+		return nil
+	}
+	p := s.problem(h, down[0], ProblemNotBack, "replica %d does not run, and the file from before the plan is at %s", down[0], h.h.Target)
+	p.Hint = fmt.Sprintf("start it on %s, and look at its log", h.h.Name)
+	return &p
+}
+
 // steady says that all serve, in one view, and have done so for a while without being started again.
 func (s *sight) steady() bool {
 	for _, h := range s.hosts {

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -313,10 +314,10 @@ func (r *round) end() Decision {
 	return *d
 }
 
-// tellNotRestarted says which replicas an abort has left armed. Where the time for that abort is over, that is why it is not done.
+// tellNotRestarted says which replicas an abort has left armed, or not running. Where the time for that abort is over, that is why it is not done.
 func (s *sight) tellNotRestarted() {
 	for _, h := range s.hosts {
-		p := s.notRestarted(h)
+		p := cmp.Or(s.notRestarted(h), s.notBack(h))
 		switch {
 		case p == nil || slices.ContainsFunc(s.blocked, func(told Problem) bool { return told.Reason == p.Reason && told.Host == p.Host }):
 		case s.in.Goal == GoalAbort && s.in.Deadline && s.memory.Fenced == nil && !s.reached:

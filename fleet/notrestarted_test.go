@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -71,6 +72,27 @@ func TestNotRestarted(t *testing.T) {
 		}
 		if p := d.Blocked; test.goal == GoalAbort && s.Deadline && p[0].Reason != ProblemNotRestarted {
 			t.Errorf("%s: %s is told first", name, p[0].Reason)
+		}
+	}
+	for name, test := range map[string]struct {
+		goal Goal
+		over bool
+		want string
+	}{
+		"taken away by an abort whose time is over": {GoalAbort, true, "!deadline not-back =failed"},
+		"taken away by an abort, and stopped":       {GoalStop, false, "="},
+	} {
+		s := newScene(t, test.goal, 3)
+		left(s)
+		s.dies("a1")
+		if s.Deadline = test.over; test.goal == GoalStop {
+			s.phase(PhaseStopped, "a0", "a1", "a2")
+		}
+		d := Decide(s.Input)
+		told := append(slices.Clone(d.Clusters[0].NotRestarted), d.Blocked...)
+		told = slices.DeleteFunc(told, func(p Problem) bool { return p.Reason != ProblemNotBack })
+		if said(d) != test.want || len(told) != 1 || told[0].Host != "a1" || !strings.Contains(told[0].Message, "replica 1 does not run") {
+			t.Errorf("%s: %s: %+v", name, said(d), told)
 		}
 	}
 	s := newScene(t, GoalAbort, 3)
