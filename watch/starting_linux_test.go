@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,6 +122,50 @@ func TestWatchRestart(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// A replica that has ended and was started again, as in a loop of crashes, runs when it has done so for a while.
+func TestUntilCalm(t *testing.T) {
+	t.Parallel()
+	binary, dataFile := standin.Install(t, standin.Binary(t, "0.17.6", "0.17.5"))
+	for calm, met := range map[time.Duration]bool{time.Millisecond: true, time.Hour: false} {
+		p := standin.Start(t, binary, dataFile, standin.Options{})
+		if err := syscall.Kill(p.PID(), syscall.SIGSTOP); err != nil { // so that it does not run at the first look
+			t.Fatal(err)
+		}
+		condition, err := watch.ParseCondition("running=0.17.6")
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := quick
+		options.Calm = calm
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+		first, done := make(chan struct{}), make(chan error, 1)
+		go func() {
+			looks, ended := 0, false
+			outcome, err := watch.Until(ctx, binary, condition, options, func(event watch.Event) {
+				if looks++; looks == 1 {
+					close(first)
+				}
+				ended = ended || event.Kind == watch.KindReplicaEnded
+				if runs := event.Process != nil && event.Process.State == replica.StateRunning; ended && runs && !met {
+					cancel() // after this look
+				}
+			})
+			if outcome.Met != (err == nil) {
+				t.Errorf("%s: met is %v, and the error %v", calm, outcome.Met, err)
+			}
+			done <- err
+		}()
+		<-first
+		p.Kill()
+		again := standin.Start(t, binary, dataFile, standin.Options{})
+		if err := <-done; met != (err == nil) || !met && !strings.Contains(err.Error(), "it is so, but a replica ended a moment before") {
+			t.Errorf("%s: %v", calm, err)
+		}
+		cancel()
+		again.Kill()
 	}
 }
 

@@ -39,6 +39,7 @@ type Outcome struct {
 	Progress  *Progress         `json:"progress,omitempty"` // nil: none since the first look
 	Binary    *Event            `json:"binary,omitempty"`   // the last event of KindBinary
 
+	crashed      bool // it was so, a moment after a replica had ended
 	byName       bool // of other users' processes only the names are seen
 	looks        int
 	began, ended time.Time
@@ -124,6 +125,9 @@ func (e *UntilError) Error() string {
 		text += "; no replica of this user runs from the binary, and what other users' processes execute cannot be seen"
 	case len(strangers) == 0:
 		text += "; no replica runs from the binary"
+	}
+	if e.Outcome.crashed {
+		text += "; it is so, but a replica ended a moment before"
 	}
 	if last := e.Outcome.Binary; last != nil && last.Verdict != VerdictAccepted {
 		text += fmt.Sprintf("; the binary: %s: %s", last.Verdict, last.Reason)
@@ -228,7 +232,7 @@ func nameOf(release multiversion.Release) string {
 }
 
 // Until follows the binary at path and its replicas until the condition is met. The
-// context's deadline bounds the wait, and so does Options.Patience. It calls report, unless nil, with every
+// context's deadline bounds the wait, and so does Options.Patience. Once a replica has ended it must hold for Options.Calm. It calls report, unless nil, with every
 // event. Replicas that do not count neither meet nor hinder the condition; where there is no other
 // and the wait would have no end, the error is a [*StrangersError]. The error is ErrCondition or a [*UntilError] whenever the condition is not met, as the
 // Outcome says too. For ConditionServing it asks those replicas that run the release, at every look.
@@ -246,11 +250,15 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 	patience := newPatience(options.Patience)
 	defer patience.stop()
 	outcome.began = time.Now()
+	var lastEnd time.Time // of a replica; zero: none was seen to end
 	for {
 		events, err := w.step(ctx)
 		for index := range events {
-			if events[index].Kind == KindBinary {
-				outcome.Binary = &events[index]
+			switch event := &events[index]; {
+			case event.Kind == KindBinary:
+				outcome.Binary = event
+			case event.Kind == KindReplicaEnded && event.Process.Counts():
+				lastEnd = time.Now()
 			}
 			if report != nil {
 				report(events[index])
@@ -273,6 +281,10 @@ func Until(ctx context.Context, path string, condition Condition, options Option
 		}
 		if err == nil {
 			outcome.Met, err = w.allSeen(outcome.Met)
+		}
+		if err == nil {
+			outcome.crashed = outcome.Met && !lastEnd.IsZero() && time.Since(lastEnd) < options.calm()
+			outcome.Met = outcome.Met && !outcome.crashed
 		}
 		if outcome.Met {
 			return outcome, nil

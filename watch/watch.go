@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,9 +45,15 @@ type Options struct {
 	// as long as the context lives.
 	Patience time.Duration
 
+	// Calm is for how long what [Until] waits for must hold after a replica has ended: one that crashes and is
+	// started again runs for a moment each time. 0 stands for five seconds.
+	Calm time.Duration
+
 	// Replicas says how replicas are found.
 	Replicas replica.Options
 }
+
+func (o Options) calm() time.Duration { return cmp.Or(o.Calm, 5*time.Second) }
 
 func (o Options) check() error {
 	if o.Interval < 0 {
