@@ -108,6 +108,12 @@ func Open(name string) (*os.File, error) {
 	return file, err
 }
 
+// OpenNow is [Open] that waits for no lease, see [vfs.OpenNow].
+func OpenNow(name string) (*os.File, error) {
+	file, _, err := vfs.OpenNow(name, checkKind)
+	return file, err
+}
+
 func checkKind(mode fs.FileMode) error {
 	kind := mode.Type()
 	if kind == 0 || kind&fs.ModeDevice != 0 && kind&fs.ModeCharDevice == 0 {

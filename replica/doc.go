@@ -64,8 +64,8 @@
 // out is told in [View].Skipped. Of theirs no path is followed that the system does
 // not know already, neither with them nor here, and nothing is read but from memory, from local file systems that are
 // mounted here and from the target's: a system call that waits for a stranger's mount cannot be ended, not even
-// by SIGKILL. A stranger's process that does not answer proves nothing, and counts only if
-// it executes the very file at the target or beside it.
+// by SIGKILL. Nor is anything waited for a lease on what a process has. A stranger's process that does not answer
+// proves nothing, whatever it executes: it hinders nothing that is planned or waited for.
 //
 // # What is judged
 //

@@ -174,6 +174,7 @@ type pin struct {
 	info
 	fd   int
 	name string
+	ours bool // found by a path of ours, and not of a process's
 }
 
 func pinAt(dir int, name, called string) (*pin, error) {
@@ -192,7 +193,11 @@ func pinHere(path string) (*pin, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
-	return newPin(fd, path)
+	held, err := newPin(fd, path)
+	if err == nil {
+		held.ours = true
+	}
+	return held, err
 }
 
 // hasResolve reports whether openat2(2) is there and knows the flags, which old kernels and filters of system calls do not.
@@ -242,12 +247,17 @@ func (p *pin) close() { _ = unix.Close(p.fd) }
 // again is the path at which the file that is held can be opened.
 func (p *pin) again() string { return "/proc/self/fd/" + strconv.Itoa(p.fd) }
 
-// open opens the file that is held, if it is a regular one.
+// open opens the file that is held, if it is a regular one. For a lease on what a process has nothing is waited: its user could
+// take one again and again.
 func (p *pin) open() (*os.File, error) {
 	if !p.regular() {
 		return nil, &fs.PathError{Op: "open", Path: p.name, Err: vfs.ErrNotRegular}
 	}
-	file, _, err := vfs.OpenFile(p.again(), nil)
+	open := vfs.OpenNow
+	if p.ours {
+		open = vfs.OpenFile
+	}
+	file, _, err := open(p.again(), nil)
 	if failure, ok := errors.AsType[*fs.PathError](err); ok {
 		failure.Path = p.name // not the way there
 	}

@@ -134,7 +134,7 @@ type glance struct {
 
 // glances returns the processes that may run from the target, those of strangers that do not count by
 // themselves. What a stranger's process calls itself is asked for after all others: the answer
-// may never come. Then only the file that it executes counts, which is known without asking. Those in
+// may never come, and then it is no more than skipped, whatever it executes. Those in
 // services come first, since no stranger can put a process there to take their time.
 func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *View) (believed, strangers []glance, err error) {
 	look := func(limits limits, pids []int, strangers bool) (seen []glance, late []int, err error) {
@@ -156,8 +156,10 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 	if err != nil {
 		return nil, nil, err
 	}
+	late, skipped := f.mayCount(place, late)
+	view.Skipped += skipped
 	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(lookLimits))...)
-	var forbidden, elsewhere, services, first, later []int // first, in order: strangers' processes that execute the target
+	var forbidden, elsewhere, services, first, later []int // first: strangers' processes that execute the target
 	for _, each := range seen {
 		switch {
 		case each.stranger && each.service:
@@ -182,10 +184,7 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 	if seen, late, err = look(strangerLimits, slices.Concat(first, later), true); err != nil {
 		return nil, nil, err
 	}
-	all := len(late)
-	late = slices.DeleteFunc(late, func(pid int) bool { _, executes := slices.BinarySearch(first, pid); return !executes })
-	view.Skipped += all - len(late)
-	view.Unseen = append(view.Unseen, summarize(UnseenNoAnswer, late, noAnswer(strangerLimits))...)
+	view.Skipped += len(late)
 	for _, each := range slices.Concat(ofServices, seen) {
 		switch {
 		case each.candidate && each.service:
@@ -205,6 +204,24 @@ func (f *Finder) glances(ctx context.Context, place *place, pids []int, view *Vi
 		view.Unseen = append(view.Unseen, summarize(UnseenForbidden, forbidden, "may not be looked into")...)
 	}
 	return believed, strangers, nil
+}
+
+// mayCount returns those of the processes of which no look was answered that count if they are replicas, and how many others there
+// are: strangers'. Whose a process is, and whether it is in a service, is told without waiting for it.
+func (f *Finder) mayCount(place *place, pids []int) (counting []int, strangers int) {
+	for _, pid := range pids {
+		entry, err := openEntry(filepath.Join(f.proc(), strconv.Itoa(pid)))
+		if err != nil {
+			continue // it has ended
+		}
+		if place.users.stranger(entry.user(place.ids)) && entry.service() == "" {
+			strangers++
+		} else {
+			counting = append(counting, pid)
+		}
+		entry.close()
+	}
+	return counting, strangers
 }
 
 func noAnswer(limits limits) string {
@@ -297,8 +314,7 @@ func (e *entry) another(command string) bool {
 }
 
 // looks looks into the candidates, and adds those that run from the target to the view, and
-// what they execute to alive. A stranger's that does not answer proves nothing, unless it
-// executes the target or is in a service.
+// what they execute to alive. A stranger's that does not answer proves nothing, unless it is in a service.
 func (f *Finder) looks(ctx context.Context, limits limits, place *place, candidates []glance, alive map[executable]bool, view *View) error {
 	type looked struct {
 		process Process
@@ -324,7 +340,7 @@ func (f *Finder) looks(ctx context.Context, limits limits, place *place, candida
 				view.Unseen = append(view.Unseen, Unseen{Kind: UnseenElsewhere, PID: candidate.pid, Reason: fmt.Sprintf("process %d %v", candidate.pid, found[index].err)})
 			}
 		case !answered[index], found[index].err != nil && !errors.Is(found[index].err, errGone):
-			if !candidate.stranger || candidate.executes || candidate.service {
+			if !candidate.stranger || candidate.service {
 				late = append(late, candidate.pid)
 			} else {
 				view.Skipped++

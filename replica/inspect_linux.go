@@ -270,7 +270,7 @@ func (l *look) superblock(data *pin, open bool) {
 }
 
 func (l *look) readSuperblock(data *pin) (datafile.Superblock, error) {
-	file, err := datafile.Open(data.again())
+	file, err := datafile.OpenNow(data.again())
 	if err != nil {
 		return datafile.Superblock{}, err
 	}

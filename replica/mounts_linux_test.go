@@ -1,7 +1,9 @@
 package replica
 
 import (
+	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 )
@@ -81,5 +83,42 @@ func TestFindBusy(t *testing.T) {
 	told := slices.ContainsFunc(view.Unseen, func(unseen Unseen) bool { return unseen.Kind == UnseenNoAnswer && unseen.PID == os.Getpid() })
 	if !told || !finder.busy[os.Getpid()] {
 		t.Errorf("unseen %+v", view.Unseen)
+	}
+}
+
+// Of whom no look was answered, and who cannot count, hinders nothing: a stranger outside of the system's services.
+func TestFindBusyStranger(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("skipped: whose a process is is told by the owner of its directory, unless that is root")
+	}
+	for _, test := range []struct {
+		uid, cgroup, login string
+		told               bool
+	}{
+		{"1500", "0::/user.slice/user-1500.slice/session-1.scope\n", "1500", false},
+		{"1500", "0::/system.slice/cron.service\n", "1500", false},
+		{"1500", "0::/system.slice/tigerbeetle.service\n", "4294967295", true},
+		{"998", "0::/\n", "4294967295", true},
+	} {
+		proc := t.TempDir()
+		process := filepath.Join(proc, "7")
+		err := errors.Join(os.MkdirAll(filepath.Join(proc, "self"), 0o755), os.Mkdir(process, 0o755))
+		for name, text := range map[string]string{"status": "Uid:\t" + test.uid + "\t0\t0\t0\n", "cgroup": test.cgroup, "loginuid": test.login} {
+			err = errors.Join(err, os.WriteFile(filepath.Join(process, name), []byte(text), 0o644))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		finder := NewFinder("/none", Options{Proc: proc})
+		finder.busy[7] = true
+		view, err := finder.Find(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		told := slices.ContainsFunc(view.Unseen, func(unseen Unseen) bool { return unseen.Kind == UnseenNoAnswer && unseen.PID == 7 })
+		if told != test.told || (view.Skipped == 0) != test.told {
+			t.Errorf("%+v: unseen %+v, skipped %d", test, view.Unseen, view.Skipped)
+		}
 	}
 }

@@ -15,13 +15,19 @@ import (
 // The name is the operator's. If he did not type a path in /proc, or /dev/stdin or /dev/fd/N, no symbolic link on the way leads there
 // through another process's root, working directory, executable or descriptor: see [ErrMagicLink].
 func OpenFile(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
-	return openFile(name, typed(name), orAll(allowed))
+	return openFile(name, typed(name), leaseWait, orAll(allowed))
+}
+
+// OpenNow is [OpenFile] that waits for no lease either: whoever owns the file can take one again and again. The error is a
+// [*LeaseError] then.
+func OpenNow(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
+	return openFile(name, typed(name), 0, orAll(allowed))
 }
 
 // OpenForeign is [OpenFile] for a name that another user may have written: no path leads through another process's
 // files. There is what only that user has mounted, and a look at it may never end, not even with SIGKILL.
 func OpenForeign(name string, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
-	return openFile(name, foreign, orAll(allowed))
+	return openFile(name, foreign, leaseWait, orAll(allowed))
 }
 
 func orAll(allowed func(fs.FileMode) error) func(fs.FileMode) error {

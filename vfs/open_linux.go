@@ -7,12 +7,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// openFile holds the file without opening it, looks at what it is, and opens that very one.
-func openFile(name string, from origin, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
+// openFile holds the file without opening it, looks at what it is, and opens that very one. It waits for a lease no longer than wait.
+func openFile(name string, from origin, wait time.Duration, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
 	fd, err := openPath(name, from, unix.O_PATH)
 	if err != nil {
 		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: err}
@@ -26,7 +27,7 @@ func openFile(name string, from origin, allowed func(fs.FileMode) error) (*os.Fi
 	if err := allowed(info.Mode()); err != nil {
 		return nil, nil, &fs.PathError{Op: "open", Path: name, Err: err}
 	}
-	opened, err := openat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	opened, err := openWithin(wait, unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if errors.Is(err, fs.ErrNotExist) { // there is no /proc
 		return openByName(name, allowed)
 	}

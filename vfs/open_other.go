@@ -5,9 +5,10 @@ package vfs
 import (
 	"io/fs"
 	"os"
+	"time"
 )
 
-func openFile(name string, _ origin, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
+func openFile(name string, _ origin, _ time.Duration, allowed func(fs.FileMode) error) (*os.File, fs.FileInfo, error) {
 	return openByName(name, allowed)
 }
 

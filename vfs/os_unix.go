@@ -296,6 +296,11 @@ func (f *osFile) wrapXattr(op string, err error) error {
 
 // openat opens a file, and waits a while for a lease that another process has on it: by then the system has asked for it back.
 func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
+	return openWithin(leaseWait, dir, name, flags, mode)
+}
+
+// openWithin is openat that waits for a lease no longer than wait.
+func openWithin(wait time.Duration, dir int, name string, flags int, mode uint32) (fd int, err error) {
 	for began := time.Now(); ; time.Sleep(leasePause) {
 		err = ignoringEINTR(func() (err error) {
 			fd, err = unix.Openat(dir, name, flags, mode)
@@ -304,7 +309,7 @@ func openat(dir int, name string, flags int, mode uint32) (fd int, err error) {
 		if err != unix.EWOULDBLOCK || flags&unix.O_NONBLOCK == 0 {
 			return fd, err
 		}
-		if time.Since(began) > leaseWait {
+		if time.Since(began) >= wait {
 			return fd, leased(dir, name, flags&unix.O_NOFOLLOW)
 		}
 	}

@@ -46,6 +46,26 @@ var namedMutants = []namedMutant{
 		tests: "./rollout ^TestNumbered$",
 	},
 	{
+		name: "a stranger's process that does not answer hinders a plan", file: "replica/find_linux.go",
+		old: `			if !candidate.stranger || candidate.service {`, new: `			if true {`,
+		tests: "./replica ^TestFindSilentStranger$",
+	},
+	{
+		name: "a stranger's process that does not even answer whose it is hinders a plan", file: "replica/find_linux.go",
+		old: `		if place.users.stranger(entry.user(place.ids)) && entry.service() == "" {`, new: `		if false {`,
+		tests: "./replica ^TestFindBusyStranger$",
+	},
+	{
+		name: "a replica in a service that does not answer is taken for a stranger's", file: "replica/find_linux.go",
+		old: `place.users.stranger(entry.user(place.ids)) && entry.service() == ""`, new: `place.users.stranger(entry.user(place.ids))`,
+		tests: "./replica ^TestFindBusyStranger$",
+	},
+	{
+		name: "a lease on the data file of a process is waited for", file: "datafile/read.go",
+		old: `vfs.OpenNow(name, checkKind)`, new: `vfs.OpenFile(name, checkKind)`,
+		tests: "./replica ^TestFindLease$",
+	},
+	{
 		name: "a host that answers busy is asked again at once", file: "fleet/decision.go",
 		old: `	return b.Count == 0 || now-b.Last`, new: `	return true || now-b.Last`,
 		tests: "./fleet ^TestPace$",
