@@ -56,10 +56,8 @@ func (l *List) ForTag(tag string) []Advisory {
 // Leaving returns what is to be known when a replica that runs the release shall leave it.
 func (l *List) Leaving(number multiversion.Release) []Advisory {
 	var found []Advisory
-	for _, e := range l.orBuiltIn().entries() {
-		if e.Leaving && e.covers(number) {
-			found = append(found, e.Advisory)
-		}
+	for _, notice := range l.Of(Subject{About: AboutLeaving, Release: number}) {
+		found = append(found, notice.Advisory)
 	}
 	return found
 }
@@ -111,10 +109,16 @@ type Notice struct {
 	Message string `json:"message"`
 }
 
-// Of returns what is known of the subjects: each advisory once for whatever it is about. The result is never nil.
+// Of returns what is known of the subjects: each advisory once for whatever it is about, and at most one notice of a rollout's list. The result is
+// never nil.
 func (l *List) Of(subjects ...Subject) []Notice {
+	l = l.orBuiltIn()
+	return append(noticesOf(l.entries(), subjects), inOne(noticesOf(l.brought, subjects))...)
+}
+
+func noticesOf(entries []entry, subjects []Subject) []Notice {
 	notices := []Notice{}
-	for _, e := range l.orBuiltIn().entries() {
+	for _, e := range entries {
 		for _, about := range []About{AboutFile, AboutHop, AboutLeaving, AboutInstalled, AboutPrevious, AboutRunning} {
 			if notice, found := e.notice(about, subjects); found {
 				notices = append(notices, notice)

@@ -29,6 +29,7 @@ const (
 	exceptMax  = 1000
 	idMax      = 64   // bytes
 	lineMax    = 1000 // bytes of a text
+	broughtMax = 200  // bytes that are shown of a text of a rollout's plan
 )
 
 // ErrList says that a text is not a list of advisories.
@@ -38,7 +39,8 @@ var ErrList = fault.New(fault.Rejected, "not a list of advisories")
 type List struct {
 	edition Edition
 	list    list
-	besides []entry // of the built-in list, where that is newer, and of a rollout's plan
+	besides []entry // of the built-in list, where that is newer
+	brought []entry // of a rollout's plan
 	text    []byte  // as it was published; nil: it is built in
 }
 
@@ -133,23 +135,48 @@ func (l *List) Signed(repository string) *List {
 }
 
 // With is the list with what another one adds, which came with a rollout: it adds to what is known, with the name of who
-// brought it, and takes nothing away. A nil one adds nothing.
+// brought it, and takes nothing away. A nil one adds nothing. However long it is, one notice at most is of it, which says how many more there
+// are: who may bring one is believed in nothing else, and what this machine's own list says is not to be lost among it.
 func (l *List) With(other *List, from string) *List {
 	if other == nil {
 		return l
 	}
 	with := *l.orBuiltIn()
-	with.edition.Rollout = from
+	with.edition.Rollout, with.brought = from, nil
 	known := with.entries()
-	with.besides = with.besides[:len(with.besides):len(with.besides)]
 	for _, e := range other.list.Advisories {
 		if slices.ContainsFunc(known, func(own entry) bool { return own.same(&e) }) {
 			continue
 		}
-		e.Text += " (advisories of the rollout's plan, brought by " + from + ")"
-		with.besides = append(with.besides, e)
+		e.Text, e.Source, e.Rerelease = "the advisories of the rollout's plan, brought by "+from+", say: "+brief(e.Text), brief(e.Source), brief(e.Rerelease)
+		with.brought = append(with.brought, e)
 	}
 	return &with
+}
+
+// brief is the beginning of a text.
+func brief(text string) string {
+	if len(text) <= broughtMax {
+		return text
+	}
+	return strings.ToValidUTF8(text[:broughtMax], "") + "…"
+}
+
+// inOne is what a rollout's list says as one notice: of a release to skip, if it says so, and how many more advisories there are.
+func inOne(found []Notice) []Notice {
+	if len(found) == 0 {
+		return nil
+	}
+	ids := make(map[string]bool)
+	for _, n := range found {
+		ids[n.ID] = true
+	}
+	one := found[max(0, slices.IndexFunc(found, func(n Notice) bool { return n.Skip }))]
+	if more := len(ids) - 1; more > 0 {
+		also := fmt.Sprintf("; and %d more of its advisories", more)
+		one.Text, one.Message = one.Text+also, one.Message+also
+	}
+	return []Notice{one}
 }
 
 // Text is the list as it was published; nil: it is built in.

@@ -1,6 +1,7 @@
 package advisory
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -143,7 +144,7 @@ func TestWith(t *testing.T) {
 		t.Errorf("%+v, and was %+v", got, known)
 	}
 	more := with.Of(Subject{About: AboutFile, Release: multiversion.NewRelease(0, 18, 0)})
-	if len(more) != 1 || !more[0].Skip || !strings.Contains(more[0].Message, "advisories of the rollout's plan, brought by ana@bastion") {
+	if len(more) != 1 || !more[0].Skip || more[0].Message != "0.18.0: the advisories of the rollout's plan, brought by ana@bastion, say: do not" {
 		t.Errorf("%+v", more)
 	}
 	want := own.Edition()
@@ -154,7 +155,39 @@ func TestWith(t *testing.T) {
 	if len(own.ForTag("0.18.0")) != 0 || own.With(nil, "") != own {
 		t.Error("the list itself was changed")
 	}
-	if again := with.With(brought, "bob"); len(again.ForTag("0.18.0")) != 1 {
-		t.Errorf("said twice: %+v", again.ForTag("0.18.0"))
+	if len(with.ForTag("0.18.0")) != 0 {
+		t.Error("a list of releases has what came with a rollout")
+	}
+}
+
+// TestWithIsBrief holds that a list which came with a rollout, however long, is one short notice: of a release to skip first, with how many more there are.
+func TestWithIsBrief(t *testing.T) {
+	t.Parallel()
+	entries := []string{`{"id":"a","to":"9.9.9","text":"the first","source":"s","date":"2026-01-01"}`}
+	for i := range 240 {
+		entries = append(entries, fmt.Sprintf(`{"id":"skip-%d","to":"9.9.9","skip":true,"text":"%d é%s","source":%q,"date":"2026-01-01"}`, i, i, strings.Repeat("é", 450), strings.Repeat("s", 30)))
+	}
+	text := fmt.Sprintf(`{"version":1,"checked":"2026-01-02","newest":"9.9.9","advisories":[%s]}`, strings.Join(entries, ","))
+	brought, err := ParseList([]byte(text))
+	if err != nil || len(text) < ListSizeMax*3/4 {
+		t.Fatal(err, len(text))
+	}
+	own := BuiltIn()
+	with := own.With(brought, "ana@bastion")
+	var subjects []Subject
+	for _, about := range []About{AboutFile, AboutHop, AboutLeaving, AboutInstalled, AboutPrevious, AboutRunning} {
+		subjects = append(subjects, Subject{About: about, Release: release(t, "0.17.5")})
+	}
+	is, was := with.Of(subjects...), own.Of(subjects...)
+	if len(is) != len(was)+1 || !reflect.DeepEqual(is[:len(was)], was) {
+		t.Fatalf("%d notices, and were %d", len(is), len(was))
+	}
+	last := is[len(was)]
+	encoded, err := json.Marshal(last)
+	if err != nil || len(encoded) > 2<<10 {
+		t.Errorf("%d bytes, %v", len(encoded), err)
+	}
+	if last.ID != "skip-0" || !strings.HasSuffix(last.Message, "é…; and 240 more of its advisories") || !strings.HasSuffix(last.Text, "é…; and 240 more of its advisories") {
+		t.Errorf("%+v", last)
 	}
 }

@@ -170,6 +170,20 @@ func (in *Installer) FenceOf(target fsatomic.Target) (*fleet.Fence, bool, error)
 	return state.Fence, alive, err
 }
 
+// Held reports whether a run of a plan, named as sha256:HEX, holds one of these targets, and no command of this host went through that.
+func (in *Installer) Held(plan string, targets []string) bool {
+	for _, name := range targets {
+		target, err := fsatomic.Lookup(in.FS, name)
+		if err != nil {
+			continue
+		}
+		if fence, _, err := in.FenceOf(target); err == nil && fence != nil && fence.Plan == plan && fence.Phase.Holds() && !fence.Overruled {
+			return true
+		}
+	}
+	return false
+}
+
 func (in *Installer) holderAlive(target fsatomic.Target, fence *fleet.Fence) (bool, error) {
 	if fence == nil {
 		return false, nil

@@ -586,3 +586,34 @@ func TestAbortEntitled(t *testing.T) {
 		}
 	}
 }
+
+// TestHeld holds that a plan holds a target while its run does: not after that has given it back, and not after root went through it.
+func TestHeld(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	fence := bringing(fenceOf(4, 2, "ana"), b.next)
+	for name, end := range map[string]func(in *install.Installer) error{
+		"given back": func(in *install.Installer) error {
+			return in.Phase(t.Context(), targetName, fence, fleet.PhaseStopped, 0)
+		},
+		"gone through by root": func(in *install.Installer) error {
+			r := request()
+			r.DespiteRollout = true
+			_, err := in.Install(t.Context(), r, fetchOf(b.new, nil))
+			return err
+		},
+	} {
+		m := newMachine(t, memfs.Options{}, b.old, b.new)
+		held := func(plan string) bool { return m.installer().Held(plan, []string{"/nowhere/tigerbeetle", targetName}) }
+		before := held(fence.Plan)
+		_, err := claim(t, m, fence, false)
+		check(t, err)
+		if before || !held(fence.Plan) || held(fenceOf(5, 1, "").Plan) {
+			t.Errorf("%s: before the claim %v, with it %v, and another plan %v", name, before, held(fence.Plan), held(fenceOf(5, 1, "").Plan))
+		}
+		check(t, end(m.installer()))
+		if held(fence.Plan) {
+			t.Errorf("%s: the plan still holds it", name)
+		}
+	}
+}

@@ -52,7 +52,7 @@ func (h *Host) advised(ctx context.Context, target string, request AdvisoriesReq
 		err = fault.New(fault.Refused, "this host keeps none")
 	}
 	if err == nil {
-		err = h.KeepAdvisories(request.List, request.Fence.Holder.Who)
+		err = h.KeepAdvisories(request.List, request.Fence)
 	}
 	if err != nil {
 		return fmt.Errorf("keep the advisories of the plan: %w", err)

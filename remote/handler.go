@@ -46,8 +46,8 @@ type Host struct {
 	Require   string
 	PublicKey string
 
-	// KeepAdvisories keeps the list of advisories that comes with a rollout; nil: none is kept.
-	KeepAdvisories func(list []byte, from string) error
+	// KeepAdvisories keeps the list of advisories that comes with a rollout, of the run with the fence; nil: none is kept.
+	KeepAdvisories func(list []byte, of fleet.Fence) error
 
 	// Restart is the host's own command that restarts the replicas of its targets; nil: the units that they are in.
 	Restart []string

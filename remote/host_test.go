@@ -431,8 +431,8 @@ func TestHostAdvisories(t *testing.T) {
 	t.Parallel()
 	p := newPlace(t)
 	var got []string
-	p.KeepAdvisories = func(list []byte, from string) error {
-		got = append(got, fmt.Sprintf("%d of %s", len(list), from))
+	p.KeepAdvisories = func(list []byte, of fleet.Fence) error {
+		got = append(got, fmt.Sprintf("%d of %s", len(list), of.Holder.Who))
 		if len(list) == 1 {
 			return fault.New(fault.Rejected, "not a list")
 		}

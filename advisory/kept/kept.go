@@ -45,8 +45,28 @@ var (
 type file struct {
 	Version int          `json:"version"`
 	Signed  depot.Signed `json:"signed"`
-	List    []byte       `json:"list"`           // as it was published
-	From    string       `json:"from,omitempty"` // who brought it, of a rollout's
+	List    []byte       `json:"list"` // as it was published
+
+	// Of a rollout's: who brought it as he says, the user who started tbctl by sudo, and the plan.
+	From     string `json:"from,omitempty"`
+	SudoUser string `json:"sudo_user,omitempty"`
+	Plan     string `json:"plan,omitempty"`
+}
+
+// Rollout is the list that came with a rollout's plan.
+type Rollout struct {
+	List     []byte // as it was published
+	Plan     string // sha256:HEX
+	From     string // who brought it, as he says
+	SudoUser string // who started tbctl on this host, by sudo; "": it was not started by sudo
+}
+
+// Who says who brought it.
+func (r *Rollout) Who() string {
+	if r.SudoUser == "" {
+		return r.From
+	}
+	return r.SudoUser + " (sudo) as " + r.From
 }
 
 // Read returns the list that is kept in a state directory; nil: none is. The errors are [ErrDamaged] and [ErrWriters].
@@ -72,29 +92,35 @@ func believed(fsys vfs.FS, dir, base string) (*file, error) {
 	return f, err
 }
 
-// ReadRollout returns the list that came with a rollout's plan, and who brought it; nil: none did. Nothing vouches for it here: it adds to what is
-// known, and takes nothing away. The errors are those of [Read].
-func ReadRollout(fsys vfs.FS, dir string) (l *advisory.List, from string, err error) {
+// AddRollout returns a list with that which came with a rollout's plan, while holds says that a rollout of the plan holds a target of this
+// machine: it ends with that. Nothing vouches for it here: it adds to what is known, and takes nothing away. With an error, which are those of [Read],
+// it is the list as it was.
+func AddRollout(fsys vfs.FS, dir string, to *advisory.List, holds func(plan string) bool) (*advisory.List, error) {
 	f, err := believed(fsys, dir, NameRollout)
 	if err != nil || f == nil {
-		return nil, "", err
+		return to, err
 	}
-	if l, err = advisory.ParseList(f.List); err == nil && f.Version != version {
+	l, err := advisory.ParseList(f.List)
+	if err == nil && f.Version != version {
 		err = fmt.Errorf("it has version %d, and %d is known", f.Version, version)
 	}
 	if err != nil {
-		return nil, "", fmt.Errorf("%s: %w: %w", filepath.Join(dir, NameRollout), ErrDamaged, err)
+		return to, fmt.Errorf("%s: %w: %w", filepath.Join(dir, NameRollout), ErrDamaged, err)
 	}
-	return l, f.From, nil
+	if !holds(f.Plan) {
+		return to, nil
+	}
+	rollout := Rollout{From: f.From, SudoUser: f.SudoUser}
+	return to.With(l, rollout.Who()), nil
 }
 
 // KeepRollout keeps the list that came with a rollout's plan, in place of that of an earlier rollout. The error of what is not a list is
 // [advisory.ErrList].
-func KeepRollout(fsys vfs.FS, dir string, text []byte, from string) error {
-	if _, err := advisory.ParseList(text); err != nil {
+func KeepRollout(fsys vfs.FS, dir string, r Rollout) error {
+	if _, err := advisory.ParseList(r.List); err != nil {
 		return err
 	}
-	return write(fsys, dir, NameRollout, file{Version: version, List: text, From: from})
+	return write(fsys, dir, NameRollout, file{Version: version, List: r.List, From: r.From, SudoUser: r.SudoUser, Plan: r.Plan})
 }
 
 // write replaces a file in one durable step.

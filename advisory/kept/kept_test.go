@@ -135,28 +135,36 @@ func replace(name, old, new string) error {
 func TestKeepRollout(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
-	if l, _, err := kept.ReadRollout(vfs.OS(), dir); l != nil || err != nil {
-		t.Fatalf("%+v, %v", l, err)
+	read := func() (from string, err error) {
+		l, err := kept.AddRollout(vfs.OS(), dir, nil, func(plan string) bool { return plan == "sha256:1" })
+		return l.Edition().Rollout, err
+	}
+	if from, err := read(); from != "" || err != nil {
+		t.Fatalf("%q, %v", from, err)
 	}
 	if _, err := keep(t, dir, "2026-01-02"); err != nil {
 		t.Fatal(err)
 	}
 	for _, day := range []string{"2026-03-03", "2026-02-02"} { // the last rollout counts, not the last day
 		text, _ := listOf(day)
-		if err := kept.KeepRollout(vfs.OS(), dir, text, "ana@"+day); err != nil {
+		if err := kept.KeepRollout(vfs.OS(), dir, kept.Rollout{List: text, Plan: "sha256:1", From: "ana@" + day, SudoUser: "ana"}); err != nil {
 			t.Fatal(err)
 		}
-		if l, from, err := kept.ReadRollout(vfs.OS(), dir); err != nil || l.Edition().Checked != day || from != "ana@"+day {
-			t.Errorf("%+v, %q, %v", l, from, err)
+		if from, err := read(); err != nil || from != "ana (sudo) as ana@"+day {
+			t.Errorf("%q, %v", from, err)
 		}
 	}
 	for name, text := range map[string][]byte{"no list": []byte("{}"), "too large": make([]byte, advisory.ListSizeMax+1)} {
-		if err := kept.KeepRollout(vfs.OS(), dir, text, "bob"); !errors.Is(err, advisory.ErrList) {
+		if err := kept.KeepRollout(vfs.OS(), dir, kept.Rollout{List: text, Plan: "sha256:1", From: "bob"}); !errors.Is(err, advisory.ErrList) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, from, err := kept.ReadRollout(vfs.OS(), dir); from != "ana@2026-02-02" || err != nil {
+	if from, err := read(); from != "ana (sudo) as ana@2026-02-02" || err != nil {
 		t.Errorf("%q, %v", from, err)
+	}
+	ended, err := kept.AddRollout(vfs.OS(), dir, nil, func(string) bool { return false })
+	if err != nil || ended.Edition().Rollout != "" {
+		t.Errorf("what came with a plan that holds no target is still used: %+v, %v", ended.Edition(), err)
 	}
 	if day, err := reads(t, dir); day != "2026-01-02" || err != nil {
 		t.Errorf("the signed list is of %q, %v", day, err)
@@ -165,8 +173,8 @@ func TestKeepRollout(t *testing.T) {
 	if err := os.Chmod(name, 0o666); err != nil {
 		t.Fatal(err)
 	}
-	if l, _, err := kept.ReadRollout(vfs.OS(), dir); l != nil || !errors.Is(err, kept.ErrWriters) {
-		t.Errorf("one that others can have written: %+v, %v", l, err)
+	if from, err := read(); from != "" || !errors.Is(err, kept.ErrWriters) {
+		t.Errorf("one that others can have written: %q, %v", from, err)
 	}
 	for _, text := range []string{"{", `{"version":9}`, `{"version":1,"list":"e30="}`} {
 		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
@@ -175,8 +183,8 @@ func TestKeepRollout(t *testing.T) {
 		if err := os.Chmod(name, 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if l, _, err := kept.ReadRollout(vfs.OS(), dir); l != nil || !errors.Is(err, kept.ErrDamaged) {
-			t.Errorf("%s: %+v, %v", text, l, err)
+		if from, err := read(); from != "" || !errors.Is(err, kept.ErrDamaged) {
+			t.Errorf("%s: %q, %v", text, from, err)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/tbctl/tbctl/advisory"
 	"github.com/tbctl/tbctl/advisory/kept"
 	"github.com/tbctl/tbctl/engine"
+	"github.com/tbctl/tbctl/install"
 	"github.com/tbctl/tbctl/multiversion"
 	"github.com/tbctl/tbctl/release"
 	"github.com/tbctl/tbctl/vfs"
@@ -23,14 +24,16 @@ func (a *app) advisories() *advisory.List {
 	return a.list
 }
 
-// allAdvisories are advisories, and what the list that came with a rollout's plan says besides: that adds warnings, and decides nothing.
+// allAdvisories are advisories, and what the list that came with a rollout's plan says besides while that holds a target here: it adds a warning, and
+// decides nothing.
 func (a *app) allAdvisories() *advisory.List {
 	if a.warnsBy == nil {
-		ofRollout, from, err := kept.ReadRollout(vfs.OS(), a.stateDir())
+		list, err := kept.AddRollout(vfs.OS(), a.stateDir(), a.advisories(), func(plan string) bool {
+			return (&install.Installer{FS: vfs.OS()}).Held(plan, a.settings().Targets())
+		})
 		if err != nil {
 			a.warn("what the last rollout's plan says of releases is not used: %v", err)
 		}
-		list := a.advisories().With(ofRollout, from)
 		a.warnsBy = &list
 	}
 	return *a.warnsBy

@@ -196,8 +196,8 @@ func TestForeignPlan(t *testing.T) {
 	}
 }
 
-// TestFleetAdvisories has a controller that knows a publisher's list: it travels with the plan, and a host that was claimed warns by it from then on,
-// with the name of who brought it. It takes nothing away of what the host knows itself.
+// TestFleetAdvisories has a controller that knows a publisher's list: it travels with the plan, and a host that was claimed warns by it while the plan
+// holds it, with the name of who brought it. It takes nothing away of what the host knows itself.
 func TestFleetAdvisories(t *testing.T) {
 	t.Parallel()
 	f := newLiveFleet(t, 1)
@@ -212,15 +212,17 @@ func TestFleetAdvisories(t *testing.T) {
 		hosts, _ := f.status()
 		shown := hosts[0].Report.Targets[0].Status
 		return slices.ContainsFunc(shown.Advisories, func(n advisory.Notice) bool {
-			return n.ID == "ours" && strings.Contains(n.Message, "our disks do not like it (advisories of the rollout's plan, brought by ")
+			return n.ID == "ours" && strings.Contains(n.Message, "the advisories of the rollout's plan, brought by ") && strings.HasSuffix(n.Message, ", say: our disks do not like it")
 		}), shown.AdvisoryList
 	}
 	if own, edition := said(); own || edition.Rollout != "" || edition.Source != advisory.SourceBuiltIn {
 		t.Errorf("before: %v, %+v", own, edition)
 	}
 	before, _ := f.status()
-	if output, errs, code := f.tbctl("fleet", "stop", file); code != 0 || strings.Contains(output+errs, "advisories") {
-		t.Fatalf("exit code %d: %s%s", code, output, errs)
+	for _, verb := range []string{"stage", "arm"} {
+		if output, errs, code := f.tbctl("fleet", verb, file); code != 0 || strings.Contains(output+errs, "advisories of the plan") {
+			t.Fatalf("%s: exit code %d: %s%s", verb, code, output, errs)
+		}
 	}
 	if own, edition := said(); !own || edition.Rollout == "" || edition.Source != advisory.SourceBuiltIn {
 		t.Errorf("after: %v, %+v", own, edition)
@@ -231,5 +233,11 @@ func TestFleetAdvisories(t *testing.T) {
 	}
 	if output := f.Hosts[0].Run("tbctl", "status", "--state-dir", "/var/lib/tbctl"); !strings.Contains(output, "those of a rollout's plan, brought by ") {
 		t.Errorf("%s", output)
+	}
+	if output, errs, code := f.tbctl("fleet", "stop", file); code != 0 {
+		t.Fatalf("exit code %d: %s%s", code, output, errs)
+	}
+	if own, edition := said(); own || edition.Rollout != "" {
+		t.Errorf("after the plan's end: %v, %+v", own, edition)
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/tbctl/tbctl/advisory/kept"
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/hints"
 	"github.com/tbctl/tbctl/internal/term"
@@ -46,7 +47,9 @@ func (c *hostCmd) Run(a *app) error {
 			hint, _ := known.Explain(err, fault.Of(err))
 			return hint
 		},
-		KeepAdvisories: func(list []byte, from string) error { return kept.KeepRollout(vfs.OS(), a.stateDir(), list, from) },
+		KeepAdvisories: func(list []byte, of fleet.Fence) error {
+			return kept.KeepRollout(vfs.OS(), a.stateDir(), kept.Rollout{List: list, Plan: of.Plan, From: of.Holder.Who, SudoUser: a.getenv("SUDO_USER")})
+		},
 	}
 	defer served.Close()
 	return remote.Serve(a.ctx, in, a.std.out, served.Handler())

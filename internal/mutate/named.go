@@ -123,6 +123,19 @@ var namedMutants = []namedMutant{
 		tests: "./advisory ^TestWith$",
 	},
 	{
+		name: "each advisory of a rollout's plan is a notice of its own", file: "advisory/list.go",
+		old: `	if len(found) == 0 {`, new: `	if len(found) != 1 {
+		return found
+	}
+	if false {`,
+		tests: "./advisory ^TestWithIsBrief$",
+	},
+	{
+		name: "the advisories of a rollout's plan are used after its end", file: "advisory/kept/kept.go",
+		old: `	if !holds(f.Plan) {`, new: `	if false {`,
+		tests: "./advisory/kept ^TestKeepRollout$",
+	},
+	{
 		name: "what is read back differs, and the exit code is 1", file: "install/errors.go",
 		old: `func (e *ReadBackError) Class() fault.Class { return fault.Unknown }`, new: `func (e *ReadBackError) Class() fault.Class { return fault.Failed }`,
 		tests: "./cmd/tbctl ^TestExitUnknown$",
