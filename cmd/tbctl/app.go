@@ -231,6 +231,9 @@ func (a *app) lostResult(cause error) error {
 		target := a.result.(*install.Outcome).Plan.Target.Path
 		return &hints.Error{Of: fault.Unknown, Hint: "it is done, only not told: tbctl status " + shell.File(target), Err: err}
 	}
+	if _, rollout := a.result.(*report.Rollout); rollout {
+		return &hints.Error{Of: fault.Failed, Hint: "the run has reached what it was to, only that was not told: tbctl fleet status", Err: err}
+	}
 	return err
 }
 

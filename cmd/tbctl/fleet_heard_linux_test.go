@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -57,6 +58,18 @@ func TestFleetUnheard(t *testing.T) {
 		t.Fatalf("arm: exit code %d", code)
 	}
 	unheard(gone, 1, "promote", file, "ledger", "--yes", "--stable", "10m")
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	command := exec.CommandContext(t.Context(), f.program, "fleet", "promote", file, "ledger", "--yes", "--stable", "100ms", "--fleet", f.inventory, "--state-dir", filepath.Join(filepath.Dir(f.inventory), "state"))
+	var errs bytes.Buffer
+	command.Env, command.Stdout, command.Stderr = quick(), full, &errs
+	_ = command.Run() // the exit code says it
+	if code := command.ProcessState.ExitCode(); code != 1 || !strings.Contains(errs.String(), "standard output: what it does cannot be written: ") || !strings.Contains(errs.String(), "then the same command again") {
+		t.Errorf("on a full disk: exit code %d: %s", code, &errs)
+	}
 	if _, installed := f.runs(); count(installed, "0.17.7") != 1 {
 		t.Errorf("installed are %v, of which one is held back", installed)
 	}

@@ -254,7 +254,7 @@ func (a *app) carryOut(file string, clusters []string, flags rolloutFlags, do ca
 	options := rollout.Options{
 		Plan: plan, ID: id, File: file, Goal: do.goal, Run: do.run, Clusters: clusters, Timeout: flags.Timeout, Hosts: sessions.Host, Holder: holder, Secret: secret,
 		Rules: fleet.Options{Parallel: flags.Parallel, TakeOver: flags.TakeOver, MinCopies: do.copies, Calm: rolloutPace.calm}, Interval: rolloutPace.look,
-		Guard: a.readerGone, Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
+		Guard: a.unheard, Journal: a.rollouts(), Others: func(other state.Holder) { a.warn("%v: its hosts are taken over", &state.HeldError{Holder: other}) },
 		Warn: func(err error) { a.warn("%v", err) },
 	}
 	if do.prove != nil {

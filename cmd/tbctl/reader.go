@@ -51,6 +51,24 @@ func (a *app) refuseUnread(ctx context.Context) error {
 	return nil
 }
 
+// unheard is the error of a run that changes hosts when what it does reaches nobody: standard output or standard error lost its reader, or takes nothing
+// any more, as a log on a full disk.
+func (a *app) unheard(ctx context.Context) error {
+	if err := a.readerGone(ctx); err != nil {
+		return err
+	}
+	for _, stream := range []struct {
+		name string
+		out  *term.Stream
+	}{{"standard output", a.out}, {"standard error", a.err}} {
+		if err := stream.out.Err(); err != nil {
+			err = fmt.Errorf("%s: what it does cannot be written: %w", stream.name, err)
+			return &hints.Error{Of: fault.Failed, Hint: "mend that, as by room on the disk, and then the same command again: nothing more was begun", Err: err}
+		}
+	}
+	return nil
+}
+
 // readerGone is the error when standard output or standard error lost its reader, also for a command that may have changed something.
 func (a *app) readerGone(context.Context) error {
 	for _, stream := range []struct {

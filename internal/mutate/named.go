@@ -276,7 +276,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "the record of a crash in a state of others vouches for a file", file: "install/trust.go",
-		old: `(record.Result == ResultInstalled || record.Result == ResultRolledBack)`, new: `record.changed()`,
+		old: `(r.Result == ResultInstalled || r.Result == ResultRolledBack)`, new: `r.changed()`,
 		tests: "./install ^TestRollbackEntitled$",
 	},
 	{
