@@ -72,5 +72,8 @@ type Holder struct {
 
 // String says which command that is, where it runs, and since when.
 func (h Holder) String() string {
+	if h.PID == 0 {
+		return "which one is not known"
+	}
 	return fmt.Sprintf("%q, process %d on %s since %s", h.Command, h.PID, h.Host, h.Start.UTC().Format(time.RFC3339))
 }

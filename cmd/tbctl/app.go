@@ -77,6 +77,7 @@ type globals struct {
 func run(args []string, std streams, getenv func(string) string) int {
 	if asksVersion(args) {
 		if _, err := io.WriteString(std.out, readVersion().String()); err != nil {
+			fmt.Fprintln(std.err, "tbctl: error: write the result:", err)
 			return int(exitFailed)
 		}
 		return int(exitDone)
