@@ -18,6 +18,9 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	r.warnMadeExecutable()
 	r.carriesNothing()
 	if staged == nil {
+		if err := r.writeIntent(ctx); err != nil {
+			return err
+		}
 		if err := r.lastChecks(ctx, nil); err != nil {
 			return err
 		}
@@ -30,6 +33,9 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	if err := staged.Sync(); err != nil {
 		return r.inOperation(err)
 	}
+	if err := r.writeIntent(ctx); err != nil {
+		return err
+	}
 	if err := r.lastChecks(ctx, staged); err != nil {
 		return err
 	}
@@ -37,14 +43,8 @@ func (r *run) apply(ctx context.Context, staged *fsatomic.Staged) error {
 	return r.swapped(ctx, committed, err)
 }
 
-// lastChecks writes down what is about to be done, and makes sure once more that it may be. The next step is the swap.
+// lastChecks makes sure once more that what was written down may be done. The next step is the swap.
 func (r *run) lastChecks(ctx context.Context, staged *fsatomic.Staged) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := r.writeIntent(); err != nil {
-		return err
-	}
 	if err := r.guard(ctx); err != nil {
 		return err
 	}

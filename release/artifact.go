@@ -109,7 +109,7 @@ func (a *Artifact) alone() bool {
 	return ok && signedAlone(w.url)
 }
 
-// begin prepares an operation with the artifact, which net.end ends. It refuses one that Resolve did not make.
+// begin prepares an operation with the artifact, which session.end ends. It refuses one that Resolve did not make.
 func (a *Artifact) begin() error {
 	if a.source == nil || a.session == nil {
 		return fmt.Errorf("%w: the artifact was not made by Resolve", ErrOption)

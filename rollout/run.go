@@ -86,17 +86,33 @@ type Error struct {
 	Worst    fault.Class
 }
 
+// First is the first obstacle of the class that the run ends with, if possible one with a hint; nil: there is none.
+func (e *Error) First() *fleet.Problem {
+	if len(e.Problems) == 0 {
+		return nil
+	}
+	worst := func(p fleet.Problem) bool { return p.Class() == e.Worst }
+	index := slices.IndexFunc(e.Problems, func(p fleet.Problem) bool { return worst(p) && p.Hint != "" })
+	if index < 0 {
+		index = slices.IndexFunc(e.Problems, worst)
+	}
+	return &e.Problems[max(index, 0)]
+}
+
 // Error names the first obstacle, and how many others there are.
 func (e *Error) Error() string {
-	if len(e.Problems) == 0 {
+	first := e.First()
+	if first == nil {
 		return fmt.Sprintf("the run has ended, and not all clusters are where %s was to bring them", e.Goal)
 	}
-	first := &e.Problems[0]
 	text := first.Error()
 	if first.Cluster != "" && first.Host != "" {
 		text = first.Cluster + ", " + text
 	}
-	if more := len(e.Problems) - 1; more > 0 {
+	switch more := len(e.Problems) - 1; {
+	case more == 1:
+		text += "; and another obstacle"
+	case more > 1:
 		text += fmt.Sprintf("; and %d more obstacles", more)
 	}
 	return text

@@ -3,9 +3,11 @@ package rollout
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/tbctl/tbctl/fault"
+	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/verify"
 )
@@ -53,5 +55,30 @@ func TestVerdict(t *testing.T) {
 	}})
 	if err != nil || !slices.Equal(unanswered, []string{"replica 7: why", "fit: "}) {
 		t.Errorf("%q, %v", unanswered, err)
+	}
+}
+
+// What a run ends with is told by the obstacle that decides its exit code, and the hint is about that one.
+func TestErrorFirst(t *testing.T) {
+	t.Parallel()
+	problem := func(host, hint string, class fault.Class) fleet.Problem {
+		return fleet.Problem{Host: host, Replica: -1, Reason: fleet.ProblemSwap, Kind: class, Message: "why", Hint: hint}
+	}
+	for name, test := range map[string]struct {
+		problems []fleet.Problem
+		want     string
+	}{
+		"the worst":         {[]fleet.Problem{problem("a", "x", fault.Refused), problem("b", "y", fault.Unknown)}, "b"},
+		"one with a hint":   {[]fleet.Problem{problem("a", "", fault.Unknown), problem("b", "y", fault.Unknown), problem("c", "z", fault.Unknown)}, "b"},
+		"none with a hint":  {[]fleet.Problem{problem("a", "x", fault.Failed), problem("b", "", fault.Unknown)}, "b"},
+		"none of the class": {[]fleet.Problem{problem("a", "x", fault.Failed)}, "a"},
+	} {
+		failed := &Error{Problems: test.problems, Worst: fault.Unknown}
+		if got := failed.First(); got.Host != test.want || !strings.Contains(failed.Error(), got.Host) {
+			t.Errorf("%s: %s, and the text %q", name, got.Host, failed)
+		}
+	}
+	if text := (&Error{Problems: make([]fleet.Problem, 2)}).Error(); !strings.HasSuffix(text, "; and another obstacle") {
+		t.Errorf("%q", text)
 	}
 }

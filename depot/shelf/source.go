@@ -70,7 +70,7 @@ func IsName(text string) bool {
 // Resolve says which artifact of the store a text means: sha256:HEX, or store:RELEASE for the platform of the options.
 // What its receipts say vouches for it, as strongly as what they name, if nobody else can have written them; so does
 // the digest, where it is what names it. Errors match [release.ErrNotFound], [release.ErrTag] or [release.ErrOption], or are
-// an [*AmbiguousError], of class usage, or the depot's.
+// an [*AmbiguousError], or the depot's.
 func Resolve(ctx context.Context, d *depot.Depot, text string, options release.Options) (release.Artifact, error) {
 	var item Item
 	about := release.About{Source: release.SourceStore}

@@ -40,10 +40,8 @@ const hintHeld = "see who has the hosts: tbctl fleet status; to take them over f
 
 // ofRollout is about a run that ended before its goal.
 func ofRollout(failed *rollout.Error) string {
-	for _, problem := range failed.Problems {
-		if problem.Hint != "" && problem.Class() == failed.Class() {
-			return problem.Hint
-		}
+	if first := failed.First(); first != nil && first.Hint != "" {
+		return first.Hint
 	}
 	return "each obstacle has a line that says where; mend it, and run the same command again"
 }

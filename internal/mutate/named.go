@@ -226,7 +226,7 @@ var namedMutants = []namedMutant{
 		tests: "./fsatomic ^TestStagedFileIsNotReplaced$",
 	},
 	{
-		name: "after a swap back that failed the previous file keeps the target's attributes", file: "fsatomic/back.go",
+		name: "after a swap back that failed the previous file keeps the target's attributes", file: "fsatomic/swapback.go",
 		old: `err = errors.Join(err, restore())
 	}
 	return committed, err`, new: `_ = restore
@@ -265,7 +265,7 @@ var namedMutants = []namedMutant{
 		tests: "./durable ^TestPartialOS$",
 	},
 	{
-		name: "root's rollback gives rights to a file that others can have written", file: "install/trust.go",
+		name: "root's rollback gives rights to a file that others can have written", file: "install/writers.go",
 		old: `if r.oldWriters.None() || len(rights) == 0`, new: `if true || len(rights) == 0`,
 		tests: "./install ^TestRollbackEntitled$",
 	},
@@ -275,7 +275,7 @@ var namedMutants = []namedMutant{
 		tests: "./install ^TestRollbackFresh$",
 	},
 	{
-		name: "the record of a crash in a state of others vouches for a file", file: "install/trust.go",
+		name: "the record of a crash in a state of others vouches for a file", file: "install/writers.go",
 		old: `(r.Result == ResultInstalled || r.Result == ResultRolledBack)`, new: `r.changed()`,
 		tests: "./install ^TestRollbackEntitled$",
 	},
