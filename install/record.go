@@ -3,11 +3,13 @@ package install
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
+
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
 	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/multiversion"
-	"time"
 )
 
 // Phase says which half of an operation a record is.
@@ -147,7 +149,7 @@ func (r *Record) changed() bool {
 // clip bounds a text from outside.
 func clip(text string) string {
 	if len(text) > recordTextMax {
-		return text[:recordTextMax] + "…"
+		return strings.ToValidUTF8(text[:recordTextMax], "") + "…"
 	}
 	return text
 }

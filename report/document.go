@@ -31,7 +31,7 @@ type Document[Result any] struct {
 
 // Error says why a command failed.
 type Error struct {
-	Kind    string `json:"kind"`             // the name of the exit code: failed, usage, rejected, refused, busy, unknown-state, interrupted
+	Kind    string `json:"kind"`             // the name of the exit code: failed, usage, rejected, refused, busy, unknown-state, fenced, interrupted
 	Message string `json:"message"`          // for people
 	Hint    string `json:"hint,omitempty"`   // what to type next, for people; absent: nothing is known
 	Detail  any    `json:"detail,omitempty"` // what the error knows besides, see docs/schema/common.json; absent: nothing
