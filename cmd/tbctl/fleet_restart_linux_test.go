@@ -148,7 +148,7 @@ func TestFleetRestart(t *testing.T) {
 		}
 	}
 	again(`restart = ["sh", "-c", "echo first; echo no such unit >&2; exit 5"]`)
-	refused("a command that fails", fence, fault.Failed, "exit status 5: it said: first\nno such unit")
+	refused("a command that fails", fence, fault.Failed, "exit status 5: it said: first no such unit")
 	again("")
 	refused("in no unit", fence, fault.Refused, "is not in a service of systemd: how it is restarted is not known: set restart = ")
 	h.Run("sh", "-c", fmt.Sprintf("echo '0::/system.slice/tb-eu.service' >/run/cgroup; mount --bind /run/cgroup /proc/%d/cgroup", pids[0]))
