@@ -74,6 +74,11 @@ func Says(process *replica.Process) string {
 	return fmt.Sprintf("process %d of user %s calls itself like the target, but executes %q: it is left out", process.PID, process.User(), process.Exe)
 }
 
+// LeftOutText says how many processes of strangers that run from the target, or say so, are not shown.
+func LeftOutText(count int) string {
+	return fmt.Sprintf("%d more processes of users who are not known to run replicas of this binary run from it, or say so: none of them counts", count)
+}
+
 // SkippedText says how many processes of strangers were not looked into.
 func SkippedText(count int) string {
 	return fmt.Sprintf("%d processes of users who are not known to run replicas of this binary did not answer in time, and were not looked into", count)

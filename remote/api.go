@@ -51,11 +51,10 @@ const (
 	RequestSizeMax = 64 << 10
 	// AnswerSizeMax is the most bytes of an answer that are read, and ReportSizeMax of a report.
 	AnswerSizeMax = 16 << 20
-	ReportSizeMax = 1 << 20
+	ReportSizeMax = report.HostSizeMax
 
-	// Of an answer of the most bytes, one of this many may begin a value of JSON: three
-	// bytes of text can be hundreds in memory.
-	valueSize = 16
+	// Of an answer of the most bytes, one of this many may begin a value of JSON.
+	valueSize = report.ValueSize
 
 	bodyTimeout   = 30 * time.Second // of a request's body; of an artifact's, without a byte
 	lockWait      = 30 * time.Second // for another holder of a target's lock
@@ -313,7 +312,7 @@ func (s *Session) send(request *http.Request, answer any) error {
 				failed.Answer.Class = fault.Failed // one that a later tbctl may have
 			}
 			clipAll(&failed.Answer)
-			failed.Answer.Hint = clip(failed.Answer.Hint, HintSizeMax)
+			failed.Answer.Hint = report.Clip(failed.Answer.Hint, HintSizeMax)
 			return failed
 		}
 		err = errors.Join(err, fmt.Errorf("status %d without a reason", response.StatusCode))

@@ -1,10 +1,9 @@
 package remote
 
 import (
-	"fmt"
-	"reflect"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/tbctl/tbctl/report"
 )
 
 const (
@@ -17,45 +16,13 @@ const (
 const manyLines = "Signature"
 
 // clipAll clips each text of an answer, which is what a pointer leads to: to one line of [TextSizeMax] bytes.
-func clipAll(answer any) { clipIn(reflect.ValueOf(answer), false) }
-
-func clipIn(v reflect.Value, lines bool) {
-	if !v.CanInterface() { // a field that no decoder fills
-		return
-	}
-	switch v.Kind() {
-	case reflect.Pointer, reflect.Interface:
-		if !v.IsNil() {
-			clipIn(v.Elem(), lines)
-		}
-	case reflect.Struct:
-		for index := range v.NumField() {
-			clipIn(v.Field(index), v.Type().Field(index).Name == manyLines)
-		}
-	case reflect.Slice, reflect.Array:
-		if v.Type().Elem().Kind() == reflect.Uint8 {
-			return
-		}
-		for index := range v.Len() {
-			clipIn(v.Index(index), lines)
-		}
-	case reflect.Map:
-		for _, key := range v.MapKeys() {
-			value := reflect.New(v.Type().Elem()).Elem()
-			value.Set(v.MapIndex(key))
-			clipIn(value, lines)
-			v.SetMapIndex(key, value)
-		}
-	case reflect.String:
-		if !v.CanSet() {
-			return
-		}
-		text := v.String()
-		if !lines {
+func clipAll(answer any) {
+	report.Texts(answer, func(field, text string) string {
+		if field != manyLines {
 			text = oneLine(text)
 		}
-		v.SetString(clip(text, TextSizeMax))
-	}
+		return report.Clip(text, TextSizeMax)
+	})
 }
 
 // oneLine puts spaces where a text begins a new line.
@@ -66,15 +33,4 @@ func oneLine(text string) string {
 		}
 		return r
 	}, text)
-}
-
-// clip keeps a text short and whole characters, and says how much was cut.
-func clip(text string, size int) string {
-	if len(text) <= size {
-		return text
-	}
-	for size > 0 && !utf8.RuneStart(text[size]) {
-		size--
-	}
-	return fmt.Sprintf("%s… (%d bytes more)", text[:size], len(text)-size)
 }

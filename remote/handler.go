@@ -174,7 +174,7 @@ func (h *Host) report(w http.ResponseWriter, r *http.Request) {
 			return nil, err
 		}
 		shown.Require, shown.PublicKey = string(h.required()), release.PublicKeyLine(h.PublicKey)
-		return report.Encode(shown, "")
+		return shown.Fit()
 	})
 	answerText(w, shown, err)
 }

@@ -21,7 +21,9 @@ import (
 	"github.com/tbctl/tbctl/depot"
 	"github.com/tbctl/tbctl/fault"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/fsatomic"
 	"github.com/tbctl/tbctl/install"
+	"github.com/tbctl/tbctl/report"
 	"github.com/tbctl/tbctl/vfs"
 )
 
@@ -471,5 +473,52 @@ func TestHostAdvisories(t *testing.T) {
 	p.KeepAdvisories = nil
 	if status, answer := ask(fence, secretOf(fence), 10); status != http.StatusConflict || answer.Class != fault.Refused {
 		t.Errorf("a host that keeps none: %d, %+v", status, answer)
+	}
+}
+
+// What is kept beside one target, which who may write its directory can make as large as he likes, keeps no other target from being looked at.
+func TestHostReportFits(t *testing.T) {
+	t.Parallel()
+	p := newPlace(t)
+	large := []string{}
+	for index := range 2 {
+		target := filepath.Join(p.dir, fmt.Sprint("large", index), "tigerbeetle")
+		if err := errors.Join(os.Mkdir(filepath.Dir(target), 0o755), os.WriteFile(target, []byte("as it was"), 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		state := `{"version":1,"last":{"version":1,"operation":"install","target":"` + target + `","result":"installed","verified":["` + strings.Repeat(`xxxxxxxxxxxxxxxxxxxx","`, 40_000) + `"]},"installed":null,"previous":null}`
+		place, err := fsatomic.Lookup(vfs.OS(), target)
+		if err == nil {
+			err = os.WriteFile(place.StatePath(), []byte(state), 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		large = append(large, target)
+	}
+	p.Targets = append(slices.Clone(large), p.target)
+	recorder := httptest.NewRecorder()
+	p.Handler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, pathReport, nil))
+	var shown report.Host
+	if err := json.Unmarshal(recorder.Body.Bytes(), &shown); err != nil || recorder.Code != http.StatusOK {
+		t.Fatalf("%d, %v", recorder.Code, err)
+	}
+	if size := report.HostSize(recorder.Body.Bytes()); size > ReportSizeMax {
+		t.Errorf("it counts for %d bytes", size)
+	}
+	if last := shown.Targets[2]; last.Path != p.target || last.Status == nil || !last.Status.StateObserved || last.Status.Installed == nil {
+		t.Errorf("the other target is %+v", last)
+	}
+	told := 0
+	for index, target := range shown.Targets[:2] {
+		if target.Path != large[index] {
+			t.Errorf("%d: %s", index, target.Path)
+		}
+		if target.Status == nil && strings.Contains(target.Problem, "too much for a report") {
+			told++
+		}
+	}
+	if told != 1 { // without it there is room for the other
+		t.Errorf("%d are told as too large", told)
 	}
 }

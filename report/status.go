@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,12 +37,13 @@ type Status struct {
 	// LockObserved is whether it could be seen who works on it.
 	LockObserved bool `json:"lock_observed"`
 
-	Leftovers   []fsatomic.Leftover   `json:"leftovers"`   // with a holder, its work in progress
-	Interrupted []install.Interrupted `json:"interrupted"` // the operation whose outcome is not known, if there is one
-	Last        *install.Record       `json:"last"`        // the last operation that changed the target; null: none is known
-	Recorded    install.Files         `json:"recorded"`    // both files, as they were when they were installed and displaced
-	Drifted     bool                  `json:"drifted"`     // the installed file is another than tbctl installed last; false also where none is recorded
-	DataFiles   []host.DataFile       `json:"data_files"`  // those that are remembered of the target's replicas
+	Leftovers   []fsatomic.Leftover   `json:"leftovers"`          // the first of them; with a holder, its work in progress
+	MoreLeft    int                   `json:"leftovers_left_out"` // how many more there are
+	Interrupted []install.Interrupted `json:"interrupted"`        // the operation whose outcome is not known, if there is one
+	Last        *install.Record       `json:"last"`               // the last operation that changed the target; null: none is known
+	Recorded    install.Files         `json:"recorded"`           // both files, as they were when they were installed and displaced
+	Drifted     bool                  `json:"drifted"`            // the installed file is another than tbctl installed last; false also where none is recorded
+	DataFiles   []host.DataFile       `json:"data_files"`         // those that are remembered of the target's replicas
 
 	// Reached is the newest release that a replica of the target was ever seen at; null: none is remembered.
 	Reached *verify.Reached `json:"reached"`
@@ -66,7 +68,11 @@ type Status struct {
 	Unseen   []replica.Unseen `json:"replicas_unseen"`
 	ByName   bool             `json:"replicas_by_name"` // of other users' processes only the names could be seen
 	Skipped  int              `json:"replicas_skipped"` // processes of strangers that did not answer in time: none of them counts
-	Replicas []host.Replica   `json:"replicas"`
+
+	// Replicas are those that count, before all other processes; of strangers' the first alone are among them, with the first bytes of
+	// long texts. LeftOut is how many others there are, none of which counts.
+	Replicas []host.Replica `json:"replicas"`
+	LeftOut  int            `json:"replicas_left_out"`
 
 	// Advisories are what is known of both files, and of other releases that run.
 	Advisories []advisory.Notice `json:"advisories"`
@@ -131,7 +137,8 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		s.HeldBy = &holder
 	}
 	residue, err := in.Residue(target)
-	s.Leftovers, s.err = residue.Leftovers, errors.Join(s.err, err)
+	s.leave(residue.Leftovers)
+	s.err = errors.Join(s.err, err)
 	if err == nil && !held { // otherwise it may be what is worked on
 		target, err = target.Recovered(in.FS, residue)
 		s.Target, s.err = target, errors.Join(s.err, err)
@@ -152,6 +159,7 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 		s.StateProblem = err.Error()
 		s.warn("%v", err)
 	}
+	clipTo(state, stateTextMax)
 	s.Last, s.Recorded, s.Reached = state.Last, state.Files, state.Reached
 	s.StateObserved, s.Fence, s.Despite = err == nil, state.Fence, state.Despite
 	if s.Fence != nil {
@@ -188,6 +196,21 @@ func newStatus(ctx context.Context, in *install.Installer, name string) (*Status
 	s.see(ctx, s.query(), s.header, lack)
 	s.advise(in.Advisories)
 	return s, s.err
+}
+
+// leave keeps the first leftovers, and of all of them those that are kept as the previous file.
+func (s *Status) leave(all []fsatomic.Leftover) {
+	all = slices.Clone(all)
+	slices.SortStableFunc(all, func(a, b fsatomic.Leftover) int { return cmp.Compare(kept(b), kept(a)) })
+	s.Leftovers = first(all, leftoversMax)
+	s.MoreLeft = len(all) - len(s.Leftovers)
+}
+
+func kept(leftover fsatomic.Leftover) int {
+	if leftover.Action == fsatomic.ActionKept {
+		return 1
+	}
+	return 0
 }
 
 // StateHint is what to do about a state beside the target that cannot be read, or is not to be believed.
@@ -257,10 +280,33 @@ func (s *Status) see(ctx context.Context, query host.Query, header *multiversion
 	view, err := host.See(ctx, query)
 	s.err = errors.Join(s.err, err)
 	s.Observed, s.ByName, s.Unseen, s.Skipped = err == nil && len(view.Unseen) == 0, view.ByName, view.Unseen, view.Skipped
+	slices.SortStableFunc(view.Processes, func(a, b replica.Process) int { return cmp.Compare(rank(&a), rank(&b)) })
+	strangers := 0
 	for _, process := range view.Processes {
+		if !process.Counts() {
+			clipTo(&process, strangerTextMax)
+			if process.Stranger {
+				strangers++
+			}
+		}
+		if strangers > strangersMax {
+			s.LeftOut++
+			continue
+		}
 		s.Replicas = append(s.Replicas, host.Foresee(process, header, lack))
 	}
 	host.Ask(ctx, s.Replicas)
+}
+
+// rank puts processes that count before all others, and those of strangers last.
+func rank(process *replica.Process) int {
+	switch {
+	case process.Counts():
+		return 0
+	case process.Stranger:
+		return 2
+	}
+	return 1
 }
 
 func (s *Status) warn(format string, args ...any) {
@@ -274,6 +320,9 @@ func (s *Status) advise(list *advisory.List) {
 		subjectOf(advisory.AboutPrevious, s.Previous, s.Recorded.Previous),
 	}
 	for index := range s.Replicas {
+		if !s.Replicas[index].Counts() {
+			continue
+		}
 		running := s.Replicas[index].Running.Release
 		if s.Installed == nil || running != s.Installed.Release {
 			subjects = append(subjects, advisory.Subject{About: advisory.AboutRunning, Release: running})

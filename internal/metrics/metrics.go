@@ -191,7 +191,7 @@ func (l *looked) addState() {
 		l.is("tbctl_lock_held", "1: another tbctl works on the target.", s.HeldBy != nil)
 	}
 	if s.HeldBy == nil && (l.target.Problem == "" || len(s.Leftovers) > 0) {
-		l.value("tbctl_leftover_files", "Files of an earlier run beside the target that the next operation clears.", float64(len(s.Leftovers)))
+		l.value("tbctl_leftover_files", "Files of an earlier run beside the target that the next operation clears.", float64(len(s.Leftovers)+s.MoreLeft))
 	}
 	l.is("tbctl_state_observed", "1: what is kept beside the target could be read, and is to be believed.", s.StateObserved)
 	if s.StateObserved {

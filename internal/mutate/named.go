@@ -31,7 +31,7 @@ var namedMutants = []namedMutant{
 		tests: "./replica ^TestHoldsStill$",
 	},
 	{
-		name: "what a host says is shown in full", file: "remote/clip.go",
+		name: "what a host says is shown in full", file: "report/texts.go",
 		old: `	if len(text) <= size {`, new: `	if true {`,
 		tests: "./remote ^TestAnswerClipped$",
 	},
@@ -44,6 +44,36 @@ var namedMutants = []namedMutant{
 		name: "a plan with a generation from nowhere is carried out", file: "rollout/shared.go",
 		old: `		return nil, o.Plan.Numbered(count)`, new: `		return nil, o.Plan.Numbered(fleet.GenerationMax)`,
 		tests: "./rollout ^TestNumbered$",
+	},
+	{
+		name: "any number of strangers' processes is in a report", file: "report/status.go",
+		old: `		if strangers > strangersMax {`, new: `		if false {`,
+		tests: "./report ^TestStatusStrangers$",
+	},
+	{
+		name: "strangers' processes come before those that count", file: "report/status.go",
+		old: `		return 2`, new: `		return -1`,
+		tests: "./report ^TestStatusStrangers$",
+	},
+	{
+		name: "what strangers run warns of releases", file: "report/status.go",
+		old: `		if !s.Replicas[index].Counts() {`, new: `		if false {`,
+		tests: "./report ^TestStatusAdvises$",
+	},
+	{
+		name: "a target that is too large for a report takes others with it", file: "report/fit.go",
+		old: `		t.Status, t.Warnings, t.WayBackLost = nil, nil, ""`, new: ``,
+		tests: "./report ^TestHostFit$",
+	},
+	{
+		name: "a report is sent however large it is", file: "remote/handler.go",
+		old: `		return shown.Fit()`, new: `		return report.Encode(shown, "")`,
+		tests: "./remote ^TestHostReportFits$",
+	},
+	{
+		name: "strangers' processes are rows of the fleet's table", file: "internal/render/fleet.go",
+		old: `		if !replica.Counts() {`, new: `		if !replica.Replica {`,
+		tests: "./internal/render ^TestFleetStrangers$",
 	},
 	{
 		name: "a stranger's process that does not answer hinders a plan", file: "replica/find_linux.go",

@@ -109,6 +109,9 @@ func fleetHost(styles term.Styles, h *report.FleetHost) (rows [][]string, notes 
 				note(styles.Warn, "does not serve:", replica.NoAnswer)
 			}
 		}
+		if strangers := strangersOf(t.Status); strangers > 0 {
+			note(styles.Warn, "not counted:", fmt.Sprintf("%d processes of users who are not known to run replicas of this binary run from it, or say so: tbctl status there shows them", strangers))
+		}
 		for _, replica := range t.Status.NotRestarted() {
 			text, hint := t.Status.NotRestartedText(replica)
 			note(styles.Bad, "not started again:", text)
@@ -164,7 +167,18 @@ func fleetLines(styles term.Styles, h *report.FleetHost) (lines, notes []string)
 	return lines, notes
 }
 
-// fleetRows are the rows of one target: one for each replica, and one where there is none.
+// strangersOf is how many processes that run from a target are of users who are not known to run replicas there.
+func strangersOf(s *report.Status) int {
+	count := s.LeftOut
+	for index := range s.Replicas {
+		if r := &s.Replicas[index]; r.Stranger && !r.Counts() {
+			count++
+		}
+	}
+	return count
+}
+
+// fleetRows are the rows of one target: one for each replica that counts, and one where there is none.
 func fleetRows(name string, t *report.HostTarget) [][]string {
 	if t.Status == nil {
 		return [][]string{{name, "-", "cannot be seen", "-", "-", "-", "-", "-"}}
@@ -190,7 +204,7 @@ func fleetRows(name string, t *report.HostTarget) [][]string {
 	var rows [][]string
 	for index := range t.Status.Replicas {
 		replica := &t.Status.Replicas[index]
-		if !replica.Replica {
+		if !replica.Counts() {
 			continue
 		}
 		rows = append(rows, append([]string{name}, append(fleetReplica(installed, replica), rollout)...))

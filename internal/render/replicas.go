@@ -53,6 +53,9 @@ func replicas(out *term.Stream, s *report.Status, command string) {
 	if more := len(claims) - claimsShown; more > 0 {
 		out.Printf("%d more processes do so.\n", more)
 	}
+	if s.LeftOut > 0 {
+		out.Printf("%s.\n", out.Hang(host.LeftOutText(s.LeftOut), 2))
+	}
 	if s.Skipped > 0 {
 		out.Printf("%s.\n", out.Hang(host.SkippedText(s.Skipped), 2))
 	}

@@ -7,10 +7,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tbctl/tbctl/datafile"
 	"github.com/tbctl/tbctl/fleet"
+	"github.com/tbctl/tbctl/host"
 	"github.com/tbctl/tbctl/internal/render"
 	"github.com/tbctl/tbctl/internal/term"
 	"github.com/tbctl/tbctl/multiversion"
+	"github.com/tbctl/tbctl/replica"
 	"github.com/tbctl/tbctl/report"
 )
 
@@ -148,5 +151,28 @@ func TestFleetFenceUnseen(t *testing.T) {
 		if lines := strings.Split(strings.TrimSpace(buffer.String()), "\n"); !strings.HasSuffix(strings.TrimSpace(lines[1]), "  "+want) {
 			t.Errorf("%v: %q", observed, lines)
 		}
+	}
+}
+
+// Strangers' processes are no rows, which would look like the replica's own, but are counted.
+func TestFleetStrangers(t *testing.T) {
+	t.Parallel()
+	true1 := host.Replica{Process: replica.Process{PID: 7, Replica: true, Superblock: &datafile.Superblock{ReplicaIndex: 0}}}
+	stranger := true1
+	stranger.Stranger, stranger.PID = true, 8
+	tool := host.Replica{Process: replica.Process{PID: 9, Subcommand: "repl"}}
+	status := &report.Status{StateObserved: true, Observed: true, Replicas: []host.Replica{true1, tool, stranger, stranger}, LeftOut: 31}
+	result := &report.Fleet{Hosts: []report.FleetHost{{Name: "tb0", Report: &report.Host{Targets: []report.HostTarget{{Path: "/a", Status: status}}}}}}
+	var buffer bytes.Buffer
+	render.Fleet(term.New(&buffer, term.ColorNever, nil), result)
+	text := strings.Join(strings.Fields(buffer.String()), " ")
+	if strings.Count(text, "tb0 0 ") != 1 || strings.Count(text, "tb0 ") != 1 || !strings.Contains(text, "tb0: not counted: 33 processes of users who are not known to run replicas") {
+		t.Errorf("%s", buffer.String())
+	}
+	status.Replicas, status.LeftOut = status.Replicas[2:], 0
+	buffer.Reset()
+	render.Fleet(term.New(&buffer, term.ColorNever, nil), result)
+	if text := strings.Join(strings.Fields(buffer.String()), " "); !strings.Contains(text, "tb0 none ") || !strings.Contains(text, "not counted: 2 processes") {
+		t.Errorf("%s", buffer.String())
 	}
 }

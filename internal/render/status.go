@@ -61,6 +61,9 @@ func Status(out *term.Stream, s *report.Status, command string, failed bool) {
 			out.Printf("%s %s: %s; %s\n", styles.Warn.Render("leftover:"), leftover.Path, leftover.Reason, nextOf(leftover, s.Target.OldPath))
 		}
 	}
+	if s.MoreLeft > 0 && s.HeldBy == nil {
+		out.Printf("%s %d more such files\n", styles.Warn.Render("leftover:"), s.MoreLeft)
+	}
 	for _, open := range s.Interrupted {
 		if open.Busy {
 			continue
