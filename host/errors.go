@@ -19,6 +19,9 @@ func (e *DataFileError) Error() string { return "--data-file: " + e.Err.Error() 
 // Unwrap returns the cause.
 func (e *DataFileError) Unwrap() error { return e.Err }
 
+// ErrUnsteady says that a session was started so that it would hold a target's lock for as long as the user who started it likes.
+var ErrUnsteady = fault.New(fault.Refused, "this session could be made to hold a target for as long as the user who started it likes")
+
 // RememberedError says that a data file which was seen with the target before is there, and
 // that what it needs cannot be seen.
 type RememberedError struct {

@@ -40,7 +40,7 @@ func runProgram(ctx context.Context, p program) (said string, err error) {
 	command.Args[0] = p.command[0]
 	command.Dir, command.Env = "/", []string{"PATH=" + strings.Join(programDirs, ":"), "HOME=/", "LANG=C.UTF-8"}
 	command.Stdout, command.Stderr = output, output
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	began := time.Now()
 	if err := command.Start(); err != nil {
 		return "", &ProgramError{Command: p.command, NotRun: true, Err: err}

@@ -3,4 +3,4 @@
 package host
 
 // Steady does nothing: rollouts are done on Linux alone.
-func Steady() {}
+func Steady() (warnings []string, err error) { return nil, nil }

@@ -31,7 +31,11 @@ func (c *hostCmd) Run(a *app) error {
 	if !ok || term.IsTerminal(a.std.in) {
 		return remote.ErrNoSession
 	}
-	host.Steady()
+	warnings, err := host.Steady()
+	a.warnAll(warnings)
+	if err != nil {
+		return err
+	}
 	store, err := a.depot("")
 	if err != nil {
 		return err

@@ -153,6 +153,26 @@ var namedMutants = []namedMutant{
 		tests: "./advisory ^TestWith$",
 	},
 	{
+		name: "a user's timer slack stays with root's session", file: "host/steady_linux.go",
+		old: `	return err != nil || is < 0 || is > timerSlack`, new: `	return err != nil && is < 0`,
+		tests: "./host ^TestSteady$",
+	},
+	{
+		name: "what each thread has is set for one of them alone", file: "host/steady_linux.go",
+		old: `	if again {`, new: `	if false {`,
+		tests: "./host ^TestSteady$",
+	},
+	{
+		name: "the priority that a user gave his session holds for root's", file: "host/steady_linux.go",
+		old: `	_, _ = unix.Setsid() //`, new: `	//`,
+		tests: "./host ^TestSteady$",
+	},
+	{
+		name: "a limit that a user lowered stays with root's session", file: "host/steady_linux.go",
+		old: `		if want == own && resource != unix.RLIMIT_NOFILE {`, new: `		if true {`,
+		tests: "./host ^TestSteady$",
+	},
+	{
 		name: "each advisory of a rollout's plan is a notice of its own", file: "advisory/list.go",
 		old: `	if len(found) == 0 {`, new: `	if len(found) != 1 {
 		return found
