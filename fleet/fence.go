@@ -90,11 +90,11 @@ type Fence struct {
 	Overruled bool `json:"overruled,omitempty"`
 	// PutBack says that a run of the plan has put the previous file back, and that the replicas were not restarted since.
 	PutBack bool `json:"put_back,omitempty"`
-	// Restarts is how many restarts of the replicas were begun since a run has changed the target.
+	// Restarts is how many restarts of the replicas were begun since the target was first changed after it was claimed.
 	Restarts uint64 `json:"restarts,omitempty"`
 }
 
-// RestartsMax is how many restarts are begun at most until a run changes the target again: see [Fence.Restarts].
+// RestartsMax is how many restarts are begun at most until another claim changes the target: see [Fence.Restarts].
 const RestartsMax = attemptsMax
 
 // AnyPlan is the command by which root lets any plan have a target, on its host: nothing but what the fence says is changed by it.
@@ -107,10 +107,28 @@ func (f Fence) Overrule() Fence {
 	return f
 }
 
-// Changed is the fence when its run has changed the target in a phase.
+// Changed is the fence when its run has changed the target in a phase. Restarts are counted for the claim, however often its run changes the target.
 func (f Fence) Changed(phase Phase) Fence {
-	f.Phase, f.Base, f.PutBack, f.Restarts = phase, Base{f.Generation, f.Epoch}, phase == PhaseAborting, 0
+	if !f.begun() {
+		f.Base, f.Restarts = Base{f.Generation, f.Epoch}, 0
+	}
+	f.Phase, f.PutBack = phase, phase == PhaseAborting
 	return f
+}
+
+// begun says that the last change of the target is of the run that has it, or that it is the first that ever claimed it.
+func (f Fence) begun() bool { return f.Base == Base{f.Generation, f.Epoch} }
+
+// ErrBackward says that a run was to go on with its plan where it puts the previous file back.
+var ErrBackward = fault.New(fault.Refused, "this run puts the previous file back, and brings no other until the target is claimed again")
+
+// May refuses a phase that does not come after the one that the fence has: a run that puts the previous file back ends with that, or it could
+// put files there and back, and restart replicas, for ever. The next run of the plan goes on as it likes.
+func (f Fence) May(phase Phase) error {
+	if f.Phase == PhaseAborting && f.begun() && (phase == PhaseClaimed || phase == PhaseArmed) {
+		return ErrBackward
+	}
+	return nil
 }
 
 // Restarting is the fence when a restart of the replicas is about to begin.
@@ -245,10 +263,11 @@ func Claim(stored *Fence, offered Fence, alive, takeOver bool) (Fence, error) {
 	}
 	offered.Restarts = stored.Restarts // also of another plan: who claims a target again and again gets no more of them
 	same, base := offered.Generation == stored.Generation && offered.Plan == stored.Plan, stored.Base
-	if stored.Overruled {
-		base = Base{offered.Generation, offered.Epoch}
+	if stored.Overruled { // as of a target that was never claimed
+		base, offered.Restarts = Base{}, 0
+	} else {
+		offered.Base = base
 	}
-	offered.Base = base
 	switch {
 	case offered.Generation > stored.Generation, stored.Overruled && !same:
 		if stored.Phase.Holds() && alive && !takeOver {
@@ -358,11 +377,14 @@ func (e *ArtifactError) Error() string {
 func (e *ArtifactError) Class() fault.Class { return fault.Refused }
 
 // Allows decides whether the run that has the host may put a file, named as sha256:HEX, at the target in a phase; ""
-// is the phase that the fence has. It is nil or an [*ArtifactError]: while the previous file is being put back that one
+// is the phase that the fence has. It is nil, an [*ArtifactError] or that of [Fence.May]: while the previous file is being put back that one
 // may be, and otherwise the plan's.
 func (f Fence) Allows(artifact string, phase Phase) error {
 	if phase == "" {
 		phase = f.Phase
+	}
+	if err := f.May(phase); err != nil {
+		return err
 	}
 	allowed := f.Artifact
 	if phase == PhaseAborting || phase == PhaseAborted {

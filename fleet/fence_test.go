@@ -366,7 +366,15 @@ func TestOverruled(t *testing.T) {
 	if _, err := Claim(&granted, fence(3, 1, "c", "ana"), false, false); reason(t, err) != ReasonGeneration {
 		t.Errorf("an older one, once it was taken: %v", err)
 	}
-	if granted, err = Claim(&over, fence(GenerationMax, 1, "a", "ana"), false, false); err != nil || granted.Previous != high.Previous || granted.Epoch != 1 {
+	for _, offered := range []Fence{high, fence(GenerationMax, 1, "a", "ana"), fence(GenerationLeapMax+1, 1, "b", "bob"), fence(4, EpochLeapMax+1, "b", "bob")} {
+		if _, err = Claim(&over, offered, false, false); err == nil {
+			t.Errorf("what would shut out all others again: %s", &offered)
+		}
+	}
+	same := fence(9, 7, "a", "eve").in(PhaseStopped)
+	same.Base, same.Previous, same.Restarts = Base{9, 7}, high.Previous, RestartsMax
+	same = same.Overrule()
+	if granted, err = Claim(&same, fence(9, 1, "a", "ana"), false, false); err != nil || granted.Previous != high.Previous || granted.Epoch != 1 || granted.Restarts != 0 {
 		t.Errorf("a run of the same plan: %+v, %v", granted, err)
 	}
 	if _, err = Claim(&over, high, false, false); reason(t, err) != ReasonEpoch {
@@ -436,5 +444,38 @@ func TestEpochLeap(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestOneWay holds that a run which puts the previous file back brings no other after it, and that however often it changes the target its restarts are
+// counted for its claim. The next run of the plan goes on as it likes, and has as many.
+func TestOneWay(t *testing.T) {
+	t.Parallel()
+	first, err := Claim(nil, fence(4, 1, "a", "ana"), false, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back := first.Changed(PhaseArmed).Changed(PhaseAborting).Restarting()
+	again := back.Changed(PhaseAborting)
+	if again.Restarts != 1 || !again.PutBack {
+		t.Errorf("%+v", again)
+	}
+	for phase, allowed := range map[Phase]bool{PhaseClaimed: false, PhaseArmed: false, PhaseAborting: true, PhaseAborted: true, PhaseStopped: true} {
+		if err := back.May(phase); errors.Is(err, ErrBackward) == allowed || err != nil && allowed {
+			t.Errorf("%s: %v", phase, err)
+		}
+	}
+	if err := back.Allows(back.Artifact, PhaseArmed); !errors.Is(err, ErrBackward) {
+		t.Errorf("%v", err)
+	}
+	next, err := Claim(&back, fence(4, 2, "a", "bob"), false, true)
+	if err != nil || next.Phase != PhaseAborting || next.Restarts != 1 {
+		t.Fatalf("%+v, %v", next, err)
+	}
+	if err := next.Allows(next.Artifact, PhaseArmed); err != nil {
+		t.Error(err)
+	}
+	if next = next.Changed(PhaseArmed); next.Restarts != 0 || next.Base != (Base{4, 2}) {
+		t.Errorf("%+v", next)
 	}
 }

@@ -35,7 +35,7 @@ var ErrNoRestart = fault.New(fault.Refused, `how it is restarted is not known: s
 var ErrNotPutBack = fault.New(fault.Refused, "no file was put back there since the replicas were restarted, and each one that runs holds the installed file: one that is stopped is started by hand")
 
 // ErrRestarts says that the replicas of a target were restarted as often as a rollout may.
-var ErrRestarts = fault.New(fault.Refused, fmt.Sprintf("%d restarts were begun since a rollout changed the file there, which is all that it may: restart the replicas by hand", fleet.RestartsMax))
+var ErrRestarts = fault.New(fault.Refused, fmt.Sprintf("%d restarts were begun since this claim of the rollout first changed the file there, which is all that it may: restart the replicas by hand", fleet.RestartsMax))
 
 // Restarted is what was done to restart the replicas of a target. Whether they are back is to be seen at the replicas.
 type Restarted struct {
@@ -72,7 +72,7 @@ func (e *ProgramError) Unwrap() error { return e.Err }
 
 // Restart restarts the replicas of the site's target for the run of a rollout that has it and is aborting, under
 // the target's lock, once for each file that was put back, and again where that failed, no replica runs after it, or one is seen to hold another file than the
-// installed one: at most [fleet.RestartsMax] times until the target is changed again. It runs the command, which this host's own configuration has, or for none systemctl with the units of the
+// installed one: at most [fleet.RestartsMax] times for a claim. It runs the command, which this host's own configuration has, or for none systemctl with the units of the
 // cluster's replicas. What has begun is ended, at the latest after [RestartTimeout], whatever becomes of ctx.
 //
 // Errors are those of [install.Installer.While], one that matches [ErrNoRestart], [ErrNotPutBack] or [ErrRestarts], before which nothing was done, or a

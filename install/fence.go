@@ -86,8 +86,9 @@ func (in *Installer) Phase(ctx context.Context, name string, request fleet.Fence
 		return fmt.Errorf("note the phase: %w", err)
 	}
 	fence := *r.state.Fence
+	err = fence.May(phase)
 	fence.Phase = phase
-	if err := fence.Check(); err != nil {
+	if err = cmp.Or(err, fence.Check()); err != nil {
 		return fmt.Errorf("note the phase: %w", err)
 	}
 	r.state.Fence = &fence

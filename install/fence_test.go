@@ -617,3 +617,56 @@ func TestHeld(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedInVain holds that a run that asks again and again for what is refused leaves one record, with its run, until something is changed: what the
+// history is there for is not pushed out by it.
+func TestRefusedInVain(t *testing.T) {
+	t.Parallel()
+	b := files(t)
+	fence := bringing(fenceOf(4, 2, "ana"), b.next)
+	m := newMachine(t, memfs.Options{}, b.old, b.new)
+	_, err := claim(t, m, fence, false)
+	check(t, err)
+	before := len(strings.Fields(m.phases(t)))
+	swap := func(file []byte) error {
+		r := request()
+		r.Fence, r.Phase = &fence, fleet.PhaseArmed
+		r.Fit.Needs, r.Fit.Stopped = needs("0.17.8"), true
+		_, err := m.installer().Install(t.Context(), r, fetchOf(file, nil))
+		return err
+	}
+	records := func() []install.Record {
+		history, err := m.journal().Read("")
+		check(t, err)
+		return history.Records[before:]
+	}
+	refuse := func() {
+		for range 5 {
+			if err := swap(b.old); fault.Of(err) != fault.Refused {
+				t.Fatalf("%v", err)
+			}
+			place := m.target(t)
+			check(t, m.installer().Refuse(t.Context(), install.OperationInstall, install.Request{Target: targetName, At: &place, Fence: &fence}, fault.New(fault.Refused, "it lacks what runs")))
+		}
+	}
+	refuse()
+	if got := records(); len(got) != 1 || got[0].Result != install.ResultRefused || got[0].Rollout == nil || got[0].Rollout.Plan != fence.Plan {
+		t.Errorf("%+v", got)
+	}
+	check(t, swap(b.next))
+	refuse()
+	if got := records(); len(got) != 3 || got[1].Result != install.ResultInstalled {
+		t.Errorf("%s", m.phases(t))
+	}
+	r := request()
+	r.Fit.Needs = needs("9.9.9")
+	r.DespiteRollout = true
+	for range 2 { // what is refused to root is told each time
+		if _, err := m.installer().Install(t.Context(), r, fetchOf(b.old, nil)); err == nil {
+			t.Fatal("it was installed")
+		}
+	}
+	if got := records(); len(got) != 5 {
+		t.Errorf("%s", m.phases(t))
+	}
+}

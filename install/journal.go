@@ -31,6 +31,8 @@ const (
 	RecordsMax = 2_500
 	// lastChangeSizeMax is the most bytes of a journal that are read for the last change.
 	lastChangeSizeMax = 4 << 20
+	// inVainFor is how long no other record is added after one of a rollout's request that changed nothing.
+	inVainFor = time.Hour
 	// targetsMax is the most targets of a journal that are looked at.
 	targetsMax = 64
 	// readsMax is how often a journal is read that has damaged lines, and damagedLinesMax how many of them are told.
@@ -40,7 +42,7 @@ const (
 
 // Journal is the log of what was done on this host: one JSON line for each operation that had the target's lock, however it ended,
 // or was refused before that by what the replicas need, see [Installer.Refuse]; a restart has one more, before it begins. What was
-// refused by the lock, or before it by the place, and what found its file installed, has none. What must be known of a target is kept beside
+// refused by the lock, or before it by the place, and what found its file installed, has none, and of a rollout's requests that change nothing one in an hour has. What must be known of a target is kept beside
 // it, see [State]; where others can have written that, the journal vouches for the previous file, and nothing else depends on it.
 // The nil Journal records nothing and is empty.
 type Journal struct {
@@ -155,6 +157,21 @@ func (j *Journal) read(target string, sizeMax int64) (History, error) {
 	history.Complete, history.writers = history.Complete && all, writers
 	history.shorten(RecordsMax)
 	return history, nil
+}
+
+// hasLike reports whether a record need not be added: it is of a request of a rollout that changed nothing, and so is the newest one of its target, of
+// less than an hour ago. Who may ask for a rollout could ask for ever, and push out of the history what it is there for; he is told in any case.
+func (j *Journal) hasLike(record Record) bool {
+	if !record.inVain() {
+		return false
+	}
+	history, err := j.read(record.Target, lastChangeSizeMax)
+	if err != nil || len(history.Records) == 0 {
+		return false
+	}
+	last := history.Records[len(history.Records)-1]
+	since := record.Time.Sub(last.Time)
+	return last.inVain() && since >= 0 && since < inVainFor
 }
 
 // own reports whether a record of a change of the target that mentions a file, by its SHA-256, is one, in a journal that only root and this

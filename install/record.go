@@ -146,6 +146,11 @@ func (r *Record) changed() bool {
 	return false
 }
 
+// inVain reports whether it is of a rollout's request that changed nothing.
+func (r *Record) inVain() bool {
+	return r.Rollout != nil && r.Phase == PhaseOutcome && r.Operation != OperationRestart && !r.changed()
+}
+
 // clip bounds a text from outside.
 func clip(text string) string {
 	if len(text) > recordTextMax {
@@ -198,7 +203,9 @@ func (r *run) recordOutcome(ctx context.Context, err error) (*Outcome, error) {
 	if r.intent {
 		r.conclude(record, err)
 	}
-	r.log(ctx, record)
+	if record = r.request.byRollout(record); !r.Journal.hasLike(record) {
+		r.log(ctx, record)
+	}
 	return r.outcome, err
 }
 
@@ -237,7 +244,18 @@ func (in *Installer) Refuse(ctx context.Context, operation Operation, request Re
 	record := r.record
 	record.Target, record.Phase, record.Time = request.At.Path, PhaseOutcome, time.Now().UTC()
 	record.Result, record.Error = resultOf(reason), clip(reason.Error())
+	if record = request.byRollout(record); in.Journal.hasLike(record) {
+		return nil
+	}
 	return in.Journal.append(ctx, record)
+}
+
+// byRollout is a record with the run that asked for what it is about, which had the target then.
+func (r *Request) byRollout(record Record) Record {
+	if r.Fence != nil && record.Result != ResultFenced {
+		record.Rollout = rolloutOf(r.Fence)
+	}
+	return record
 }
 
 // log adds a record to the journal. Nothing depends on it.

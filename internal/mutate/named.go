@@ -153,6 +153,26 @@ var namedMutants = []namedMutant{
 		tests: "./advisory ^TestWith$",
 	},
 	{
+		name: "a run that aborts goes on with its plan", file: "fleet/fence.go",
+		old: `	if f.Phase == PhaseAborting && f.begun() && (`, new: `	if false && (`,
+		tests: "./fleet ^TestOneWay$",
+	},
+	{
+		name: "each change of a target gives a run its restarts again", file: "fleet/fence.go",
+		old: `	if !f.begun() {`, new: `	if true {`,
+		tests: "./fleet ^TestOneWay$",
+	},
+	{
+		name: "after root went through a claim the next may be as high as it likes", file: "fleet/fence.go",
+		old: `		base, offered.Restarts = Base{}, 0`, new: `		base, offered.Restarts = offered.Base, 0`,
+		tests: "./fleet ^TestOverruled$",
+	},
+	{
+		name: "each refused request of a rollout is a record", file: "install/journal.go",
+		old: `	if !record.inVain() {`, new: `	if true {`,
+		tests: "./install ^TestRefusedInVain$",
+	},
+	{
 		name: "a user's timer slack stays with root's session", file: "host/steady_linux.go",
 		old: `	return err != nil || is < 0 || is > timerSlack`, new: `	return err != nil && is < 0`,
 		tests: "./host ^TestSteady$",
