@@ -7,6 +7,7 @@
 //	go run -tags mutate ./internal/mutate -since main             changes to the lines that differ from main
 //	go run -tags mutate ./internal/mutate -named                  the changes in named.go, all of which must be noticed
 //	go run -tags mutate ./internal/mutate -named ./install        those of them in this package
+//	go run -tags mutate ./internal/mutate -named -for 5m -seed 7  as many as that takes, in the order of the seed
 //
 // A condition is negated or left out, an error is dropped where it is returned or made, a constant
 // becomes another one, a statement is removed. Sources are not touched: the go command is given an
@@ -43,8 +44,9 @@ func run() int {
 	}
 	defer os.RemoveAll(place)
 	t := trial{place: place, ends: time.Now().Add(*bound), bounded: *bound > 0}
+	shuffle := rand.New(rand.NewPCG(*seed, *seed)).Shuffle
 	if *named {
-		return t.named(flag.Args())
+		return t.named(flag.Args(), shuffle)
 	}
 	packages := flag.Args()
 	if len(packages) == 0 && *since == "" {
@@ -55,7 +57,7 @@ func run() int {
 	if err != nil {
 		return fail(err)
 	}
-	rand.New(rand.NewPCG(*seed, *seed)).Shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
+	shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
 	if *list {
 		for _, m := range mutants {
 			fmt.Println(m)

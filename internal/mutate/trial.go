@@ -156,12 +156,24 @@ func (t trial) test(dir, overlay string, limit time.Duration, what string, env .
 }
 
 // named tries the changes that must be noticed, of all packages if none are given.
-func (t trial) named(packages []string) int {
+func (t trial) named(packages []string, shuffle func(n int, swap func(i, j int))) int {
 	code, tried := 0, 0
+	mutants := slices.DeleteFunc(slices.Clone(namedMutants), func(n namedMutant) bool {
+		return len(packages) > 0 && !slices.ContainsFunc(packages, func(p string) bool { return filepath.Clean(p) == filepath.Dir(n.file) })
+	})
+	for _, n := range mutants { // all of them, however few are tried
+		if _, err := n.text(); err != nil {
+			fmt.Printf("%s: %v\n", n.name, err)
+			code = 1
+		}
+	}
+	if t.bounded {
+		shuffle(len(mutants), func(i, j int) { mutants[i], mutants[j] = mutants[j], mutants[i] })
+	}
 	whole := make(map[string]bool)
-	for _, n := range namedMutants {
-		if len(packages) > 0 && !slices.ContainsFunc(packages, func(p string) bool { return filepath.Clean(p) == filepath.Dir(n.file) }) {
-			continue
+	for _, n := range mutants {
+		if t.bounded && time.Now().After(t.ends) {
+			break
 		}
 		tried++
 		if !whole[n.tests] {
@@ -176,9 +188,21 @@ func (t trial) named(packages []string) int {
 		}
 	}
 	if code == 0 {
-		fmt.Printf("all %d named changes are noticed\n", tried)
+		fmt.Printf("%d of %d named changes were tried, and all are noticed\n", tried, len(mutants))
 	}
 	return code
+}
+
+// text is that of the file, which has what is to be changed once.
+func (n *namedMutant) text() (string, error) {
+	text, err := os.ReadFile(n.file)
+	if err != nil {
+		return "", err
+	}
+	if count := strings.Count(string(text), n.old); count != 1 {
+		return "", fmt.Errorf("%s has %q %d times: bring named.go up to date", n.file, n.old, count)
+	}
+	return string(text), nil
 }
 
 func (t trial) tryNamed(n namedMutant) error {
@@ -186,14 +210,11 @@ func (t trial) tryNamed(n namedMutant) error {
 	if err != nil {
 		return err
 	}
-	text, err := os.ReadFile(file)
+	text, err := n.text()
 	if err != nil {
 		return err
 	}
-	if count := strings.Count(string(text), n.old); count != 1 {
-		return fmt.Errorf("%s has %q %d times: bring named.go up to date", n.file, n.old, count)
-	}
-	overlay, err := t.overlay(file, []byte(strings.Replace(string(text), n.old, n.new, 1)))
+	overlay, err := t.overlay(file, []byte(strings.Replace(text, n.old, n.new, 1)))
 	if err != nil {
 		return err
 	}
