@@ -17,7 +17,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "many records of the history push out the one that vouches for the previous file", file: "durable/journal.go",
-		old: `readJournal(fsys, name, math.MaxInt64, each)`, new: `readJournal(fsys, name, journalReadMax, each)`,
+		old: `readJournal(fsys, name, math.MaxInt64, each)`, new: `readJournal(fsys, name, min(math.MaxInt64, journalReadMax), each)`,
 		tests: "./install ^TestRollbackEntitled$",
 	},
 	{
@@ -27,7 +27,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "who has another file's lock is told as who has this one", file: "replica/still_linux.go",
-		old: `number == inode && `, new: ``,
+		old: `number == inode && `, new: `number|1 != 0 && `,
 		tests: "./replica ^TestHoldsStill$",
 	},
 	{
@@ -42,7 +42,7 @@ var namedMutants = []namedMutant{
 	},
 	{
 		name: "a plan with a generation from nowhere is carried out", file: "rollout/shared.go",
-		old: `		return nil, o.Plan.Numbered(count)`, new: `		return nil, o.Plan.Numbered(fleet.GenerationMax)`,
+		old: `		return nil, o.Plan.Numbered(count)`, new: `		return nil, o.Plan.Numbered(max(count, fleet.GenerationMax))`,
 		tests: "./rollout ^TestNumbered$",
 	},
 	{
