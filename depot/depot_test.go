@@ -679,7 +679,7 @@ func TestDangling(t *testing.T) {
 }
 
 // TestGivesWay holds that one who announces a large artifact and sends it slowly gives way to one who needs less room, that this one says who
-// has reserved what it needs, and that nobody gives way who is quick, or needs less.
+// has reserved what it needs, and that one that is quick, or needs less, does not give way.
 func TestGivesWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -714,7 +714,7 @@ func TestGivesWay(t *testing.T) {
 			t.Errorf("what has never room: %v", err)
 		}
 		if _, err := slow.Write([]byte("x")); err != nil {
-			t.Errorf("nobody waits: %v", err)
+			t.Errorf("while no other waits: %v", err)
 		}
 		got := make(chan *depot.Writer)
 		go func() { got <- receive(20 << 20) }()

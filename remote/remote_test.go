@@ -615,22 +615,12 @@ func connect(t *testing.T, back, there *wire) *http.ClientConn {
 
 // hostSession is a session with a host whose store is in a directory, in a bubble of synctest. What it returns ends it.
 func hostSession(t *testing.T, dir string) (*http.ClientConn, func()) {
+	t.Helper()
 	there, back := newWire(), newWire()
 	host := &Host{Store: depot.Open(vfs.OS(), dir)}
 	served := make(chan error, 1)
 	go func() { served <- Serve(t.Context(), there, back, host.Handler()) }()
-	protocols := new(http.Protocols)
-	protocols.SetUnencryptedHTTP2(true)
-	transport := &http.Transport{
-		DialContext: func(context.Context, string, string) (net.Conn, error) {
-			return newPipes(back, there, func() error { return errors.Join(there.Close(), back.Close()) }), nil
-		},
-		Protocols: protocols, HTTP2: http2Config(),
-	}
-	conn, err := transport.NewClientConn(t.Context(), "http", "host:80")
-	if err != nil {
-		t.Fatal(err)
-	}
+	conn := connect(t, back, there)
 	return conn, func() {
 		conn.Close()
 		if err := <-served; err != nil {

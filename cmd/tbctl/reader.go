@@ -51,8 +51,8 @@ func (a *app) refuseUnread(ctx context.Context) error {
 	return nil
 }
 
-// unheard is the error of a run that changes hosts when what it does reaches nobody: standard output or standard error lost its reader, or takes nothing
-// any more, as a log on a full disk.
+// unheard is the error of a run that changes hosts when nobody can read what it does: standard output or standard error lost its reader, or cannot be
+// written, as a log on a full disk.
 func (a *app) unheard(ctx context.Context) error {
 	if err := a.readerGone(ctx); err != nil {
 		return err
@@ -63,7 +63,7 @@ func (a *app) unheard(ctx context.Context) error {
 	}{{"standard output", a.out}, {"standard error", a.err}} {
 		if err := stream.out.Err(); err != nil {
 			err = fmt.Errorf("%s: what it does cannot be written: %w", stream.name, err)
-			return &hints.Error{Of: fault.Failed, Hint: "mend that, as by room on the disk, and then the same command again: nothing more was begun", Err: err}
+			return &hints.Error{Of: fault.Failed, Hint: "make room on the disk, or name another output, and then the same command again: nothing more was begun", Err: err}
 		}
 	}
 	return nil
